@@ -1,0 +1,175 @@
+"""Disorientation of crystals: the smallest of all symmetry-equivalent misorientations, in compiled loops.
+
+The misorientation of two crystal_to_sample orientations, in the crystal frame, takes vectors of crystal 2 to crystal 1:
+
+    M = R1^T R2,   m = q1* q2,   equivalent: s1* m s2  for s1 in group 1, s2 in group 2
+
+    theta = min 2 atan2(|v|, |w|)  over the equivalents (w, v) of m.
+
+With one group s1 can be left out: it only turns the axis. The axis returned is the equivalent (under both groups and
+under the exchange of the crystals, n -> -n) nearest to a fixed direction inside the standard triangle, so that equal
+disorientations get equal axes. atan2 keeps full precision near zero, where arccos of a cosine does not.
+
+| symbol | meaning | shape |
+|---|---|---|
+| q1, q2 | crystal_to_sample quaternions, w first | (..., 4) |
+| group | rotations of the proper group | (n, 4) |
+| theta | disorientation, rad | (...) |
+
+Reference: Morawiec, Orientations and Rotations, Springer 2004, chapter 2.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+_TRIANGLE = np.array([0.4, 0.2, 1.0]) / np.linalg.norm([0.4, 0.2, 1.0])
+"""Inside the triangle 001-101-111 of 432 and the sector 0-30 deg of 622: no equivalent axis can tie there."""
+
+
+def _compiled(function):
+    """njit with the on-disk cache, or without it where no folder can be written."""
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)
+
+
+@_compiled
+def _multiply(p, q):
+    return (p[0] * q[0] - p[1] * q[1] - p[2] * q[2] - p[3] * q[3],
+            p[0] * q[1] + p[1] * q[0] + p[2] * q[3] - p[3] * q[2],
+            p[0] * q[2] + p[2] * q[0] + p[3] * q[1] - p[1] * q[3],
+            p[0] * q[3] + p[3] * q[0] + p[1] * q[2] - p[2] * q[1])
+
+
+@_compiled
+def _best_right(m, group):
+    """Index of the s with the largest |w| of m s."""
+    best, largest = 0, -1.0
+    for k in range(group.shape[0]):
+        w = abs(m[0] * group[k, 0] - m[1] * group[k, 1] - m[2] * group[k, 2] - m[3] * group[k, 3])
+        if w > largest:
+            best, largest = k, w
+    return best, largest
+
+
+@_compiled
+def _reduce(q1, q2, left, right):
+    """The equivalent s1* m s2 of m = q1* q2 with the smallest angle, w >= 0."""
+    m = _multiply((q1[0], -q1[1], -q1[2], -q1[3]), q2)
+    best, largest = m, -1.0
+    for i in range(left.shape[0]):
+        s = (left[i, 0], -left[i, 1], -left[i, 2], -left[i, 3])
+        candidate = _multiply(s, m)
+        k, w = _best_right(candidate, right)
+        if w > largest + 1e-12:
+            largest = w
+            best = _multiply(candidate, (right[k, 0], right[k, 1], right[k, 2], right[k, 3]))
+    if best[0] < 0:
+        best = (-best[0], -best[1], -best[2], -best[3])
+    return best
+
+
+@_compiled
+def _angle(m):
+    return 2.0 * math.atan2(math.sqrt(m[1] * m[1] + m[2] * m[2] + m[3] * m[3]), abs(m[0]))
+
+
+@_compiled
+def _pair_angles(q1, q2, first, second, left, right, out):
+    for n in range(first.size):
+        a, b = q1[first[n]], q2[second[n]]
+        if math.isnan(a[0]) or math.isnan(b[0]):
+            out[n] = math.nan
+        else:
+            out[n] = _angle(_reduce(a, b, left, right))
+
+
+@_compiled
+def _axis_angles(q1, q2, left, right, target, axes, angles):
+    """Angle and folded axis; equal angles of other left elements are the same axis turned by that element."""
+    for n in range(q1.shape[0]):
+        if math.isnan(q1[n, 0]) or math.isnan(q2[n, 0]):
+            angles[n], axes[n] = math.nan, math.nan
+            continue
+        m = _reduce(q1[n], q2[n], left, right)
+        angles[n] = _angle(m)
+        size = math.sqrt(m[1] * m[1] + m[2] * m[2] + m[3] * m[3])
+        if size < 1e-12:
+            axes[n] = target
+            continue
+        nearest = -1.0
+        for k in range(right.shape[0]):
+            s = (right[k, 0], right[k, 1], right[k, 2], right[k, 3])
+            t = _multiply(_multiply((s[0], -s[1], -s[2], -s[3]), (0.0, m[1], m[2], m[3])), s)
+            dot = (t[1] * target[0] + t[2] * target[1] + t[3] * target[2]) / size
+            if abs(dot) > nearest:
+                nearest = abs(dot)
+                sign = 1.0 if dot > 0 else -1.0
+                axes[n, 0], axes[n, 1], axes[n, 2] = sign * t[1] / size, sign * t[2] / size, sign * t[3] / size
+
+
+_IDENTITY = np.array([[1.0, 0.0, 0.0, 0.0]])
+
+
+def _groups(group: NDArray, group2: NDArray | None) -> tuple[NDArray, NDArray]:
+    """(left, right) arrays of the kernels: in one phase the left loop is the identity alone."""
+    group = np.array(group, float, ndmin=2)
+    return (_IDENTITY, group) if group2 is None else (group, np.array(group2, float, ndmin=2))
+
+
+def _flat_pair(q1: ArrayLike, q2: ArrayLike) -> tuple[NDArray, NDArray, tuple[int, ...]]:
+    a, b = np.broadcast_arrays(np.asarray(q1, float), np.asarray(q2, float))
+    return np.array(a.reshape(-1, 4)), np.array(b.reshape(-1, 4)), a.shape[:-1]
+
+
+def disorientation_angle(q1: ArrayLike, q2: ArrayLike, group: NDArray, group2: NDArray | None = None) -> NDArray:
+    """Disorientation of crystals, rad; NaN where an orientation is NaN.
+
+    Parameters
+    ----------
+    q1, q2 : (..., 4) crystal_to_sample unit quaternions, w first; leading dimensions broadcast
+    group : (n, 4) proper group of crystal 1, and of crystal 2 when `group2` is None
+    group2 : (m, 4) proper group of crystal 2, another phase
+
+    Returns
+    -------
+    (...) angle, rad, in [0, pi]
+
+    Examples
+    --------
+    >>> from cpml.crystallography.symmetry import proper_group
+    >>> turned = [np.cos(np.radians(40)), 0, 0, np.sin(np.radians(40))]        # 80 deg about z
+    >>> print(f"{np.degrees(disorientation_angle([1, 0, 0, 0], turned, proper_group('432'))):.1f}")
+    10.0
+    """
+    a, b, shape = _flat_pair(q1, q2)
+    out, each = np.empty(len(a)), np.arange(len(a))
+    _pair_angles(a, b, each, each, *_groups(group, group2), out)
+    return out.reshape(shape)
+
+
+def pair_angles(quaternions: NDArray, pairs: NDArray, group: NDArray, *, other: NDArray | None = None) -> NDArray:
+    """Disorientation (P,), rad, of rows pairs[:, 0] of `quaternions` (N, 4) to rows pairs[:, 1] of it or of `other`."""
+    q = np.ascontiguousarray(quaternions, float)
+    r = q if other is None else np.ascontiguousarray(other, float)
+    first, second = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    out = np.empty(len(first))
+    _pair_angles(q, r, first, second, *_groups(group, None), out)
+    return out
+
+
+def disorientation_axis_angle(q1: ArrayLike, q2: ArrayLike, group: NDArray,
+                              group2: NDArray | None = None) -> tuple[NDArray, NDArray]:
+    """Axis (..., 3), unit, crystal frame, folded into the standard triangle, and angle (...), rad.
+
+    Arguments as in `disorientation_angle`. Between two phases the axis is folded by the group of crystal 2 only.
+    A zero rotation has no axis: the fixed direction inside the triangle is returned.
+    """
+    a, b, shape = _flat_pair(q1, q2)
+    axes, angles = np.empty((len(a), 3)), np.empty(len(a))
+    _axis_angles(a, b, *_groups(group, group2), _TRIANGLE, axes, angles)
+    return axes.reshape(*shape, 3), angles.reshape(shape)

@@ -1,0 +1,2 @@
+"""Crystal plasticity: single crystals with implicit gradients, exact Taylor factors, mean fields (imports torch)."""
+

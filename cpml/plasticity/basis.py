@@ -1,0 +1,59 @@
+"""Orthonormal 5-basis of symmetric deviators, for numpy arrays and torch tensors.
+
+    a1 = (A22 - A11)/sqrt2, a2 = (2 A33 - A11 - A22)/sqrt6, a3 = sqrt2 A23, a4 = sqrt2 A13, a5 = sqrt2 A12
+
+so that A:B = a.b without factors. Von Mises: stress sqrt(3/2) |s|, strain rate sqrt(2/3) |d|.
+A matrix with a trace is projected on its deviator.
+
+Reference: Lequeu, Gilormini, Montheillet, Bacroix & Jonas 1987, Acta Metall. 35:439.
+"""
+
+import numpy as np
+
+_R2, _R6 = np.sqrt(2.0), np.sqrt(6.0)
+
+BASIS = np.zeros((5, 3, 3))
+BASIS[0] = np.diag([-1, 1, 0]) / _R2
+BASIS[1] = np.diag([-1, -1, 2]) / _R6
+for _k, (_i, _j) in zip((2, 3, 4), ((1, 2), (0, 2), (0, 1))):
+    BASIS[_k, _i, _j] = BASIS[_k, _j, _i] = 1 / _R2
+BASIS.setflags(write=False)
+
+
+def _like(array) -> object:
+    """The basis as the array type (numpy or torch, dtype and device) of `array`."""
+    if isinstance(array, np.ndarray):
+        return BASIS
+    return array.new_tensor(BASIS)
+
+
+def to_vector(matrix):
+    """Components (..., 5) of the symmetric deviatoric part of (..., 3, 3)."""
+    matrix = np.asarray(matrix, float) if isinstance(matrix, (list, tuple)) else matrix
+    basis = _like(matrix).reshape(5, 9)
+    return matrix.reshape(matrix.shape[:-2] + (9,)) @ basis.T
+
+
+def to_matrix(vector):
+    """Symmetric deviator (..., 3, 3) of components (..., 5)."""
+    vector = np.asarray(vector, float) if isinstance(vector, (list, tuple)) else vector
+    basis = _like(vector).reshape(5, 9)
+    return (vector @ basis).reshape(vector.shape[:-1] + (3, 3))
+
+
+def von_mises_stress(vector):
+    """sqrt(3/2) |s| of (..., 5), MPa."""
+    return (1.5 * (vector * vector).sum(-1)) ** 0.5
+
+
+def von_mises_rate(vector):
+    """sqrt(2/3) |d| of (..., 5), 1/s."""
+    return ((vector * vector).sum(-1) / 1.5) ** 0.5
+
+
+def rotation_5x5(matrix):
+    """Q (..., 5, 5) with to_vector(R A R^T) = Q to_vector(A), for rotation matrices (..., 3, 3); orthogonal."""
+    basis = _like(matrix)
+    # rotated basis tensors R T_k R^T for all k at once, then their components
+    turned = (matrix[..., None, :, :] @ basis) @ matrix[..., None, :, :].swapaxes(-1, -2)
+    return to_vector(turned).swapaxes(-1, -2)
