@@ -1,0 +1,205 @@
+"""The macroscopic load of a specimen, and the directions of stress and strain rate that it implies.
+
+    tension      sigma = +n (x) n                       uniaxial along the unit axis n
+    compression  sigma = -n (x) n
+    shear        sigma = (d (x) p + p (x) d) / sqrt(3)  along d (axis) on the plane of normal p
+    rolling      sigma = (r (x) r - z (x) z) / sqrt(3)  plane strain: r = rolling direction (axis), z = map normal
+    tensor       sigma = the given symmetric tensor, scaled
+
+Every `stress` has von Mises norm 1, sqrt(3/2 s : s) = 1 with s = dev sigma. The strain rate is that of an isotropic
+von Mises solid under the same stress, D = 3/2 s, whose von Mises rate sqrt(2/3 D : D) is 1.
+
+| symbol | meaning                     | unit | shape  |
+|--------|-----------------------------|------|--------|
+| sigma  | stress direction            | -    | (3, 3) |
+| D      | strain-rate direction       | -    | (3, 3) |
+
+Sample frame = pixel frame: x right, y down, z into the specimen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+
+import numpy as np
+
+from cpml.errors import DatasetError
+
+KINDS = ("tension", "compression", "shear", "rolling", "tensor")
+AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """One proportional load. `rate` (1/s) is the von Mises strain rate; `strain` its final von Mises strain."""
+
+    kind: str
+    axis: np.ndarray | None = None  # (3,) unit vector, sample frame
+    plane: np.ndarray | None = None  # (3,) unit normal of the shear plane, sample frame
+    tensor: np.ndarray | None = None  # (3, 3) symmetric, as given
+    strain: float | None = None
+    rate: float = 1e-3
+    temperature: float | None = None  # K
+    assumed: bool = False
+    note: str = ""
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Load:
+        """Load from the `load:` mapping of a dataset.yml.
+
+        Raises
+        ------
+        DatasetError : unknown kind or key, zero or missing axis, tensor without deviator, number out of range
+
+        Examples
+        --------
+        >>> Load.from_dict({"kind": "compression", "axis": "x", "assumed": True}).label
+        'compression || x (assumed)'
+        """
+        if not isinstance(values, dict):
+            raise DatasetError(f"load: {values!r} is neither a mapping nor the word unknown")
+        unknown = set(values) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise DatasetError(
+                f"load: unknown key {sorted(map(str, unknown))[0]!r}; known: {', '.join(cls.__dataclass_fields__)}"
+            )
+        kind = values.get("kind")
+        if kind not in KINDS:
+            raise DatasetError(f"load.kind: {kind!r} is not one of {', '.join(KINDS)}")
+        return cls(
+            kind=kind,
+            **_directions(kind, values),
+            strain=_number(values, "strain", minimum=0.0),
+            rate=_number(values, "rate", above=0.0, default=1e-3),
+            temperature=_number(values, "temperature", above=0.0),
+            assumed=_boolean(values, "assumed"),
+            note=_text(values, "note"),
+        )
+
+    @cached_property
+    def stress(self) -> np.ndarray:
+        """(3, 3) stress direction, von Mises norm 1, sample frame; uniaxial loads carry their pressure."""
+        if self.kind in ("tension", "compression"):
+            sign = 1.0 if self.kind == "tension" else -1.0
+            return sign * np.outer(self.axis, self.axis)
+        if self.kind == "shear":
+            return (np.outer(self.axis, self.plane) + np.outer(self.plane, self.axis)) / math.sqrt(3.0)
+        if self.kind == "rolling":
+            normal = np.array(AXES["z"])
+            return (np.outer(self.axis, self.axis) - np.outer(normal, normal)) / math.sqrt(3.0)
+        return self.tensor / _von_mises(self.tensor)
+
+    @cached_property
+    def rate_direction(self) -> np.ndarray:
+        """(3, 3) traceless symmetric strain-rate direction, von Mises rate 1, sample frame."""
+        return 1.5 * _deviator(self.stress)
+
+    @property
+    def label(self) -> str:
+        """One phrase for captions, e.g. 'compression || x (assumed)'."""
+        if self.kind == "tensor":
+            where = "stress tensor"
+        else:
+            where = f"{self.kind} || {_axis_label(self.axis)}"
+            if self.kind == "shear":
+                where += f" on {_axis_label(self.plane)}"
+        return where + (" (assumed)" if self.assumed else "")
+
+
+def unit_axis(value, *, key: str = "load.axis") -> np.ndarray:
+    """(3,) unit vector from 'x', 'y', 'z', optionally signed ('-x'), or a list of three numbers."""
+    if isinstance(value, str) and value.lstrip("+-").lower() in AXES and len(value) <= 2:
+        vector = np.array(AXES[value.lstrip("+-").lower()])
+        return -vector if value.startswith("-") else vector
+    vector = _array(value, (3,), key, "'x', 'y', 'z' or three numbers")
+    length = np.linalg.norm(vector)
+    if length < 1e-9:
+        raise DatasetError(f"{key}: {value!r} has no direction (length zero)")
+    return vector / length
+
+
+def _directions(kind: str, values: dict) -> dict:
+    """The direction fields that this kind of load needs; DatasetError for a missing or a superfluous one."""
+    needed = {"tensor": ("tensor",), "shear": ("axis", "plane")}.get(kind, ("axis",))
+    for key in ("axis", "plane", "tensor"):
+        if (values.get(key) is not None) != (key in needed):
+            state = "is missing" if key in needed else "has no meaning"
+            raise DatasetError(f"load.{key} {state} for kind {kind!r}: it needs {' and '.join(needed)}")
+    if kind == "tensor":
+        return {"tensor": _stress_tensor(values["tensor"])}
+    found = {key: unit_axis(values[key], key=f"load.{key}") for key in needed}
+    normal = found.get("plane", np.array(AXES["z"]) if kind == "rolling" else None)
+    if normal is not None and abs(found["axis"] @ normal) > 1e-6:
+        plane = "load.plane" if kind == "shear" else "the map normal z"
+        raise DatasetError(f"load.axis: {values['axis']!r} is not perpendicular to {plane}")
+    return found
+
+
+def _stress_tensor(value) -> np.ndarray:
+    tensor = _array(value, (3, 3), "load.tensor", "a symmetric 3 x 3 list of numbers")
+    size = np.abs(tensor).max()
+    if not np.allclose(tensor, tensor.T, rtol=0, atol=1e-9 * size):
+        raise DatasetError(f"load.tensor: {value!r} is not symmetric")
+    if size == 0 or _von_mises(tensor) < 1e-9 * size:
+        raise DatasetError(f"load.tensor: {value!r} is pure pressure: it shears nothing")
+    return tensor
+
+
+def _deviator(stress: np.ndarray) -> np.ndarray:
+    return stress - np.trace(stress) / 3.0 * np.eye(3)
+
+
+def _von_mises(stress: np.ndarray) -> float:
+    return math.sqrt(1.5 * np.sum(_deviator(stress) ** 2))
+
+
+def _array(value, shape: tuple[int, ...], key: str, expected: str) -> np.ndarray:
+    try:
+        array = np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if isinstance(value, str) or array.shape != shape or not np.isfinite(array).all():
+        raise DatasetError(f"{key}: {value!r} is not {expected}")
+    return array
+
+
+def _number(values: dict, key: str, *, minimum=None, above=None, default=None) -> float | None:
+    value = values.get(key)
+    if value is None:
+        return default
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or (minimum is not None and value < minimum) or (above is not None and value <= above):
+        bound = (
+            f" of at least {minimum:g}"
+            if minimum is not None
+            else f" above {above:g}"
+            if above is not None
+            else ""
+        )
+        raise DatasetError(f"load.{key}: {value!r} is not a number{bound}")
+    return float(value)
+
+
+def _boolean(values: dict, key: str) -> bool:
+    value = values.get(key, False)
+    if not isinstance(value, bool):
+        raise DatasetError(f"load.{key}: {value!r} is neither true nor false")
+    return value
+
+
+def _text(values: dict, key: str) -> str:
+    value = values.get(key, "")
+    if not isinstance(value, str):
+        raise DatasetError(f"load.{key}: {value!r} is not text")
+    return value
+
+
+def _axis_label(axis: np.ndarray) -> str:
+    for name, vector in AXES.items():
+        for sign, prefix in ((1.0, ""), (-1.0, "-")):
+            if np.allclose(axis, sign * np.array(vector), atol=1e-9):
+                return prefix + name
+    return "[" + " ".join(f"{v:.3g}" for v in axis) + "]"

@@ -1,0 +1,80 @@
+"""Where things are. The environment is read at each call, so that a test or a cluster job can point elsewhere.
+
+| variable           | meaning                                                      | default            |
+|--------------------|--------------------------------------------------------------|--------------------|
+| `CPML_ROOT`        | the checkout: notebooks, data sets, catalogue, lock          | the repository     |
+| `CPML_OUTPUT`      | what the notebooks write: `data/derived`, `reports`          | `CPML_ROOT`        |
+| `CPML_DATA_MIRROR` | public data laid out as in the catalogue, `<set>/<file>`     | none               |
+| `CPML_REFERENCE`   | reference material for checks, named by some data sets       | none               |
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from cpml.errors import DatasetError
+
+PACKAGE = Path(__file__).resolve().parent
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+def from_environment(variable: str) -> Path | None:
+    """Absolute folder that an environment variable names, or None where it is unset or empty."""
+    value = os.environ.get(variable)
+    return Path(value).expanduser().resolve() if value else None
+
+
+def root() -> Path:
+    return from_environment("CPML_ROOT") or PACKAGE.parent
+
+
+def output() -> Path:
+    return from_environment("CPML_OUTPUT") or root()
+
+
+def data() -> Path:
+    return root() / "data"
+
+
+def notebooks() -> Path:
+    return root() / "notebooks"
+
+
+def derived(dataset: str) -> Path:
+    """Folder of the tables and arrays that the notebooks hand to each other."""
+    return output() / "data" / "derived" / safe_name(dataset)
+
+
+def reports(dataset: str) -> Path:
+    """Folder of what people read: executed notebooks, figures, tables, metrics, index.html."""
+    return output() / "reports" / safe_name(dataset)
+
+
+def safe_name(name: str, *, what: str = "data set name") -> str:
+    """`name` when it can be one folder or file name on every system, else DatasetError.
+
+    >>> safe_name("mg-twins_2.1")
+    'mg-twins_2.1'
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 100:
+        raise DatasetError(
+            f"{what} {name!r}: use letters, digits, '.', '_' and '-' only, not starting with '.'"
+        )
+    return name
+
+
+def inside(folder: Path, relative: str) -> Path:
+    """`folder / relative`, or DatasetError where `relative` is absolute or climbs out of the folder.
+
+    The check is on the words: a link inside the folder may point anywhere its owner wants.
+    """
+    parts = PurePosixPath(relative.replace("\\", "/")).parts
+    is_absolute = PurePosixPath(relative).is_absolute() or PureWindowsPath(relative).anchor
+    if not relative.strip() or "\0" in relative or is_absolute or ".." in parts:
+        raise DatasetError(
+            f"path {relative!r} leaves its folder {folder}: name a file inside it (copy or link the file there)"
+        )
+    return folder.joinpath(*parts)
