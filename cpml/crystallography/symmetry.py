@@ -4,13 +4,14 @@
 |---|---|---|
 | 1, 2, 3, 4, 6 | n | 360/n deg about z |
 | 222, 32, 422, 622 | 2n | and 180 deg about x |
+| 211, 121, 312 | 2, 2, 6 | settings with the 2-fold axis along x, y, and y |
 | 23, 432 | 12, 24 | 180 or 90 deg about z, 120 deg about [111] |
 
 A symmetry element s leaves the crystal unchanged: q and q s describe the same orientation.
 Reference: International Tables for Crystallography A.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,10 @@ LAUE_NUMBER = {1: "1", 2: "2", 3: "222", 4: "4", 5: "422", 6: "3", 7: "32", 8: "
 
 PROPER_GROUP_OF = {
     "1": "1", "-1": "1", "2": "2", "m": "2", "2/m": "2", "112": "2", "11m": "2", "112/m": "2",
+    "211": "211", "m11": "211", "121": "121", "1m1": "121",
     "222": "222", "mm2": "222", "mmm": "222", "4": "4", "-4": "4", "4/m": "4",
     "422": "422", "4mm": "422", "-42m": "422", "-4m2": "422", "4/mmm": "422", "3": "3", "-3": "3",
-    "32": "32", "321": "32", "3m": "32", "-3m": "32", "3m1": "32", "-3m1": "32",
+    "32": "32", "321": "32", "3m": "32", "-3m": "32", "3m1": "32", "-3m1": "32", "312": "312",
     "6": "6", "-6": "6", "6/m": "6", "622": "622", "6mm": "622", "-6m2": "622", "-62m": "622", "6/mmm": "622",
     "23": "23", "m-3": "23", "m3": "23", "432": "432", "-43m": "432", "m-3m": "432", "m3m": "432"}
 
@@ -39,6 +41,10 @@ def group_of_lattice(lattice: str) -> str:
 
 
 def _generators(name: str) -> list[NDArray]:
+    if name in ("211", "121"):
+        return [axis_angle_to_quaternion([1, 0, 0] if name == "211" else [0, 1, 0], np.pi)]
+    if name == "312":
+        return [*_generators("3"), axis_angle_to_quaternion([0, 1, 0], np.pi)]
     if name in ("23", "432"):
         fold = 2 if name == "23" else 4
         return [axis_angle_to_quaternion([0, 0, 1], 2 * np.pi / fold),
@@ -54,7 +60,7 @@ def _canonical(q: NDArray) -> NDArray:
     return q if first > 0 else -q
 
 
-@lru_cache(maxsize=None)
+@cache
 def _closure(name: str) -> NDArray:
     elements = [np.array([1.0, 0.0, 0.0, 0.0])]
     queue = list(elements)

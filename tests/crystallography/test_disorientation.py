@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from cpml.crystallography.disorientation import disorientation_angle, disorientation_axis_angle, pair_angles
-from cpml.crystallography.rotations import (axis_angle_to_quaternion, quaternion_conjugate, quaternion_multiply,
-                                            random_quaternions)
+from cpml.crystallography.rotations import (
+    axis_angle_to_quaternion,
+    quaternion_conjugate,
+    quaternion_multiply,
+    random_quaternions,
+)
 from cpml.crystallography.symmetry import proper_group
 
 
