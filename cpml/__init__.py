@@ -17,7 +17,7 @@ _MODULES = (
     "models", "paths", "pipeline", "plasticity", "plots", "report", "runs", "virtual",
 )  # fmt: skip
 
-__all__ = [*sorted(_HOME), *_MODULES]
+__all__ = ["CpmlError", "Run", "load_dataset", "setup"]
 
 
 def __getattr__(name: str):

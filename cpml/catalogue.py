@@ -26,12 +26,12 @@ def sets() -> dict[str, dict]:
     return _read(path, path.stat().st_mtime_ns) if path.is_file() else {}
 
 
-def keys(dataset: str | None = None) -> list[str]:
+def names(dataset: str | None = None) -> list[str]:
     """All "<set>/<file>" names, or those of one set."""
     if dataset is not None and dataset not in sets():
         raise DatasetError(f"no public set {dataset!r}: the catalogue has {', '.join(sets())}")
-    names = sets() if dataset is None else {dataset: sets()[dataset]}
-    return [f"{name}/{file}" for name, entry in names.items() for file in entry["files"]]
+    chosen = sets() if dataset is None else {dataset: sets()[dataset]}
+    return [f"{name}/{file}" for name, entry in chosen.items() for file in entry["files"]]
 
 
 def locate(key: str) -> Path | None:
@@ -88,7 +88,7 @@ def _entry(key: str) -> dict:
     dataset, _, file = key.partition("/")
     entry = sets().get(dataset, {}).get("files", {}).get(file)
     if entry is None:
-        close = get_close_matches(key, keys(), n=1)
+        close = get_close_matches(key, names(), n=1)
         hint = f": did you mean {close[0]!r}?" if close else f"; its sets are {', '.join(sets())}"
         raise DatasetError(f"{key!r} is not in {paths.data() / 'catalogue.yml'}{hint}")
     paths.inside(paths.data(), key)
@@ -98,7 +98,7 @@ def _entry(key: str) -> dict:
 def _companion(key: str) -> str | None:
     stem, suffix = os.path.splitext(key)
     twin = stem + _COMPANIONS.get(suffix, "")
-    return twin if suffix in _COMPANIONS and twin in keys() else None
+    return twin if suffix in _COMPANIONS and twin in names() else None
 
 
 def _download(key: str, entry: dict) -> Path:

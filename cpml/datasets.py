@@ -169,7 +169,7 @@ def _resolve(path: Path, key: str, value: str | dict) -> Path:
             file = _reference(name)
         else:
             file = paths.inside(path.parent, name)
-            if not file.is_file() and name in catalogue.keys():
+            if not file.is_file() and name in catalogue.names():
                 file = catalogue.fetch(name)
     except DatasetError as error:
         raise field_error(path, key, name, str(error)) from None

@@ -64,7 +64,7 @@ class Load:
         unknown = set(values) - set(cls.__dataclass_fields__)
         if unknown:
             raise DatasetError(
-                f"load: unknown key {sorted(map(str, unknown))[0]!r}; known: {', '.join(cls.__dataclass_fields__)}"
+                f"load: unknown key {min(map(str, unknown))!r}; known: {', '.join(cls.__dataclass_fields__)}"
             )
         kind = values.get("kind")
         if kind not in KINDS:
