@@ -151,8 +151,8 @@ def test_order_is_deterministic_and_names_speak():
     assert "octahedral (111)[0-11]" in systems("fcc").names
 
 
-@pytest.mark.parametrize("arguments", [dict(lattice="fcc", families=["basal"]), dict(lattice="hcp"), dict(lattice="sc"),
-                                       dict(lattice="hcp", c_over_a=0.0), dict(lattice="fcc", families=[])])
+@pytest.mark.parametrize("arguments", [{"lattice": "fcc", "families": ["basal"]}, {"lattice": "hcp"}, {"lattice": "sc"},
+                                       {"lattice": "hcp", "c_over_a": 0.0}, {"lattice": "fcc", "families": []}])
 def test_wrong_requests_are_explained(arguments):
     """Unknown family, missing c/a, unknown lattice: ParameterError."""
     with pytest.raises(ParameterError):

@@ -1,0 +1,76 @@
+"""Material files: the shipped set is complete and sourced; a user's file works; every error names file, key and value."""
+
+import numpy as np
+import pytest
+
+from cpml.crystallography import load_material
+from cpml.crystallography.materials import material_names
+from cpml.errors import DatasetError
+
+SHIPPED = {"magnesium", "magnesium_az31", "titanium_cp", "zirconium", "nickel", "nickel_superalloy", "aluminium",
+           "copper", "if_steel", "austenitic_steel"}
+
+OWN = """
+lattice: hcp
+a_nm: 0.3
+c_nm: 0.48
+families:
+  basal: {strength_mpa: 12.5, source: my tests}
+  twin_1012: {strength_mpa: 30, log_spread: 0.2, source: my tests}
+"""
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_shipped_material(name):
+    """Each has positive strengths and spreads, a source per family, stable elastic constants and a validity range."""
+    material = load_material(name)
+    assert material.name == name and np.all(material.strengths > 0) and np.all(material.log_spreads >= 0.3)
+    assert all(f.source for f in material.families.values()) and "temperature_k" in material.validity
+    assert material.elastic["C11"] > abs(material.elastic["C12"]) and material.elastic["C44"] > 1e4
+    found = material.systems()
+    assert found.family_names == tuple(material.families)
+    kinds = [material.families[found.family_names[f]].kind for f in found.family]
+    assert kinds == found.kind.tolist()
+
+
+def test_the_set_is_complete():
+    """The skeleton set is shipped."""
+    assert set(material_names()) >= SHIPPED
+
+
+def test_magnesium_ratio():
+    """c/a of magnesium is 1.6236 and its {10-12} twins extend c."""
+    material = load_material("magnesium")
+    assert material.c_over_a == pytest.approx(1.6236, abs=1e-4)
+    assert np.all(material.systems(["twin_1012"]).schmid[:, 2, 2] > 0)
+
+
+def test_own_file(tmp_path):
+    """A user's file has the same form; the prior width defaults to 0.5, n to 20."""
+    path = tmp_path / "own.yml"
+    path.write_text(OWN)
+    material = load_material(path)
+    assert material.strengths.tolist() == [12.5, 30.0] and material.log_spreads.tolist() == [0.5, 0.2]
+    assert material.name == "own" and material.n == 20 and len(material.systems()) == 9
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("basal:", "bassal:", ["bassal", "did you mean 'basal'"]), ("12.5", "-12.5", ["strength_mpa", "-12.5"]),
+    ("lattice: hcp", "lattice: hex", ["lattice", "'hex'"]), ("a_nm", "a_mm", ["a_mm", "a_nm"]),
+    ("c_nm: 0.48", "c_nm: 0.9", ["c_nm", "c/a"]), ("c_nm: 0.48", "", ["c_nm"]), ("12.5", "soft", ["'soft'"]),
+    ("lattice: hcp", "lattice: [", ["YAML"]), (", source: my tests}", "}", ["source"]),
+    ("12.5", ".nan", ["strength_mpa"]), ("12.5", "!!python/object:os.system {}", ["YAML"])])
+def test_errors_name_file_key_and_value(tmp_path, old, new, words):
+    """Unknown family, negative strength, unknown lattice, ...: DatasetError with the file and the offending value."""
+    path = tmp_path / "own.yml"
+    path.write_text(OWN.replace(old, new))
+    with pytest.raises(DatasetError) as error:
+        load_material(path)
+    assert all(word in str(error.value) for word in ["own.yml", *words])
+
+
+@pytest.mark.parametrize("name", ["magnesum", "../magnesium", "missing.yml", ""])
+def test_unknown_names(name):
+    """Names cannot leave the folder; near names are suggested; a missing path says so."""
+    with pytest.raises(DatasetError, match="did you mean 'magnesium'|unknown|does not exist"):
+        load_material(name)
