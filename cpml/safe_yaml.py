@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from cpml.errors import DatasetError
+from cpml.errors import DatasetError, ParameterError
 
 MAX_BYTES = 2_000_000
 
@@ -55,3 +55,11 @@ def read_yaml(path: Path) -> dict:
     if not isinstance(content, dict):
         raise DatasetError(f"{path}: expected 'key: value' lines, found {type(content).__name__}")
     return content
+
+
+def read_value(text: str, *, what: str):
+    """One YAML value, as a command line gives it: 3, 1e-3, true, [1, 2], text."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ParameterError(f"{what}: {text!r} cannot be read: {' '.join(str(error).split())}") from None
