@@ -1,0 +1,137 @@
+"""All scores of all models in one table, with intervals from resampled blocks.
+
+Blocks, not grains, are resampled (``n_boot`` times with replacement), because grains of one block share their
+surroundings. Two models are compared on the same resamples: the interval of a difference is narrower than the
+difference of two intervals suggests.
+"""
+
+import numpy as np
+import pandas as pd
+
+from cpml.errors import CpmlError, ParameterError
+from cpml.evaluation import metrics
+from cpml.evaluation.splits import Splits
+
+KEYS = ["grain_id", "mechanism", "target"]
+
+
+def evaluate(
+    predictions: pd.DataFrame, labels: pd.DataFrame, *, splits: Splits, n_boot: int = 200, seed: int = 0, level: float = 0.9
+) -> pd.DataFrame:
+    """Score every model on every mechanism.
+
+    Parameters
+    ----------
+    predictions : columns model, grain_id, mechanism, target, p
+    labels : columns grain_id, mechanism, target, observed (1, 0 or NaN); NaN rows are left out
+    splits : gives the block of each grain
+    level : width of the intervals (0.9: from the 5 % to the 95 % quantile)
+
+    Returns
+    -------
+    DataFrame mechanism, model, metric, value, low, high, n_grains, n_labels, n_positive, prevalence
+
+    Raises
+    ------
+    CpmlError : a label has no prediction, or no label is observed
+    """
+    rows = []
+    for mechanism, model, table, draws in _each(predictions, labels, splits, n_boot, seed):
+        value, boot = _scores(table, draws)
+        tail = (1 - level) / 2
+        low, high = np.nanquantile(boot, [tail, 1 - tail], axis=0) if n_boot else (value * np.nan, value * np.nan)
+        facts = (table["grain_id"].nunique(), len(table), int(table["observed"].sum()), table["observed"].mean())
+        rows += [(mechanism, model, m, value[i], low[i], high[i], *facts) for i, m in enumerate(metrics.METRICS)]
+    names = ["mechanism", "model", "metric", "value", "low", "high", "n_grains", "n_labels", "n_positive", "prevalence"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def paired_differences(
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    splits: Splits,
+    reference: str,
+    n_boot: int = 200,
+    seed: int = 0,
+    level: float = 0.9,
+) -> pd.DataFrame:
+    """Difference of every model to ``reference`` on the same resampled blocks.
+
+    Returns
+    -------
+    DataFrame mechanism, model, metric, difference, low, high (model minus reference)
+    """
+    if reference not in set(predictions["model"]):
+        raise ParameterError(f"reference model {reference!r} has no predictions; there are {sorted(set(predictions['model']))}")
+    results: dict[str, dict[str, tuple]] = {}
+    for mechanism, model, table, draws in _each(predictions, labels, splits, n_boot, seed):
+        results.setdefault(mechanism, {})[model] = _scores(table, draws)
+    rows, tail = [], (1 - level) / 2
+    for mechanism, models in results.items():
+        base_value, base_boot = models[reference]
+        for model, (value, boot) in models.items():
+            if model == reference:
+                continue
+            low, high = np.nanquantile(boot - base_boot, [tail, 1 - tail], axis=0)
+            difference = value - base_value
+            rows += [(mechanism, model, m, difference[i], low[i], high[i]) for i, m in enumerate(metrics.METRICS)]
+    return pd.DataFrame(rows, columns=["mechanism", "model", "metric", "difference", "low", "high"])
+
+
+def observed_with_predictions(predictions: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Observed labels joined with one model's predictions; every observed label must have one."""
+    observed = labels.loc[labels["observed"].notna(), [*KEYS, "observed"]]
+    if observed.empty:
+        raise CpmlError("no label is observed (all are missing): there is nothing to score")
+    table = observed.merge(predictions[[*KEYS, "p"]], on=KEYS, how="left", validate="one_to_one")
+    lost = table["p"].isna()
+    if lost.any():
+        first = table.loc[lost, KEYS].iloc[0].to_dict()
+        raise CpmlError(f"{int(lost.sum())} of {len(table)} observed labels have no prediction, first {first}")
+    return table
+
+
+def _each(predictions, labels, splits, n_boot, seed):
+    """Yield mechanism, model, joined table and the resampled row/grain draws, the same for all models."""
+    block = splits.table.set_index("grain_id")["block"]
+    labels = labels[labels["grain_id"].isin(block.index)]
+    for mechanism, theirs in labels[labels["observed"].notna()].groupby("mechanism", sort=True):
+        draws = None
+        for model, own in predictions[predictions["mechanism"] == mechanism].groupby("model", sort=False):
+            table = observed_with_predictions(own, theirs).sort_values(["grain_id", "target"], kind="stable")
+            blocks = block[table["grain_id"]].to_numpy()
+            if draws is None:
+                draws = _draws(blocks, n_boot, np.random.default_rng(seed))
+            yield mechanism, model, table.reset_index(drop=True), draws
+
+
+def _draws(blocks: np.ndarray, n_boot: int, rng) -> list[np.ndarray]:
+    """Row numbers of each resample of whole blocks."""
+    rows = [np.flatnonzero(blocks == b) for b in np.unique(blocks)]
+    return [np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))]) for _ in range(n_boot)]
+
+
+def _scores(table: pd.DataFrame, draws: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Metrics (M,) of the whole table and (n_boot, M) of its resamples."""
+    y, p, grain = (table[c].to_numpy() for c in ("observed", "p", "grain_id"))
+    per_label = {"log_loss": metrics.log_loss(y, p), "brier": metrics.brier(y, p)}
+    per_grain = {}
+    for k in (1, 2):
+        grains, hits = metrics.top_k_hits(grain, y, p, k)
+        # a grain's hit sits on its first row, so that a resample of rows resamples grains; NaN elsewhere
+        first = pd.Series(np.arange(len(grain))).groupby(grain).first()
+        column = np.full(len(grain), np.nan)
+        column[first[grains].to_numpy()] = hits
+        per_grain[f"top{k}"] = column
+
+    def score(rows: np.ndarray) -> list[float]:
+        values = {"pr_auc": metrics.average_precision(y[rows], p[rows]), "roc_auc": metrics.roc_auc(y[rows], p[rows])}
+        values |= {name: column[rows].mean() for name, column in per_label.items()}
+        for name, column in per_grain.items():
+            seen = column[rows][~np.isnan(column[rows])]
+            values[name] = seen.mean() if len(seen) else np.nan
+        return [values[m] for m in metrics.METRICS]
+
+    whole = np.array(score(np.arange(len(y))))
+    return whole, np.array([score(rows) for rows in draws]).reshape(-1, len(metrics.METRICS))

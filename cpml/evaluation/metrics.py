@@ -1,0 +1,109 @@
+"""Scores of predicted probabilities against footprints that may be missing.
+
+PR-AUC (average precision) is read beside the prevalence, which is what a classifier that knows nothing scores; plain
+accuracy is not offered, because a rare mechanism makes it high for free. Labels that nobody could observe are left out
+by the caller: missing is not zero.
+
+| name | meaning | better |
+|---|---|---|
+| pr_auc | average precision over all (grain, target) pairs | high |
+| roc_auc | probability that a positive outranks a negative | high |
+| log_loss, brier | mean -log p(observed), mean (p - y)^2 | low |
+| top1, top2 | share of grains with a footprint whose first (first two) targets hold one | high |
+"""
+
+import numpy as np
+
+CLIP = 1e-6  # a probability of exactly 0 or 1 would make one wrong label cost infinitely much
+METRICS = ("pr_auc", "roc_auc", "log_loss", "brier", "top1", "top2")
+LOWER_IS_BETTER = ("log_loss", "brier")
+
+
+def average_precision(y: np.ndarray, p: np.ndarray) -> float:
+    """Area under the precision-recall curve (step-wise); NaN without a positive."""
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(y, p)) if y.any() else np.nan
+
+
+def roc_auc(y: np.ndarray, p: np.ndarray) -> float:
+    """Probability that a positive is ranked above a negative; NaN when one class is missing."""
+    from scipy.stats import rankdata
+
+    n_positive, n_negative = int(y.sum()), int((1 - y).sum())
+    if n_positive == 0 or n_negative == 0:
+        return np.nan
+    return float((rankdata(p)[y == 1].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def log_loss(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """-log of the probability given to what was observed, per label."""
+    p = np.clip(p, CLIP, 1 - CLIP)
+    return -np.where(y == 1, np.log(p), np.log1p(-p))
+
+
+def brier(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Squared error of the probability, per label."""
+    return (p - y) ** 2
+
+
+def top_k_hits(grain: np.ndarray, y: np.ndarray, p: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whether one of the k most probable targets of a grain was observed.
+
+    A tie is shared fairly: the hit is the expected one over random orders of equal probabilities.
+
+    Returns
+    -------
+    grains, hits : grains with at least one observed target, and the hit in [0, 1] of each
+    """
+    grains, hits = [], []
+    for g in np.unique(grain[y == 1]):
+        here = grain == g
+        grains.append(g)
+        hits.append(_expected_hit(y[here], p[here], k))
+    return np.array(grains, dtype=grain.dtype), np.array(hits, dtype=float)
+
+
+def _expected_hit(y: np.ndarray, p: np.ndarray, k: int) -> float:
+    k = min(k, len(p))
+    edge = np.sort(p)[-k]
+    sure = p > edge
+    if y[sure].any():
+        return 1.0
+    tied, wanted = np.flatnonzero(p == edge), k - int(sure.sum())
+    wrong = int((y[tied] == 0).sum())
+    miss = 1.0
+    for i in range(wanted):  # probability that all drawn ones are wrong, without replacement
+        miss *= max(wrong - i, 0) / (len(tied) - i)
+    return 1.0 - miss
+
+
+def reliability(y: np.ndarray, p: np.ndarray, *, n_bins: int = 6) -> dict[str, np.ndarray]:
+    """Observed frequency against predicted probability in bins of equal count, with Wilson 90 % intervals.
+
+    Returns
+    -------
+    dict predicted, observed, low, high, count (n_bins,)
+    """
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)))
+    which = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
+    count = np.bincount(which)
+    used = count > 0
+    count = count[used]
+    predicted = np.bincount(which, weights=p)[used] / count
+    observed = np.bincount(which, weights=y)[used] / count
+    low, high = wilson_interval(observed, count)
+    return {"predicted": predicted, "observed": observed, "low": low, "high": high, "count": count}
+
+
+def wilson_interval(share: np.ndarray, count: np.ndarray, *, z: float = 1.6449) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson (1927) score interval of a binomial share; z = 1.6449 is 90 %."""
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return centre - half, centre + half
+
+
+def expected_calibration_error(y: np.ndarray, p: np.ndarray, *, n_bins: int = 6) -> float:
+    """Mean |observed - predicted| over bins of equal count, weighted by count."""
+    bins = reliability(y, p, n_bins=n_bins)
+    return float(np.average(np.abs(bins["observed"] - bins["predicted"]), weights=bins["count"]))

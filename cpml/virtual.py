@@ -1,0 +1,224 @@
+"""Virtual specimens: full-field crystal plasticity seen through a simulated microscope, with the truth kept apart.
+
+A specimen folder of the generator (DAMASK 3.0.2 grid solver; text and tables) is exported into what a laboratory
+would have: a map, slip traces measured on the screen, a stress-strain curve. What only the simulation knows (shear on
+every slip plane, twin fraction of every variant, strengths) goes into one file, ``truth.npz``, that only scoring reads.
+
+Truth is compared by geometry: a plane is its normal in the sample frame and a twin variant its K1 normal and shear
+direction, so the names and symmetry copies of generator and reader need not agree.
+"""
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cpml.errors import DatasetError
+
+ACTIVE_SHEAR = 0.01  # a plane is active above this accumulated shear (the generator's visible step)
+VISIBLE_TWIN = 0.05  # a variant is visible above this volume fraction
+MIN_PIXELS = 20  # smaller surface grains are not scored (the generator's reference scores do the same)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the simulation knows of a virtual specimen.
+
+    Attributes
+    ----------
+    surface_grain : (rows, cols) generator's grain number of every pixel
+    planes : table grain, family, nx, ny, nz (sample frame), shear, active
+    variants : table grain, nx, ny, nz, bx, by, bz (sample frame), fraction, active
+    strengths : table family, strength_mpa (initial)
+    """
+
+    surface_grain: np.ndarray
+    planes: pd.DataFrame
+    variants: pd.DataFrame
+    strengths: pd.DataFrame
+
+
+def load_truth(path: Path) -> Truth:
+    """Read ``truth.npz``; only scoring may call this.
+
+    Raises
+    ------
+    DatasetError : the file is missing or is no truth file
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        tables = {
+            kind: pd.DataFrame({k.split(".")[1]: v for k, v in arrays.items() if k.startswith(kind + ".")})
+            for kind in ("planes", "variants", "strengths")
+        }
+        return Truth(arrays["surface_grain"], **tables)
+    except (OSError, ValueError, KeyError) as error:
+        raise DatasetError(f"{path}: not a truth file of a virtual specimen ({error})") from None
+
+
+def match_grains(truth: Truth, label: np.ndarray, *, min_share: float = 0.5) -> pd.Series:
+    """Generator's grain that covers each segmented grain.
+
+    Parameters
+    ----------
+    label : (N,) grain number of every pixel of the same grid, 0 = none
+    min_share : smallest share of the segmented grain's pixels that the generator's grain must cover
+
+    Returns
+    -------
+    Series indexed by grain_id with the generator's grain number; grains without a clear partner are left out
+    """
+    flat = truth.surface_grain.ravel()
+    if flat.shape != label.shape:
+        raise DatasetError(f"truth has {flat.size} pixels, the map has {label.size}: they are not the same specimen")
+    inside = (label > 0) & (flat > 0)
+    counts = pd.crosstab(label[inside], flat[inside])
+    share = counts.max(axis=1) / counts.sum(axis=1)
+    large = counts.max(axis=1) >= MIN_PIXELS
+    return counts.idxmax(axis=1)[(share >= min_share) & large].rename("grain")
+
+
+def truth_labels(truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids, systems) -> pd.DataFrame:
+    """True mechanisms of every matched grain in the names of ``systems``.
+
+    Parameters
+    ----------
+    partner : from :func:`match_grains`
+    quaternions : (G, 4) crystal_to_sample of the grains ``grain_ids``
+    systems : `cpml.crystallography.Systems` of the phase
+
+    Returns
+    -------
+    DataFrame grain_id, mechanism, target, observed (1 active, 0 not), amount (shear or volume fraction)
+    """
+    from cpml.crystallography.rotations import quaternion_to_matrix
+
+    rotation = dict(zip(grain_ids, quaternion_to_matrix(np.asarray(quaternions)), strict=True))
+    slip_planes = np.unique(systems.plane_id[systems.slip])
+    twins = np.flatnonzero(systems.twin)
+    planes, variants = dict(list(truth.planes.groupby("grain"))), dict(list(truth.variants.groupby("grain")))
+    rows = []
+    for grain_id, number in partner.items():
+        turn = rotation[grain_id]
+        true = planes[number]
+        ours = systems.plane_normals[slip_planes] @ turn.T
+        cosine = np.abs(ours @ true[["nx", "ny", "nz"]].to_numpy().T)
+        for plane, nearest, c in zip(slip_planes, cosine.argmax(1), cosine.max(1), strict=True):
+            amount = true["shear"].iloc[nearest] if c > np.cos(np.deg2rad(6.0)) else 0.0
+            rows.append((grain_id, "slip", systems.plane_names[plane], amount > ACTIVE_SHEAR, amount))
+        if number in variants and len(twins):
+            true = variants[number]
+            normal, sense = (np.asarray(v)[twins] @ turn.T for v in (systems.plane, systems.direction))
+            likeness = (normal @ true[["nx", "ny", "nz"]].to_numpy().T) * (
+                sense @ true[["bx", "by", "bz"]].to_numpy().T
+            )
+            for twin, nearest in zip(twins, likeness.argmax(1), strict=True):
+                amount = true["fraction"].iloc[nearest]
+                rows.append((grain_id, "twin", systems.names[twin], amount > VISIBLE_TWIN, amount))
+    table = pd.DataFrame(rows, columns=["grain_id", "mechanism", "target", "observed", "amount"])
+    return table.astype({"observed": float})
+
+
+def export_specimen(source: Path, folder: Path) -> None:
+    """Write map.ctf, traces.csv, curve.csv (observable) and truth.npz (scoring only) from a generator's folder.
+
+    The traces go to a pixel well inside the grain, as a person at the screen would place them, with the angle
+    counter-clockwise from +x (the generator counts from +x towards +y, which is clockwise on the screen).
+    """
+    source, folder = Path(source), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    twinned = source / "ebsd_deformed_twins.ctf"
+    shutil.copyfile(twinned if twinned.is_file() else source / "ebsd_deformed.ctf", folder / "map.ctf")
+    with np.load(source / "maps_truth.npz", allow_pickle=False) as file:
+        surface_grain = file["surface_grain"]
+    _traces(pd.read_csv(source / "labels_public.csv"), surface_grain).to_csv(folder / "traces.csv", index=False)
+    curve = pd.read_csv(source / "macro.csv")[["true_strain", "true_stress_MPa"]]
+    curve.columns = ["true_strain", "true_stress_mpa"]
+    curve.to_csv(folder / "curve.csv", index=False)
+    np.savez_compressed(folder / "truth.npz", surface_grain=surface_grain, **_truth_columns(source))
+
+
+def _traces(labels: pd.DataFrame, surface_grain: np.ndarray) -> pd.DataFrame:
+    from scipy.ndimage import distance_transform_edt
+
+    rows = []
+    for label in labels.itertuples():
+        depth = distance_transform_edt(surface_grain == label.grain_id)
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        angles = str(label.obs_trace_angles_deg).split(";") if label.obs_n_traces else [""]
+        rows += [(x, y, round((180.0 - float(a)) % 180.0, 1) if a else None) for a in angles]
+    return pd.DataFrame(rows, columns=["x_um", "y_um", "angle_deg"])
+
+
+def _truth_columns(source: Path) -> dict[str, np.ndarray]:
+    grains = pd.read_csv(source / "grains_truth.csv").set_index("grain_id")
+    facts = json.loads((source / "truth.json").read_text())
+    law, c_over_a = facts["material_hidden"]["phenopowerlaw"], facts["material_hidden"].get("c_over_a")
+    turn = _rotation(grains[[f"q{k}_deformed" for k in "wxyz"]].to_numpy())
+    turn = dict(zip(grains.index, turn, strict=True))
+    planes = pd.read_csv(source / "planes_truth.csv")
+    normal = np.array([turn[g] @ _plane_normal(p, c_over_a) for g, p in zip(planes.grain_id, planes.plane, strict=True)])
+    columns = {
+        "planes.grain": planes.grain_id.to_numpy(),
+        "planes.family": planes.family.to_numpy(dtype=str),
+        "planes.shear": planes.gamma_plane.to_numpy(),
+    }
+    columns |= {f"planes.n{axis}": normal[:, i] for i, axis in enumerate("xyz")}
+    names = [c.split("|")[1] for c in grains.columns if c.startswith("twin_fraction|")]
+    twins = [(g, v, grains.at[g, f"twin_fraction|{v}"]) for g in grains.index for v in names]
+    columns["variants.grain"] = np.array([g for g, _, _ in twins], dtype=int)
+    columns["variants.fraction"] = np.array([f for _, _, f in twins], dtype=float)
+    normal = np.array([turn[g] @ _plane_normal(v, c_over_a) for g, v, _ in twins]).reshape(-1, 3)
+    sense = np.array([turn[g] @ _direction(v, c_over_a) for g, v, _ in twins]).reshape(-1, 3)
+    columns |= {f"variants.n{axis}": normal[:, i] for i, axis in enumerate("xyz")}
+    columns |= {f"variants.b{axis}": sense[:, i] for i, axis in enumerate("xyz")}
+    lattice = facts["material_hidden"]["lattice"]
+    slip_names = {"hP": ["basal", "prismatic", "pyramidal1_a", "pyramidal1_ca", "pyramidal2_ca"], "cF": ["octahedral"]}[lattice]
+    twin_names = {"hP": ["twin_1012", "twin_1121", "twin_1011", "twin_1122"], "cF": ["twin"]}[lattice]
+    strength = [(n, x / 1e6) for n, x in zip(slip_names, law["xi_0_sl"], strict=False) if x > 0]
+    strength += [(n, x / 1e6) for n, x in zip(twin_names, law.get("xi_0_tw", []), strict=False) if x > 0]
+    columns["strengths.family"] = np.array([n for n, _ in strength])
+    columns["strengths.strength_mpa"] = np.array([x for _, x in strength])
+    return columns
+
+
+def _indices(text: str, brackets: str) -> np.ndarray:
+    inside = re.search(rf"\{brackets[0]}([^)\]]+)\{brackets[1]}", text).group(1)
+    return np.array([int(i) for i in re.findall(r"-?\d", inside)], dtype=float)
+
+
+def _plane_normal(name: str, c_over_a: float | None) -> np.ndarray:
+    """Unit normal of "(hkil)" in the generator's axes X||a*, Y||b (hexagonal) or of "(hkl)" (cubic)."""
+    index = _indices(name, "()")
+    if len(index) == 4:
+        h, k, _, l = index  # noqa: E741  Miller-Bravais notation
+        in_a = np.array([h, (h + 2 * k) / np.sqrt(3), l / c_over_a])
+        index = _a_to_a_star(in_a)
+    return index / np.linalg.norm(index)
+
+
+def _direction(name: str, c_over_a: float | None) -> np.ndarray:
+    """Unit direction of "[uvtw]" or "[uvw]" in the generator's axes."""
+    index = _indices(name, "[]")
+    if len(index) == 4:
+        u, v, t, w = index
+        in_a = np.array([(u - t) - (v - t) / 2, (v - t) * np.sqrt(3) / 2, w * c_over_a])
+        index = _a_to_a_star(in_a)
+    return index / np.linalg.norm(index)
+
+
+def _a_to_a_star(v: np.ndarray) -> np.ndarray:
+    """Components along X||a* of a vector given along X||a: a* lies 30 degrees from a."""
+    c, s = np.cos(np.pi / 6), np.sin(np.pi / 6)
+    return np.array([c * v[0] + s * v[1], -s * v[0] + c * v[1], v[2]])
+
+
+def _rotation(q: np.ndarray) -> np.ndarray:
+    from cpml.crystallography.rotations import quaternion_to_matrix
+
+    return quaternion_to_matrix(q)
