@@ -1,0 +1,353 @@
+r"""Distributions of what was seen: disorientations, grain sizes, traces, twins, mechanisms against Schmid factors.
+
+Random disorientations of cubic crystals, t in degrees, c = cos t, s = sin t, a = sqrt2 - 1 (Mackenzie,
+Biometrika 45, 229, 1958), density per degree:
+
+    0-45       (2/15) (1 - c)
+    45-60      (2/15) [3 a s - 2 (1 - c)]
+    60-60.72   (2/15) [(3 a + 4/sqrt3) s - 6 (1 - c)]
+    -62.80     the line before - (8/5 pi) s [2 a acos(X cot t/2) + acos(Y cot t/2)/sqrt3]
+                               + (8/5 pi) (1 - c) [2 acos((sqrt2 + 1) X/sqrt2) + acos((sqrt2 + 1) Y/sqrt2)]
+    X = a / sqrt(1 - a^2 cot^2 t/2),   Y = a^2 / sqrt(3 - cot^2 t/2).
+
+For any group of n rotations the density is n (1 - c)/pi (per radian) times the share of the axes for which the
+rotation is the smallest of its n equivalents; hexagonal crystals are computed so, on an even net of axes.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from cpml.errors import ParameterError
+from cpml.plots.style import BLUE, GREY, ORANGE, RED, figure, model_label, model_style, same_length, stamp
+
+MEAN_CUBIC_DISORIENTATION = 40.736
+MAX_DISORIENTATION = {"fcc": 62.8, "bcc": 62.8, "hcp": 93.85}
+
+
+def wilson_interval(hits, trials, *, z=1.959964):
+    """Wilson score interval of a proportion (95 % by default).
+
+    Parameters
+    ----------
+    hits, trials : (...,) counts; no trials give (0, 1)
+
+    Returns
+    -------
+    (low, high), each (...,)
+    """
+    hits, trials = np.asarray(hits, dtype=float), np.asarray(trials, dtype=float)
+    p = np.divide(hits, trials, out=np.full(np.broadcast(hits, trials).shape, 0.5), where=trials > 0)
+    denominator = trials + z**2
+    centre = (p * trials + z**2 / 2) / denominator
+    half = z * np.sqrt(p * (1 - p) * trials + z**2 / 4) / denominator
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def random_disorientation(angle_deg, *, lattice):
+    """Density per degree of the disorientation angle of two random crystals (see the module's text).
+
+    Parameters
+    ----------
+    angle_deg : (...,) degrees
+    lattice : "fcc", "bcc" or "hcp"
+    """
+    if lattice not in MAX_DISORIENTATION:
+        raise ParameterError(
+            f"lattice {lattice!r}: random disorientations are known for {', '.join(MAX_DISORIENTATION)}"
+        )
+    angle = np.asarray(angle_deg, dtype=float)
+    if lattice != "hcp":
+        return _mackenzie(angle)
+    grid, density = _hexagonal_table()
+    return np.interp(angle, grid, density, left=0.0, right=0.0)
+
+
+def _mackenzie(degrees):
+    t = np.radians(degrees)
+    c, s, a = np.cos(t), np.sin(t), np.sqrt(2) - 1
+    third = (3 * a + 4 / np.sqrt(3)) * s - 6 * (1 - c)
+    pieces = [1 - c, 3 * a * s - 2 * (1 - c), third, third - _mackenzie_tail(t)]
+    edge = np.degrees(2 * np.arctan(np.sqrt(2) * a)), np.degrees(2 * np.arctan(np.sqrt(23 - 16 * np.sqrt(2))))
+    ranges = [degrees <= 45, degrees <= 60, degrees <= edge[0], degrees <= edge[1]]
+    density = 2 / 15 * np.select(ranges, pieces, 0.0)
+    return np.where(degrees < 0, 0.0, np.maximum(density, 0.0))
+
+
+def _mackenzie_tail(t):
+    """What the last range subtracts, in units of 2/15."""
+    a = np.sqrt(2) - 1
+    t = np.clip(t, np.radians(60.7), np.radians(62.8))
+    cot = 1 / np.tan(t / 2)
+    x, y = a / np.sqrt(1 - (a * cot) ** 2), a**2 / np.sqrt(3 - cot**2)
+
+    def arc(u):
+        return np.arccos(np.clip(u, -1, 1))
+
+    sine = 2 * a * arc(x * cot) + arc(y * cot) / np.sqrt(3)
+    rest = 2 * arc((np.sqrt(2) + 1) * x / np.sqrt(2)) + arc((np.sqrt(2) + 1) * y / np.sqrt(2))
+    return 12 / np.pi * (sine * np.sin(t) - rest * (1 - np.cos(t)))
+
+
+@lru_cache(maxsize=1)
+def _hexagonal_table():
+    """Angles (deg) and density per degree of random disorientations of group 622."""
+    n = 20_000
+    z = 1 - (2 * np.arange(n) + 1) / n
+    azimuth = np.pi * (1 + np.sqrt(5)) * np.arange(n)
+    # largest component along the twofold axes in the basal plane, every 30 degrees
+    twofold = np.sqrt(1 - z**2) * np.cos((azimuth + np.pi / 12) % (np.pi / 6) - np.pi / 12)
+    # smallest rotation: w >= w cos 30 + |z| sin 30 (sixfold axis) and w >= the twofold component, v = axis sin t/2
+    limit = np.minimum(np.tan(np.pi / 12) / np.abs(z), 1 / twofold)
+    angle = np.linspace(0, 94, 941)
+    share = 1 - np.searchsorted(np.sort(limit), np.tan(np.radians(angle) / 2)) / n
+    return angle, 12 * (1 - np.cos(np.radians(angle))) / np.pi * share * np.pi / 180
+
+
+def histogram_with_curve(
+    values, *, bins=36, weights=None, curve=None, label, curve_label="", marks=None, ylabel="density", caption="",
+    title="", unit="", colour=BLUE, width="single",
+):  # fmt: skip
+    """Histogram of area one with a reference curve.
+
+    Parameters
+    ----------
+    values : (N,) NaN is left out
+    bins : number of bins or edges; weights: (N,) e.g. boundary lengths
+    curve : (x, y) density in the unit of the values; curve_label in words
+    label : quantity with its unit
+    marks : dict value -> text, dotted vertical lines
+
+    Returns
+    -------
+    Figure
+    """
+    values = np.asarray(values, dtype=float)
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
+    same_length(values=values, weights=weights)
+    known = np.isfinite(values)
+    fig, ax = figure(width)
+    if known.any():
+        ax.hist(
+            values[known],
+            bins=bins,
+            weights=weights[known],
+            density=True,
+            color=colour,
+            alpha=0.75,
+            label="measured",
+        )
+    if curve is not None:
+        ax.plot(*curve, color="black", linewidth=1.0, label=curve_label)
+        fig.legend(loc="outside upper right", ncols=2)
+    for value, text in (marks or {}).items():
+        ax.axvline(value, color="0.3", linewidth=0.6, linestyle=":")
+        ax.annotate(
+            text, (value, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7
+        )
+    ax.set(xlabel=label, ylabel=ylabel)
+    ax.set_title(title, pad=14 if marks else None)
+    return stamp(fig, caption, n=int(known.sum()), unit=unit)
+
+
+def disorientation_histogram(
+    angle_deg, *, lattice, weights=None, marks=None, caption="", title="", unit="boundary segments", width="single",
+):  # fmt: skip
+    """Disorientation angles with the curve of random crystals (Mackenzie for cubic, computed for hcp)."""
+    top = MAX_DISORIENTATION.get(lattice, 0)
+    grid = np.linspace(0, top + 1, 400)
+    curve = grid, random_disorientation(grid, lattice=lattice)
+    return histogram_with_curve(
+        angle_deg, bins=np.arange(0, top + 2, 2), weights=weights, curve=curve, label="disorientation angle / °",
+        curve_label="random crystals", ylabel="density / (1/°)", marks=marks, caption=caption, title=title, unit=unit,
+        width=width,
+    )  # fmt: skip
+
+
+def grain_size_histogram(
+    diameter_um, *, area_um2=None, bins=24, caption="", title="", unit="grains", width="single",
+):  # fmt: skip
+    """Grain sizes on a log axis, counted and weighted by area, each with its log-normal fit (moments of ln d).
+
+    Parameters
+    ----------
+    diameter_um : (G,) equivalent diameters; area_um2: (G,) weights, pi d^2 / 4 when not given
+    """
+    d = np.asarray(diameter_um, dtype=float)
+    area = np.pi / 4 * d**2 if area_um2 is None else np.asarray(area_um2, dtype=float)
+    same_length(diameter_um=d, area_um2=area)
+    good = (d > 0) & np.isfinite(area)
+    if good.sum() < 2:
+        raise ParameterError("a grain size distribution needs at least two grains")
+    log_d = np.log(d[good])
+    fig, ax = figure(width, aspect=0.82)
+    edges = np.linspace(log_d.min() - 1e-6, log_d.max() + 1e-6, bins + 1)
+    grid = np.linspace(edges[0] - 0.3, edges[-1] + 0.3, 300)
+    for weight, colour, name in ((np.ones(good.sum()), GREY, "by number"), (area[good], BLUE, "by area")):
+        mean = np.average(log_d, weights=weight)
+        spread = np.sqrt(np.average((log_d - mean) ** 2, weights=weight))
+        density, _ = np.histogram(log_d, edges, weights=weight, density=True)
+        ax.stairs(density, np.exp(edges), fill=True, color=colour, alpha=0.4, linewidth=0)
+        if spread > 0:
+            fit = np.exp(-0.5 * ((grid - mean) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
+            text = f"{name}: median {np.exp(mean):.3g} µm, σ(ln d) {spread:.2f}"
+            ax.plot(np.exp(grid), fit, color=colour, linewidth=1.0, label=text)
+    ax.set(xscale="log", xlabel="equivalent diameter / µm", ylabel="density of ln d")
+    ax.set_title(title)
+    fig.legend(loc="outside upper left", title="log-normal fits", alignment="left")
+    return stamp(fig, caption, n=int(good.sum()), unit=unit)
+
+
+def _overlaid(groups, bins, marks, label, caption, title, unit, width):
+    """Two or more histograms on one axis, dict name -> (values, colour), the legend above."""
+    fig, ax = figure(width, aspect=0.75)
+    for i, (name, (values, colour)) in enumerate(groups.items()):
+        text = f"{name} ({len(values)})"
+        count, _ = np.histogram(values, bins)
+        ax.stairs(
+            count, bins, fill=i == 0, color=colour, alpha=0.75 if i == 0 else 1, linewidth=0.9, label=text
+        )
+    for value, text in marks.items():
+        ax.axvline(value, color="black", linewidth=0.6, linestyle=":", label=text)
+    ax.set(xlabel=label, ylabel=f"number of {unit}", xlim=(bins[0], bins[-1]))
+    ax.set_title(title)
+    fig.legend(loc="outside upper left", ncols=1)
+    return stamp(fig, caption, n=len(next(iter(groups.values()))[0]), unit=unit)
+
+
+def _finite(values):
+    values = np.asarray(values, dtype=float)
+    return values[np.isfinite(values)]
+
+
+def twin_deviation_histogram(
+    angle_deg, wrong_angle_deg=None, *, expected_deg, tolerance_deg=5.0, labels=("X||a*, converted", "taken as X||a"),
+    bin_deg=0.5, span_deg=15.0, caption="", title="", unit="boundary segments", width="single",
+):  # fmt: skip
+    """Disorientation angles near a twin relation, read in the right and in the wrong hexagonal frame.
+
+    Parameters
+    ----------
+    angle_deg, wrong_angle_deg : (M,) disorientation angles of boundary segments, degrees
+    expected_deg : angle of the twin relation, dotted line; tolerance_deg: shaded on both sides
+    """
+    low, high = np.floor(expected_deg - span_deg), np.ceil(expected_deg + span_deg)
+    bins = np.arange(low, high + bin_deg / 2, bin_deg)
+    groups = {labels[0]: (_finite(angle_deg), BLUE)}
+    if wrong_angle_deg is not None:
+        groups[labels[1]] = (_finite(wrong_angle_deg), RED)
+    marks = {expected_deg: f"expected {expected_deg:.2f}°"}
+    fig = _overlaid(groups, bins, marks, "disorientation angle / °", caption, title, unit, width)
+    fig.axes[0].axvspan(
+        expected_deg - tolerance_deg, expected_deg + tolerance_deg, color="0.93", zorder=0, linewidth=0
+    )
+    return fig
+
+
+def trace_deviation_histogram(
+    deviation_deg, flipped_deg=None, *, labels=("frame as declared", "y axis flipped"), bin_deg=2.0, max_deg=None,
+    caption="", title="", unit="traces", width="single",
+):  # fmt: skip
+    """Angles between observed traces and the nearest theoretical plane, in the declared and in a flipped frame."""
+    groups = {labels[0]: (np.abs(_finite(deviation_deg)), BLUE)}
+    if flipped_deg is not None:
+        groups[labels[1]] = (np.abs(_finite(flipped_deg)), ORANGE)
+    largest = max((values.max(initial=0.0) for values, _ in groups.values()), default=0.0)
+    top = max_deg or max(np.ceil(largest / bin_deg) * bin_deg, 5 * bin_deg)
+    marks = {
+        float(np.median(values)): f"median, {name}: {np.median(values):.1f}°"
+        for name, (values, _) in groups.items()
+        if len(values)
+    }
+    return _overlaid(
+        groups, np.arange(0, top + bin_deg / 2, bin_deg), marks, "deviation / °", caption, title, unit, width
+    )
+
+
+def frequency_vs_schmid(
+    schmid, observed, *, predicted=None, bins=None, label="Schmid factor", mechanism="activity", caption="", title="",
+    unit="grain-system pairs", width="single",
+):  # fmt: skip
+    """Share of observed systems against their Schmid factor, with Wilson intervals and the models' mean predictions.
+
+    Parameters
+    ----------
+    schmid : (M,) Schmid factors; observed: (M,) 1, 0 or NaN where nobody could have seen it (left out)
+    predicted : dict model -> (M,) probabilities
+    bins : edges; ten bins from the least to the largest factor when not given
+    mechanism : what was observed, in words
+
+    Returns
+    -------
+    Figure
+    """
+    schmid, seen = same_length(schmid=np.asarray(schmid, float), observed=np.asarray(observed, float))
+    known = np.isfinite(schmid) & np.isfinite(seen)
+    if not known.any():
+        raise ParameterError("no pair has both a Schmid factor and an observation")
+    m, y = schmid[known], seen[known]
+    edges = np.linspace(m.min(), m.max() + 1e-9, 11) if bins is None else np.asarray(bins, dtype=float)
+    cell = np.clip(np.digitize(m, edges) - 1, 0, len(edges) - 2)
+    trials, hits = np.bincount(cell, minlength=len(edges) - 1), np.bincount(cell, y, minlength=len(edges) - 1)
+    centre = 0.5 * (edges[1:] + edges[:-1])
+    fig, (ax, below) = figure(width, aspect=0.95, rows=2, sharex=True, height_ratios=(4, 1))
+    some = trials > 0
+    share = hits[some] / trials[some]
+    low, high = wilson_interval(hits[some], trials[some])
+    bars = np.maximum([share - low, high - share], 0)
+    ax.errorbar(
+        centre[some],
+        share,
+        bars,
+        fmt="o",
+        color="black",
+        capsize=2,
+        elinewidth=0.8,
+        label="observed, 95 % interval",
+    )
+    for name, p in (predicted or {}).items():
+        p = np.asarray(p, dtype=float)
+        same_length(observed=seen, **{name: p})
+        mean = np.bincount(cell, p[known], minlength=len(edges) - 1)[some] / trials[some]
+        ax.plot(centre[some], mean, label=model_label(name), **model_style(name))
+    ax.set(ylabel=f"share with {mechanism}", ylim=(0, None))
+    ax.set_title(title)
+    below.bar(centre, trials, width=np.diff(edges) * 0.9, color=GREY)
+    below.set(xlabel=label, ylabel="pairs")
+    fig.legend(loc="outside upper left", ncols=2)
+    return stamp(fig, caption, n=int(known.sum()), unit=unit)
+
+
+def schmid_rank_bars(
+    ranks, *, n_systems, max_rank=None, caption="", title="", unit="observed systems", width="single",
+):  # fmt: skip
+    """How highly the Schmid factor ranks the systems that were observed: share by rank, with the share by chance.
+
+    Parameters
+    ----------
+    ranks : (M,) rank of each observed system among its grain's candidates, 1 = highest Schmid factor;
+        or dict name -> ranks, drawn side by side
+    n_systems : number of candidates; chance is 1 / n_systems
+    """
+    groups = ranks if hasattr(ranks, "items") else {"observed": ranks}
+    last = min(max_rank or n_systems, n_systems)
+    fig, ax = figure(width, aspect=0.75)
+    place = np.arange(1, last + 1)
+    wide = 0.8 / len(groups)
+    colours = (BLUE, ORANGE, GREY, RED)
+    for i, (name, values) in enumerate(groups.items()):
+        values = _finite(values).astype(int)
+        hits = np.bincount(np.clip(values, 0, last + 1), minlength=last + 2)[1 : last + 1]
+        low, high = wilson_interval(hits, len(values))
+        share = hits / max(len(values), 1)
+        at = place + (i - (len(groups) - 1) / 2) * wide
+        bars = np.maximum([share - low, high - share], 0)
+        look = {"color": colours[i % 4], "label": f"{name} ({len(values)})"}
+        ax.bar(at, share, 0.95 * wide, yerr=bars, error_kw={"elinewidth": 0.6, "capsize": 1.5}, **look)
+    ax.axhline(
+        1 / n_systems, color="black", linewidth=0.6, linestyle="--", label=f"by chance, 1 of {n_systems}"
+    )
+    ax.set(xlabel="rank of the Schmid factor, 1 = highest", ylabel="share of observed systems", xticks=place)
+    ax.set_title(title)
+    fig.legend(loc="outside upper left", ncols=2)
+    return stamp(fig, caption, n=sum(len(_finite(v)) for v in groups.values()), unit=unit)

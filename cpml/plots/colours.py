@@ -1,0 +1,166 @@
+"""Inverse-pole-figure colours (TSL key of orix) and the standard triangle.
+
+The sample direction d is seen in the crystal as h = R^T d, with R = crystal_to_sample. h is moved into the
+fundamental sector of the Laue group and coloured: for cubic crystals <001> red, <101> green, <111> blue;
+for hexagonal ones <0001> red, <2-1-10> green, <10-10> blue.
+The sector is drawn in the stereographic projection (X, Y) = (h_x, h_y) / (1 + h_z).
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from cpml.errors import ParameterError
+
+SAMPLE_DIRECTIONS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+GROUP_OF_LATTICE = {"fcc": "432", "bcc": "432", "hcp": "622"}
+_ORIX_NAME = {
+    "1": "C1", "2": "C2", "222": "D2", "3": "C3", "32": "D3", "4": "C4", "422": "D4", "6": "C6", "622": "D6",
+    "23": "T", "432": "O",
+}  # fmt: skip
+_CHUNK = 500_000
+
+
+def sample_direction(direction):
+    """(3,) unit vector of "x", "y", "z" or a 3-vector, and its name."""
+    if isinstance(direction, str):
+        if direction not in SAMPLE_DIRECTIONS:
+            raise ParameterError(
+                f"direction {direction!r}: choose 'x', 'y', 'z' or a 3-vector of the sample frame"
+            )
+        return np.array(SAMPLE_DIRECTIONS[direction]), direction.upper()
+    vector = np.asarray(direction, dtype=float)
+    if vector.shape != (3,) or not np.linalg.norm(vector) > 0:
+        raise ParameterError(f"direction {direction!r} is not a non-zero 3-vector of the sample frame")
+    return vector / np.linalg.norm(vector), "[" + " ".join(f"{v:.3g}" for v in vector) + "]"
+
+
+def in_crystal(quaternions, vector):
+    """(..., 3) the sample vector seen by the crystals, R^T v; quaternions (..., 4) are crystal_to_sample."""
+    q = np.asarray(quaternions, dtype=float)
+    w, u = q[..., :1], -q[..., 1:]
+    v = np.broadcast_to(np.asarray(vector, dtype=float), u.shape)
+    return v + 2 * w * np.cross(u, v) + 2 * np.cross(u, np.cross(u, v))
+
+
+@lru_cache(maxsize=16)
+def _colour_key(group):
+    """orix' TSL key of a proper point group given by name."""
+    from orix.plot import DirectionColorKeyTSL
+    from orix.quaternion import symmetry
+
+    if group not in _ORIX_NAME:
+        raise ParameterError(
+            f"proper point group {group!r} is not known: choose one of {', '.join(_ORIX_NAME)}"
+        )
+    return DirectionColorKeyTSL(getattr(symmetry, _ORIX_NAME[group]))
+
+
+def direction_colours(directions, *, group):
+    """(N, 3) RGB in 0..1 of (N, 3) crystal directions."""
+    from orix.vector import Vector3d
+
+    key = _colour_key(group)
+    parts = np.array_split(directions, max(1, -(-len(directions) // _CHUNK)))
+    return np.concatenate([np.reshape(key.direction2color(Vector3d(part)), (-1, 3)) for part in parts])
+
+
+def ipf_colours(quaternions, *, group, direction="z"):
+    """Inverse-pole-figure colours of crystals.
+
+    Parameters
+    ----------
+    quaternions : (N, 4) crystal_to_sample, w first; NaN where not indexed
+    group : name of the proper point group, e.g. "432" or "622"
+    direction : sample direction "x", "y", "z" or a 3-vector
+
+    Returns
+    -------
+    (N, 3) RGB in 0..1, white where not indexed
+    """
+    quaternions = np.asarray(quaternions, dtype=float)
+    rgb = np.ones((len(quaternions), 3))
+    known = np.isfinite(quaternions).all(axis=-1)
+    if known.any():
+        vector, _ = sample_direction(direction)
+        rgb[known] = direction_colours(in_crystal(quaternions[known], vector), group=group)
+    return rgb
+
+
+def to_standard_triangle(directions, *, group):
+    """(..., 3) equivalent directions in the standard triangle of "432" or "622"."""
+    h = np.abs(np.asarray(directions, dtype=float))
+    if group == "432":
+        return np.sort(h, axis=-1)[..., [1, 0, 2]]
+    if group != "622":
+        raise ParameterError(f"no standard triangle for point group {group!r}: only 432 and 622 are drawn")
+    radius = np.hypot(h[..., 0], h[..., 1])
+    azimuth = np.arctan2(h[..., 1], h[..., 0]) % (np.pi / 3)
+    azimuth = np.minimum(azimuth, np.pi / 3 - azimuth)
+    return np.stack([radius * np.cos(azimuth), radius * np.sin(azimuth), h[..., 2]], axis=-1)
+
+
+def stereographic(directions):
+    """(..., 2) plane coordinates of unit directions with h_z >= 0."""
+    return directions[..., :2] / (1 + directions[..., 2:])
+
+
+def triangle_corners(group):
+    """Corner directions (3, 3) of the standard triangle and their labels."""
+    if group == "432":
+        return np.array([[0, 0, 1], [1, 0, 1] / np.sqrt(2), [1, 1, 1] / np.sqrt(3)]), (
+            "[001]",
+            "[101]",
+            "[111]",
+        )
+    if group != "622":
+        raise ParameterError(f"no standard triangle for point group {group!r}: only 432 and 622 are drawn")
+    corners = np.array([[0, 0, 1], [1, 0, 0], [np.sqrt(0.75), 0.5, 0]])
+    return corners, ("[0001]", r"[2$\bar{1}\bar{1}$0]", r"[10$\bar{1}$0]")
+
+
+def triangle_outline(group, *, points=60):
+    """(M, 2) closed stereographic outline along the great circles between the corners."""
+    corners, _ = triangle_corners(group)
+    t = np.linspace(0, 1, points)[:, None]
+    edges = [(1 - t) * corners[i] + t * corners[(i + 1) % 3] for i in range(3)]
+    path = np.concatenate(edges)
+    return stereographic(path / np.linalg.norm(path, axis=1, keepdims=True))
+
+
+def draw_triangle(ax, group):
+    """Outline and corner labels of the standard triangle; returns the outline (M, 2)."""
+    outline = triangle_outline(group)
+    corners, names = triangle_corners(group)
+    ax.plot(*outline.T, color="black", linewidth=0.5, zorder=3, clip_on=False)
+    for xy, name, (ha, va) in zip(
+        stereographic(corners), names, (("left", "top"), ("right", "top"), ("right", "bottom"))
+    ):
+        shift = -2 if va == "top" else 2
+        ax.annotate(
+            name, xy, (0, shift), textcoords="offset points", ha=ha, va=va, fontsize=7, annotation_clip=False
+        )
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+    return outline
+
+
+def ipf_key(ax, group, *, title=""):
+    """Draw the colour triangle of a point group into the axes."""
+    if group not in ("432", "622"):
+        ax.set_axis_off()
+        return ax.text(
+            0, 1, f"{title}\nTSL colours\nof group {group}", transform=ax.transAxes, va="top", fontsize=7
+        )
+    from matplotlib.path import Path
+
+    outline = draw_triangle(ax, group)
+    (left, low), (right, high) = outline.min(axis=0), outline.max(axis=0)
+    x, y = np.meshgrid(np.linspace(left, right, 200), np.linspace(low, high, 200))
+    squared = x**2 + y**2
+    directions = np.stack([2 * x, 2 * y, 1 - squared], axis=-1) / (1 + squared)[..., None]
+    rgb = direction_colours(directions.reshape(-1, 3), group=group).reshape(*x.shape, 3)
+    image = ax.imshow(rgb, extent=(left, right, low, high), origin="lower", interpolation="bilinear")
+    image.set_clip_path(Path(outline), ax.transData)
+    ax.set_title(title, fontsize=7, loc="left", pad=10)
+    return image
