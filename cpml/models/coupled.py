@@ -1,0 +1,323 @@
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, stress scatter and a small residual learned together.
+
+    log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs       tau_gks = P_gs : sigma_gk,  sigma_gk = Sigma + s_eta |Sigma| eta_k
+    pi_gkt    = sum_{s in t} softmax_s(log a_gks)          share of the grain's shear on token t (plane or variant)
+    p_gt      = 1/K sum_k 1 - exp(-kappa pi_gkt)           probability that the token is active and could be seen
+
+Twins shear one way only: their tau enters as max(tau, 0). Learned are the strengths xi (literature priors, log-normal),
+the scatter s_eta, the detection rates kappa, and the residual r of a small network on contractions of the neighbourhood
+(zero mean per family, shrunk); n stays fixed, because n and s_eta trade off. The gate g is 0 (pure physics, exactly) or
+1, whichever predicts held-out blocks better. Footprints enter through `cpml.models.likelihood`, which sums over the
+candidate planes of a trace. Strength ratios are what footprints can tell; the common scale stays with the prior until a
+stress-strain curve fixes it (`cpml.models.anchor`).
+
+| symbol | meaning | unit | shape |
+|---|---|---|---|
+| xi | strength of a family | MPa | (K_f,) |
+| s_eta | scatter of the local stress, per component, relative to the size of Sigma | - | scalar |
+| kappa, kappa_t | expected traces (twins) of a grain that shears on one token alone | - | scalar |
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator
+
+from cpml.errors import CpmlError, ParameterError
+from cpml.models.likelihood import Evidence, detection_probability, log_likelihood, token_share
+from cpml.models.localisation import local_stress_draws, schmid_vectors
+from cpml.models.residual import ResidualHead
+from cpml.models.specimen import Specimen
+
+FORMAT = "cpml-coupled-1"
+FLOOR = 1e-3  # resolved stress, relative to |Sigma|, below which a system counts as unloaded
+# prior centre and width (log) of scatter and detection: wide, dimensionless, the same for every material
+PRIORS = {"scatter": (0.15, 0.7), "kappa": (3.0, 1.5), "kappa_twin": (3.0, 1.5), "false_rate": (0.03, 1.0)}
+
+
+@dataclass(frozen=True)
+class _Data:
+    """A specimen turned into tensors once, before the optimiser asks many times."""
+
+    evidence: Evidence
+    sigma: torch.Tensor  # (5,)
+    draws: torch.Tensor  # (K, 5)
+    schmid: torch.Tensor  # (G, S, 5)
+    twin: torch.Tensor  # (S,) bool
+    family: torch.Tensor  # (S,) long
+    token: torch.Tensor  # (S,) long
+    n_tokens: int
+    inputs: torch.Tensor  # (G, S, F) of the residual head
+
+
+class CoupledClassifier(BaseEstimator):
+    """The coupled model; scikit-learn conventions, one material per fit.
+
+    Parameters
+    ----------
+    n_draws : quasi-random draws of the local stress per grain
+    residual : "auto" (gate by held-out blocks), True or False
+    scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
+    shrinkage : precision of the residual network's weights
+    max_iter : L-BFGS iterations per stage
+
+    Attributes
+    ----------
+    theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : 0.0 or 1.0;
+    converged_, n_iter_, log_posterior_ : state of the last optimisation; holdout_ : log-likelihoods behind the gate
+    """
+
+    name = "coupled"
+
+    def __init__(
+        self, *, n_draws: int = 32, residual: bool | str = "auto", scatter: bool = True, shrinkage: float = 4.0,
+        max_iter: int = 60, seed: int = 0,
+    ):  # fmt: skip
+        self.n_draws = n_draws
+        self.residual = residual
+        self.scatter = scatter
+        self.shrinkage = shrinkage
+        self.max_iter = max_iter
+        self.seed = seed
+
+    def fit(self, specimens: list[Specimen]):
+        """Learn strengths, scatter, detection and (if it helps) the residual from the specimens' footprints.
+
+        Raises
+        ------
+        CpmlError : no footprint at all, or specimens of different materials
+        """
+        families = {s.systems.family_names for s in specimens}
+        if len(families) != 1:
+            raise CpmlError(f"specimens with different families {sorted(families)}: fit one material at a time")
+        self.material_ = specimens[0].material
+        self.family_names_ = specimens[0].systems.family_names
+        self.head_ = ResidualHead.like(specimens, seed=self.seed)
+        data = [self._data(s) for s in specimens]
+        if sum(d.evidence.count for d in data) == 0:
+            raise CpmlError("no trace and no known twin variant in the training specimens: there is nothing to learn from")
+        self.gate_, self.holdout_ = float(self.residual is True), {}
+        if self.residual == "auto":
+            self._choose_gate(specimens, data)
+        start = self._optimise(data, self._start(), gate=0.0)
+        theta = self._optimise(data, start, gate=1.0) if self.gate_ else start
+        self.vector_ = theta
+        self.theta_ = self._named(theta)
+        self.strengths_ = self._intervals(data, theta)
+        return self
+
+    def predict(self, specimen: Specimen) -> pd.DataFrame:
+        """Probability of every token of every grain.
+
+        Returns
+        -------
+        DataFrame grain_id, mechanism, target, family, p, p_cp, share, model; p_cp is the same law without scatter and
+        residual, share the expected share of the grain's shear
+        """
+        self._check(specimen)
+        data = self._data(specimen)
+        with torch.no_grad():
+            theta = self._unpack(self.vector_)
+            share = self._share(data, theta, self.gate_)
+            plain = self._share(data, {**theta, "scatter": torch.zeros(())}, 0.0)
+            rates = {"kappa": theta["kappa"], "kappa_twin": theta["kappa_twin"]}
+            n_planes = data.evidence.visible.shape[1]
+            p = detection_probability(share, n_planes, **rates).numpy()
+            p_cp = detection_probability(plain, n_planes, **rates).numpy()
+        return specimen.predictions(p, model=self.name, p_cp=p_cp, share=share.mean(1).numpy())
+
+    def log_likelihood(self, specimen: Specimen) -> float:
+        """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
+        self._check(specimen)
+        with torch.no_grad():
+            return float(self._grain_log_likelihood(self._data(specimen), self.vector_, self.gate_).sum())
+
+    def save(self, path: Path) -> None:
+        """Write the fitted model as JSON text (no pickle)."""
+        content = {
+            "format": FORMAT,
+            "parameters": self.get_params(),
+            "families": list(self.family_names_),
+            "material": self.material_.name,
+            "gate": self.gate_,
+            "vector": self.vector_.tolist(),
+            "head": self.head_.to_dict(),
+            "strengths": self.strengths_.to_dict(orient="list"),
+        }
+        Path(path).write_text(json.dumps(content, indent=1))
+
+    @classmethod
+    def load(cls, path: Path, material) -> "CoupledClassifier":
+        """Read a model written by :meth:`save`; ``material`` supplies the priors it was trained with.
+
+        Raises
+        ------
+        CpmlError : another format or version, or another material
+        """
+        try:
+            content = json.loads(Path(path).read_text())
+            if content["format"] != FORMAT or content["material"] != material.name:
+                raise CpmlError(f"{path}: written as {content['format']} for {content['material']}, expected {FORMAT} for {material.name}")
+            model = cls(**content["parameters"])
+            model.material_, model.family_names_ = material, tuple(content["families"])
+            model.gate_, model.head_ = content["gate"], ResidualHead.from_dict(content["head"])
+            model.vector_ = torch.tensor(content["vector"], dtype=torch.float64)
+            model.strengths_ = pd.DataFrame(content["strengths"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CpmlError(f"{path}: not a saved coupled model ({type(error).__name__}: {error})") from None
+        model.theta_ = model._named(model.vector_)
+        return model
+
+    # -- parameters ----------------------------------------------------------------------------------------------
+
+    @property
+    def _n_base(self) -> int:
+        return len(self.family_names_) + len(PRIORS)
+
+    def _start(self) -> torch.Tensor:
+        base = np.concatenate([np.log(self.material_.strengths), [np.log(c) for c, _ in PRIORS.values()]])
+        return torch.cat([torch.as_tensor(base), self.head_.initial()])
+
+    def _unpack(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
+        n = len(self.family_names_)
+        theta = {"log_strength": vector[:n]}
+        theta |= {name: torch.exp(vector[n + i]) for i, name in enumerate(PRIORS)}
+        if not self.scatter:
+            theta["scatter"] = theta["scatter"] * 0.0
+        return theta | {"head": vector[self._n_base :]}
+
+    def _named(self, vector: torch.Tensor) -> dict[str, float]:
+        theta = self._unpack(vector)
+        strengths = {f"strength_{f}_mpa": float(torch.exp(x)) for f, x in zip(self.family_names_, theta["log_strength"], strict=True)}
+        return strengths | {name: float(theta[name]) for name in PRIORS}
+
+    def _log_prior(self, vector: torch.Tensor) -> torch.Tensor:
+        centre = self._start()[: self._n_base]
+        width = np.concatenate([self.material_.log_spreads, [w for _, w in PRIORS.values()]])
+        z = (vector[: self._n_base] - centre) / torch.as_tensor(width)
+        return -0.5 * (z**2).sum() - 0.5 * self.shrinkage * (vector[self._n_base :] ** 2).sum()
+
+    # -- the law -------------------------------------------------------------------------------------------------
+
+    def _data(self, specimen: Specimen) -> _Data:
+        sigma, draws = local_stress_draws(specimen.load.stress, n_draws=self.n_draws, seed=self.seed)
+        systems = specimen.systems
+        return _Data(
+            Evidence.of(specimen), torch.as_tensor(sigma), torch.as_tensor(draws),
+            torch.as_tensor(schmid_vectors(systems, specimen.quaternions)), torch.as_tensor(systems.twin),
+            torch.as_tensor(systems.family), torch.as_tensor(specimen.token), len(specimen.tokens),
+            self.head_.inputs(specimen),
+        )  # fmt: skip
+
+    def _share(self, data: _Data, theta: dict[str, torch.Tensor], gate: float) -> torch.Tensor:
+        """Share (G, K, T) of the grain's shear on every token."""
+        stress = data.sigma + theta["scatter"] * data.draws
+        tau = torch.einsum("gsi,ki->gks", data.schmid, stress)
+        loaded = torch.where(data.twin, torch.clamp(tau, min=0.0), tau)
+        log_activity = self.material_.n * (0.5 * torch.log(loaded**2 + FLOOR**2) - theta["log_strength"][data.family])
+        if gate:
+            residual = self.head_(theta["head"], data.inputs, data.family)
+            log_activity = log_activity + gate * residual[:, None, :]
+        return token_share(log_activity, data.token, data.n_tokens)
+
+    def _grain_log_likelihood(self, data: _Data, vector: torch.Tensor, gate: float) -> torch.Tensor:
+        theta = self._unpack(vector)
+        rates = {name: theta[name] for name in ("kappa", "kappa_twin", "false_rate")}
+        return log_likelihood(self._share(data, theta, gate), data.evidence, **rates)
+
+    # -- learning ------------------------------------------------------------------------------------------------
+
+    def _optimise(self, data: list[_Data], start: torch.Tensor, *, gate: float) -> torch.Tensor:
+        """Maximum a posteriori by L-BFGS; without the gate the head's weights stay where they start."""
+        free = len(start) if gate else self._n_base
+        x = start[:free].clone().requires_grad_(True)
+        optimiser = torch.optim.LBFGS(
+            [x], max_iter=self.max_iter, line_search_fn="strong_wolfe", tolerance_change=1e-9, history_size=20
+        )
+
+        def cost():
+            optimiser.zero_grad()
+            vector = torch.cat([x, start[free:]])
+            value = -self._log_prior(vector) - sum(self._grain_log_likelihood(d, vector, gate).sum() for d in data)
+            value.backward()
+            return value
+
+        value = float(optimiser.step(cost))
+        gradient = float(x.grad.norm())
+        if not np.isfinite(gradient):
+            raise CpmlError(f"training diverged (log posterior {-value}): check load and labels of the specimens")
+        self.n_iter_ = optimiser.state[x]["n_iter"]
+        self.converged_ = self.n_iter_ < self.max_iter
+        self.log_posterior_ = -value
+        return torch.cat([x.detach(), start[free:]])
+
+    def _choose_gate(self, specimens: list[Specimen], data: list[_Data]) -> None:
+        """Open the gate only if the residual helps on held-out blocks that it has not seen."""
+        halves = [_spatial_half(s) for s in specimens]
+        gain = 0.0
+        for flip in (False, True):
+            known = [s.with_labels_of(s.grain_ids[h != flip]) for s, h in zip(specimens, halves, strict=True)]
+            held = [torch.as_tensor(h == flip) for h in halves]
+            inner = [self._data(s) for s in known]
+            if sum(d.evidence.count for d in inner) == 0:
+                return
+            plain = self._optimise(inner, self._start(), gate=0.0)
+            opened = self._optimise(inner, plain, gate=1.0)
+            for d, h in zip(data, held, strict=True):
+                with torch.no_grad():
+                    gain += float((self._grain_log_likelihood(d, opened, 1.0) - self._grain_log_likelihood(d, plain, 0.0))[h].sum())
+        self.holdout_ = {"residual_gain_nats": gain}
+        self.gate_ = float(gain > 0.0)
+
+    def _intervals(self, data: list[_Data], vector: torch.Tensor) -> pd.DataFrame:
+        """Strengths with 90 % intervals from the curvature of the log posterior (Laplace)."""
+        rest = vector[self._n_base :]
+
+        def cost(base):
+            full = torch.cat([base, rest])
+            return -self._log_prior(full) - sum(self._grain_log_likelihood(d, full, self.gate_).sum() for d in data)
+
+        hessian = torch.autograd.functional.hessian(cost, vector[: self._n_base].clone())
+        value, vectors = torch.linalg.eigh((hessian + hessian.T) / 2)
+        # the prior alone bounds the curvature from below; smaller values are rounding or a ridge
+        covariance = ((vectors / value.clamp(min=1e-2)) @ vectors.T).numpy()
+        log_xi = vector[: len(self.family_names_)].numpy()
+        prior = np.log(self.material_.strengths)
+        reference = self._reference_family()
+        rows = []
+        for i, family in enumerate(self.family_names_):
+            step = np.zeros(len(covariance))
+            step[i] += 1.0
+            step[reference] -= 1.0
+            sd, prior_sd = np.sqrt(step @ covariance @ step), np.hypot(*(self.material_.log_spreads[[i, reference]])) * (i != reference)
+            ratio, prior_ratio = log_xi[i] - log_xi[reference], prior[i] - prior[reference]
+            rows.append((family, np.exp(log_xi[i]), np.exp(prior[i]), *np.exp(ratio + 1.645 * sd * np.array([0, -1, 1])),
+                         *np.exp(prior_ratio + 1.645 * prior_sd * np.array([0, -1, 1]))))  # fmt: skip
+        names = ["family", "strength_mpa", "literature_mpa", "ratio", "ratio_low", "ratio_high", "prior_ratio", "prior_low", "prior_high"]
+        table = pd.DataFrame(rows, columns=names)
+        return table.assign(reference=self.family_names_[reference])
+
+    def _reference_family(self) -> int:
+        """The family to which ratios refer: the softest slip family of the literature."""
+        kinds = [self.material_.families[f].kind for f in self.family_names_]
+        strength = np.where(np.array(kinds) == "slip", self.material_.strengths, np.inf)
+        return int(strength.argmin())
+
+    def _check(self, specimen: Specimen) -> None:
+        if not hasattr(self, "vector_"):
+            raise ParameterError("the coupled model is not fitted: call fit(specimens) first")
+        if specimen.systems.family_names != self.family_names_:
+            raise CpmlError(f"specimen {specimen.name!r} has families {specimen.systems.family_names}, the model knows {self.family_names_}")
+
+
+def _spatial_half(specimen: Specimen) -> np.ndarray:
+    """(G,) bool, a chequerboard of 4 x 4 tiles: two spatially blocked halves of the map."""
+    tiles = []
+    for axis in ("x_um", "y_um"):
+        rank = specimen.grains[axis].rank(method="first").to_numpy() - 1
+        tiles.append((4 * rank / len(specimen)).astype(int))
+    return (tiles[0] + tiles[1]) % 2 == 0
