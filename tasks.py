@@ -1,0 +1,281 @@
+"""The commands of cpml. `python3 tasks.py <task>` sets up what is missing and runs the task; `--list` shows them all.
+
+Above the line: standard library only, it builds .venv when pyproject.toml, requirements.lock, the interpreter or the
+folder changed. Below: the Invoke tasks; inside an environment of your own, `invoke <task>` is the same.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def bootstrap():
+    """Build .venv where its stamp does not match; the stamp is written last, so an interrupted build starts again."""
+    inputs = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "requirements.lock")]
+    key = hashlib.sha256(b"\0".join([*inputs, sys.version.encode(), str(ROOT).encode()])).hexdigest()
+    stamp = VENV / ".stamp"
+    if PYTHON.exists() and stamp.is_file() and stamp.read_text() == key:
+        return
+    print("setting up .venv (once; some minutes)", flush=True)
+    has_pip = importlib.util.find_spec("ensurepip") is not None
+    without = [] if has_pip else ["--without-pip"]
+    subprocess.run([sys.executable, "-m", "venv", "--clear", *without, str(VENV)], check=True)
+    # Debian splits ensurepip off: then the pip outside installs into the environment
+    pip = [str(PYTHON), "-m", "pip"] if has_pip else [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", *quiet, "-c", "requirements.lock", "-e", ".[dev]"], cwd=ROOT, check=True)
+    stamp.write_text(key)
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):  # noqa: UP036  an older python3 reads this file before any package metadata
+        sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
+    try:
+        bootstrap()
+    except subprocess.CalledProcessError as error:
+        sys.exit(
+            f"error: .venv could not be built ({' '.join(map(str, error.cmd[:4]))} ... failed); see the lines above"
+        )
+    argv = [str(PYTHON), "-m", "invoke", "--search-root", str(ROOT), *sys.argv[1:]]
+    if os.name == "nt":
+        sys.exit(subprocess.call(argv))
+    os.execv(argv[0], argv)
+
+# ---------------------------------------------------------------------------------------------------------------------
+from invoke import task
+from invoke.exceptions import Exit
+
+
+def reports_errors(function):
+    """A mistake of the user's ends in one line and exit code 1, not in a stack of internals."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        from cpml.errors import CpmlError
+
+        try:
+            return function(*args, **kwargs)
+        except CpmlError as error:
+            raise Exit(f"error: {error}", code=1) from None
+
+    return wrapped
+
+
+@task(
+    iterable=["parameter"],
+    help={
+        "dataset": "name of a folder under data/, or path of a dataset.yml",
+        "force": "run every notebook, also the unchanged ones",
+        "parameter": "name=value for the notebooks that have it; may be repeated",
+    },
+)
+@reports_errors
+def run(c, dataset="demo", force=False, parameter=()):
+    """Run the notebooks on one data set and write reports/<dataset>/index.html."""
+    from cpml.pipeline import run_dataset
+
+    index = run_dataset(dataset, parameters=_pairs(parameter), force=force)
+    print(f"report: {index}")
+
+
+@task(
+    positional=["names"],
+    iterable=["parameter"],
+    help={
+        "names": "data sets separated by commas; all under data/ when empty",
+        "jobs": "how many at a time (0: one per core)",
+        "scheduler": "address of a dask scheduler, tcp://...",
+        "force": "run every notebook, also the unchanged ones",
+        "parameter": "name=value for the notebooks that have it; may be repeated",
+    },
+)
+@reports_errors
+def batch(c, names="", jobs=0, scheduler="", force=False, parameter=()):
+    """Run the notebooks on many data sets in parallel."""
+    from cpml import datasets, pipeline
+
+    chosen = [name for name in names.split(",") if name] or datasets.available()
+    options = {"parameters": _pairs(parameter), "force": force}
+    errors = pipeline.run_batch(chosen, jobs=jobs, scheduler=scheduler or None, **options)
+    for name, error in errors.items():
+        print(f"{name} failed: {error}", file=sys.stderr)
+    print(f"{len(chosen) - len(errors)} of {len(chosen)} data sets done")
+    if errors:
+        raise Exit(code=1)
+
+
+@task(help={"dataset": "name of a data set, or path of a dataset.yml"})
+@reports_errors
+def report(c, dataset="demo"):
+    """Write reports/<dataset>/index.html again from the executed notebooks."""
+    from cpml.report import write_index
+
+    print(f"report: {write_index(dataset)}")
+
+
+@task
+def lab(c):
+    """Open JupyterLab in notebooks/."""
+    _python("-m", "jupyterlab", cwd=ROOT / "notebooks")
+
+
+@task(positional=["names"], help={"names": "sets of data/catalogue.yml separated by commas; all when empty"})
+@reports_errors
+def data(c, names=""):
+    """Fetch public data sets (mirror, data/raw or download) and check their sha256."""
+    from cpml import catalogue
+    from cpml.errors import DatasetError
+
+    chosen = [name for name in names.split(",") if name] or list(catalogue.sets())
+    missing = 0
+    for key in [key for name in chosen for key in catalogue.names(name)]:
+        try:
+            print(f"{key}  {catalogue.fetch(key)}", flush=True)
+        except DatasetError as error:
+            missing += 1
+            print(f"error: {error}", file=sys.stderr, flush=True)
+    if missing:
+        raise Exit(f"{missing} files are missing", code=1)
+
+
+@task(help={"suite": "one of benchmarks/bench_<suite>.py; all when empty"})
+def bench(c, suite=""):
+    """Run benchmarks: project, peer and ratio."""
+    found = {
+        path.stem.removeprefix("bench_"): path for path in sorted((ROOT / "benchmarks").glob("bench_*.py"))
+    }
+    if suite and suite not in found:
+        raise Exit(f"error: no suite {suite!r}: benchmarks has {', '.join(found) or 'none'}", code=1)
+    for name in [suite] if suite else found:
+        print(f"== {name}", flush=True)
+        spec = importlib.util.spec_from_file_location(found[name].stem, found[name])
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.main()
+
+
+@task(help={"fast": "unit tests and doctests only, without the slow ones"})
+def test(c, fast=False):
+    """Run all tests: unit tests and doctests, the committed notebooks (nbval), the pipeline."""
+    sanitize = ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
+    notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
+    suites = {
+        "unit tests and doctests": ["-m", "not slow", "tests", "cpml"],
+        "notebooks": ["-x", "--nbval", "--nbval-current-env", *sanitize, *notebooks],
+        "pipeline": ["-m", "slow", "tests"],
+    }
+    if fast:
+        suites = dict(list(suites.items())[:1])
+    elif not notebooks:
+        del suites["notebooks"]
+    summary = []
+    for name, arguments in suites.items():
+        print(f"== {name}", flush=True)
+        start = time.perf_counter()
+        code = _python("-m", "pytest", "-q", *arguments, check=False)
+        summary.append(f"{'passed' if code == 0 else 'FAILED'}  {name}  {time.perf_counter() - start:.0f} s")
+        if code:
+            break
+    left = list(suites)[len(summary) :]
+    print("== summary", *summary, *(f"not run  {name}" for name in left), sep="\n", flush=True)
+    if code:
+        raise Exit(code=code)
+
+
+@task
+@reports_errors
+def refresh(c):
+    """Execute the committed notebooks in place on the demo; they are replaced only when all went through."""
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    paths = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    with tempfile.TemporaryDirectory() as output:
+        os.environ["CPML_OUTPUT"] = output
+        done = {}
+        for path in paths:
+            start = time.perf_counter()
+            notebook = nbformat.read(path, as_version=4)
+            _normalise(notebook)
+            client = NotebookClient(notebook, record_timing=False, kernel_name="python3", timeout=None)
+            client.extra_arguments = ["--log-level=40"]
+            client.resources = {"metadata": {"path": str(path.parent)}}
+            try:
+                client.execute()
+            except CellExecutionError as error:
+                raise Exit(
+                    f"error: {path.name}: {error.ename}: {error.evalue}; no notebook was replaced", code=1
+                ) from None
+            done[path] = notebook
+            print(f"{path.name} {time.perf_counter() - start:.1f} s", flush=True)
+    from cpml.files import write_atomic
+
+    for path, notebook in done.items():
+        write_atomic(path, functools.partial(nbformat.write, notebook))
+
+
+@task(help={"fix": "apply the safe fixes and the format"})
+def lint(c, fix=False):
+    """Check style with ruff, notebooks included."""
+    codes = [
+        _python("-m", "ruff", "check", *(["--fix"] if fix else []), ".", check=False),
+        _python("-m", "ruff", "format", *([] if fix else ["--check"]), ".", check=False),
+    ]
+    if any(codes):
+        raise Exit(code=1)
+
+
+@task(help={"reports": "delete reports/ and data/derived/ as well"})
+def clean(c, reports=False):
+    """Delete caches; with --reports also all results. Raw data stays."""
+    caches = [path for name in ("cpml", "tests", "notebooks") for path in (ROOT / name).rglob("__pycache__")]
+    caches += [path for path in (ROOT / "notebooks").rglob(".ipynb_checkpoints")]
+    caches += [
+        ROOT / name for name in (".pytest_cache", ".ruff_cache", ".hypothesis", "build", "cpml.egg-info")
+    ]
+    results = [ROOT / "reports", ROOT / "data" / "derived"] if reports else []
+    for folder in [*caches, *results]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _python(*arguments, cwd=ROOT, check=True):
+    """Run this interpreter in the checkout; returns the exit code, or ends with it where `check`."""
+    code = subprocess.call([sys.executable, *arguments], cwd=cwd)
+    if check and code:
+        raise Exit(code=code)
+    return code
+
+
+def _pairs(parameters):
+    """["a=1"] -> {"a": "1"}; the pipeline gives the values their types."""
+    pairs = {}
+    for text in parameters:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise Exit(f"error: -p {text!r} is not name=value", code=1)
+        pairs[name] = value
+    return pairs
+
+
+def _normalise(notebook):
+    """Fixed cell ids and one kernelspec, so that a refresh without a change is no difference in git."""
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:02d}"
+        cell.metadata.pop("execution", None)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
