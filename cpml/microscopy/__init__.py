@@ -1,0 +1,24 @@
+"""Maps and images read, grains found, footprints measured. Names load where they are first used."""
+
+from importlib import import_module
+
+_HOME = {
+    "read_map": "readers", "EbsdMap": "ebsd_map", "MapPhase": "ebsd_map", "frame_rotation": "frames",
+    "segment": "grains", "Grains": "grains", "kam": "gradients", "grod": "gradients",
+    "find_twins": "twins", "Twins": "twins", "slip_traces": "slip_traces", "match_traces": "slip_traces",
+    "SlipTraces": "slip_traces", "read_dic": "dic", "DicField": "dic", "fit_affine": "dic", "Affine": "dic",
+    "band_angles": "bands", "label_of_vectors": "dic", "max_shear": "dic", "effective_strain": "dic",
+    "read_traces": "labels", "traces_to_grains": "labels", "slip_labels": "labels", "twin_labels": "labels",
+    "dic_labels": "labels", "fill_holes": "cleaning",
+}
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str):
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,295 @@
+"""An EBSD map in the pixel frame: orientations, phases, positions, and who touches whom.
+
+| field | meaning | unit, shape |
+|---|---|---|
+| quaternions | crystal_to_sample, w first; NaN where not indexed | (N, 4) |
+| phase_id | key of `phases`; 0 where not indexed | (N,) |
+| xy | position, x right, y down | um, (N, 2) |
+| shape | rows, and columns of the longest row | (2,) |
+| pixel_um | distance of columns, of rows | um |
+| neighbours | pairs of touching pixels, each once | (E, 2) |
+
+Points lie row after row. On a square grid all rows have the same length and a pixel touches 4 others; on a hexagonal
+grid every second row is shifted by half a step (and may be one point shorter) and a point touches 6 others.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.storage import read_hdf, write_hdf
+
+
+@dataclass(frozen=True)
+class MapPhase:
+    """A phase of a map: name, proper group, lattice ("fcc", "bcc", "hcp" or None), cell in Angstrom and degrees."""
+
+    name: str
+    group: str
+    lattice: str | None = None
+    a: float = float("nan")
+    b: float = float("nan")
+    c: float = float("nan")
+    alpha: float = 90.0
+    beta: float = 90.0
+    gamma: float = 90.0
+
+    @property
+    def c_over_a(self) -> float:
+        """Axial ratio c/a."""
+        return self.c / self.a
+
+
+@dataclass(frozen=True)
+class EbsdMap:
+    """One EBSD map; see the module for the fields. `frame_note` says what was turned on the way in."""
+
+    name: str
+    quaternions: NDArray
+    phase_id: NDArray
+    phases: dict[int, MapPhase]
+    xy: NDArray
+    grid: str
+    shape: tuple[int, int]
+    pixel_um: tuple[float, float]
+    properties: dict[str, NDArray]
+    frame_note: tuple[str, ...] = ()
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of points N."""
+        return len(self.phase_id)
+
+    @property
+    def step_um(self) -> float:
+        """Distance of neighbouring points in a row, um."""
+        return self.pixel_um[0]
+
+    @property
+    def pixel_area_um2(self) -> float:
+        """Area of the cell of one point, um^2."""
+        return self.pixel_um[0] * self.pixel_um[1]
+
+    @property
+    def phase(self) -> NDArray:
+        """Another name of phase_id."""
+        return self.phase_id
+
+    @property
+    def indexed(self) -> NDArray:
+        """(N,) bool, where an orientation is known."""
+        return self.phase_id > 0
+
+    @cached_property
+    def half_columns(self) -> NDArray:
+        """(N,) int, position in a row in half steps: 0, 2, 4 ... or, in shifted rows, 1, 3, 5 ..."""
+        if self.grid == "square":
+            return 2 * (np.arange(self.n_pixels) % self.shape[1])
+        return np.rint((self.xy[:, 0] - self.xy[:, 0].min()) / (self.step_um / 2)).astype(np.int64)
+
+    @cached_property
+    def rows(self) -> NDArray:
+        """(N,) int, row of each point."""
+        if self.grid == "square":
+            return np.arange(self.n_pixels) // self.shape[1]
+        return np.rint((self.xy[:, 1] - self.xy[0, 1]) / self.pixel_um[1]).astype(np.int64)
+
+    @cached_property
+    def neighbours(self) -> NDArray:
+        """(E, 2) int, pairs of touching points, each once, the smaller index first."""
+        return self.pairs(1)
+
+    def pairs(self, order: int = 1) -> NDArray:
+        """(P, 2) pairs of points at most `order` steps apart, each once.
+
+        Steps run along the grid: |di| + |dj| <= order on squares, the hexagonal distance on hexagons.
+        """
+        if order < 1:
+            raise ParameterError(f"order {order}: neighbours start at 1")
+        return _square_pairs(self.shape, order) if self.grid == "square" else _hex_pairs(self, order)
+
+    def image(self, values: ArrayLike) -> NDArray:
+        """Values (N,) or (N, k) as a picture (rows, columns[, k]).
+
+        A hexagonal map becomes a picture of half steps (rows, 2 columns + 1 at most): each point fills two cells of
+        its own row, so that the shift of every second row shows and nothing is interpolated; empty corners are NaN.
+        """
+        values = np.asarray(values)
+        if len(values) != self.n_pixels:
+            raise ParameterError(f"{len(values)} values for a map of {self.n_pixels} points")
+        if self.grid == "square":
+            return values.reshape(*self.shape, *values.shape[1:])
+        dtype = np.promote_types(values.dtype, np.float32)
+        picture = np.full((self.shape[0], self.half_columns.max() + 2, *values.shape[1:]), np.nan, dtype)
+        for shift in (0, 1):
+            picture[self.rows, self.half_columns + shift] = values
+        return picture
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """(left, right, bottom, top) of `image` in um, for imshow(origin="upper")."""
+        (x0, y0), (x1, y1), (dx, dy) = self.xy.min(0), self.xy.max(0), self.pixel_um
+        return x0 - dx / 2, x1 + dx / 2, y1 + dy / 2, y0 - dy / 2
+
+    @property
+    def border(self) -> NDArray:
+        """(N,) bool, points on the rim of the map."""
+        rows, cols = self.rows, self.half_columns
+        margin = 0 if self.grid == "square" else 1
+        return (rows == 0) | (rows == self.shape[0] - 1) | (cols <= margin) | (cols >= cols.max() - margin)
+
+    @property
+    def orientations(self):
+        """(N,) orix Orientation of a map with one phase (sample to crystal, as orix has them; NaN: not indexed)."""
+        if len(self.phases) != 1:
+            names = ", ".join(f"{i} {p.name}" for i, p in self.phases.items())
+            raise ParameterError(f"map {self.name!r} has phases {names}: use orientations_of(phase_id)")
+        return self.orientations_of(next(iter(self.phases)), indexed_only=False)
+
+    def orientations_of(self, phase_id: int, *, indexed_only: bool = True):
+        """orix Orientation of one phase, in map order; of all N points when `indexed_only` is False."""
+        from orix.quaternion import Orientation
+
+        if phase_id not in self.phases:
+            raise ParameterError(f"phase {phase_id} is not in map {self.name!r}; phases: {sorted(self.phases)}")
+        q = self.quaternions[self.phase_id == phase_id] if indexed_only else self.quaternions
+        return Orientation(q * [1.0, -1.0, -1.0, -1.0], symmetry=_orix_group(self.phases[phase_id].group))
+
+    def to_orix(self):
+        """The map as an orix CrystalMap; points that are not indexed get phase -1."""
+        from orix.crystal_map import CrystalMap, Phase, PhaseList
+        from orix.quaternion import Rotation
+
+        identity = np.array([1.0, 0.0, 0.0, 0.0])
+        q = np.where(self.indexed[:, None], self.quaternions * [1.0, -1.0, -1.0, -1.0], identity)
+        phases = {i: Phase(name=p.name, point_group=_orix_group(p.group).laue) for i, p in self.phases.items()}
+        return CrystalMap(rotations=Rotation(q), phase_id=np.where(self.indexed, self.phase_id, -1),
+                          x=self.xy[:, 0], y=self.xy[:, 1], phase_list=PhaseList(phases),
+                          prop=dict(self.properties), scan_unit="um")
+
+    def with_phases(self, phases: dict[int, MapPhase]) -> "EbsdMap":
+        """The same map with other phase descriptions (a lattice that the file did not know, another cell)."""
+        return replace(self, phases={**self.phases, **phases})
+
+    @classmethod
+    def from_points(cls, name: str, xy: ArrayLike, quaternions: ArrayLike, phase_id: ArrayLike,
+                    phases: dict[int, MapPhase], *, properties: dict | None = None,
+                    frame_note: tuple[str, ...] = ()) -> "EbsdMap":
+        """A map from points in row order; the grid (square or hexagonal) is found in the coordinates.
+
+        Raises
+        ------
+        MapFileError : the points are no complete grid
+        """
+        xy = np.asarray(xy, float)
+        grid, shape, pixel_um, order = find_grid(name, xy)
+        pick = (lambda v: np.asarray(v)[order])
+        phase_id = np.asarray(phase_id, np.int32)[order]
+        q = np.where((phase_id > 0)[:, None], np.asarray(quaternions, float)[order], np.nan)
+        return cls(name, q, phase_id, phases, xy[order], grid, shape, pixel_um,
+                   {k: pick(v) for k, v in (properties or {}).items()}, frame_note)
+
+    def to_hdf(self, path: str | Path) -> None:
+        """Write the map to one HDF5 file (a temporary name first, then the final one)."""
+        arrays = {"quaternions": self.quaternions, "phase_id": self.phase_id, "xy": self.xy,
+                  **{f"properties/{k}": v for k, v in self.properties.items()}}
+        phases = {str(i): vars(p) for i, p in self.phases.items()}
+        write_hdf(path, arrays, {"name": self.name, "grid": self.grid, "shape": json.dumps(self.shape),
+                                 "pixel_um": json.dumps(self.pixel_um), "phases": json.dumps(phases),
+                                 "frame_note": json.dumps(self.frame_note), "kind": "cpml map 1"})
+
+    @classmethod
+    def from_hdf(cls, path: str | Path) -> "EbsdMap":
+        """Read a map that `to_hdf` wrote; anything else is a MapFileError."""
+        arrays, attributes = read_hdf(path, kind="cpml map 1")
+        try:
+            phases = {int(i): MapPhase(**p) for i, p in json.loads(attributes["phases"]).items()}
+            prefix = "properties/"
+            return cls(attributes["name"], arrays["quaternions"], arrays["phase_id"], phases, arrays["xy"],
+                       attributes["grid"], tuple(json.loads(attributes["shape"])),
+                       tuple(json.loads(attributes["pixel_um"])),
+                       {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)},
+                       tuple(json.loads(attributes["frame_note"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise MapFileError(f"{path}: not a complete cpml map ({error}); write it again with to_hdf") from error
+
+
+def _orix_group(name: str):
+    """orix symmetry of a proper group name."""
+    from orix.quaternion import symmetry as s
+
+    return {"1": s.C1, "2": s.C2, "222": s.D2, "3": s.C3, "32": s.D3, "4": s.C4, "422": s.D4, "6": s.C6,
+            "622": s.D6, "23": s.T, "432": s.O}[name]
+
+
+def find_grid(name: str, xy: NDArray) -> tuple[str, tuple[int, int], tuple[float, float], NDArray]:
+    """Grid kind, (rows, columns), (dx, dy) and row order of points (N, 2) in um, from the coordinates alone."""
+    def fail(why):
+        raise MapFileError(f"{name}: the {len(xy)} points are no complete square or hexagonal grid ({why}); "
+                           "export the map without cropping it to a free shape")
+
+    if len(xy) < 2 or not np.isfinite(xy).all():
+        fail("fewer than two points, or a position that is no number")
+    y_levels, dy = _levels(xy[:, 1])
+    row = np.rint((xy[:, 1] - y_levels[0]) / dy).astype(np.int64)
+    order = np.lexsort((xy[:, 0], row))
+    row, x = row[order], xy[order, 0]
+    counts = np.bincount(row)
+    inside = np.diff(row) == 0
+    dx = float(np.median(np.diff(x)[inside])) if inside.any() else dy
+    if dx <= 0 or np.any(np.abs(np.diff(x)[inside] - dx) > 0.3 * dx):
+        fail("a row has a gap or a double point")
+    starts = x[np.r_[0, np.cumsum(counts)[:-1]]] if counts.min() > 0 else fail("a row is empty")
+    shift = np.rint((starts - starts.min()) / (dx / 2)).astype(int)
+    if np.all(shift == 0) and np.all(counts == counts[0]):
+        return "square", (len(counts), int(counts[0])), (dx, dy), order
+    if len(counts) > 1 and set(shift) <= {0, 1} and np.all(np.diff(shift) != 0) and np.ptp(counts) <= 1:
+        return "hex", (len(counts), int(counts.max())), (dx, dy), order
+    fail("rows of unequal length or offset")
+
+
+def _levels(values: NDArray) -> tuple[NDArray, float]:
+    """Distinct grid positions of one coordinate and their spacing; rounding in the file is joined."""
+    levels = np.unique(values)
+    gaps = np.diff(levels)
+    if not len(gaps):
+        return levels, 1.0
+    wide = gaps[gaps > 0.3 * np.max(gaps)]
+    spacing = float(np.ptp(levels) / len(wide)) if len(wide) else 1.0
+    return levels, spacing
+
+
+def _square_pairs(shape: tuple[int, int], order: int) -> NDArray:
+    rows, cols = shape
+    index = np.arange(rows * cols, dtype=np.int32 if rows * cols < 2**31 else np.int64).reshape(shape)
+    found = []
+    for di in range(min(order, rows - 1) + 1):
+        for dj in range(-(order - di), order - di + 1):
+            if (di == 0 and dj <= 0) or abs(dj) >= cols:
+                continue
+            a = index[: rows - di, max(0, -dj): cols - max(0, dj)]
+            b = index[di:, max(0, dj): cols - max(0, -dj)]
+            found.append(np.stack([a.ravel(), b.ravel()], axis=1))
+    return np.concatenate(found) if found else np.empty((0, 2), np.int64)
+
+
+def _hex_pairs(ebsd_map: EbsdMap, order: int) -> NDArray:
+    """Pairs by offset (di rows, dh half steps); hexagonal distance = max(di, (di + |dh|)/2)."""
+    rows, half = ebsd_map.rows, ebsd_map.half_columns
+    lookup = np.full((ebsd_map.shape[0], half.max() + 1), -1, np.int64)
+    lookup[rows, half] = np.arange(ebsd_map.n_pixels)
+    found = []
+    for di in range(order + 1):
+        for dh in range(-2 * order, 2 * order + 1):
+            if (di + dh) % 2 or max(di, (di + abs(dh)) // 2) > order or (di == 0 and dh <= 0):
+                continue
+            r, h = rows + di, half + dh
+            inside = np.flatnonzero((r < lookup.shape[0]) & (h >= 0) & (h < lookup.shape[1]))
+            b = lookup[r[inside], h[inside]]
+            found.append(np.stack([inside[b >= 0], b[b >= 0]], axis=1))
+    return np.concatenate(found)

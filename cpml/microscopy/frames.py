@@ -1,0 +1,63 @@
+"""From the axes of the Euler angles to the pixel frame, and from X||a* to X||a hexagonal crystals.
+
+Sample frame = pixel frame: x right, y down, z into the specimen. A file's Euler angles may refer to other axes:
+
+    v_sample = Q v_euler,   q_sample = Q q_file;   hexagonal, X||a* in the file: R_a = R_a* Rz(-30 deg)
+
+| preset | Q | usual for |
+|---|---|---|
+| identity | - | axes already right, down, into |
+| x180 | 180 deg about x | Euler y up the map |
+| edax1 .. edax4 | 180 deg about x+y, x-y, x, y | EDAX coordinate settings 1 to 4 |
+| z180, z90, z-90 | about z | map turned against the Euler axes |
+
+Nothing is turned unless it is asked for. A trace test fixes Q only up to 180 deg about z (MICROSCOPY 1).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cpml.crystallography.rotations import axis_angle_to_quaternion, matrix_to_quaternion, quaternion_multiply
+from cpml.errors import ParameterError
+
+_AXIS_DEG = {"identity": ((0, 0, 1), 0), "x180": ((1, 0, 0), 180), "edax1": ((1, 1, 0), 180),
+             "edax2": ((1, -1, 0), 180), "edax3": ((1, 0, 0), 180), "edax4": ((0, 1, 0), 180),
+             "z180": ((0, 0, 1), 180), "z90": ((0, 0, 1), 90), "z-90": ((0, 0, 1), -90)}
+PRESETS = tuple(_AXIS_DEG)
+
+
+def frame_rotation(euler_to_sample: str | ArrayLike | None) -> NDArray:
+    """Quaternion (4,) of Q from a preset name, a 3x3 rotation matrix, or [x, y, z, angle in deg]; None: identity.
+
+    Raises
+    ------
+    ParameterError : an unknown name, or a matrix that is not a proper rotation (a mirror changes the crystal)
+    """
+    if euler_to_sample is None:
+        euler_to_sample = "identity"
+    if isinstance(euler_to_sample, str):
+        if euler_to_sample not in _AXIS_DEG:
+            raise ParameterError(f"frame {euler_to_sample!r} is unknown; presets: {', '.join(PRESETS)}")
+        axis, angle = _AXIS_DEG[euler_to_sample]
+        return axis_angle_to_quaternion(axis, np.radians(angle))
+    try:
+        value = np.asarray(euler_to_sample, float)
+    except (TypeError, ValueError):
+        value = np.empty(0)
+    if value.shape == (4,) and np.isfinite(value).all() and np.any(value[:3]):
+        return axis_angle_to_quaternion(value[:3], np.radians(value[3]))
+    if value.shape == (3, 3) and np.allclose(value @ value.T, np.eye(3), atol=1e-6) and np.linalg.det(value) > 0:
+        return matrix_to_quaternion(value)
+    raise ParameterError(f"frame {euler_to_sample!r} is no rotation: give a preset ({', '.join(PRESETS)}), "
+                         "a 3x3 rotation matrix (determinant +1) or [x, y, z, degrees]")
+
+
+def to_sample_frame(quaternions: NDArray, euler_to_sample: str | ArrayLike | None) -> NDArray:
+    """q_sample (N, 4) of the file's crystal_to_sample quaternions; NaN stays NaN."""
+    turn = frame_rotation(euler_to_sample)
+    return quaternions if np.allclose(turn, [1, 0, 0, 0]) else quaternion_multiply(turn, quaternions)
+
+
+def a_star_to_a(quaternions: NDArray) -> NDArray:
+    """R_a = R_a* Rz(-30 deg): the same hexagonal or trigonal crystals described with X||a = [2-1-10]."""
+    return quaternion_multiply(quaternions, axis_angle_to_quaternion([0, 0, 1], np.radians(-30)))

@@ -1,0 +1,127 @@
+"""What the readers of all formats share: the raw record, numeric tables with errors that name the line, phases."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cpml.errors import MapFileError
+from cpml.microscopy.ebsd_map import MapPhase
+
+LATTICE_OF_SPACE_GROUP = {225: "fcc", 229: "bcc", 194: "hcp"}
+SHORTEST_FIELD = 2
+"""Bytes of the shortest field of a text table: one digit and a separator."""
+
+
+@dataclass(frozen=True)
+class RawMap:
+    """A file's content in its own axes: Bunge angles (N, 3) in rad, points in row order."""
+
+    name: str
+    euler: NDArray
+    phase_id: NDArray
+    phases: dict[int, MapPhase]
+    xy: NDArray
+    grid: str
+    shape: tuple[int, int]
+    pixel_um: tuple[float, float]
+    properties: dict[str, NDArray]
+    usual_hex_x_axis: str
+    note: tuple[str, ...] = ()
+
+
+def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
+    """Refuse a header that announces more points than the file has bytes for, before anything is allocated."""
+    size = path.stat().st_size
+    most = size // (SHORTEST_FIELD * n_fields) + 1
+    if n_points > most:
+        raise MapFileError(f"{path}: {place} announces {n_points:,} points, but a file of {size:,} bytes holds at most "
+                           f"{most:,}; the header is wrong or the file is incomplete: export the map again")
+
+
+def read_table(path: Path, first_line: int, names: list[str], *, n_required: int, decimal: str = ".") -> dict:
+    """Columns (N,) float64 of a whitespace-separated table that starts after `first_line` lines.
+
+    The first `n_required` columns must be finite numbers in every line; others may be absent (then left out).
+
+    Raises
+    ------
+    MapFileError : a line with too few fields or a field that is no number; the message names the line
+    """
+    import pandas as pd
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            table = pd.read_csv(path, sep=r"\s+", skiprows=first_line, header=None, names=names, index_col=False,
+                                dtype=np.float64, decimal=decimal, encoding="latin-1", engine="c", quoting=3)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise _bad_line(path, first_line, n_required, decimal) from error
+    columns = {name: table[name].to_numpy() for name in names}
+    required = names[:n_required]
+    if len(table) == 0 or any(not np.isfinite(columns[name]).all() for name in required):
+        raise _bad_line(path, first_line, n_required, decimal)
+    return {name: v for name, v in columns.items() if name in required or np.isfinite(v).any()}
+
+
+def _bad_line(path: Path, first_line: int, n_required: int, decimal: str) -> MapFileError:
+    """The error for the first line that is not `n_required` finite numbers."""
+    number = first_line
+    with open(path, encoding="latin-1") as file:
+        for number, line in enumerate(file, start=1):
+            if number <= first_line or not line.strip():
+                continue
+            fields = line.split()
+            if len(fields) < n_required:
+                return MapFileError(f"{path}, line {number}: {len(fields)} fields where {n_required} are needed "
+                                    f"({line.strip()[:60]!r}); the file is cut off or damaged: export it again")
+            for field in fields:
+                if not _is_finite(field.replace(decimal, ".")):
+                    return MapFileError(f"{path}, line {number}: {field[:30]!r} is not a finite number; "
+                                        "repair the line or export the map again")
+    return MapFileError(f"{path}, line {number}: no points after the header; the file is cut off: export it again")
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def check_count(path: Path, found: int, expected: int, place: str) -> None:
+    """Refuse a table whose number of points is not the announced one."""
+    if found != expected:
+        what = "the file is cut off" if found < expected else "the header or the file is damaged"
+        raise MapFileError(f"{path}: {place} announces {expected:,} points, {found:,} were found; "
+                           f"{what}: export the map again")
+
+
+def positive(path: Path, line: int | str, name: str, text: str, kind: type = float):
+    """A number above zero from a header field; a decimal comma is accepted."""
+    try:
+        value = kind(text.strip().replace(",", "."))
+        if value > 0 and np.isfinite(value):
+            return value
+    except (ValueError, OverflowError):
+        pass
+    raise MapFileError(f"{path}, line {line}: {name} = {text.strip()[:30]!r} is not a positive "
+                       f"{'whole number' if kind is int else 'number'}; correct the header or export the map again")
+
+
+def check_phases(path: Path, phase_id: NDArray, phases: dict[int, MapPhase], first_line: int | None) -> None:
+    """Refuse a point of a phase that the header does not list, and a map without any indexed point."""
+    bad = np.flatnonzero((phase_id != 0) & ~np.isin(phase_id, list(phases)))
+    if len(bad):
+        place = f"point {bad[0] + 1}" if first_line is None else f"line {first_line + bad[0] + 1}"
+        raise MapFileError(f"{path}, {place}: phase {phase_id[bad[0]]} is not in the header, which lists "
+                           f"{sorted(phases)}; correct the header or export the map again")
+    if not np.any(phase_id > 0):
+        raise MapFileError(f"{path}: none of the {len(phase_id):,} points is indexed; index the patterns first")
+
+
+def make_phase(name: str, cell: list[float], group: str, space_group: int | None = None) -> MapPhase:
+    """Phase of a header: cell a, b, c in Angstrom and alpha, beta, gamma in deg."""
+    return MapPhase(name.strip() or "unnamed", group, LATTICE_OF_SPACE_GROUP.get(space_group), *map(float, cell))
