@@ -12,10 +12,11 @@ _MODULES = {
     "footprints": ("trace_map", "twin_map", "dic_map"),
     "poles": ("pole_figures", "inverse_pole_figure", "pole_density"),
     "charts": (
-        "histogram_with_curve", "disorientation_histogram", "grain_size_histogram", "twin_deviation_histogram",
-        "trace_deviation_histogram", "frequency_vs_schmid", "schmid_rank_bars", "random_disorientation",
-        "wilson_interval",
+        "histogram_with_curve", "disorientation_histogram", "grain_size_histogram",
+        "twin_deviation_histogram", "trace_deviation_histogram", "frequency_vs_schmid",
+        "schmid_rank_bars", "wilson_interval",
     ),
+    "mackenzie": ("random_disorientation",),
     "scores": ("bars_with_intervals", "pr_curves", "reliability", "confusion", "topk_bars"),
     "mechanics": ("stress_strain", "strengths_plot", "reachable_region"),
 }  # fmt: skip

@@ -1,28 +1,21 @@
-r"""Distributions of what was seen: disorientations, grain sizes, traces, twins, mechanisms against Schmid factors.
-
-Random disorientations of cubic crystals, t in degrees, c = cos t, s = sin t, a = sqrt2 - 1 (Mackenzie,
-Biometrika 45, 229, 1958), density per degree:
-
-    0-45       (2/15) (1 - c)
-    45-60      (2/15) [3 a s - 2 (1 - c)]
-    60-60.72   (2/15) [(3 a + 4/sqrt3) s - 6 (1 - c)]
-    -62.80     the line before - (8/5 pi) s [2 a acos(X cot t/2) + acos(Y cot t/2)/sqrt3]
-                               + (8/5 pi) (1 - c) [2 acos((sqrt2 + 1) X/sqrt2) + acos((sqrt2 + 1) Y/sqrt2)]
-    X = a / sqrt(1 - a^2 cot^2 t/2),   Y = a^2 / sqrt(3 - cot^2 t/2).
-
-For any group of n rotations the density is n (1 - c)/pi (per radian) times the share of the axes for which the
-rotation is the smallest of its n equivalents; hexagonal crystals are computed so, on an even net of axes.
-"""
-
-from functools import lru_cache
+"""Distributions of what was seen: disorientations, grain sizes, traces, twins, systems by Schmid factor."""
 
 import numpy as np
 
 from cpml.errors import ParameterError
-from cpml.plots.style import BLUE, GREY, ORANGE, RED, figure, model_label, model_style, same_length, stamp
-
-MEAN_CUBIC_DISORIENTATION = 40.736
-MAX_DISORIENTATION = {"fcc": 62.8, "bcc": 62.8, "hcp": 93.85}
+from cpml.plots.mackenzie import MAX_DISORIENTATION, random_disorientation
+from cpml.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    figure,
+    model_label,
+    model_style,
+    plain_log_axis,
+    same_length,
+    stamp,
+)
 
 
 def wilson_interval(hits, trials, *, z=1.959964):
@@ -44,68 +37,9 @@ def wilson_interval(hits, trials, *, z=1.959964):
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
-def random_disorientation(angle_deg, *, lattice):
-    """Density per degree of the disorientation angle of two random crystals (see the module's text).
-
-    Parameters
-    ----------
-    angle_deg : (...,) degrees
-    lattice : "fcc", "bcc" or "hcp"
-    """
-    if lattice not in MAX_DISORIENTATION:
-        raise ParameterError(
-            f"lattice {lattice!r}: random disorientations are known for {', '.join(MAX_DISORIENTATION)}"
-        )
-    angle = np.asarray(angle_deg, dtype=float)
-    if lattice != "hcp":
-        return _mackenzie(angle)
-    grid, density = _hexagonal_table()
-    return np.interp(angle, grid, density, left=0.0, right=0.0)
-
-
-def _mackenzie(degrees):
-    t = np.radians(degrees)
-    c, s, a = np.cos(t), np.sin(t), np.sqrt(2) - 1
-    third = (3 * a + 4 / np.sqrt(3)) * s - 6 * (1 - c)
-    pieces = [1 - c, 3 * a * s - 2 * (1 - c), third, third - _mackenzie_tail(t)]
-    edge = np.degrees(2 * np.arctan(np.sqrt(2) * a)), np.degrees(2 * np.arctan(np.sqrt(23 - 16 * np.sqrt(2))))
-    ranges = [degrees <= 45, degrees <= 60, degrees <= edge[0], degrees <= edge[1]]
-    density = 2 / 15 * np.select(ranges, pieces, 0.0)
-    return np.where(degrees < 0, 0.0, np.maximum(density, 0.0))
-
-
-def _mackenzie_tail(t):
-    """What the last range subtracts, in units of 2/15."""
-    a = np.sqrt(2) - 1
-    t = np.clip(t, np.radians(60.7), np.radians(62.8))
-    cot = 1 / np.tan(t / 2)
-    x, y = a / np.sqrt(1 - (a * cot) ** 2), a**2 / np.sqrt(3 - cot**2)
-
-    def arc(u):
-        return np.arccos(np.clip(u, -1, 1))
-
-    sine = 2 * a * arc(x * cot) + arc(y * cot) / np.sqrt(3)
-    rest = 2 * arc((np.sqrt(2) + 1) * x / np.sqrt(2)) + arc((np.sqrt(2) + 1) * y / np.sqrt(2))
-    return 12 / np.pi * (sine * np.sin(t) - rest * (1 - np.cos(t)))
-
-
-@lru_cache(maxsize=1)
-def _hexagonal_table():
-    """Angles (deg) and density per degree of random disorientations of group 622."""
-    n = 20_000
-    z = 1 - (2 * np.arange(n) + 1) / n
-    azimuth = np.pi * (1 + np.sqrt(5)) * np.arange(n)
-    # largest component along the twofold axes in the basal plane, every 30 degrees
-    twofold = np.sqrt(1 - z**2) * np.cos((azimuth + np.pi / 12) % (np.pi / 6) - np.pi / 12)
-    # smallest rotation: w >= w cos 30 + |z| sin 30 (sixfold axis) and w >= the twofold component, v = axis sin t/2
-    limit = np.minimum(np.tan(np.pi / 12) / np.abs(z), 1 / twofold)
-    angle = np.linspace(0, 94, 941)
-    share = 1 - np.searchsorted(np.sort(limit), np.tan(np.radians(angle) / 2)) / n
-    return angle, 12 * (1 - np.cos(np.radians(angle))) / np.pi * share * np.pi / 180
-
-
 def histogram_with_curve(
-    values, *, bins=36, weights=None, curve=None, label, curve_label="", marks=None, ylabel="density", caption="",
+    values, *, bins=36, weights=None, curve=None, label, curve_label="", marks=None, ylabel="density",
+    caption="",
     title="", unit="", colour=BLUE, width="single",
 ):  # fmt: skip
     """Histogram of area one with a reference curve.
@@ -151,15 +85,18 @@ def histogram_with_curve(
 
 
 def disorientation_histogram(
-    angle_deg, *, lattice, weights=None, marks=None, caption="", title="", unit="boundary segments", width="single",
+    angle_deg, *, lattice, weights=None, marks=None, caption="", title="", unit="boundary segments",
+    width="single",
 ):  # fmt: skip
     """Disorientation angles with the curve of random crystals (Mackenzie for cubic, computed for hcp)."""
     top = MAX_DISORIENTATION.get(lattice, 0)
     grid = np.linspace(0, top + 1, 400)
     curve = grid, random_disorientation(grid, lattice=lattice)
     return histogram_with_curve(
-        angle_deg, bins=np.arange(0, top + 2, 2), weights=weights, curve=curve, label="disorientation angle / °",
-        curve_label="random crystals", ylabel="density / (1/°)", marks=marks, caption=caption, title=title, unit=unit,
+        angle_deg, bins=np.arange(0, top + 2, 2), weights=weights, curve=curve,
+        label="disorientation angle / °",
+        curve_label="random crystals", ylabel="density / (1/°)", marks=marks, caption=caption, title=title,
+        unit=unit,
         width=width,
     )  # fmt: skip
 
@@ -167,7 +104,7 @@ def disorientation_histogram(
 def grain_size_histogram(
     diameter_um, *, area_um2=None, bins=24, caption="", title="", unit="grains", width="single",
 ):  # fmt: skip
-    """Grain sizes on a log axis, counted and weighted by area, each with its log-normal fit (moments of ln d).
+    """Grain sizes on a log axis, counted and weighted by area, each with its log-normal fit (by moments).
 
     Parameters
     ----------
@@ -192,7 +129,8 @@ def grain_size_histogram(
             fit = np.exp(-0.5 * ((grid - mean) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
             text = f"{name}: median {np.exp(mean):.3g} µm, σ(ln d) {spread:.2f}"
             ax.plot(np.exp(grid), fit, color=colour, linewidth=1.0, label=text)
-    ax.set(xscale="log", xlabel="equivalent diameter / µm", ylabel="density of ln d")
+    ax.set(xlabel="equivalent diameter / µm", ylabel="density of ln d")
+    plain_log_axis(ax)
     ax.set_title(title)
     fig.legend(loc="outside upper left", title="log-normal fits", alignment="left")
     return stamp(fig, caption, n=int(good.sum()), unit=unit)
@@ -209,7 +147,7 @@ def _overlaid(groups, bins, marks, label, caption, title, unit, width):
         )
     for value, text in marks.items():
         ax.axvline(value, color="black", linewidth=0.6, linestyle=":", label=text)
-    ax.set(xlabel=label, ylabel=f"number of {unit}", xlim=(bins[0], bins[-1]))
+    ax.set(xlabel=label, ylabel="count", xlim=(bins[0], bins[-1]))
     ax.set_title(title)
     fig.legend(loc="outside upper left", ncols=1)
     return stamp(fig, caption, n=len(next(iter(groups.values()))[0]), unit=unit)
@@ -221,7 +159,8 @@ def _finite(values):
 
 
 def twin_deviation_histogram(
-    angle_deg, wrong_angle_deg=None, *, expected_deg, tolerance_deg=5.0, labels=("X||a*, converted", "taken as X||a"),
+    angle_deg, wrong_angle_deg=None, *, expected_deg, tolerance_deg=5.0, labels=("X||a*, converted",
+    "taken as X||a"),
     bin_deg=0.5, span_deg=15.0, caption="", title="", unit="boundary segments", width="single",
 ):  # fmt: skip
     """Disorientation angles near a twin relation, read in the right and in the wrong hexagonal frame.
@@ -245,30 +184,27 @@ def twin_deviation_histogram(
 
 
 def trace_deviation_histogram(
-    deviation_deg, flipped_deg=None, *, labels=("frame as declared", "y axis flipped"), bin_deg=2.0, max_deg=None,
+    deviation_deg, flipped_deg=None, *, labels=("frame as declared", "y axis flipped"), bin_deg=2.0,
+    max_deg=None,
     caption="", title="", unit="traces", width="single",
 ):  # fmt: skip
-    """Angles between observed traces and the nearest theoretical plane, in the declared and in a flipped frame."""
+    """Angles between observed traces and the nearest plane, in the declared and in a flipped frame."""
     groups = {labels[0]: (np.abs(_finite(deviation_deg)), BLUE)}
     if flipped_deg is not None:
         groups[labels[1]] = (np.abs(_finite(flipped_deg)), ORANGE)
     largest = max((values.max(initial=0.0) for values, _ in groups.values()), default=0.0)
     top = max_deg or max(np.ceil(largest / bin_deg) * bin_deg, 5 * bin_deg)
-    marks = {
-        float(np.median(values)): f"median, {name}: {np.median(values):.1f}°"
-        for name, (values, _) in groups.items()
-        if len(values)
-    }
-    return _overlaid(
-        groups, np.arange(0, top + bin_deg / 2, bin_deg), marks, "deviation / °", caption, title, unit, width
-    )
+    named = {f"{k}, median {np.median(v[0]):.1f}°" if len(v[0]) else k: v for k, v in groups.items()}
+    bins = np.arange(0, top + bin_deg / 2, bin_deg)
+    return _overlaid(named, bins, {}, "deviation / °", caption, title, unit, width)
 
 
 def frequency_vs_schmid(
-    schmid, observed, *, predicted=None, bins=None, label="Schmid factor", mechanism="activity", caption="", title="",
+    schmid, observed, *, predicted=None, bins=None, label="Schmid factor", mechanism="activity", caption="",
+    title="",
     unit="grain-system pairs", width="single",
 ):  # fmt: skip
-    """Share of observed systems against their Schmid factor, with Wilson intervals and the models' mean predictions.
+    """Share of observed systems against their Schmid factor, Wilson intervals, mean predictions of the models.
 
     Parameters
     ----------
@@ -300,6 +236,7 @@ def frequency_vs_schmid(
         share,
         bars,
         fmt="o",
+        zorder=5,
         color="black",
         capsize=2,
         elinewidth=0.8,
@@ -321,7 +258,7 @@ def frequency_vs_schmid(
 def schmid_rank_bars(
     ranks, *, n_systems, max_rank=None, caption="", title="", unit="observed systems", width="single",
 ):  # fmt: skip
-    """How highly the Schmid factor ranks the systems that were observed: share by rank, with the share by chance.
+    """How highly the Schmid factor ranks the systems that were observed: share by rank, and by chance.
 
     Parameters
     ----------

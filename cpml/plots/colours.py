@@ -116,7 +116,7 @@ def triangle_corners(group):
     if group != "622":
         raise ParameterError(f"no standard triangle for point group {group!r}: only 432 and 622 are drawn")
     corners = np.array([[0, 0, 1], [1, 0, 0], [np.sqrt(0.75), 0.5, 0]])
-    return corners, ("[0001]", r"[2$\bar{1}\bar{1}$0]", r"[10$\bar{1}$0]")
+    return corners, ("[0001]", r"[2$\mathdefault{\bar{1}\bar{1}}$0]", r"[10$\mathdefault{\bar{1}}$0]")
 
 
 def triangle_outline(group, *, points=60):
@@ -140,7 +140,7 @@ def draw_triangle(ax, group):
         ax.annotate(
             name, xy, (0, shift), textcoords="offset points", ha=ha, va=va, fontsize=7, annotation_clip=False
         )
-    ax.set_aspect("equal")
+    ax.set(aspect="equal", anchor="NW")
     ax.set_axis_off()
     return outline
 
@@ -162,5 +162,5 @@ def ipf_key(ax, group, *, title=""):
     rgb = direction_colours(directions.reshape(-1, 3), group=group).reshape(*x.shape, 3)
     image = ax.imshow(rgb, extent=(left, right, low, high), origin="lower", interpolation="bilinear")
     image.set_clip_path(Path(outline), ax.transData)
-    ax.set_title(title, fontsize=7, loc="left", pad=10)
+    ax.set_title(title, fontsize=7, loc="left", pad=12)
     return image

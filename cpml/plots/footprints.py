@@ -1,7 +1,7 @@
 """Footprints of deformation on the map: slip traces, twins, HR-DIC strain.
 
-A trace at the on-screen angle theta (degrees, counter-clockwise from +x) runs along (cos theta, -sin theta) in
-the sample frame, whose y axis points down.
+A trace at the on-screen angle theta (degrees, counter-clockwise from +x) runs along
+(cos theta, -sin theta) in the sample frame, whose y axis points down.
 """
 
 import numpy as np
@@ -23,9 +23,12 @@ from cpml.plots.maps import (
 from cpml.plots.raster import Raster, raster
 from cpml.plots.style import RED, legend_beside, same_length, stamp
 
+OBSERVED = {"color": "black", "linewidth": 1.5}
+THEORETICAL = {"color": RED, "linewidth": 1.0, "linestyle": (0, (3, 1.5))}
+
 
 def trace_segments(x_um, y_um, angle_deg, length_um):
-    """(M, 2, 2) end points in the sample frame of lines centred at (x, y) with on-screen angles in degrees."""
+    """(M, 2, 2) end points, sample frame, of lines centred at (x, y) with on-screen angles in degrees."""
     angle = np.radians(np.asarray(angle_deg, dtype=float))
     half = 0.5 * np.asarray(length_um)[..., None] * np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
     centre = np.stack([np.asarray(x_um, dtype=float), np.asarray(y_um, dtype=float)], axis=-1)
@@ -33,7 +36,7 @@ def trace_segments(x_um, y_um, angle_deg, length_um):
 
 
 def _long_form(traces):
-    """(grain ids, angles) of a dict id -> angles, or of a table with parent_id or grain_id and angle_deg or trace_deg."""
+    """(ids, angles) of a dict id -> angles, or of a table (parent_id|grain_id, angle_deg|trace_deg)."""
     if traces is None:
         return np.zeros(0, int), np.zeros(0)
     if not hasattr(traces, "columns"):
@@ -48,30 +51,33 @@ def _long_form(traces):
     return traces[key].to_numpy(), traces[angle].to_numpy(dtype=float)
 
 
-def _trace_lines(parents, traces, length_um, **options):
+def _trace_lines(parents, traces, length_um, *, reach=1.0, **look):
     ids, angle = _long_form(traces)
     key = next((c for c in ("parent_id", "grain_id") if c in parents), None)
     table = parents if key is None else parents.set_index(key)
     known = np.isin(ids, table.index) & np.isfinite(angle)
     rows = table.loc[ids[known]]
-    if length_um is None and "equivalent_diameter_um" in rows:
-        length = 0.6 * rows["equivalent_diameter_um"].to_numpy()
-    else:
-        length = np.full(len(rows), length_um if length_um is not None else np.nan)
-    ends = trace_segments(rows["x_um"], rows["y_um"], angle[known], length)
-    return LineCollection(ends, capstyle="butt", **options)
+    length = (
+        0.6 * rows["equivalent_diameter_um"].to_numpy()
+        if length_um is None
+        else np.full(len(rows), length_um)
+    )
+    ends = trace_segments(rows["x_um"], rows["y_um"], angle[known], reach * length)
+    return LineCollection(ends, capstyle="butt", **look)
 
 
 def trace_map(
-    ebsd_map, parents, *, observed, theoretical=None, segments=None, length_um=None, direction="z", caption="",
+    ebsd_map, parents, *, observed, theoretical=None, segments=None, length_um=None, direction="z",
+    caption="",
     title="Slip traces", width="text",
 ):  # fmt: skip
-    """Traces at the grain centres: observed lines solid, matched theoretical planes dashed, over a pale IPF map.
+    """Traces at the grain centres: observed solid, matched planes dashed, over a pale IPF map.
 
     Parameters
     ----------
     parents : table with parent_id (or grain_id, or ids as index), x_um, y_um and equivalent_diameter_um
-    observed, theoretical : dict id -> angles, or table (parent_id|grain_id, angle_deg|trace_deg); degrees on screen
+    observed, theoretical : dict id -> on-screen angles in degrees,
+        or table (parent_id|grain_id, angle_deg|trace_deg)
     length_um : length of the lines; 0.6 equivalent diameters when not given
 
     Returns
@@ -80,20 +86,18 @@ def trace_map(
     """
     if length_um is None and "equivalent_diameter_um" not in parents:
         raise ParameterError("trace_map needs length_um, or a column equivalent_diameter_um in parents")
-    seen = _trace_lines(parents, observed, length_um, color="black", linewidth=1.0)
-    planes = _trace_lines(parents, theoretical, length_um, color=RED, linewidth=1.0, linestyle=(0, (3, 1.5)))
+    seen = _trace_lines(parents, observed, length_um, **OBSERVED)
+    planes = _trace_lines(parents, theoretical, length_um, reach=1.5, **THEORETICAL)
     view = raster(ebsd_map)
     fig, ax, _ = map_figure(view.aspect, width, side_mm=36)
     pale = 1 - 0.35 * (1 - map_colours(ebsd_map, direction))
     ax.imshow(view.image(pale, missing=1.0), extent=view.extent, interpolation="nearest")
     map_axes(ax, view, title=title, segments=segments)
     ax.add_collection(seen, autolim=False)
-    handles = [Line2D([], [], color="black", linewidth=1.0, label="observed")]
+    handles = [Line2D([], [], label="observed", **OBSERVED)]
     if theoretical is not None:
         ax.add_collection(planes, autolim=False)
-        handles.append(
-            Line2D([], [], color=RED, linewidth=1.0, linestyle=(0, (3, 1.5)), label="matched plane")
-        )
+        handles.append(Line2D([], [], label="matched plane", **THEORETICAL))
     legend_beside(ax, handles=handles, title="Traces", alignment="left")
     return stamp(fig, caption, n=len(seen.get_segments()), unit="observed traces")
 
@@ -106,8 +110,8 @@ def twin_map(
     Parameters
     ----------
     grain_label : (N,) grain id of each point, 0 = none
-    twins : table of grains with grain_id (or as index), is_twin and variant (number or name); twin_type is named
-        in the legend when variants are numbers
+    twins : table of grains with grain_id (or as index), is_twin and variant (number or name);
+        twin_type is named in the legend when variants are numbers
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Maps of the specimen: orientations, point values, grain values, with boundaries on the pixel edges.
 
-All maps have x to the right and y down, equal aspect, no interpolation, a scale bar and the sample axes below the
-image. White means not indexed; light grey means that the quantity has no value there.
+All maps have x to the right and y down, equal aspect, no interpolation, a scale bar and the sample axes
+below the image. White means not indexed; light grey means that the quantity has no value there.
 """
 
 import matplotlib.pyplot as plt
@@ -14,7 +14,16 @@ from matplotlib.transforms import offset_copy
 from cpml.errors import ParameterError
 from cpml.plots.colours import GROUP_OF_LATTICE, ipf_colours, ipf_key, sample_direction
 from cpml.plots.raster import raster
-from cpml.plots.style import CATEGORY_COLOURS, NO_VALUE, figure, legend_beside, same_length, stamp, width_mm
+from cpml.plots.style import (
+    CATEGORY_COLOURS,
+    MM,
+    NO_VALUE,
+    figure,
+    legend_beside,
+    same_length,
+    stamp,
+    width_mm,
+)
 
 SEGMENT_COLUMNS = ("x0_um", "y0_um", "x1_um", "y1_um")
 MANY_SEGMENTS = 40_000
@@ -28,7 +37,7 @@ def nice_length(span):
 
 
 def scale_bar(ax, *, length_um=None):
-    """Scale bar under the lower left corner of a map; the length in um is chosen when not given, and returned."""
+    """Scale bar under the lower left corner of a map; returns its length in um (round when not given)."""
     left, right = sorted(ax.get_xlim())
     length = nice_length(right - left) if length_um is None else float(length_um)
     below = offset_copy(ax.get_xaxis_transform(), fig=ax.figure, y=-7, units="points")
@@ -48,31 +57,20 @@ def scale_bar(ax, *, length_um=None):
 
 def sample_axes(ax):
     """Arrows of the sample axes under the lower right corner: x right, y down."""
+
+    def corner(x, y):
+        return offset_copy(ax.transAxes, fig=ax.figure, x=x, y=y, units="points")
+
     arrow = {
         "arrowstyle": "-|>,head_width=0.15,head_length=0.3",
         "linewidth": 0.6,
         "shrinkA": 0,
         "shrinkB": 0,
     }
-    for name, tip in (("x", (-8, -5)), ("y", (-23, -20))):
-        where = {
-            "xy": (1, 0),
-            "xycoords": "axes fraction",
-            "textcoords": "offset points",
-            "annotation_clip": False,
-        }
-        end = offset_copy(ax.transAxes, fig=ax.figure, x=tip[0], y=tip[1], units="points")
-        start = {"xytext": (-23, -5)} | where
-        ax.annotate("", **start | {"xy": (1, 0), "xycoords": end}, arrowprops={"fc": "black", **arrow})
-        shift = (3, 0) if name == "x" else (4, 2)
-        text = {"ha": "left", "va": "center", "fontsize": 7}
-        ax.annotate(
-            name,
-            (1, 0),
-            (tip[0] + shift[0], tip[1] + shift[1]),
-            **text,
-            **{k: where[k] for k in list(where)[1:]},
-        )
+    ends = {"xy": (1, 0), "xytext": (1, 0), "annotation_clip": False, "arrowprops": {"fc": "black", **arrow}}
+    for name, tip, place in (("x", (-8, -5), (-6, -5)), ("y", (-23, -20), (-20, -17))):
+        ax.annotate("", xycoords=corner(*tip), textcoords=corner(-23, -5), **ends)
+        ax.text(1, 0, name, transform=corner(*place), va="center", fontsize=7)
 
 
 def boundary_lines(ax, segments, *, high_angle=15.0, low_angle=0.0, linewidth=0.6):
@@ -111,7 +109,7 @@ def boundary_lines(ax, segments, *, high_angle=15.0, low_angle=0.0, linewidth=0.
 
 
 def map_figure(aspect, width, *, side_mm, extra_mm=0.0, side=False):
-    """Figure whose first axes fit a map of this height / width; returns (fig, ax, side gridspec cell or None)."""
+    """Figure whose axes fit a map of this height / width: (fig, ax, gridspec cell beside it or None)."""
     wide = width_mm(width)
     height = np.clip((wide - side_mm) * aspect + UNDER_MAP_MM + 9 + extra_mm, 45, 220)
     fig, ax = figure(wide, aspect=height / wide)
@@ -163,9 +161,9 @@ def ipf_map(ebsd_map, *, direction="z", segments=None, caption="", title=None, w
     Figure
     """
     _, name = sample_direction(direction)
-    view = raster(ebsd_map)
+    view, wide = raster(ebsd_map), width_mm(width)
     present = {k: p for k, p in ebsd_map.phases.items() if np.any(ebsd_map.phase_id == k)}
-    fig, ax, cell = map_figure(view.aspect, width, side_mm=32, side=True)
+    fig, ax, cell = map_figure(view.aspect, width, side_mm=32 if wide > 100 else 25, side=True)
     ax.imshow(
         view.image(map_colours(ebsd_map, direction), missing=1.0), extent=view.extent, interpolation="nearest"
     )
@@ -173,7 +171,7 @@ def ipf_map(ebsd_map, *, direction="z", segments=None, caption="", title=None, w
     rows = max(len(present), 1)
     keys = cell.subgridspec(rows + 1, 1, height_ratios=[1] * rows + [0.6])
     for row, phase in enumerate(present.values()):
-        ipf_key(fig.add_subplot(keys[row]), _group(phase), title=f"{phase.name}, IPF-{name}")
+        ipf_key(fig.add_subplot(keys[row]), _group(phase), title=phase.name)
     return stamp(fig, caption, n=int(np.sum(ebsd_map.phase_id > 0)), unit="indexed points")
 
 
@@ -200,7 +198,8 @@ def value_image(ax, image, extent, *, label, cmap, limits, beyond):
         image, extent=extent, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest"
     )
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[tuple(int(b) for b in beyond)]
-    bar = ax.figure.colorbar(drawn, ax=ax, label=label, extend=extend, fraction=0.05, pad=0.02, aspect=25)
+    place = ax.inset_axes([1.02, 0, 3.2 * MM / ax.figure.get_figwidth(), 1])
+    bar = ax.figure.colorbar(drawn, cax=place, label=label, extend=extend, extendfrac=0.03)
     bar.outline.set_linewidth(0.5)
     return drawn
 
@@ -260,7 +259,7 @@ def empty_points(ax, ebsd_map, view):
 
 
 def spread(grain_label, values):
-    """(N,) value of each point's grain, NaN where there is none; values: Series or dict indexed by grain id."""
+    """(N,) value of each point's grain, NaN where there is none; values: Series or dict by grain id."""
     items = dict(values.items()) if hasattr(values, "items") else None
     if items is None:
         raise ParameterError("grain values must be a dict or a pandas Series indexed by grain id")
@@ -293,6 +292,8 @@ def grain_map(
     if categories is None:
         spread_values = spread(grain_label, values)
         n = int(np.sum(np.isfinite(np.array(list(dict(values.items()).values()), dtype=float))))
+        if vmax is None and not centred and n:
+            vmax = np.nanmax(spread_values, initial=0.0)
         look = (label, (vmin, vmax), cmap, centred, segments, caption, title, width, n, "grains")
         return _draw_values(ebsd_map, spread_values, *look)
     names = dict(categories) if hasattr(categories, "items") else {c: str(c) for c in categories}

@@ -1,4 +1,4 @@
-"""Mechanical answers: stress-strain curves, slip strengths learned from footprints, what a material can reach."""
+"""Mechanical answers: stress-strain curves, strengths learned from footprints, what a material can reach."""
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from cpml.plots.style import (
     model_label,
     model_style,
     need_columns,
+    plain_log_axis,
     stamp,
 )
 
 
 def stress_strain(
-    curves, *, experiment=None, strain_label="strain / %", stress_label="stress / MPa", percent=True, caption="",
+    curves, *, experiment=None, strain_label="strain / %", stress_label="stress / MPa", percent=True,
+    caption="",
     title="", width="middle",
 ):  # fmt: skip
     """Stress-strain curves with the experiment as points.
@@ -36,26 +38,22 @@ def stress_strain(
     """
     scale = 100.0 if percent else 1.0
     fig, ax = figure(width, aspect=0.55)
+    free = [
+        colour for colour in CATEGORY_COLOURS if colour not in {MODEL_COLOURS.get(name) for name in curves}
+    ]
     for i, (name, curve) in enumerate(curves.items()):
         if len(curve) not in (2, 4):
             raise ParameterError(f"curve {name!r}: give (strain, stress) or (strain, stress, low, high)")
         strain, stress, *band = (np.asarray(v, dtype=float) for v in curve)
-        other = {"color": CATEGORY_COLOURS[i % 10], "linestyle": ("-", "--", "-.", ":")[i % 4]}
+        other = {"color": free[i % len(free)], "linestyle": ("-", "--", "-.", ":")[i % 4]}
         look = model_style(name, marker=False) if name in MODEL_COLOURS else other
         ax.plot(scale * strain, stress, linewidth=1.0, label=model_label(name), **look)
         if band:
             ax.fill_between(scale * strain, *band, color=look["color"], alpha=0.2, linewidth=0)
     if experiment is not None:
         strain, stress = (np.asarray(v, dtype=float) for v in experiment)
-        ax.plot(
-            scale * strain,
-            stress,
-            "o",
-            color="black",
-            markersize=3,
-            markerfacecolor="none",
-            label="experiment",
-        )
+        points = {"color": "black", "markersize": 3, "markerfacecolor": "none", "label": "experiment"}
+        ax.plot(scale * strain, stress, "o", **points)
     ax.set(xlabel=strain_label, ylabel=stress_label)
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
@@ -109,7 +107,8 @@ def strengths_plot(
             markeredgewidth=1.2,
             label="truth",
         )
-    ax.set(xscale="log", xlabel=label, ylim=(len(table) - 0.5, -0.5))
+    ax.set(xlabel=label, ylim=(len(table) - 0.5, -0.5))
+    plain_log_axis(ax)
     ax.set_yticks(row, [str(f).replace("_", " ") for f in table["family"]])
     ax.tick_params(axis="y", length=0)
     ax.set_title(title)
@@ -121,7 +120,7 @@ def reachable_region(
     table, *, x="r", low="yield_min", high="yield_max", target=None, suggestion=None, current=None,
     x_label="Lankford coefficient r", y_label="yield stress / MPa", caption="", title="", width="middle",
 ):  # fmt: skip
-    """Which yield stresses textures of a material can give for each r value, with the target and the suggestion.
+    """Which yield stresses textures can give for each r value, with the target and the suggestion.
 
     Parameters
     ----------

@@ -4,12 +4,12 @@ The density of poles h_k (weights w_k, sum 1) is smoothed on the sphere with the
 
     p(r) = sum_k w_k [K(r . h_k) + K(-r . h_k)] / 2,    K(t) = (1 + kappa) ((1 + t) / 2)^kappa,
 
-whose mean over the sphere is one (Schaeben, Phys. Stat. Sol. B 200, 367, 1997), so that p is in MRD. kappa follows
-from the half width b (K falls to one half at the angle b): kappa = ln(1/2) / (2 ln cos(b/2)). The kernel is the same
-everywhere on the sphere: a rotated specimen gives the rotated pole figure.
+whose mean over the sphere is one (Schaeben, Phys. Stat. Sol. B 200, 367, 1997), so that p is in MRD.
+kappa follows from the half width b (K falls to one half at the angle b): kappa = ln(1/2) / (2 ln cos(b/2)).
+The kernel is the same everywhere on the sphere: a rotated specimen gives the rotated pole figure.
 
-The figure is an equal-area projection of the hemisphere that looks out of the specimen (z < 0), seen as on the map:
-x right, y down. A pole that leaves the surface to the right is drawn on the right.
+The figure is an equal-area projection of the hemisphere that looks out of the specimen (z < 0), seen as on
+the map: x right, y down. A pole that leaves the surface to the right is drawn on the right.
 """
 
 from itertools import permutations, product
@@ -140,7 +140,7 @@ def _kernel_sum(directions, poles, weight, kappa):
 
 
 def hemisphere(n):
-    """Equal-area grid on the unit disc: plane coordinates (n,), directions (n, n, 3) with z < 0, inside (n, n)."""
+    """Equal-area grid on the unit disc: coordinates (n,), directions (n, n, 3) with z < 0, inside (n, n)."""
     x = (np.arange(n) + 0.5) / n * 2 - 1
     u, v = np.meshgrid(x, x)
     squared = u**2 + v**2
@@ -153,11 +153,13 @@ def hemisphere(n):
 
 def plane_text(plane):
     """Indices of a family in mathtext, e.g. {10-10} with a bar."""
-    return r"$\{" + "".join(rf"\bar{{{-i}}}" if i < 0 else str(i) for i in plane) + r"\}$"
+    digits = (rf"$\mathdefault{{\bar{{{-i}}}}}$" if i < 0 else str(i) for i in plane)
+    return "{" + "".join(digits) + "}"
 
 
 def pole_figures(
-    quaternions, *, lattice, c_over_a=None, weights=None, planes=None, halfwidth_deg=10.0, vmax=None, caption="",
+    quaternions, *, lattice, c_over_a=None, weights=None, planes=None, halfwidth_deg=10.0, vmax=None,
+    caption="",
     title="", unit="orientations", width="text",
 ):  # fmt: skip
     """Pole figures of several plane families on one MRD colour bar.
@@ -186,7 +188,7 @@ def pole_figures(
         )
         maps.append(image)
     top = max(np.nanmax(image) for image in maps) if vmax is None else vmax
-    fig, axes = figure(width, aspect=1.0 / len(planes) + 0.08, cols=len(planes), squeeze=False)
+    fig, axes = figure(width, aspect=0.92 / len(planes) + 0.09, cols=len(planes), squeeze=False)
     for ax, image, plane in zip(axes[0], maps, planes):
         drawn = _draw_disc(ax, x, image, max(top, 1.0), plane_text(plane))
     label = f"density / MRD\n(half width {halfwidth_deg:g}°)"
@@ -235,10 +237,11 @@ def _disc_clip(ax):
 
 
 def inverse_pole_figure(
-    quaternions, values=None, *, lattice, direction="x", label="", sizes=None, vmin=None, vmax=None, cmap="viridis",
+    quaternions, values=None, *, lattice, direction="x", label="", sizes=None, vmin=None, vmax=None,
+    cmap="viridis",
     centred=False, caption="", title=None, unit="grains", width="single",
 ):  # fmt: skip
-    """Crystals in the standard triangle, at the crystal direction along a sample direction, coloured by a value.
+    """Crystals in the standard triangle, at their direction along a sample axis, coloured by a value.
 
     Parameters
     ----------

@@ -22,7 +22,8 @@ def _in_order(names):
 
 
 def bars_with_intervals(
-    table, *, label, value="value", low="low", high="high", reference="prevalence", group=None, xmin=0.0, caption="",
+    table, *, label, value="value", low="low", high="high", reference="prevalence", group=None, xmin=0.0,
+    caption="",
     n=None, title="", unit="observations", width="single",
 ):  # fmt: skip
     """One score per model as a bar with its interval, and the reference model as a dashed line.
@@ -49,8 +50,9 @@ def bars_with_intervals(
     for ax, (name, part) in zip(axes[0], panels):
         _score_panel(ax, part.set_index("model"), models, (value, low, high), reference)
         ax.set_title(str(name).replace("_", " "))
-        if xmin is not None:
-            ax.set_xlim(left=xmin)
+    if xmin is not None:
+        ends = table[[value, high]].max(axis=None)
+        axes[0, 0].set_xlim(xmin, xmin + 1.06 * (ends - xmin) if ends > xmin else xmin + 1)
     axes[0, 0].set_yticks(range(len(models)), [model_label(m) for m in models])
     axes[0, 0].set_ylim(len(models) - 0.4, -0.6)
     if group is None:
@@ -113,8 +115,8 @@ def reliability(tables, *, caption="", n=None, title="", unit="predictions", wid
 
     Parameters
     ----------
-    tables : dict model -> table with predicted (bin mean), observed (share), low, high, count; or one such table
-        with a column model
+    tables : dict model -> table with predicted (bin mean), observed (share), low, high, count;
+        or one such table with a column model
 
     Returns
     -------

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cpml.errors import ParameterError
 
@@ -19,7 +20,8 @@ MM = 1 / 25.4
 WIDTHS_MM = {"single": 85.0, "middle": 120.0, "text": 150.0, "double": 176.0}
 
 BLUE, ORANGE, GREEN, RED, PINK, BROWN, LIGHT_PINK, GREY, YELLOW, SKY = CATEGORY_COLOURS = (
-    "#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#CA9161", "#FBAFE4", "#949494", "#ECE133", "#56B4E9",
+    "#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC",
+    "#CA9161", "#FBAFE4", "#949494", "#ECE133", "#56B4E9",
 )  # fmt: skip
 NO_VALUE = "#E6E6E6"
 
@@ -124,7 +126,7 @@ def stamp(fig, caption, *, n=None, unit=""):
     caption : one line, e.g. "virtual specimen"; empty text writes the count alone
     n, unit : sample count and what is counted, appended as "n = 91 grains"
     """
-    count = "" if n is None else f"n = {n:,} {unit}".strip().replace(",", "\u202f")
+    count = "" if n is None else f"n = {n:,}".replace(",", "\u202f") + f" {unit}".rstrip()
     text = "; ".join(part for part in (caption, count) if part)
     if text:
         characters = int(fig.get_figwidth() / MM / 1.22)
@@ -169,3 +171,11 @@ def need_columns(table, names, what):
         raise ParameterError(
             f"{what} has no column {', '.join(missing)}; it has {', '.join(map(str, table))}"
         )
+
+
+def plain_log_axis(ax):
+    """Logarithmic x axis with ticks at 1, 2, 5 written as plain numbers."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
