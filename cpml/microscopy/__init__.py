@@ -11,7 +11,6 @@ _HOME = {
     "read_traces": "labels", "traces_to_grains": "labels", "slip_labels": "labels", "twin_labels": "labels",
     "dic_labels": "labels", "fill_holes": "cleaning",
 }
-__all__ = [*_HOME]
 
 
 def __getattr__(name: str):
