@@ -33,7 +33,7 @@ def bootstrap():
     subprocess.run([sys.executable, "-m", "venv", "--clear", *without, str(VENV)], check=True)
     # Debian splits ensurepip off: then the pip outside installs into the environment
     pip = [str(PYTHON), "-m", "pip"] if has_pip else [sys.executable, "-m", "pip", "--python", str(PYTHON)]
-    quiet = ["--quiet", "--disable-pip-version-check"]
+    quiet = ["--quiet", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", *quiet, "-c", "requirements.lock", "-e", ".[dev]"], cwd=ROOT, check=True)
     stamp.write_text(key)
 
