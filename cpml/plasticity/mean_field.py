@@ -82,8 +82,6 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
 
 
 def _normalised(weights, n_grains: int) -> Tensor:
-    if n_grains == 0:
-        raise ParameterError("no orientation given: the polycrystal is empty")
     weights = torch.ones(n_grains, dtype=torch.float64) if weights is None else as_tensor(weights)
     if weights.shape != (n_grains,) or not bool((weights >= 0).all()) or not bool(weights.sum() > 0):
         raise ParameterError(f"weights of shape {tuple(weights.shape)} for {n_grains} grains must be non-negative, "

@@ -28,14 +28,17 @@ def as_matrices(orientation) -> Tensor:
     ParameterError : another shape, a quaternion off unit length, or a value that is not finite
     """
     orientation = as_tensor(orientation)
+    if orientation.numel() == 0:
+        raise ParameterError("no orientation given: the batch is empty")
     if orientation.shape[-2:] == (3, 3):
         return _finite(orientation, "orientation")
     if orientation.shape[-1:] != (4,):
         raise ParameterError(f"orientations have shape {tuple(orientation.shape)}: give (..., 4) quaternions or "
                              "(..., 3, 3) crystal_to_sample matrices")
     norm = _finite(orientation, "orientation").norm(dim=-1)
-    if bool((norm - 1).abs().max() > 1e-6):
-        raise ParameterError(f"a quaternion has length {float(norm[(norm - 1).abs().argmax()]):.6g}: normalise first")
+    is_off = (norm - 1).abs() > 1e-6
+    if bool(is_off.any()):
+        raise ParameterError(f"a quaternion has length {float(norm[is_off].detach()[0]):.6g}: normalise first")
     w, x, y, z = orientation.unbind(-1)
     rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),

@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cpml.errors import ParameterError
 from cpml.plasticity.basis import rotation_5x5
 from cpml.plasticity.law import PowerLaw, check_rank, integer_power
 from cpml.plasticity.newton import minimise
@@ -117,8 +116,6 @@ def _solve(law, rate: Tensor, strength: Tensor, guess, tol: float, max_iter: int
     factor = reference.expand(*shape, 1).reshape(-1, 1) * (size / rate0) ** (1 / n)
     if guess is not None:
         guess = (guess.expand(*shape, 5).reshape(-1, 5) / factor).T.contiguous()
-    if len(rate) == 0:
-        raise ParameterError("no orientation given: the batch is empty")
     found = minimise((rate / size).T.contiguous(), law.schmid, relative.reshape(-1, relative.shape[-1]).T,
                      law.is_polar, n, tol=tol, max_iter=max_iter, start=guess)
     stress = (found.stress.T * factor).reshape(*shape, 5)
