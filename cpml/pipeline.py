@@ -132,6 +132,7 @@ def _execute(step: Step, dataset: Dataset, values: dict) -> None:
         "log_output": False,
         "extra_arguments": ["--log-level=40"],
         "kernel_name": "python3",
+        "language": "python",
     }
     try:
         for attempt in (1, 2):
