@@ -102,13 +102,14 @@ def disorientation_histogram(
 
 
 def grain_size_histogram(
-    diameter_um, *, area_um2=None, bins=24, caption="", title="", unit="grains", width="single",
+    diameter_um, *, area_um2=None, bins=None, caption="", title="", unit="grains", width="single",
 ):  # fmt: skip
     """Grain sizes on a log axis, counted and weighted by area, each with its log-normal fit (by moments).
 
     Parameters
     ----------
     diameter_um : (G,) equivalent diameters; area_um2: (G,) weights, pi d^2 / 4 when not given
+    bins : number of bins, 2 G^(1/3) when not given
     """
     d = np.asarray(diameter_um, dtype=float)
     area = np.pi / 4 * d**2 if area_um2 is None else np.asarray(area_um2, dtype=float)
@@ -117,6 +118,7 @@ def grain_size_histogram(
     if good.sum() < 2:
         raise ParameterError("a grain size distribution needs at least two grains")
     log_d = np.log(d[good])
+    bins = bins or max(round(2 * len(log_d) ** (1 / 3)), 6)
     fig, ax = figure(width, aspect=0.82)
     edges = np.linspace(log_d.min() - 1e-6, log_d.max() + 1e-6, bins + 1)
     grid = np.linspace(edges[0] - 0.3, edges[-1] + 0.3, 300)

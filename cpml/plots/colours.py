@@ -39,7 +39,7 @@ def in_crystal(quaternions, vector):
     """(..., 3) the sample vector seen by the crystals, R^T v; quaternions (..., 4) are crystal_to_sample."""
     q = np.asarray(quaternions, dtype=float)
     w, u = q[..., :1], -q[..., 1:]
-    v = np.broadcast_to(np.asarray(vector, dtype=float), u.shape)
+    u, v = np.broadcast_arrays(u, np.asarray(vector, dtype=float))
     return v + 2 * w * np.cross(u, v) + 2 * np.cross(u, np.cross(u, v))
 
 

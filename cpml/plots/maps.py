@@ -28,6 +28,7 @@ from cpml.plots.style import (
 SEGMENT_COLUMNS = ("x0_um", "y0_um", "x1_um", "y1_um")
 MANY_SEGMENTS = 40_000
 UNDER_MAP_MM = 9.0
+TALLEST = 1.0
 
 
 def nice_length(span):
@@ -108,14 +109,17 @@ def boundary_lines(ax, segments, *, high_angle=15.0, low_angle=0.0, linewidth=0.
     return ax.add_collection(lines, autolim=False)
 
 
-def map_figure(aspect, width, *, side_mm, extra_mm=0.0, side=False):
+def map_figure(aspect, width, *, side_mm, side=False):
     """Figure whose axes fit a map of this height / width: (fig, ax, gridspec cell beside it or None)."""
     wide = width_mm(width)
-    height = np.clip((wide - side_mm) * aspect + UNDER_MAP_MM + 9 + extra_mm, 45, 220)
-    fig, ax = figure(wide, aspect=height / wide)
+    around = UNDER_MAP_MM + 9
+    map_height = np.clip((wide - side_mm) * aspect, 45 - around, TALLEST * wide)
+    fig, ax = figure(wide, aspect=(map_height + around) / wide)
     cell = None
     if side:
-        grid = fig.add_gridspec(1, 2, width_ratios=(wide - side_mm, side_mm))
+        map_width = min(wide - side_mm, map_height / aspect)
+        rest = max(wide - side_mm - map_width, 0.1)
+        grid = fig.add_gridspec(1, 3, width_ratios=(map_width, side_mm, rest))
         ax.set_subplotspec(grid[0, 0])
         cell = grid[0, 1]
     return fig, ax, cell
