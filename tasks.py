@@ -81,7 +81,7 @@ def reports_errors(function):
     },
 )
 @reports_errors
-def run(c, dataset="demo", force=False, parameter=()):
+def run(c, dataset="demo", force=False, parameter=None):
     """Run the notebooks on one data set and write reports/<dataset>/index.html."""
     from cpml.pipeline import run_dataset
 
@@ -101,7 +101,7 @@ def run(c, dataset="demo", force=False, parameter=()):
     },
 )
 @reports_errors
-def batch(c, names="", jobs=0, scheduler="", force=False, parameter=()):
+def batch(c, names="", jobs=0, scheduler="", force=False, parameter=None):
     """Run the notebooks on many data sets in parallel."""
     from cpml import datasets, pipeline
 
@@ -261,7 +261,7 @@ def _python(*arguments, cwd=ROOT, check=True):
 def _pairs(parameters):
     """["a=1"] -> {"a": "1"}; the pipeline gives the values their types."""
     pairs = {}
-    for text in parameters:
+    for text in parameters or ():
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise Exit(f"error: -p {text!r} is not name=value", code=1)

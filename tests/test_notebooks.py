@@ -1,0 +1,75 @@
+"""The committed notebooks keep their contract: executed in order, short cells, plain parameters, no place of a machine."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+
+from cpml import steps
+from cpml.paths import PACKAGE
+
+NOTEBOOKS = sorted((PACKAGE.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def without_magics(source):
+    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
+
+
+def test_every_cell_was_executed_once_in_order(path):
+    """nbval does not compare a cell that never ran, so a stripped notebook would pass it."""
+    counts = [cell.execution_count for cell in code_cells(path) if cell.source.strip()]
+    assert counts == list(range(1, len(counts) + 1)), "run: python3 tasks.py refresh"
+    assert any(cell.outputs for cell in code_cells(path))
+
+
+def test_no_stored_output_is_an_error_or_a_warning(path):
+    kinds = [(output.output_type, output.get("name")) for cell in code_cells(path) for output in cell.outputs]
+    assert not any(kind == "error" or name == "stderr" for kind, name in kinds)
+
+
+def test_parameters_come_first_and_are_plain(path):
+    if path.name.startswith("00"):
+        pytest.skip("for exploring, not a step of the chain")
+    assert "parameters" in code_cells(path)[0].metadata.tags
+    step = next(step for step in steps.discover() if step.name == path.stem)
+    assert step.defaults["dataset"] == "demo"
+    assert len(step.defaults) <= 9
+
+
+def test_code_lives_in_the_package(path):
+    """No class, no function of more than five lines, no cell of more than 25, most of at most five."""
+    lengths = []
+    for cell in code_cells(path):
+        tree = ast.parse(without_magics(cell.source))
+        functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(tree))
+        assert all(node.end_lineno - node.lineno < 5 for node in functions)
+        lengths.append(len(cell.source.splitlines()))
+    assert max(lengths) <= 25
+    assert sorted(lengths)[len(lengths) // 2] <= 6
+
+
+def test_it_reads_as_text(path):
+    """It opens with a heading, and there is about as much text as code."""
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+    texts = sum(cell.cell_type == "markdown" for cell in cells)
+    assert texts >= 0.4 * len(cells)
+
+
+def test_it_is_small_and_names_no_place_of_a_machine(path):
+    assert path.stat().st_size < 600_000
+    content = nbformat.read(path, as_version=4)
+    for cell in content.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("image/png", None)
+    text = nbformat.writes(content)
+    assert not re.search(r"(/home/|/work/|/Users/|/tmp/|/root/|[A-Z]:\\\\)", text)
+    assert content.metadata.kernelspec.name == "python3"
