@@ -90,7 +90,7 @@ def trace_map(
     planes = _trace_lines(parents, theoretical, length_um, reach=1.5, **THEORETICAL)
     view = raster(ebsd_map)
     fig, ax, _ = map_figure(view.aspect, width, side_mm=36)
-    pale = 1 - 0.35 * (1 - map_colours(ebsd_map, direction))
+    pale = 1 - 0.35 * (1 - map_colours(ebsd_map, direction, view))
     ax.imshow(view.image(pale, missing=1.0), extent=view.extent, interpolation="nearest")
     map_axes(ax, view, title=title, segments=segments)
     ax.add_collection(seen, autolim=False)

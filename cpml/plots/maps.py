@@ -142,11 +142,13 @@ def _group(phase):
     return GROUP_OF_LATTICE.get(phase.lattice, phase.group)
 
 
-def map_colours(ebsd_map, direction):
-    """(N, 3) IPF colours of all map points, each phase with its own key; white where not indexed."""
+def map_colours(ebsd_map, direction, view):
+    """(N, 3) IPF colours of the points that the raster shows, each phase with its own key; else white."""
+    shown = np.zeros(len(ebsd_map.xy), dtype=bool)
+    shown[view.index[view.index >= 0]] = True
     rgb = np.ones((len(ebsd_map.xy), 3))
     for number, phase in ebsd_map.phases.items():
-        points = ebsd_map.phase_id == number
+        points = shown & (ebsd_map.phase_id == number)
         rgb[points] = ipf_colours(ebsd_map.quaternions[points], group=_group(phase), direction=direction)
     return rgb
 
@@ -169,7 +171,9 @@ def ipf_map(ebsd_map, *, direction="z", segments=None, caption="", title=None, w
     present = {k: p for k, p in ebsd_map.phases.items() if np.any(ebsd_map.phase_id == k)}
     fig, ax, cell = map_figure(view.aspect, width, side_mm=32 if wide > 100 else 25, side=True)
     ax.imshow(
-        view.image(map_colours(ebsd_map, direction), missing=1.0), extent=view.extent, interpolation="nearest"
+        view.image(map_colours(ebsd_map, direction, view), missing=1.0),
+        extent=view.extent,
+        interpolation="nearest",
     )
     map_axes(ax, view, title=title or f"Orientation map, IPF-{name}", segments=segments)
     rows = max(len(present), 1)
