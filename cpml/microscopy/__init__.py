@@ -2,11 +2,13 @@
 
 from importlib import import_module
 
+# not lazy: the function has the name of its module, and loading the module later would put it in the function's place
+from cpml.microscopy.slip_traces import SlipTraces, match_traces, slip_traces  # noqa: F401
+
 _HOME = {
     "read_map": "readers", "EbsdMap": "ebsd_map", "MapPhase": "ebsd_map", "frame_rotation": "frames",
     "segment": "grains", "Grains": "grains", "kam": "gradients", "grod": "gradients",
-    "find_twins": "twins", "Twins": "twins", "slip_traces": "slip_traces", "match_traces": "slip_traces",
-    "SlipTraces": "slip_traces", "read_dic": "dic", "DicField": "dic", "fit_affine": "dic", "Affine": "dic",
+    "find_twins": "twins", "Twins": "twins", "read_dic": "dic", "DicField": "dic", "fit_affine": "dic", "Affine": "dic",
     "band_angles": "bands", "label_of_vectors": "dic", "max_shear": "dic", "effective_strain": "dic",
     "read_traces": "labels", "traces_to_grains": "labels", "slip_labels": "labels", "twin_labels": "labels",
     "dic_labels": "labels", "fill_holes": "cleaning",
