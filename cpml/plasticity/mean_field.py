@@ -76,7 +76,8 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
     if scheme == "sachs":
         return _sachs(law, matrices, weights, stress, rate)
     if lateral == "free":
-        rate = _free_rate(law, matrices, weights, stress, rate, tol)
+        # a warm start within tol would not move: the outer criterion needs grains solved further than it
+        rate = _free_rate(law, matrices, weights, stress, rate, min(tol, 1e-12))
     solved = single_crystal(law, rate, matrices, tol=tol)
     return _collect(solved.stress, solved.shear_rate, weights, rate, solved.converged, solved.residual, solved.n_iter)
 
