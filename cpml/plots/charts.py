@@ -206,7 +206,7 @@ def frequency_vs_schmid(
     title="",
     unit="grain-system pairs", width="single",
 ):  # fmt: skip
-    """Share of observed systems against their Schmid factor, Wilson intervals, mean predictions of the models.
+    """Share of observed systems against their Schmid factor, Wilson intervals and mean predictions.
 
     Parameters
     ----------

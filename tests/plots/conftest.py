@@ -48,7 +48,7 @@ def closed_figures():
 
 @pytest.fixture
 def cubes():
-    """A 6 x 10 map of step 0.5 um: left half cube-oriented, right half turned 45 deg about x, one point not indexed."""
+    """6 x 10 points, step 0.5 um: left half cube, right half turned 45 deg about x, point 0 not indexed."""
     rows, cols, step = 6, 10, 0.5
     column = np.tile(np.arange(cols), rows)
     xy = step * np.stack([column, np.repeat(np.arange(rows), cols)], axis=-1)

@@ -103,7 +103,7 @@ def test_map_extent_runs_along_pixel_edges(cubes):
 
 
 def test_hexagonal_raster_shows_every_point(cubes):
-    """On a hexagonal grid each point fills as many cells as any other, but for the ragged ends of the rows."""
+    """On a hexagonal grid each point fills as many cells as any other inside its row."""
     rows, cols, step = 6, 8, 1.0
     j, i = np.meshgrid(np.arange(cols), np.arange(rows))
     xy = np.stack([j + 0.5 * (i % 2), i * np.sqrt(3) / 2], axis=-1).reshape(-1, 2) * step

@@ -98,7 +98,7 @@ def test_weights_count_like_copies():
 
 
 def test_pole_out_of_the_surface_to_the_right_is_on_the_right():
-    """A c axis that leaves the specimen (z < 0) towards +x shows on the right of the figure, on the x axis."""
+    """A c axis leaving the specimen (z < 0) towards +x is on the right of the figure, on the x axis."""
     angle = -np.radians(40) / 2  # about +y: z goes to (-sin 40, 0, cos 40), its opposite leaves towards +x
     q = [[np.cos(angle), 0, np.sin(angle), 0]]
     fig = plots.pole_figures(q, lattice="hcp", c_over_a=1.6, planes=[(0, 0, 0, 1)])
