@@ -23,7 +23,9 @@ class Printed(str):
             return NotImplemented
         same_words = DECIMAL.sub("#", self).split() == DECIMAL.sub("#", other).split()
         numbers = zip(DECIMAL.findall(self), DECIMAL.findall(other), strict=False)
-        return same_words and all(math.isclose(float(a), float(b), rel_tol=1e-6, abs_tol=1e-12) for a, b in numbers)
+        return same_words and all(
+            math.isclose(float(a), float(b), rel_tol=1e-6, abs_tol=1e-12) for a, b in numbers
+        )
 
     def __ne__(self, other):
         return not self == other

@@ -1,8 +1,8 @@
 """reports/<dataset>/index.html: one page that is read from top to bottom, without a network.
 
 The executed notebooks in order, inputs hidden, figures embedded; above them what the data is (measured or virtual),
-its source, load and key numbers; beside them the way around. All text from data sets is escaped, and the notebooks'
-own HTML passes through nbconvert's sanitiser, so that a map's phase name cannot run a script.
+its source, load and key numbers; beside them the way around. All text from data sets is escaped, and scripts are
+taken out of the notebooks' own HTML, so that a map's phase name cannot run one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from cpml.errors import CpmlError
 from cpml.files import read_json, write_atomic
 
 _NETWORK = re.compile(
-    r"""<(?:script|link|iframe|img|object|embed)\b[^>]*(?:src|href|data)\s*=\s*["']?\s*(?:https?:)?//""", re.IGNORECASE
+    r"""<(?:script|link|iframe|img|object|embed)\b[^>]*(?:src|href|data)\s*=\s*["']?\s*(?:https?:)?//""",
+    re.IGNORECASE,
 )
+
+_ACTIVE = ["script", "style", "iframe", "object", "embed", "link", "meta", "base", "form"]
 
 
 def write_index(dataset: Dataset | str) -> Path:
@@ -61,13 +64,30 @@ def _section(path: Path) -> tuple[str, str, str]:
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         exclude_anchor_links=True,
-        sanitize_html=True,
     )
-    html, _ = exporter.from_notebook_node(notebook)
+    html = _without_scripts(exporter.from_notebook_node(notebook)[0])
     anchor = f"s{path.stem[:2]}"
     html = re.sub(r'(<h[1-6][^>]*\bid=")', rf"\1{anchor}-", html)
     html = html.replace('alt="No description has been provided for this image"', 'alt="figure"')
     return anchor, _first_heading(notebook) or path.stem, html
+
+
+def _without_scripts(html: str) -> str:
+    """The same page without anything that acts or loads; the page's content policy forbids it a second time."""
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(html, "html.parser")
+    for element in soup.find_all(_ACTIVE):
+        element.decompose()
+    for element in soup.find_all(True):
+        for name, value in list(element.attrs.items()):
+            loads = name in ("src", "srcset", "background") and not value.startswith("data:image/")
+            acts = name.startswith("on") or re.match(
+                r"[\s\x00-\x1f]*(javascript|vbscript|data):", str(value), re.IGNORECASE
+            )
+            if loads or (acts and name != "src"):
+                del element[name]
+    return str(soup)
 
 
 def _first_heading(notebook) -> str | None:

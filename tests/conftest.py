@@ -21,7 +21,9 @@ def mirror():
 
     def find(key: str) -> Path:
         if catalogue.locate(key) is None:
-            missing(f"{key} is neither in CPML_DATA_MIRROR nor in data/raw (get it by: python3 tasks.py data)")
+            missing(
+                f"{key} is neither in CPML_DATA_MIRROR nor in data/raw (get it by: python3 tasks.py data)"
+            )
         return catalogue.fetch(key)
 
     return find

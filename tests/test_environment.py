@@ -89,7 +89,7 @@ def test_every_direct_dependency_is_imported_somewhere_or_is_a_tool(declared):
         ROOT / "tasks.py",
     ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    imported = {"scikit-learn": "sklearn", "scikit-image": "skimage"}
+    imported = {"scikit-learn": "sklearn", "scikit-image": "skimage", "beautifulsoup4": "bs4"}
     names = {name: imported.get(name, name) for name in set(declared) - tools}
     unused = [
         n

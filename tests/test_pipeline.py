@@ -37,7 +37,7 @@ def notebook(path, parameters, *cells, tags=("parameters",)):
     imports = IMPORTS.format(step=path.stem)
     content = make.new_notebook(
         cells=[
-            make.new_markdown_cell(f"# Chapter {path.stem}\n\nIt reads nothing <b>bold</b>."),
+            make.new_markdown_cell(f"# Chapter {path.stem}\n\nIt reads nothing.<script>alert(2)</script>"),
             make.new_code_cell(parameters, metadata={"tags": list(tags)}),
             *(make.new_code_cell(source) for source in (imports, *cells)),
         ]
@@ -114,7 +114,8 @@ def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
     page = (folder / "index.html").read_text()
     assert "Measured data" in page and "tension || x" in page and "n_values" in page
     assert "Chapter 01_make" in page and 'href="tables/02_values.csv"' in page
-    assert "<script" not in page and "Tiny &lt;script&gt;" in page
+    assert "<table" in page and "<h1" in page and "3.0</td>" in page
+    assert "<script" not in page and "alert(2)" not in page and "Tiny &lt;script&gt;" in page
     assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", page)
     assert "run.write" not in page, "the inputs are hidden"
 
