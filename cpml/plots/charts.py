@@ -160,6 +160,11 @@ def _finite(values):
     return values[np.isfinite(values)]
 
 
+def _between(values, low, high):
+    values = _finite(values)
+    return values[(values >= low) & (values <= high)]
+
+
 def twin_deviation_histogram(
     angle_deg, wrong_angle_deg=None, *, expected_deg, tolerance_deg=5.0, labels=("X||a*, converted",
     "taken as X||a"),
@@ -169,14 +174,15 @@ def twin_deviation_histogram(
 
     Parameters
     ----------
-    angle_deg, wrong_angle_deg : (M,) disorientation angles of boundary segments, degrees
+    angle_deg, wrong_angle_deg : (M,) disorientation angles of boundary segments, degrees; only those within
+        span_deg of the expected angle are drawn and counted
     expected_deg : angle of the twin relation, dotted line; tolerance_deg: shaded on both sides
     """
     low, high = np.floor(expected_deg - span_deg), np.ceil(expected_deg + span_deg)
     bins = np.arange(low, high + bin_deg / 2, bin_deg)
-    groups = {labels[0]: (_finite(angle_deg), BLUE)}
+    groups = {labels[0]: (_between(angle_deg, low, high), BLUE)}
     if wrong_angle_deg is not None:
-        groups[labels[1]] = (_finite(wrong_angle_deg), RED)
+        groups[labels[1]] = (_between(wrong_angle_deg, low, high), RED)
     marks = {expected_deg: f"expected {expected_deg:.2f}°"}
     fig = _overlaid(groups, bins, marks, "disorientation angle / °", caption, title, unit, width)
     fig.axes[0].axvspan(
