@@ -82,8 +82,6 @@ def paired_differences(
 def observed_with_predictions(predictions: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """Observed labels joined with one model's predictions; every observed label must have one."""
     observed = labels.loc[labels["observed"].notna(), [*KEYS, "observed"]]
-    if observed.empty:
-        raise CpmlError("no label is observed (all are missing): there is nothing to score")
     table = observed.merge(predictions[[*KEYS, "p"]], on=KEYS, how="left", validate="one_to_one")
     lost = table["p"].isna()
     if lost.any():
@@ -96,6 +94,8 @@ def _each(predictions, labels, splits, n_boot, seed):
     """Yield mechanism, model, joined table and the resampled row/grain draws, the same for all models."""
     block = splits.table.set_index("grain_id")["block"]
     labels = labels[labels["grain_id"].isin(block.index)]
+    if not labels["observed"].notna().any():
+        raise CpmlError("no label is observed (all are missing): there is nothing to score")
     for mechanism, theirs in labels[labels["observed"].notna()].groupby("mechanism", sort=True):
         draws = None
         for model, own in predictions[predictions["mechanism"] == mechanism].groupby("model", sort=False):

@@ -1,21 +1,24 @@
-"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, stress scatter and a small residual learned together.
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, interaction, scatter and a small residual learned together.
 
-    log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs       tau_gks = P_gs : sigma_gk,  sigma_gk = Sigma + s_eta |Sigma| eta_k
-    pi_gkt    = sum_{s in t} softmax_s(log a_gks)          share of the grain's shear on token t (plane or variant)
-    p_gt      = 1/K sum_k 1 - exp(-kappa pi_gkt)           probability that the token is active and could be seen
+    log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs        tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
+    pi_gkt    = sum_{s in t} softmax_s(log a_gks)           share of the grain's shear on token t (plane or variant)
+    p_gt      = 1/K sum_k 1 - exp(-kappa pi_gkt)            probability that the token is active above the visible limit
 
-Twins shear one way only: their tau enters as max(tau, 0). Learned are the strengths xi (literature priors, log-normal),
-the scatter s_eta, the detection rates kappa, and the residual r of a small network on contractions of the neighbourhood
-(zero mean per family, shrunk); n stays fixed, because n and s_eta trade off. The gate g is 0 (pure physics, exactly) or
-1, whichever predicts held-out blocks better. Footprints enter through `cpml.models.likelihood`, which sums over the
-candidate planes of a trace. Strength ratios are what footprints can tell; the common scale stays with the prior until a
-stress-strain curve fixes it (`cpml.models.anchor`).
+The stress sigma_gk of a grain comes from `cpml.models.localisation` (interaction w between Sachs and Taylor, scatter
+s_eta), the footprints enter through `cpml.models.likelihood`, which sums over the candidate planes of a trace, and the
+residual r is a small network on contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a
+posteriori with the literature as prior: strengths xi (log-normal), n, w, s_eta, the rates of the observation model and
+the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more systems than the rate exponent
+of the law would, so its prior is wide. The gate g is 0 (pure physics, exactly) or 1, whichever predicts held-out blocks
+better. Footprints tell strength ratios; the common scale stays with the prior until a stress-strain curve fixes it
+(`cpml.models.anchor`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
 | xi | strength of a family | MPa | (K_f,) |
-| s_eta | scatter of the local stress, per component, relative to the size of Sigma | - | scalar |
-| kappa, kappa_t | expected traces (twins) of a grain that shears on one token alone | - | scalar |
+| n, w | exponent, interaction (0 Sachs, 1 Taylor) | - | scalar |
+| s_eta | scatter of the local stress, per component, relative to the mean stress | - | scalar |
+| kappa, kappa_t | activity per unit share of the shear, slip and twins | - | scalar |
 """
 
 import json
@@ -28,15 +31,19 @@ import torch
 from sklearn.base import BaseEstimator
 
 from cpml.errors import CpmlError, ParameterError
-from cpml.models.likelihood import Evidence, detection_probability, log_likelihood, token_share
-from cpml.models.localisation import local_stress_draws, schmid_vectors
+from cpml.models.likelihood import Detection, Evidence, activity, log_likelihood, token_share
+from cpml.models.localisation import Medium
 from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
 
 FORMAT = "cpml-coupled-1"
 FLOOR = 1e-3  # resolved stress, relative to |Sigma|, below which a system counts as unloaded
-# prior centre and width (log) of scatter and detection: wide, dimensionless, the same for every material
-PRIORS = {"scatter": (0.15, 0.7), "kappa": (3.0, 1.5), "kappa_twin": (3.0, 1.5), "false_rate": (0.03, 1.0)}
+# prior centre and width in the log (logit for shares): wide, dimensionless, the same for every material
+PRIORS = {
+    "n": (10.0, 0.7), "interaction": (0.5, 1.5), "scatter": (0.15, 0.7), "kappa": (5.0, 1.5), "kappa_twin": (5.0, 1.5),
+    "detection": (0.85, 1.0), "false_rate": (0.03, 1.0),
+}  # fmt: skip
+SHARES = ("interaction", "detection")  # between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,7 @@ class _Data:
     """A specimen turned into tensors once, before the optimiser asks many times."""
 
     evidence: Evidence
-    sigma: torch.Tensor  # (5,)
-    draws: torch.Tensor  # (K, 5)
-    schmid: torch.Tensor  # (G, S, 5)
-    twin: torch.Tensor  # (S,) bool
+    medium: Medium
     family: torch.Tensor  # (S,) long
     token: torch.Tensor  # (S,) long
     n_tokens: int
@@ -124,10 +128,7 @@ class CoupledClassifier(BaseEstimator):
             theta = self._unpack(self.vector_)
             share = self._share(data, theta, self.gate_)
             plain = self._share(data, {**theta, "scatter": torch.zeros(())}, 0.0)
-            rates = {"kappa": theta["kappa"], "kappa_twin": theta["kappa_twin"]}
-            n_planes = data.evidence.visible.shape[1]
-            p = detection_probability(share, n_planes, **rates).numpy()
-            p_cp = detection_probability(plain, n_planes, **rates).numpy()
+            p, p_cp = (activity(x, data.evidence.visible.shape[1], _rates(theta)).mean(1).numpy() for x in (share, plain))
         return specimen.predictions(p, model=self.name, p_cp=p_cp, share=share.mean(1).numpy())
 
     def log_likelihood(self, specimen: Specimen) -> float:
@@ -179,13 +180,13 @@ class CoupledClassifier(BaseEstimator):
         return len(self.family_names_) + len(PRIORS)
 
     def _start(self) -> torch.Tensor:
-        base = np.concatenate([np.log(self.material_.strengths), [np.log(c) for c, _ in PRIORS.values()]])
-        return torch.cat([torch.as_tensor(base), self.head_.initial()])
+        shape = [_to_line(name, torch.tensor(centre)) for name, (centre, _) in PRIORS.items()]
+        return torch.cat([torch.log(torch.tensor(self.material_.strengths)), torch.stack(shape), self.head_.initial()])
 
     def _unpack(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
         n = len(self.family_names_)
         theta = {"log_strength": vector[:n]}
-        theta |= {name: torch.exp(vector[n + i]) for i, name in enumerate(PRIORS)}
+        theta |= {name: _from_line(name, vector[n + i]) for i, name in enumerate(PRIORS)}
         if not self.scatter:
             theta["scatter"] = theta["scatter"] * 0.0
         return theta | {"head": vector[self._n_base :]}
@@ -198,27 +199,30 @@ class CoupledClassifier(BaseEstimator):
     def _log_prior(self, vector: torch.Tensor) -> torch.Tensor:
         centre = self._start()[: self._n_base]
         width = np.concatenate([self.material_.log_spreads, [w for _, w in PRIORS.values()]])
-        z = (vector[: self._n_base] - centre) / torch.as_tensor(width)
+        z = (vector[: self._n_base] - centre) / torch.tensor(width)
         return -0.5 * (z**2).sum() - 0.5 * self.shrinkage * (vector[self._n_base :] ** 2).sum()
 
     # -- the law -------------------------------------------------------------------------------------------------
 
     def _data(self, specimen: Specimen) -> _Data:
-        sigma, draws = local_stress_draws(specimen.load.stress, n_draws=self.n_draws, seed=self.seed)
-        systems = specimen.systems
         return _Data(
-            Evidence.of(specimen), torch.as_tensor(sigma), torch.as_tensor(draws),
-            torch.as_tensor(schmid_vectors(systems, specimen.quaternions)), torch.as_tensor(systems.twin),
-            torch.as_tensor(systems.family), torch.as_tensor(specimen.token), len(specimen.tokens),
+            Evidence.of(specimen),
+            Medium.of(specimen, n_draws=self.n_draws, seed=self.seed),
+            torch.tensor(specimen.systems.family),
+            torch.tensor(specimen.token),
+            len(specimen.tokens),
             self.head_.inputs(specimen),
-        )  # fmt: skip
+        )
 
     def _share(self, data: _Data, theta: dict[str, torch.Tensor], gate: float) -> torch.Tensor:
         """Share (G, K, T) of the grain's shear on every token."""
-        stress = data.sigma + theta["scatter"] * data.draws
-        tau = torch.einsum("gsi,ki->gks", data.schmid, stress)
-        loaded = torch.where(data.twin, torch.clamp(tau, min=0.0), tau)
-        log_activity = self.material_.n * (0.5 * torch.log(loaded**2 + FLOOR**2) - theta["log_strength"][data.family])
+        # stress and shares depend on strength ratios alone; the common scale is divided out for the solver's sake
+        relative = theta["log_strength"] - float(np.log(self.material_.strengths).mean())
+        log_strength = relative[data.family]
+        stress, self.localised_ = data.medium.local_stress(log_strength, theta["n"], theta["interaction"], theta["scatter"])
+        tau = torch.einsum("gsi,gki->gks", data.medium.schmid, stress)
+        loaded = torch.where(data.medium.twin, torch.clamp(tau, min=0.0), tau)
+        log_activity = theta["n"] * (0.5 * torch.log(loaded**2 + FLOOR**2) - log_strength)
         if gate:
             residual = self.head_(theta["head"], data.inputs, data.family)
             log_activity = log_activity + gate * residual[:, None, :]
@@ -226,8 +230,7 @@ class CoupledClassifier(BaseEstimator):
 
     def _grain_log_likelihood(self, data: _Data, vector: torch.Tensor, gate: float) -> torch.Tensor:
         theta = self._unpack(vector)
-        rates = {name: theta[name] for name in ("kappa", "kappa_twin", "false_rate")}
-        return log_likelihood(self._share(data, theta, gate), data.evidence, **rates)
+        return log_likelihood(self._share(data, theta, gate), data.evidence, _rates(theta))
 
     # -- learning ------------------------------------------------------------------------------------------------
 
@@ -246,42 +249,34 @@ class CoupledClassifier(BaseEstimator):
             value.backward()
             return value
 
-        value = float(optimiser.step(cost))
+        value = float(optimiser.step(cost).detach())
         gradient = float(x.grad.norm())
         if not np.isfinite(gradient):
             raise CpmlError(f"training diverged (log posterior {-value}): check load and labels of the specimens")
         self.n_iter_ = optimiser.state[x]["n_iter"]
-        self.converged_ = self.n_iter_ < self.max_iter
+        self.converged_ = self.n_iter_ < self.max_iter and self.localised_
         self.log_posterior_ = -value
         return torch.cat([x.detach(), start[free:]])
 
     def _choose_gate(self, specimens: list[Specimen], data: list[_Data]) -> None:
-        """Open the gate only if the residual helps on held-out blocks that it has not seen."""
+        """Open the gate only if the residual helps on blocks that it has not seen, by more than one standard error."""
         halves = [_spatial_half(s) for s in specimens]
-        gain = 0.0
-        for flip in (False, True):
-            known = [s.with_labels_of(s.grain_ids[h != flip]) for s, h in zip(specimens, halves, strict=True)]
-            held = [torch.as_tensor(h == flip) for h in halves]
-            inner = [self._data(s) for s in known]
-            if sum(d.evidence.count for d in inner) == 0:
-                return
-            plain = self._optimise(inner, self._start(), gate=0.0)
-            opened = self._optimise(inner, plain, gate=1.0)
-            for d, h in zip(data, held, strict=True):
-                with torch.no_grad():
-                    gain += float((self._grain_log_likelihood(d, opened, 1.0) - self._grain_log_likelihood(d, plain, 0.0))[h].sum())
-        self.holdout_ = {"residual_gain_nats": gain}
-        self.gate_ = float(gain > 0.0)
+        known = [self._data(s.with_labels_of(s.grain_ids[h])) for s, h in zip(specimens, halves, strict=True)]
+        held = [torch.tensor(~h) for h in halves]
+        if sum(d.evidence.count for d in known) == 0:
+            return
+        plain = self._optimise(known, self._start(), gate=0.0)
+        opened = self._optimise(known, plain, gate=1.0)
+        with torch.no_grad():
+            gains = [self._grain_log_likelihood(d, opened, 1.0) - self._grain_log_likelihood(d, plain, 0.0) for d in data]
+        gain = torch.cat([g[h] for g, h in zip(gains, held, strict=True)])
+        error = float(gain.std() * len(gain) ** 0.5)
+        self.holdout_ = {"residual_gain_nats": float(gain.sum()), "standard_error_nats": error}
+        self.gate_ = float(float(gain.sum()) > error)
 
     def _intervals(self, data: list[_Data], vector: torch.Tensor) -> pd.DataFrame:
         """Strengths with 90 % intervals from the curvature of the log posterior (Laplace)."""
-        rest = vector[self._n_base :]
-
-        def cost(base):
-            full = torch.cat([base, rest])
-            return -self._log_prior(full) - sum(self._grain_log_likelihood(d, full, self.gate_).sum() for d in data)
-
-        hessian = torch.autograd.functional.hessian(cost, vector[: self._n_base].clone())
+        hessian = self._hessian(data, vector)
         value, vectors = torch.linalg.eigh((hessian + hessian.T) / 2)
         # the prior alone bounds the curvature from below; smaller values are rounding or a ridge
         covariance = ((vectors / value.clamp(min=1e-2)) @ vectors.T).numpy()
@@ -301,6 +296,23 @@ class CoupledClassifier(BaseEstimator):
         table = pd.DataFrame(rows, columns=names)
         return table.assign(reference=self.family_names_[reference])
 
+    def _hessian(self, data: list[_Data], vector: torch.Tensor, *, step: float = 1e-3) -> torch.Tensor:
+        """Curvature of the negative log posterior in the base parameters, by central differences of its gradient.
+
+        The gradient through the localisation is exact to first order only (implicit function theorem), so it is not
+        differentiated a second time by autograd.
+        """
+        n = self._n_base
+
+        def gradient(base: torch.Tensor) -> torch.Tensor:
+            base = base.clone().requires_grad_(True)
+            full = torch.cat([base, vector[n:]])
+            cost = -self._log_prior(full) - sum(self._grain_log_likelihood(d, full, self.gate_).sum() for d in data)
+            return torch.autograd.grad(cost, base)[0]
+
+        base, shifts = vector[:n], step * torch.eye(n, dtype=vector.dtype)
+        return torch.stack([(gradient(base + e) - gradient(base - e)) / (2 * step) for e in shifts])
+
     def _reference_family(self) -> int:
         """The family to which ratios refer: the softest slip family of the literature."""
         kinds = [self.material_.families[f].kind for f in self.family_names_]
@@ -312,6 +324,20 @@ class CoupledClassifier(BaseEstimator):
             raise ParameterError("the coupled model is not fitted: call fit(specimens) first")
         if specimen.systems.family_names != self.family_names_:
             raise CpmlError(f"specimen {specimen.name!r} has families {specimen.systems.family_names}, the model knows {self.family_names_}")
+
+
+def _to_line(name: str, value: torch.Tensor) -> torch.Tensor:
+    """Positive numbers by the logarithm, shares by the logit."""
+    value = value.to(torch.float64)
+    return torch.logit(value) if name in SHARES else torch.log(value)
+
+
+def _from_line(name: str, value: torch.Tensor) -> torch.Tensor:
+    return torch.sigmoid(value) if name in SHARES else torch.exp(value)
+
+
+def _rates(theta: dict[str, torch.Tensor]) -> Detection:
+    return Detection(theta["kappa"], theta["kappa_twin"], theta["detection"], theta["false_rate"])
 
 
 def _spatial_half(specimen: Specimen) -> np.ndarray:

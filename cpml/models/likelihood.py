@@ -1,23 +1,23 @@
 """Likelihood of slip traces and twins that knows what an observation can and cannot tell.
 
-A trace on a surface has an angle; several planes may explain it. The traces of a grain are a Poisson process on the
-half circle whose intensity sums over all slip planes p, plus a uniform floor of false traces:
+A slip plane p of a grain is active with probability a_p = 1 - exp(-kappa pi_p), leaves one trace if it is also steep
+enough (v_p) and not missed (detection d), and that trace shows at its true angle with a normal error. Traces nobody can
+explain come at a rate epsilon per grain, at any angle. The likelihood of the observed angles sums over every way in
+which planes and false traces can have produced them, each plane at most once:
 
-    Lambda(theta) = kappa sum_p v_p pi_p N(theta - theta_p; sigma_p) + epsilon / 180 deg
-    log L_slip    = sum_j log Lambda(theta_j) - kappa sum_p v_p pi_p - epsilon
+    L_slip = exp(-epsilon) sum_{assignments A} prod_{p in A} q_p N(theta_A(p) - theta_p; sigma) prod_{p not in A} (1 - q_p)
+             prod_{j not in A} epsilon / 180 deg,                                              q_p = d v_p a_p
 
-so the candidates of a trace are summed, never picked; a plane that should have been seen and was not counts against
-the model (the second term); and P(plane seen) = 1 - exp(-kappa pi_p). Twin variants are independent Bernoulli trials
-with the same form, P(variant seen) = 1 - exp(-kappa_t pi_v), and count only where the grain was indexed.
-The local stress of a grain is not known: the likelihood is averaged over draws k of it,
-
-    L_g = 1/K sum_k L_slip(pi_gk) L_twin(pi_gk)
+so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and was not
+counts against the model. The sum runs over subsets of the traces of a grain (dynamic programming over planes, exact).
+Twin variants are independent trials, P(variant seen) = 1 - exp(-kappa_t pi_v), and count only where the grain was
+indexed. The local stress is not known: the likelihood is averaged over draws k of it, L_g = 1/K sum_k L_slip L_twin.
 
 | symbol | meaning | shape |
 |---|---|---|
 | pi | share of the grain's shear, summed over the systems of a token | (G, K, T) |
 | v | 1 if the plane is steep enough to leave a trace | (G, P) |
-| kappa, kappa_t, epsilon | expected traces per unit share, same for twins, false traces per grain | scalars |
+| kappa, kappa_t, d, epsilon | activity per share, same for twins, detection, false traces per grain | scalars |
 
 Superset (partial-label) learning: Jin & Ghahramani 2003, NeurIPS 15; Liu & Dietterich 2012, NeurIPS 25.
 """
@@ -28,15 +28,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cpml.errors import CpmlError
+
 HALF_CIRCLE_DEG = 180.0
+MAX_TRACES = 6  # subsets of a grain's traces double with each one
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Observations of one specimen as tensors (shapes in the module docstring)."""
+    """Observations of one specimen as tensors; traces of a grain are padded to the largest number J."""
 
-    trace_grain: Tensor  # (J,) long
-    trace_density: Tensor  # (J, P) per degree
+    trace_density: Tensor  # (G, J, P) per degree, 0 where padded
+    trace_real: Tensor  # (G, J) float 0/1
     imaged: Tensor  # (G,) bool
     visible: Tensor  # (G, P) float 0/1
     twin: Tensor  # (G, V) 0/1, 0 where unknown
@@ -44,26 +48,49 @@ class Evidence:
 
     @classmethod
     def of(cls, specimen) -> "Evidence":
-        """Collect what was observed in a `Specimen`."""
+        """Collect what was observed in a `Specimen`.
+
+        Raises
+        ------
+        CpmlError : a grain with more than MAX_TRACES traces
+        """
+        grain, density = specimen.trace_grain, specimen.trace_density
+        count = np.bincount(grain, minlength=len(specimen))
+        if count.max(initial=0) > MAX_TRACES:
+            worst = specimen.grain_ids[count.argmax()]
+            raise CpmlError(
+                f"specimen {specimen.name!r}: grain {worst} has {count.max()} slip traces, at most {MAX_TRACES} can be used:"
+                " merge parallel lines of one family into one trace"
+            )
+        order = np.argsort(grain, kind="stable")
+        slot = np.arange(len(grain)) - np.r_[0, np.cumsum(count)][grain[order]]
+        padded = np.zeros((len(specimen), max(count.max(initial=0), 1), density.shape[1]))
+        padded[grain[order], slot] = density[order]
+        real = np.arange(padded.shape[1])[None] < count[:, None]
         twin = specimen.twin_observed
         return cls(
-            torch.as_tensor(specimen.trace_grain),
-            torch.as_tensor(specimen.trace_density),
-            torch.as_tensor(specimen.imaged),
-            torch.as_tensor(specimen.visible.astype(float)),
-            torch.as_tensor(np.nan_to_num(twin)),
-            torch.as_tensor(np.isfinite(twin).astype(float)),
+            torch.tensor(padded),
+            torch.tensor(real.astype(float)),
+            torch.tensor(specimen.imaged),
+            torch.tensor(specimen.visible.astype(float)),
+            torch.tensor(np.nan_to_num(twin)),
+            torch.tensor(np.isfinite(twin).astype(float)),
         )
 
     @property
     def count(self) -> int:
         """Number of observed traces and known variants: zero means that there is nothing to learn from."""
-        return int(len(self.trace_grain) + self.twin_known.sum())
+        return int(self.trace_real.sum() + self.twin_known.sum())
 
-    @property
-    def grains(self) -> Tensor:
-        """(G,) bool, grains that carry any observation."""
-        return self.imaged | (self.twin_known.sum(-1) > 0)
+
+@dataclass(frozen=True)
+class Detection:
+    """Rates of the observation model (symbols in the module docstring)."""
+
+    kappa: Tensor
+    kappa_twin: Tensor
+    detection: Tensor
+    false_rate: Tensor
 
 
 def token_share(log_activity: Tensor, token: Tensor, n_tokens: int) -> Tensor:
@@ -79,11 +106,17 @@ def token_share(log_activity: Tensor, token: Tensor, n_tokens: int) -> Tensor:
     (..., T), sums to one
     """
     share = torch.softmax(log_activity, dim=-1)
-    shape = (*share.shape[:-1], n_tokens)
-    return torch.zeros(shape, dtype=share.dtype).index_add(-1, token, share)
+    empty = torch.zeros((*share.shape[:-1], n_tokens), dtype=share.dtype)
+    return empty.index_add(-1, token, share)
 
 
-def log_likelihood(share: Tensor, evidence: Evidence, *, kappa: Tensor, kappa_twin: Tensor, false_rate: Tensor) -> Tensor:
+def activity(share: Tensor, n_planes: int, rates: Detection) -> Tensor:
+    """Probability (..., T) that a token is active above the visible limit: slip planes first, then twin variants."""
+    slip, twin = share[..., :n_planes], share[..., n_planes:]
+    return -torch.expm1(-torch.cat([rates.kappa * slip, rates.kappa_twin * twin], dim=-1))
+
+
+def log_likelihood(share: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
     """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
 
     Parameters
@@ -91,21 +124,37 @@ def log_likelihood(share: Tensor, evidence: Evidence, *, kappa: Tensor, kappa_tw
     share : (G, K, T) from :func:`token_share`
     """
     n_planes = evidence.visible.shape[1]
-    slip, twin = share[..., :n_planes], share[..., n_planes:]
-    seen = kappa * slip * evidence.visible[:, None, :]
-    intensity = torch.einsum("jkp,jp->jk", seen[evidence.trace_grain], evidence.trace_density)
-    per_trace = torch.log(intensity + false_rate / HALF_CIRCLE_DEG)
-    logs = torch.zeros(share.shape[:2], dtype=share.dtype).index_add(0, evidence.trace_grain, per_trace)
-    logs = logs - torch.where(evidence.imaged[:, None], seen.sum(-1) + false_rate, 0.0)
-    expected = kappa_twin * twin
-    # log(1 - exp(-x)) through expm1; the floor keeps a variant that no draw explains from costing infinity
-    log_seen = torch.log(-torch.expm1(-expected) + 1e-6)
-    bernoulli = torch.where(evidence.twin[:, None, :] > 0, log_seen, -expected)
+    active = activity(share, n_planes, rates)
+    seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
+    traces = torch.log(_trace_likelihood(seen, evidence, rates.false_rate) + TINY) - rates.false_rate
+    logs = torch.where(evidence.imaged[:, None], traces, torch.zeros_like(traces))
+    variant = active[..., n_planes:].clamp(TINY, 1 - TINY)
+    bernoulli = torch.where(evidence.twin[:, None, :] > 0, torch.log(variant), torch.log1p(-variant))
     logs = logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
     return torch.logsumexp(logs, dim=1) - np.log(share.shape[1])
 
 
-def detection_probability(share: Tensor, n_planes: int, *, kappa: Tensor, kappa_twin: Tensor) -> Tensor:
-    """Probability (G, T) that a token is active above the visible limit, averaged over the draws of the stress."""
-    rate = torch.cat([kappa * share[..., :n_planes], kappa_twin * share[..., n_planes:]], dim=-1)
-    return (-torch.expm1(-rate)).mean(dim=1)
+def _trace_likelihood(seen: Tensor, evidence: Evidence, false_rate: Tensor) -> Tensor:
+    """(G, K) sum over all assignments of traces to planes; state = subset of traces already explained.
+
+    ``mass[..., m]`` holds the summed probability of all ways to explain exactly the traces in bit mask m by the planes
+    visited so far.
+    """
+    n_traces = evidence.trace_density.shape[1]
+    masks = torch.arange(2**n_traces)
+    without = [masks[(masks >> j) % 2 == 0] for j in range(n_traces)]
+    mass = torch.zeros((*seen.shape[:2], 2**n_traces), dtype=seen.dtype)
+    mass[..., 0] = 1.0
+    for p in range(seen.shape[-1]):
+        q = seen[..., p, None]
+        grown = (1 - q) * mass
+        for j in range(n_traces):
+            step = q * evidence.trace_density[:, j, p, None, None] * mass[..., without[j]]
+            grown = grown.index_add(-1, without[j] + 2**j, step)
+        mass = grown
+    # what no plane explains is a false trace; a padded slot must stay unexplained and costs nothing
+    taken = (masks[:, None] >> torch.arange(n_traces)) % 2
+    real = evidence.trace_real[:, None, :]
+    free = torch.where(real > 0, false_rate / HALF_CIRCLE_DEG, torch.ones_like(real))
+    weight = torch.where(taken == 1, real, free).prod(-1)
+    return (mass * weight[:, None, :]).sum(-1)

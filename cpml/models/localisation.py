@@ -1,25 +1,44 @@
 """From the macroscopic load to the stress of a grain that nobody measured.
 
-    sigma_gk = Sigma + s_eta |Sigma| eta_k          eta_k ~ N(0, I) in the 5-dimensional deviator space
+Every grain sits in an isotropic medium that lets it deviate from the mean; one learned number w says how much:
 
-Sigma is the macroscopic stress direction (Sachs); the scatter s_eta is learned and reported: it is the part of the
-local stress that the model does not explain. Without it the strengths absorb the scatter and come out wrong by tens of
-percent (see the estimator study in the documentation of the coupled model). The draws are quasi-random and fixed, so
-training is deterministic, and are expressed in axes that turn with the specimen (load axis, surface normal), so that
+    w (D_g(s_g) - D) + (1 - w) (s_g / S - Sigma) = 0,        D_g = sum_s P_s |tau_s / x_s|^(n-1) tau_s / x_s
+
+w = 1 is Taylor (every grain strains like the specimen), w = 0 is Sachs (every grain carries the same stress); D and
+Sigma are the directions of the macroscopic strain rate and stress, S the mean stress along Sigma. What remains is
+scatter that no neighbour-blind law explains: sigma_gk = s_g / S + s_eta eta_k with eta_k ~ N(0, I) in the 5-dimensional
+deviator space. Without it the strengths absorb the scatter and come out wrong by tens of percent. The draws eta_k are
+quasi-random and fixed, so training is deterministic, and turn with the specimen (load axis, surface normal), so that
 rotating everything leaves every prediction unchanged.
+
+Gradients are those of the converged solution (implicit function theorem), not of its iterations.
+
+| symbol | meaning | unit | shape |
+|---|---|---|---|
+| s_g | deviatoric stress of a grain | strength unit | (G, 5) |
+| x_s | strength relative to a reference | - | (S,) |
+| P_s | Schmid tensor in the sample frame | - | (G, S, 5) |
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 from scipy.stats import qmc
+from torch import Tensor
 
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.systems import Systems
 from cpml.plasticity.basis import rotation_5x5, to_vector
 
+MAX_ITERATIONS = 80
+TOLERANCE = 1e-9
+STEP = 0.3  # largest change of any tau / x in one Newton step, relative to the largest tau / x of the grain
+
 
 def stress_draws(n_draws: int, seed: int) -> np.ndarray:
     """(K, 5) quasi-random normal deviates, mean zero exactly (antithetic pairs)."""
-    half = qmc.MultivariateNormalQMC(mean=np.zeros(5), seed=np.random.default_rng(seed)).random(n_draws // 2)
+    half = qmc.MultivariateNormalQMC(mean=np.zeros(5), rng=np.random.default_rng(seed)).random(n_draws // 2)
     return np.concatenate([half, -half])
 
 
@@ -37,15 +56,88 @@ def specimen_frame(stress: np.ndarray) -> np.ndarray:
     return np.column_stack([first, np.cross(third, first), third])
 
 
-def local_stress_draws(stress: np.ndarray, *, n_draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Macroscopic stress (5,) scaled to length one, and the scatter directions (K, 5), both in the sample frame."""
-    sigma = to_vector(stress)
-    sigma = sigma / np.linalg.norm(sigma)
-    turn = rotation_5x5(specimen_frame(stress))
-    return sigma, stress_draws(n_draws, seed) @ turn.T
-
-
 def schmid_vectors(systems: Systems, quaternions: np.ndarray) -> np.ndarray:
     """(G, S, 5) Schmid tensors of every grain in the sample frame."""
     turn = rotation_5x5(quaternion_to_matrix(quaternions))
     return np.einsum("gij,sj->gsi", turn, systems.schmid5)
+
+
+@dataclass(frozen=True)
+class Medium:
+    """What the localisation of one specimen needs, as tensors."""
+
+    schmid: Tensor  # (G, S, 5)
+    twin: Tensor  # (S,) bool
+    rate: Tensor  # (5,) direction of the macroscopic strain rate, length 1
+    stress: Tensor  # (5,) direction of the macroscopic stress, length 1
+    weight: Tensor  # (G,) area fractions, sum 1
+    draws: Tensor  # (K, 5)
+
+    @classmethod
+    def of(cls, specimen, *, n_draws: int, seed: int) -> "Medium":
+        """Tensors of a `Specimen` (its load and areas)."""
+        stress, rate = to_vector(specimen.load.stress), to_vector(specimen.load.rate_direction)
+        turn = rotation_5x5(specimen_frame(specimen.load.stress))
+        area = specimen.grains["n_pixels"].to_numpy(dtype=float)
+        return cls(
+            torch.tensor(schmid_vectors(specimen.systems, specimen.quaternions)),
+            torch.tensor(specimen.systems.twin),
+            torch.tensor(rate / np.linalg.norm(rate)),
+            torch.tensor(stress / np.linalg.norm(stress)),
+            torch.tensor(area / area.sum()),
+            torch.tensor(stress_draws(n_draws, seed) @ turn.T),
+        )
+
+    def grain_stress(self, log_strength: Tensor, n: Tensor, w: Tensor) -> tuple[Tensor, bool]:
+        """Stress of every grain over the mean stress, (G, 5), differentiable, and whether the solver converged.
+
+        Parameters
+        ----------
+        log_strength : (S,) log x_s
+        n, w : exponent, and interaction between Sachs (0) and Taylor (1)
+        """
+        with torch.no_grad():
+            stress, mean, converged = self._solve(log_strength, n, w)
+        residual, jacobian = self._residual(stress, mean, log_strength, n, w)
+        jacobian = jacobian.detach()
+        # implicit derivative with the mean stress as one more unknown: value unchanged, gradient exact
+        step = -torch.linalg.solve(jacobian, residual)
+        pull = torch.linalg.solve(jacobian, -(1 - w.detach()) * stress / mean**2)
+        shift = self._along(step) / (1 + self._along(pull))
+        stress = stress + step - pull * shift
+        return stress / (mean + shift), converged
+
+    def local_stress(self, log_strength: Tensor, n: Tensor, w: Tensor, scatter: Tensor) -> tuple[Tensor, bool]:
+        """Drawn stresses (G, K, 5) of every grain, in units of the mean stress."""
+        stress, converged = self.grain_stress(log_strength, n, w)
+        return stress[:, None, :] + scatter * self.draws, converged
+
+    def _along(self, stress: Tensor) -> Tensor:
+        """Mean over grains of the component along the macroscopic stress."""
+        return self.weight @ (stress @ self.stress)
+
+    def _residual(self, stress, mean, log_strength, n, w):
+        x = torch.einsum("gsi,gi->gs", self.schmid, stress) * torch.exp(-log_strength)
+        x = torch.where(self.twin, x.clamp(min=0.0), x)
+        slope = x.abs() ** (n - 1)
+        rate = torch.einsum("gs,gsi->gi", slope * x, self.schmid)
+        residual = w * (rate - self.rate) + (1 - w) * (stress / mean - self.stress)
+        tangent = torch.einsum("gs,gsi,gsj->gij", n * slope * torch.exp(-log_strength), self.schmid, self.schmid)
+        # a small multiple of the identity keeps crystals with fewer than five loaded systems solvable
+        return residual, w * tangent + ((1 - w) / mean + 1e-10) * torch.eye(5, dtype=stress.dtype)
+
+    def _solve(self, log_strength, n, w):
+        """Damped Newton per grain, mean stress updated after each step."""
+        stress = self.stress.expand(len(self.schmid), 5).clone()
+        mean = self._along(stress)
+        for _ in range(MAX_ITERATIONS):
+            residual, jacobian = self._residual(stress, mean, log_strength, n, w)
+            if residual.abs().max() < TOLERANCE:
+                return stress, mean, True
+            step = -torch.linalg.solve(jacobian, residual)
+            x, dx = (torch.einsum("gsi,gi->gs", self.schmid, v) * torch.exp(-log_strength) for v in (stress, step))
+            largest = x.abs().amax(1).clamp(min=0.5)
+            damping = (STEP * largest / dx.abs().amax(1).clamp(min=1e-12)).clamp(max=1.0)
+            stress = stress + damping[:, None] * step
+            mean = self._along(stress).clamp(min=0.05)
+        return stress, mean, False

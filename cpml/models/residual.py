@@ -45,13 +45,13 @@ class ResidualHead:
         """Starting weights: random first layer, zero second layer (zero output)."""
         rng = np.random.default_rng(self.seed)
         first = rng.normal(0.0, 0.3, HIDDEN * self._n_inputs)
-        return torch.as_tensor(np.concatenate([first, np.zeros(2 * HIDDEN)]))
+        return torch.tensor(np.concatenate([first, np.zeros(2 * HIDDEN)]))
 
     def inputs(self, specimen: Specimen) -> torch.Tensor:
         """(G, S, F) scaled inputs with the one-hot family appended."""
         scaled = (_raw(specimen, self.columns) - self.mean) / self.scale
         family = np.eye(self.n_families)[specimen.systems.family]
-        return torch.as_tensor(np.concatenate([scaled, np.broadcast_to(family, (*scaled.shape[:2], self.n_families))], axis=-1))
+        return torch.tensor(np.concatenate([scaled, np.broadcast_to(family, (*scaled.shape[:2], self.n_families))], axis=-1))
 
     def __call__(self, weights: torch.Tensor, inputs: torch.Tensor, family: torch.Tensor) -> torch.Tensor:
         """Residual (G, S), zero mean per family."""
