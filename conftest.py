@@ -15,6 +15,9 @@ DECIMAL = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]
 SKIPPED_FORMS = ("text/html", "text/latex", "image/svg+xml", "application/pdf")
 
 
+INLINE = "module://matplotlib_inline.backend_inline"
+
+
 class Printed(str):
     """Printed text that equals another when its words agree exactly and its decimals to 1e-6."""
 
@@ -37,9 +40,8 @@ def pytest_configure(config):
     """No test writes into the checkout: kernels and subprocesses inherit the variable."""
     config.cpml_output = tempfile.mkdtemp(prefix="cpml-test-")
     os.environ["CPML_OUTPUT"] = config.cpml_output
-    # figures of doctests and unit tests need no screen; a kernel sets its own inline backend
-    if not config.getoption("--nbval", default=False):
-        os.environ.setdefault("MPLBACKEND", "agg")
+    # figures of unit tests and doctests need no screen; kernels draw into their notebooks
+    os.environ["MPLBACKEND"] = INLINE if config.getoption("--nbval", default=False) else "agg"
 
 
 def pytest_unconfigure(config):

@@ -201,6 +201,9 @@ def refresh(c):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
+    from cpml.files import write_atomic
+    from cpml.pipeline import inline_figures
+
     paths = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     with tempfile.TemporaryDirectory() as output:
         os.environ["CPML_OUTPUT"] = output
@@ -213,15 +216,14 @@ def refresh(c):
             client.extra_arguments = ["--log-level=40"]
             client.resources = {"metadata": {"path": str(path.parent)}}
             try:
-                client.execute()
+                with inline_figures():
+                    client.execute()
             except CellExecutionError as error:
                 raise Exit(
                     f"error: {path.name}: {error.ename}: {error.evalue}; no notebook was replaced", code=1
                 ) from None
             done[path] = notebook
             print(f"{path.name} {time.perf_counter() - start:.1f} s", flush=True)
-    from cpml.files import write_atomic
-
     for path, notebook in done.items():
         write_atomic(path, functools.partial(nbformat.write, notebook))
 

@@ -18,6 +18,7 @@ import os
 import re
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -137,7 +138,8 @@ def _execute(step: Step, dataset: Dataset, values: dict) -> None:
     try:
         for attempt in (1, 2):
             try:
-                papermill.execute_notebook(_unbraced(step.path), _unbraced(temporary), values, **options)
+                with inline_figures():
+                    papermill.execute_notebook(_unbraced(step.path), _unbraced(temporary), values, **options)
                 break
             except papermill.PapermillExecutionError as error:
                 raise _cell_failed(step, dataset, error) from None
@@ -150,6 +152,18 @@ def _execute(step: Step, dataset: Dataset, values: dict) -> None:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def inline_figures():
+    """Kernels started inside draw into their notebooks, whatever MPLBACKEND says (clusters often set agg)."""
+    before = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    try:
+        yield
+    finally:
+        os.environ.pop("MPLBACKEND")
+        os.environ.update({} if before is None else {"MPLBACKEND": before})
 
 
 def _cell_failed(step: Step, dataset: Dataset, error) -> CpmlError:

@@ -76,3 +76,28 @@ def describe(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def tiny_demo(tmp_path):
+    """dataset.yml of a corner of the demo specimen, without its truth: small enough to run all notebooks in a test."""
+    import yaml
+
+    size, source, folder = 48, paths.PACKAGE.parent / "data" / "demo", tmp_path / "tiny-demo"
+    folder.mkdir()
+    header, column_names, points = (source / "map.ctf").read_text(encoding="latin-1").partition("Phase\tX\tY")
+    header = header.replace("XCells\t128", f"XCells\t{size}").replace("YCells\t128", f"YCells\t{size}")
+    names, *rows = points.splitlines()
+    kept = [row for row in rows if max(float(word) for word in row.split("\t")[1:3]) < size]
+    assert len(kept) == size**2
+    (folder / "map.ctf").write_text("\n".join([header + column_names + names, *kept, ""]), encoding="latin-1")
+    names, *rows = (source / "traces.csv").read_text().splitlines()
+    kept = [row for row in rows if max(float(word) for word in row.split(",")[:2]) < size]
+    (folder / "traces.csv").write_text("\n".join([names, *kept, ""]))
+    (folder / "curve.csv").write_bytes((source / "curve.csv").read_bytes())
+    content = yaml.safe_load((source / "dataset.yml").read_text())
+    content["files"].pop("truth")
+    (folder / "dataset.yml").write_text(
+        yaml.safe_dump(content | {"name": "tiny-demo", "title": "Corner of the demo"})
+    )
+    return folder / "dataset.yml"

@@ -25,6 +25,9 @@ USE = """
 values = run.read("values")
 run.write("result", values + offset)
 run.table(values, "values")
+import matplotlib.pyplot as plt
+fig, ax = plt.subplots(figsize=(2, 1))
+run.show(fig, "empty")
 """
 FAIL = (
     "if fail: raise KeyError('lost')\nif complain: raise cpml.CpmlError('map.ctf: line 3 is odd: repair it')"
@@ -103,6 +106,9 @@ def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
     assert set(step["artefacts"]) == {
         "derived/result.parquet",
         "reports/02_use.ipynb",
+        "reports/figures/02_empty.json",
+        "reports/figures/02_empty.pdf",
+        "reports/figures/02_empty.png",
         "reports/tables/02_values.csv",
         "reports/tables/02_values.tex",
     }
@@ -117,6 +123,7 @@ def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
     assert "<table" in page and "<h1" in page and "3.0</td>" in page
     assert "<script" not in page and "alert(2)" not in page and "Tiny &lt;script&gt;" in page
     assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", page)
+    assert page.count('src="data:image/png;base64,') == 1, "the figure is embedded"
     assert "run.write" not in page, "the inputs are hidden"
 
     (folder / "index.html").unlink()
