@@ -90,10 +90,9 @@ def run(c, dataset="demo", force=False, parameter=None):
 
 
 @task(
-    positional=["names"],
-    iterable=["parameter"],
+    iterable=["dataset", "parameter"],
     help={
-        "names": "data sets separated by commas; all under data/ when empty",
+        "dataset": "name or path; may be repeated or a list with commas; all under data/ when not given",
         "jobs": "how many at a time (0: one per core)",
         "scheduler": "address of a dask scheduler, tcp://...",
         "force": "run every notebook, also the unchanged ones",
@@ -101,11 +100,11 @@ def run(c, dataset="demo", force=False, parameter=None):
     },
 )
 @reports_errors
-def batch(c, names="", jobs=0, scheduler="", force=False, parameter=None):
+def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
     """Run the notebooks on many data sets in parallel."""
     from cpml import datasets, pipeline
 
-    chosen = [name for name in names.split(",") if name] or datasets.available()
+    chosen = _names(dataset) or datasets.available()
     options = {"parameters": _pairs(parameter), "force": force}
     errors = pipeline.run_batch(chosen, jobs=jobs, scheduler=scheduler or None, **options)
     for name, error in errors.items():
@@ -130,16 +129,18 @@ def lab(c):
     _python("-m", "jupyterlab", cwd=ROOT / "notebooks")
 
 
-@task(positional=["names"], help={"names": "sets of data/catalogue.yml separated by commas; all when empty"})
+@task(
+    iterable=["name"],
+    help={"name": "set of data/catalogue.yml; may be repeated or a list with commas; all when not given"},
+)
 @reports_errors
-def data(c, names=""):
+def data(c, name=None):
     """Fetch public data sets (mirror, data/raw or download) and check their sha256."""
     from cpml import catalogue
     from cpml.errors import DatasetError
 
-    chosen = [name for name in names.split(",") if name] or list(catalogue.sets())
     missing = 0
-    for key in [key for name in chosen for key in catalogue.names(name)]:
+    for key in [key for chosen in _names(name) or catalogue.sets() for key in catalogue.names(chosen)]:
         try:
             print(f"{key}  {catalogue.fetch(key)}", flush=True)
         except DatasetError as error:
@@ -258,6 +259,11 @@ def _python(*arguments, cwd=ROOT, check=True):
     if check and code:
         raise Exit(code=code)
     return code
+
+
+def _names(given):
+    """["a,b", "c"] -> ["a", "b", "c"]."""
+    return [name for text in given or () for name in text.split(",") if name]
 
 
 def _pairs(parameters):
