@@ -1,0 +1,127 @@
+"""Labels: seen is 1, looked for in vain is 0, and what nobody could have seen is missing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cpml.crystallography.rotations import axis_angle_to_quaternion
+from cpml.crystallography.systems import systems
+from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy import dic_labels, read_traces, slip_labels, slip_traces, traces_to_grains
+
+FCC = systems("fcc", families=["octahedral"])
+HCP = systems("hcp", families=["basal", "prismatic"], c_over_a=1.6236)
+
+
+def parents(*quaternions, phase=1):
+    q = np.array(quaternions, float)
+    return pd.DataFrame({"parent_id": np.arange(1, len(q) + 1), "phase": phase, "qw": q[:, 0], "qx": q[:, 1],
+                         "qy": q[:, 2], "qz": q[:, 3]})
+
+
+def lines(**columns):
+    return pd.DataFrame(columns)
+
+
+TURNED = axis_angle_to_quaternion([1, 2, 3], 0.7)
+
+
+def test_a_clear_line_marks_its_plane():
+    """The plane under the line is 1, the other visible ones 0, and the trace row keeps the posterior."""
+    angle = slip_traces([TURNED], FCC).angle_deg[0]
+    labels = slip_labels(parents(TURNED), lines(grain_id=[1], angle_deg=[angle[2] + 0.5]), FCC)
+    trace, planes = labels[labels["row"] == "trace"], labels[labels["row"] == "plane"]
+    assert planes["target"].tolist() == list(FCC.plane_names)
+    assert planes["observed"].tolist() == [0, 0, 1, 0]
+    assert trace["candidates"].tolist() == [f"{FCC.plane_names[2]}:1.0000"] and trace["observed"].tolist() == [1.0]
+    assert trace["sigma_deg"].tolist() == [2.0]
+
+
+def test_a_shared_trace_is_missing_for_both_planes():
+    """In a cube-oriented crystal planes share their traces in pairs: the line marks neither, the others are 0."""
+    labels = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[45.0]), FCC)
+    planes = labels[labels["row"] == "plane"]
+    assert sorted(planes["observed"].fillna(-1)) == [-1, -1, 0, 0]
+    shares = [float(c.split(":")[1]) for c in labels.loc[labels["row"] == "trace", "candidates"].iloc[0].split(";")]
+    assert shares == [0.5, 0.5]
+
+
+def test_a_later_clear_line_decides():
+    """A plane that is ambiguous on one line and alone on another is seen."""
+    turn = axis_angle_to_quaternion([0, 1, 0], np.radians(4))
+    angle = slip_traces([turn], FCC).angle_deg[0]
+    both = [float(a) for a in (angle[0], angle[1])]
+    labels = slip_labels(parents(turn), lines(grain_id=[1, 1], angle_deg=both, sigma_deg=[0.3, np.nan]), FCC,
+                         tolerance_deg=30.0)
+    assert labels.loc[labels["row"] == "trace", "sigma_deg"].tolist() == [0.3, 2.0]
+    assert (labels["observed"] == 1).sum() >= 2
+
+
+def test_grains_without_an_image_are_missing():
+    """No line in the table: every plane NaN. A line with an empty angle: every visible plane 0."""
+    labels = slip_labels(parents(TURNED, TURNED), lines(grain_id=[2], angle_deg=[np.nan]), FCC)
+    observed = labels.groupby("grain_id")["observed"]
+    assert observed.apply(lambda v: v.isna().all()).tolist() == [True, False]
+    assert labels.loc[labels["grain_id"] == 2, "observed"].tolist() == [0, 0, 0, 0]
+
+
+def test_flat_planes_are_never_negative():
+    """The basal plane in the surface draws no line: missing, while the prism planes are 0 or 1."""
+    labels = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[0.0]), HCP)
+    state = labels[labels["row"] == "plane"].set_index("target")["observed"]
+    assert np.isnan(state["basal (0001)"])
+    assert sorted(state.drop("basal (0001)")) == [0, 0, 1]
+
+
+def test_an_unexplained_line_has_no_candidate():
+    """A line far from every trace stays as a trace row and marks nothing."""
+    labels = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[0.0]), FCC)
+    assert labels.loc[labels["row"] == "trace", "candidates"].tolist() == [""]
+    assert labels.loc[labels["row"] == "plane", "observed"].tolist() == [0, 0, 0, 0]
+
+
+def test_phases_have_their_own_systems():
+    """A mapping gives each phase its planes; a phase without systems gives no rows."""
+    table = parents(TURNED, TURNED)
+    table["phase"] = [1, 2]
+    labels = slip_labels(table, lines(grain_id=[1], angle_deg=[10.0]), {2: HCP})
+    assert set(labels["grain_id"]) == {2} and len(labels) == 4
+
+
+def test_dic_bands_become_labels():
+    """A grain without bands was looked at: zeros; source and error are those of the method."""
+    angle = slip_traces([TURNED], FCC).angle_deg[0]
+    bands = pd.DataFrame({"grain_id": [1, 2], "rank": [1, 0], "angle_deg": [angle[0], np.nan], "score": [0.2, np.nan]})
+    labels = dic_labels(bands, parents(TURNED, TURNED), FCC)
+    assert set(labels["source"]) == {"dic"}
+    planes = labels[labels["row"] == "plane"]
+    assert planes.groupby("grain_id")["observed"].sum().tolist() == [1, 0]
+
+
+def test_traces_file(tmp_path, make_map):
+    """Positions become grains; an empty angle stays empty; further columns do not matter."""
+    path = tmp_path / "traces.csv"
+    path.write_text("x_um,y_um,angle_deg,note\n0.1,0.4,30,sharp\n1.5,0,,none\n90,0,20,outside\n")
+    traces = read_traces(path)
+    m = make_map(np.repeat([[1, 1, 2, 2]], 3, axis=0), np.eye(4)[:2])
+    found = traces_to_grains(traces, m, np.repeat([[1, 1, 2, 2]], 3, axis=0).ravel())
+    assert found["grain_id"].tolist() == [1, 2, 0]
+    assert np.isnan(found["angle_deg"][1]) and list(traces.columns) == ["x_um", "y_um", "angle_deg"]
+
+
+@pytest.mark.parametrize("text, told", [
+    ("", "line 1"), ("x_um,y_um\n1,2\n", "line 1.*angle_deg"), ("x_um,y_um,angle_deg\n1,2,3\n1,b,3\n", "line 3.*y_um"),
+    ("x_um,y_um,angle_deg\n1,,3\n", "line 2.*y_um"), ("x_um,y_um,angle_deg\n1,2,inf\n", "line 2.*inf"),
+    ("x_um,y_um,angle_deg,sigma_deg\n1,2,3,-1\n", "line 2.*sigma_deg")])
+def test_damaged_traces_file(tmp_path, text, told):
+    """A missing column or a field that is no number names file and line."""
+    path = tmp_path / "traces.csv"
+    path.write_text(text)
+    with pytest.raises(MapFileError, match=f"traces.csv.*{told}"):
+        read_traces(path)
+
+
+def test_impossible_parameters():
+    """A tolerance of zero admits nothing and is refused."""
+    with pytest.raises(ParameterError):
+        slip_labels(parents(TURNED), lines(grain_id=[1], angle_deg=[0.0]), FCC, tolerance_deg=0.0)
