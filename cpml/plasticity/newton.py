@@ -12,7 +12,8 @@ from torch import Tensor
 from cpml.plasticity.law import integer_power
 
 _ROWS, _COLUMNS = (torch.tensor(i) for i in zip(*[(i, j) for i in range(5) for j in range(i + 1)]))
-_ARMIJO, _SMALLEST_STEP = 1e-4, 1e-7
+_ARMIJO, _SMALLEST_STEP = 1e-4, 1e-2
+_LEAST_DAMPING, _MOST_DAMPING = 1e-14, 1e2  # of the trace of H
 
 
 @dataclass(frozen=True)
@@ -70,25 +71,25 @@ class _Problem:
         phi = torch.where(is_descent, -alpha * power * (n / (n + 1)), torch.inf)
         return _State(s * alpha, x * alpha, f * (ratio / alpha), phi)
 
-    def newton_step(self, state: _State, n: float) -> tuple[Tensor, Tensor]:
-        """Residual r (5, G) and Newton direction -H^-1 r (5, G)."""
+    def newton_step(self, state: _State, n: float, damping: Tensor) -> tuple[Tensor, Tensor]:
+        """Residual r (5, G) and damped Newton direction -(H + damping tr(H) I)^-1 r (5, G)."""
         residual = self.schmid.T @ (state.f * state.x) - self.d
         lower = self.products @ (state.f * (n / self.strength))
-        return residual, -solve5(lower, residual)
+        return residual, -solve5(lower, residual, damping)
 
 
-def solve5(lower: Tensor, right: Tensor) -> Tensor:
+def solve5(lower: Tensor, right: Tensor, damping: Tensor | float = _LEAST_DAMPING) -> Tensor:
     """Solve G symmetric positive definite 5 x 5 systems; lower triangle (15, G) by rows, right side (5, G).
 
-    A pivot below 1e-14 of the trace is raised to it: a crystal with fewer than five active systems has such pivots, and
-    the line search guards the step.
+    `damping` (G,) times the trace is added to the diagonal: a crystal with fewer than five active systems has a matrix
+    that is singular to rounding, and undamped its step would be noise along the idle directions.
     """
     a = {(int(i), int(j)): lower[k] for k, (i, j) in enumerate(zip(_ROWS, _COLUMNS))}
-    floor = 1e-14 * sum(a[i, i] for i in range(5)) + 1e-300
+    floor = damping * sum(a[i, i] for i in range(5)) + 1e-300
     factor, inverse, y = {}, [], []
     for i in range(5):
         for j in range(i + 1):
-            value = a[i, j]
+            value = a[i, j] + floor if i == j else a[i, j]
             for k in range(j):
                 value = value - factor[i, k] * factor[j, k]
             if i == j:
@@ -145,23 +146,26 @@ def _continuation(problem: _Problem, n: float, tol: float, max_iter: int) -> Min
 
 
 def _newton(problem: _Problem, s: Tensor, n: float, tol: float, max_iter: int) -> Minimum:
-    """Damped Newton from s; points leave the active set when they converge or cannot move."""
-    state = problem.state(s, n)
-    residual = torch.full((s.shape[1],), torch.inf, dtype=s.dtype)
-    active, n_iter = torch.arange(s.shape[1]), 0
+    """Damped Newton from s; points leave the active set when they converge or no damping helps.
+
+    A refused step raises the damping of its point a thousandfold, an accepted one lowers it tenfold.
+    """
+    state, count = problem.state(s, n), s.shape[1]
+    residual = torch.full((count,), torch.inf, dtype=s.dtype)
+    damping = torch.full((count,), _LEAST_DAMPING, dtype=s.dtype)
+    active, n_iter = torch.arange(count), 0
     for n_iter in range(max_iter + 1):
         here, local = problem.at(active), state.take(active)
-        gradient, step = here.newton_step(local, n)
+        gradient, step = here.newton_step(local, n, damping[active])
         residual[active] = gradient.norm(dim=0)
-        going = (residual[active] > tol) & torch.isfinite(local.phi)
+        going = (residual[active] > tol) & torch.isfinite(local.phi) & (damping[active] < _MOST_DAMPING)
         if n_iter == max_iter or not bool(going.any()):
             break
         active, here, local = active[going], here.at(going), local.take(going)
         moved, has_moved = _line_search(here, local, gradient[:, going], step[:, going], n, residual[active])
         state.put(active, moved)
-        active = active[has_moved]
-        if len(active) == 0:
-            break
+        now = damping[active]
+        damping[active] = torch.where(has_moved, (now / 10).clamp(min=_LEAST_DAMPING), now * 1e3)
     return Minimum(state.s, residual, n_iter)
 
 

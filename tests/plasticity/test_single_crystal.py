@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cpml.crystallography import (
+    euler_to_quaternion,
     proper_group,
     quaternion_multiply,
     quaternion_to_matrix,
@@ -158,6 +159,16 @@ def test_one_bad_point_does_not_spoil_the_batch():
     assert both.converged.tolist() == [False, bool(alone.converged)]
     assert both.stress[1].numpy() == pytest.approx(alone.stress.numpy(), rel=1e-6)
     assert bool(torch.isfinite(both.residual).all())
+
+
+@pytest.mark.parametrize("n", [20.0, 150.0])
+@pytest.mark.parametrize("strength", [[10.0, 55, 60, 40], [1.0, 300, 20, 700]])
+def test_symmetric_orientations_converge(n, strength):
+    """Orientations with idle directions (c or a on the load axes) converge too: their Hessian is singular to rounding."""
+    angles = np.deg2rad([[a, b, c] for a in (0, 30, 45, 90) for b in (0, 30, 45, 90, 180) for c in (0, 15, 30)])
+    for law in (PowerLaw(MG.systems, strength, n), PowerLaw(FCC.systems, [30.0], n)):
+        for d in (TENSION, -TENSION, np.diag([1.0, 0, -1]), np.array([[0, 1.0, 0], [1, 0, 0], [0, 0, 0]])):
+            assert bool(single_crystal(law, d, euler_to_quaternion(angles)).converged.all())
 
 
 def test_warm_start():

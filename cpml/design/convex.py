@@ -1,0 +1,100 @@
+"""The convex problems of texture design: hull membership, extremes, and the texture closest to a prior.
+
+Conditions are linear in the weights: A w = b with w >= 0, sum w = 1, columns a_g of A the properties of single crystals.
+
+    inside the hull?    max t  subject to  u.(b - a_g) >= t for all g, |u_i| <= 1      t > 0: u separates b from the hull
+    closest to p        min KL(w || p) = sum w ln(w/p)   subject to A w = b
+      its dual          max_u  -ln sum_g p_g exp(u.(a_g - b));      w_g = p_g exp(u.(a_g - b)) / sum
+      duality gap       KL(w || p) - dual = u.(A w - b)
+
+The dual is smooth and concave in as many variables as there are conditions: Newton with the covariance as Hessian.
+References: Boyd & Vandenberghe 2004, chapters 5 and 7; Jaynes 1957, Phys. Rev. 106:620.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+
+
+@dataclass(frozen=True)
+class Hyperplane:
+    """u.x <= offset for every single crystal; the target has u.target = offset + margin. margin > 0: out of reach."""
+
+    normal: NDArray  # (m,)
+    offset: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class Closest:
+    """Weights closest to a prior; gap and residual measure what is left of the optimality conditions."""
+
+    weights: NDArray  # (G,)
+    multipliers: NDArray  # (m,)
+    relative_entropy: float  # KL(w || p), nats
+    duality_gap: float
+    residual: float  # largest |A w - b|
+    converged: bool
+
+
+def separate(points: NDArray, target: NDArray) -> Hyperplane:
+    """The hyperplane between points (m, G) and a target (m,) with the largest margin, |u_i| <= 1 (HiGHS).
+
+    The margin is recomputed from all points by multiplication, so it is a proof and not a solver's word.
+    """
+    m, count = points.shape
+    difference = target[:, None] - points
+    found = linprog(np.r_[np.zeros(m), -1.0], A_ub=np.c_[-difference.T, np.ones(count)], b_ub=np.zeros(count),
+                    bounds=[(-1, 1)] * m + [(None, None)], method="highs")
+    normal = found.x[:m]
+    offset = float((normal @ points).max())
+    return Hyperplane(normal, offset, float(normal @ target) - offset)
+
+
+def extreme(points: NDArray, target: NDArray, objective: NDArray, sign: int) -> tuple[float, NDArray] | None:
+    """Largest (sign +1) or smallest (-1) objective.w subject to points w = target; None when no w exists (HiGHS)."""
+    count = points.shape[1]
+    scale = max(1.0, np.abs(points).max())
+    found = linprog(-sign * objective, A_eq=np.r_[points / scale, np.ones((1, count))], b_eq=np.r_[target / scale, 1.0],
+                    bounds=(0, None), method="highs")
+    if found.status != 0:
+        return None
+    weights = np.clip(found.x, 0, None)
+    weights /= weights.sum()
+    return float(objective @ weights), weights
+
+
+def closest_to_prior(points: NDArray, target: NDArray, prior: NDArray, *, tol: float = 1e-12,
+                     max_iter: int = 200) -> Closest:
+    """Weights of least relative entropy to a prior (G,) with points (m, G) averaging to target (m,)."""
+    scale = np.maximum(np.abs(points - target[:, None]).max(axis=1), 1e-300)
+    centred = (points - target[:, None]) / scale[:, None]
+    u = np.zeros(len(target))
+    value, weights = _log_partition(u, centred, prior)
+    for _ in range(max_iter):
+        gradient = centred @ weights
+        if np.abs(gradient).max() <= tol:
+            break
+        covariance = (centred * weights) @ centred.T - np.outer(gradient, gradient)
+        step = -np.linalg.solve(covariance + 1e-14 * np.eye(len(u)), gradient)
+        size = 1.0
+        while size > 1e-10:
+            trial_value, trial_weights = _log_partition(u + size * step, centred, prior)
+            if trial_value <= value + 1e-4 * size * (gradient @ step) + 1e-15:
+                break
+            size /= 2
+        u, value, weights = u + size * step, trial_value, trial_weights
+    residual = centred @ weights
+    entropy = float(np.sum(weights * (np.log(np.maximum(weights, 1e-300)) - np.log(prior))))
+    return Closest(weights, u / scale, entropy, entropy + value, float(np.abs(residual * scale).max()),
+                   bool(np.abs(residual).max() <= 1e-10))
+
+
+def _log_partition(u: NDArray, centred: NDArray, prior: NDArray) -> tuple[float, NDArray]:
+    exponent = u @ centred + np.log(prior)
+    top = exponent.max()
+    terms = np.exp(exponent - top)
+    total = terms.sum()
+    return float(top + np.log(total)), terms / total

@@ -1,0 +1,87 @@
+"""Orientation grids, their sample-symmetry copies, and prior textures, for designs that are weights on a grid.
+
+The grid is a super-Fibonacci spiral on the unit quaternions (Alexa 2022, CVPR): deterministic, any size, close to
+uniform; n = 8 pi^2 / (crystal group order * grid^3) points give one point per cube of the grid spacing in the
+fundamental zone. Orthotropic sample symmetry (a rolled sheet) is imposed exactly: each point stands for its four copies
+under half turns about x, y, z, so shear stresses under a diagonal strain rate cancel.
+
+| symbol | meaning | shape |
+|---|---|---|
+| q | crystal_to_sample quaternions | (G, 4) |
+| p | prior texture, sum 1 | (G,) |
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cpml.crystallography import group_of_lattice, proper_group, quaternion_multiply, quaternion_to_matrix
+from cpml.errors import ParameterError
+
+_PHI, _PSI = np.sqrt(2.0), 1.533751168755204288118041  # constants of the spiral
+SAMPLE_SYMMETRY = {"orthotropic": "222", "triclinic": "1"}
+
+
+def spiral_orientations(n: int) -> NDArray:
+    """(n, 4) unit quaternions, deterministic and close to uniform on the rotation group."""
+    s = np.arange(n) + 0.5
+    t, d = s / n, 2 * np.pi * s
+    alpha, beta = d / _PHI, d / _PSI
+    r, big = np.sqrt(t), np.sqrt(1 - t)
+    return np.stack([big * np.cos(beta), r * np.sin(alpha), r * np.cos(alpha), big * np.sin(beta)], axis=-1)
+
+
+def orientation_grid(lattice: str, grid_deg: float) -> NDArray:
+    """(G, 4) orientations with a spacing of about grid_deg in the fundamental zone of the lattice.
+
+    Raises
+    ------
+    ParameterError : a spacing outside 3 to 30 degrees (3 gives 23,000 cubic orientations)
+    """
+    if not 3 <= grid_deg <= 30:
+        raise ParameterError(f"grid_deg = {grid_deg}: choose 3 to 30 degrees (10 is usual)")
+    order = len(proper_group(group_of_lattice(lattice)))
+    return spiral_orientations(round(8 * np.pi**2 / (order * np.deg2rad(grid_deg) ** 3)))
+
+
+def sample_copies(quaternions: NDArray, sample_symmetry: str) -> NDArray:
+    """(C, G, 4) copies of orientations under the sample symmetry, the original first."""
+    if sample_symmetry not in SAMPLE_SYMMETRY:
+        raise ParameterError(f"sample_symmetry {sample_symmetry!r}: choose {', '.join(SAMPLE_SYMMETRY)}")
+    return quaternion_multiply(proper_group(SAMPLE_SYMMETRY[sample_symmetry])[:, None], np.asarray(quaternions)[None])
+
+
+# fibres: crystal direction families on sample axes (x load, y width, z sheet normal), each a pair (crystal, sample)
+_FIBRES = {"cubic": {"random": (), "cube": (((0, 0, 1), (0, 0, 1)), ((1, 0, 0), (1, 0, 0))),
+                     "gamma": (((1, 1, 1), (0, 0, 1)),), "alpha": (((1, 1, 0), (1, 0, 0)),)},
+           "hexagonal": {"random": (), "basal": (((0, 0, 1), (0, 0, 1)),), "transverse": (((0, 0, 1), (0, 1, 0)),),
+                         "prismatic": (((0, 0, 1), (1, 0, 0)),)}}
+
+
+def prior_names(lattice: str) -> tuple[str, ...]:
+    """Prior textures of a lattice; the first is the random one."""
+    return tuple(_fibres(lattice))
+
+
+def _fibres(lattice: str) -> dict:
+    return _FIBRES["cubic" if group_of_lattice(lattice) == "432" else "hexagonal"]
+
+
+def prior_texture(lattice: str, name: str, quaternions: NDArray, *, spread_deg: float = 20.0,
+                  background: float = 0.1) -> NDArray:
+    """(G,) weights, sum 1: a random background and a fibre or component of Gaussian spread (module's table).
+
+    Raises
+    ------
+    ParameterError : a name that the lattice does not have
+    """
+    if name not in _fibres(lattice):
+        raise ParameterError(f"prior texture {name!r} of {lattice}: choose {', '.join(_fibres(lattice))}")
+    density = np.ones(len(quaternions))
+    group = quaternion_to_matrix(proper_group(group_of_lattice(lattice)))
+    for crystal, sample in _fibres(lattice)[name]:
+        poles = group @ (np.array(crystal, float) / np.linalg.norm(crystal))
+        cosine = np.einsum("gij,pj,i->gp", quaternion_to_matrix(quaternions), poles, np.array(sample, float))
+        angle = np.arccos(np.clip(np.abs(cosine).max(axis=1), 0, 1))
+        density = density * np.exp(-((angle / np.deg2rad(spread_deg)) ** 2) / 2)
+    density /= density.sum()
+    return background / len(density) + (1 - background) * density

@@ -1,0 +1,250 @@
+"""Textures for a wanted yield stress and r-value, with a certificate: reached, or provably out of reach.
+
+Under Taylor the conditions are linear in the weights of a texture (cpml.design.properties), so
+
+- the target is in the convex hull of single-crystal points, and the texture closest to a prior (least relative entropy)
+  is returned with its duality gap, or
+- a hyperplane separates it from every single crystal (at the asked r, or at each r of a sweep when only the yield
+  stress is asked), and the nearest reachable pair is returned: the smallest sum of squared relative deviations;
+- the answer is solved again by other routes: a drawn discrete texture with all lateral strains free, and the exact
+  rate-independent limit.
+
+The model is a first step: no texture evolution, no distance to producible textures, strengths as given.
+Reference: Adams et al. 2001, J. Mech. Phys. Solids 49:1639; Fast, Knezevic & Kalidindi 2008, Comput. Mater. Sci. 43:374.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cpml.crystallography import quaternion_to_euler
+from cpml.design.convex import closest_to_prior, extreme, separate
+from cpml.design.grid import orientation_grid, prior_names, prior_texture, sample_copies
+from cpml.design.properties import (
+    Q_RANGE,
+    CrystalPoints,
+    free_edge_properties,
+    q_of_r,
+    rate_independent_properties,
+    texture_properties,
+)
+from cpml.errors import ParameterError
+from cpml.plasticity import PowerLaw
+
+KEYS = ("yield_stress_mpa", "r_value")
+_SWEEP = np.linspace(0.06, 0.94, 23)
+
+
+@dataclass(frozen=True)
+class TextureDesign:
+    """One texture: weights on a grid of orientations, each standing for its sample-symmetry copies."""
+
+    status: str  # 'reached' or 'nearest'
+    target: dict[str, float]
+    properties: dict[str, float]  # yield_stress_mpa, r_value of these weights
+    quaternions: NDArray  # (G, 4) crystal_to_sample
+    weights: NDArray  # (G,) sum 1
+    prior: str
+    sample_symmetry: str
+    certificate: dict  # kind 'duality gap' or 'separating hyperplane', and its numbers
+    verification: dict = field(default_factory=dict)
+    alternatives: tuple["TextureDesign", ...] = ()
+
+    @property
+    def effective_orientations(self) -> float:
+        """exp(entropy): how many orientations share the volume."""
+        w = self.weights[self.weights > 0]
+        return float(np.exp(-np.sum(w * np.log(w))))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per orientation, copies included: qw..qz, phi1_deg, Phi_deg, phi2_deg, weight (sum 1)."""
+        copies = sample_copies(self.quaternions, self.sample_symmetry)
+        q = copies.reshape(-1, 4)
+        table = pd.DataFrame(q, columns=["qw", "qx", "qy", "qz"])
+        table[["phi1_deg", "Phi_deg", "phi2_deg"]] = np.degrees(quaternion_to_euler(q))
+        table["weight"] = np.tile(self.weights, len(copies)) / len(copies)
+        return table
+
+    def draw(self, n: int = 500, *, seed: int = 0) -> NDArray:
+        """(n, 4) orientations of equal volume: systematic draws from the weights, random sample copies."""
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(self.weights))
+        edges = np.cumsum(self.weights[order])
+        picks = order[np.minimum(np.searchsorted(edges, (np.arange(n) + rng.random()) / n), len(order) - 1)]
+        copies = sample_copies(self.quaternions[picks], self.sample_symmetry)
+        return copies[rng.integers(len(copies), size=n), np.arange(n)]
+
+
+def suggest(target: dict, *, material=None, law: PowerLaw | None = None, grid_deg: float = 10.0,
+            sample_symmetry: str = "orthotropic", priors: Sequence[str] | None = None, verify: bool = True,
+            n_drawn: int = 500, seed: int = 0) -> TextureDesign:
+    """A texture with the wanted properties, or the nearest reachable one with proof that the target is out of reach.
+
+    Parameters
+    ----------
+    target : any of {"yield_stress_mpa": MPa, "r_value": > 0}; tension along x, width y, sheet normal z
+    material : name, path or Material; or `law`, a PowerLaw with learned strengths (one of the two)
+    grid_deg : spacing of the orientation grid
+    priors : textures to stay close to, the first for the main answer, the others for the alternatives; None takes every
+        one of the lattice, the random texture first
+    n_drawn : orientations of the discrete texture of the verification
+
+    Returns
+    -------
+    TextureDesign; `alternatives` are designs for the other priors
+
+    Raises
+    ------
+    ParameterError : unknown or missing key, a value that is not positive, neither or both of material and law
+    """
+    target = _checked(target)
+    law = _law(material, law)
+    quaternions = orientation_grid(law.systems.lattice, grid_deg)
+    sample_copies(quaternions[:1], sample_symmetry)
+    points = CrystalPoints(law, quaternions, sample_symmetry)
+    designs = _designs(target, points, tuple(priors or prior_names(law.systems.lattice)))
+    if verify:
+        designs = [replace(d, verification=verification(d, law, n_drawn, seed)) for d in designs]
+    return replace(designs[0], alternatives=tuple(designs[1:]))
+
+
+def _checked(target: dict) -> dict[str, float]:
+    if not isinstance(target, dict) or not target:
+        raise ParameterError(f"target = {target!r}: give a dictionary with any of {', '.join(KEYS)}")
+    for key, value in target.items():
+        if key not in KEYS:
+            raise ParameterError(f"target: unknown property {key!r}; known: {', '.join(KEYS)}")
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if not is_number or not np.isfinite(value) or value <= 0:
+            raise ParameterError(f"target: {key} = {value!r} must be a positive number")
+    return {key: float(value) for key, value in target.items()}
+
+
+def _law(material, law: PowerLaw | None) -> PowerLaw:
+    if (material is None) == (law is None):
+        raise ParameterError("give either material= (name, path or Material) or law= (a PowerLaw), and not both")
+    if law is None:
+        from cpml.crystallography import load_material
+        return PowerLaw.from_material(material if hasattr(material, "families") else load_material(material))
+    return PowerLaw(law.systems, law.strength.detach(), float(law.n), float(law.reference_rate))
+
+
+def _problem(points: CrystalPoints, q: float, target: dict) -> tuple[NDArray, NDArray]:
+    """Columns (m, G) and wanted averages (m,) at lateral share q."""
+    strength, conditions = points.rows(q)
+    wanted = np.zeros(len(conditions))
+    if "yield_stress_mpa" in target:
+        return np.r_[strength[None], conditions], np.r_[target["yield_stress_mpa"], wanted]
+    return conditions, wanted
+
+
+def _designs(target: dict, points: CrystalPoints, names: tuple[str, ...]) -> list[TextureDesign]:
+    """Main design first, then the alternatives."""
+    shares = [q_of_r(target["r_value"])] if "r_value" in target else list(_SWEEP)
+    problems = [_problem(points, q, target) for q in shares]
+    planes = [separate(*p) for p in problems]
+    size = np.abs(problems[0][0]).max()
+    inside = [(q, p) for q, p, plane in zip(shares, problems, planes) if plane.margin <= 1e-9 * size]
+    designs = [d for name in names if (d := _closest(target, points, name, inside))]
+    return designs or _nearest(target, points, names, shares, planes)
+
+
+def _closest(target: dict, points: CrystalPoints, prior_name: str, problems: list) -> TextureDesign | None:
+    """Of several lateral shares q with their conditions, the texture of least entropy relative to the prior."""
+    prior = prior_texture(points.law.systems.lattice, prior_name, points.quaternions)
+    solved = [(closest_to_prior(*problem, prior), q) for q, problem in problems]
+    best, q = min((s for s in solved if s[0].converged), key=lambda s: s[0].relative_entropy, default=(None, None))
+    if best is None:
+        return None
+    certificate = {"kind": "duality gap", "duality_gap": best.duality_gap, "relative_entropy": best.relative_entropy,
+                   "multipliers": best.multipliers, "residual_mpa": best.residual}
+    return TextureDesign("reached", target, _achieved(points, q, best.weights), points.quaternions, best.weights,
+                         prior_name, points.sample_symmetry, certificate)
+
+
+def _achieved(points: CrystalPoints, q: float, weights: NDArray) -> dict[str, float]:
+    return {"yield_stress_mpa": float(points.rows(q)[0] @ weights), "r_value": float(q / (1 - q))}
+
+
+def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares: list, planes: list) -> list:
+    """The reachable pair of smallest relative deviation, the plane that keeps the target out, and alternatives.
+
+    The nearest texture lies on the edge of the hull and consists of a few orientations; the alternatives retreat from
+    the edge by 2 % of the reachable span of yield stress and are the textures closest to each prior there.
+    """
+    best = min(range(len(planes)), key=lambda i: planes[i].margin)
+    sweep = np.unique(np.clip([*_SWEEP, *shares], *Q_RANGE))
+    candidates = [c for q in sweep if (c := _nearest_at(float(q), target, points))]
+    if not candidates:
+        raise ParameterError("no orientation mixture has free edges for any r-value: the families may be too few")
+    nearest = min(candidates, key=lambda c: c[0])
+    for step in (0.01, 0.003, 0.001, 0.0003):  # refine q by shrinking neighbourhoods
+        trials = [float(np.clip(nearest[1] + step * k, *Q_RANGE)) for k in (-3, -2, -1, 1, 2, 3)]
+        nearest = min([nearest, *(c for q in trials if (c := _nearest_at(q, target, points)))], key=lambda c: c[0])
+    deviation, q, weights, ends = nearest
+    certificate = {"kind": "separating hyperplane", "normal": planes[best].normal, "offset_mpa": planes[best].offset,
+                   "margin_mpa": planes[best].margin, "at_r_value": shares[best] / (1 - shares[best]),
+                   "smallest_margin_over_r_mpa": min(p.margin for p in planes), "n_r_values": len(planes),
+                   "relative_deviation": float(np.sqrt(deviation))}
+    main = TextureDesign("nearest", target, _achieved(points, q, weights), points.quaternions, weights, "none",
+                         points.sample_symmetry, certificate)
+    margin = 0.02 * (ends[1] - ends[0])
+    eased = {"yield_stress_mpa": float(np.clip(main.properties["yield_stress_mpa"], ends[0] + margin, ends[1] - margin))}
+    others = [_closest(target, points, name, [(q, _problem(points, q, eased))]) for name in names]
+    return [main, *(replace(d, status="nearest", certificate={**d.certificate, **certificate}) for d in others if d)]
+
+
+def _nearest_at(q: float, target: dict, points: CrystalPoints) -> tuple | None:
+    """(squared relative deviation, q, weights, (lowest, highest yield)) at q; None when no texture has that r-value."""
+    strength, conditions = points.rows(q)
+    ends = [extreme(conditions, np.zeros(len(conditions)), strength, sign) for sign in (-1, 1)]
+    if ends[0] is None or ends[1] is None:
+        return None
+    (low, w_low), (high, w_high) = ends
+    wanted = target.get("yield_stress_mpa", (low + high) / 2)
+    reached = float(np.clip(wanted, low, high))
+    share = (reached - low) / (high - low) if high > low else 0.0
+    deviation = (reached / wanted - 1) ** 2
+    if "r_value" in target:
+        deviation += (q / (1 - q) / target["r_value"] - 1) ** 2
+    return deviation, q, (1 - share) * w_low + share * w_high, (low, high)
+
+
+def verification(design: TextureDesign, law: PowerLaw, n_drawn: int = 500, seed: int = 0) -> dict[str, float]:
+    """The two properties by other routes, and their relative deviations from the design's.
+
+    drawn_*: a discrete texture with all lateral strains free (five-dimensional Newton); grid_*: the whole grid with the
+    edge solved for q; limit_*: exact rate-independent plasticity on the drawn texture.
+    """
+    drawn = design.draw(n_drawn, seed=seed)
+    routes = {"drawn": free_edge_properties(law, drawn), "limit": rate_independent_properties(law, drawn)}
+    if design.sample_symmetry == "orthotropic" and _is_inside(design.properties["r_value"]):
+        routes["grid"] = texture_properties(law, design.quaternions, design.weights)
+    found = {}
+    for route, values in routes.items():
+        for key, value in values.items():
+            found[f"{route}_{key}"] = value
+            found[f"{route}_{key}_deviation"] = value / design.properties[key] - 1
+    return found
+
+
+def _is_inside(r: float) -> bool:
+    return Q_RANGE[0] < q_of_r(r) < Q_RANGE[1]
+
+
+def reachable(*, material=None, law: PowerLaw | None = None, grid_deg: float = 10.0,
+              sample_symmetry: str = "orthotropic", r_values: Sequence[float] | None = None) -> pd.DataFrame:
+    """The reachable region: columns r_value, yield_min_mpa, yield_max_mpa; r-values that no texture has are left out."""
+    law = _law(material, law)
+    points = CrystalPoints(law, orientation_grid(law.systems.lattice, grid_deg), sample_symmetry)
+    shares = _SWEEP if r_values is None else [q_of_r(r) for r in r_values]
+    rows = []
+    for q in shares:
+        strength, conditions = points.rows(q)
+        ends = [extreme(conditions, np.zeros(len(conditions)), strength, sign) for sign in (-1, 1)]
+        if None not in ends:
+            rows.append((q / (1 - q), ends[0][0], ends[1][0]))
+    return pd.DataFrame(rows, columns=["r_value", "yield_min_mpa", "yield_max_mpa"])
