@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOME = {"load_dataset": "datasets", "Run": "runs", "setup": "runs", "CpmlError": "errors"}
 _MODULES = (
-    "catalogue", "crystallography", "datasets", "design", "errors", "evaluation", "loading", "microscopy",
+    "catalogue", "crystallography", "datasets", "design", "errors", "evaluation", "footprints", "loading", "microscopy",
     "models", "paths", "pipeline", "plasticity", "plots", "report", "runs", "virtual",
 )  # fmt: skip
 
