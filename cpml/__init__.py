@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 
 _HOME = {"load_dataset": "datasets", "Run": "runs", "setup": "runs", "CpmlError": "errors"}
 _MODULES = (
-    "catalogue", "crystallography", "datasets", "design", "errors", "evaluation", "footprints", "loading", "microscopy",
-    "models", "paths", "pipeline", "plasticity", "plots", "report", "runs", "virtual",
+    "catalogue", "crystallography", "datasets", "design", "errors", "evaluation", "footprints", "loading",
+    "microscopy", "models", "paths", "pipeline", "plasticity", "plots", "report", "runs", "virtual",
 )  # fmt: skip
 
 __all__ = ["CpmlError", "Run", "load_dataset", "setup"]
