@@ -50,7 +50,7 @@ def separate(points: NDArray, target: NDArray) -> Hyperplane:
                     bounds=[(-1, 1)] * m + [(None, None)], method="highs")
     normal = found.x[:m]
     offset = float((normal @ points).max())
-    return Hyperplane(normal, offset, float(normal @ target) - offset)
+    return Hyperplane(normal, offset, float(normal @ target - offset))
 
 
 def extreme(points: NDArray, target: NDArray, objective: NDArray, sign: int) -> tuple[float, NDArray] | None:
@@ -88,7 +88,7 @@ def closest_to_prior(points: NDArray, target: NDArray, prior: NDArray, *, tol: f
         u, value, weights = u + size * step, trial_value, trial_weights
     residual = centred @ weights
     entropy = float(np.sum(weights * (np.log(np.maximum(weights, 1e-300)) - np.log(prior))))
-    return Closest(weights, u / scale, entropy, entropy + value, float(np.abs(residual * scale).max()),
+    return Closest(weights, u / scale, entropy, float(entropy + value), float(np.abs(residual * scale).max()),
                    bool(np.abs(residual).max() <= 1e-10))
 
 

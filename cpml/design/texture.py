@@ -68,6 +68,10 @@ class TextureDesign:
         table["weight"] = np.tile(self.weights, len(copies)) / len(copies)
         return table
 
+    def distance(self, other: "TextureDesign") -> float:
+        """Share of the volume that would have to be reoriented to turn one design into the other, 0 to 1."""
+        return float(np.abs(self.weights - other.weights).sum() / 2)
+
     def draw(self, n: int = 500, *, seed: int = 0) -> NDArray:
         """(n, 4) orientations of equal volume: systematic draws from the weights, random sample copies."""
         rng = np.random.default_rng(seed)
@@ -85,7 +89,8 @@ def suggest(target: dict, *, material=None, law: PowerLaw | None = None, grid_de
 
     Parameters
     ----------
-    target : any of {"yield_stress_mpa": MPa, "r_value": > 0}; tension along x, width y, sheet normal z
+    target : any of {"yield_stress_mpa": MPa, "r_value": > 0}; tension along x, width y, sheet normal z; without an
+        r-value the best of a sweep of 23 values from 0.06 to 16 is taken
     material : name, path or Material; or `law`, a PowerLaw with learned strengths (one of the two)
     grid_deg : spacing of the orientation grid
     priors : textures to stay close to, the first for the main answer, the others for the alternatives; None takes every
@@ -186,7 +191,7 @@ def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares
         nearest = min([nearest, *(c for q in trials if (c := _nearest_at(q, target, points)))], key=lambda c: c[0])
     deviation, q, weights, ends = nearest
     certificate = {"kind": "separating hyperplane", "normal": planes[best].normal, "offset_mpa": planes[best].offset,
-                   "margin_mpa": planes[best].margin, "at_r_value": shares[best] / (1 - shares[best]),
+                   "margin_mpa": planes[best].margin, "at_r_value": float(shares[best] / (1 - shares[best])),
                    "smallest_margin_over_r_mpa": min(p.margin for p in planes), "n_r_values": len(planes),
                    "relative_deviation": float(np.sqrt(deviation))}
     main = TextureDesign("nearest", target, _achieved(points, q, weights), points.quaternions, weights, "none",
@@ -217,7 +222,8 @@ def verification(design: TextureDesign, law: PowerLaw, n_drawn: int = 500, seed:
     """The two properties by other routes, and their relative deviations from the design's.
 
     drawn_*: a discrete texture with all lateral strains free (five-dimensional Newton); grid_*: the whole grid with the
-    edge solved for q; limit_*: exact rate-independent plasticity on the drawn texture.
+    edge solved for q; limit_*: exact rate-independent plasticity on the drawn texture. An r-value far from 1, or a
+    texture of few orientations, moves much between routes because W(q) is nearly flat or kinked there.
     """
     drawn = design.draw(n_drawn, seed=seed)
     routes = {"drawn": free_edge_properties(law, drawn), "limit": rate_independent_properties(law, drawn)}
