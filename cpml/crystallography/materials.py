@@ -19,19 +19,18 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from cpml.crystallography.symmetry import GROUP_OF_LATTICE
 from cpml.crystallography.systems import REPRESENTATIVES, Systems, systems
 from cpml.errors import DatasetError
+from cpml.safe_yaml import read_yaml
 
 FOLDER = Path(__file__).parent / "materials"
 _KEYS = {"name", "title", "lattice", "a_nm", "c_nm", "families", "n", "reference_rate", "elastic", "citation",
          "validity", "note"}
 _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 _ELASTIC = {"fcc": ("C11", "C12", "C44"), "bcc": ("C11", "C12", "C44"), "hcp": ("C11", "C12", "C13", "C33", "C44")}
-_SIZE_LIMIT = 200_000  # bytes; a material file is a few kB
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,13 @@ class Material:
         """(K,) prior standard deviations of ln(strength)."""
         return np.array([f.log_spread for f in self.families.values()])
 
+    def table(self):
+        """Families with strength and prior width as a table to look at (pandas DataFrame)."""
+        import pandas as pd
+
+        rows = [(name, f.kind, f.strength, f.log_spread, f.source) for name, f in self.families.items()]
+        return pd.DataFrame(rows, columns=["family", "kind", "strength_mpa", "log_spread", "source"])
+
     def systems(self, families: Sequence[str] | None = None) -> Systems:
         """Slip and twin systems of the file's families (or of some of them)."""
         return systems(self.lattice, families=tuple(families or self.families), c_over_a=self.c_over_a)
@@ -102,26 +108,14 @@ def load_material(name_or_path: str | Path) -> Material:
             raise DatasetError(f"material {name!r} is unknown{_suggest(name, material_names())}; shipped: "
                                f"{', '.join(material_names())}; or give the path of a .yml file")
         path = FOLDER / f"{name}.yml"
-    return _material(_read_yaml(path), path)
+    if not path.is_file():
+        raise DatasetError(f"material file {path} does not exist")
+    return _material(read_yaml(path), path)
 
 
 def _suggest(key: str, known: Sequence[str]) -> str:
     near = get_close_matches(str(key), [str(k) for k in known], n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _read_yaml(path: Path) -> dict:
-    if not path.is_file():
-        raise DatasetError(f"material file {path} does not exist")
-    if path.stat().st_size > _SIZE_LIMIT:
-        raise DatasetError(f"material file {path} has more than {_SIZE_LIMIT} bytes: it is not a material file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise DatasetError(f"{path}: a material file is a mapping of keys ({', '.join(sorted(_KEYS))})")
-    return content
 
 
 def _check_keys(given: dict, known: set[str], place: str) -> None:
@@ -165,6 +159,14 @@ def _elastic(content: dict, lattice: str, place: str) -> dict[str, float]:
     return {key: 1e3 * _positive(elastic, key, f"{place}: elastic") for key in _ELASTIC[lattice]}
 
 
+def _validity(content: dict, place: str) -> dict:
+    validity = content.get("validity") or {}
+    if not isinstance(validity, dict):
+        raise DatasetError(f"{place}: validity = {validity!r} must be a mapping of temperature_k, rate and note")
+    _check_keys(validity, {"temperature_k", "rate", "note"}, f"{place}: validity")
+    return validity
+
+
 def _material(content: dict, path: Path) -> Material:
     _check_keys(content, _KEYS, str(path))
     lattice = content.get("lattice")
@@ -185,4 +187,4 @@ def _material(content: dict, path: Path) -> Material:
         reference_rate=_positive(content, "reference_rate", str(path), 1e-3),
         elastic=_elastic(content, lattice, str(path)),
         citation=(citation,) if isinstance(citation, str) else tuple(str(x) for x in citation),
-        validity=dict(content.get("validity") or {}), note=str(content.get("note", "")))
+        validity=_validity(content, str(path)), note=str(content.get("note", "")))

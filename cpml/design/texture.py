@@ -190,6 +190,11 @@ def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares
         trials = [float(np.clip(nearest[1] + step * k, *Q_RANGE)) for k in (-3, -2, -1, 1, 2, 3)]
         nearest = min([nearest, *(c for q in trials if (c := _nearest_at(q, target, points)))], key=lambda c: c[0])
     deviation, q, weights, ends = nearest
+    if deviation < 1e-18:
+        certificate = {"kind": "duality gap", "duality_gap": 0.0,
+                       "note": "on the edge of the hull: a mixture of few orientations found by linear programme"}
+        return [TextureDesign("reached", target, _achieved(points, q, weights), points.quaternions, weights, "none",
+                              points.sample_symmetry, certificate)]
     certificate = {"kind": "separating hyperplane", "normal": planes[best].normal, "offset_mpa": planes[best].offset,
                    "margin_mpa": planes[best].margin, "at_r_value": float(shares[best] / (1 - shares[best])),
                    "smallest_margin_over_r_mpa": min(p.margin for p in planes), "n_r_values": len(planes),

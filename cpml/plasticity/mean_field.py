@@ -59,7 +59,7 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
     loading : Load, with its rate; or a (3, 3) strain rate in 1/s, whose direction is then also that of the Sachs stress
     scheme : "taylor" or "sachs"
     lateral : "axisymmetric" prescribes the strain rate of the load; "free" (Taylor, uniaxial loads) solves it so that
-        the mean stress is uniaxial along the load
+        the mean stress is uniaxial along the load; gradients then hold D fixed, which is exact for the axial stress
 
     Raises
     ------

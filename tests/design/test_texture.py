@@ -82,6 +82,14 @@ def test_yield_stress_alone_out_of_reach():
     assert design.certificate["n_r_values"] > 10
 
 
+def test_edge_of_the_hull():
+    """The highest reachable yield stress itself is reached (1e-8), by a mixture of few orientations."""
+    best = float(reachable(law=STEEL, grid_deg=GRID, r_values=[2.0])["yield_max_mpa"][0])
+    design = suggest({"yield_stress_mpa": best, "r_value": 2.0}, law=STEEL, grid_deg=GRID, verify=False)
+    assert design.status == "reached" and design.properties["yield_stress_mpa"] == pytest.approx(best, rel=1e-8)
+    assert design.effective_orientations < 5
+
+
 @pytest.mark.parametrize("target", [{"r_value": 2.0}, {"yield_stress_mpa": 260.0}])
 def test_single_targets(target):
     """One property alone is met."""
