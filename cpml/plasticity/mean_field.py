@@ -59,7 +59,7 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
     loading : Load, with its rate; or a (3, 3) strain rate in 1/s, whose direction is then also that of the Sachs stress
     scheme : "taylor" or "sachs"
     lateral : "axisymmetric" prescribes the strain rate of the load; "free" (Taylor, uniaxial loads) solves it so that
-        the mean stress is uniaxial along the load; gradients then hold D fixed, which is exact for the axial stress
+        the mean stress is uniaxial along the load
 
     Raises
     ------
@@ -78,6 +78,7 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
     if lateral == "free":
         # a warm start within tol would not move: the outer criterion needs grains solved further than it
         rate = _free_rate(law, matrices, weights, stress, rate, min(tol, 1e-12))
+        rate = _attach_gradient(law, matrices, weights, stress, rate, tol)
     solved = single_crystal(law, rate, matrices, tol=tol)
     return _collect(solved.stress, solved.shear_rate, weights, rate, solved.converged, solved.residual, solved.n_iter)
 
@@ -131,8 +132,7 @@ def _sachs(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, 
 
 def _free_rate(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor, tol: float) -> Tensor:
     """Strain rate (5,) with the work-conjugate axial rate of `rate` and a mean stress parallel to `direction`."""
-    axis = direction / direction.norm()
-    across = torch.linalg.svd(axis[None, :])[2][1:].T  # (5, 4) orthonormal complement
+    axis, across = _complement(direction)
     axial, free = float(rate @ axis), across.T @ rate
     current = rate.detach()
     solved = single_crystal(law, current, matrices, tol=tol)
@@ -160,6 +160,24 @@ def _free_rate(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tens
         return current
     raise ParameterError(f"no uniaxial stress state found: lateral stress {size:.1e} of the axial one; some grains may "
                          "be unable to deform")
+
+
+def _complement(direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit vector (5,) and an orthonormal basis (5, 4) of the directions normal to it."""
+    axis = direction / direction.norm()
+    return axis, torch.linalg.svd(axis[None, :])[2][1:].T
+
+
+def _attach_gradient(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor,
+                     tol: float) -> Tensor:
+    """The converged rate with its dependence on the parameters: one Newton step whose matrix carries no gradient."""
+    solved = single_crystal(law, rate, matrices, tol=tol)
+    if not solved.stress.requires_grad:
+        return rate
+    across = _complement(direction)[1]
+    lateral = across.T @ (weights[:, None] * solved.stress).sum(0)
+    stiffness = across.T @ _mean_stiffness(law, matrices.detach(), weights, solved) @ across
+    return rate - across @ torch.linalg.solve(stiffness.detach(), lateral)
 
 
 def _mean(weights: Tensor, solved) -> Tensor:
