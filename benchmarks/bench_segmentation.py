@@ -1,9 +1,10 @@
 """Grains, means, GROD and KAM of a synthetic map beside DefDAP: same file, same machine, one thread.
 
-Run: python benchmarks/bench_segmentation.py [rows]. The map: 512 x 512 px, 600 fcc grains, 0.3 deg noise, 1 % not
-indexed, written as .ctf and read by both. DefDAP is looked for in this interpreter, or in the one that
-CPML_BENCH_PYTHON names. Compilation and first calls are left out; the best of three is reported. DefDAP keeps more
-objects than cpml does, and its KAM ignores symmetry and grains: the ratio compares what a user waits for.
+Run: python benchmarks/bench_segmentation.py [rows]. The map: 512 x 512 px, 600 fcc grains, 0.3 deg noise, 1 %
+not indexed, written as .ctf and read by both. DefDAP is looked for in this interpreter, or in the one that
+CPML_BENCH_PYTHON names. Compilation and first calls are left out; the best of three is reported. DefDAP keeps
+more objects than cpml does, and its KAM ignores symmetry and grains: the ratio compares what a user waits
+for.
 """
 
 import os
@@ -18,7 +19,9 @@ STAGES = ("angles to grains", "means + GROD", "KAM")
 
 
 def best_times(stages, prepare, repeats: int = 3) -> list[float]:
-    """Shortest wall time of each stage of a chain, after one run to warm up; `prepare` starts every run afresh."""
+    """Shortest wall time of each stage of a chain, after one run to warm up; `prepare` starts every run
+    afresh.
+    """
     best = [float("inf")] * len(stages)
     for run in range(repeats + 1):
         state = prepare()
@@ -49,18 +52,41 @@ def write_synthetic(path: Path, rows: int, seed: int = 0) -> None:
     cell = cKDTree(rng.uniform(0, rows, (n_grains, 2))).query(np.stack([row, col], axis=1))[1]
     vector = rng.standard_normal((n, 3)) * np.radians(NOISE_DEG) / np.sqrt(3)
     noise = axis_angle_to_quaternion(vector, np.linalg.norm(vector, axis=1))
-    euler = np.degrees(quaternion_to_euler(quaternion_multiply(random_quaternions(n_grains, rng)[cell], noise)))
+    euler = np.degrees(
+        quaternion_to_euler(quaternion_multiply(random_quaternions(n_grains, rng)[cell], noise))
+    )
     phase = (rng.uniform(size=n) >= UNINDEXED).astype(int)
     euler[phase == 0] = 0
-    header = ["Channel Text File", "Prj\tsynthetic", "Author\t", "JobMode\tGrid", f"XCells\t{rows}", f"YCells\t{rows}",
-              "XStep\t0.5", "YStep\t0.5", "AcqE1\t0", "AcqE2\t0", "AcqE3\t0",
-              ("Euler angles refer to Sample Coordinate system (CS0)!\tMag\t400\tCoverage\t99\tDevice\t1\tKV\t20"
-               "\tTiltAngle\t70\tTiltAxis\t0"), "Phases\t1", "3.57;3.57;3.57\t90;90;90\tNickel\t11\t225\t\t\tsynthetic",
-              "Phase\tX\tY\tBands\tError\tEuler1\tEuler2\tEuler3\tMAD\tBC\tBS"]
-    table = np.column_stack([phase, 0.5 * col, 0.5 * row, 8 * phase, 3 * (1 - phase), euler, 0.5 * phase,
-                             np.full((n, 2), 100)])
-    np.savetxt(path, table, fmt="%d\t%.4f\t%.4f\t%d\t%d\t%.4f\t%.4f\t%.4f\t%.4f\t%d\t%d", header="\n".join(header),
-               comments="")
+    header = [
+        "Channel Text File",
+        "Prj\tsynthetic",
+        "Author\t",
+        "JobMode\tGrid",
+        f"XCells\t{rows}",
+        f"YCells\t{rows}",
+        "XStep\t0.5",
+        "YStep\t0.5",
+        "AcqE1\t0",
+        "AcqE2\t0",
+        "AcqE3\t0",
+        (
+            "Euler angles refer to Sample Coordinate system (CS0)!\tMag\t400\tCoverage\t99\tDevice\t1\tKV\t20"
+            "\tTiltAngle\t70\tTiltAxis\t0"
+        ),
+        "Phases\t1",
+        "3.57;3.57;3.57\t90;90;90\tNickel\t11\t225\t\t\tsynthetic",
+        "Phase\tX\tY\tBands\tError\tEuler1\tEuler2\tEuler3\tMAD\tBC\tBS",
+    ]
+    table = np.column_stack(
+        [phase, 0.5 * col, 0.5 * row, 8 * phase, 3 * (1 - phase), euler, 0.5 * phase, np.full((n, 2), 100)]
+    )
+    np.savetxt(
+        path,
+        table,
+        fmt="%d\t%.4f\t%.4f\t%d\t%d\t%.4f\t%.4f\t%.4f\t%.4f\t%d\t%d",
+        header="\n".join(header),
+        comments="",
+    )
 
 
 def time_ours(path: Path) -> list[float]:
@@ -74,7 +100,9 @@ def time_ours(path: Path) -> list[float]:
     euler = quaternion_to_euler(ebsd_map.quaternions)
 
     def grains(ebsd_map):
-        return segment(replace(ebsd_map, quaternions=euler_to_quaternion(euler)), min_pixels=10, threshold=10.0)
+        return segment(
+            replace(ebsd_map, quaternions=euler_to_quaternion(euler)), min_pixels=10, threshold=10.0
+        )
 
     def table_and_grod(grains):
         return grains.table is not None and grod(grains) is not None and grains
@@ -83,7 +111,8 @@ def time_ours(path: Path) -> list[float]:
 
 
 def time_peer(path: Path) -> list[float]:
-    """Stages of DefDAP 1.x: quaternions, boundaries and grains; mean orientations and misorientations; KAM."""
+    """Stages of DefDAP 1.x: quaternions, boundaries and grains; mean orientations and misorientations; KAM.
+    """
     from defdap import ebsd
 
     def grains(m):
@@ -106,7 +135,9 @@ def time_peer(path: Path) -> list[float]:
 def peer_times(path: Path) -> list[float] | None:
     """Stages of the peer in its own interpreter; None where it is not installed."""
     python = os.environ.get("CPML_BENCH_PYTHON", sys.executable)
-    result = subprocess.run([python, __file__, "--peer", str(path)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [python, __file__, "--peer", str(path)], capture_output=True, text=True, check=False
+    )
     lines = [line for line in result.stdout.splitlines() if line.startswith("peer ")]
     if not lines:
         last = (result.stderr.strip().splitlines() or ["no output"])[-1]
@@ -125,7 +156,10 @@ def main(rows: int = ROWS) -> list[tuple[str, float, float | None]]:
     print(f"{rows} x {rows} px, {round(GRAINS * rows**2 / ROWS**2)} grains, {NOISE_DEG} deg noise; s")
     print(f"{'stage':16s} {'cpml':>8s} {'DefDAP':>8s} {'ratio':>7s}")
     for i, (stage, mine) in enumerate(zip(STAGES, ours)):
-        print(f"{stage:16s} {mine:8.3f} " + (f"{peer[i]:8.3f} {peer[i] / mine:6.1f}x" if peer else f"{'-':>8s} {'-':>7s}"))
+        print(
+            f"{stage:16s} {mine:8.3f} "
+            + (f"{peer[i]:8.3f} {peer[i] / mine:6.1f}x" if peer else f"{'-':>8s} {'-':>7s}")
+        )
     return [(s, o, peer[i] if peer else None) for i, (s, o) in enumerate(zip(STAGES, ours))]
 
 

@@ -1,14 +1,16 @@
 """Disorientation of crystals: the smallest of all symmetry-equivalent misorientations, in compiled loops.
 
-The misorientation of two crystal_to_sample orientations, in the crystal frame, takes vectors of crystal 2 to crystal 1:
+The misorientation of two crystal_to_sample orientations, in the crystal frame, takes vectors of crystal 2 to
+crystal 1:
 
     M = R1^T R2,   m = q1* q2,   equivalent: s1* m s2  for s1 in group 1, s2 in group 2
 
     theta = min 2 atan2(|v|, |w|)  over the equivalents (w, v) of m.
 
-With one group s1 can be left out: it only turns the axis. The axis returned is the equivalent (under both groups and
-under the exchange of the crystals, n -> -n) nearest to a fixed direction inside the standard triangle, so that equal
-disorientations get equal axes. atan2 keeps full precision near zero, where arccos of a cosine does not.
+With one group s1 can be left out: it only turns the axis. The axis returned is the equivalent (under both
+groups and under the exchange of the crystals, n -> -n) nearest to a fixed direction inside the standard
+triangle, so that equal disorientations get equal axes. atan2 keeps full precision near zero, where arccos of
+a cosine does not.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -29,7 +31,7 @@ _TRIANGLE = np.array([0.4, 0.2, 1.0]) / np.linalg.norm([0.4, 0.2, 1.0])
 """Inside the triangle 001-101-111 of 432 and the sector 0-30 deg of 622: no equivalent axis can tie there."""
 
 
-def _compiled(function):
+def compiled(function):
     """njit with the on-disk cache, or without it where no folder can be written."""
     try:
         return njit(cache=True, nogil=True)(function)
@@ -37,15 +39,17 @@ def _compiled(function):
         return njit(nogil=True)(function)
 
 
-@_compiled
+@compiled
 def _multiply(p, q):
-    return (p[0] * q[0] - p[1] * q[1] - p[2] * q[2] - p[3] * q[3],
-            p[0] * q[1] + p[1] * q[0] + p[2] * q[3] - p[3] * q[2],
-            p[0] * q[2] + p[2] * q[0] + p[3] * q[1] - p[1] * q[3],
-            p[0] * q[3] + p[3] * q[0] + p[1] * q[2] - p[2] * q[1])
+    return (
+        p[0] * q[0] - p[1] * q[1] - p[2] * q[2] - p[3] * q[3],
+        p[0] * q[1] + p[1] * q[0] + p[2] * q[3] - p[3] * q[2],
+        p[0] * q[2] + p[2] * q[0] + p[3] * q[1] - p[1] * q[3],
+        p[0] * q[3] + p[3] * q[0] + p[1] * q[2] - p[2] * q[1],
+    )
 
 
-@_compiled
+@compiled
 def _best_right(m, group):
     """Index of the s with the largest |w| of m s."""
     best, largest = 0, -1.0
@@ -56,7 +60,7 @@ def _best_right(m, group):
     return best, largest
 
 
-@_compiled
+@compiled
 def _reduce(q1, q2, left, right):
     """The equivalent s1* m s2 of m = q1* q2 with the smallest angle, w >= 0."""
     m = _multiply((q1[0], -q1[1], -q1[2], -q1[3]), q2)
@@ -73,12 +77,12 @@ def _reduce(q1, q2, left, right):
     return best
 
 
-@_compiled
+@compiled
 def _angle(m):
     return 2.0 * math.atan2(math.sqrt(m[1] * m[1] + m[2] * m[2] + m[3] * m[3]), abs(m[0]))
 
 
-@_compiled
+@compiled
 def _pair_angles(q1, q2, first, second, left, right, out):
     for n in range(first.size):
         a, b = q1[first[n]], q2[second[n]]
@@ -88,7 +92,7 @@ def _pair_angles(q1, q2, first, second, left, right, out):
             out[n] = _angle(_reduce(a, b, left, right))
 
 
-@_compiled
+@compiled
 def _axis_angles(q1, q2, left, right, target, axes, angles):
     """Angle and folded axis; equal angles of other left elements are the same axis turned by that element."""
     for n in range(q1.shape[0]):
@@ -109,7 +113,11 @@ def _axis_angles(q1, q2, left, right, target, axes, angles):
             if abs(dot) > nearest:
                 nearest = abs(dot)
                 sign = 1.0 if dot > 0 else -1.0
-                axes[n, 0], axes[n, 1], axes[n, 2] = sign * t[1] / size, sign * t[2] / size, sign * t[3] / size
+                axes[n, 0], axes[n, 1], axes[n, 2] = (
+                    sign * t[1] / size,
+                    sign * t[2] / size,
+                    sign * t[3] / size,
+                )
 
 
 _IDENTITY = np.array([[1.0, 0.0, 0.0, 0.0]])
@@ -126,7 +134,9 @@ def _flat_pair(q1: ArrayLike, q2: ArrayLike) -> tuple[NDArray, NDArray, tuple[in
     return np.array(a.reshape(-1, 4)), np.array(b.reshape(-1, 4)), a.shape[:-1]
 
 
-def disorientation_angle(q1: ArrayLike, q2: ArrayLike, group: NDArray, group2: NDArray | None = None) -> NDArray:
+def disorientation_angle(
+    q1: ArrayLike, q2: ArrayLike, group: NDArray, group2: NDArray | None = None
+) -> NDArray:
     """Disorientation of crystals, rad; NaN where an orientation is NaN.
 
     Parameters
@@ -152,8 +162,12 @@ def disorientation_angle(q1: ArrayLike, q2: ArrayLike, group: NDArray, group2: N
     return out.reshape(shape)
 
 
-def pair_angles(quaternions: NDArray, pairs: NDArray, group: NDArray, *, other: NDArray | None = None) -> NDArray:
-    """Disorientation (P,), rad, of rows pairs[:, 0] of `quaternions` (N, 4) to rows pairs[:, 1] of it or of `other`."""
+def pair_angles(
+    quaternions: NDArray, pairs: NDArray, group: NDArray, *, other: NDArray | None = None
+) -> NDArray:
+    """Disorientation (P,), rad, of rows pairs[:, 0] of `quaternions` (N, 4) to rows pairs[:, 1] of it or of
+    `other`.
+    """
     q = np.ascontiguousarray(quaternions, float)
     r = q if other is None else np.ascontiguousarray(other, float)
     first, second = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
@@ -162,12 +176,13 @@ def pair_angles(quaternions: NDArray, pairs: NDArray, group: NDArray, *, other: 
     return out
 
 
-def disorientation_axis_angle(q1: ArrayLike, q2: ArrayLike, group: NDArray,
-                              group2: NDArray | None = None) -> tuple[NDArray, NDArray]:
+def disorientation_axis_angle(
+    q1: ArrayLike, q2: ArrayLike, group: NDArray, group2: NDArray | None = None
+) -> tuple[NDArray, NDArray]:
     """Axis (..., 3), unit, crystal frame, folded into the standard triangle, and angle (...), rad.
 
-    Arguments as in `disorientation_angle`. Between two phases the axis is folded by the group of crystal 2 only.
-    A zero rotation has no axis: the fixed direction inside the triangle is returned.
+    Arguments as in `disorientation_angle`. Between two phases the axis is folded by the group of crystal 2
+    only. A zero rotation has no axis: the fixed direction inside the triangle is returned.
     """
     a, b, shape = _flat_pair(q1, q2)
     axes, angles = np.empty((len(a), 3)), np.empty(len(a))

@@ -2,16 +2,41 @@
 
 from importlib import import_module
 
-# not lazy: the function has the name of its module, and loading the module later would put it in the function's place
+# not lazy: the function has the name of its module; a later import of the module would take the function's place
 from cpml.microscopy.slip_traces import SlipTraces, match_traces, slip_traces  # noqa: F401
 
 _HOME = {
-    "read_map": "readers", "EbsdMap": "ebsd_map", "MapPhase": "ebsd_map", "frame_rotation": "frames",
-    "segment": "grains", "Grains": "grains", "kam": "gradients", "grod": "gradients",
-    "find_twins": "twins", "Twins": "twins", "read_dic": "dic", "DicField": "dic", "fit_affine": "dic", "Affine": "dic",
-    "band_angles": "bands", "label_of_vectors": "dic", "max_shear": "dic", "effective_strain": "dic",
-    "read_traces": "labels", "traces_to_grains": "labels", "slip_labels": "labels", "twin_labels": "labels",
-    "dic_labels": "labels", "fill_holes": "cleaning",
+    "read_map": "readers",
+    "EbsdMap": "ebsd_map",
+    "MapPhase": "ebsd_map",
+    "frame_rotation": "frames",
+    "segment": "grains",
+    "Grains": "grains",
+    "kam": "gradients",
+    "grod": "gradients",
+    "find_twins": "twins",
+    "Twins": "twins",
+    "read_dic": "dic",
+    "DicField": "dic",
+    "fit_affine": "dic",
+    "Affine": "dic",
+    "band_angles": "bands",
+    "label_of_vectors": "dic",
+    "max_shear": "dic",
+    "effective_strain": "dic",
+    "read_traces": "labels",
+    "traces_to_grains": "labels",
+    "slip_labels": "labels",
+    "twin_labels": "labels",
+    "dic_labels": "labels",
+    "DIC_SIGMA_DEG": "labels",
+    "fill_holes": "cleaning",
+    "grain_features": "features",
+    "hex_axis_check": "checks",
+    "trace_deviations": "checks",
+    "flip_table": "checks",
+    "register_dic": "registered",
+    "RegisteredDic": "registered",
 }
 
 

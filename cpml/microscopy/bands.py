@@ -1,12 +1,13 @@
 """Directions of slip bands in a picture of strain or contrast, grain by grain.
 
-Values f of a grain, clipped at their 99th percentile, mean removed. For each direction t the pixels are collected in
-bins of width 1 along the line's normal, p = -x sin t + y cos t (y down), and
+Values f of a grain, clipped at their 99th percentile, mean removed. For each direction t the pixels are
+collected in bins of width 1 along the line's normal, p = -x sin t + y cos t (y down), and
 
-    R2(t) = sum over bins of (sum f)^2 / n  /  sum f^2  -  (number of bins) / N        (bins of 8 pixels and more)
+    R2(t) = sum over bins of (sum f)^2 / n  /  sum f^2  -  (number of bins) / N        (bins of 8 pixels and
+    more)
 
-is the share of the variance that stripes of that direction explain, less what chance would. Bands are the maxima above
-max(0.04, 0.4 max R2), none within 15 deg of a higher one. The on-screen angle is -t mod 180.
+is the share of the variance that stripes of that direction explain, less what chance would. Bands are the
+maxima above max(0.04, 0.4 max R2), none within 15 deg of a higher one. The on-screen angle is -t mod 180.
 """
 
 import numpy as np
@@ -18,8 +19,15 @@ from cpml.errors import ParameterError
 SMALLEST_BIN = 8
 
 
-def band_angles(values: ArrayLike, label: ArrayLike, *, min_pixels: int = 250, threshold: float = 0.04,
-                relative: float = 0.4, exclusion_deg: float = 15.0) -> pd.DataFrame:
+def band_angles(
+    values: ArrayLike,
+    label: ArrayLike,
+    *,
+    min_pixels: int = 250,
+    threshold: float = 0.04,
+    relative: float = 0.4,
+    exclusion_deg: float = 15.0,
+) -> pd.DataFrame:
     """Band directions of every region.
 
     Parameters
@@ -30,8 +38,8 @@ def band_angles(values: ArrayLike, label: ArrayLike, *, min_pixels: int = 250, t
 
     Returns
     -------
-    table of grain_id, rank (1 = strongest), angle_deg (on screen), score (R2), n_pixels; a region that was looked at and
-    shows no band has one row with rank 0 and NaN
+    table of grain_id, rank (1 = strongest), angle_deg (on screen), score (R2), n_pixels; a region that was
+    looked at and shows no band has one row with rank 0 and NaN
     """
     values, label = np.asarray(values, float), np.asarray(label)
     if values.shape != label.shape or values.ndim != 2:

@@ -1,8 +1,9 @@
 """The boundary network: pixel edges between grains, pairs of grains, and coincidence-site (CSL) boundaries.
 
-Segment = the cell edge shared by two neighbouring pixels of different grains; its end points lie on cell corners.
-Boundary = all segments of one pair of grains. Its trace is the main direction of its segments' mid points, so that the
-pixel staircase does not count. A CSL boundary deviates from the coincidence rotation T by less than Brandon's limit,
+Segment = the cell edge shared by two neighbouring pixels of different grains; its end points lie on cell
+corners. Boundary = all segments of one pair of grains. Its trace is the main direction of its segments' mid
+points, so that the pixel staircase does not count. A CSL boundary deviates from the coincidence rotation T by
+less than Brandon's limit,
 
     deviation = min over s1, s2 of the angle of T^-1 s1 M s2,      limit = 15 deg / sqrt(Sigma),
 
@@ -19,17 +20,19 @@ from scipy import sparse
 from cpml.crystallography.disorientation import disorientation_axis_angle, pair_angles
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_conjugate, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
+from cpml.microscopy.neighbours import neighbour_angles
 from cpml.microscopy.shapes import on_screen_deg
 
-_CSL_DEG = """3 60 111, 5 36.87 100, 7 38.21 111, 9 38.94 110, 11 50.48 110, 13 22.62 100, 13 27.80 111, 15 48.19 210,
-17 28.07 100, 17 61.93 221, 19 26.53 110, 19 46.83 111, 21 21.79 111, 21 44.42 211, 23 40.46 311, 25 16.26 100,
-25 51.68 331, 27 31.59 110, 27 35.43 210, 29 43.60 100, 29 46.40 221"""
+_CSL_DEG = """3 60 111, 5 36.87 100, 7 38.21 111, 9 38.94 110, 11 50.48 110, 13 22.62 100, 13 27.80 111, 15
+48.19 210, 17 28.07 100, 17 61.93 221, 19 26.53 110, 19 46.83 111, 21 21.79 111, 21 44.42 211, 23 40.46 311,
+25 16.26 100, 25 51.68 331, 27 31.59 110, 27 35.43 210, 29 43.60 100, 29 46.40 221"""
 
 
 def csl_rotations() -> tuple[NDArray, NDArray]:
     """Sigma (K,) and quaternions (K, 4) of the cubic coincidence rotations up to 29.
 
-    The listed angles are rounded; the exact one is the tan(theta/2) = (n/m) |hkl| with n, m small integers nearest.
+    The listed angles are rounded; the exact one is the tan(theta/2) = (n/m) |hkl| with n, m small integers
+    nearest.
     """
     sigmas, rotations = [], []
     for entry in _CSL_DEG.split(","):
@@ -45,12 +48,16 @@ def csl_rotations() -> tuple[NDArray, NDArray]:
 
 
 def deviation_from(misorientation: NDArray, rotation: NDArray, group: NDArray) -> NDArray:
-    """Angle (n,), rad, from misorientations m (n, 4) to the nearest equivalent of one rotation (4,), one phase."""
+    """Angle (n,), rad, from misorientations m (n, 4) to the nearest equivalent of one rotation (4,), one
+    phase.
+    """
     angles = np.full(len(misorientation), np.pi)
     reference = np.asarray(rotation, float)[None]
     each = np.stack([np.arange(len(misorientation)), np.zeros(len(misorientation), int)], axis=1)
     for s in group:
-        angles = np.minimum(angles, pair_angles(quaternion_multiply(s, misorientation), each, group, other=reference))
+        angles = np.minimum(
+            angles, pair_angles(quaternion_multiply(s, misorientation), each, group, other=reference)
+        )
     return angles
 
 
@@ -70,20 +77,25 @@ def nearest_csl(misorientation: NDArray, group: NDArray) -> tuple[NDArray, NDArr
 def segment_table(grains) -> pd.DataFrame:
     """Segments: pixel_a, pixel_b, grain_a, grain_b, x0_um, y0_um, x1_um, y1_um, length_um, angle_deg.
 
-    angle_deg is the disorientation of the two pixels (of their stand-ins where a label was adopted); NaN between
-    phases.
+    angle_deg is the disorientation of the two pixels (of their stand-ins where a label was adopted); NaN
+    between phases.
     """
     pairs, label = grains.map.neighbours, grains.label
     a, b = label[pairs[:, 0]], label[pairs[:, 1]]
     pairs = pairs[(a != b) & (a > 0) & (b > 0)].astype(np.int64)
     ends = edge_end_points(grains.map, pairs)
-    from cpml.microscopy.grains import neighbour_angles
-
     angle = np.degrees(neighbour_angles(grains.map, grains.source[pairs]))
-    return pd.DataFrame({"pixel_a": pairs[:, 0], "pixel_b": pairs[:, 1], "grain_a": label[pairs[:, 0]],
-                         "grain_b": label[pairs[:, 1]], **dict(zip(("x0_um", "y0_um", "x1_um", "y1_um"), ends.T)),
-                         "length_um": np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]),
-                         "angle_deg": angle})
+    return pd.DataFrame(
+        {
+            "pixel_a": pairs[:, 0],
+            "pixel_b": pairs[:, 1],
+            "grain_a": label[pairs[:, 0]],
+            "grain_b": label[pairs[:, 1]],
+            **dict(zip(("x0_um", "y0_um", "x1_um", "y1_um"), ends.T)),
+            "length_um": np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]),
+            "angle_deg": angle,
+        }
+    )
 
 
 def edge_end_points(ebsd_map, pairs: NDArray) -> NDArray:
@@ -124,27 +136,33 @@ def traces(segments: pd.DataFrame, row: NDArray, n: int) -> NDArray:
     total = np.bincount(row, weight, n)
     cx, cy = (np.bincount(row, weight * m, n) / total for m in (mx, my))
     u, v, half_u, half_v = mx - cx[row], my - cy[row], (x[:, 1] - x[:, 0]) / 2, (y[:, 1] - y[:, 0]) / 2
-    cxx, cyy, cxy = (np.bincount(row, weight * (p * q + hp * hq / 3), n)
-                     for p, q, hp, hq in ((u, u, half_u, half_u), (v, v, half_v, half_v), (u, v, half_u, half_v)))
+    cxx, cyy, cxy = (
+        np.bincount(row, weight * (p * q + hp * hq / 3), n)
+        for p, q, hp, hq in ((u, u, half_u, half_u), (v, v, half_v, half_v), (u, v, half_u, half_v))
+    )
     turn = np.arctan2(2 * cxy, cxx - cyy) / 2
     return on_screen_deg(np.cos(turn), np.sin(turn))
 
 
 def boundary_table(grains) -> pd.DataFrame:
-    """Pairs of grains, grain_a < grain_b: length_um, n_segments, angle_deg, axis_x, axis_y, axis_z, trace_deg, csl,
+    """Pairs of grains, grain_a < grain_b: length_um, n_segments, angle_deg, axis_x, axis_y, axis_z,
+    trace_deg, csl,
     csl_deviation_deg, phase_boundary.
 
-    Angle and axis (crystal frame, standard triangle) are those of the mean orientations; csl is 0 where there is none
-    and in all but cubic pairs of one phase.
+    Angle and axis (crystal frame, standard triangle) are those of the mean orientations; csl is 0 where there
+    is none and in all but cubic pairs of one phase.
     """
     table = grains.segments
     ids, row = group_pairs(table["grain_a"].to_numpy(), table["grain_b"].to_numpy())
     return pair_columns(ids, row, table, grains.mean_quaternions, grains.phase, grains.map.phases, "grain")
 
 
-def pair_columns(ids: NDArray, row: NDArray, segments: pd.DataFrame, mean: NDArray, phase: NDArray, phases: dict,
-                 name: str) -> pd.DataFrame:
-    """The boundary table of any partition: ids (B, 2) from 1, row (n,) of each segment, means (G, 4), phases (G,)."""
+def pair_columns(
+    ids: NDArray, row: NDArray, segments: pd.DataFrame, mean: NDArray, phase: NDArray, phases: dict, name: str
+) -> pd.DataFrame:
+    """The boundary table of any partition: ids (B, 2) from 1, row (n,) of each segment, means (G, 4), phases
+    (G,).
+    """
     n = len(ids)
     qa, qb, pa, pb = mean[ids[:, 0] - 1], mean[ids[:, 1] - 1], phase[ids[:, 0] - 1], phase[ids[:, 1] - 1]
     axis, angle = np.full((n, 3), np.nan), np.full(n, np.nan)
@@ -152,17 +170,28 @@ def pair_columns(ids: NDArray, row: NDArray, segments: pd.DataFrame, mean: NDArr
     for i, j in sorted(set(zip(pa.tolist(), pb.tolist()))):
         chosen = np.flatnonzero((pa == i) & (pb == j))
         left, right = proper_group(phases[i].group), proper_group(phases[j].group)
-        axis[chosen], angle[chosen] = disorientation_axis_angle(qa[chosen], qb[chosen], left,
-                                                               None if i == j else right)
+        axis[chosen], angle[chosen] = disorientation_axis_angle(
+            qa[chosen], qb[chosen], left, None if i == j else right
+        )
         if i == j and phases[i].group == "432":
             m = quaternion_multiply(quaternion_conjugate(qa[chosen]), qb[chosen])
             csl[chosen], deviation[chosen] = nearest_csl(m, left)
-    return pd.DataFrame({f"{name}_a": ids[:, 0], f"{name}_b": ids[:, 1],
-                         "length_um": np.bincount(row, segments["length_um"], n),
-                         "n_segments": np.bincount(row, minlength=n), "angle_deg": np.degrees(angle),
-                         "axis_x": axis[:, 0], "axis_y": axis[:, 1], "axis_z": axis[:, 2],
-                         "trace_deg": traces(segments, row, n), "csl": csl, "csl_deviation_deg": deviation,
-                         "phase_boundary": pa != pb})
+    return pd.DataFrame(
+        {
+            f"{name}_a": ids[:, 0],
+            f"{name}_b": ids[:, 1],
+            "length_um": np.bincount(row, segments["length_um"], n),
+            "n_segments": np.bincount(row, minlength=n),
+            "angle_deg": np.degrees(angle),
+            "axis_x": axis[:, 0],
+            "axis_y": axis[:, 1],
+            "axis_z": axis[:, 2],
+            "trace_deg": traces(segments, row, n),
+            "csl": csl,
+            "csl_deviation_deg": deviation,
+            "phase_boundary": pa != pb,
+        }
+    )
 
 
 def length_graph(ids: NDArray, length: NDArray, n: int) -> sparse.csr_matrix:

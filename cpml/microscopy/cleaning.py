@@ -1,8 +1,8 @@
 """Cleaning of EBSD maps, off unless asked for: every changed point is counted and stays marked.
 
-Small holes: connected regions of points without orientation take the orientation and phase of the nearest indexed
-point. The copies are marked in properties["filled"]; they close gaps for the eye and for boundaries, and they add
-nothing to what was measured: a copied neighbour has zero misorientation and lowers KAM.
+Small holes: connected regions of points without orientation take the orientation and phase of the nearest
+indexed point. The copies are marked in properties["filled"]; they close gaps for the eye and for boundaries,
+and they add nothing to what was measured: a copied neighbour has zero misorientation and lowers KAM.
 """
 
 from dataclasses import dataclass, replace
@@ -27,11 +27,14 @@ class Cleaned:
     @property
     def note(self) -> str:
         """One line for a report."""
-        return f"{self.n_filled} points filled, {self.n_left} left without orientation, of {self.map.n_pixels}"
+        return (
+            f"{self.n_filled} points filled, {self.n_left} left without orientation, of {self.map.n_pixels}"
+        )
 
 
 def fill_holes(ebsd_map: EbsdMap, *, max_pixels: int = 0) -> Cleaned:
-    """Fill regions of at most `max_pixels` points without orientation from the nearest indexed point; 0 fills none.
+    """Fill regions of at most `max_pixels` points without orientation from the nearest indexed point; 0 fills
+    none.
 
     Raises
     ------
@@ -47,8 +50,12 @@ def fill_holes(ebsd_map: EbsdMap, *, max_pixels: int = 0) -> Cleaned:
     q, phase_id = ebsd_map.quaternions.copy(), ebsd_map.phase_id.copy()
     q[holes], phase_id[holes] = q[source], phase_id[source]
     marked = holes | (ebsd_map.properties.get("filled", np.zeros(len(holes))) > 0)
-    cleaned = replace(ebsd_map, quaternions=q, phase_id=phase_id,
-                      properties={**ebsd_map.properties, "filled": marked.astype(np.uint8)})
+    cleaned = replace(
+        ebsd_map,
+        quaternions=q,
+        phase_id=phase_id,
+        properties={**ebsd_map.properties, "filled": marked.astype(np.uint8)},
+    )
     return Cleaned(cleaned, int(holes.sum()), int(np.sum(~cleaned.indexed)))
 
 

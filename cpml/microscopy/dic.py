@@ -12,6 +12,7 @@ References: Atkinson et al., DefDAP, doi 10.5281/zenodo.3688096; Vermeij et al. 
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,8 @@ HEADER = re.compile(r"#\s*DaVis\s+\S+\s+2D-vector\s+(\S+)\s+(\S+)\s+(\S+)")
 
 @dataclass(frozen=True)
 class DicField:
-    """Displacement vectors on a grid: u to the right, v down, and x, y, all in pixels of the image, (rows, columns).
+    """Displacement vectors on a grid: u to the right, v down, and x, y, all in pixels of the image, (rows,
+    columns).
 
     step is the distance of vectors in pixels; scale_um the size of an image pixel, None where nobody said.
     """
@@ -54,7 +56,9 @@ class DicField:
 
 
 def max_shear(gradient: ArrayLike) -> NDArray:
-    """Maximum in-plane shear (...) of the Green-Lagrange strain of H (..., 2, 2); in-plane slip gamma gives gamma/2."""
+    """Maximum in-plane shear (...) of the Green-Lagrange strain of H (..., 2, 2); in-plane slip gamma gives
+    gamma/2.
+    """
     f = np.asarray(gradient, float) + np.eye(2)
     e = (np.swapaxes(f, -1, -2) @ f - np.eye(2)) / 2
     return np.hypot((e[..., 0, 0] - e[..., 1, 1]) / 2, e[..., 0, 1])
@@ -67,7 +71,8 @@ def effective_strain(gradient: ArrayLike) -> NDArray:
 
 
 def read_dic(path: str | Path, *, scale_um: float | None = None) -> DicField:
-    """A displacement field from DaVis text ("#DaVis 8.4.0 2D-vector step columns rows ...", lines x y u v) or an
+    """A displacement field from DaVis text ("#DaVis 8.4.0 2D-vector step columns rows ...", lines x y u v) or
+    an
     .npz with arrays x, y, u, v of one (rows, columns) shape.
 
     Raises
@@ -85,18 +90,25 @@ def read_dic(path: str | Path, *, scale_um: float | None = None) -> DicField:
     else:
         x, y, u, v = _read_davis(path, start.decode("latin-1").splitlines()[:1])
     step = float(x[0, 1] - x[0, 0]) if x.shape[1] > 1 else 0.0
-    regular = (step > 0 and np.allclose(np.diff(x, axis=1), step, rtol=1e-3)
-               and np.allclose(np.diff(y, axis=0), step, rtol=1e-3))
+    regular = (
+        step > 0
+        and np.allclose(np.diff(x, axis=1), step, rtol=1e-3)
+        and np.allclose(np.diff(y, axis=0), step, rtol=1e-3)
+    )
     if not regular:
-        raise MapFileError(f"{path}: the vectors are no square grid in rows, x then y growing; export them unrotated")
+        raise MapFileError(
+            f"{path}: the vectors are no square grid in rows, x then y growing; export them unrotated"
+        )
     return DicField(path.stem, x, y, u, v, step, scale_um)
 
 
 def _read_davis(path: Path, first: list[str]) -> tuple[NDArray, ...]:
     found = HEADER.match(first[0]) if first else None
     if not found or not all(word.isdigit() and int(word) > 0 for word in found.groups()):
-        raise MapFileError(f"{path}, line 1: not a DaVis header '#DaVis version 2D-vector step rows columns ...'; "
-                           "export the field from DaVis as text, or as .npz with x, y, u, v")
+        raise MapFileError(
+            f"{path}, line 1: not a DaVis header '#DaVis version 2D-vector step rows columns ...'; "
+            "export the field from DaVis as text, or as .npz with x, y, u, v"
+        )
     counts = int(found[2]), int(found[3])
     n = counts[0] * counts[1]
     check_size(path, n, 4, f"line 1: {counts[0]} x {counts[1]}")
@@ -106,8 +118,10 @@ def _read_davis(path: Path, first: list[str]) -> tuple[NDArray, ...]:
     turn = np.flatnonzero(np.diff(data["y"]) != 0)
     cols = int(turn[0]) + 1 if len(turn) else n
     if cols not in counts or n % cols:
-        raise MapFileError(f"{path}: line 1 announces {counts[0]} x {counts[1]} vectors, the first row has {cols}; "
-                           "export the field again")
+        raise MapFileError(
+            f"{path}: line 1 announces {counts[0]} x {counts[1]} vectors, the first row has {cols}; "
+            "export the field again"
+        )
     return tuple(data[k].reshape(n // cols, cols) for k in "xyuv")
 
 
@@ -115,10 +129,23 @@ def _read_npz(path: Path) -> tuple[NDArray, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
-                raise MapFileError(f"{path}: unpacks to more than {MAX_BYTES:,} bytes; this is no displacement field")
+                raise MapFileError(
+                    f"{path}: unpacks to more than {MAX_BYTES:,} bytes; this is no displacement field"
+                )
         with np.load(path, allow_pickle=False) as data:
             arrays = tuple(np.asarray(data[k], float) for k in "xyuv")
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        MemoryError,
+        SyntaxError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise MapFileError(f"{path}: not an .npz with numeric arrays x, y, u, v ({error})") from error
     if any(a.ndim != 2 or a.shape != arrays[0].shape or not np.isfinite(a[:2]).all() for a in arrays):
         raise MapFileError(f"{path}: x, y, u, v must be arrays of one (rows, columns) shape")
@@ -127,7 +154,9 @@ def _read_npz(path: Path) -> tuple[NDArray, ...]:
 
 @dataclass(frozen=True)
 class Affine:
-    """p' = matrix p + offset in pixel coordinates (column, row); residual: rms distance of the points, pixels."""
+    """p' = matrix p + offset in pixel coordinates (column, row); residual: rms distance of the points,
+    pixels.
+    """
 
     matrix: NDArray
     offset: NDArray
@@ -153,8 +182,10 @@ def fit_affine(points_from: ArrayLike, points_to: ArrayLike) -> Affine:
     """
     p, q = np.asarray(points_from, float), np.asarray(points_to, float)
     if p.ndim != 2 or p.shape[1:] != (2,) or p.shape != q.shape or len(p) < 3:
-        raise ParameterError(f"homologous points have shapes {p.shape} and {q.shape}: two equal lists of three or "
-                             "more [column, row] pairs are needed")
+        raise ParameterError(
+            f"homologous points have shapes {p.shape} and {q.shape}: two equal lists of three or "
+            "more [column, row] pairs are needed"
+        )
     design = np.c_[p, np.ones(len(p))]
     solution, _, rank, _ = np.linalg.lstsq(design, q, rcond=None)
     if rank < 3:

@@ -9,8 +9,9 @@
 | pixel_um | distance of columns, of rows | um |
 | neighbours | pairs of touching pixels, each once | (E, 2) |
 
-Points lie row after row. On a square grid all rows have the same length and a pixel touches 4 others; on a hexagonal
-grid every second row is shifted by half a step (and may be one point shorter) and a point touches 6 others.
+Points lie row after row. On a square grid all rows have the same length and a pixel touches 4 others; on a
+hexagonal grid every second row is shifted by half a step (and may be one point shorter) and a point touches 6
+others.
 """
 
 import json
@@ -22,12 +23,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.grids import find_grid, hex_pairs, square_pairs
 from cpml.microscopy.storage import read_hdf, write_hdf
 
 
 @dataclass(frozen=True)
 class MapPhase:
-    """A phase of a map: name, proper group, lattice ("fcc", "bcc", "hcp" or None), cell in Angstrom and degrees."""
+    """A phase of a map: name, proper group, lattice ("fcc", "bcc", "hcp" or None), cell in Angstrom and
+    degrees.
+    """
 
     name: str
     group: str
@@ -111,13 +115,16 @@ class EbsdMap:
         """
         if order < 1:
             raise ParameterError(f"order {order}: neighbours start at 1")
-        return _square_pairs(self.shape, order) if self.grid == "square" else _hex_pairs(self, order)
+        if self.grid == "square":
+            return square_pairs(self.shape, order)
+        return hex_pairs(self.rows, self.half_columns, order)
 
     def image(self, values: ArrayLike) -> NDArray:
         """Values (N,) or (N, k) as a picture (rows, columns[, k]).
 
-        A hexagonal map becomes a picture of half steps (rows, 2 columns + 1 at most): each point fills two cells of
-        its own row, so that the shift of every second row shows and nothing is interpolated; empty corners are NaN.
+        A hexagonal map becomes a picture of half steps (rows, 2 columns + 1 at most): each point fills two
+        cells of its own row, so that the shift of every second row shows and nothing is interpolated; empty
+        corners are NaN.
         """
         values = np.asarray(values)
         if len(values) != self.n_pixels:
@@ -145,7 +152,9 @@ class EbsdMap:
 
     @property
     def orientations(self):
-        """(N,) orix Orientation of a map with one phase (sample to crystal, as orix has them; NaN: not indexed)."""
+        """(N,) orix Orientation of a map with one phase (sample to crystal, as orix has them; NaN: not
+        indexed).
+        """
         if len(self.phases) != 1:
             names = ", ".join(f"{i} {p.name}" for i, p in self.phases.items())
             raise ParameterError(f"map {self.name!r} has phases {names}: use orientations_of(phase_id)")
@@ -156,7 +165,9 @@ class EbsdMap:
         from orix.quaternion import Orientation
 
         if phase_id not in self.phases:
-            raise ParameterError(f"phase {phase_id} is not in map {self.name!r}; phases: {sorted(self.phases)}")
+            raise ParameterError(
+                f"phase {phase_id} is not in map {self.name!r}; phases: {sorted(self.phases)}"
+            )
         q = self.quaternions[self.phase_id == phase_id] if indexed_only else self.quaternions
         return Orientation(q * [1.0, -1.0, -1.0, -1.0], symmetry=_orix_group(self.phases[phase_id].group))
 
@@ -167,19 +178,35 @@ class EbsdMap:
 
         identity = np.array([1.0, 0.0, 0.0, 0.0])
         q = np.where(self.indexed[:, None], self.quaternions * [1.0, -1.0, -1.0, -1.0], identity)
-        phases = {i: Phase(name=p.name, point_group=_orix_group(p.group).laue) for i, p in self.phases.items()}
-        return CrystalMap(rotations=Rotation(q), phase_id=np.where(self.indexed, self.phase_id, -1),
-                          x=self.xy[:, 0], y=self.xy[:, 1], phase_list=PhaseList(phases),
-                          prop=dict(self.properties), scan_unit="um")
+        phases = {
+            i: Phase(name=p.name, point_group=_orix_group(p.group).laue) for i, p in self.phases.items()
+        }
+        return CrystalMap(
+            rotations=Rotation(q),
+            phase_id=np.where(self.indexed, self.phase_id, -1),
+            x=self.xy[:, 0],
+            y=self.xy[:, 1],
+            phase_list=PhaseList(phases),
+            prop=dict(self.properties),
+            scan_unit="um",
+        )
 
     def with_phases(self, phases: dict[int, MapPhase]) -> "EbsdMap":
         """The same map with other phase descriptions (a lattice that the file did not know, another cell)."""
         return replace(self, phases={**self.phases, **phases})
 
     @classmethod
-    def from_points(cls, name: str, xy: ArrayLike, quaternions: ArrayLike, phase_id: ArrayLike,
-                    phases: dict[int, MapPhase], *, properties: dict | None = None,
-                    frame_note: tuple[str, ...] = ()) -> "EbsdMap":
+    def from_points(
+        cls,
+        name: str,
+        xy: ArrayLike,
+        quaternions: ArrayLike,
+        phase_id: ArrayLike,
+        phases: dict[int, MapPhase],
+        *,
+        properties: dict | None = None,
+        frame_note: tuple[str, ...] = (),
+    ) -> "EbsdMap":
         """A map from points in row order; the grid (square or hexagonal) is found in the coordinates.
 
         Raises
@@ -188,20 +215,63 @@ class EbsdMap:
         """
         xy = np.asarray(xy, float)
         grid, shape, pixel_um, order = find_grid(name, xy)
-        pick = (lambda v: np.asarray(v)[order])
+        pick = lambda v: np.asarray(v)[order]
         phase_id = np.asarray(phase_id, np.int32)[order]
         q = np.where((phase_id > 0)[:, None], np.asarray(quaternions, float)[order], np.nan)
-        return cls(name, q, phase_id, phases, xy[order], grid, shape, pixel_um,
-                   {k: pick(v) for k, v in (properties or {}).items()}, frame_note)
+        return cls(
+            name,
+            q,
+            phase_id,
+            phases,
+            xy[order],
+            grid,
+            shape,
+            pixel_um,
+            {k: pick(v) for k, v in (properties or {}).items()},
+            frame_note,
+        )
+
+    def summary(self):
+        """Size, step, phases and frame as a table of two columns to look at (pandas DataFrame)."""
+        import pandas as pd
+
+        share = {p.name: float(np.mean(self.phase_id == i)) for i, p in self.phases.items()}
+        facts = {
+            "points": f"{self.n_pixels} on a {self.grid} grid, {self.shape[1]} columns x {self.shape[0]} rows",
+            "step": f"{self.step_um:g} um",
+            "indexed": f"{100 * self.indexed.mean():.2f} %",
+            "phases": ", ".join(f"{name} {100 * s:.1f} %" for name, s in share.items()),
+            "lattice": ", ".join(
+                f"{p.name}: {p.lattice or p.group}, a = {p.a:g}, c/a = {p.c_over_a:.4g}"
+                for p in self.phases.values()
+            ),
+            "converted": "; ".join(self.frame_note) or "nothing",
+            "properties": ", ".join(self.properties) or "none",
+        }
+        return pd.DataFrame({"value": facts}).rename_axis("map")
 
     def to_hdf(self, path: str | Path) -> None:
         """Write the map to one HDF5 file (a temporary name first, then the final one)."""
-        arrays = {"quaternions": self.quaternions, "phase_id": self.phase_id, "xy": self.xy,
-                  **{f"properties/{k}": v for k, v in self.properties.items()}}
+        arrays = {
+            "quaternions": self.quaternions,
+            "phase_id": self.phase_id,
+            "xy": self.xy,
+            **{f"properties/{k}": v for k, v in self.properties.items()},
+        }
         phases = {str(i): vars(p) for i, p in self.phases.items()}
-        write_hdf(path, arrays, {"name": self.name, "grid": self.grid, "shape": json.dumps(self.shape),
-                                 "pixel_um": json.dumps(self.pixel_um), "phases": json.dumps(phases),
-                                 "frame_note": json.dumps(self.frame_note), "kind": "cpml map 1"})
+        write_hdf(
+            path,
+            arrays,
+            {
+                "name": self.name,
+                "grid": self.grid,
+                "shape": json.dumps(self.shape),
+                "pixel_um": json.dumps(self.pixel_um),
+                "phases": json.dumps(phases),
+                "frame_note": json.dumps(self.frame_note),
+                "kind": "cpml map 1",
+            },
+        )
 
     @classmethod
     def from_hdf(cls, path: str | Path) -> "EbsdMap":
@@ -210,86 +280,47 @@ class EbsdMap:
         try:
             phases = {int(i): MapPhase(**p) for i, p in json.loads(attributes["phases"]).items()}
             prefix = "properties/"
-            return cls(attributes["name"], arrays["quaternions"], arrays["phase_id"], phases, arrays["xy"],
-                       attributes["grid"], tuple(json.loads(attributes["shape"])),
-                       tuple(json.loads(attributes["pixel_um"])),
-                       {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)},
-                       tuple(json.loads(attributes["frame_note"])))
+            n = len(arrays["phase_id"])
+            if (
+                arrays["quaternions"].shape != (n, 4)
+                or arrays["xy"].shape != (n, 2)
+                or n == 0
+                or any(len(v) != n for v in arrays.values())
+                or set(np.unique(arrays["phase_id"])) - {0, *phases}
+            ):
+                raise ValueError("arrays of unequal length, or a phase that is not described")
+            return cls(
+                attributes["name"],
+                arrays["quaternions"],
+                arrays["phase_id"],
+                phases,
+                arrays["xy"],
+                attributes["grid"],
+                tuple(json.loads(attributes["shape"])),
+                tuple(json.loads(attributes["pixel_um"])),
+                {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)},
+                tuple(json.loads(attributes["frame_note"])),
+            )
         except (KeyError, TypeError, ValueError) as error:
-            raise MapFileError(f"{path}: not a complete cpml map ({error}); write it again with to_hdf") from error
+            raise MapFileError(
+                f"{path}: not a complete cpml map ({error}); write it again with to_hdf"
+            ) from error
 
 
 def _orix_group(name: str):
     """orix symmetry of a proper group name."""
     from orix.quaternion import symmetry as s
 
-    return {"1": s.C1, "2": s.C2, "222": s.D2, "3": s.C3, "32": s.D3, "4": s.C4, "422": s.D4, "6": s.C6,
-            "622": s.D6, "23": s.T, "432": s.O}[name]
-
-
-def find_grid(name: str, xy: NDArray) -> tuple[str, tuple[int, int], tuple[float, float], NDArray]:
-    """Grid kind, (rows, columns), (dx, dy) and row order of points (N, 2) in um, from the coordinates alone."""
-    def fail(why):
-        raise MapFileError(f"{name}: the {len(xy)} points are no complete square or hexagonal grid ({why}); "
-                           "export the map without cropping it to a free shape")
-
-    if len(xy) < 2 or not np.isfinite(xy).all():
-        fail("fewer than two points, or a position that is no number")
-    y_levels, dy = _levels(xy[:, 1])
-    row = np.rint((xy[:, 1] - y_levels[0]) / dy).astype(np.int64)
-    order = np.lexsort((xy[:, 0], row))
-    row, x = row[order], xy[order, 0]
-    counts = np.bincount(row)
-    inside = np.diff(row) == 0
-    dx = float(np.median(np.diff(x)[inside])) if inside.any() else dy
-    if dx <= 0 or np.any(np.abs(np.diff(x)[inside] - dx) > 0.3 * dx):
-        fail("a row has a gap or a double point")
-    starts = x[np.r_[0, np.cumsum(counts)[:-1]]] if counts.min() > 0 else fail("a row is empty")
-    shift = np.rint((starts - starts.min()) / (dx / 2)).astype(int)
-    if np.all(shift == 0) and np.all(counts == counts[0]):
-        return "square", (len(counts), int(counts[0])), (dx, dy), order
-    if len(counts) > 1 and set(shift) <= {0, 1} and np.all(np.diff(shift) != 0) and np.ptp(counts) <= 1:
-        return "hex", (len(counts), int(counts.max())), (dx, dy), order
-    fail("rows of unequal length or offset")
-
-
-def _levels(values: NDArray) -> tuple[NDArray, float]:
-    """Distinct grid positions of one coordinate and their spacing; rounding in the file is joined."""
-    levels = np.unique(values)
-    gaps = np.diff(levels)
-    if not len(gaps):
-        return levels, 1.0
-    wide = gaps[gaps > 0.3 * np.max(gaps)]
-    spacing = float(np.ptp(levels) / len(wide)) if len(wide) else 1.0
-    return levels, spacing
-
-
-def _square_pairs(shape: tuple[int, int], order: int) -> NDArray:
-    rows, cols = shape
-    index = np.arange(rows * cols, dtype=np.int32 if rows * cols < 2**31 else np.int64).reshape(shape)
-    found = []
-    for di in range(min(order, rows - 1) + 1):
-        for dj in range(-(order - di), order - di + 1):
-            if (di == 0 and dj <= 0) or abs(dj) >= cols:
-                continue
-            a = index[: rows - di, max(0, -dj): cols - max(0, dj)]
-            b = index[di:, max(0, dj): cols - max(0, -dj)]
-            found.append(np.stack([a.ravel(), b.ravel()], axis=1))
-    return np.concatenate(found) if found else np.empty((0, 2), np.int64)
-
-
-def _hex_pairs(ebsd_map: EbsdMap, order: int) -> NDArray:
-    """Pairs by offset (di rows, dh half steps); hexagonal distance = max(di, (di + |dh|)/2)."""
-    rows, half = ebsd_map.rows, ebsd_map.half_columns
-    lookup = np.full((ebsd_map.shape[0], half.max() + 1), -1, np.int64)
-    lookup[rows, half] = np.arange(ebsd_map.n_pixels)
-    found = []
-    for di in range(order + 1):
-        for dh in range(-2 * order, 2 * order + 1):
-            if (di + dh) % 2 or max(di, (di + abs(dh)) // 2) > order or (di == 0 and dh <= 0):
-                continue
-            r, h = rows + di, half + dh
-            inside = np.flatnonzero((r < lookup.shape[0]) & (h >= 0) & (h < lookup.shape[1]))
-            b = lookup[r[inside], h[inside]]
-            found.append(np.stack([inside[b >= 0], b[b >= 0]], axis=1))
-    return np.concatenate(found)
+    return {
+        "1": s.C1,
+        "2": s.C2,
+        "222": s.D2,
+        "3": s.C3,
+        "32": s.D3,
+        "4": s.C4,
+        "422": s.D4,
+        "6": s.C6,
+        "622": s.D6,
+        "23": s.T,
+        "432": s.O,
+    }[name]

@@ -1,6 +1,7 @@
 """From the axes of the Euler angles to the pixel frame, and from X||a* to X||a hexagonal crystals.
 
-Sample frame = pixel frame: x right, y down, z into the specimen. A file's Euler angles may refer to other axes:
+Sample frame = pixel frame: x right, y down, z into the specimen. A file's Euler angles may refer to other
+axes:
 
     v_sample = Q v_euler,   q_sample = Q q_file;   hexagonal, X||a* in the file: R_a = R_a* Rz(-30 deg)
 
@@ -20,14 +21,23 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.crystallography.rotations import axis_angle_to_quaternion, matrix_to_quaternion, quaternion_multiply
 from cpml.errors import ParameterError
 
-_AXIS_DEG = {"identity": ((0, 0, 1), 0), "x180": ((1, 0, 0), 180), "edax1": ((1, 1, 0), 180),
-             "edax2": ((1, -1, 0), 180), "edax3": ((1, 0, 0), 180), "edax4": ((0, 1, 0), 180),
-             "z180": ((0, 0, 1), 180), "z90": ((0, 0, 1), 90), "z-90": ((0, 0, 1), -90)}
+_AXIS_DEG = {
+    "identity": ((0, 0, 1), 0),
+    "x180": ((1, 0, 0), 180),
+    "edax1": ((1, 1, 0), 180),
+    "edax2": ((1, -1, 0), 180),
+    "edax3": ((1, 0, 0), 180),
+    "edax4": ((0, 1, 0), 180),
+    "z180": ((0, 0, 1), 180),
+    "z90": ((0, 0, 1), 90),
+    "z-90": ((0, 0, 1), -90),
+}
 PRESETS = tuple(_AXIS_DEG)
 
 
 def frame_rotation(euler_to_sample: str | ArrayLike | None) -> NDArray:
-    """Quaternion (4,) of Q from a preset name, a 3x3 rotation matrix, or [x, y, z, angle in deg]; None: identity.
+    """Quaternion (4,) of Q from a preset name, a 3x3 rotation matrix, or [x, y, z, angle in deg]; None:
+    identity.
 
     Raises
     ------
@@ -46,10 +56,16 @@ def frame_rotation(euler_to_sample: str | ArrayLike | None) -> NDArray:
         value = np.empty(0)
     if value.shape == (4,) and np.isfinite(value).all() and np.any(value[:3]):
         return axis_angle_to_quaternion(value[:3], np.radians(value[3]))
-    if value.shape == (3, 3) and np.allclose(value @ value.T, np.eye(3), atol=1e-6) and np.linalg.det(value) > 0:
+    if (
+        value.shape == (3, 3)
+        and np.allclose(value @ value.T, np.eye(3), atol=1e-6)
+        and np.linalg.det(value) > 0
+    ):
         return matrix_to_quaternion(value)
-    raise ParameterError(f"frame {euler_to_sample!r} is no rotation: give a preset ({', '.join(PRESETS)}), "
-                         "a 3x3 rotation matrix (determinant +1) or [x, y, z, degrees]")
+    raise ParameterError(
+        f"frame {euler_to_sample!r} is no rotation: give a preset ({', '.join(PRESETS)}), "
+        "a 3x3 rotation matrix (determinant +1) or [x, y, z, degrees]"
+    )
 
 
 def to_sample_frame(quaternions: NDArray, euler_to_sample: str | ArrayLike | None) -> NDArray:

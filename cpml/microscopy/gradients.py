@@ -1,19 +1,22 @@
 """Local orientation gradients inside grains: KAM and GROD.
 
-    KAM_i = mean theta_ij over the pixels j of the same grain at most `order` steps away;   GROD_i = theta(i, mean)
+    KAM_i = mean theta_ij over the pixels j of the same grain at most `order` steps away;   GROD_i = theta(i,
+    mean)
 
-An orientation error of rms angle d alone gives KAM = 1.303 d (sqrt(8/pi) sqrt(2/3) d); KAM grows with the step, so
-maps of different step are compared by KAM per step.
+An orientation error of rms angle d alone gives KAM = 1.303 d (sqrt(8/pi) sqrt(2/3) d); KAM grows with the
+step, so maps of different step are compared by KAM per step.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.microscopy.grains import Grains, neighbour_angles
+from cpml.microscopy.grains import Grains
+from cpml.microscopy.neighbours import neighbour_angles
 
 
 def kam(grains: Grains, *, order: int = 1, max_angle: float | None = None) -> NDArray:
-    """Kernel average misorientation (N,), deg; NaN where a pixel is not measured or has no neighbour in its grain.
+    """Kernel average misorientation (N,), deg; NaN where a pixel is not measured or has no neighbour in its
+    grain.
 
     Parameters
     ----------
@@ -35,5 +38,7 @@ def kam(grains: Grains, *, order: int = 1, max_angle: float | None = None) -> ND
 
 
 def grod(grains: Grains) -> NDArray:
-    """Grain reference orientation deviation (N,), deg: disorientation to the grain's mean; NaN where not measured."""
+    """Grain reference orientation deviation (N,), deg: disorientation to the grain's mean; NaN where not
+    measured.
+    """
     return np.degrees(grains.deviation)

@@ -1,10 +1,11 @@
 """Grains of an EBSD map: connected pixels of one phase whose neighbours differ by less than a threshold.
 
-    pixels a, b joined  <=>  neighbours, indexed, same phase, theta_ab < threshold;   grains = connected components
+    pixels a, b joined  <=>  neighbours, indexed, same phase, theta_ab < threshold;   grains = connected
+    components
 
-Grains below `min_pixels` are dropped; pixels without a grain (dropped or not indexed) may take the label of the
-nearest grain within `reach` steps; grains that meet in such a closed gap with less than the threshold between them
-become one. An adopted pixel counts for the area and the boundary of the grain, never for its
+Grains below `min_pixels` are dropped; pixels without a grain (dropped or not indexed) may take the label of
+the nearest grain within `reach` steps; grains that meet in such a closed gap with less than the threshold
+between them become one. An adopted pixel counts for the area and the boundary of the grain, never for its
 orientation, spread, KAM or GROD; `source` names the measured pixel that stands in for it.
 
 | symbol | meaning | unit, shape |
@@ -32,6 +33,7 @@ from cpml.errors import ParameterError
 from cpml.microscopy import boundaries as network
 from cpml.microscopy.ebsd_map import EbsdMap
 from cpml.microscopy.means import mean_orientations
+from cpml.microscopy.neighbours import neighbour_angles
 from cpml.microscopy.shapes import shape_columns
 
 DEFAULT_REACH = 3.0
@@ -77,7 +79,9 @@ class Grains:
         for phase_id, phase in self.map.phases.items():
             chosen = np.where(self.map.phase_id == phase_id, self.own, 0) - 1
             if np.any(chosen >= 0):
-                found = mean_orientations(self.map.quaternions, chosen, self.n_grains, proper_group(phase.group))
+                found = mean_orientations(
+                    self.map.quaternions, chosen, self.n_grains, proper_group(phase.group)
+                )
                 mean[self.phase == phase_id] = found[self.phase == phase_id]
         return mean
 
@@ -88,27 +92,33 @@ class Grains:
         for phase_id, phase in self.map.phases.items():
             pixel = np.flatnonzero(self.measured & (self.map.phase_id == phase_id))
             pairs = np.stack([pixel, self.label[pixel] - 1], axis=1)
-            out[pixel] = pair_angles(self.map.quaternions, pairs, proper_group(phase.group),
-                                     other=self.mean_quaternions)
+            out[pixel] = pair_angles(
+                self.map.quaternions, pairs, proper_group(phase.group), other=self.mean_quaternions
+            )
         return out
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row a grain.
 
-        grain_id, phase, n_pixels (measured), area_um2 (with adopted pixels), equivalent_diameter_um, x_um, y_um,
-        qw, qx, qy, qz (mean), gos_deg, on_edge, aspect_ratio, long_axis_deg (on screen).
+        grain_id, phase, n_pixels (measured), area_um2 (with adopted pixels), equivalent_diameter_um, x_um,
+        y_um, qw, qx, qy, qz (mean), gos_deg, on_edge, aspect_ratio, long_axis_deg (on screen).
         """
         ids = np.arange(1, self.n_grains + 1)
         n_pixels = np.bincount(self.own, minlength=self.n_grains + 1)[1:]
         spread = np.bincount(self.own, np.nan_to_num(self.deviation), self.n_grains + 1)[1:]
         shape = shape_columns(self.map, self.label, self.n_grains)
-        return pd.DataFrame({
-            "grain_id": ids, "phase": self.phase, "n_pixels": n_pixels,
-            **{k: shape[k] for k in ("area_um2", "equivalent_diameter_um", "x_um", "y_um")},
-            **dict(zip(("qw", "qx", "qy", "qz"), self.mean_quaternions.T)),
-            "gos_deg": np.degrees(spread / n_pixels),
-            **{k: shape[k] for k in ("on_edge", "aspect_ratio", "long_axis_deg")}})
+        return pd.DataFrame(
+            {
+                "grain_id": ids,
+                "phase": self.phase,
+                "n_pixels": n_pixels,
+                **{k: shape[k] for k in ("area_um2", "equivalent_diameter_um", "x_um", "y_um")},
+                **dict(zip(("qw", "qx", "qy", "qz"), self.mean_quaternions.T)),
+                "gos_deg": np.degrees(spread / n_pixels),
+                **{k: shape[k] for k in ("on_edge", "aspect_ratio", "long_axis_deg")},
+            }
+        )
 
     @cached_property
     def segments(self) -> pd.DataFrame:
@@ -123,18 +133,24 @@ class Grains:
     @cached_property
     def graph(self) -> sparse.csr_matrix:
         """(G, G) symmetric, shared boundary length in um; row i is grain i + 1."""
-        return network.length_graph(self.boundaries[["grain_a", "grain_b"]].to_numpy(),
-                                    self.boundaries["length_um"].to_numpy(), self.n_grains)
+        return network.length_graph(
+            self.boundaries[["grain_a", "grain_b"]].to_numpy(),
+            self.boundaries["length_um"].to_numpy(),
+            self.n_grains,
+        )
 
 
-def segment(ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, reach: float | None = None) -> Grains:
+def segment(
+    ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, reach: float | None = None
+) -> Grains:
     """Grains of a map.
 
     Parameters
     ----------
     threshold : disorientation of neighbours, deg, from which on they belong to different grains
     min_pixels : grains with fewer measured pixels are dropped
-    reach : pixels without a grain take the nearest grain's label up to this many steps away; 0 leaves them out.
+    reach : pixels without a grain take the nearest grain's label up to this many steps away; 0 leaves them
+        out.
         None: 0 when nothing is dropped (min_pixels = 1), else 3
 
     Raises
@@ -142,16 +158,20 @@ def segment(ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, r
     ParameterError : a threshold outside 0 to 180 deg, min_pixels below 1, a negative reach, or no grain left
     """
     if not 0 < threshold <= 180 or min_pixels < 1 or (reach is not None and not reach >= 0):
-        raise ParameterError(f"threshold {threshold} (0 to 180 deg), min_pixels {min_pixels} (1 or more) or "
-                             f"reach {reach} (0 or more steps) is out of range")
+        raise ParameterError(
+            f"threshold {threshold} (0 to 180 deg), min_pixels {min_pixels} (1 or more) or "
+            f"reach {reach} (0 or more steps) is out of range"
+        )
     label = _components(ebsd_map, threshold)
     counts = np.bincount(label)
     keep = counts >= min_pixels
     keep[0] = False
     n_dropped = int(len(counts) - 1 - keep.sum())
     if not keep.any():
-        raise ParameterError(f"map {ebsd_map.name!r} has no grain of {min_pixels} pixels or more at {threshold} deg; "
-                             f"the largest has {counts[1:].max(initial=0)}: lower min_pixels or raise the threshold")
+        raise ParameterError(
+            f"map {ebsd_map.name!r} has no grain of {min_pixels} pixels or more at {threshold} deg; "
+            f"the largest has {counts[1:].max(initial=0)}: lower min_pixels or raise the threshold"
+        )
     label = (np.cumsum(keep) * keep).astype(np.int32)[label]
     source = np.where(label > 0, np.arange(len(label)), -1)
     reach = (0.0 if min_pixels == 1 else DEFAULT_REACH) if reach is None else reach
@@ -161,25 +181,14 @@ def segment(ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, r
     return Grains(ebsd_map, float(threshold), int(min_pixels), label, source, n_dropped)
 
 
-def neighbour_angles(ebsd_map: EbsdMap, pairs: NDArray) -> NDArray:
-    """Disorientation (P,), rad, of pairs of pixels of one phase; NaN for two phases or a missing orientation."""
-    first, second = ebsd_map.phase_id[pairs[:, 0]], ebsd_map.phase_id[pairs[:, 1]]
-    if len(ebsd_map.phases) == 1:  # a missing orientation is NaN already
-        phase = next(iter(ebsd_map.phases.values()))
-        return pair_angles(ebsd_map.quaternions, pairs, proper_group(phase.group))
-    out = np.full(len(pairs), np.nan)
-    for phase_id, phase in ebsd_map.phases.items():
-        chosen = np.flatnonzero((first == phase_id) & (second == phase_id))
-        out[chosen] = pair_angles(ebsd_map.quaternions, pairs[chosen], proper_group(phase.group))
-    return out
-
-
 def _components(ebsd_map: EbsdMap, threshold: float) -> NDArray:
     """(N,) 1.. of the connected components in map order, 0 where not indexed."""
     pairs = ebsd_map.neighbours
     joined = pairs[neighbour_angles(ebsd_map, pairs) < np.radians(threshold)]
     n = ebsd_map.n_pixels
-    links = sparse.coo_matrix((np.ones(len(joined), np.int8), (joined[:, 0], joined[:, 1])), shape=(n, n)).tocsr()
+    links = sparse.coo_matrix(
+        (np.ones(len(joined), np.int8), (joined[:, 0], joined[:, 1])), shape=(n, n)
+    ).tocsr()
     component = connected_components(links, directed=False)[1]
     used, first = np.unique(component[ebsd_map.indexed], return_index=True)
     number = np.zeros(component.max() + 1, np.int32)
@@ -188,7 +197,9 @@ def _components(ebsd_map: EbsdMap, threshold: float) -> NDArray:
 
 
 def _adopt(ebsd_map: EbsdMap, label: NDArray, source: NDArray, reach: float) -> tuple[NDArray, NDArray]:
-    """Label and source of pixels without a grain from the nearest pixel that has one, up to `reach` steps away."""
+    """Label and source of pixels without a grain from the nearest pixel that has one, up to `reach` steps
+    away.
+    """
     empty = np.flatnonzero(label == 0)
     if not len(empty):
         return label, source
@@ -208,7 +219,9 @@ def _adopt(ebsd_map: EbsdMap, label: NDArray, source: NDArray, reach: float) -> 
 
 
 def _joined_across_gaps(ebsd_map: EbsdMap, label: NDArray, source: NDArray, threshold: float) -> NDArray:
-    """Label (N,) after grains of one orientation that meet in a closed gap have become one, renumbered in order."""
+    """Label (N,) after grains of one orientation that meet in a closed gap have become one, renumbered in
+    order.
+    """
     pairs = ebsd_map.neighbours
     pairs = pairs[(label[pairs[:, 0]] != label[pairs[:, 1]]) & (label[pairs] > 0).all(axis=1)]
     meets = (source[pairs] != pairs).any(axis=1)  # of measured pixels the first pass has decided already

@@ -2,17 +2,17 @@
 
     mean = largest eigenvector of sum w q q^T,  each q moved to the symmetry copy nearest the seed
 
-The seed is the first point of the group, then once more the mean itself, so that a noisy first point does no harm.
-Reference: Markley et al. 2007, J. Guid. Control Dyn. 30:1193, doi 10.2514/1.28949.
+The seed is the first point of the group, then once more the mean itself, so that a noisy first point does no
+harm. Reference: Markley et al. 2007, J. Guid. Control Dyn. 30:1193, doi 10.2514/1.28949.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import _compiled
+from cpml.crystallography.disorientation import compiled
 
 
-@_compiled
+@compiled
 def _accumulate(quaternions, weight, label, seed, group, out):
     """Sum of w q q^T (upper triangle, 10 numbers) of each label, q nearest to the seed of its label."""
     best = np.empty(4)
@@ -39,9 +39,11 @@ def _accumulate(quaternions, weight, label, seed, group, out):
                 position += 1
 
 
-def mean_orientations(quaternions: NDArray, label: NDArray, n_groups: int, group: NDArray, *,
-                      weight: NDArray | None = None) -> NDArray:
-    """Mean quaternion (n_groups, 4), w >= 0, of the points of each label 0 .. n_groups - 1; NaN for an empty one.
+def mean_orientations(
+    quaternions: NDArray, label: NDArray, n_groups: int, group: NDArray, *, weight: NDArray | None = None
+) -> NDArray:
+    """Mean quaternion (n_groups, 4), w >= 0, of the points of each label 0 .. n_groups - 1; NaN for an empty
+    one.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""Slip traces: the lines in which slip planes meet the surface, and how well an observed line fits each plane.
+"""Slip traces: the lines in which slip planes meet the surface, and how well an observed line fits each
+plane.
 
     t = z x n = (-n_y, n_x, 0),  on screen atan2(n_x, n_y) mod 180;   inclination i = angle(n, z)
 
@@ -49,9 +50,11 @@ def slip_traces(quaternions: ArrayLike, systems: Systems) -> SlipTraces:
     """
     rotation = quaternion_to_matrix(np.atleast_2d(np.asarray(quaternions, float)))
     normals = np.einsum("gij,pj->gpi", rotation, systems.plane_normals)
-    return SlipTraces(trace_angle_deg(normals),
-                      np.degrees(np.arctan2(np.hypot(normals[..., 0], normals[..., 1]), np.abs(normals[..., 2]))),
-                      systems.plane_names)
+    return SlipTraces(
+        trace_angle_deg(normals),
+        np.degrees(np.arctan2(np.hypot(normals[..., 0], normals[..., 1]), np.abs(normals[..., 2]))),
+        systems.plane_names,
+    )
 
 
 def trace_angle_deg(normals: ArrayLike) -> NDArray:
@@ -66,8 +69,15 @@ def line_difference(first_deg: ArrayLike, second_deg: ArrayLike) -> NDArray:
     return (np.asarray(first_deg, float) - np.asarray(second_deg, float) + 90.0) % 180.0 - 90.0
 
 
-def match_traces(observed_angle_deg: ArrayLike, plane_angle_deg: ArrayLike, inclination_deg: ArrayLike, *,
-                 sigma_deg: ArrayLike = 2.0, orientation_deg: float = 0.5, floor: float = 0.03) -> NDArray:
+def match_traces(
+    observed_angle_deg: ArrayLike,
+    plane_angle_deg: ArrayLike,
+    inclination_deg: ArrayLike,
+    *,
+    sigma_deg: ArrayLike = 2.0,
+    orientation_deg: float = 0.5,
+    floor: float = 0.03,
+) -> NDArray:
     """Likelihood p(theta | plane) of observed lines, per degree.
 
     Parameters
@@ -88,8 +98,10 @@ def match_traces(observed_angle_deg: ArrayLike, plane_angle_deg: ArrayLike, incl
     """
     line = np.asarray(sigma_deg, float)[..., None]
     if not (np.all(line > 0) and orientation_deg >= 0 and 0 <= floor <= 1):
-        raise ParameterError(f"sigma_deg {sigma_deg} and orientation_deg {orientation_deg} must be positive and floor "
-                             f"{floor} lie between 0 and 1")
+        raise ParameterError(
+            f"sigma_deg {sigma_deg} and orientation_deg {orientation_deg} must be positive and floor "
+            f"{floor} lie between 0 and 1"
+        )
     sine = np.maximum(np.sin(np.radians(np.asarray(inclination_deg, float))), 1e-3)
     # beyond 60 deg the wrapped density is flat within 1 %, and further images of it would be needed
     sigma = np.minimum(np.sqrt(line**2 + (orientation_deg / sine) ** 2), 60.0)

@@ -1,4 +1,5 @@
-"""Arrays and text in one HDF5 file: written under a temporary name and renamed, sizes checked before reading."""
+"""Arrays and text in one HDF5 file: written under a temporary name and renamed, sizes checked before reading.
+"""
 
 import os
 from pathlib import Path
@@ -22,8 +23,15 @@ def write_hdf(path: str | Path, arrays: dict[str, NDArray], attributes: dict[str
     try:
         with h5py.File(temporary, "w", track_order=True) as file:
             for name, value in arrays.items():
-                file.create_dataset(name, data=np.asarray(value), compression="gzip", compression_opts=1,
-                                    shuffle=True, track_times=False)
+                file.create_dataset(
+                    name,
+                    data=np.asarray(value),
+                    compression="gzip",
+                    compression_opts=1,
+                    shuffle=True,
+                    fletcher32=True,
+                    track_times=False,
+                )
             for name, text in attributes.items():
                 file.attrs[name] = text
         os.replace(temporary, path)
@@ -44,7 +52,19 @@ def read_hdf(path: str | Path, *, kind: str) -> tuple[dict[str, NDArray], dict[s
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
             for name in names:
                 if file[name].size * file[name].dtype.itemsize > MAX_BYTES:
-                    raise MapFileError(f"{path}: {name} claims {file[name].shape} values, more than {MAX_BYTES} bytes")
+                    raise MapFileError(
+                        f"{path}: {name} claims {file[name].shape} values, more than {MAX_BYTES} bytes"
+                    )
             return {name: file[name][()] for name in names}, attributes
-    except OSError as error:
-        raise MapFileError(f"{path}: cannot be read as HDF5 ({error}); is it the right file, and complete?") from error
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:  # as damage has it
+        raise MapFileError(
+            f"{path}: cannot be read as HDF5 ({error}); is it the right file, and complete?"
+        ) from error

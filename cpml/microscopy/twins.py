@@ -1,17 +1,18 @@
 """Deformation twins: which boundaries, which grains belong together, who is the parent, which variant.
 
-A twin of variant k is the parent turned by T_k = 180 deg about the K1 normal n_k. For a misorientation M = R_a^T R_b
+A twin of variant k is the parent turned by T_k = 180 deg about the K1 normal n_k. For a misorientation M =
+R_a^T R_b
 
     deviation = min over variants k and symmetry s of the angle of T_k^-1 M s.
 
-Grains whose means are within `tolerance` of a twin relation across a shared boundary form a family. Within a family
-fragments of one orientation are a group; the group of the largest area is the parent, a group in twin relation to it is
-a twin with the nearest variant k of the parent's stored symmetry copy (and the second-best deviation, a margin), any
-other group is "secondary". Area decides for want of better evidence: a grain that has twinned more than half is named
-after its twin.
+Grains whose means are within `tolerance` of a twin relation across a shared boundary form a family. Within a
+family fragments of one orientation are a group; the group of the largest area is the parent, a group in twin
+relation to it is a twin with the nearest variant k of the parent's stored symmetry copy (and the second-best
+deviation, a margin), any other group is "secondary". Area decides for want of better evidence: a grain that
+has twinned more than half is named after its twin.
 
-Annealing twins (cubic Sigma3) are boundaries (`csl` = 3), not families, unless a cubic twin type is asked for.
-Reference: Christian & Mahajan 1995, Prog. Mater. Sci. 39:1.
+Annealing twins (cubic Sigma3) are boundaries (`csl` = 3), not families, unless a cubic twin type is asked
+for. Reference: Christian & Mahajan 1995, Prog. Mater. Sci. 39:1.
 """
 
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ from cpml.microscopy.grains import Grains
 from cpml.microscopy.means import mean_orientations
 from cpml.microscopy.shapes import shape_columns
 
+DEFAULT_TYPES = {"hcp": ("twin_1012",)}
 HCP_TYPES = ("twin_1012", "twin_1121", "twin_1011", "twin_1122")
 SAME_ORIENTATION_DEG = 10.0
 
@@ -75,15 +77,21 @@ class Twins:
         mean, phase = self._parent_means(of_grain, is_host, n)
         area, pixels = grains["area_um2"].to_numpy(), grains["n_pixels"].to_numpy()
         spread = np.where(is_host, grains["gos_deg"] * pixels, 0)
-        return pd.DataFrame({
-            "parent_id": np.arange(1, n + 1), "phase": phase, "n_fragments": np.bincount(of_grain, minlength=n),
-            "n_pixels": np.bincount(of_grain, pixels, n).astype(int),
-            **{k: shape[k] for k in ("area_um2", "equivalent_diameter_um", "x_um", "y_um")},
-            **dict(zip(("qw", "qx", "qy", "qz"), mean.T)),
-            "gos_deg": np.bincount(of_grain, spread, n) / np.bincount(of_grain, pixels * is_host, n),
-            "on_edge": shape["on_edge"],
-            "twin_fraction": np.bincount(of_grain, area * ~is_host, n) / np.bincount(of_grain, area, n),
-            "aspect_ratio": shape["aspect_ratio"], "long_axis_deg": shape["long_axis_deg"]})
+        return pd.DataFrame(
+            {
+                "parent_id": np.arange(1, n + 1),
+                "phase": phase,
+                "n_fragments": np.bincount(of_grain, minlength=n),
+                "n_pixels": np.bincount(of_grain, pixels, n).astype(int),
+                **{k: shape[k] for k in ("area_um2", "equivalent_diameter_um", "x_um", "y_um")},
+                **dict(zip(("qw", "qx", "qy", "qz"), mean.T)),
+                "gos_deg": np.bincount(of_grain, spread, n) / np.bincount(of_grain, pixels * is_host, n),
+                "on_edge": shape["on_edge"],
+                "twin_fraction": np.bincount(of_grain, area * ~is_host, n) / np.bincount(of_grain, area, n),
+                "aspect_ratio": shape["aspect_ratio"],
+                "long_axis_deg": shape["long_axis_deg"],
+            }
+        )
 
     def _parent_means(self, of_grain: NDArray, is_host: NDArray, n: int) -> tuple[NDArray, NDArray]:
         """Area-weighted mean orientation (n, 4) of the parent fragments, and phase (n,)."""
@@ -92,8 +100,9 @@ class Twins:
         weight = self.grains.table["area_um2"].to_numpy()
         for phase_id, description in self.grains.map.phases.items():
             label = np.where(is_host & (self.grains.phase == phase_id), of_grain, -1)
-            found = mean_orientations(self.grains.mean_quaternions, label, n, proper_group(description.group),
-                                      weight=weight)
+            found = mean_orientations(
+                self.grains.mean_quaternions, label, n, proper_group(description.group), weight=weight
+            )
             mean[phase == phase_id] = found[phase == phase_id]
         return mean, phase
 
@@ -105,8 +114,15 @@ class Twins:
         outer = a != b
         ids, row = group_pairs(a[outer], b[outer])
         parents = self.parents
-        return pair_columns(ids, row, self.segments[outer], parents[["qw", "qx", "qy", "qz"]].to_numpy(),
-                            parents["phase"].to_numpy(), self.grains.map.phases, "parent")
+        return pair_columns(
+            ids,
+            row,
+            self.segments[outer],
+            parents[["qw", "qx", "qy", "qz"]].to_numpy(),
+            parents["phase"].to_numpy(),
+            self.grains.map.phases,
+            "parent",
+        )
 
 
 def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance: float = 5.0) -> Twins:
@@ -114,8 +130,11 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
 
     Parameters
     ----------
-    types : twin families of cpml.crystallography.systems, in their order of preference; each phase looks for those of
-        its lattice. None: all hexagonal ones, and none of the cubic
+    types : twin families of cpml.crystallography.systems; each phase looks for those of its lattice. None:
+        {10-12},
+        which all hexagonal metals share, and none of the cubic. Ask for others by name where the material has
+        them: every type adds chance relations (in simulated Mg all four gave 3 to 5 % more merged grains, all
+        wrong)
     tolerance : largest deviation, deg, from the exact twin relation
 
     Returns
@@ -123,13 +142,15 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
     Twins
         .segments : grains.segments and twin_type ("" for none), deviation_deg (to the nearest type asked for)
         .pairs : grain_a, grain_b, type, deviation_deg (of the means), length_um
-        .table : grain_id, parent_id, is_twin, twin_type ("", a type, or "secondary"), variant (name of the system),
+        .table : grain_id, parent_id, is_twin, twin_type ("", a type, or "secondary"), variant (name of the
+            system),
             variant_deviation_deg, second_deviation_deg
         .parents, .parent_label, .parent_boundaries, .twinned
 
     Raises
     ------
-    ParameterError : an unknown type, a tolerance outside 0 to 15 deg, or a type for a phase whose lattice is unknown
+    ParameterError : an unknown type, a tolerance outside 0 to 15 deg, or a type for a phase whose lattice is
+        unknown
     """
     if not 0 < tolerance <= 15:
         raise ParameterError(f"tolerance {tolerance} deg: twin relations are told apart within 0 to 15 deg")
@@ -137,7 +158,9 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
     known = [t for families in REPRESENTATIVES.values() for t, spec in families.items() if spec[0] == "twin"]
     unknown = sorted(set(types or ()) - set(known))
     if unknown:
-        raise ParameterError(f"twin type {', '.join(unknown)} is unknown; known: {', '.join(sorted(set(known)))}")
+        raise ParameterError(
+            f"twin type {', '.join(unknown)} is unknown; known: {', '.join(sorted(set(known)))}"
+        )
     segments = _segments(grains, chosen, tolerance)
     pairs = _pairs(grains, chosen, tolerance)
     return Twins(grains, chosen, float(tolerance), segments, pairs, _table(grains, chosen, pairs, tolerance))
@@ -148,7 +171,7 @@ def _types_of(phase: MapPhase, types: Sequence[str] | None) -> tuple[str, ...]:
     lattice = lattice_of(phase)
     if lattice is None:
         return ()
-    wanted = (HCP_TYPES if lattice == "hcp" else ()) if types is None else types
+    wanted = DEFAULT_TYPES.get(lattice, ()) if types is None else types
     return tuple(t for t in wanted if REPRESENTATIVES[lattice].get(t, ("",))[0] == "twin")
 
 
@@ -163,15 +186,21 @@ def _twin_systems(phase: MapPhase, types: Sequence[str]) -> Systems:
 
 
 def variant_deviations(q_a: NDArray, q_b: NDArray, normals: NDArray, group: NDArray) -> NDArray:
-    """(n, K) angle, deg, of b (n, 4) from each twin variant k of a (n, 4), K1 normals (K, 3) in the crystal frame."""
+    """(n, K) angle, deg, of b (n, 4) from each twin variant k of a (n, 4), K1 normals (K, 3) in the crystal
+    frame.
+    """
     out = np.empty((len(q_a), len(normals)))
     for k, normal in enumerate(normals):
         out[:, k] = np.degrees(disorientation_angle(twin_crystal_to_sample(q_a, normal), q_b, group))
     return out
 
 
-def _nearest_type(grains: Grains, chosen: dict, q_a: NDArray, q_b: NDArray, phase: NDArray) -> tuple[NDArray, NDArray]:
-    """Type name (n,) and deviation (n,), deg, of pairs of one phase (n,); "" and NaN where none is looked for."""
+def _nearest_type(
+    grains: Grains, chosen: dict, q_a: NDArray, q_b: NDArray, phase: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Type name (n,) and deviation (n,), deg, of pairs of one phase (n,); "" and NaN where none is looked
+    for.
+    """
     kind, deviation = np.full(len(q_a), "", object), np.full(len(q_a), np.nan)
     for phase_id, types in chosen.items():
         index = np.flatnonzero((phase == phase_id) & ~np.isnan(q_a[:, 0]) & ~np.isnan(q_b[:, 0]))
@@ -180,8 +209,13 @@ def _nearest_type(grains: Grains, chosen: dict, q_a: NDArray, q_b: NDArray, phas
         description = grains.map.phases[phase_id]
         found, group = _twin_systems(description, types), proper_group(description.group)
         # every variant of a type is one twin rotation up to symmetry: turn M by the group instead of T
-        per_type = np.stack([_deviation(q_a[index], q_b[index], found.plane[found.family == f][0], group)
-                             for f in range(len(types))], axis=1)
+        per_type = np.stack(
+            [
+                _deviation(q_a[index], q_b[index], found.plane[found.family == f][0], group)
+                for f in range(len(types))
+            ],
+            axis=1,
+        )
         best = per_type.argmin(axis=1)
         kind[index], deviation[index] = np.array(types, object)[best], per_type.min(axis=1)
     return kind, deviation
@@ -201,7 +235,9 @@ def _segments(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
     a, b = (grains.source[table[name].to_numpy()] for name in ("pixel_a", "pixel_b"))
     phase = grains.map.phase_id
     shared = np.where(phase[a] == phase[b], phase[a], 0)
-    kind, deviation = _nearest_type(grains, chosen, grains.map.quaternions[a], grains.map.quaternions[b], shared)
+    kind, deviation = _nearest_type(
+        grains, chosen, grains.map.quaternions[a], grains.map.quaternions[b], shared
+    )
     return table.assign(twin_type=np.where(deviation <= tolerance, kind, ""), deviation_deg=deviation)
 
 
@@ -209,10 +245,19 @@ def _pairs(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
     bounds = grains.boundaries
     a, b = bounds["grain_a"].to_numpy() - 1, bounds["grain_b"].to_numpy() - 1
     shared = np.where(grains.phase[a] == grains.phase[b], grains.phase[a], 0)
-    kind, deviation = _nearest_type(grains, chosen, grains.mean_quaternions[a], grains.mean_quaternions[b], shared)
+    kind, deviation = _nearest_type(
+        grains, chosen, grains.mean_quaternions[a], grains.mean_quaternions[b], shared
+    )
     near = deviation <= tolerance
-    return pd.DataFrame({"grain_a": a[near] + 1, "grain_b": b[near] + 1, "type": kind[near],
-                         "deviation_deg": deviation[near], "length_um": bounds["length_um"].to_numpy()[near]})
+    return pd.DataFrame(
+        {
+            "grain_a": a[near] + 1,
+            "grain_b": b[near] + 1,
+            "type": kind[near],
+            "deviation_deg": deviation[near],
+            "length_um": bounds["length_um"].to_numpy()[near],
+        }
+    )
 
 
 def _components(first: NDArray, second: NDArray, n: int) -> NDArray:
@@ -223,8 +268,13 @@ def _components(first: NDArray, second: NDArray, n: int) -> NDArray:
 def _table(grains: Grains, chosen: dict, pairs: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     n = grains.n_grains
     family = _components(pairs["grain_a"] - 1, pairs["grain_b"] - 1, n)
-    columns = {"is_twin": np.zeros(n, bool), "twin_type": np.full(n, "", object), "variant": np.full(n, "", object),
-               "variant_deviation_deg": np.full(n, np.nan), "second_deviation_deg": np.full(n, np.nan)}
+    columns = {
+        "is_twin": np.zeros(n, bool),
+        "twin_type": np.full(n, "", object),
+        "variant": np.full(n, "", object),
+        "variant_deviation_deg": np.full(n, np.nan),
+        "second_deviation_deg": np.full(n, np.nan),
+    }
     members = np.split(np.argsort(family, kind="stable"), np.cumsum(np.bincount(family))[:-1])
     for index in members:
         if len(index) > 1:
@@ -250,11 +300,15 @@ def _family(grains: Grains, chosen: dict, index: NDArray, tolerance: float) -> d
     rows = np.arange(len(q))
     best, second = deviation[rows, order[:, 0]], deviation[rows, order[:, 1]]
     is_twin = orientation != host
-    # the two sides of a boundary are each allowed the tolerance that found it, and the family mean adds its own
+    # fragments of one orientation may differ, so a twin found at a fragment may be further from the family mean
     is_variant = is_twin & (best <= 2 * tolerance)
     families, names = np.array(found.family_names, object), np.array(found.names, object)
-    return {"is_twin": is_twin,
-            "twin_type": np.where(is_variant, families[found.family[order[:, 0]]], np.where(is_twin, "secondary", "")),
-            "variant": np.where(is_variant, names[order[:, 0]], ""),
-            "variant_deviation_deg": np.where(is_variant, best, np.nan),
-            "second_deviation_deg": np.where(is_variant, second, np.nan)}
+    return {
+        "is_twin": is_twin,
+        "twin_type": np.where(
+            is_variant, families[found.family[order[:, 0]]], np.where(is_twin, "secondary", "")
+        ),
+        "variant": np.where(is_variant, names[order[:, 0]], ""),
+        "variant_deviation_deg": np.where(is_variant, best, np.nan),
+        "second_deviation_deg": np.where(is_variant, second, np.nan),
+    }

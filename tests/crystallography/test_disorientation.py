@@ -24,12 +24,22 @@ def test_cubic_angle_is_the_closed_form():
     """The loop over 24 rotations equals the closed form; arccos limits the comparison to 1e-7 rad."""
     rng = np.random.default_rng(0)
     a, b = random_quaternions(5000, rng), random_quaternions(5000, rng)
-    np.testing.assert_allclose(disorientation_angle(a, b, proper_group("432")), cubic_closed_form(a, b), atol=1e-7)
+    np.testing.assert_allclose(
+        disorientation_angle(a, b, proper_group("432")), cubic_closed_form(a, b), atol=1e-7
+    )
 
 
-@pytest.mark.parametrize("name, mean, largest", [
-    ("432", 40.73, 62.80), ("622", 60.07, 93.84), ("422", 63.01, 98.42), ("32", 66.64, 104.48),
-    ("222", 75.17, 120.0), ("23", 51.46, 90.0)])
+@pytest.mark.parametrize(
+    "name, mean, largest",
+    [
+        ("432", 40.73, 62.80),
+        ("622", 60.07, 93.84),
+        ("422", 63.01, 98.42),
+        ("32", 66.64, 104.48),
+        ("222", 75.17, 120.0),
+        ("23", 51.46, 90.0),
+    ],
+)
 def test_random_pairs_have_mackenzie_mean_and_maximum(name, mean, largest):
     """Mean over 200,000 random pairs: standard error below 0.05 deg, so 0.2 deg is four of them."""
     rng = np.random.default_rng(1)
@@ -55,7 +65,9 @@ def test_angle_ignores_the_symmetry_copy(name):
 
 
 def test_two_phases_use_both_groups():
-    """Copies of either crystal under its own group leave the angle; the group of the other phase does not serve."""
+    """Copies of either crystal under its own group leave the angle; the group of the other phase does not
+    serve.
+    """
     rng = np.random.default_rng(3)
     cubic, hexagonal = proper_group("432"), proper_group("622")
     a, b = random_quaternions(300, rng), random_quaternions(300, rng)
@@ -68,8 +80,9 @@ def test_two_phases_use_both_groups():
 
 def test_sigma_three_axis_and_angle():
     """60 deg about any <111> is 60 deg about [111] of the standard triangle."""
-    axis, angle = disorientation_axis_angle([1, 0, 0, 0], axis_angle_to_quaternion([1, -1, 1], np.pi / 3),
-                                            proper_group("432"))
+    axis, angle = disorientation_axis_angle(
+        [1, 0, 0, 0], axis_angle_to_quaternion([1, -1, 1], np.pi / 3), proper_group("432")
+    )
     assert np.degrees(angle) == pytest.approx(60)
     np.testing.assert_allclose(axis, np.ones(3) / np.sqrt(3), atol=1e-12)
 

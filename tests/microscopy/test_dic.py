@@ -25,7 +25,9 @@ POINTS_EBSD = [(68, 95), (308, 45), (191, 187), (89, 174)]
 def davis(rows, cols, step=12, *, gradient=((0.0, 0.0), (0.0, 0.0)), swap=False):
     """DaVis text of a uniform displacement gradient."""
     counts = (cols, rows) if swap else (rows, cols)
-    lines = [f'#DaVis 8.4.0 2D-vector {step} {counts[0]} {counts[1]} "" "pixel" "" "pixel" "displacement" "pixel"']
+    lines = [
+        f'#DaVis 8.4.0 2D-vector {step} {counts[0]} {counts[1]} "" "pixel" "" "pixel" "displacement" "pixel"'
+    ]
     for r in range(rows):
         for c in range(cols):
             p = np.array([6 + step * c, 6 + step * r], float)
@@ -57,9 +59,17 @@ def test_npz_round_trip(tmp_path):
             read_dic(tmp_path / name)
 
 
-@pytest.mark.parametrize("old, new, told", [
-    ("#DaVis", "DaVis", "line 1"), (" 5 7 ", " 500000000 7000 ", "holds at most"), (" 5 7 ", " 5 8 ", "35 were found"),
-    ("18\t6\t", "18\tnone\t", "line 3"), (" 5 7 ", " 7 5 ", None), ("18\t6\t", "19\t6\t", "square grid")])
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        ("#DaVis", "DaVis", "line 1"),
+        (" 5 7 ", " 500000000 7000 ", "holds at most"),
+        (" 5 7 ", " 5 8 ", "35 were found"),
+        ("18\t6\t", "18\tnone\t", "line 3"),
+        (" 5 7 ", " 7 5 ", None),
+        ("18\t6\t", "19\t6\t", "square grid"),
+    ],
+)
 def test_damaged_fields(tmp_path, old, new, told):
     """A header that lies, a field that is no number, a vector off the grid."""
     path = tmp_path / "d.txt"
@@ -103,7 +113,9 @@ def test_affine_is_recovered():
     found = fit_affine(points, points @ matrix.T + offset)
     np.testing.assert_allclose(found.matrix, matrix, atol=1e-12)
     assert found.residual == pytest.approx(0, abs=1e-10)
-    quarter = fit_affine(points, points @ np.array([[0.0, 1.0], [-1.0, 0.0]]).T)  # 90 deg counter-clockwise on screen
+    quarter = fit_affine(
+        points, points @ np.array([[0.0, 1.0], [-1.0, 0.0]]).T
+    )  # 90 deg counter-clockwise on screen
     assert quarter.turn_lines(10.0) == pytest.approx(100.0)
 
 
@@ -126,7 +138,9 @@ def test_labels_of_vectors(make_map):
 
 @pytest.mark.parametrize("angles", [(30,), (100, 160), (5,)])
 def test_painted_bands_are_found(angles):
-    """Stripes of known on-screen angle in noise of twice their height come back within 2 deg, strongest first."""
+    """Stripes of known on-screen angle in noise of twice their height come back within 2 deg, strongest
+    first.
+    """
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:60, :60]
     value = rng.standard_normal((60, 60))
@@ -145,7 +159,11 @@ def test_noise_has_no_bands():
     label = np.ones((60, 60), int)
     label[:10, :10] = 2
     found = band_angles(np.random.default_rng(1).standard_normal((60, 60)), label)
-    assert found["grain_id"].tolist() == [1] and found["rank"].tolist() == [0] and found["angle_deg"].isna().all()
+    assert (
+        found["grain_id"].tolist() == [1]
+        and found["rank"].tolist() == [0]
+        and found["angle_deg"].isna().all()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +210,9 @@ def test_published_bands_follow_schmid(nickel):
 
     field, affine, grains = nickel
     grains = grains["x180"]
-    bands = band_angles(max_shear(field.displacement_gradient),
-                        label_of_vectors(field, affine, grains.map, grains.label))
+    bands = band_angles(
+        max_shear(field.displacement_gradient), label_of_vectors(field, affine, grains.map, grains.label)
+    )
     top = bands[bands["rank"] == 1]
     fcc = systems("fcc", families=["octahedral"])
     q = grains.mean_quaternions[top["grain_id"] - 1]

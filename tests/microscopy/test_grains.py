@@ -25,7 +25,8 @@ def about_z(*angles_deg):
 
 
 def test_segmentation_finds_the_cells(make_map, voronoi):
-    """Without noise the grains are the Voronoi cells (random neighbours are never within 1 deg by this seed)."""
+    """Without noise the grains are the Voronoi cells (random neighbours are never within 1 deg by this seed).
+    """
     cells = voronoi(60, 80, 30)
     grains = segment(make_map(cells, random_quaternions(30, np.random.default_rng(0))), threshold=1.0)
     assert grains.n_grains == 30
@@ -44,7 +45,8 @@ def test_threshold_is_the_angle_of_neighbours(make_map):
 
 
 def test_results_ignore_the_symmetry_copy(make_map, voronoi):
-    """Every pixel given as another copy of its crystal: grains, KAM, GROD and boundary angles are the same."""
+    """Every pixel given as another copy of its crystal: grains, KAM, GROD and boundary angles are the same.
+    """
     rng = np.random.default_rng(3)
     cells, group = voronoi(40, 40, 12), proper_group("622")
     m = make_map(cells, random_quaternions(12, rng), phase=HEX, noise_deg=0.5)
@@ -88,17 +90,24 @@ def test_phases_are_never_joined(make_map):
     phases = {1: MapPhase("Ni", "432", "fcc"), 2: HEX}
     grains = segment(make_map(label, about_z(0, 0), phases=phases, phase_of_grain=[1, 2]))
     assert grains.n_grains == 2 and grains.boundaries["phase_boundary"].tolist() == [True]
-    assert grains.boundaries["length_um"][0] == pytest.approx(1.5) and np.isnan(grains.segments["angle_deg"]).all()
+    assert (
+        grains.boundaries["length_um"][0] == pytest.approx(1.5)
+        and np.isnan(grains.segments["angle_deg"]).all()
+    )
 
 
 def test_kam_noise_floor(make_map):
-    """Noise of rms angle d gives KAM = sqrt(8/pi) sqrt(2/3) d = 1.303 d; 0.5 % is the sampling error of 40,000 px."""
+    """Noise of rms angle d gives KAM = sqrt(8/pi) sqrt(2/3) d = 1.303 d; 0.5 % is the sampling error of
+    40,000 px.
+    """
     m = make_map(np.ones((200, 200), int), about_z(20), noise_deg=0.3)
     assert np.mean(kam(segment(m))) == pytest.approx(1.303 * 0.3, rel=0.01)
 
 
 def test_kam_of_a_bent_crystal(make_map):
-    """0.2 deg a column: order 1 averages 2 x 0.2 and 2 x 0; order 2 has 12 neighbours whose |dx| add up to 12."""
+    """0.2 deg a column: order 1 averages 2 x 0.2 and 2 x 0; order 2 has 12 neighbours whose |dx| add up to
+    12.
+    """
     label = np.repeat(np.arange(1, 21)[None], 12, axis=0)
     grains = segment(make_map(label, about_z(*0.2 * np.arange(20))))
     assert kam(grains)[5 * 20 + 10] == pytest.approx(0.1, rel=1e-6)
@@ -126,7 +135,9 @@ def test_boundary_geometry(make_map):
     """A straight wall of 6 px: 3 um long, on pixel edges, upright on the screen; the other one is flat."""
     label = np.repeat([[1] * 5 + [2] * 5], 6, axis=0)
     wall = segment(make_map(label, about_z(0, 30)))
-    assert wall.boundaries["length_um"][0] == pytest.approx(3) and wall.boundaries["trace_deg"][0] == pytest.approx(90)
+    assert wall.boundaries["length_um"][0] == pytest.approx(3) and wall.boundaries["trace_deg"][
+        0
+    ] == pytest.approx(90)
     assert wall.boundaries["angle_deg"][0] == pytest.approx(30)
     np.testing.assert_allclose(wall.segments[["x0_um", "x1_um"]], 2.25)
     assert wall.segments["y0_um"].min() == -0.25 and wall.segments["y1_um"].max() == 2.75
@@ -136,7 +147,8 @@ def test_boundary_geometry(make_map):
 
 
 def test_staircase_keeps_its_slope(make_map):
-    """A boundary from lower left to upper right at 45 deg on the screen is 45 deg, not the mean of its steps."""
+    """A boundary from lower left to upper right at 45 deg on the screen is 45 deg, not the mean of its steps.
+    """
     row, col = np.mgrid[:40, :40]
     grains = segment(make_map(np.where(row + col < 39, 1, 2), about_z(0, 30)))
     assert grains.boundaries["trace_deg"][0] == pytest.approx(45, abs=1)
@@ -148,12 +160,15 @@ def test_grain_shape(make_map):
     label[8:12, 4:16] = 2
     row = segment(make_map(label, about_z(0, 30))).table.iloc[1]
     assert row["aspect_ratio"] == pytest.approx(3) and row["long_axis_deg"] == pytest.approx(0)
-    assert not row["on_edge"] and row["x_um"] == pytest.approx(9.5 / 2) and row["y_um"] == pytest.approx(9.5 / 2)
+    assert (
+        not row["on_edge"] and row["x_um"] == pytest.approx(9.5 / 2) and row["y_um"] == pytest.approx(9.5 / 2)
+    )
     assert row["equivalent_diameter_um"] == pytest.approx(np.sqrt(4 * 12 / np.pi))
 
 
 def test_csl_rotations_are_exact():
-    """Each is a rotation whose matrix times Sigma is whole numbers: the definition of a coincidence lattice."""
+    """Each is a rotation whose matrix times Sigma is whole numbers: the definition of a coincidence lattice.
+    """
     from cpml.crystallography.rotations import quaternion_to_matrix
 
     sigma, rotations = csl_rotations()
@@ -163,7 +178,9 @@ def test_csl_rotations_are_exact():
 
 
 def test_csl_uses_the_whole_deviation():
-    """60 deg about <111> turned off axis: within 8.66 deg it is Sigma 3, at 9 deg not, though the angle stays 60."""
+    """60 deg about <111> turned off axis: within 8.66 deg it is Sigma 3, at 9 deg not, though the angle stays
+    60.
+    """
     group = proper_group("432")
     sigma3 = axis_angle_to_quaternion([1, 1, 1], np.pi / 3)
     for lean, expected in ((0, 3), (8.4, 3), (8.9, 0)):
@@ -176,15 +193,28 @@ def test_csl_uses_the_whole_deviation():
     assert nearest_csl(tilted[None], group)[0][0] != 3
 
 
-@pytest.mark.parametrize("angle, axis, expected", [(36.87, (1, 0, 0), 5), (38.21, (1, 1, 1), 7), (38.94, (1, 1, 0), 9)])
+@pytest.mark.parametrize(
+    "angle, axis, expected", [(36.87, (1, 0, 0), 5), (38.21, (1, 1, 1), 7), (38.94, (1, 1, 0), 9)]
+)
 def test_csl_table(angle, axis, expected):
     """Published CSL rotations are found with a deviation below their rounding."""
-    sigma, deviation = nearest_csl(axis_angle_to_quaternion(axis, np.radians(angle))[None], proper_group("432"))
+    sigma, deviation = nearest_csl(
+        axis_angle_to_quaternion(axis, np.radians(angle))[None], proper_group("432")
+    )
     assert sigma[0] == expected and deviation[0] < 0.01
 
 
-@pytest.mark.parametrize("wrong", [{"threshold": 0}, {"threshold": -5}, {"min_pixels": 0}, {"reach": -1},
-                                   {"threshold": float("nan")}, {"min_pixels": 1000}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 0},
+        {"threshold": -5},
+        {"min_pixels": 0},
+        {"reach": -1},
+        {"threshold": float("nan")},
+        {"min_pixels": 1000},
+    ],
+)
 def test_impossible_parameters(make_map, wrong):
     """A threshold of zero, a negative reach, or nothing left is an error with the value in it."""
     m = make_map(np.ones((4, 4), int), about_z(0))
@@ -195,11 +225,15 @@ def test_impossible_parameters(make_map, wrong):
 def hexagonal_map(rows, cols, angle_deg):
     """A hexagonal-grid map of step 1, angle_deg(x, y) about z."""
     xy = np.array([[c + (r % 2) / 2, r * np.sqrt(0.75)] for r in range(rows) for c in range(cols)])
-    return EbsdMap.from_points("hex", xy, about_z(*angle_deg(*xy.T)), np.ones(len(xy)), {1: MapPhase("Ni", "432")})
+    return EbsdMap.from_points(
+        "hex", xy, about_z(*angle_deg(*xy.T)), np.ones(len(xy)), {1: MapPhase("Ni", "432")}
+    )
 
 
 def test_hexagonal_grid_kam_and_boundaries():
-    """Bent by k per um along x: the six neighbours differ by k (2), k/2 (4): mean 2k/3. Cell edges are 1/sqrt 3 long."""
+    """Bent by k per um along x: the six neighbours differ by k (2), k/2 (4): mean 2k/3. Cell edges are 1/sqrt
+    3 long.
+    """
     m = hexagonal_map(9, 12, lambda x, y: 0.3 * x)
     assert m.grid == "hex" and m.neighbours.shape[0] == 9 * 11 + 8 * 23
     assert kam(segment(m))[4 * 12 + 6] == pytest.approx(0.2, rel=1e-6)
@@ -228,7 +262,9 @@ def test_hexagonal_picture_keeps_every_point():
 
 
 def test_published_grain_counts(mirror):
-    """Magnesium of the MTEX tutorial: 126, 121 and, without specks, 91 grains of 22,794 px; 3,173 + 608 edges."""
+    """Magnesium of the MTEX tutorial: 126, 121 and, without specks, 91 grains of 22,794 px; 3,173 + 608
+    edges.
+    """
     m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a*")
     assert m.indexed.sum() == 22833
     assert segment(m).n_grains == 126 and segment(m, threshold=15).n_grains == 121
@@ -241,9 +277,14 @@ def test_published_grain_counts(mirror):
 def test_published_hexagonal_partition(mirror):
     """OIM's own grains of a hexagonal-grid titanium map: 85 at 15 deg, the same partition."""
     data = np.loadtxt(mirror("cpti-boundaries/titanium.txt"), skiprows=1)
-    m = EbsdMap.from_points("ti", data[:, 7:9], euler_to_quaternion(np.radians(data[:, :3])), np.ones(len(data)),
-                            {1: MapPhase("Ti", "622", "hcp", 2.95, 2.95, 4.68, 90, 90, 120)},
-                            properties={"grain": data[:, 9]})
+    m = EbsdMap.from_points(
+        "ti",
+        data[:, 7:9],
+        euler_to_quaternion(np.radians(data[:, :3])),
+        np.ones(len(data)),
+        {1: MapPhase("Ti", "622", "hcp", 2.95, 2.95, 4.68, 90, 90, 120)},
+        properties={"grain": data[:, 9]},
+    )
     assert m.grid == "hex" and m.n_pixels == 8100
     grains = segment(m, threshold=15)
     assert grains.n_grains == 85 and segment(m).n_grains == 89
@@ -258,7 +299,9 @@ def test_two_phase_counts(mirror):
 
 
 def test_a_quarter_million_pixels_in_a_second(make_map, voronoi):
-    """Segmentation and KAM of 250,000 px take less than 1 s once compiled (0.1 s measured; shared machines vary)."""
+    """Segmentation and KAM of 250,000 px take less than 1 s once compiled (0.1 s measured; shared machines
+    vary).
+    """
     m = make_map(voronoi(500, 500, 600), random_quaternions(600, np.random.default_rng(0)), noise_deg=0.3)
     kam(segment(m))
     start = time.perf_counter()

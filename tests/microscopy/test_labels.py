@@ -15,8 +15,16 @@ HCP = systems("hcp", families=["basal", "prismatic"], c_over_a=1.6236)
 
 def parents(*quaternions, phase=1):
     q = np.array(quaternions, float)
-    return pd.DataFrame({"parent_id": np.arange(1, len(q) + 1), "phase": phase, "qw": q[:, 0], "qx": q[:, 1],
-                         "qy": q[:, 2], "qz": q[:, 3]})
+    return pd.DataFrame(
+        {
+            "parent_id": np.arange(1, len(q) + 1),
+            "phase": phase,
+            "qw": q[:, 0],
+            "qx": q[:, 1],
+            "qy": q[:, 2],
+            "qz": q[:, 3],
+        }
+    )
 
 
 def lines(**columns):
@@ -33,16 +41,22 @@ def test_a_clear_line_marks_its_plane():
     trace, planes = labels[labels["row"] == "trace"], labels[labels["row"] == "plane"]
     assert planes["target"].tolist() == list(FCC.plane_names)
     assert planes["observed"].tolist() == [0, 0, 1, 0]
-    assert trace["candidates"].tolist() == [f"{FCC.plane_names[2]}:1.0000"] and trace["observed"].tolist() == [1.0]
+    assert trace["candidates"].tolist() == [f"{FCC.plane_names[2]}:1.0000"] and trace[
+        "observed"
+    ].tolist() == [1.0]
     assert trace["sigma_deg"].tolist() == [2.0]
 
 
 def test_a_shared_trace_is_missing_for_both_planes():
-    """In a cube-oriented crystal planes share their traces in pairs: the line marks neither, the others are 0."""
+    """In a cube-oriented crystal planes share their traces in pairs: the line marks neither, the others are
+    0.
+    """
     labels = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[45.0]), FCC)
     planes = labels[labels["row"] == "plane"]
     assert sorted(planes["observed"].fillna(-1)) == [-1, -1, 0, 0]
-    shares = [float(c.split(":")[1]) for c in labels.loc[labels["row"] == "trace", "candidates"].iloc[0].split(";")]
+    shares = [
+        float(c.split(":")[1]) for c in labels.loc[labels["row"] == "trace", "candidates"].iloc[0].split(";")
+    ]
     assert shares == [0.5, 0.5]
 
 
@@ -51,8 +65,12 @@ def test_a_later_clear_line_decides():
     turn = axis_angle_to_quaternion([0, 1, 0], np.radians(4))
     angle = slip_traces([turn], FCC).angle_deg[0]
     both = [float(a) for a in (angle[0], angle[1])]
-    labels = slip_labels(parents(turn), lines(grain_id=[1, 1], angle_deg=both, sigma_deg=[0.3, np.nan]), FCC,
-                         tolerance_deg=30.0)
+    labels = slip_labels(
+        parents(turn),
+        lines(grain_id=[1, 1], angle_deg=both, sigma_deg=[0.3, np.nan]),
+        FCC,
+        tolerance_deg=30.0,
+    )
     assert labels.loc[labels["row"] == "trace", "sigma_deg"].tolist() == [0.3, 2.0]
     assert (labels["observed"] == 1).sum() >= 2
 
@@ -91,7 +109,9 @@ def test_phases_have_their_own_systems():
 def test_dic_bands_become_labels():
     """A grain without bands was looked at: zeros; source and error are those of the method."""
     angle = slip_traces([TURNED], FCC).angle_deg[0]
-    bands = pd.DataFrame({"grain_id": [1, 2], "rank": [1, 0], "angle_deg": [angle[0], np.nan], "score": [0.2, np.nan]})
+    bands = pd.DataFrame(
+        {"grain_id": [1, 2], "rank": [1, 0], "angle_deg": [angle[0], np.nan], "score": [0.2, np.nan]}
+    )
     labels = dic_labels(bands, parents(TURNED, TURNED), FCC)
     assert set(labels["source"]) == {"dic"}
     planes = labels[labels["row"] == "plane"]
@@ -109,10 +129,17 @@ def test_traces_file(tmp_path, make_map):
     assert np.isnan(found["angle_deg"][1]) and list(traces.columns) == ["x_um", "y_um", "angle_deg"]
 
 
-@pytest.mark.parametrize("text, told", [
-    ("", "line 1"), ("x_um,y_um\n1,2\n", "line 1.*angle_deg"), ("x_um,y_um,angle_deg\n1,2,3\n1,b,3\n", "line 3.*y_um"),
-    ("x_um,y_um,angle_deg\n1,,3\n", "line 2.*y_um"), ("x_um,y_um,angle_deg\n1,2,inf\n", "line 2.*inf"),
-    ("x_um,y_um,angle_deg,sigma_deg\n1,2,3,-1\n", "line 2.*sigma_deg")])
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("", "line 1"),
+        ("x_um,y_um\n1,2\n", "line 1.*angle_deg"),
+        ("x_um,y_um,angle_deg\n1,2,3\n1,b,3\n", "line 3.*y_um"),
+        ("x_um,y_um,angle_deg\n1,,3\n", "line 2.*y_um"),
+        ("x_um,y_um,angle_deg\n1,2,inf\n", "line 2.*inf"),
+        ("x_um,y_um,angle_deg,sigma_deg\n1,2,3,-1\n", "line 2.*sigma_deg"),
+    ],
+)
 def test_damaged_traces_file(tmp_path, text, told):
     """A missing column or a field that is no number names file and line."""
     path = tmp_path / "traces.csv"

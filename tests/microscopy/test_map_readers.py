@@ -75,19 +75,22 @@ def test_truncated_ctf_is_one_error(tmp_path, ctf_text, some_orientations):
             read_map(path)
 
 
-@pytest.mark.parametrize("old, new, told", [
-    ("XCells\t10", "XCells\t100000000000", "holds at most"),
-    ("XCells\t10", "XCells\t11", "announces 66 points, 60 were found"),
-    ("XCells\t10", "XCells\t-4", "line 5.*XCells"),
-    ("XCells\t10", "XCells\tnan", "line 5.*XCells"),
-    ("XStep\t0.5", "XStep\t0", "line 7.*XStep"),
-    ("\t11\t225", "\t12\t225", "line 14.*Laue"),
-    ("Phases\t1", "Phases\t2", "line 15.*phase line"),
-    ("Euler2\tEuler3", "Euler2\tOther", "Euler3"),
-    ("8\t0\t", "8\tx\t", "line 16.*'x'"),
-    ("1\t0.0000\t0.0000", "7\t0.0000\t0.0000", "line 16.*phase 7"),
-    ("1\t0.5000\t0.0000", "1\t0.5000\tinf", "line 17.*'inf'"),
-])
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        ("XCells\t10", "XCells\t100000000000", "holds at most"),
+        ("XCells\t10", "XCells\t11", "announces 66 points, 60 were found"),
+        ("XCells\t10", "XCells\t-4", "line 5.*XCells"),
+        ("XCells\t10", "XCells\tnan", "line 5.*XCells"),
+        ("XStep\t0.5", "XStep\t0", "line 7.*XStep"),
+        ("\t11\t225", "\t12\t225", "line 14.*Laue"),
+        ("Phases\t1", "Phases\t2", "line 15.*phase line"),
+        ("Euler2\tEuler3", "Euler2\tOther", "Euler3"),
+        ("8\t0\t", "8\tx\t", "line 16.*'x'"),
+        ("1\t0.0000\t0.0000", "7\t0.0000\t0.0000", "line 16.*phase 7"),
+        ("1\t0.5000\t0.0000", "1\t0.5000\tinf", "line 17.*'inf'"),
+    ],
+)
 def test_damaged_ctf_names_the_place(tmp_path, ctf_text, some_orientations, old, new, told):
     """A header that lies and a bad number are reported with their line, before memory is taken."""
     text = ctf_text(some_orientations, 6, 10)
@@ -103,8 +106,16 @@ def test_map_without_any_indexed_point(tmp_path, ctf_text, some_orientations):
         read_map(write(tmp_path / "a.ctf", text))
 
 
-@pytest.mark.parametrize("name, content", [("a.ctf", b"\x00\x01\x02"), ("b.png", b"\x89PNG\r\n"), ("c.ang", b"hello\n"),
-                                           ("d.h5", b"\x89HDF\r\n\x1a\nxx"), ("e.txt", b"")])
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("a.ctf", b"\x00\x01\x02"),
+        ("b.png", b"\x89PNG\r\n"),
+        ("c.ang", b"hello\n"),
+        ("d.h5", b"\x89HDF\r\n\x1a\nxx"),
+        ("e.txt", b""),
+    ],
+)
 def test_other_formats_are_refused(tmp_path, name, content):
     """A file of another kind is refused by name."""
     (tmp_path / name).write_bytes(content)
@@ -132,7 +143,8 @@ def crc_pair(folder, q, rows, cols, *, fields=(3, 4, 5, 6, 7, 10, 11)):
     (folder / "m.cpr").write_text(
         f"[General]\nVersion=5.0\n[Job]\nGridDistX=0.2\nGridDistY=0.2\nxCells={cols}\nyCells={rows}\n[Fields]\n"
         f"Count={len(fields)}\n{listed}[Phases]\nCount=1\n[Phase1]\nStructureName=Ni\na=3.5\nb=3.5\nc=3.5\nalpha=90\n"
-        "beta=90\ngamma=90\nLaueGroup=11\nSpaceGroup=225\n")
+        "beta=90\ngamma=90\nLaueGroup=11\nSpaceGroup=225\n"
+    )
     return folder / "m.crc", folder / "m.cpr"
 
 
@@ -197,10 +209,18 @@ def ang_text(rows, odd, even, *, is_hex, phase=None, tail=" 1.0 0.5"):
         for c in range(odd if r % 2 == 0 else even):
             e = rng.uniform(0, 3, 3)
             n = len(lines)
-            lines.append(f"  {e[0]:.5f} {e[1]:.5f} {e[2]:.5f} {2.0 * c + (r % 2) * is_hex:.5f} {dy * r:.5f} "
-                         f"100.0 0.900 {0 if phase is None else phase[n]}{tail}")
-    header = ANG_HEADER.format(grid="HexGrid" if is_hex else "SqrGrid", dy=dy, odd=odd, even=even, rows=rows,
-                               second="" if phase is None else SECOND)
+            lines.append(
+                f"  {e[0]:.5f} {e[1]:.5f} {e[2]:.5f} {2.0 * c + (r % 2) * is_hex:.5f} {dy * r:.5f} "
+                f"100.0 0.900 {0 if phase is None else phase[n]}{tail}"
+            )
+    header = ANG_HEADER.format(
+        grid="HexGrid" if is_hex else "SqrGrid",
+        dy=dy,
+        odd=odd,
+        even=even,
+        rows=rows,
+        second="" if phase is None else SECOND,
+    )
     return header + "\n".join(lines) + "\n"
 
 
@@ -230,7 +250,7 @@ def test_ang_phases_and_unindexed(tmp_path):
     text = ang_text(4, 5, 5, is_hex=False, phase=phase).split("\n")
     first = next(i for i, line in enumerate(text) if line and line[0] != "#")
     text[first + 1] = text[first + 1].replace("0.900", "-1.000")
-    text[first + 2] = " 12.56637 12.56637 12.56637" + text[first + 2][text[first + 2].index(" 4.00000"):]
+    text[first + 2] = " 12.56637 12.56637 12.56637" + text[first + 2][text[first + 2].index(" 4.00000") :]
     m = read_map(write(tmp_path / "a.ang", "\n".join(text)))
     assert np.flatnonzero(~m.indexed).tolist() == [1, 2, 4]
     assert m.phases[2].group == "432" and set(m.phase_id) == {0, 1, 2}
@@ -247,7 +267,9 @@ def test_truncated_ang_is_one_error(tmp_path):
 
 
 def test_hexagonal_axis_is_thirty_degrees(tmp_path, ctf_text):
-    """Declared X||a* turns the crystals by -30 deg about c; undeclared Oxford files are taken so, with a note."""
+    """Declared X||a* turns the crystals by -30 deg about c; undeclared Oxford files are taken so, with a
+    note.
+    """
     q = random_quaternions(60, np.random.default_rng(1))
     path = write(tmp_path / "a.ctf", ctf_text(q, 6, 10, phase_lines=["3.2;3.2;5.2\t90;90;120\tMg\t9\t194"]))
     as_a, as_star, assumed = (read_map(path, hex_x_axis=axis) for axis in ("a", "a*", None))
@@ -277,7 +299,8 @@ def test_unknown_frames_and_mirrors_are_refused(tmp_path, ctf_text, some_orienta
 
 
 def test_hdf_round_trip(tmp_path, make_map, some_orientations):
-    """A map written and read back is the same map, missing orientations included; the bytes are reproducible."""
+    """A map written and read back is the same map, missing orientations included; the bytes are reproducible.
+    """
     label = np.arange(60).reshape(6, 10)
     m = make_map(label, some_orientations)
     for name in ("m.h5", "again.h5"):
@@ -308,3 +331,12 @@ def test_points_of_no_grid_are_refused():
     q = np.tile([1.0, 0, 0, 0], (19, 1))
     with pytest.raises(MapFileError, match="grid"):
         EbsdMap.from_points("m", np.delete(xy, 7, axis=0), q, np.ones(19), {1: MapPhase("x", "432")})
+
+
+def test_turned_acquisition_surface_is_told_not_applied(tmp_path, ctf_text, some_orientations):
+    """AcqE1 = 90 in the header changes no orientation; a note says so."""
+    text = ctf_text(some_orientations, 6, 10)
+    plain = read_map(write(tmp_path / "a.ctf", text))
+    turned = read_map(write(tmp_path / "b.ctf", text.replace("AcqE1\t0", "AcqE1\t90")))
+    np.testing.assert_array_equal(plain.quaternions, turned.quaternions)
+    assert not any("acquisition" in n for n in plain.frame_note) and any("90" in n for n in turned.frame_note)

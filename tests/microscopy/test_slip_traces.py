@@ -10,8 +10,10 @@ from cpml.microscopy import match_traces, slip_traces
 from cpml.microscopy.slip_traces import line_difference, trace_angle_deg
 
 
-@pytest.mark.parametrize("normal, expected", [((0, 1, 0), 0), ((1, 0, 0), 90), ((1, 1, 0), 45), ((-1, -1, 0), 45),
-                                              ((1, -1, 0), 135)])
+@pytest.mark.parametrize(
+    "normal, expected",
+    [((0, 1, 0), 0), ((1, 0, 0), 90), ((1, 1, 0), 45), ((-1, -1, 0), 45), ((1, -1, 0), 135)],
+)
 def test_trace_angle_on_screen(normal, expected):
     """A plane facing down the screen draws a horizontal line; (1,1,0) with y down rises to the right."""
     assert trace_angle_deg(normal) == pytest.approx(expected)
@@ -27,16 +29,25 @@ def test_trace_lies_in_plane_and_surface():
 
     normals = rotate(q[:, None], fcc.plane_normals)
     angle = np.radians(found.angle_deg)
-    np.testing.assert_allclose(normals[..., 0] * np.cos(angle) - normals[..., 1] * np.sin(angle), 0, atol=1e-12)
+    np.testing.assert_allclose(
+        normals[..., 0] * np.cos(angle) - normals[..., 1] * np.sin(angle), 0, atol=1e-12
+    )
     np.testing.assert_allclose(np.cos(np.radians(found.inclination_deg)), np.abs(normals[..., 2]), atol=1e-12)
 
 
-@pytest.mark.parametrize("lattice, families, chance", [
-    ("fcc", ["octahedral"], 0.21), ("bcc", ["110", "112"], 0.72), ("hcp", ["basal", "prismatic"], 0.21),
-    ("hcp", ["basal", "prismatic", "pyramidal1_a"], 0.47),
-    ("hcp", ["basal", "prismatic", "pyramidal1_a", "pyramidal2_ca"], 0.65)])
+@pytest.mark.parametrize(
+    "lattice, families, chance",
+    [
+        ("fcc", ["octahedral"], 0.21),
+        ("bcc", ["110", "112"], 0.72),
+        ("hcp", ["basal", "prismatic"], 0.21),
+        ("hcp", ["basal", "prismatic", "pyramidal1_a"], 0.47),
+        ("hcp", ["basal", "prismatic", "pyramidal1_a", "pyramidal2_ca"], 0.65),
+    ],
+)
 def test_chance_of_a_match(lattice, families, chance):
-    """A line at random is within 5 deg of some plane this often; 20,000 crystals give 0.004 standard error."""
+    """A line at random is within 5 deg of some plane this often; 20,000 crystals give 0.004 standard error.
+    """
     rng = np.random.default_rng(1)
     planes = systems(lattice, families=families, c_over_a=1.6236)
     angle = slip_traces(random_quaternions(20_000, rng), planes).angle_deg

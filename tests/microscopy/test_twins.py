@@ -21,7 +21,7 @@ def lamella(make_map, types, variants, *, parent=None, noise_deg=0.2, seed=0):
     stranger = random_quaternions(1, np.random.default_rng(99))[0]
     label = np.ones((30, 60), int)
     for i in range(len(variants)):
-        label[:, 6 + 12 * i: 9 + 12 * i] = 2 + i
+        label[:, 6 + 12 * i : 9 + 12 * i] = 2 + i
     label[:, 50:] = 2 + len(variants)
     twins = [twin_crystal_to_sample(parent, twin.plane[v]) for v in variants]
     m = make_map(label, np.array([parent, *twins, stranger]), phase=MG, noise_deg=noise_deg)
@@ -30,7 +30,9 @@ def lamella(make_map, types, variants, *, parent=None, noise_deg=0.2, seed=0):
 
 @pytest.mark.parametrize("family", HCP_TYPES)
 def test_every_variant_is_recognised(make_map, family):
-    """Painted variants come back by name (up to the parent's own symmetry copy, checked through K1 in the sample)."""
+    """Painted variants come back by name (up to the parent's own symmetry copy, checked through K1 in the
+    sample).
+    """
     from cpml.crystallography.rotations import rotate
 
     for first in (0, 3):
@@ -50,7 +52,9 @@ def test_every_variant_is_recognised(make_map, family):
 
 
 def test_family_becomes_one_parent(make_map):
-    """Two lamellae cut a grain into three: one parent of five fragments, its twin fraction, and a stranger apart."""
+    """Two lamellae cut a grain into three: one parent of five fragments, its twin fraction, and a stranger
+    apart.
+    """
     twins, _ = lamella(make_map, ["twin_1012"], [0, 1])
     parents = twins.parents
     assert parents["n_fragments"].tolist() == [5, 1]
@@ -71,7 +75,9 @@ def test_secondary_twin_is_no_variant(make_map):
     label = np.ones((30, 40), int)
     label[:, 10:20] = 2
     label[10:20, 13:17] = 3
-    twins = find_twins(segment(make_map(label, np.array([parent, first, second]), phase=MG)), types=["twin_1012"])
+    twins = find_twins(
+        segment(make_map(label, np.array([parent, first, second]), phase=MG)), types=["twin_1012"]
+    )
     assert twins.table["parent_id"].nunique() == 1
     assert "secondary" in set(twins.table["twin_type"])
 
@@ -112,8 +118,9 @@ def test_published_twin_segments(mirror):
     found = segments[segments["twin_type"] == "twin_1012"]
     assert len(found) == pytest.approx(1652, abs=10)
     assert found["deviation_deg"].median() == pytest.approx(1.06, abs=0.02)
-    wrong = find_twins(segment(read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a"), min_pixels=3),
-                       types=["twin_1012"]).segments
+    wrong = find_twins(
+        segment(read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a"), min_pixels=3), types=["twin_1012"]
+    ).segments
     assert not (wrong["twin_type"] == "twin_1012").any()
 
 

@@ -1,9 +1,10 @@
 """EDAX / EMsoft / ASTAR text maps (.ang).
 
-Lines that start with "#" are the header; then phi1, Phi, phi2 (rad, Bunge), x, y (um), and iq, ci, phase, and in some
-versions sem, fit and more. A "COLUMN_HEADERS" line, where there is one, names the columns. Square grids and hexagonal
-ones (rows of NCOLS_ODD and NCOLS_EVEN points in turn) keep their own neighbours. Not indexed: ci = -1, angles of
-4 pi, or, in a map of several phases, phase 0; a single phase is numbered 0 by EDAX.
+Lines that start with "#" are the header; then phi1, Phi, phi2 (rad, Bunge), x, y (um), and iq, ci, phase, and
+in some versions sem, fit and more. A "COLUMN_HEADERS" line, where there is one, names the columns. Square
+grids and hexagonal ones (rows of NCOLS_ODD and NCOLS_EVEN points in turn) keep their own neighbours. Not
+indexed: ci = -1, angles of 4 pi, or, in a map of several phases, phase 0; a single phase is numbered 0 by
+EDAX.
 """
 
 import re
@@ -12,19 +13,32 @@ from pathlib import Path
 import numpy as np
 
 from cpml.errors import MapFileError
-from cpml.microscopy.ebsd_map import find_grid
+from cpml.microscopy.grids import find_grid
 from cpml.microscopy.readers.common import (
     RawMap,
     check_count,
     check_phases,
     check_size,
     make_phase,
+    phase_column,
     positive,
     read_table,
 )
 
-GROUP_OF_SYMMETRY = {"43": "432", "23": "23", "62": "622", "6": "6", "32": "32", "3": "3", "42": "422", "4": "4",
-                     "22": "222", "20": "2", "2": "2", "1": "1"}
+GROUP_OF_SYMMETRY = {
+    "43": "432",
+    "23": "23",
+    "62": "622",
+    "6": "6",
+    "32": "32",
+    "3": "3",
+    "42": "422",
+    "4": "4",
+    "22": "222",
+    "20": "2",
+    "2": "2",
+    "1": "1",
+}
 COLUMNS = ["phi1", "Phi", "phi2", "x", "y", "iq", "ci", "phase", "sem", "fit"]
 N_REQUIRED = 8
 HEADER_LINES = 20_000
@@ -39,7 +53,7 @@ def read(path: Path) -> RawMap:
     data = read_table(path, n_header, _column_names(header, n_fields), n_required=N_REQUIRED)
     check_count(path, len(data["x"]), expected, "NROWS x NCOLS")
     euler = np.stack([data.pop(k) for k in ("phi1", "Phi", "phi2")], axis=1)
-    file_phase = data.pop("phase").astype(np.int32)
+    file_phase = phase_column(path, data.pop("phase"), n_header)
     phase_id = np.full(len(file_phase), next(iter(phases)), np.int32) if len(phases) == 1 else file_phase
     unindexed = (data["ci"] == -1) | np.any(euler >= 4 * np.pi - 1e-3, axis=1)
     phase_id = np.where(unindexed, 0, phase_id)
@@ -47,8 +61,18 @@ def read(path: Path) -> RawMap:
     xy = np.stack([data.pop("x"), data.pop("y")], axis=1)
     grid, shape, pixel_um, order = find_grid(str(path), xy)
     properties = {name: v[order].astype(np.float32) for name, v in data.items()}
-    return RawMap(path.stem, euler[order], phase_id[order], phases, xy[order], grid, shape, pixel_um, properties,
-                  usual_hex_x_axis="a")
+    return RawMap(
+        path.stem,
+        euler[order],
+        phase_id[order],
+        phases,
+        xy[order],
+        grid,
+        shape,
+        pixel_um,
+        properties,
+        usual_hex_x_axis="a",
+    )
 
 
 def _header(path: Path) -> tuple[list[tuple[int, str, str]], int, int]:
@@ -65,17 +89,24 @@ def _header(path: Path) -> tuple[list[tuple[int, str, str]], int, int]:
                 header.append((number, words[0].upper(), words[1].strip() if len(words) > 1 else ""))
             if number > HEADER_LINES:
                 break
-    raise MapFileError(f"{path}, line {number}: no points after the header; the file is cut off: export it again")
+    raise MapFileError(
+        f"{path}, line {number}: no points after the header; the file is cut off: export it again"
+    )
 
 
 def _announced(path: Path, header: list) -> int:
     """Number of points from NROWS, NCOLS_ODD and NCOLS_EVEN (the first row is odd)."""
-    found = {key: positive(path, line, key, text, int) for line, key, text in header
-             if key in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN")}
+    found = {
+        key: positive(path, line, key, text, int)
+        for line, key, text in header
+        if key in ("NROWS", "NCOLS_ODD", "NCOLS_EVEN")
+    }
     missing = {"NROWS", "NCOLS_ODD"} - found.keys()
     if missing:
-        raise MapFileError(f"{path}: no {', '.join(sorted(missing))} in the header; this is no complete .ang map: "
-                           "export it again")
+        raise MapFileError(
+            f"{path}: no {', '.join(sorted(missing))} in the header; this is no complete .ang map: "
+            "export it again"
+        )
     rows, odd = found["NROWS"], found["NCOLS_ODD"]
     return (rows + 1) // 2 * odd + rows // 2 * found.get("NCOLS_EVEN", odd)
 
@@ -86,7 +117,7 @@ def _column_names(header: list, n_fields: int) -> list[str]:
     if listed:
         names[N_REQUIRED:] = [re.sub(r"\W+", "_", n.strip().lower()) for n in listed.split(",")][N_REQUIRED:]
     extra = [f"column{i + 1}" for i in range(len(names), n_fields)]
-    return (names + extra)[:max(n_fields, N_REQUIRED)]
+    return (names + extra)[: max(n_fields, N_REQUIRED)]
 
 
 def _phases(path: Path, header: list) -> dict:
@@ -99,20 +130,26 @@ def _phases(path: Path, header: list) -> dict:
         elif current is not None and key in ("MATERIALNAME", "SYMMETRY", "LATTICECONSTANTS"):
             current.setdefault(key, text) if key != "MATERIALNAME" else current.update({key: text})
     if not phases:
-        raise MapFileError(f"{path}: the header lists no phase; this is no complete .ang map: export it again")
+        raise MapFileError(
+            f"{path}: the header lists no phase; this is no complete .ang map: export it again"
+        )
     return {i: _phase(path, p) for i, p in sorted(phases.items())}
 
 
 def _phase(path: Path, p: dict):
     symmetry = p.get("SYMMETRY", "")
     if symmetry not in GROUP_OF_SYMMETRY:
-        raise MapFileError(f"{path}, line {p['line']}: phase {p['id']} has symmetry {symmetry!r}; "
-                           f"known: {', '.join(GROUP_OF_SYMMETRY)}")
+        raise MapFileError(
+            f"{path}, line {p['line']}: phase {p['id']} has symmetry {symmetry!r}; "
+            f"known: {', '.join(GROUP_OF_SYMMETRY)}"
+        )
     try:
         cell = [float(v) for v in p["LATTICECONSTANTS"].split()[:6]]
         if len(cell) != 6:
             raise ValueError("six numbers are needed")
     except (KeyError, ValueError) as error:
-        raise MapFileError(f"{path}, line {p['line']}: phase {p['id']} has no LatticeConstants a b c alpha beta gamma "
-                           f"({error})") from error
+        raise MapFileError(
+            f"{path}, line {p['line']}: phase {p['id']} has no LatticeConstants a b c alpha beta gamma "
+            f"({error})"
+        ) from error
     return make_phase(p["MATERIALNAME"], cell, GROUP_OF_SYMMETRY[symmetry])

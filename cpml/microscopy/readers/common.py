@@ -1,5 +1,8 @@
-"""What the readers of all formats share: the raw record, numeric tables with errors that name the line, phases."""
+"""What the readers of all formats share: the raw record, numeric tables with errors that name the line,
+phases.
+"""
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +36,15 @@ class RawMap:
 
 
 def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
-    """Refuse a header that announces more points than the file has bytes for, before anything is allocated."""
+    """Refuse a header that announces more points than the file has bytes for, before anything is allocated.
+    """
     size = path.stat().st_size
     most = size // (SHORTEST_FIELD * n_fields) + 1
     if n_points > most:
-        raise MapFileError(f"{path}: {place} announces {n_points:,} points, but a file of {size:,} bytes holds at most "
-                           f"{most:,}; the header is wrong or the file is incomplete: export the map again")
+        raise MapFileError(
+            f"{path}: {place} announces {n_points:,} points, but a file of {size:,} bytes holds at most "
+            f"{most:,}; the header is wrong or the file is incomplete: export the map again"
+        )
 
 
 def read_table(path: Path, first_line: int, names: list[str], *, n_required: int, decimal: str = ".") -> dict:
@@ -55,8 +61,19 @@ def read_table(path: Path, first_line: int, names: list[str], *, n_required: int
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            table = pd.read_csv(path, sep=r"\s+", skiprows=first_line, header=None, names=names, index_col=False,
-                                dtype=np.float64, decimal=decimal, encoding="latin-1", engine="c", quoting=3)
+            table = pd.read_csv(
+                path,
+                sep=r"\s+",
+                skiprows=first_line,
+                header=None,
+                names=names,
+                index_col=False,
+                dtype=np.float64,
+                decimal=decimal,
+                encoding="latin-1",
+                engine="c",
+                quoting=3,
+            )
     except (ValueError, pd.errors.ParserError) as error:
         raise _bad_line(path, first_line, n_required, decimal) from error
     columns = {name: table[name].to_numpy() for name in names}
@@ -75,13 +92,19 @@ def _bad_line(path: Path, first_line: int, n_required: int, decimal: str) -> Map
                 continue
             fields = line.split()
             if len(fields) < n_required:
-                return MapFileError(f"{path}, line {number}: {len(fields)} fields where {n_required} are needed "
-                                    f"({line.strip()[:60]!r}); the file is cut off or damaged: export it again")
+                return MapFileError(
+                    f"{path}, line {number}: {len(fields)} fields where {n_required} are needed "
+                    f"({line.strip()[:60]!r}); the file is cut off or damaged: export it again"
+                )
             for field in fields:
                 if not _is_finite(field.replace(decimal, ".")):
-                    return MapFileError(f"{path}, line {number}: {field[:30]!r} is not a finite number; "
-                                        "repair the line or export the map again")
-    return MapFileError(f"{path}, line {number}: no points after the header; the file is cut off: export it again")
+                    return MapFileError(
+                        f"{path}, line {number}: {field[:30]!r} is not a finite number; "
+                        "repair the line or export the map again"
+                    )
+    return MapFileError(
+        f"{path}, line {number}: no points after the header; the file is cut off: export it again"
+    )
 
 
 def _is_finite(text: str) -> bool:
@@ -95,20 +118,36 @@ def check_count(path: Path, found: int, expected: int, place: str) -> None:
     """Refuse a table whose number of points is not the announced one."""
     if found != expected:
         what = "the file is cut off" if found < expected else "the header or the file is damaged"
-        raise MapFileError(f"{path}: {place} announces {expected:,} points, {found:,} were found; "
-                           f"{what}: export the map again")
+        raise MapFileError(
+            f"{path}: {place} announces {expected:,} points, {found:,} were found; "
+            f"{what}: export the map again"
+        )
 
 
 def positive(path: Path, line: int | str, name: str, text: str, kind: type = float):
     """A number above zero from a header field; a decimal comma is accepted."""
     try:
         value = kind(text.strip().replace(",", "."))
-        if value > 0 and np.isfinite(value):
+        if value > 0 and math.isfinite(value):
             return value
     except (ValueError, OverflowError):
         pass
-    raise MapFileError(f"{path}, line {line}: {name} = {text.strip()[:30]!r} is not a positive "
-                       f"{'whole number' if kind is int else 'number'}; correct the header or export the map again")
+    raise MapFileError(
+        f"{path}, line {line}: {name} = {text.strip()[:30]!r} is not a positive "
+        f"{'whole number' if kind is int else 'number'}; correct the header or export the map again"
+    )
+
+
+def phase_column(path: Path, values: NDArray, first_line: int) -> NDArray:
+    """Phase numbers (N,) int32 of a numeric column; MapFileError where one is no whole number from 0 to 9999.
+    """
+    bad = np.flatnonzero((values < 0) | (values > 9999) | (values != np.floor(values)))
+    if len(bad):
+        raise MapFileError(
+            f"{path}, line {first_line + bad[0] + 1}: phase {values[bad[0]]:g} is not a whole number "
+            "from 0 to 9999; repair the line or export the map again"
+        )
+    return values.astype(np.int32)
 
 
 def check_phases(path: Path, phase_id: NDArray, phases: dict[int, MapPhase], first_line: int | None) -> None:
@@ -116,12 +155,30 @@ def check_phases(path: Path, phase_id: NDArray, phases: dict[int, MapPhase], fir
     bad = np.flatnonzero((phase_id != 0) & ~np.isin(phase_id, list(phases)))
     if len(bad):
         place = f"point {bad[0] + 1}" if first_line is None else f"line {first_line + bad[0] + 1}"
-        raise MapFileError(f"{path}, {place}: phase {phase_id[bad[0]]} is not in the header, which lists "
-                           f"{sorted(phases)}; correct the header or export the map again")
+        raise MapFileError(
+            f"{path}, {place}: phase {phase_id[bad[0]]} is not in the header, which lists "
+            f"{sorted(phases)}; correct the header or export the map again"
+        )
     if not np.any(phase_id > 0):
-        raise MapFileError(f"{path}: none of the {len(phase_id):,} points is indexed; index the patterns first")
+        raise MapFileError(
+            f"{path}: none of the {len(phase_id):,} points is indexed; index the patterns first"
+        )
 
 
 def make_phase(name: str, cell: list[float], group: str, space_group: int | None = None) -> MapPhase:
     """Phase of a header: cell a, b, c in Angstrom and alpha, beta, gamma in deg."""
-    return MapPhase(name.strip() or "unnamed", group, LATTICE_OF_SPACE_GROUP.get(space_group), *map(float, cell))
+    return MapPhase(
+        name.strip() or "unnamed", group, LATTICE_OF_SPACE_GROUP.get(space_group), *map(float, cell)
+    )
+
+
+def surface_note(angles: list[str]) -> tuple[str, ...]:
+    """A note when a file declares an acquisition surface turned against the sample; it is told, never
+    applied.
+    """
+    if all(_is_finite(a.replace(",", ".")) and float(a.replace(",", ".")) == 0 for a in angles):
+        return ()
+    told = ", ".join(a.strip()[:12] for a in angles)
+    return (
+        f"acquisition-surface angles {told} deg in the file are not applied: declare euler_to_sample",
+    )

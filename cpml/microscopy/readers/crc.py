@@ -1,6 +1,7 @@
 """Oxford / HKL binary maps: .crc (records) with its .cpr (text description).
 
-One record a point, in rows: phase as uint8, then the fields of the .cpr's [Fields] section, packed, little endian:
+One record a point, in rows: phase as uint8, then the fields of the .cpr's [Fields] section, packed, little
+endian:
 
 | code | field | type |
 |---|---|---|
@@ -20,11 +21,22 @@ import numpy as np
 
 from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import MapFileError
-from cpml.microscopy.readers.common import RawMap, check_phases, make_phase, positive
+from cpml.microscopy.readers.common import RawMap, check_phases, make_phase, positive, surface_note
 
-FIELDS = {1: ("x", "<f4"), 2: ("y", "<f4"), 3: ("euler1", "<f4"), 4: ("euler2", "<f4"), 5: ("euler3", "<f4"),
-          6: ("mad", "<f4"), 7: ("bc", "u1"), 8: ("bs", "u1"), 9: ("field9", "u1"), 10: ("bands", "u1"),
-          11: ("error", "u1"), 12: ("reliability", "<f4")}
+FIELDS = {
+    1: ("x", "<f4"),
+    2: ("y", "<f4"),
+    3: ("euler1", "<f4"),
+    4: ("euler2", "<f4"),
+    5: ("euler3", "<f4"),
+    6: ("mad", "<f4"),
+    7: ("bc", "u1"),
+    8: ("bs", "u1"),
+    9: ("field9", "u1"),
+    10: ("bands", "u1"),
+    11: ("error", "u1"),
+    12: ("reliability", "<f4"),
+}
 
 
 def read(path: Path) -> RawMap:
@@ -36,9 +48,11 @@ def read(path: Path) -> RawMap:
     record = _record(cpr, text)
     size = crc.stat().st_size
     if size != rows * cols * record.itemsize:
-        raise MapFileError(f"{crc}: {size:,} bytes, but {cpr.name} announces {cols} x {rows} points of "
-                           f"{record.itemsize} bytes = {rows * cols * record.itemsize:,}; the pair does not belong "
-                           "together or the file is cut off: copy both files again")
+        raise MapFileError(
+            f"{crc}: {size:,} bytes, but {cpr.name} announces {cols} x {rows} points of "
+            f"{record.itemsize} bytes = {rows * cols * record.itemsize:,}; the pair does not belong "
+            "together or the file is cut off: copy both files again"
+        )
     data = np.fromfile(crc, dtype=record)
     phases = _phases(cpr, text)
     phase_id = data["phase"].astype(np.int32)
@@ -48,24 +62,44 @@ def read(path: Path) -> RawMap:
     phase_id[(euler == 0).all(axis=1) & (error > 0)] = 0
     bad = np.flatnonzero(~np.isfinite(euler).all(axis=1) & (phase_id > 0))
     if len(bad):
-        raise MapFileError(f"{crc}, point {bad[0] + 1}: the angles are no numbers; [Fields] of {cpr.name} "
-                           "does not describe this file: copy both files again")
+        raise MapFileError(
+            f"{crc}, point {bad[0] + 1}: the angles are no numbers; [Fields] of {cpr.name} "
+            "does not describe this file: copy both files again"
+        )
     check_phases(crc, phase_id, phases, None)
     row, col = np.divmod(np.arange(rows * cols), cols)
     xy = np.stack([dx * col, dy * row], axis=1)
     properties = {n: np.ascontiguousarray(data[n]) for n in record.names if n[:5] not in ("phase", "euler")}
-    return RawMap(crc.stem, euler, phase_id, phases, xy, "square", (rows, cols), (dx, dy), properties,
-                  usual_hex_x_axis="a*")
+    return RawMap(
+        crc.stem,
+        euler,
+        phase_id,
+        phases,
+        xy,
+        "square",
+        (rows, cols),
+        (dx, dy),
+        properties,
+        usual_hex_x_axis="a*",
+        note=surface_note(
+            [text.get("Acquisition Surface", f"Euler{i}", fallback="0") or "0" for i in (1, 2, 3)]
+        ),
+    )
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
     """(crc, cpr) files of one map; suffixes in any case."""
-    found = {p.suffix.lower(): p for p in path.parent.iterdir()
-             if p.stem == path.stem and p.suffix.lower() in (".crc", ".cpr")}
+    found = {
+        p.suffix.lower(): p
+        for p in path.parent.iterdir()
+        if p.stem == path.stem and p.suffix.lower() in (".crc", ".cpr")
+    }
     for suffix in (".crc", ".cpr"):
         if suffix not in found:
-            raise MapFileError(f"{path}: its partner {path.stem}{suffix} is not beside it; a .crc holds the points "
-                               "and a .cpr describes them: copy both into one folder")
+            raise MapFileError(
+                f"{path}: its partner {path.stem}{suffix} is not beside it; a .crc holds the points "
+                "and a .cpr describes them: copy both into one folder"
+            )
     return found[".crc"], found[".cpr"]
 
 
@@ -81,8 +115,10 @@ def _description(cpr: Path) -> configparser.ConfigParser:
 
 def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float):
     if not text.has_option(section, key):
-        raise MapFileError(f"{cpr}: no {key} in section [{section}]; the description is cut off or the job is no "
-                           "regular grid: export the map as .ctf")
+        raise MapFileError(
+            f"{cpr}: no {key} in section [{section}]; the description is cut off or the job is no "
+            "regular grid: export the map as .ctf"
+        )
     return positive(cpr, f"[{section}]", key, text.get(section, key) or "", kind)
 
 
@@ -93,8 +129,10 @@ def _record(cpr: Path, text: configparser.ConfigParser) -> np.dtype:
         raise MapFileError(f"{cpr}, [Fields]: {count} fields; a record has at most 256: copy the file again")
     codes = [_number(cpr, text, "Fields", f"Field{i}", int) for i in range(1, count + 1)]
     if not {3, 4, 5} <= set(codes) or len(set(codes)) != len(codes):
-        raise MapFileError(f"{cpr}, [Fields]: codes {codes} must hold the Euler angles 3, 4, 5 and no code twice; "
-                           "export the map as .ctf")
+        raise MapFileError(
+            f"{cpr}, [Fields]: codes {codes} must hold the Euler angles 3, 4, 5 and no code twice; "
+            "export the map as .ctf"
+        )
     return np.dtype([("phase", "u1"), *(FIELDS.get(code, (f"field{code}", "<f4")) for code in codes)])
 
 
@@ -107,6 +145,10 @@ def _phases(cpr: Path, text: configparser.ConfigParser) -> dict:
         if laue not in LAUE_NUMBER:
             raise MapFileError(f"{cpr}, [{section}]: LaueGroup = {laue}; known: 1 to 11")
         space_group = text.get(section, "SpaceGroup", fallback="") or ""
-        phases[i] = make_phase(text.get(section, "StructureName", fallback="") or "", cell, LAUE_NUMBER[laue],
-                               int(space_group) if space_group.isdigit() else None)
+        phases[i] = make_phase(
+            text.get(section, "StructureName", fallback="") or "",
+            cell,
+            LAUE_NUMBER[laue],
+            int(space_group) if space_group.isdigit() else None,
+        )
     return phases

@@ -1,9 +1,10 @@
 """Oxford / HKL channel text files (.ctf).
 
-Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles in degrees
-(Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are rounded. Not indexed: phase 0,
-or the zero solution (all angles 0 with Error > 0); Error > 0 with an orientation is a point that the vendor's
-cleaning has filled and counts as indexed. Decimal commas and column-major order are understood.
+Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles in
+degrees (Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are rounded. Not
+indexed: phase 0, or the zero solution (all angles 0 with Error > 0); Error > 0 with an orientation is a point
+that the vendor's cleaning has filled and counts as indexed. Decimal commas and column-major order are
+understood.
 """
 
 from pathlib import Path
@@ -18,8 +19,10 @@ from cpml.microscopy.readers.common import (
     check_phases,
     check_size,
     make_phase,
+    phase_column,
     positive,
     read_table,
+    surface_note,
 )
 
 REQUIRED = ["Phase", "X", "Y", "Euler1", "Euler2", "Euler3"]
@@ -36,7 +39,7 @@ def read(path: Path) -> RawMap:
     check_count(path, len(data["Phase"]), cols * rows, f"XCells x YCells = {cols} x {rows}")
     order = _row_order(path, data["X"], data["Y"], rows, cols)
     phases = header["phases"]
-    phase_id = data.pop("Phase").astype(np.int32)
+    phase_id = phase_column(path, data.pop("Phase"), n_header)
     check_phases(path, phase_id, phases, n_header)
     euler = np.radians(np.stack([data.pop(f"Euler{i}") for i in (1, 2, 3)], axis=1))
     is_zero = (euler == 0).all(axis=1) & (data.get("Error", np.zeros(len(euler))) > 0)
@@ -46,8 +49,19 @@ def read(path: Path) -> RawMap:
     row, col = np.divmod(np.arange(rows * cols), cols)
     xy = np.stack([x0 + dx * col, y0 + dy * row], axis=1)
     properties = {name.lower(): v[order].astype(np.float32) for name, v in data.items()}
-    return RawMap(path.stem, euler[order], phase_id[order], phases, xy, "square", (rows, cols), (dx, dy), properties,
-                  usual_hex_x_axis="a*")
+    return RawMap(
+        path.stem,
+        euler[order],
+        phase_id[order],
+        phases,
+        xy,
+        "square",
+        (rows, cols),
+        (dx, dy),
+        properties,
+        usual_hex_x_axis="a*",
+        note=surface_note([header.get(f"AcqE{i}", ("", "", "0"))[2] for i in (1, 2, 3)]),
+    )
 
 
 def _header(path: Path) -> tuple[dict, list[str], int, str]:
@@ -72,8 +86,10 @@ def _header(path: Path) -> tuple[dict, list[str], int, str]:
     missing += [] if fields["phases"] else ["Phases"]
     missing += [c for c in REQUIRED if c not in columns] if not missing else []
     if missing:
-        raise MapFileError(f"{path}, line {number + 1}: no {', '.join(missing)} in the header; "
-                           "this is no complete .ctf grid map: export it again (job mode Grid)")
+        raise MapFileError(
+            f"{path}, line {number + 1}: no {', '.join(missing)} in the header; "
+            "this is no complete .ctf grid map: export it again (job mode Grid)"
+        )
     return fields, columns, number + 1, "," if "," in first else "."
 
 
@@ -87,13 +103,16 @@ def _phase(path: Path, number: int, line: str):
         if len(cell) != 6 or laue not in LAUE_NUMBER:
             raise ValueError(f"Laue group {laue}")
     except (ValueError, IndexError) as error:
-        raise MapFileError(f"{path}, line {number}: not a phase line ({error}); needed: a;b;c, alpha;beta;gamma, name, "
-                           "Laue group 1 to 11, space group, separated by tabs") from error
+        raise MapFileError(
+            f"{path}, line {number}: not a phase line ({error}); needed: a;b;c, alpha;beta;gamma, name, "
+            "Laue group 1 to 11, space group, separated by tabs"
+        ) from error
     return make_phase(words[2], cell, LAUE_NUMBER[laue], space_group)
 
 
 def _row_order(path: Path, x: np.ndarray, y: np.ndarray, rows: int, cols: int) -> np.ndarray:
     """Index that puts the points in row order: the faster coordinate tells how the file runs."""
+
     def runs(fast, slow, n_slow, n_fast):
         f, s = fast.reshape(n_slow, n_fast), slow.reshape(n_slow, n_fast)
         return np.all(np.diff(f, axis=1) >= 0) and np.ptp(s, axis=1).max() <= np.ptp(s) / max(n_slow, 2)
@@ -102,5 +121,7 @@ def _row_order(path: Path, x: np.ndarray, y: np.ndarray, rows: int, cols: int) -
         return np.arange(rows * cols)
     if runs(y, x, cols, rows):
         return np.arange(rows * cols).reshape(cols, rows).T.ravel()
-    raise MapFileError(f"{path}: X and Y run neither along rows nor along columns of the {cols} x {rows} grid; "
-                       "export the map again without sorting or cropping its points")
+    raise MapFileError(
+        f"{path}: X and Y run neither along rows nor along columns of the {cols} x {rows} grid; "
+        "export the map again without sorting or cropping its points"
+    )
