@@ -27,6 +27,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from cpml.crystallography.rotations import quaternion_to_matrix
+
 _TRIANGLE = np.array([0.4, 0.2, 1.0]) / np.linalg.norm([0.4, 0.2, 1.0])
 """Inside the triangle 001-101-111 of 432 and the sector 0-30 deg of 622: no equivalent axis can tie there."""
 
@@ -93,8 +95,8 @@ def _pair_angles(q1, q2, first, second, left, right, out):
 
 
 @compiled
-def _axis_angles(q1, q2, left, right, target, axes, angles):
-    """Angle and folded axis; equal angles of other left elements are the same axis turned by that element."""
+def _axis_angles(q1, q2, left, right, turns, targets, axes, angles):
+    """Angle, and the axis turned back by the s (turns[k]) whose image targets[k] of the target is nearest to it."""
     for n in range(q1.shape[0]):
         if math.isnan(q1[n, 0]) or math.isnan(q2[n, 0]):
             angles[n], axes[n] = math.nan, math.nan
@@ -103,21 +105,17 @@ def _axis_angles(q1, q2, left, right, target, axes, angles):
         angles[n] = _angle(m)
         size = math.sqrt(m[1] * m[1] + m[2] * m[2] + m[3] * m[3])
         if size < 1e-12:
-            axes[n] = target
+            axes[n] = targets[0]
             continue
-        nearest = -1.0
-        for k in range(right.shape[0]):
-            s = (right[k, 0], right[k, 1], right[k, 2], right[k, 3])
-            t = _multiply(_multiply((s[0], -s[1], -s[2], -s[3]), (0.0, m[1], m[2], m[3])), s)
-            dot = (t[1] * target[0] + t[2] * target[1] + t[3] * target[2]) / size
-            if abs(dot) > nearest:
-                nearest = abs(dot)
-                sign = 1.0 if dot > 0 else -1.0
-                axes[n, 0], axes[n, 1], axes[n, 2] = (
-                    sign * t[1] / size,
-                    sign * t[2] / size,
-                    sign * t[3] / size,
-                )
+        x, y, z = m[1] / size, m[2] / size, m[3] / size
+        best, nearest = 0, 0.0
+        for k in range(targets.shape[0]):
+            dot = x * targets[k, 0] + y * targets[k, 1] + z * targets[k, 2]
+            if abs(dot) > abs(nearest):
+                best, nearest = k, dot
+        sign = 1.0 if nearest > 0 else -1.0
+        for j in range(3):
+            axes[n, j] = sign * (turns[best, 0, j] * x + turns[best, 1, j] * y + turns[best, 2, j] * z)
 
 
 _IDENTITY = np.array([[1.0, 0.0, 0.0, 0.0]])
@@ -186,5 +184,7 @@ def disorientation_axis_angle(
     """
     a, b, shape = _flat_pair(q1, q2)
     axes, angles = np.empty((len(a), 3)), np.empty(len(a))
-    _axis_angles(a, b, *_groups(group, group2), _TRIANGLE, axes, angles)
+    left, right = _groups(group, group2)
+    turns = np.ascontiguousarray(quaternion_to_matrix(right))  # the identity comes first
+    _axis_angles(a, b, left, right, turns, np.ascontiguousarray(turns @ _TRIANGLE), axes, angles)
     return axes.reshape(*shape, 3), angles.reshape(shape)
