@@ -68,6 +68,27 @@ class Dataset:
             return f"{self.kind}; load unknown"
         return f"{self.kind}; load: {self.load.label}" if self.load.assumed else self.kind
 
+    def systems(self):
+        """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
+        from cpml.crystallography import load_material
+
+        return load_material(self.phases[0].material).systems()
+
+    def facts(self):
+        """What is declared, as a table of two columns to look at (pandas DataFrame)."""
+        import pandas as pd
+
+        phases = "; ".join(f"{p.name} ({p.lattice}{f', X along {p.hex_x_axis}' if p.hex_x_axis else ''}), material {p.material}" for p in self.phases)
+        load = "unknown" if self.load is None else self.load.label + (f" ({self.load.note})" if self.load.note else "")
+        files = "; ".join(f"{role}: {v.name if isinstance(v, Path) else ', '.join(p.name for p in v)}" for role, v in self.files.items())
+        facts = {
+            "title": self.title, "data": self.kind, "files": files, "phases": phases,
+            "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,
+            "segmentation": ", ".join(f"{k} {v:g}" for k, v in self.segmentation.items()), "note": self.note.strip() or "-",
+            "citation": self.citation, "licence": self.licence,
+        }  # fmt: skip
+        return pd.DataFrame({"value": facts}).rename_axis("declared")
+
     def inputs(self) -> dict[str, Path]:
         """Every file that the results depend on, by a name that does not depend on the machine."""
         found = {"dataset.yml": self.path}

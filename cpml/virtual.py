@@ -21,6 +21,7 @@ from cpml.errors import DatasetError
 
 ACTIVE_SHEAR = 0.01  # a plane is active above this accumulated shear (the generator's visible step)
 VISIBLE_TWIN = 0.05  # a variant is visible above this volume fraction
+SAME_PLANE = np.cos(np.deg2rad(6.0))  # cosine above which two plane normals are one plane
 MIN_PIXELS = 20  # smaller surface grains are not scored (the generator's reference scores do the same)
 
 
@@ -94,7 +95,8 @@ def truth_labels(truth: Truth, partner: pd.Series, quaternions: np.ndarray, grai
 
     Returns
     -------
-    DataFrame grain_id, mechanism, target, observed (1 active, 0 not), amount (shear or volume fraction)
+    DataFrame grain_id, mechanism, target, observed (1 active, 0 not), amount (shear or volume fraction); grains whose
+    orientation is not the simulated one (a twin taken for the parent) cannot be compared and are left out
     """
     from cpml.crystallography.rotations import quaternion_to_matrix
 
@@ -108,8 +110,10 @@ def truth_labels(truth: Truth, partner: pd.Series, quaternions: np.ndarray, grai
         true = planes[number]
         ours = systems.plane_normals[slip_planes] @ turn.T
         cosine = np.abs(ours @ true[["nx", "ny", "nz"]].to_numpy().T)
+        if np.mean(cosine.max(1) > SAME_PLANE) < 0.6:
+            continue  # a twin was taken for the parent: its planes have no counterpart
         for plane, nearest, c in zip(slip_planes, cosine.argmax(1), cosine.max(1), strict=True):
-            amount = true["shear"].iloc[nearest] if c > np.cos(np.deg2rad(6.0)) else 0.0
+            amount = true["shear"].iloc[nearest] if c > SAME_PLANE else 0.0
             rows.append((grain_id, "slip", systems.plane_names[plane], amount > ACTIVE_SHEAR, amount))
         if number in variants and len(twins):
             true = variants[number]
@@ -122,6 +126,26 @@ def truth_labels(truth: Truth, partner: pd.Series, quaternions: np.ndarray, grai
                 rows.append((grain_id, "twin", systems.names[twin], amount > VISIBLE_TWIN, amount))
     table = pd.DataFrame(rows, columns=["grain_id", "mechanism", "target", "observed", "amount"])
     return table.astype({"observed": float})
+
+
+def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame:
+    """Truth of every grain of a `Specimen` that the simulation also has (columns of :func:`truth_labels`).
+
+    Parameters
+    ----------
+    label : (N,) parent_id of every map pixel
+    """
+    truth = load_truth(dataset.files["truth"])
+    partner = match_grains(truth, label)
+    partner = partner[partner.index.isin(specimen.grain_ids)]
+    rows = specimen.position(partner.index)
+    return truth_labels(truth, partner, specimen.quaternions[rows], partner.index, specimen.systems)
+
+
+def true_ratios(dataset, reference: str) -> pd.Series:
+    """Initial strength of every family over that of ``reference``, as the simulation had it."""
+    strengths = load_truth(dataset.files["truth"]).strengths.set_index("family")["strength_mpa"]
+    return strengths / strengths[reference]
 
 
 def export_specimen(source: Path, folder: Path) -> None:

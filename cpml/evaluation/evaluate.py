@@ -29,11 +29,12 @@ def evaluate(
 
     Returns
     -------
-    DataFrame mechanism, model, metric, value, low, high, n_grains, n_labels, n_positive, prevalence
+    DataFrame mechanism, model, metric, value, low, high, n_grains, n_labels, n_positive, prevalence; empty when no label
+    is observed
 
     Raises
     ------
-    CpmlError : a label has no prediction, or no label is observed
+    CpmlError : an observed label has no prediction
     """
     rows = []
     for mechanism, model, table, draws in _each(predictions, labels, splits, n_boot, seed):
@@ -94,8 +95,6 @@ def _each(predictions, labels, splits, n_boot, seed):
     """Yield mechanism, model, joined table and the resampled row/grain draws, the same for all models."""
     block = splits.table.set_index("grain_id")["block"]
     labels = labels[labels["grain_id"].isin(block.index)]
-    if not labels["observed"].notna().any():
-        raise CpmlError("no label is observed (all are missing): there is nothing to score")
     for mechanism, theirs in labels[labels["observed"].notna()].groupby("mechanism", sort=True):
         draws = None
         for model, own in predictions[predictions["mechanism"] == mechanism].groupby("model", sort=False):

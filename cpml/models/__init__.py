@@ -10,10 +10,20 @@ _HOME = {
     "Prevalence": "baselines",
     "SchmidRule": "baselines",
     "CoupledClassifier": "coupled",
-    "crystal_plasticity_table": "features",
-    "grain_features": "features",
+    "all_models": "summary",
+    "physics_change": "summary",
+    "ranks_of_observed": "summary",
+    "ratio_table": "summary",
+    "with_baseline": "summary",
+    "share_of_tokens": "features",
+    "schmid_of_tokens": "features",
     "token_features": "features",
     "cross_validate": "protocol",
+    "observed": "baselines",
+    "offset_yield": "anchor",
+    "read_curve": "anchor",
+    "strength_scale": "anchor",
+    "specimen_of": "specimen",
 }
 
 __all__ = sorted(_HOME)

@@ -2,7 +2,8 @@
 
 Every model has ``fit(specimens)`` and ``predict(specimen) -> DataFrame`` with one row per grain and token (columns
 grain_id, mechanism, target, family, p, model). They learn from the same labels: (grain, target) pairs that are observed
-1 or 0; ambiguous and invisible ones are missing and left out.
+1 or 0; ambiguous and invisible ones are missing and left out. Without any label every model falls back to what it
+knows before learning (its prior curve, or a probability of one half).
 
 | model | p |
 |---|---|
@@ -16,7 +17,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from cpml.errors import CpmlError
 from cpml.models.features import schmid_of_tokens, share_of_tokens, token_features
 from cpml.models.specimen import Specimen
 
@@ -35,8 +35,6 @@ def _pairs(specimens: list[Specimen], values) -> tuple[np.ndarray, np.ndarray, n
     x = np.concatenate([values(s) for s in specimens])
     twin = np.concatenate([np.tile((s.tokens["mechanism"] == "twin").to_numpy(), len(s)) for s in specimens])
     known = np.isfinite(y)
-    if not known.any():
-        raise CpmlError("no observed label in the training specimens: there is nothing to learn from")
     return y[known], x[known], twin[known]
 
 
@@ -137,9 +135,10 @@ class GradientBoosting(BaseEstimator):
 
         columns = list(token_features(specimens[0], physics=self.physics).columns)
         y, x, _ = _pairs(specimens, lambda s: token_features(s, physics=self.physics)[columns].to_numpy())
-        if len(np.unique(y)) < 2:
-            raise CpmlError(f"all {len(y)} training labels are equal: gradient boosting needs both classes")
-        self.columns_ = columns
+        self.columns_, self.constant_ = columns, None
+        if len(np.unique(y)) < 2:  # trees need both classes
+            self.constant_ = (y.sum() + 0.5) / (len(y) + 1.0)
+            return self
         self.model_ = HistGradientBoostingClassifier(
             max_iter=self.n_trees,
             learning_rate=self.learning_rate,
@@ -154,4 +153,5 @@ class GradientBoosting(BaseEstimator):
     def predict(self, specimen: Specimen) -> pd.DataFrame:
         """Probability of every token of every grain."""
         x = token_features(specimen, physics=self.physics)[self.columns_].to_numpy()
-        return specimen.predictions(self.model_.predict_proba(x)[:, 1], model=self.name)
+        p = self.model_.predict_proba(x)[:, 1] if self.constant_ is None else np.full(len(x), self.constant_)
+        return specimen.predictions(p, model=self.name)

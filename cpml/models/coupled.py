@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
 
 from cpml.errors import CpmlError, ParameterError
@@ -37,13 +38,14 @@ from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
 
 FORMAT = "cpml-coupled-1"
+BOUND = 3.0  # prior widths within which parameters are searched
 FLOOR = 1e-3  # resolved stress, relative to |Sigma|, below which a system counts as unloaded
-# prior centre and width in the log (logit for shares): wide, dimensionless, the same for every material
+# prior centre and width in the log (logit for shares, log(n - 1) for n): wide, dimensionless, the same for every material
 PRIORS = {
     "n": (10.0, 0.7), "interaction": (0.5, 1.5), "scatter": (0.15, 0.7), "kappa": (5.0, 1.5), "kappa_twin": (5.0, 1.5),
-    "detection": (0.85, 1.0), "false_rate": (0.03, 1.0),
+    "detection": (0.85, 1.0), "false_rate": (0.03, 1.0), "outlier": (0.03, 1.0),
 }  # fmt: skip
-SHARES = ("interaction", "detection")  # between 0 and 1
+SHARES = ("interaction", "detection", "outlier")  # between 0 and 1
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class CoupledClassifier(BaseEstimator):
 
     def __init__(
         self, *, n_draws: int = 32, residual: bool | str = "auto", scatter: bool = True, shrinkage: float = 4.0,
-        max_iter: int = 60, seed: int = 0,
+        max_iter: int = 150, seed: int = 0,
     ):  # fmt: skip
         self.n_draws = n_draws
         self.residual = residual
@@ -91,9 +93,11 @@ class CoupledClassifier(BaseEstimator):
     def fit(self, specimens: list[Specimen]):
         """Learn strengths, scatter, detection and (if it helps) the residual from the specimens' footprints.
 
+        Without any footprint the posterior is the prior: the literature speaks alone.
+
         Raises
         ------
-        CpmlError : no footprint at all, or specimens of different materials
+        CpmlError : specimens of different materials
         """
         families = {s.systems.family_names for s in specimens}
         if len(families) != 1:
@@ -102,10 +106,8 @@ class CoupledClassifier(BaseEstimator):
         self.family_names_ = specimens[0].systems.family_names
         self.head_ = ResidualHead.like(specimens, seed=self.seed)
         data = [self._data(s) for s in specimens]
-        if sum(d.evidence.count for d in data) == 0:
-            raise CpmlError("no trace and no known twin variant in the training specimens: there is nothing to learn from")
         self.gate_, self.holdout_ = float(self.residual is True), {}
-        if self.residual == "auto":
+        if self.residual == "auto" and sum(d.evidence.count for d in data):
             self._choose_gate(specimens, data)
         start = self._optimise(data, self._start(), gate=0.0)
         theta = self._optimise(data, start, gate=1.0) if self.gate_ else start
@@ -198,8 +200,7 @@ class CoupledClassifier(BaseEstimator):
 
     def _log_prior(self, vector: torch.Tensor) -> torch.Tensor:
         centre = self._start()[: self._n_base]
-        width = np.concatenate([self.material_.log_spreads, [w for _, w in PRIORS.values()]])
-        z = (vector[: self._n_base] - centre) / torch.tensor(width)
+        z = (vector[: self._n_base] - centre) / torch.tensor(self._prior_width())
         return -0.5 * (z**2).sum() - 0.5 * self.shrinkage * (vector[self._n_base :] ** 2).sum()
 
     # -- the law -------------------------------------------------------------------------------------------------
@@ -235,28 +236,33 @@ class CoupledClassifier(BaseEstimator):
     # -- learning ------------------------------------------------------------------------------------------------
 
     def _optimise(self, data: list[_Data], start: torch.Tensor, *, gate: float) -> torch.Tensor:
-        """Maximum a posteriori by L-BFGS; without the gate the head's weights stay where they start."""
+        """Maximum a posteriori by bounded L-BFGS; without the gate the head's weights stay where they start."""
         free = len(start) if gate else self._n_base
-        x = start[:free].clone().requires_grad_(True)
-        optimiser = torch.optim.LBFGS(
-            [x], max_iter=self.max_iter, line_search_fn="strong_wolfe", tolerance_change=1e-9, history_size=20
-        )
+        centre = self._start().numpy()[:free]
+        # in units of the prior width every direction is about equally stiff, so the first step is a sane one
+        width = np.full(free, self.shrinkage**-0.5)
+        width[: self._n_base] = self._prior_width()
 
-        def cost():
-            optimiser.zero_grad()
+        def cost(z: np.ndarray) -> tuple[float, np.ndarray]:
+            x = torch.tensor(centre + width * z, requires_grad=True)
             vector = torch.cat([x, start[free:]])
             value = -self._log_prior(vector) - sum(self._grain_log_likelihood(d, vector, gate).sum() for d in data)
             value.backward()
-            return value
+            return value.item(), width * x.grad.numpy()
 
-        value = float(optimiser.step(cost).detach())
-        gradient = float(x.grad.norm())
-        if not np.isfinite(gradient):
-            raise CpmlError(f"training diverged (log posterior {-value}): check load and labels of the specimens")
-        self.n_iter_ = optimiser.state[x]["n_iter"]
-        self.converged_ = self.n_iter_ < self.max_iter and self.localised_
-        self.log_posterior_ = -value
-        return torch.cat([x.detach(), start[free:]])
+        bounds = np.full((free, 2), (-BOUND, BOUND))
+        bounds[self._n_base :] = (-np.inf, np.inf)
+        options = {"maxiter": self.max_iter, "ftol": 1e-9, "gtol": 1e-4}
+        z = (start[:free].numpy() - centre) / width
+        found = minimize(cost, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        if not np.isfinite(found.fun):
+            raise CpmlError(f"training diverged (log posterior {-found.fun}): check load and labels of the specimens")
+        self.n_iter_, self.log_posterior_ = int(found.nit), -float(found.fun)
+        self.converged_ = bool(found.success) and self.localised_
+        return torch.cat([torch.tensor(centre + width * found.x), start[free:]])
+
+    def _prior_width(self) -> np.ndarray:
+        return np.concatenate([self.material_.log_spreads, [w for _, w in PRIORS.values()]])
 
     def _choose_gate(self, specimens: list[Specimen], data: list[_Data]) -> None:
         """Open the gate only if the residual helps on blocks that it has not seen, by more than one standard error."""
@@ -327,17 +333,17 @@ class CoupledClassifier(BaseEstimator):
 
 
 def _to_line(name: str, value: torch.Tensor) -> torch.Tensor:
-    """Positive numbers by the logarithm, shares by the logit."""
-    value = value.to(torch.float64)
+    """Positive numbers by the logarithm, shares by the logit; n stays above 1, where the law is convex."""
+    value = value.to(torch.float64) - (1.0 if name == "n" else 0.0)
     return torch.logit(value) if name in SHARES else torch.log(value)
 
 
 def _from_line(name: str, value: torch.Tensor) -> torch.Tensor:
-    return torch.sigmoid(value) if name in SHARES else torch.exp(value)
+    return torch.sigmoid(value) if name in SHARES else torch.exp(value) + (1.0 if name == "n" else 0.0)
 
 
 def _rates(theta: dict[str, torch.Tensor]) -> Detection:
-    return Detection(theta["kappa"], theta["kappa_twin"], theta["detection"], theta["false_rate"])
+    return Detection(theta["kappa"], theta["kappa_twin"], theta["detection"], theta["false_rate"], theta["outlier"])
 
 
 def _spatial_half(specimen: Specimen) -> np.ndarray:

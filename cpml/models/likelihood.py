@@ -11,13 +11,18 @@ which planes and false traces can have produced them, each plane at most once:
 so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and was not
 counts against the model. The sum runs over subsets of the traces of a grain (dynamic programming over planes, exact).
 Twin variants are independent trials, P(variant seen) = 1 - exp(-kappa_t pi_v), and count only where the grain was
-indexed. The local stress is not known: the likelihood is averaged over draws k of it, L_g = 1/K sum_k L_slip L_twin.
+indexed. The local stress is not known, so the likelihood is averaged over draws k of it; and some grains are not what
+02 took them for (a twin named as parent, a line given to the wrong grain), so a share rho of grains is explained by
+nothing but chance, L_chance = traces at any angle and variants at their mean frequency:
+
+    L_g = (1 - rho) 1/K sum_k L_slip L_twin + rho L_chance
 
 | symbol | meaning | shape |
 |---|---|---|
 | pi | share of the grain's shear, summed over the systems of a token | (G, K, T) |
 | v | 1 if the plane is steep enough to leave a trace | (G, P) |
 | kappa, kappa_t, d, epsilon | activity per share, same for twins, detection, false traces per grain | scalars |
+| rho | share of grains that chance explains | scalar |
 
 Superset (partial-label) learning: Jin & Ghahramani 2003, NeurIPS 15; Liu & Dietterich 2012, NeurIPS 25.
 """
@@ -31,20 +36,20 @@ from torch import Tensor
 from cpml.errors import CpmlError
 
 HALF_CIRCLE_DEG = 180.0
-MAX_TRACES = 6  # subsets of a grain's traces double with each one
+MAX_TRACES = 10  # subsets of a grain's traces double with each one
 TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Observations of one specimen as tensors; traces of a grain are padded to the largest number J."""
+    """Observations of one specimen as tensors; grains with the same number of traces are handled together."""
 
-    trace_density: Tensor  # (G, J, P) per degree, 0 where padded
-    trace_real: Tensor  # (G, J) float 0/1
+    traces: tuple[tuple[Tensor, Tensor], ...]  # grains (g,), density per degree (g, J, P), one pair for each number J
     imaged: Tensor  # (G,) bool
     visible: Tensor  # (G, P) float 0/1
     twin: Tensor  # (G, V) 0/1, 0 where unknown
     twin_known: Tensor  # (G, V) float 0/1
+    chance: Tensor  # (G,) log-likelihood of the grain's footprints if nothing but chance made them
 
     @classmethod
     def of(cls, specimen) -> "Evidence":
@@ -62,25 +67,25 @@ class Evidence:
                 f"specimen {specimen.name!r}: grain {worst} has {count.max()} slip traces, at most {MAX_TRACES} can be used:"
                 " merge parallel lines of one family into one trace"
             )
-        order = np.argsort(grain, kind="stable")
-        slot = np.arange(len(grain)) - np.r_[0, np.cumsum(count)][grain[order]]
-        padded = np.zeros((len(specimen), max(count.max(initial=0), 1), density.shape[1]))
-        padded[grain[order], slot] = density[order]
-        real = np.arange(padded.shape[1])[None] < count[:, None]
+        groups = []
+        for number in np.unique(count):
+            members = np.flatnonzero(count == number)
+            rows = [density[grain == g] for g in members]
+            groups.append((torch.tensor(members), torch.tensor(np.array(rows).reshape(len(members), number, density.shape[1]))))
         twin = specimen.twin_observed
         return cls(
-            torch.tensor(padded),
-            torch.tensor(real.astype(float)),
+            tuple(groups),
             torch.tensor(specimen.imaged),
             torch.tensor(specimen.visible.astype(float)),
             torch.tensor(np.nan_to_num(twin)),
             torch.tensor(np.isfinite(twin).astype(float)),
+            torch.tensor(_chance(count, specimen.imaged, twin)),
         )
 
     @property
     def count(self) -> int:
         """Number of observed traces and known variants: zero means that there is nothing to learn from."""
-        return int(self.trace_real.sum() + self.twin_known.sum())
+        return sum(density.shape[0] * density.shape[1] for _, density in self.traces) + int(self.twin_known.sum())
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class Detection:
     kappa_twin: Tensor
     detection: Tensor
     false_rate: Tensor
+    outlier: Tensor
 
 
 def token_share(log_activity: Tensor, token: Tensor, n_tokens: int) -> Tensor:
@@ -126,21 +132,29 @@ def log_likelihood(share: Tensor, evidence: Evidence, rates: Detection) -> Tenso
     n_planes = evidence.visible.shape[1]
     active = activity(share, n_planes, rates)
     seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
-    traces = torch.log(_trace_likelihood(seen, evidence, rates.false_rate) + TINY) - rates.false_rate
-    logs = torch.where(evidence.imaged[:, None], traces, torch.zeros_like(traces))
+    logs = torch.zeros(share.shape[:2], dtype=share.dtype)
+    for grains, density in evidence.traces:
+        traces = torch.log(_trace_likelihood(seen[grains], density, rates.false_rate) + TINY) - rates.false_rate
+        logs = logs.index_add(0, grains, traces * evidence.imaged[grains, None])
     variant = active[..., n_planes:].clamp(TINY, 1 - TINY)
     bernoulli = torch.where(evidence.twin[:, None, :] > 0, torch.log(variant), torch.log1p(-variant))
     logs = logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
-    return torch.logsumexp(logs, dim=1) - np.log(share.shape[1])
+    law = torch.logsumexp(logs, dim=1) - np.log(share.shape[1])
+    return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
 
 
-def _trace_likelihood(seen: Tensor, evidence: Evidence, false_rate: Tensor) -> Tensor:
-    """(G, K) sum over all assignments of traces to planes; state = subset of traces already explained.
+def _trace_likelihood(seen: Tensor, density: Tensor, false_rate: Tensor) -> Tensor:
+    """(g, K) sum over all assignments of J traces to planes; state = subset of traces already explained.
+
+    Parameters
+    ----------
+    seen : (g, K, P) probability that a plane leaves a trace
+    density : (g, J, P) density of each trace under each plane, per degree
 
     ``mass[..., m]`` holds the summed probability of all ways to explain exactly the traces in bit mask m by the planes
     visited so far.
     """
-    n_traces = evidence.trace_density.shape[1]
+    n_traces = density.shape[1]
     masks = torch.arange(2**n_traces)
     without = [masks[(masks >> j) % 2 == 0] for j in range(n_traces)]
     mass = torch.zeros((*seen.shape[:2], 2**n_traces), dtype=seen.dtype)
@@ -149,12 +163,20 @@ def _trace_likelihood(seen: Tensor, evidence: Evidence, false_rate: Tensor) -> T
         q = seen[..., p, None]
         grown = (1 - q) * mass
         for j in range(n_traces):
-            step = q * evidence.trace_density[:, j, p, None, None] * mass[..., without[j]]
+            step = q * density[:, j, p, None, None] * mass[..., without[j]]
             grown = grown.index_add(-1, without[j] + 2**j, step)
         mass = grown
-    # what no plane explains is a false trace; a padded slot must stay unexplained and costs nothing
-    taken = (masks[:, None] >> torch.arange(n_traces)) % 2
-    real = evidence.trace_real[:, None, :]
-    free = torch.where(real > 0, false_rate / HALF_CIRCLE_DEG, torch.ones_like(real))
-    weight = torch.where(taken == 1, real, free).prod(-1)
-    return (mass * weight[:, None, :]).sum(-1)
+    # what no plane explains is a false trace
+    unexplained = n_traces - ((masks[:, None] >> torch.arange(n_traces)) % 2).sum(-1)
+    return (mass * (false_rate / HALF_CIRCLE_DEG) ** unexplained).sum(-1)
+
+
+def _chance(count: np.ndarray, imaged: np.ndarray, twin: np.ndarray) -> np.ndarray:
+    """Log-likelihood (G,) of traces at any angle, their number Poisson with the mean one, and of variants at their mean frequency."""
+    mean = max(count[imaged].mean(), 0.1) if imaged.any() else 1.0
+    log_chance = np.where(imaged, count * np.log(mean / HALF_CIRCLE_DEG) - mean, 0.0)
+    known = np.isfinite(twin)
+    if known.any():
+        share = (np.nansum(twin) + 0.5) / (known.sum() + 1.0)
+        log_chance = log_chance + np.where(known, np.where(twin > 0, np.log(share), np.log1p(-share)), 0.0).sum(1)
+    return log_chance

@@ -160,7 +160,7 @@ def build_specimen(
 
     Parameters
     ----------
-    parents : one row per grain, twins merged into their parent; only rows of ``phase`` are used
+    parents : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
     parent_boundaries : parent_a, parent_b, length_um
 
     Raises
@@ -169,9 +169,9 @@ def build_specimen(
     """
     if load is None:
         raise CpmlError(f"specimen {name!r} has no load: declare load in dataset.yml (with assumed: true if it is a guess)")
-    grains = parents[parents["phase"] == phase].reset_index(drop=True)
+    grains = parents[parents["phase_name"] == phase].reset_index(drop=True)
     if grains.empty:
-        raise CpmlError(f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: {sorted(parents['phase'].unique())}")
+        raise CpmlError(f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: {sorted(parents['phase_name'].unique())}")
     strangers = set(labels["grain_id"]) - set(parents["parent_id"])
     if strangers:
         raise CpmlError(f"specimen {name!r}: labels of {len(strangers)} grains that do not exist, first {min(strangers)}")
@@ -183,3 +183,24 @@ def build_specimen(
         name, grains, material.systems(), material, load, labels[labels["grain_id"].isin(where.index)],
         neighbours.astype(int).reshape(-1, 2), edges["length_um"].to_numpy(), cp or {}, curve,
     )  # fmt: skip
+
+
+def specimen_of(run) -> Specimen:
+    """Specimen of the first declared phase from what notebooks 02 and 03 wrote for a `cpml.Run`."""
+    from cpml.crystallography import load_material
+    from cpml.models.anchor import read_curve
+
+    dataset, curve = run.dataset, None
+    if "curve" in dataset.files:
+        curve = read_curve(dataset.files["curve"])
+    return build_specimen(
+        dataset.name,
+        parents=run.read("features"),
+        parent_boundaries=run.read("parent_boundaries"),
+        labels=run.read("labels"),
+        material=load_material(dataset.phases[0].material),
+        load=dataset.load,
+        phase=dataset.phases[0].name,
+        cp=run.read("cp_baseline") if run.has("cp_baseline") else None,
+        curve=curve,
+    )

@@ -1,0 +1,76 @@
+"""Scores in the shapes that people read: one overview, differences with their intervals, calibration, flat metrics."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cpml.evaluation import metrics
+from cpml.evaluation.evaluate import observed_with_predictions
+
+
+def overview(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per mechanism and model, one column per metric, models in the order of ``scores``.
+
+    Returns
+    -------
+    DataFrame mechanism, model, pr_auc, pr_auc_low, pr_auc_high, roc_auc, log_loss, brier, top1, top2, prevalence, n_labels, n_grains
+    """
+    keys = ["mechanism", "model"]
+    if scores.empty:
+        return pd.DataFrame(columns=[*keys, *metrics.METRICS])
+    wide = scores.pivot_table(index=keys, columns="metric", values="value", sort=False, dropna=False)
+    wide = wide.reindex(columns=list(metrics.METRICS))
+    ends = scores[scores["metric"] == "pr_auc"].set_index(keys)
+    wide.insert(1, "pr_auc_low", ends["low"])
+    wide.insert(2, "pr_auc_high", ends["high"])
+    return wide.join(ends[["prevalence", "n_labels", "n_grains"]]).reset_index().rename_axis(columns=None)
+
+
+def difference_table(differences: pd.DataFrame, *, names: Sequence[str] = ("pr_auc", "log_loss", "top1")) -> pd.DataFrame:
+    """Differences as text "value [low, high]", one row per mechanism and model; a star marks intervals without zero."""
+    rows = differences[differences["metric"].isin(names)].copy()
+    if rows.empty:
+        return pd.DataFrame(columns=["mechanism", "model", *names])
+    clear = (rows["low"] > 0) | (rows["high"] < 0)
+    rows["text"] = [
+        f"{d:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if c else ''}"
+        for d, low, high, c in zip(rows["difference"], rows["low"], rows["high"], clear, strict=True)
+    ]
+    wide = rows.pivot_table(index=["mechanism", "model"], columns="metric", values="text", aggfunc="first", sort=False)
+    return wide.reindex(columns=list(names)).reset_index().rename_axis(columns=None)
+
+
+def reliability_tables(predictions: pd.DataFrame, labels: pd.DataFrame, *, models: Sequence[str]) -> dict[str, dict]:
+    """Calibration bins of the named models, mechanism -> model -> table (see `metrics.reliability`)."""
+    found: dict[str, dict] = {}
+    for mechanism, theirs in labels[labels["observed"].notna()].groupby("mechanism"):
+        for model in models:
+            own = predictions[(predictions["model"] == model) & (predictions["mechanism"] == mechanism)]
+            table = observed_with_predictions(own, theirs)
+            bins = metrics.reliability(table["observed"].to_numpy(), table["p"].to_numpy())
+            found.setdefault(mechanism, {})[model] = pd.DataFrame(bins)
+    return found
+
+
+def optimism(random: pd.DataFrame, blocked: pd.DataFrame, *, names: Sequence[str] = ("pr_auc", "roc_auc", "log_loss", "top1")) -> pd.DataFrame:
+    """Score under a random split minus score under blocks, for the models and metrics that both have."""
+    keys = ["mechanism", "model", "metric"]
+    both = random.set_index(keys)["value"].to_frame("random").join(blocked.set_index(keys)["value"].rename("blocked"), how="inner")
+    gap = (both["random"] - both["blocked"]).rename("gap").reset_index()
+    if gap.empty:
+        return pd.DataFrame(columns=["mechanism", "model", *names])
+    wide = gap[gap["metric"].isin(names)].pivot_table(index=["mechanism", "model"], columns="metric", values="gap", sort=False)
+    return wide.reindex(columns=list(names)).reset_index().rename_axis(columns=None)
+
+
+def flat_metrics(scores: pd.DataFrame, *, prefix: str = "") -> dict[str, float]:
+    """Scores as flat names ``<prefix><mechanism>_<model>_<metric>`` with interval ends and counts, for metrics.json."""
+    flat: dict[str, float] = {}
+    for row in scores.itertuples():
+        name = f"{prefix}{row.mechanism}_{row.model}_{row.metric}"
+        flat[name] = row.value
+        if row.metric in ("pr_auc", "log_loss"):
+            flat |= {f"{name}_low": row.low, f"{name}_high": row.high}
+        flat |= {f"{prefix}{row.mechanism}_n_labels": row.n_labels, f"{prefix}{row.mechanism}_n_grains": row.n_grains}
+        flat[f"{prefix}{row.mechanism}_prevalence"] = row.prevalence
+    return flat

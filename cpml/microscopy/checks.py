@@ -1,0 +1,96 @@
+"""Which way is up: what a wrong frame declaration would do to the map at hand.
+
+Two declarations cannot be read from a file and are wrong without any warning: the hexagonal X axis (a or a*, 30 deg
+apart) and whether the Euler frame and the map frame share their y axis (180 deg about x). Each has a footprint that
+only the right choice explains: twin boundaries, and slip traces.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
+from cpml.crystallography.systems import Systems
+from cpml.microscopy.ebsd_map import EbsdMap
+from cpml.microscopy.grains import segment
+from cpml.microscopy.slip_traces import line_difference, slip_traces
+from cpml.microscopy.twins import find_twins, lattice_of
+
+HALF_TURN_X = np.array([0.0, 1.0, 0.0, 0.0])
+
+
+@dataclass(frozen=True)
+class HexAxisCheck:
+    """Twin boundaries found with the declared hexagonal axis and with the other one.
+
+    Attributes
+    ----------
+    table : choice, segments, twin_segments, share, median_deviation_deg
+    angle_deg, other_angle_deg : (M,) disorientation of every boundary segment under both choices
+    expected_deg : angle of the twin relation
+    """
+
+    table: pd.DataFrame
+    angle_deg: NDArray
+    other_angle_deg: NDArray
+    expected_deg: float
+
+
+def hex_axis_check(ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, tolerance: float = 5.0) -> HexAxisCheck | None:
+    """Share of {10-12} twin boundary segments with X as declared and turned by 30 deg about c.
+
+    Returns
+    -------
+    None for a map without hexagonal phase. {10-12} is the most common twin of hexagonal metals; a map without twins
+    finds next to none either way, which decides nothing.
+    """
+    if not any(lattice_of(p) == "hcp" for p in ebsd_map.phases.values()):
+        return None
+    turned = quaternion_multiply(ebsd_map.quaternions, axis_angle_to_quaternion(np.array([0.0, 0.0, 1.0]), np.pi / 6))
+    rows, angles = [], []
+    for choice, version in (("as declared", ebsd_map), ("turned by 30 deg", replace(ebsd_map, quaternions=turned))):
+        grains = segment(version, threshold=threshold, min_pixels=min_pixels)
+        found = find_twins(grains, types=("twin_1012",), tolerance=tolerance).segments
+        twin = found["twin_type"] == "twin_1012"
+        deviation = found.loc[twin, "deviation_deg"].median() if twin.any() else np.nan
+        rows.append((choice, len(found), int(twin.sum()), twin.mean() if len(found) else np.nan, deviation))
+        angles.append(found["angle_deg"].to_numpy())
+    table = pd.DataFrame(rows, columns=["choice", "segments", "twin_segments", "share", "median_deviation_deg"])
+    hexagonal = next(p for p in ebsd_map.phases.values() if lattice_of(p) == "hcp")
+    gamma = hexagonal.c_over_a
+    angle = 2 * np.degrees(np.arctan(gamma / np.sqrt(3)))
+    return HexAxisCheck(table, *angles, float(min(angle, 180 - angle)))
+
+
+def trace_deviations(grain_ids: ArrayLike, angle_deg: ArrayLike, parents: pd.DataFrame, systems: Systems, *, flipped: bool = False) -> NDArray:
+    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of its grain; NaN without a grain.
+
+    Parameters
+    ----------
+    flipped : turn every crystal by 180 deg about x first, as if the y axis had been declared the other way
+    """
+    quaternions = parents[["qw", "qx", "qy", "qz"]].to_numpy()
+    if flipped:
+        quaternions = quaternion_multiply(HALF_TURN_X, quaternions)
+    planes = np.unique(systems.plane_id[systems.slip])
+    theory = pd.DataFrame(slip_traces(quaternions, systems).angle_deg[:, planes], index=parents["parent_id"])
+    theory = theory.reindex(np.asarray(grain_ids)).to_numpy()
+    deviation = np.abs(line_difference(np.asarray(angle_deg, float)[:, None], theory))
+    return deviation.min(axis=1, initial=np.inf, where=np.isfinite(deviation)) + np.where(np.isfinite(deviation).any(1), 0.0, np.nan)
+
+
+def flip_table(deviation_deg: NDArray, flipped_deg: NDArray, *, tolerance_deg: float = 4.0) -> pd.DataFrame:
+    """Traces within tolerance of a slip plane, in the declared and in the flipped frame.
+
+    Returns
+    -------
+    DataFrame frame, traces, matched, share, median_deviation_deg
+    """
+    rows = []
+    for name, deviation in (("as declared", deviation_deg), ("y axis flipped", flipped_deg)):
+        known = deviation[np.isfinite(deviation)]
+        matched = int((known <= tolerance_deg).sum())
+        rows.append((name, len(known), matched, matched / max(len(known), 1), float(np.median(known)) if len(known) else np.nan))
+    return pd.DataFrame(rows, columns=["frame", "traces", "matched", "share", "median_deviation_deg"])

@@ -1,0 +1,71 @@
+"""An HR-DIC field laid over an EBSD map: which grain each vector belongs to, and the slip bands of every grain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cpml.errors import ParameterError
+from cpml.microscopy.bands import band_angles
+from cpml.microscopy.dic import Affine, DicField, fit_affine, label_of_vectors, max_shear, read_dic
+from cpml.microscopy.ebsd_map import EbsdMap
+
+
+@dataclass(frozen=True)
+class RegisteredDic:
+    """A displacement field on the grains of a map.
+
+    Attributes
+    ----------
+    shear : (rows, cols) maximum in-plane shear strain
+    label : (rows, cols) grain of every vector, 0 = none
+    bands : table grain_id, rank, angle_deg (on screen), score, n_pixels
+    step_um : distance of vectors on the map
+    """
+
+    field: DicField
+    to_map: Affine
+    shear: NDArray
+    label: NDArray
+    bands: pd.DataFrame
+    step_um: float
+
+    @property
+    def mean_gradient(self) -> NDArray:
+        """(2, 2) mean displacement gradient of the field."""
+        return np.nanmean(self.field.displacement_gradient, axis=(0, 1))
+
+    @property
+    def dominant(self) -> pd.DataFrame:
+        """The strongest band of every grain that has one."""
+        return self.bands[self.bands["rank"] == 1]
+
+
+def register_dic(path: str | Path, points: Sequence[Sequence[float]], ebsd_map: EbsdMap, label: NDArray, *, min_vectors: int = 250) -> RegisteredDic:
+    """Read a field, register it by homologous points and find the bands of every grain.
+
+    Parameters
+    ----------
+    points : rows [DIC column, DIC row, map column, map row], three or more
+    label : (N,) grain of every map pixel
+    min_vectors : grains with fewer vectors are not looked at
+
+    Raises
+    ------
+    ParameterError : points are missing; MapFileError : the field cannot be read
+    """
+    points = np.asarray(points, float)
+    if points.ndim != 2 or points.shape[1:] != (4,):
+        raise ParameterError(f"{path}: registration.dic_to_ebsd needs rows [DIC column, DIC row, map column, map row]")
+    field = read_dic(path)
+    to_map = fit_affine(points[:, :2], points[:, 2:])
+    vectors = label_of_vectors(field, to_map, ebsd_map, label)
+    shear = max_shear(field.displacement_gradient)
+    # angles stay as seen in the DIC image: the shear in `to_map` is the distortion of the tilted map, which its Euler
+    # angles do not share
+    bands = band_angles(shear, vectors, min_pixels=min_vectors)
+    step = float(np.sqrt(abs(np.linalg.det(to_map.matrix)))) * ebsd_map.step_um
+    return RegisteredDic(field, to_map, shear, vectors, bands, step)
