@@ -104,16 +104,19 @@ def truth_labels(truth: Truth, partner: pd.Series, quaternions: np.ndarray, grai
     slip_planes = np.unique(systems.plane_id[systems.slip])
     twins = np.flatnonzero(systems.twin)
     planes, variants = dict(list(truth.planes.groupby("grain"))), dict(list(truth.variants.groupby("grain")))
-    rows = []
+    cosine = {}
     for grain_id, number in partner.items():
-        turn = rotation[grain_id]
-        true = planes[number]
-        ours = systems.plane_normals[slip_planes] @ turn.T
-        cosine = np.abs(ours @ true[["nx", "ny", "nz"]].to_numpy().T)
-        if np.mean(cosine.max(1) > SAME_PLANE) < 0.6:
+        ours = systems.plane_normals[slip_planes] @ rotation[grain_id].T
+        cosine[grain_id] = np.abs(ours @ planes[number][["nx", "ny", "nz"]].to_numpy().T)
+    same = np.array([c.max(1) > SAME_PLANE for c in cosine.values()]).reshape(len(cosine), len(slip_planes))
+    shared = same.mean(0) > 0.5  # planes that the simulation has as well
+    rows = []
+    for (grain_id, number), matched in zip(partner.items(), same, strict=True):
+        if not matched[shared].all():
             continue  # a twin was taken for the parent: its planes have no counterpart
-        for plane, nearest, c in zip(slip_planes, cosine.argmax(1), cosine.max(1), strict=True):
-            amount = true["shear"].iloc[nearest] if c > SAME_PLANE else 0.0
+        turn, true = rotation[grain_id], planes[number]
+        for plane, c, found in zip(slip_planes, cosine[grain_id], matched, strict=True):
+            amount = true["shear"].iloc[c.argmax()] if found else 0.0
             rows.append((grain_id, "slip", systems.plane_names[plane], amount > ACTIVE_SHEAR, amount))
         if number in variants and len(twins):
             true = variants[number]

@@ -2,7 +2,8 @@
 
     log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs        tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
     pi_gkt    = sum_{s in t} softmax_s(log a_gks)           share of the grain's shear on token t (plane or variant)
-    p_gt      = 1/K sum_k 1 - exp(-kappa pi_gkt)            probability that the token is active above the visible limit
+    p_gt      = 1/K sum_k 1 - exp(-kappa pi_gkt)            probability that the token is active above the visible limit,
+                                                            times detection, and mixed with chance, to be recorded
 
 The stress sigma_gk of a grain comes from `cpml.models.localisation` (interaction w between Sachs and Taylor, scatter
 s_eta), the footprints enter through `cpml.models.likelihood`, which sums over the candidate planes of a trace, and the
@@ -32,7 +33,7 @@ from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
 
 from cpml.errors import CpmlError, ParameterError
-from cpml.models.likelihood import Detection, Evidence, activity, log_likelihood, token_share
+from cpml.models.likelihood import Detection, Evidence, activity, log_likelihood, mean_frequency, seen_probability, token_share
 from cpml.models.localisation import Medium
 from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
@@ -106,6 +107,7 @@ class CoupledClassifier(BaseEstimator):
         self.family_names_ = specimens[0].systems.family_names
         self.head_ = ResidualHead.like(specimens, seed=self.seed)
         data = [self._data(s) for s in specimens]
+        self.frequency_ = mean_frequency([d.evidence for d in data])
         self.gate_, self.holdout_ = float(self.residual is True), {}
         if self.residual == "auto" and sum(d.evidence.count for d in data):
             self._choose_gate(specimens, data)
@@ -121,8 +123,9 @@ class CoupledClassifier(BaseEstimator):
 
         Returns
         -------
-        DataFrame grain_id, mechanism, target, family, p, p_cp, share, model; p_cp is the same law without scatter and
-        residual, share the expected share of the grain's shear
+        DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, model: p that a footprint is recorded,
+        p_cp the same of the law without scatter and residual, p_active that the token is active at all (recorded or
+        not), share the expected share of the grain's shear
         """
         self._check(specimen)
         data = self._data(specimen)
@@ -130,8 +133,10 @@ class CoupledClassifier(BaseEstimator):
             theta = self._unpack(self.vector_)
             share = self._share(data, theta, self.gate_)
             plain = self._share(data, {**theta, "scatter": torch.zeros(())}, 0.0)
-            p, p_cp = (activity(x, data.evidence.visible.shape[1], _rates(theta)).mean(1).numpy() for x in (share, plain))
-        return specimen.predictions(p, model=self.name, p_cp=p_cp, share=share.mean(1).numpy())
+            n_planes = data.evidence.visible.shape[1]
+            active, active_cp = (activity(x, n_planes, _rates(theta)).mean(1) for x in (share, plain))
+            p, p_cp = (seen_probability(x, n_planes, _rates(theta), self.frequency_).numpy() for x in (active, active_cp))
+        return specimen.predictions(p, model=self.name, p_cp=p_cp, p_active=active.numpy(), share=share.mean(1).numpy())
 
     def log_likelihood(self, specimen: Specimen) -> float:
         """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
@@ -147,6 +152,7 @@ class CoupledClassifier(BaseEstimator):
             "families": list(self.family_names_),
             "material": self.material_.name,
             "gate": self.gate_,
+            "frequency": list(self.frequency_),
             "vector": self.vector_.tolist(),
             "head": self.head_.to_dict(),
             "strengths": self.strengths_.to_dict(orient="list"),
@@ -167,6 +173,7 @@ class CoupledClassifier(BaseEstimator):
                 raise CpmlError(f"{path}: written as {content['format']} for {content['material']}, expected {FORMAT} for {material.name}")
             model = cls(**content["parameters"])
             model.material_, model.family_names_ = material, tuple(content["families"])
+            model.frequency_ = tuple(content["frequency"])
             model.gate_, model.head_ = content["gate"], ResidualHead.from_dict(content["head"])
             model.vector_ = torch.tensor(content["vector"], dtype=torch.float64)
             model.strengths_ = pd.DataFrame(content["strengths"])

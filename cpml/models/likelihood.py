@@ -122,6 +122,19 @@ def activity(share: Tensor, n_planes: int, rates: Detection) -> Tensor:
     return -torch.expm1(-torch.cat([rates.kappa * slip, rates.kappa_twin * twin], dim=-1))
 
 
+def seen_probability(active: Tensor, n_planes: int, rates: Detection, frequency: tuple[float, float]) -> Tensor:
+    """Probability (..., T) that a token would be recorded: active, not missed, and in a grain that is not an outlier.
+
+    Parameters
+    ----------
+    active : (..., T) from :func:`activity`
+    frequency : how often a plane, and a variant, is recorded on average; what is expected of an outlier
+    """
+    law = torch.cat([rates.detection * active[..., :n_planes], active[..., n_planes:]], dim=-1)
+    chance = torch.cat([torch.full_like(active[..., :n_planes], frequency[0]), torch.full_like(active[..., n_planes:], frequency[1])], -1)
+    return (1 - rates.outlier) * law + rates.outlier * chance
+
+
 def log_likelihood(share: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
     """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
 
@@ -180,3 +193,11 @@ def _chance(count: np.ndarray, imaged: np.ndarray, twin: np.ndarray) -> np.ndarr
         share = (np.nansum(twin) + 0.5) / (known.sum() + 1.0)
         log_chance = log_chance + np.where(known, np.where(twin > 0, np.log(share), np.log1p(-share)), 0.0).sum(1)
     return log_chance
+
+
+def mean_frequency(evidence: list[Evidence]) -> tuple[float, float]:
+    """Traces per plane of the imaged grains, and share of the known variants that were seen, over all specimens."""
+    traces = sum(density.shape[0] * density.shape[1] for e in evidence for _, density in e.traces)
+    planes = sum(int(e.imaged.sum()) * e.visible.shape[1] for e in evidence)
+    variants, known = (sum(float(x.sum()) for x in part) for part in ([e.twin for e in evidence], [e.twin_known for e in evidence]))
+    return (min((traces + 0.5) / (planes + 1.0), 1.0), (variants + 0.5) / (known + 1.0))

@@ -123,12 +123,13 @@ class Medium:
         rate = torch.einsum("gs,gsi->gi", slope * x, self.schmid)
         residual = w * (rate - self.rate) + (1 - w) * (stress / mean - self.stress)
         tangent = torch.einsum("gs,gsi,gsj->gij", n * slope * torch.exp(-log_strength), self.schmid, self.schmid)
-        # a small multiple of the identity keeps crystals with fewer than five loaded systems solvable
-        return residual, w * tangent + ((1 - w) / mean + 1e-10) * torch.eye(5, dtype=stress.dtype)
+        # a small share of the trace keeps crystals with fewer than five loaded systems solvable
+        soft = (1 - w) / mean + 1e-9 * (1 + tangent.diagonal(dim1=1, dim2=2).sum(1))
+        return residual, w * tangent + soft[:, None, None] * torch.eye(5, dtype=stress.dtype)
 
     def _solve(self, log_strength, n, w):
-        """Damped Newton per grain, mean stress updated after each step."""
-        stress = self.stress.expand(len(self.schmid), 5).clone()
+        """Damped Newton per grain from a stress of the right size, mean stress updated after each step."""
+        stress = self._first_guess(log_strength, n)
         mean = self._along(stress)
         for _ in range(MAX_ITERATIONS):
             residual, jacobian = self._residual(stress, mean, log_strength, n, w)
@@ -141,3 +142,15 @@ class Medium:
             stress = stress + damping[:, None] * step
             mean = self._along(stress).clamp(min=0.05)
         return stress, mean, False
+
+    def _first_guess(self, log_strength, n):
+        """The macroscopic stress direction, scaled in each grain so that the law's power is that of the mean strain."""
+        direction = self.stress.expand(len(self.schmid), 5)
+        x = torch.einsum("gsi,gi->gs", self.schmid, direction) * torch.exp(-log_strength)
+        x = torch.where(self.twin, x.clamp(min=0.0), x).abs()
+        largest = x.amax(1, keepdim=True).clamp(min=1e-6)
+        # |x|^(n+1) in units of its largest member: no overflow whatever the strengths
+        power = ((x / largest) ** (n + 1) * torch.exp(log_strength)).sum(1)
+        wanted = (self.stress @ self.rate).clamp(min=1e-3)
+        scale = (wanted / power.clamp(min=1e-12)) ** (1 / n) * largest[:, 0] ** (-(n + 1) / n)
+        return direction * scale.clamp(1e-3, 1e3)[:, None]
