@@ -78,9 +78,19 @@ class Dataset:
         """What is declared, as a table of two columns to look at (pandas DataFrame)."""
         import pandas as pd
 
-        phases = "; ".join(f"{p.name} ({p.lattice}{f', X along {p.hex_x_axis}' if p.hex_x_axis else ''}), material {p.material}" for p in self.phases)
-        load = "unknown" if self.load is None else self.load.label + (f" ({self.load.note})" if self.load.note else "")
-        files = "; ".join(f"{role}: {v.name if isinstance(v, Path) else ', '.join(p.name for p in v)}" for role, v in self.files.items())
+        phases = "; ".join(
+            f"{p.name} ({p.lattice}{f', X along {p.hex_x_axis}' if p.hex_x_axis else ''}), material {p.material}"
+            for p in self.phases
+        )
+        load = (
+            "unknown"
+            if self.load is None
+            else self.load.label + (f" ({self.load.note})" if self.load.note else "")
+        )
+        files = "; ".join(
+            f"{role}: {v.name if isinstance(v, Path) else ', '.join(p.name for p in v)}"
+            for role, v in self.files.items()
+        )
         facts = {
             "title": self.title, "data": self.kind, "files": files, "phases": phases,
             "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,

@@ -43,14 +43,29 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
 
     from cpml import microscopy
 
-    tables, dic = [pd.DataFrame({"grain_id": pd.Series(dtype=int), "angle_deg": pd.Series(dtype=float), "source": pd.Series(dtype=str)})], None
+    tables, dic = (
+        [
+            pd.DataFrame(
+                {
+                    "grain_id": pd.Series(dtype=int),
+                    "angle_deg": pd.Series(dtype=float),
+                    "source": pd.Series(dtype=str),
+                }
+            )
+        ],
+        None,
+    )
     if "traces" in dataset.files:
         drawn = microscopy.traces_to_grains(microscopy.read_traces(dataset.files["traces"]), ebsd_map, label)
         tables.append(drawn[drawn["grain_id"] > 0].assign(source="traces"))
     if "dic" in dataset.files:
         if "dic_to_ebsd" not in dataset.registration:
-            raise DatasetError(f"{dataset.path}: files.dic needs registration.dic_to_ebsd, rows of homologous points")
-        dic = microscopy.register_dic(dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label)
+            raise DatasetError(
+                f"{dataset.path}: files.dic needs registration.dic_to_ebsd, rows of homologous points"
+            )
+        dic = microscopy.register_dic(
+            dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label
+        )
         tables.append(dic.bands.assign(source="dic", sigma_deg=microscopy.DIC_SIGMA_DEG))
     used = [t for t in tables[1:] if len(t)] or tables[:1]
     return Footprints(pd.concat(used, ignore_index=True), dic)
@@ -67,15 +82,23 @@ def read_dataset_map(dataset: Dataset) -> EbsdMap:
 
     axes = {phase.hex_x_axis for phase in dataset.phases if phase.hex_x_axis}
     if len(axes) > 1:
-        raise DatasetError(f"{dataset.path}: phases declare different hex_x_axis {sorted(axes)}: one file has one convention")
+        raise DatasetError(
+            f"{dataset.path}: phases declare different hex_x_axis {sorted(axes)}: one file has one convention"
+        )
     ebsd_map = read_map(
-        dataset.files["ebsd"], hex_x_axis=axes.pop() if axes else None, euler_to_sample=dataset.frame.get("euler_to_sample")
+        dataset.files["ebsd"],
+        hex_x_axis=axes.pop() if axes else None,
+        euler_to_sample=dataset.frame.get("euler_to_sample"),
     )
     there = {phase.name for phase in ebsd_map.phases.values()}
     for phase in dataset.phases:
         if phase.name not in there:
-            raise DatasetError(f"{dataset.path}: phase {phase.name!r} is not in {dataset.files['ebsd'].name}, which has {sorted(there)}")
+            raise DatasetError(
+                f"{dataset.path}: phase {phase.name!r} is not in {dataset.files['ebsd'].name}, which has {sorted(there)}"
+            )
     undeclared = there - {phase.name for phase in dataset.phases}
     if undeclared:
-        raise DatasetError(f"{dataset.path}: {dataset.files['ebsd'].name} also has phase {sorted(undeclared)[0]!r}: declare it under phases")
+        raise DatasetError(
+            f"{dataset.path}: {dataset.files['ebsd'].name} also has phase {sorted(undeclared)[0]!r}: declare it under phases"
+        )
     return ebsd_map

@@ -27,7 +27,20 @@ from pathlib import Path
 
 from cpml.errors import DatasetError
 
-FRAMES = ("identity", "x180", "edax1", "edax2", "edax3", "edax4", "z180", "z90", "z-90")
+FRAMES = (
+    "identity",
+    "x180",
+    "y180",
+    "oxford",
+    "bruker",
+    "edax1",
+    "edax2",
+    "edax3",
+    "edax4",
+    "z180",
+    "z90",
+    "z-90",
+)
 FILE_ROLES = ("ebsd", "traces", "dic", "images", "grains", "curve", "truth")
 
 
@@ -131,7 +144,7 @@ def rotation(value):
         if len(rows) != 3 or any(len(row) != 3 for row in rows) or not _is_rotation(rows):
             raise _Wrong("", value, "expected a rotation: 3 x 3, orthonormal, determinant +1")
         return rows
-    return choice(*FRAMES)(value)
+    return choice(*FRAMES, "declared")(value)
 
 
 def load(value):

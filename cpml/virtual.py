@@ -76,7 +76,9 @@ def match_grains(truth: Truth, label: np.ndarray, *, min_share: float = 0.5) -> 
     """
     flat = truth.surface_grain.ravel()
     if flat.shape != label.shape:
-        raise DatasetError(f"truth has {flat.size} pixels, the map has {label.size}: they are not the same specimen")
+        raise DatasetError(
+            f"truth has {flat.size} pixels, the map has {label.size}: they are not the same specimen"
+        )
     inside = (label > 0) & (flat > 0)
     counts = pd.crosstab(label[inside], flat[inside])
     share = counts.max(axis=1) / counts.sum(axis=1)
@@ -84,7 +86,9 @@ def match_grains(truth: Truth, label: np.ndarray, *, min_share: float = 0.5) -> 
     return counts.idxmax(axis=1)[(share >= min_share) & large].rename("grain")
 
 
-def truth_labels(truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids, systems) -> pd.DataFrame:
+def truth_labels(
+    truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids, systems
+) -> pd.DataFrame:
     """True mechanisms of every matched grain in the names of ``systems``.
 
     Parameters
@@ -163,7 +167,9 @@ def export_specimen(source: Path, folder: Path) -> None:
     shutil.copyfile(twinned if twinned.is_file() else source / "ebsd_deformed.ctf", folder / "map.ctf")
     with np.load(source / "maps_truth.npz", allow_pickle=False) as file:
         surface_grain = file["surface_grain"]
-    _traces(pd.read_csv(source / "labels_public.csv"), surface_grain).to_csv(folder / "traces.csv", index=False)
+    _traces(pd.read_csv(source / "labels_public.csv"), surface_grain).to_csv(
+        folder / "traces.csv", index=False
+    )
     curve = pd.read_csv(source / "macro.csv")[["true_strain", "true_stress_MPa"]]
     curve.columns = ["true_strain", "true_stress_mpa"]
     curve.to_csv(folder / "curve.csv", index=False)
@@ -189,7 +195,9 @@ def _truth_columns(source: Path) -> dict[str, np.ndarray]:
     turn = _rotation(grains[[f"q{k}_deformed" for k in "wxyz"]].to_numpy())
     turn = dict(zip(grains.index, turn, strict=True))
     planes = pd.read_csv(source / "planes_truth.csv")
-    normal = np.array([turn[g] @ _plane_normal(p, c_over_a) for g, p in zip(planes.grain_id, planes.plane, strict=True)])
+    normal = np.array(
+        [turn[g] @ _plane_normal(p, c_over_a) for g, p in zip(planes.grain_id, planes.plane, strict=True)]
+    )
     columns = {
         "planes.grain": planes.grain_id.to_numpy(),
         "planes.family": planes.family.to_numpy(dtype=str),
@@ -205,7 +213,10 @@ def _truth_columns(source: Path) -> dict[str, np.ndarray]:
     columns |= {f"variants.n{axis}": normal[:, i] for i, axis in enumerate("xyz")}
     columns |= {f"variants.b{axis}": sense[:, i] for i, axis in enumerate("xyz")}
     lattice = facts["material_hidden"]["lattice"]
-    slip_names = {"hP": ["basal", "prismatic", "pyramidal1_a", "pyramidal1_ca", "pyramidal2_ca"], "cF": ["octahedral"]}[lattice]
+    slip_names = {
+        "hP": ["basal", "prismatic", "pyramidal1_a", "pyramidal1_ca", "pyramidal2_ca"],
+        "cF": ["octahedral"],
+    }[lattice]
     twin_names = {"hP": ["twin_1012", "twin_1121", "twin_1011", "twin_1122"], "cF": ["twin"]}[lattice]
     strength = [(n, x / 1e6) for n, x in zip(slip_names, law["xi_0_sl"], strict=False) if x > 0]
     strength += [(n, x / 1e6) for n, x in zip(twin_names, law.get("xi_0_tw", []), strict=False) if x > 0]
@@ -223,7 +234,7 @@ def _plane_normal(name: str, c_over_a: float | None) -> np.ndarray:
     """Unit normal of "(hkil)" in the generator's axes X||a*, Y||b (hexagonal) or of "(hkl)" (cubic)."""
     index = _indices(name, "()")
     if len(index) == 4:
-        h, k, _, l = index  # noqa: E741  Miller-Bravais notation
+        h, k, _, l = index
         in_a = np.array([h, (h + 2 * k) / np.sqrt(3), l / c_over_a])
         index = _a_to_a_star(in_a)
     return index / np.linalg.norm(index)

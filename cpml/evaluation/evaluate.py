@@ -16,7 +16,13 @@ KEYS = ["grain_id", "mechanism", "target"]
 
 
 def evaluate(
-    predictions: pd.DataFrame, labels: pd.DataFrame, *, splits: Splits, n_boot: int = 200, seed: int = 0, level: float = 0.9
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    splits: Splits,
+    n_boot: int = 200,
+    seed: int = 0,
+    level: float = 0.9,
 ) -> pd.DataFrame:
     """Score every model on every mechanism.
 
@@ -40,10 +46,30 @@ def evaluate(
     for mechanism, model, table, draws in _each(predictions, labels, splits, n_boot, seed):
         value, boot = _scores(table, draws)
         tail = (1 - level) / 2
-        low, high = np.nanquantile(boot, [tail, 1 - tail], axis=0) if n_boot else (value * np.nan, value * np.nan)
-        facts = (table["grain_id"].nunique(), len(table), int(table["observed"].sum()), table["observed"].mean())
-        rows += [(mechanism, model, m, value[i], low[i], high[i], *facts) for i, m in enumerate(metrics.METRICS)]
-    names = ["mechanism", "model", "metric", "value", "low", "high", "n_grains", "n_labels", "n_positive", "prevalence"]
+        low, high = (
+            np.nanquantile(boot, [tail, 1 - tail], axis=0) if n_boot else (value * np.nan, value * np.nan)
+        )
+        facts = (
+            table["grain_id"].nunique(),
+            len(table),
+            int(table["observed"].sum()),
+            table["observed"].mean(),
+        )
+        rows += [
+            (mechanism, model, m, value[i], low[i], high[i], *facts) for i, m in enumerate(metrics.METRICS)
+        ]
+    names = [
+        "mechanism",
+        "model",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "n_grains",
+        "n_labels",
+        "n_positive",
+        "prevalence",
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -64,7 +90,9 @@ def paired_differences(
     DataFrame mechanism, model, metric, difference, low, high (model minus reference)
     """
     if reference not in set(predictions["model"]):
-        raise ParameterError(f"reference model {reference!r} has no predictions; there are {sorted(set(predictions['model']))}")
+        raise ParameterError(
+            f"reference model {reference!r} has no predictions; there are {sorted(set(predictions['model']))}"
+        )
     results: dict[str, dict[str, tuple]] = {}
     for mechanism, model, table, draws in _each(predictions, labels, splits, n_boot, seed):
         results.setdefault(mechanism, {})[model] = _scores(table, draws)
@@ -76,7 +104,9 @@ def paired_differences(
                 continue
             low, high = np.nanquantile(boot - base_boot, [tail, 1 - tail], axis=0)
             difference = value - base_value
-            rows += [(mechanism, model, m, difference[i], low[i], high[i]) for i, m in enumerate(metrics.METRICS)]
+            rows += [
+                (mechanism, model, m, difference[i], low[i], high[i]) for i, m in enumerate(metrics.METRICS)
+            ]
     return pd.DataFrame(rows, columns=["mechanism", "model", "metric", "difference", "low", "high"])
 
 
@@ -87,7 +117,9 @@ def observed_with_predictions(predictions: pd.DataFrame, labels: pd.DataFrame) -
     lost = table["p"].isna()
     if lost.any():
         first = table.loc[lost, KEYS].iloc[0].to_dict()
-        raise CpmlError(f"{int(lost.sum())} of {len(table)} observed labels have no prediction, first {first}")
+        raise CpmlError(
+            f"{int(lost.sum())} of {len(table)} observed labels have no prediction, first {first}"
+        )
     return table
 
 
@@ -125,7 +157,10 @@ def _scores(table: pd.DataFrame, draws: list[np.ndarray]) -> tuple[np.ndarray, n
         per_grain[f"top{k}"] = column
 
     def score(rows: np.ndarray) -> list[float]:
-        values = {"pr_auc": metrics.average_precision(y[rows], p[rows]), "roc_auc": metrics.roc_auc(y[rows], p[rows])}
+        values = {
+            "pr_auc": metrics.average_precision(y[rows], p[rows]),
+            "roc_auc": metrics.roc_auc(y[rows], p[rows]),
+        }
         values |= {name: column[rows].mean() for name, column in per_label.items()}
         for name, column in per_grain.items():
             seen = column[rows][~np.isnan(column[rows])]

@@ -78,32 +78,33 @@ def _expected_hit(y: np.ndarray, p: np.ndarray, k: int) -> float:
     return 1.0 - miss
 
 
-def reliability(y: np.ndarray, p: np.ndarray, *, n_bins: int = 6) -> dict[str, np.ndarray]:
-    """Observed frequency against predicted probability in bins of equal count, with Wilson 90 % intervals.
+def reliability(y: np.ndarray, p: np.ndarray, *, n_bins: int = 8) -> dict[str, np.ndarray]:
+    """Observed frequency against predicted probability in bins of equal width, with Wilson 90 % intervals.
 
     Returns
     -------
-    dict predicted, observed, low, high, count (n_bins,)
+    dict predicted, observed, low, high, count; bins without a prediction are left out
     """
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)))
-    which = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
-    count = np.bincount(which)
+    which = np.minimum((p * n_bins).astype(int), n_bins - 1)
+    count = np.bincount(which, minlength=n_bins)
     used = count > 0
     count = count[used]
-    predicted = np.bincount(which, weights=p)[used] / count
-    observed = np.bincount(which, weights=y)[used] / count
+    predicted = np.bincount(which, weights=p, minlength=n_bins)[used] / count
+    observed = np.bincount(which, weights=y, minlength=n_bins)[used] / count
     low, high = wilson_interval(observed, count)
     return {"predicted": predicted, "observed": observed, "low": low, "high": high, "count": count}
 
 
-def wilson_interval(share: np.ndarray, count: np.ndarray, *, z: float = 1.6449) -> tuple[np.ndarray, np.ndarray]:
+def wilson_interval(
+    share: np.ndarray, count: np.ndarray, *, z: float = 1.6449
+) -> tuple[np.ndarray, np.ndarray]:
     """Wilson (1927) score interval of a binomial share; z = 1.6449 is 90 %."""
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     return centre - half, centre + half
 
 
-def expected_calibration_error(y: np.ndarray, p: np.ndarray, *, n_bins: int = 6) -> float:
-    """Mean |observed - predicted| over bins of equal count, weighted by count."""
+def expected_calibration_error(y: np.ndarray, p: np.ndarray, *, n_bins: int = 8) -> float:
+    """Mean |observed - predicted| over bins of equal width, weighted by count."""
     bins = reliability(y, p, n_bins=n_bins)
     return float(np.average(np.abs(bins["observed"] - bins["predicted"]), weights=bins["count"]))

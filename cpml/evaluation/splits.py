@@ -70,7 +70,9 @@ def blocked_folds(
     ParameterError : fewer blocks than folds, or a negative buffer
     """
     if blocks[0] * blocks[1] < n_folds or n_folds < 2 or shells < 0:
-        raise ParameterError(f"{blocks[0]} x {blocks[1]} blocks, {n_folds} folds, {shells} shells: need 2 <= folds <= blocks, shells >= 0")
+        raise ParameterError(
+            f"{blocks[0]} x {blocks[1]} blocks, {n_folds} folds, {shells} shells: need 2 <= folds <= blocks, shells >= 0"
+        )
     x, y = parents["x_um"].to_numpy(), parents["y_um"].to_numpy()
     column = _quantile_bin(x, blocks[0])
     row = np.zeros(len(parents), dtype=int)
@@ -81,7 +83,9 @@ def blocked_folds(
     return _splits(parents, boundaries, block, order[block] % n_folds, shells)
 
 
-def random_folds(parents: pd.DataFrame, boundaries: pd.DataFrame, *, n_folds: int = 5, seed: int = 0) -> Splits:
+def random_folds(
+    parents: pd.DataFrame, boundaries: pd.DataFrame, *, n_folds: int = 5, seed: int = 0
+) -> Splits:
     """Plain random folds without a buffer: optimistic, shown beside the blocked result as a warning."""
     blocked = blocked_folds(parents, boundaries, n_folds=n_folds, shells=0, seed=seed)
     fold = np.random.default_rng(seed).permutation(len(parents)) % n_folds

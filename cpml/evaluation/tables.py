@@ -26,7 +26,9 @@ def overview(scores: pd.DataFrame) -> pd.DataFrame:
     return wide.join(ends[["prevalence", "n_labels", "n_grains"]]).reset_index().rename_axis(columns=None)
 
 
-def difference_table(differences: pd.DataFrame, *, names: Sequence[str] = ("pr_auc", "log_loss", "top1")) -> pd.DataFrame:
+def difference_table(
+    differences: pd.DataFrame, *, names: Sequence[str] = ("pr_auc", "log_loss", "top1")
+) -> pd.DataFrame:
     """Differences as text "value [low, high]", one row per mechanism and model; a star marks intervals without zero."""
     rows = differences[differences["metric"].isin(names)].copy()
     if rows.empty:
@@ -36,11 +38,15 @@ def difference_table(differences: pd.DataFrame, *, names: Sequence[str] = ("pr_a
         f"{d:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if c else ''}"
         for d, low, high, c in zip(rows["difference"], rows["low"], rows["high"], clear, strict=True)
     ]
-    wide = rows.pivot_table(index=["mechanism", "model"], columns="metric", values="text", aggfunc="first", sort=False)
+    wide = rows.pivot_table(
+        index=["mechanism", "model"], columns="metric", values="text", aggfunc="first", sort=False
+    )
     return wide.reindex(columns=list(names)).reset_index().rename_axis(columns=None)
 
 
-def reliability_tables(predictions: pd.DataFrame, labels: pd.DataFrame, *, models: Sequence[str]) -> dict[str, dict]:
+def reliability_tables(
+    predictions: pd.DataFrame, labels: pd.DataFrame, *, models: Sequence[str]
+) -> dict[str, dict]:
     """Calibration bins of the named models, mechanism -> model -> table (see `metrics.reliability`)."""
     found: dict[str, dict] = {}
     for mechanism, theirs in labels[labels["observed"].notna()].groupby("mechanism"):
@@ -52,14 +58,25 @@ def reliability_tables(predictions: pd.DataFrame, labels: pd.DataFrame, *, model
     return found
 
 
-def optimism(random: pd.DataFrame, blocked: pd.DataFrame, *, names: Sequence[str] = ("pr_auc", "roc_auc", "log_loss", "top1")) -> pd.DataFrame:
+def optimism(
+    random: pd.DataFrame,
+    blocked: pd.DataFrame,
+    *,
+    names: Sequence[str] = ("pr_auc", "roc_auc", "log_loss", "top1"),
+) -> pd.DataFrame:
     """Score under a random split minus score under blocks, for the models and metrics that both have."""
     keys = ["mechanism", "model", "metric"]
-    both = random.set_index(keys)["value"].to_frame("random").join(blocked.set_index(keys)["value"].rename("blocked"), how="inner")
+    both = (
+        random.set_index(keys)["value"]
+        .to_frame("random")
+        .join(blocked.set_index(keys)["value"].rename("blocked"), how="inner")
+    )
     gap = (both["random"] - both["blocked"]).rename("gap").reset_index()
     if gap.empty:
         return pd.DataFrame(columns=["mechanism", "model", *names])
-    wide = gap[gap["metric"].isin(names)].pivot_table(index=["mechanism", "model"], columns="metric", values="gap", sort=False)
+    wide = gap[gap["metric"].isin(names)].pivot_table(
+        index=["mechanism", "model"], columns="metric", values="gap", sort=False
+    )
     return wide.reindex(columns=list(names)).reset_index().rename_axis(columns=None)
 
 
@@ -71,6 +88,9 @@ def flat_metrics(scores: pd.DataFrame, *, prefix: str = "") -> dict[str, float]:
         flat[name] = row.value
         if row.metric in ("pr_auc", "log_loss"):
             flat |= {f"{name}_low": row.low, f"{name}_high": row.high}
-        flat |= {f"{prefix}{row.mechanism}_n_labels": row.n_labels, f"{prefix}{row.mechanism}_n_grains": row.n_grains}
+        flat |= {
+            f"{prefix}{row.mechanism}_n_labels": row.n_labels,
+            f"{prefix}{row.mechanism}_n_grains": row.n_grains,
+        }
         flat[f"{prefix}{row.mechanism}_prevalence"] = row.prevalence
     return flat

@@ -28,17 +28,18 @@ class HexAxisCheck:
     Attributes
     ----------
     table : choice, segments, twin_segments, share, median_deviation_deg
-    angle_deg, other_angle_deg : (M,) disorientation of every boundary segment under both choices
-    expected_deg : angle of the twin relation
+    deviation_deg, other_deviation_deg : (M,) deviation of every boundary segment from the exact twin relation under
+        both choices (the disorientation angle alone is the same for both: only the axis tells)
     """
 
     table: pd.DataFrame
-    angle_deg: NDArray
-    other_angle_deg: NDArray
-    expected_deg: float
+    deviation_deg: NDArray
+    other_deviation_deg: NDArray
 
 
-def hex_axis_check(ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, tolerance: float = 5.0) -> HexAxisCheck | None:
+def hex_axis_check(
+    ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, tolerance: float = 5.0
+) -> HexAxisCheck | None:
     """Share of {10-12} twin boundary segments with X as declared and turned by 30 deg about c.
 
     Returns
@@ -48,23 +49,34 @@ def hex_axis_check(ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int
     """
     if not any(lattice_of(p) == "hcp" for p in ebsd_map.phases.values()):
         return None
-    turned = quaternion_multiply(ebsd_map.quaternions, axis_angle_to_quaternion(np.array([0.0, 0.0, 1.0]), np.pi / 6))
-    rows, angles = [], []
-    for choice, version in (("as declared", ebsd_map), ("turned by 30 deg", replace(ebsd_map, quaternions=turned))):
+    turned = quaternion_multiply(
+        ebsd_map.quaternions, axis_angle_to_quaternion(np.array([0.0, 0.0, 1.0]), np.pi / 6)
+    )
+    rows, deviations = [], []
+    for choice, version in (
+        ("as declared", ebsd_map),
+        ("turned by 30 deg", replace(ebsd_map, quaternions=turned)),
+    ):
         grains = segment(version, threshold=threshold, min_pixels=min_pixels)
         found = find_twins(grains, types=("twin_1012",), tolerance=tolerance).segments
         twin = found["twin_type"] == "twin_1012"
         deviation = found.loc[twin, "deviation_deg"].median() if twin.any() else np.nan
         rows.append((choice, len(found), int(twin.sum()), twin.mean() if len(found) else np.nan, deviation))
-        angles.append(found["angle_deg"].to_numpy())
-    table = pd.DataFrame(rows, columns=["choice", "segments", "twin_segments", "share", "median_deviation_deg"])
-    hexagonal = next(p for p in ebsd_map.phases.values() if lattice_of(p) == "hcp")
-    gamma = hexagonal.c_over_a
-    angle = 2 * np.degrees(np.arctan(gamma / np.sqrt(3)))
-    return HexAxisCheck(table, *angles, float(min(angle, 180 - angle)))
+        deviations.append(found["deviation_deg"].to_numpy())
+    table = pd.DataFrame(
+        rows, columns=["choice", "segments", "twin_segments", "share", "median_deviation_deg"]
+    )
+    return HexAxisCheck(table, *deviations)
 
 
-def trace_deviations(grain_ids: ArrayLike, angle_deg: ArrayLike, parents: pd.DataFrame, systems: Systems, *, flipped: bool = False) -> NDArray:
+def trace_deviations(
+    grain_ids: ArrayLike,
+    angle_deg: ArrayLike,
+    parents: pd.DataFrame,
+    systems: Systems,
+    *,
+    flipped: bool = False,
+) -> NDArray:
     """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of its grain; NaN without a grain.
 
     Parameters
@@ -78,7 +90,9 @@ def trace_deviations(grain_ids: ArrayLike, angle_deg: ArrayLike, parents: pd.Dat
     theory = pd.DataFrame(slip_traces(quaternions, systems).angle_deg[:, planes], index=parents["parent_id"])
     theory = theory.reindex(np.asarray(grain_ids)).to_numpy()
     deviation = np.abs(line_difference(np.asarray(angle_deg, float)[:, None], theory))
-    return deviation.min(axis=1, initial=np.inf, where=np.isfinite(deviation)) + np.where(np.isfinite(deviation).any(1), 0.0, np.nan)
+    return deviation.min(axis=1, initial=np.inf, where=np.isfinite(deviation)) + np.where(
+        np.isfinite(deviation).any(1), 0.0, np.nan
+    )
 
 
 def flip_table(deviation_deg: NDArray, flipped_deg: NDArray, *, tolerance_deg: float = 4.0) -> pd.DataFrame:
@@ -92,5 +106,13 @@ def flip_table(deviation_deg: NDArray, flipped_deg: NDArray, *, tolerance_deg: f
     for name, deviation in (("as declared", deviation_deg), ("y axis flipped", flipped_deg)):
         known = deviation[np.isfinite(deviation)]
         matched = int((known <= tolerance_deg).sum())
-        rows.append((name, len(known), matched, matched / max(len(known), 1), float(np.median(known)) if len(known) else np.nan))
+        rows.append(
+            (
+                name,
+                len(known),
+                matched,
+                matched / max(len(known), 1),
+                float(np.median(known)) if len(known) else np.nan,
+            )
+        )
     return pd.DataFrame(rows, columns=["frame", "traces", "matched", "share", "median_deviation_deg"])

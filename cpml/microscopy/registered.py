@@ -44,7 +44,14 @@ class RegisteredDic:
         return self.bands[self.bands["rank"] == 1]
 
 
-def register_dic(path: str | Path, points: Sequence[Sequence[float]], ebsd_map: EbsdMap, label: NDArray, *, min_vectors: int = 250) -> RegisteredDic:
+def register_dic(
+    path: str | Path,
+    points: Sequence[Sequence[float]],
+    ebsd_map: EbsdMap,
+    label: NDArray,
+    *,
+    min_vectors: int = 250,
+) -> RegisteredDic:
     """Read a field, register it by homologous points and find the bands of every grain.
 
     Parameters
@@ -59,7 +66,9 @@ def register_dic(path: str | Path, points: Sequence[Sequence[float]], ebsd_map: 
     """
     points = np.asarray(points, float)
     if points.ndim != 2 or points.shape[1:] != (4,):
-        raise ParameterError(f"{path}: registration.dic_to_ebsd needs rows [DIC column, DIC row, map column, map row]")
+        raise ParameterError(
+            f"{path}: registration.dic_to_ebsd needs rows [DIC column, DIC row, map column, map row]"
+        )
     field = read_dic(path)
     to_map = fit_affine(points[:, :2], points[:, 2:])
     vectors = label_of_vectors(field, to_map, ebsd_map, label)

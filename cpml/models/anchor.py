@@ -53,14 +53,18 @@ def offset_yield(curve: pd.DataFrame, *, offset: float = OFFSET) -> float:
     """
     strain, stress = curve["true_strain"].abs().to_numpy(), curve["true_stress_mpa"].abs().to_numpy()
     if len(strain) < 4:
-        raise CpmlError(f"stress-strain curve has {len(strain)} points: at least four are needed to find the yield stress")
+        raise CpmlError(
+            f"stress-strain curve has {len(strain)} points: at least four are needed to find the yield stress"
+        )
     # the elastic slope is the steepest secant from the origin that the first points show
     early = (strain > 0) & (strain <= max(strain[strain > 0][0] * 2.5, 0.0))
     slope = np.max(stress[early] / strain[early])
     excess = stress - slope * (strain - offset)
     crossing = np.flatnonzero((excess[:-1] > 0) & (excess[1:] <= 0))
     if len(crossing) == 0:
-        raise CpmlError(f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of {offset}: no yield stress")
+        raise CpmlError(
+            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of {offset}: no yield stress"
+        )
     i = crossing[0]
     t = excess[i] / (excess[i] - excess[i + 1])
     return float(stress[i] + t * (stress[i + 1] - stress[i]))
@@ -78,10 +82,17 @@ def strength_scale(specimen, strengths: np.ndarray, *, scheme: str = "taylor") -
     from cpml.plasticity import PowerLaw, mean_field
 
     if specimen.curve is None:
-        raise CpmlError(f"specimen {specimen.name!r} has no stress-strain curve: the scale stays with the literature")
+        raise CpmlError(
+            f"specimen {specimen.name!r} has no stress-strain curve: the scale stays with the literature"
+        )
     measured = offset_yield(specimen.curve)
     material = specimen.material
-    law = PowerLaw(specimen.systems, torch.as_tensor(strengths), n=material.n, reference_rate=material.reference_rate)
+    law = PowerLaw(
+        specimen.systems,
+        torch.tensor(np.asarray(strengths, dtype=float)),
+        n=material.n,
+        reference_rate=material.reference_rate,
+    )
     weights = specimen.grains["n_pixels"].to_numpy(dtype=float)
     rate = specimen.load.rate * specimen.load.rate_direction
     field = mean_field(law, specimen.quaternions, weights=weights, loading=rate, scheme=scheme)

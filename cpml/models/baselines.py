@@ -117,7 +117,14 @@ class CrystalPlasticity(_PerMechanism):
 class GradientBoosting(BaseEstimator):
     """Boosted trees per (grain, token); ``physics=True`` adds the CP outputs (stacking)."""
 
-    def __init__(self, physics: bool = False, n_trees: int = 150, learning_rate: float = 0.05, max_leaves: int = 6, seed: int = 0):
+    def __init__(
+        self,
+        physics: bool = False,
+        n_trees: int = 150,
+        learning_rate: float = 0.05,
+        max_leaves: int = 6,
+        seed: int = 0,
+    ):
         self.physics = physics
         self.n_trees = n_trees
         self.learning_rate = learning_rate

@@ -33,7 +33,15 @@ from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
 
 from cpml.errors import CpmlError, ParameterError
-from cpml.models.likelihood import Detection, Evidence, activity, log_likelihood, mean_frequency, seen_probability, token_share
+from cpml.models.likelihood import (
+    Detection,
+    Evidence,
+    activity,
+    log_likelihood,
+    mean_frequency,
+    seen_probability,
+    token_share,
+)
 from cpml.models.localisation import Medium
 from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
@@ -102,7 +110,9 @@ class CoupledClassifier(BaseEstimator):
         """
         families = {s.systems.family_names for s in specimens}
         if len(families) != 1:
-            raise CpmlError(f"specimens with different families {sorted(families)}: fit one material at a time")
+            raise CpmlError(
+                f"specimens with different families {sorted(families)}: fit one material at a time"
+            )
         self.material_ = specimens[0].material
         self.family_names_ = specimens[0].systems.family_names
         self.head_ = ResidualHead.like(specimens, seed=self.seed)
@@ -135,8 +145,13 @@ class CoupledClassifier(BaseEstimator):
             plain = self._share(data, {**theta, "scatter": torch.zeros(())}, 0.0)
             n_planes = data.evidence.visible.shape[1]
             active, active_cp = (activity(x, n_planes, _rates(theta)).mean(1) for x in (share, plain))
-            p, p_cp = (seen_probability(x, n_planes, _rates(theta), self.frequency_).numpy() for x in (active, active_cp))
-        return specimen.predictions(p, model=self.name, p_cp=p_cp, p_active=active.numpy(), share=share.mean(1).numpy())
+            p, p_cp = (
+                seen_probability(x, n_planes, _rates(theta), self.frequency_).numpy()
+                for x in (active, active_cp)
+            )
+        return specimen.predictions(
+            p, model=self.name, p_cp=p_cp, p_active=active.numpy(), share=share.mean(1).numpy()
+        )
 
     def log_likelihood(self, specimen: Specimen) -> float:
         """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
@@ -170,7 +185,9 @@ class CoupledClassifier(BaseEstimator):
         try:
             content = json.loads(Path(path).read_text())
             if content["format"] != FORMAT or content["material"] != material.name:
-                raise CpmlError(f"{path}: written as {content['format']} for {content['material']}, expected {FORMAT} for {material.name}")
+                raise CpmlError(
+                    f"{path}: written as {content['format']} for {content['material']}, expected {FORMAT} for {material.name}"
+                )
             model = cls(**content["parameters"])
             model.material_, model.family_names_ = material, tuple(content["families"])
             model.frequency_ = tuple(content["frequency"])
@@ -189,8 +206,12 @@ class CoupledClassifier(BaseEstimator):
         return len(self.family_names_) + len(PRIORS)
 
     def _start(self) -> torch.Tensor:
-        shape = [_to_line(name, torch.tensor(centre)) for name, (centre, _) in PRIORS.items()]
-        return torch.cat([torch.log(torch.tensor(self.material_.strengths)), torch.stack(shape), self.head_.initial()])
+        shape = [
+            _to_line(name, torch.tensor(centre, dtype=torch.float64)) for name, (centre, _) in PRIORS.items()
+        ]
+        return torch.cat(
+            [torch.log(torch.tensor(self.material_.strengths)), torch.stack(shape), self.head_.initial()]
+        )
 
     def _unpack(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
         n = len(self.family_names_)
@@ -202,7 +223,10 @@ class CoupledClassifier(BaseEstimator):
 
     def _named(self, vector: torch.Tensor) -> dict[str, float]:
         theta = self._unpack(vector)
-        strengths = {f"strength_{f}_mpa": float(torch.exp(x)) for f, x in zip(self.family_names_, theta["log_strength"], strict=True)}
+        strengths = {
+            f"strength_{f}_mpa": float(torch.exp(x))
+            for f, x in zip(self.family_names_, theta["log_strength"], strict=True)
+        }
         return strengths | {name: float(theta[name]) for name in PRIORS}
 
     def _log_prior(self, vector: torch.Tensor) -> torch.Tensor:
@@ -227,7 +251,9 @@ class CoupledClassifier(BaseEstimator):
         # stress and shares depend on strength ratios alone; the common scale is divided out for the solver's sake
         relative = theta["log_strength"] - float(np.log(self.material_.strengths).mean())
         log_strength = relative[data.family]
-        stress, self.localised_ = data.medium.local_stress(log_strength, theta["n"], theta["interaction"], theta["scatter"])
+        stress, self.localised_ = data.medium.local_stress(
+            log_strength, theta["n"], theta["interaction"], theta["scatter"]
+        )
         tau = torch.einsum("gsi,gki->gks", data.medium.schmid, stress)
         loaded = torch.where(data.medium.twin, torch.clamp(tau, min=0.0), tau)
         log_activity = theta["n"] * (0.5 * torch.log(loaded**2 + FLOOR**2) - log_strength)
@@ -253,7 +279,9 @@ class CoupledClassifier(BaseEstimator):
         def cost(z: np.ndarray) -> tuple[float, np.ndarray]:
             x = torch.tensor(centre + width * z, requires_grad=True)
             vector = torch.cat([x, start[free:]])
-            value = -self._log_prior(vector) - sum(self._grain_log_likelihood(d, vector, gate).sum() for d in data)
+            value = -self._log_prior(vector) - sum(
+                self._grain_log_likelihood(d, vector, gate).sum() for d in data
+            )
             value.backward()
             return value.item(), width * x.grad.numpy()
 
@@ -263,7 +291,9 @@ class CoupledClassifier(BaseEstimator):
         z = (start[:free].numpy() - centre) / width
         found = minimize(cost, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         if not np.isfinite(found.fun):
-            raise CpmlError(f"training diverged (log posterior {-found.fun}): check load and labels of the specimens")
+            raise CpmlError(
+                f"training diverged (log posterior {-found.fun}): check load and labels of the specimens"
+            )
         self.n_iter_, self.log_posterior_ = int(found.nit), -float(found.fun)
         self.converged_ = bool(found.success) and self.localised_
         return torch.cat([torch.tensor(centre + width * found.x), start[free:]])
@@ -281,7 +311,10 @@ class CoupledClassifier(BaseEstimator):
         plain = self._optimise(known, self._start(), gate=0.0)
         opened = self._optimise(known, plain, gate=1.0)
         with torch.no_grad():
-            gains = [self._grain_log_likelihood(d, opened, 1.0) - self._grain_log_likelihood(d, plain, 0.0) for d in data]
+            gains = [
+                self._grain_log_likelihood(d, opened, 1.0) - self._grain_log_likelihood(d, plain, 0.0)
+                for d in data
+            ]
         gain = torch.cat([g[h] for g, h in zip(gains, held, strict=True)])
         error = float(gain.std() * len(gain) ** 0.5)
         self.holdout_ = {"residual_gain_nats": float(gain.sum()), "standard_error_nats": error}
@@ -301,11 +334,24 @@ class CoupledClassifier(BaseEstimator):
             step = np.zeros(len(covariance))
             step[i] += 1.0
             step[reference] -= 1.0
-            sd, prior_sd = np.sqrt(step @ covariance @ step), np.hypot(*(self.material_.log_spreads[[i, reference]])) * (i != reference)
+            sd, prior_sd = (
+                np.sqrt(step @ covariance @ step),
+                np.hypot(*(self.material_.log_spreads[[i, reference]])) * (i != reference),
+            )
             ratio, prior_ratio = log_xi[i] - log_xi[reference], prior[i] - prior[reference]
             rows.append((family, np.exp(log_xi[i]), np.exp(prior[i]), *np.exp(ratio + 1.645 * sd * np.array([0, -1, 1])),
                          *np.exp(prior_ratio + 1.645 * prior_sd * np.array([0, -1, 1]))))  # fmt: skip
-        names = ["family", "strength_mpa", "literature_mpa", "ratio", "ratio_low", "ratio_high", "prior_ratio", "prior_low", "prior_high"]
+        names = [
+            "family",
+            "strength_mpa",
+            "literature_mpa",
+            "ratio",
+            "ratio_low",
+            "ratio_high",
+            "prior_ratio",
+            "prior_low",
+            "prior_high",
+        ]
         table = pd.DataFrame(rows, columns=names)
         return table.assign(reference=self.family_names_[reference])
 
@@ -320,7 +366,9 @@ class CoupledClassifier(BaseEstimator):
         def gradient(base: torch.Tensor) -> torch.Tensor:
             base = base.clone().requires_grad_(True)
             full = torch.cat([base, vector[n:]])
-            cost = -self._log_prior(full) - sum(self._grain_log_likelihood(d, full, self.gate_).sum() for d in data)
+            cost = -self._log_prior(full) - sum(
+                self._grain_log_likelihood(d, full, self.gate_).sum() for d in data
+            )
             return torch.autograd.grad(cost, base)[0]
 
         base, shifts = vector[:n], step * torch.eye(n, dtype=vector.dtype)
@@ -336,12 +384,14 @@ class CoupledClassifier(BaseEstimator):
         if not hasattr(self, "vector_"):
             raise ParameterError("the coupled model is not fitted: call fit(specimens) first")
         if specimen.systems.family_names != self.family_names_:
-            raise CpmlError(f"specimen {specimen.name!r} has families {specimen.systems.family_names}, the model knows {self.family_names_}")
+            raise CpmlError(
+                f"specimen {specimen.name!r} has families {specimen.systems.family_names}, the model knows {self.family_names_}"
+            )
 
 
 def _to_line(name: str, value: torch.Tensor) -> torch.Tensor:
     """Positive numbers by the logarithm, shares by the logit; n stays above 1, where the law is convex."""
-    value = value.to(torch.float64) - (1.0 if name == "n" else 0.0)
+    value = value - (1.0 if name == "n" else 0.0)
     return torch.logit(value) if name in SHARES else torch.log(value)
 
 
@@ -350,7 +400,9 @@ def _from_line(name: str, value: torch.Tensor) -> torch.Tensor:
 
 
 def _rates(theta: dict[str, torch.Tensor]) -> Detection:
-    return Detection(theta["kappa"], theta["kappa_twin"], theta["detection"], theta["false_rate"], theta["outlier"])
+    return Detection(
+        theta["kappa"], theta["kappa_twin"], theta["detection"], theta["false_rate"], theta["outlier"]
+    )
 
 
 def _spatial_half(specimen: Specimen) -> np.ndarray:

@@ -31,7 +31,9 @@ def neighbour_transfer(specimen: Specimen, share: np.ndarray) -> np.ndarray:
     share : (G, S) activity of every system, sums to one per grain
     """
     turn = quaternion_to_matrix(specimen.quaternions)
-    normal, direction = (np.einsum("gij,sj->gsi", turn, v) for v in (specimen.systems.plane, specimen.systems.direction))
+    normal, direction = (
+        np.einsum("gij,sj->gsi", turn, v) for v in (specimen.systems.plane, specimen.systems.direction)
+    )
     pull, weight = np.zeros(share.shape), np.zeros(len(share))
     for here, there in (specimen.neighbours.T, specimen.neighbours.T[::-1]):
         align = np.abs(np.einsum("esi,eui->esu", normal[here], normal[there]))
@@ -59,7 +61,10 @@ def token_features(specimen: Specimen, *, physics: bool) -> pd.DataFrame:
     table["family"] = np.tile(tokens["family"].map(families).to_numpy(), len(specimen))
     first = np.array([np.flatnonzero(specimen.token == t)[0] for t in range(n_tokens)])
     turn = quaternion_to_matrix(specimen.quaternions)
-    for name, vectors in (("plane", specimen.systems.plane[first]), ("sense", specimen.systems.direction[first])):
+    for name, vectors in (
+        ("plane", specimen.systems.plane[first]),
+        ("sense", specimen.systems.direction[first]),
+    ):
         # a slip plane holds several directions, so only the polar twins have one of their own
         own = vectors if name == "plane" else vectors * specimen.systems.twin[first][:, None]
         cosine = np.abs(np.einsum("gij,tj->gti", turn, own))
@@ -86,12 +91,16 @@ def _physics(specimen: Specimen) -> pd.DataFrame:
 def _per_token(specimen: Specimen, values: np.ndarray, how: str) -> np.ndarray:
     """(G, T) maximum or sum over the systems of every token of (G, S) values."""
     reduce = {"max": np.max, "sum": np.sum}[how]
-    return np.stack([reduce(values[:, specimen.token == t], axis=1) for t in range(len(specimen.tokens))], axis=1)
+    return np.stack(
+        [reduce(values[:, specimen.token == t], axis=1) for t in range(len(specimen.tokens))], axis=1
+    )
 
 
 def schmid_of_tokens(specimen: Specimen) -> np.ndarray:
     """(G, T) largest Schmid factor of every token: absolute for slip, signed for twins."""
-    return _per_token(specimen, np.where(specimen.systems.slip, np.abs(specimen.cp["schmid"]), specimen.cp["schmid"]), "max")
+    return _per_token(
+        specimen, np.where(specimen.systems.slip, np.abs(specimen.cp["schmid"]), specimen.cp["schmid"]), "max"
+    )
 
 
 def share_of_tokens(specimen: Specimen, scheme: str) -> np.ndarray:

@@ -44,7 +44,9 @@ TINY = 1e-12
 class Evidence:
     """Observations of one specimen as tensors; grains with the same number of traces are handled together."""
 
-    traces: tuple[tuple[Tensor, Tensor], ...]  # grains (g,), density per degree (g, J, P), one pair for each number J
+    traces: tuple[
+        tuple[Tensor, Tensor], ...
+    ]  # grains (g,), density per degree (g, J, P), one pair for each number J
     imaged: Tensor  # (G,) bool
     visible: Tensor  # (G, P) float 0/1
     twin: Tensor  # (G, V) 0/1, 0 where unknown
@@ -71,7 +73,12 @@ class Evidence:
         for number in np.unique(count):
             members = np.flatnonzero(count == number)
             rows = [density[grain == g] for g in members]
-            groups.append((torch.tensor(members), torch.tensor(np.array(rows).reshape(len(members), number, density.shape[1]))))
+            groups.append(
+                (
+                    torch.tensor(members),
+                    torch.tensor(np.array(rows).reshape(len(members), number, density.shape[1])),
+                )
+            )
         twin = specimen.twin_observed
         return cls(
             tuple(groups),
@@ -85,7 +92,9 @@ class Evidence:
     @property
     def count(self) -> int:
         """Number of observed traces and known variants: zero means that there is nothing to learn from."""
-        return sum(density.shape[0] * density.shape[1] for _, density in self.traces) + int(self.twin_known.sum())
+        return sum(density.shape[0] * density.shape[1] for _, density in self.traces) + int(
+            self.twin_known.sum()
+        )
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,9 @@ def activity(share: Tensor, n_planes: int, rates: Detection) -> Tensor:
     return -torch.expm1(-torch.cat([rates.kappa * slip, rates.kappa_twin * twin], dim=-1))
 
 
-def seen_probability(active: Tensor, n_planes: int, rates: Detection, frequency: tuple[float, float]) -> Tensor:
+def seen_probability(
+    active: Tensor, n_planes: int, rates: Detection, frequency: tuple[float, float]
+) -> Tensor:
     """Probability (..., T) that a token would be recorded: active, not missed, and in a grain that is not an outlier.
 
     Parameters
@@ -131,7 +142,13 @@ def seen_probability(active: Tensor, n_planes: int, rates: Detection, frequency:
     frequency : how often a plane, and a variant, is recorded on average; what is expected of an outlier
     """
     law = torch.cat([rates.detection * active[..., :n_planes], active[..., n_planes:]], dim=-1)
-    chance = torch.cat([torch.full_like(active[..., :n_planes], frequency[0]), torch.full_like(active[..., n_planes:], frequency[1])], -1)
+    chance = torch.cat(
+        [
+            torch.full_like(active[..., :n_planes], frequency[0]),
+            torch.full_like(active[..., n_planes:], frequency[1]),
+        ],
+        -1,
+    )
     return (1 - rates.outlier) * law + rates.outlier * chance
 
 
@@ -147,7 +164,9 @@ def log_likelihood(share: Tensor, evidence: Evidence, rates: Detection) -> Tenso
     seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
     logs = torch.zeros(share.shape[:2], dtype=share.dtype)
     for grains, density in evidence.traces:
-        traces = torch.log(_trace_likelihood(seen[grains], density, rates.false_rate) + TINY) - rates.false_rate
+        traces = (
+            torch.log(_trace_likelihood(seen[grains], density, rates.false_rate) + TINY) - rates.false_rate
+        )
         logs = logs.index_add(0, grains, traces * evidence.imaged[grains, None])
     variant = active[..., n_planes:].clamp(TINY, 1 - TINY)
     bernoulli = torch.where(evidence.twin[:, None, :] > 0, torch.log(variant), torch.log1p(-variant))
@@ -191,7 +210,9 @@ def _chance(count: np.ndarray, imaged: np.ndarray, twin: np.ndarray) -> np.ndarr
     known = np.isfinite(twin)
     if known.any():
         share = (np.nansum(twin) + 0.5) / (known.sum() + 1.0)
-        log_chance = log_chance + np.where(known, np.where(twin > 0, np.log(share), np.log1p(-share)), 0.0).sum(1)
+        log_chance = log_chance + np.where(
+            known, np.where(twin > 0, np.log(share), np.log1p(-share)), 0.0
+        ).sum(1)
     return log_chance
 
 
@@ -199,5 +220,8 @@ def mean_frequency(evidence: list[Evidence]) -> tuple[float, float]:
     """Traces per plane of the imaged grains, and share of the known variants that were seen, over all specimens."""
     traces = sum(density.shape[0] * density.shape[1] for e in evidence for _, density in e.traces)
     planes = sum(int(e.imaged.sum()) * e.visible.shape[1] for e in evidence)
-    variants, known = (sum(float(x.sum()) for x in part) for part in ([e.twin for e in evidence], [e.twin_known for e in evidence]))
+    variants, known = (
+        sum(float(x.sum()) for x in part)
+        for part in ([e.twin for e in evidence], [e.twin_known for e in evidence])
+    )
     return (min((traces + 0.5) / (planes + 1.0), 1.0), (variants + 0.5) / (known + 1.0))

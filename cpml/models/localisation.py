@@ -107,7 +107,9 @@ class Medium:
         stress = stress + step - pull * shift
         return stress / (mean + shift), converged
 
-    def local_stress(self, log_strength: Tensor, n: Tensor, w: Tensor, scatter: Tensor) -> tuple[Tensor, bool]:
+    def local_stress(
+        self, log_strength: Tensor, n: Tensor, w: Tensor, scatter: Tensor
+    ) -> tuple[Tensor, bool]:
         """Drawn stresses (G, K, 5) of every grain, in units of the mean stress."""
         stress, converged = self.grain_stress(log_strength, n, w)
         return stress[:, None, :] + scatter * self.draws, converged
@@ -122,7 +124,9 @@ class Medium:
         slope = x.abs() ** (n - 1)
         rate = torch.einsum("gs,gsi->gi", slope * x, self.schmid)
         residual = w * (rate - self.rate) + (1 - w) * (stress / mean - self.stress)
-        tangent = torch.einsum("gs,gsi,gsj->gij", n * slope * torch.exp(-log_strength), self.schmid, self.schmid)
+        tangent = torch.einsum(
+            "gs,gsi,gsj->gij", n * slope * torch.exp(-log_strength), self.schmid, self.schmid
+        )
         # a small share of the trace keeps crystals with fewer than five loaded systems solvable
         soft = (1 - w) / mean + 1e-9 * (1 + tangent.diagonal(dim1=1, dim2=2).sum(1))
         return residual, w * tangent + soft[:, None, None] * torch.eye(5, dtype=stress.dtype)
@@ -136,7 +140,9 @@ class Medium:
             if residual.abs().max() < TOLERANCE:
                 return stress, mean, True
             step = -torch.linalg.solve(jacobian, residual)
-            x, dx = (torch.einsum("gsi,gi->gs", self.schmid, v) * torch.exp(-log_strength) for v in (stress, step))
+            x, dx = (
+                torch.einsum("gsi,gi->gs", self.schmid, v) * torch.exp(-log_strength) for v in (stress, step)
+            )
             largest = x.abs().amax(1).clamp(min=0.5)
             damping = (STEP * largest / dx.abs().amax(1).clamp(min=1e-12)).clamp(max=1.0)
             stress = stress + damping[:, None] * step

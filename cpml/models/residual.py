@@ -35,7 +35,13 @@ class ResidualHead:
         columns = tuple(c for c in COLUMNS if all(c in grain_columns(s) for s in specimens))
         raw = np.concatenate([_raw(s, columns).reshape(-1, 1 + len(columns)) for s in specimens])
         scale = raw.std(0)
-        return cls(columns, raw.mean(0), np.where(scale > 1e-9, scale, 1.0), len(specimens[0].systems.family_names), seed)
+        return cls(
+            columns,
+            raw.mean(0),
+            np.where(scale > 1e-9, scale, 1.0),
+            len(specimens[0].systems.family_names),
+            seed,
+        )
 
     @property
     def _n_inputs(self) -> int:
@@ -51,7 +57,9 @@ class ResidualHead:
         """(G, S, F) scaled inputs with the one-hot family appended."""
         scaled = (_raw(specimen, self.columns) - self.mean) / self.scale
         family = np.eye(self.n_families)[specimen.systems.family]
-        return torch.tensor(np.concatenate([scaled, np.broadcast_to(family, (*scaled.shape[:2], self.n_families))], axis=-1))
+        return torch.tensor(
+            np.concatenate([scaled, np.broadcast_to(family, (*scaled.shape[:2], self.n_families))], axis=-1)
+        )
 
     def __call__(self, weights: torch.Tensor, inputs: torch.Tensor, family: torch.Tensor) -> torch.Tensor:
         """Residual (G, S), zero mean per family."""
@@ -70,10 +78,18 @@ class ResidualHead:
     @classmethod
     def from_dict(cls, values: dict) -> "ResidualHead":
         """Inverse of :meth:`to_dict`."""
-        return cls(tuple(values["columns"]), np.array(values["mean"]), np.array(values["scale"]), values["n_families"], values["seed"])
+        return cls(
+            tuple(values["columns"]),
+            np.array(values["mean"]),
+            np.array(values["scale"]),
+            values["n_families"],
+            values["seed"],
+        )
 
 
 def _raw(specimen: Specimen, columns: tuple[str, ...]) -> np.ndarray:
     pull = neighbour_transfer(specimen, specimen.cp["share_sachs"])
     grain = grain_columns(specimen)[list(columns)].to_numpy()
-    return np.concatenate([pull[..., None], np.broadcast_to(grain[:, None, :], (*pull.shape, len(columns)))], axis=-1)
+    return np.concatenate(
+        [pull[..., None], np.broadcast_to(grain[:, None, :], (*pull.shape, len(columns)))], axis=-1
+    )

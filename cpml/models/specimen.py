@@ -90,7 +90,10 @@ class Specimen:
         from cpml.microscopy.slip_traces import match_traces, slip_traces
 
         geometry = slip_traces(self.quaternions, self.systems)
-        angle, inclination = geometry.angle_deg[:, self.slip_planes], geometry.inclination_deg[:, self.slip_planes]
+        angle, inclination = (
+            geometry.angle_deg[:, self.slip_planes],
+            geometry.inclination_deg[:, self.slip_planes],
+        )
         rows = self.labels[(self.labels["row"] == "trace") & self.labels["grain_id"].isin(self.grain_ids)]
         grain = self.position(rows["grain_id"])
         density = np.array(
@@ -136,7 +139,9 @@ class Specimen:
         where = pd.Series(np.arange(len(self)), index=self.grain_ids)
         missing = sorted(set(np.asarray(grain_ids).tolist()) - set(self.grain_ids.tolist()))
         if missing:
-            raise CpmlError(f"specimen {self.name!r} has no grain {missing[0]} ({len(missing)} unknown grains in all)")
+            raise CpmlError(
+                f"specimen {self.name!r} has no grain {missing[0]} ({len(missing)} unknown grains in all)"
+            )
         return where[np.asarray(grain_ids)].to_numpy()
 
     def with_labels_of(self, grain_ids) -> "Specimen":
@@ -154,7 +159,16 @@ class Specimen:
 
 
 def build_specimen(
-    name: str, *, parents, parent_boundaries, labels, material: Material, load: Load | None, phase: str, cp=None, curve=None
+    name: str,
+    *,
+    parents,
+    parent_boundaries,
+    labels,
+    material: Material,
+    load: Load | None,
+    phase: str,
+    cp=None,
+    curve=None,
 ) -> Specimen:
     """Specimen of one phase from the tables of notebooks 02 and 03.
 
@@ -168,13 +182,19 @@ def build_specimen(
     CpmlError : no load is declared, no grain of the phase, or labels of grains that do not exist
     """
     if load is None:
-        raise CpmlError(f"specimen {name!r} has no load: declare load in dataset.yml (with assumed: true if it is a guess)")
+        raise CpmlError(
+            f"specimen {name!r} has no load: declare load in dataset.yml (with assumed: true if it is a guess)"
+        )
     grains = parents[parents["phase_name"] == phase].reset_index(drop=True)
     if grains.empty:
-        raise CpmlError(f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: {sorted(parents['phase_name'].unique())}")
+        raise CpmlError(
+            f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: {sorted(parents['phase_name'].unique())}"
+        )
     strangers = set(labels["grain_id"]) - set(parents["parent_id"])
     if strangers:
-        raise CpmlError(f"specimen {name!r}: labels of {len(strangers)} grains that do not exist, first {min(strangers)}")
+        raise CpmlError(
+            f"specimen {name!r}: labels of {len(strangers)} grains that do not exist, first {min(strangers)}"
+        )
     where = pd.Series(np.arange(len(grains)), index=grains["parent_id"])
     inside = parent_boundaries["parent_a"].isin(where.index) & parent_boundaries["parent_b"].isin(where.index)
     edges = parent_boundaries[inside]

@@ -39,7 +39,8 @@ def ranks_of_observed(specimen: Specimen) -> dict[str, pd.Series]:
     ranks = {}
     for name, score in scores.items():
         rank = np.concatenate(
-            [pd.DataFrame(-score[:, mechanism == m]).rank(axis=1).to_numpy() for m in pd.unique(mechanism)], axis=1
+            [pd.DataFrame(-score[:, mechanism == m]).rank(axis=1).to_numpy() for m in pd.unique(mechanism)],
+            axis=1,
         )
         ranks[name] = pd.Series(np.ceil(rank[y == 1]).astype(int), name=name)
     return ranks

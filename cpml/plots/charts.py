@@ -266,12 +266,12 @@ def frequency_vs_schmid(
 def schmid_rank_bars(
     ranks, *, n_systems, max_rank=None, caption="", title="", unit="observed systems", width="single",
 ):  # fmt: skip
-    """How highly the Schmid factor ranks the systems that were observed: share by rank, and by chance.
+    """How highly a rule ranks the systems that were observed: share by rank, and by chance.
 
     Parameters
     ----------
     ranks : (M,) rank of each observed system among its grain's candidates, 1 = highest Schmid factor;
-        or dict name -> ranks, drawn side by side
+        or dict name of the rule -> ranks, drawn side by side
     n_systems : number of candidates; chance is 1 / n_systems
     """
     groups = ranks if hasattr(ranks, "items") else {"observed": ranks}
@@ -292,7 +292,8 @@ def schmid_rank_bars(
     ax.axhline(
         1 / n_systems, color="black", linewidth=0.6, linestyle="--", label=f"by chance, 1 of {n_systems}"
     )
-    ax.set(xlabel="rank of the Schmid factor, 1 = highest", ylabel="share of observed systems", xticks=place)
+    rule = "Schmid factor" if len(groups) == 1 else "rule"
+    ax.set(xlabel=f"rank by the {rule}, 1 = highest", ylabel="share of observed systems", xticks=place)
     ax.set_title(title)
     fig.legend(loc="outside upper left", ncols=2)
-    return stamp(fig, caption, n=sum(len(_finite(v)) for v in groups.values()), unit=unit)
+    return stamp(fig, caption, n=max(len(_finite(v)) for v in groups.values()), unit=unit)

@@ -147,7 +147,7 @@ def twin_map(
 def _variant_name(row):
     variant = row["variant"]
     if isinstance(variant, str):
-        return variant
+        return variant or f"{row.get('twin_type') or 'other'}, no variant"
     if variant is None or not np.isfinite(variant):
         return f"{row.get('twin_type', 'twin')}, variant unknown"
     return f"{row.get('twin_type', 'twin')}, variant {int(variant)}"

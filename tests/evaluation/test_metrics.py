@@ -53,7 +53,7 @@ def test_wilson_interval_of_no_success():
 
 
 def test_calibrated_predictions_lie_on_the_diagonal(sample):
-    """y drawn with probability p: calibration error of 400 draws in 6 bins stays below 3 standard errors (0.07)."""
+    """y drawn with probability p: calibration error of 400 draws in 8 bins stays below 3 standard errors (0.07)."""
     y, p = sample
     assert metrics.expected_calibration_error(y, p) < 0.07
     assert metrics.reliability(y, p)["count"].sum() == 400

@@ -45,8 +45,12 @@ def test_blocked_split_catches_a_neighbour_leak(mosaic):
     rng = np.random.default_rng(1)
     patch = rng.random((4, 4)) < 0.4
     y, x = np.divmod(np.arange(144), 12)
-    truth = patch[y // 3, x // 3].astype(float)  # patches of 3 x 3 grains share their label: spatial correlation only
-    labels = pd.DataFrame({"grain_id": parents["parent_id"], "mechanism": "slip", "target": "t", "observed": truth})
+    truth = patch[y // 3, x // 3].astype(
+        float
+    )  # patches of 3 x 3 grains share their label: spatial correlation only
+    labels = pd.DataFrame(
+        {"grain_id": parents["parent_id"], "mechanism": "slip", "target": "t", "observed": truth}
+    )
     xy = parents[["x_um", "y_um"]].to_numpy()
 
     def copy_nearest(splits):
@@ -70,7 +74,9 @@ def test_missing_labels_are_left_out(mosaic):
     parents, boundaries = mosaic
     splits = blocked_folds(parents, boundaries)
     observed = np.tile([1.0, 0.0, np.nan], 48)
-    labels = pd.DataFrame({"grain_id": parents["parent_id"], "mechanism": "slip", "target": "t", "observed": observed})
+    labels = pd.DataFrame(
+        {"grain_id": parents["parent_id"], "mechanism": "slip", "target": "t", "observed": observed}
+    )
     table = evaluate(labels.assign(p=0.5, model="m"), labels, splits=splits, n_boot=20)
     assert table["n_labels"].unique().tolist() == [96]
     assert table["prevalence"].unique().tolist() == [0.5]
@@ -81,7 +87,9 @@ def test_a_label_without_prediction_is_an_error(mosaic):
     """Scores over a silent subset would flatter a model that abstains."""
     parents, boundaries = mosaic
     splits = blocked_folds(parents, boundaries)
-    labels = pd.DataFrame({"grain_id": parents["parent_id"], "mechanism": "slip", "target": "t", "observed": 1.0})
+    labels = pd.DataFrame(
+        {"grain_id": parents["parent_id"], "mechanism": "slip", "target": "t", "observed": 1.0}
+    )
     with pytest.raises(CpmlError, match="no prediction"):
         evaluate(labels.assign(p=0.5, model="m").iloc[1:], labels, splits=splits, n_boot=0)
 
@@ -92,10 +100,17 @@ def test_difference_to_itself_is_zero_and_better_is_positive(mosaic):
     splits = blocked_folds(parents, boundaries)
     rng = np.random.default_rng(0)
     labels = pd.DataFrame(
-        {"grain_id": parents["parent_id"], "mechanism": "slip", "target": "t", "observed": (rng.random(144) < 0.4) * 1.0}
+        {
+            "grain_id": parents["parent_id"],
+            "mechanism": "slip",
+            "target": "t",
+            "observed": (rng.random(144) < 0.4) * 1.0,
+        }
     )
     guess = labels.assign(p=rng.random(144), model="guess")
-    both = pd.concat([guess, guess.assign(model="same"), labels.assign(p=labels["observed"] * 0.8 + 0.1, model="oracle")])
+    both = pd.concat(
+        [guess, guess.assign(model="same"), labels.assign(p=labels["observed"] * 0.8 + 0.1, model="oracle")]
+    )
     table = paired_differences(both, labels, splits=splits, reference="guess").set_index(["model", "metric"])
     assert (table.loc["same", ["difference", "low", "high"]].to_numpy() == 0).all()
     assert table.at[("oracle", "pr_auc"), "low"] > 0

@@ -1,0 +1,137 @@
+"""Baselines: what each knows, and that none sees a held-out label."""
+
+import numpy as np
+import pytest
+
+from cpml.errors import CpmlError
+from cpml.evaluation import blocked_folds
+from cpml.models import (
+    GradientBoosting,
+    Prevalence,
+    SchmidRule,
+    all_models,
+    build_specimen,
+    cross_validate,
+    observed,
+)
+from cpml.models.anchor import offset_yield
+from cpml.models.features import neighbour_transfer, token_features
+
+
+def test_every_model_gives_a_probability_for_every_token(specimen):
+    """One row per grain and token, p in [0, 1], from all seven models."""
+    for model in all_models(coupled=False):
+        table = model.fit([specimen]).predict(specimen)
+        assert len(table) == len(specimen) * len(specimen.tokens)
+        assert table["p"].between(0, 1).all() and table["model"].unique().tolist() == [model.name]
+
+
+def test_prevalence_is_the_observed_share(specimen):
+    """p of every slip plane = share of ones among its observed labels (with half a pseudo-count)."""
+    y = observed(specimen)[:, (specimen.tokens["mechanism"] == "slip").to_numpy()]
+    y = y[np.isfinite(y)]
+    table = Prevalence().fit([specimen]).predict(specimen)
+    assert table.loc[table["mechanism"] == "slip", "p"].iloc[0] == pytest.approx(
+        (y.sum() + 0.5) / (len(y) + 1)
+    )
+
+
+def test_schmid_rule_is_monotone(specimen):
+    """More Schmid factor, more probability, within a mechanism."""
+    from cpml.models import schmid_of_tokens
+
+    slip = (specimen.tokens["mechanism"] == "slip").to_numpy()
+    p = (
+        SchmidRule()
+        .fit([specimen])
+        .predict(specimen)["p"]
+        .to_numpy()
+        .reshape(len(specimen), -1)[:, slip]
+        .ravel()
+    )
+    order = np.argsort(schmid_of_tokens(specimen)[:, slip].ravel())
+    assert (np.diff(p[order]) >= -1e-12).all()
+
+
+def test_trees_without_physics_get_no_physics(specimen):
+    """No column of the physics-free table is a Schmid factor or an activity."""
+    plain, full = (set(token_features(specimen, physics=p).columns) for p in (False, True))
+    assert {"schmid", "log_share_taylor", "transfer"} <= full - plain
+    assert not any("share" in c or "schmid" in c or "taylor" in c for c in plain)
+
+
+def test_without_labels_models_fall_back(build):
+    """Nothing observed: trees say one half, and nobody fails."""
+    specimen, _ = build(12, labelled=False)
+    assert (GradientBoosting().fit([specimen]).predict(specimen)["p"] == 0.5).all()
+    for model in all_models(coupled=False):
+        model.fit([specimen]).predict(specimen)
+
+
+def test_identical_neighbours_pull_most(build):
+    """Neighbours with the same orientation that shear on one system alone: its own pull is 1, the largest possible."""
+    specimen, _ = build(9)
+    specimen = specimen.__class__(
+        **{**specimen.__dict__, "grains": specimen.grains.assign(qw=1.0, qx=0.0, qy=0.0, qz=0.0)}
+    )
+    share = np.zeros((9, len(specimen.systems)))
+    share[:, 0] = 1.0
+    pull = neighbour_transfer(specimen, share)
+    assert pull[:, 0] == pytest.approx(np.ones(9)) and pull.max() <= 1.0 + 1e-12
+
+
+def test_cross_validation_hides_labels(specimen):
+    """A spy model sees, in every fold, labels of training grains only, and none while it predicts."""
+    import pandas as pd
+
+    boundaries = pd.DataFrame(specimen.grain_ids[specimen.neighbours], columns=["parent_a", "parent_b"])
+    splits = blocked_folds(specimen.grains, boundaries, n_folds=3, blocks=(3, 3))
+
+    trained_on = []
+
+    class Spy(Prevalence):
+        name = "spy"
+
+        def fit(self, specimens):
+            trained_on.append(set(specimens[0].labels["grain_id"]))
+            return super().fit(specimens)
+
+        def predict(self, specimen):
+            assert specimen.labels.empty
+            return super().predict(specimen)
+
+    held_out = cross_validate([Spy()], specimen, splits)
+    assert sorted(held_out["grain_id"].unique()) == sorted(specimen.grain_ids)
+    for fold, seen in zip(splits.folds, trained_on, strict=True):
+        assert not seen & set(splits.test(fold))
+
+
+def test_specimen_without_load_or_with_strange_labels(specimen):
+    """No load, an unknown phase, labels of grains that do not exist: one clear error each."""
+    import pandas as pd
+
+    parts = {
+        "parents": specimen.grains,
+        "parent_boundaries": pd.DataFrame(columns=["parent_a", "parent_b", "length_um"]),
+        "labels": specimen.labels,
+        "material": specimen.material,
+        "load": specimen.load,
+        "phase": "A",
+    }
+    with pytest.raises(CpmlError, match="no load"):
+        build_specimen("s", **{**parts, "load": None})
+    with pytest.raises(CpmlError, match="phase 'B'"):
+        build_specimen("s", **{**parts, "phase": "B"})
+    with pytest.raises(CpmlError, match="do not exist"):
+        build_specimen("s", **{**parts, "labels": specimen.labels.assign(grain_id=10**6)})
+
+
+def test_offset_yield_of_a_bilinear_curve():
+    """E = 50 GPa, yield at 100 MPa, no hardening: the 0.2 % offset line meets the plateau at 100 MPa."""
+    import pandas as pd
+
+    strain = np.linspace(0, 0.02, 201)
+    curve = pd.DataFrame({"true_strain": strain, "true_stress_mpa": np.minimum(50e3 * strain, 100.0)})
+    assert offset_yield(curve) == pytest.approx(100.0)
+    with pytest.raises(CpmlError, match="before a plastic strain"):
+        offset_yield(curve[curve["true_strain"] < 0.003])

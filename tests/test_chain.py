@@ -1,0 +1,27 @@
+"""The real notebooks on a corner of the demo: the whole chain, rerun, and bounds on what it found."""
+
+import json
+
+import pytest
+
+from cpml import paths
+from cpml.pipeline import run_dataset
+
+
+@pytest.mark.slow
+def test_the_chain_runs_reruns_nothing_and_stays_physical(tiny_demo, capsys):
+    """All six notebooks run; a second call skips all; metrics obey physical bounds; the report opens offline."""
+    index = run_dataset(str(tiny_demo))
+    first = capsys.readouterr().out
+    assert first.count("cached") == 0 and index.is_file()
+    metrics = json.loads((paths.reports("tiny-demo") / "metrics.json").read_text())
+    assert 0 < metrics["indexed_share"] <= 1
+    assert metrics["n_parents"] <= metrics["n_grains"]
+    assert 2.0 < metrics["mean_taylor_factor"] < 5.0
+    assert metrics["yield_sachs_mpa"] <= metrics["yield_taylor_mpa"]
+    assert 0.0 <= metrics["interaction"] <= 1.0
+    for name, value in metrics.items():
+        if name.endswith(("pr_auc", "roc_auc", "brier", "top1", "top2")) and value is not None:
+            assert 0.0 <= value <= 1.0, name
+    run_dataset(str(tiny_demo))
+    assert capsys.readouterr().out.count("cached") == 6
