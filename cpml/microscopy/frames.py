@@ -8,9 +8,16 @@ axes:
 | preset | Q | usual for |
 |---|---|---|
 | identity | - | axes already right, down, into |
-| x180 | 180 deg about x | Euler y up the map |
+| x180, oxford | 180 deg about x | Euler y up the map; Oxford (MTEX 6.1) |
+| y180, bruker | 180 deg about y | Euler x to the left; Bruker ESPRIT coordinate system 5 (MTEX 6.1) |
 | edax1 .. edax4 | 180 deg about x+y, x-y, x, y | EDAX coordinate settings 1 to 4 |
 | z180, z90, z-90 | about z | map turned against the Euler axes |
+
+"declared", understood by read_map only, takes the turn that the file itself states (DREAM.3D .h5ebsd, the
+coordinate setting of EDAX and Bruker HDF5). Acquisition-surface angles (AcqE1..3, "Specimen Orientation Euler") turn
+the Euler axes before that, when asked for:
+
+    v_sample = Q A v_euler,   A = Bunge angles of the surface in the specimen frame
 
 Nothing is turned unless it is asked for. A trace test fixes Q only up to 180 deg about z (MICROSCOPY 1).
 """
@@ -24,6 +31,9 @@ from cpml.errors import ParameterError
 _AXIS_DEG = {
     "identity": ((0, 0, 1), 0),
     "x180": ((1, 0, 0), 180),
+    "y180": ((0, 1, 0), 180),
+    "oxford": ((1, 0, 0), 180),
+    "bruker": ((0, 1, 0), 180),
     "edax1": ((1, 1, 0), 180),
     "edax2": ((1, -1, 0), 180),
     "edax3": ((1, 0, 0), 180),
@@ -35,9 +45,9 @@ _AXIS_DEG = {
 PRESETS = tuple(_AXIS_DEG)
 
 
-def frame_rotation(euler_to_sample: str | ArrayLike | None) -> NDArray:
-    """Quaternion (4,) of Q from a preset name, a 3x3 rotation matrix, or [x, y, z, angle in deg]; None:
-    identity.
+def frame_rotation(euler_to_sample: str | dict | ArrayLike | None) -> NDArray:
+    """Quaternion (4,) of Q from a preset name, a 3x3 rotation matrix, [x, y, z, angle in deg] or {axis,
+    angle_deg}; None: identity.
 
     Raises
     ------
@@ -50,6 +60,8 @@ def frame_rotation(euler_to_sample: str | ArrayLike | None) -> NDArray:
             raise ParameterError(f"frame {euler_to_sample!r} is unknown; presets: {', '.join(PRESETS)}")
         axis, angle = _AXIS_DEG[euler_to_sample]
         return axis_angle_to_quaternion(axis, np.radians(angle))
+    if isinstance(euler_to_sample, dict) and set(euler_to_sample) == {"axis", "angle_deg"}:
+        euler_to_sample = [*euler_to_sample["axis"], euler_to_sample["angle_deg"]]
     try:
         value = np.asarray(euler_to_sample, float)
     except (TypeError, ValueError):
@@ -68,10 +80,9 @@ def frame_rotation(euler_to_sample: str | ArrayLike | None) -> NDArray:
     )
 
 
-def to_sample_frame(quaternions: NDArray, euler_to_sample: str | ArrayLike | None) -> NDArray:
-    """q_sample (N, 4) of the file's crystal_to_sample quaternions; NaN stays NaN."""
-    turn = frame_rotation(euler_to_sample)
-    return quaternions if np.allclose(turn, [1, 0, 0, 0]) else quaternion_multiply(turn, quaternions)
+def to_sample_frame(quaternions: NDArray, turn: NDArray) -> NDArray:
+    """q_sample (N, 4) of the file's crystal_to_sample quaternions under a turn (4,); NaN stays NaN."""
+    return quaternions if np.allclose(np.abs(turn[0]), 1) else quaternion_multiply(turn, quaternions)
 
 
 def a_star_to_a(quaternions: NDArray) -> NDArray:

@@ -20,7 +20,12 @@ SHORTEST_FIELD = 2
 
 @dataclass(frozen=True)
 class RawMap:
-    """A file's content in its own axes: Bunge angles (N, 3) in rad, points in row order."""
+    """A file's content in its own axes: Bunge angles (N, 3) in rad, points in row order.
+
+    `declared` is the turn (4,) from the Euler axes to the pixel axes that the file itself states, `acquisition`
+    the Bunge angles, rad, of the acquisition surface in the specimen frame (not both zero); neither is applied
+    unless it is asked for.
+    """
 
     name: str
     euler: NDArray
@@ -33,6 +38,30 @@ class RawMap:
     properties: dict[str, NDArray]
     usual_hex_x_axis: str
     note: tuple[str, ...] = ()
+    declared: NDArray | None = None
+    acquisition: tuple[float, float, float] | None = None
+
+
+def grid_of(path: Path, shape: tuple[int, int], pixel_um: tuple[float, float]) -> NDArray:
+    """Positions (N, 2) in um of a complete square grid of (rows, columns), the first point at 0, 0."""
+    row, col = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+    return np.stack([pixel_um[0] * col, pixel_um[1] * row], axis=1)
+
+
+def finite_where_indexed(path: Path, euler: NDArray, phase_id: NDArray) -> None:
+    """Refuse an indexed point whose angles are no numbers."""
+    bad = np.flatnonzero(~np.isfinite(euler).all(axis=1) & (phase_id > 0))
+    if len(bad):
+        raise MapFileError(f"{path}, point {bad[0] + 1}: indexed, but its angles are no numbers; export the map again")
+
+
+def group_of_space_group(number: int) -> str:
+    """Proper group of the Laue class of a space group 1 to 230 (monoclinic: unique axis b)."""
+    last = [(2, "1"), (15, "121"), (74, "222"), (88, "4"), (142, "422"), (148, "3"), (167, "32"), (176, "6"),
+            (194, "622"), (206, "23"), (230, "432")]  # fmt: skip
+    if number in (149, 151, 153, 157, 159, 162, 163):
+        return "312"
+    return next(group for top, group in last if number <= top)
 
 
 def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
@@ -172,13 +201,8 @@ def make_phase(name: str, cell: list[float], group: str, space_group: int | None
     )
 
 
-def surface_note(angles: list[str]) -> tuple[str, ...]:
-    """A note when a file declares an acquisition surface turned against the sample; it is told, never
-    applied.
-    """
-    if all(_is_finite(a.replace(",", ".")) and float(a.replace(",", ".")) == 0 for a in angles):
-        return ()
-    told = ", ".join(a.strip()[:12] for a in angles)
-    return (
-        f"acquisition-surface angles {told} deg in the file are not applied: declare euler_to_sample",
-    )
+def acquisition_angles(angles: list[str]) -> tuple[float, float, float] | None:
+    """Acquisition-surface angles of a header, deg, as rad; None when all are zero or absent."""
+    words = [a.strip().replace(",", ".") for a in angles]
+    values = tuple(math.radians(float(w)) if _is_finite(w) else 0.0 for w in words)
+    return values if any(values) else None

@@ -21,7 +21,7 @@ import numpy as np
 
 from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import MapFileError
-from cpml.microscopy.readers.common import RawMap, check_phases, make_phase, positive, surface_note
+from cpml.microscopy.readers.common import RawMap, acquisition_angles, check_phases, make_phase, positive
 
 FIELDS = {
     1: ("x", "<f4"),
@@ -81,7 +81,7 @@ def read(path: Path) -> RawMap:
         (dx, dy),
         properties,
         usual_hex_x_axis="a*",
-        note=surface_note(
+        acquisition=acquisition_angles(
             [text.get("Acquisition Surface", f"Euler{i}", fallback="0") or "0" for i in (1, 2, 3)]
         ),
     )

@@ -15,6 +15,7 @@ from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import MapFileError
 from cpml.microscopy.readers.common import (
     RawMap,
+    acquisition_angles,
     check_count,
     check_phases,
     check_size,
@@ -22,7 +23,6 @@ from cpml.microscopy.readers.common import (
     phase_column,
     positive,
     read_table,
-    surface_note,
 )
 
 REQUIRED = ["Phase", "X", "Y", "Euler1", "Euler2", "Euler3"]
@@ -60,7 +60,7 @@ def read(path: Path) -> RawMap:
         (dx, dy),
         properties,
         usual_hex_x_axis="a*",
-        note=surface_note([header.get(f"AcqE{i}", ("", "", "0"))[2] for i in (1, 2, 3)]),
+        acquisition=acquisition_angles([header.get(f"AcqE{i}", ("", "", "0"))[2] for i in (1, 2, 3)]),
     )
 
 
