@@ -99,6 +99,6 @@ def read_dataset_map(dataset: Dataset) -> EbsdMap:
     undeclared = there - {phase.name for phase in dataset.phases}
     if undeclared:
         raise DatasetError(
-            f"{dataset.path}: {dataset.files['ebsd'].name} also has phase {sorted(undeclared)[0]!r}: declare it under phases"
+            f"{dataset.path}: {dataset.files['ebsd'].name} also has phase {min(undeclared)!r}: declare it under phases"
         )
     return ebsd_map

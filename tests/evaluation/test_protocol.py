@@ -41,7 +41,7 @@ def test_buffer_separates_training_from_test(mosaic, shells):
 
 def test_blocked_split_catches_a_neighbour_leak(mosaic):
     """A model that copies the nearest training grain profits from a random split and is unmasked by blocks."""
-    parents, boundaries = mosaic
+    parents, _ = mosaic
     rng = np.random.default_rng(1)
     patch = rng.random((4, 4)) < 0.4
     y, x = np.divmod(np.arange(144), 12)
