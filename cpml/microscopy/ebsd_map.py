@@ -207,28 +207,73 @@ class EbsdMap:
         properties: dict | None = None,
         frame_note: tuple[str, ...] = (),
     ) -> "EbsdMap":
-        """A map from points in row order; the grid (square or hexagonal) is found in the coordinates.
+        """A map from points in any order; the grid (square or hexagonal) is found in the coordinates.
+
+        Holes, cut corners and missing rows are filled up with points that are not indexed.
 
         Raises
         ------
-        MapFileError : the points are no complete grid
+        MapFileError : the points are on no grid
         """
-        xy = np.asarray(xy, float)
-        grid, shape, pixel_um, order = find_grid(name, xy)
-        pick = lambda v: np.asarray(v)[order]
-        phase_id = np.asarray(phase_id, np.int32)[order]
-        q = np.where((phase_id > 0)[:, None], np.asarray(quaternions, float)[order], np.nan)
+        grid = find_grid(name, np.asarray(xy, float))
+        phase_id = grid.spread(np.asarray(phase_id, np.int32), 0)
+        q = grid.spread(np.asarray(quaternions, float), np.nan)
+        holes = (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
         return cls(
             name,
-            q,
+            np.where((phase_id > 0)[:, None], q, np.nan),
             phase_id,
             phases,
-            xy[order],
-            grid,
-            shape,
-            pixel_um,
-            {k: pick(v) for k, v in (properties or {}).items()},
-            frame_note,
+            grid.xy,
+            grid.kind,
+            grid.shape,
+            grid.pixel_um,
+            {k: grid.spread(v, 0) for k, v in (properties or {}).items()},
+            (*frame_note, *holes),
+        )
+
+    def crop(
+        self,
+        *,
+        x_um: tuple[float, float] | None = None,
+        y_um: tuple[float, float] | None = None,
+        where: ArrayLike | None = None,
+    ) -> "EbsdMap":
+        """The part of the map inside a box, a free shape, or both; positions stay those of the whole map.
+
+        Parameters
+        ----------
+        x_um, y_um : first and last position kept, um; None: all
+        where : (N,) bool, points kept; other points of the remaining box lose their orientation
+
+        Raises
+        ------
+        ParameterError : nothing indexed is left, or `where` is not one value a point
+        """
+        inside = np.ones(self.n_pixels, bool)
+        for values, bounds in zip(self.xy.T, (x_um, y_um)):
+            if bounds is not None:
+                inside &= (values >= bounds[0] - 1e-9) & (values <= bounds[1] + 1e-9)
+        keep = inside if where is None else inside & np.asarray(where, bool)
+        if keep.shape != inside.shape or not np.any(keep & self.indexed):
+            raise ParameterError(
+                f"map {self.name!r}: crop keeps none of {int(self.indexed.sum())} indexed points, or 'where' is not "
+                f"{self.n_pixels} values; the map spans {self.xy.min(0)} to {self.xy.max(0)} um"
+            )
+        box = np.ones(self.n_pixels, bool)
+        for number in (self.rows, self.half_columns):
+            box &= (number >= number[keep].min()) & (number <= number[keep].max())
+        rows = self.rows[box]
+        lost = int(np.sum(box & ~keep & self.indexed))
+        return replace(
+            self,
+            quaternions=np.where(keep[:, None], self.quaternions, np.nan)[box],
+            phase_id=np.where(keep, self.phase_id, 0)[box].astype(np.int32),
+            xy=self.xy[box],
+            shape=(int(np.ptp(rows)) + 1, int(np.bincount(rows - rows.min()).max())),
+            properties={k: v[box] for k, v in self.properties.items()},
+            frame_note=(*self.frame_note, f"cropped from {self.n_pixels} to {int(box.sum())} points")
+            + ((f"{lost} points outside the chosen shape are not indexed",) if lost else ()),
         )
 
     def summary(self):
@@ -314,6 +359,9 @@ def _orix_group(name: str):
     return {
         "1": s.C1,
         "2": s.C2,
+        "211": s.C2x,
+        "121": s.C2y,
+        "312": s.D3y,
         "222": s.D2,
         "3": s.C3,
         "32": s.D3,

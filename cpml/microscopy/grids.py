@@ -1,8 +1,11 @@
 """Grids of measurement points: found in the coordinates, and who is near whom on them.
 
 Square: all rows start at one x. Hexagonal: every second row starts half a step later (and may be one point
-shorter); positions in a row then count in half steps.
+shorter); positions in a row then count in half steps. A map that was cropped to a free shape, or has holes, is
+completed to the full grid; the added places are points without orientation.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,45 +13,115 @@ from numpy.typing import NDArray
 from cpml.errors import MapFileError
 
 
-def find_grid(name: str, xy: NDArray) -> tuple[str, tuple[int, int], tuple[float, float], NDArray]:
-    """Grid kind, (rows, columns), (dx, dy) and row order of points (N, 2) in um, from the coordinates alone.
+MOST_EMPTY = 16
+"""A grid with more than this many times the cells that its points fill is taken for damage, not for a map."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid of measurement points, complete: `cell` (N,) is the place of each given point, `xy` all places in um."""
+
+    kind: str
+    shape: tuple[int, int]
+    pixel_um: tuple[float, float]
+    cell: NDArray
+    xy: NDArray
+
+    @property
+    def n_holes(self) -> int:
+        """Places without a point."""
+        return len(self.xy) - len(self.cell)
+
+    def spread(self, values: NDArray, empty) -> NDArray:
+        """Values (N, ...) of the points at their places of the complete grid; `empty` elsewhere."""
+        values = np.asarray(values)
+        out = np.full((len(self.xy), *values.shape[1:]), empty, values.dtype)
+        out[self.cell] = values
+        return out
+
+
+def find_grid(name: str, xy: NDArray) -> Grid:
+    """The square or hexagonal grid of points (N, 2) in um, found in the coordinates alone.
+
+    Points may come in any order and rows may be cut short or have holes; coordinates may be rounded.
+
+    Raises
+    ------
+    MapFileError : the points are on no such grid, two are at one place, or nearly all places are empty
     """
 
     def fail(why):
         raise MapFileError(
-            f"{name}: the {len(xy)} points are no complete square or hexagonal grid ({why}); "
-            "export the map without cropping it to a free shape"
+            f"{name}: the {len(xy)} points are on no square or hexagonal grid ({why}); "
+            "export the map as it was measured"
         )
 
-    if len(xy) < 2 or not np.isfinite(xy).all():
+    if len(xy) < 2 or not np.isfinite(xy).all() or np.abs(xy).max() > 1e9:
         fail("fewer than two points, or a position that is no number")
-    y_levels, dy = _levels(xy[:, 1])
-    row = np.rint((xy[:, 1] - y_levels[0]) / dy).astype(np.int64)
-    order = np.lexsort((xy[:, 0], row))
-    row, x = row[order], xy[order, 0]
-    counts = np.bincount(row)
-    inside = np.diff(row) == 0
-    dx = float(np.median(np.diff(x)[inside])) if inside.any() else dy
-    if dx <= 0 or np.any(np.abs(np.diff(x)[inside] - dx) > 0.3 * dx):
-        fail("a row has a gap or a double point")
-    starts = x[np.r_[0, np.cumsum(counts)[:-1]]] if counts.min() > 0 else fail("a row is empty")
-    shift = np.rint((starts - starts.min()) / (dx / 2)).astype(int)
-    if np.all(shift == 0) and np.all(counts == counts[0]):
-        return "square", (len(counts), int(counts[0])), (dx, dy), order
-    if len(counts) > 1 and set(shift) <= {0, 1} and np.all(np.diff(shift) != 0) and np.ptp(counts) <= 1:
-        return "hex", (len(counts), int(counts.max())), (dx, dy), order
-    fail("rows of unequal length or offset")
+    row, dy = _levels(xy[:, 1])
+    dx = _spacing_in_rows(xy[:, 0], row) or dy
+    half = (xy[:, 0] - xy[:, 0].min()) / (dx / 2)
+    off = np.abs(half - np.rint(half))
+    whole = np.rint(half / 2)
+    if np.mean(np.abs(half / 2 - whole) < 0.2) > 0.99:
+        kind, half = "square", 2 * whole.astype(np.int64)
+    else:
+        kind, half = "hex", np.rint(half).astype(np.int64)
+        parity = np.unique((half + row) % 2)
+        if len(parity) > 1 or off.max() > 0.4:
+            fail("rows are offset by neither nothing nor half a step in turn")
+    return _complete(fail, kind, row, half, (dx, dy), xy.min(axis=0))
+
+
+def _complete(fail, kind: str, row: NDArray, half: NDArray, pixel_um: tuple[float, float], start: NDArray) -> Grid:
+    """Grid of all places between the first and the last row and column of the points."""
+    rows, halves = int(row.max()) + 1, int(half.max()) + 1
+    if rows * (halves // 2 + 1) > MOST_EMPTY * len(row) + 1000:
+        fail(f"a grid of {rows} x {halves // 2 + 1} for so few points")
+    if kind == "square":
+        places_row, places_half = np.divmod(np.arange(rows * (halves // 2 + 1)), halves // 2 + 1)
+        places_half *= 2
+        index = row * (halves // 2 + 1) + half // 2
+        shape = (rows, halves // 2 + 1)
+    else:
+        shifted = (row[0] + half[0]) % 2
+        picture = (np.add.outer(np.arange(rows), np.arange(halves)) % 2) == shifted
+        places_row, places_half = np.nonzero(picture)
+        lookup = np.cumsum(picture.ravel()) - 1
+        index = lookup[row * halves + half]
+        shape = (rows, int(picture.sum(axis=1).max()))
+    if len(np.unique(index)) != len(index):
+        fail("two points at one place")
+    xy = np.stack([start[0] + places_half * pixel_um[0] / 2, start[1] + places_row * pixel_um[1]], axis=1)
+    return Grid(kind, shape, pixel_um, index, xy)
 
 
 def _levels(values: NDArray) -> tuple[NDArray, float]:
-    """Distinct grid positions of one coordinate and their spacing; rounding in the file is joined."""
-    levels = np.unique(values)
+    """Number of the level of each value and the spacing of levels; differences by rounding are joined."""
+    levels, position = np.unique(values, return_inverse=True)
     gaps = np.diff(levels)
     if not len(gaps):
-        return levels, 1.0
-    wide = gaps[gaps > 0.3 * np.max(gaps)]
-    spacing = float(np.ptp(levels) / len(wide)) if len(wide) else 1.0
-    return levels, spacing
+        return np.zeros(len(values), np.int64), 1.0
+    is_clean = 2 * len(levels) <= len(values) + 2
+    apart = gaps > 0.3 * np.median(gaps if is_clean else gaps[gaps > 0.3 * np.max(gaps)])
+    steps, spacing = _whole_steps(gaps[apart])
+    number = np.zeros(len(levels), np.int64)
+    number[1:][apart] = steps
+    return np.cumsum(number)[position.ravel()], spacing
+
+
+def _whole_steps(gaps: NDArray) -> tuple[NDArray, float]:
+    """Gaps as whole numbers of a common spacing, and that spacing, free of the rounding of single gaps."""
+    steps = np.maximum(np.rint(gaps / np.median(gaps)), 1).astype(np.int64)
+    return steps, float(gaps.sum() / steps.sum())
+
+
+def _spacing_in_rows(x: NDArray, row: NDArray) -> float | None:
+    """Distance of neighbours in a row; None where every row has one point."""
+    order = np.lexsort((x, row))
+    gaps = np.diff(x[order])[np.diff(row[order]) == 0]
+    gaps = gaps[gaps > 0]
+    return _whole_steps(gaps)[1] if len(gaps) else None
 
 
 def square_pairs(shape: tuple[int, int], order: int) -> NDArray:

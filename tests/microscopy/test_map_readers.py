@@ -326,12 +326,16 @@ def test_orix_keeps_orientations_and_gaps(make_map, some_orientations):
 
 
 def test_points_of_no_grid_are_refused():
-    """A missing point is an error, not a shifted map."""
+    """A missing point is a point without orientation at its place; a double point and chaos are errors."""
     xy = np.array([[x, y] for y in range(4) for x in range(5)], float)
-    q = np.tile([1.0, 0, 0, 0], (19, 1))
-    with pytest.raises(MapFileError, match="grid"):
-        EbsdMap.from_points("m", np.delete(xy, 7, axis=0), q, np.ones(19), {1: MapPhase("x", "432")})
-
+    q = np.tile([1.0, 0, 0, 0], (20, 1))
+    phases = {1: MapPhase("x", "432")}
+    m = EbsdMap.from_points("m", np.delete(xy, 7, axis=0), q[:19], np.ones(19), phases)
+    assert m.shape == (4, 5) and np.flatnonzero(~m.indexed).tolist() == [7]
+    chaos = np.random.default_rng(0).uniform(0, 9, (20, 2))
+    for points in (xy[[*range(19), 3]], chaos, xy * [[1.0, 1.0]] + 1e4 * (np.arange(20) == 19)[:, None]):
+        with pytest.raises(MapFileError, match="grid"):
+            EbsdMap.from_points("m", points, q, np.ones(20), phases)
 
 def test_turned_acquisition_surface_is_told_not_applied(tmp_path, ctf_text, some_orientations):
     """AcqE1 = 90 in the header changes no orientation; a note says so."""

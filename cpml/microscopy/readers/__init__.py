@@ -241,4 +241,4 @@ def _named(turn) -> str:
     if angle < 1e-6:
         return "identity"
     axis = turn[1:] / np.linalg.norm(turn[1:]) * (1 if turn[0] >= 0 else -1)
-    return f"{angle:g} deg about ({', '.join(f'{a:g}' for a in np.round(axis + 0.0, 4))})"
+    return f"{angle:g} deg about ({', '.join(f'{a:g}' for a in np.round(axis, 4) + 0.0)})"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cpml.errors import MapFileError
-from cpml.microscopy.grids import find_grid
+from cpml.microscopy.grids import Grid, find_grid
 from cpml.microscopy.readers.common import (
     RawMap,
     check_count,
@@ -35,7 +35,7 @@ GROUP_OF_SYMMETRY = {
     "42": "422",
     "4": "4",
     "22": "222",
-    "20": "2",
+    "20": "121",
     "2": "2",
     "1": "1",
 }
@@ -51,28 +51,38 @@ def read(path: Path) -> RawMap:
     expected = _announced(path, header)
     check_size(path, expected, N_REQUIRED, "NROWS x NCOLS")
     data = read_table(path, n_header, _column_names(header, n_fields), n_required=N_REQUIRED)
-    check_count(path, len(data["x"]), expected, "NROWS x NCOLS")
+    if len(data["x"]) > expected:
+        check_count(path, len(data["x"]), expected, "NROWS x NCOLS")
     euler = np.stack([data.pop(k) for k in ("phi1", "Phi", "phi2")], axis=1)
-    file_phase = phase_column(path, data.pop("phase"), n_header)
+    file_phase = phase_column(path, np.maximum(data.pop("phase"), 0), n_header)
     phase_id = np.full(len(file_phase), next(iter(phases)), np.int32) if len(phases) == 1 else file_phase
     unindexed = (data["ci"] == -1) | np.any(euler >= 4 * np.pi - 1e-3, axis=1)
     phase_id = np.where(unindexed, 0, phase_id)
     check_phases(path, phase_id, phases, n_header)
-    xy = np.stack([data.pop("x"), data.pop("y")], axis=1)
-    grid, shape, pixel_um, order = find_grid(str(path), xy)
-    properties = {name: v[order].astype(np.float32) for name, v in data.items()}
+    grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1))
+    _check_complete(path, grid, expected)
+    holes = (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
     return RawMap(
         path.stem,
-        euler[order],
-        phase_id[order],
+        grid.spread(euler, 0),
+        grid.spread(phase_id, 0).astype(np.int32),
         phases,
-        xy[order],
-        grid,
-        shape,
-        pixel_um,
-        properties,
+        grid.xy,
+        grid.kind,
+        grid.shape,
+        grid.pixel_um,
+        {name: grid.spread(v.astype(np.float32), 0) for name, v in data.items()},
         usual_hex_x_axis="a",
+        note=holes,
     )
+
+
+def _check_complete(path: Path, grid: Grid, expected: int) -> None:
+    """Tell a map with holes from one that is cut off: the missing points of the latter are the last ones."""
+    found = len(grid.cell)
+    is_tail = grid.n_holes and grid.cell.max() == found - 1
+    if found < expected and (is_tail or len(grid.xy) < 0.999 * expected):
+        check_count(path, found, expected, "NROWS x NCOLS")
 
 
 def _header(path: Path) -> tuple[list[tuple[int, str, str]], int, int]:
