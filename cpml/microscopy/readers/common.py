@@ -3,6 +3,7 @@ phases.
 """
 
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +77,10 @@ def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
         )
 
 
-def read_table(path: Path, first_line: int, names: list[str], *, n_required: int, decimal: str = ".") -> dict:
-    """Columns (N,) float64 of a whitespace-separated table that starts after `first_line` lines.
+def read_table(
+    path: Path, first_line: int, names: list[str], *, n_required: int, decimal: str = ".", separator: str = r"\s+"
+) -> dict:
+    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is a regular expression.
 
     The first `n_required` columns must be finite numbers in every line; others may be absent (then left out).
 
@@ -92,7 +95,7 @@ def read_table(path: Path, first_line: int, names: list[str], *, n_required: int
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
             table = pd.read_csv(
                 path,
-                sep=r"\s+",
+                sep=separator,
                 skiprows=first_line,
                 header=None,
                 names=names,
@@ -104,22 +107,22 @@ def read_table(path: Path, first_line: int, names: list[str], *, n_required: int
                 quoting=3,
             )
     except (ValueError, pd.errors.ParserError) as error:
-        raise _bad_line(path, first_line, n_required, decimal) from error
+        raise _bad_line(path, first_line, n_required, decimal, separator) from error
     columns = {name: table[name].to_numpy() for name in names}
     required = names[:n_required]
     if len(table) == 0 or any(not np.isfinite(columns[name]).all() for name in required):
-        raise _bad_line(path, first_line, n_required, decimal)
+        raise _bad_line(path, first_line, n_required, decimal, separator)
     return {name: v for name, v in columns.items() if name in required or np.isfinite(v).any()}
 
 
-def _bad_line(path: Path, first_line: int, n_required: int, decimal: str) -> MapFileError:
+def _bad_line(path: Path, first_line: int, n_required: int, decimal: str, separator: str) -> MapFileError:
     """The error for the first line that is not `n_required` finite numbers."""
     number = first_line
     with open(path, encoding="latin-1") as file:
         for number, line in enumerate(file, start=1):
             if number <= first_line or not line.strip():
                 continue
-            fields = line.split()
+            fields = re.split(separator, line.strip())
             if len(fields) < n_required:
                 return MapFileError(
                     f"{path}, line {number}: {len(fields)} fields where {n_required} are needed "
