@@ -23,6 +23,7 @@ _HOME = {
     "gnd": "dislocations",
     "dislocation_types": "dislocations",
     "weighted_burgers": "burgers",
+    "boundary_transfer": "boundary_slip",
     "find_twins": "twins",
     "Twins": "twins",
     "read_dic": "dic",
