@@ -1,11 +1,9 @@
-"""Mean fields of a polycrystal: Sachs (one stress direction) and Taylor (one strain rate), the two bounds.
+"""Mean fields of a polycrystal: Sachs, Taylor, and the self-consistent schemes between these bounds.
 
-    Taylor:  D_g = D for every grain;   Sigma = sum_g w_g s_g
-    Sachs:   s_g = a_g S, S the common stress direction; a_g such that the grain's von Mises rate is the imposed one:
-             a_g = (D_vM / d_vM(S))^(1/n) because the rate of a power law goes with a^n
-
-A lateral="free" Taylor solution lets D vary at fixed axial rate until the mean lateral stresses vanish: the minimum of
-the macroscopic potential n/(n+1) <s_g.D> over the four directions normal to the load (Newton; Hessian <H_g^-1>).
+    taylor:  D_g = D for every grain;   Sigma = sum_g w_g s_g
+    sachs:   s_g = a_g S, S the common stress direction (cpml.plasticity.bounds)
+    secant, tangent, affine, n_eff:   D_g - D = -Mt (s_g - Sigma), each grain an ellipsoid in the medium that all of them
+             form together (cpml.plasticity.medium)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -13,42 +11,34 @@ the macroscopic potential n/(n+1) <s_g.D> over the four directions normal to the
 | s_g, Sigma | grain and macroscopic deviatoric stress | MPa | (G, 5), (5,) |
 | w | weights, sum 1 | | (G,) |
 
-References: Sachs 1928; Taylor 1938; Hutchinson 1976, Proc. R. Soc. Lond. A 348:101.
+References: Sachs 1928; Taylor 1938; Lebensohn & Tome 1993, Acta Metall. Mater. 41:2611.
 """
 
-from dataclasses import dataclass
-
+import numpy as np
 import torch
 from torch import Tensor
 
 from cpml.errors import ParameterError
-from cpml.plasticity.basis import rotation_5x5, to_vector, von_mises_rate, von_mises_stress
-from cpml.plasticity.law import PowerLaw
-from cpml.plasticity.orientation import as_matrices, as_rate, as_tensor
+from cpml.plasticity.basis import rotation_5x5
+from cpml.plasticity.boundary import Loading
+from cpml.plasticity.bounds import attach_gradient, free_rate, sachs
+from cpml.plasticity.eshelby import QUADRATURE, directions
+from cpml.plasticity.implicit import Parameters, attach
+from cpml.plasticity.law import PowerLaw, check_rank
+from cpml.plasticity.medium import Grains, Linearisation, Medium, Start, solve_medium
+from cpml.plasticity.orientation import as_matrices, as_tensor
+from cpml.plasticity.response import MeanField, collect, load_directions, normalised
 from cpml.plasticity.single_crystal import single_crystal
 
-SCHEMES = ("taylor", "sachs")
+SELF_CONSISTENT = ("secant", "tangent", "affine", "n_eff")
+SCHEMES = ("taylor", "sachs", *SELF_CONSISTENT)
 LATERAL = ("axisymmetric", "free")
 
 
-@dataclass(frozen=True)
-class MeanField:
-    """Polycrystal response (sample frame, 5-basis of cpml.plasticity.basis)."""
-
-    stress: Tensor  # (5,) macroscopic deviator, MPa
-    von_mises: Tensor  # () of it, MPa
-    rate: Tensor  # (5,) macroscopic strain rate, 1/s
-    grain_stress: Tensor  # (G, 5) MPa
-    shear_rate: Tensor  # (G, S) 1/s
-    activity: Tensor  # (G, S) share of each system in its grain's total shear rate, rows add up to 1
-    taylor_factor: Tensor  # (G,) sum of |shear rates| / von Mises strain rate of the grain
-    converged: Tensor  # (G,) bool
-    residual: Tensor  # (G,)
-    n_iter: int
-
-
 def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: str = "taylor",
-               lateral: str = "axisymmetric", tol: float = 1e-10) -> MeanField:
+               n_eff: float | None = None, lateral: str = "axisymmetric", shape=None,
+               tol: float | None = None, start: Start | None = None, quadrature=QUADRATURE,
+               threads: int = 1) -> MeanField:
     """Response of a polycrystal under one scheme.
 
     Parameters
@@ -56,140 +46,125 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
     law : strengths per family or system, the same for all grains or (G, ...) per grain
     orientations : (G, 4) crystal_to_sample quaternions or (G, 3, 3) matrices
     weights : (G,) positive, any sum; None gives equal weights
-    loading : Load, with its rate; or a (3, 3) strain rate in 1/s, whose direction is then also that of the Sachs stress
-    scheme : "taylor" or "sachs"
-    lateral : "axisymmetric" prescribes the strain rate of the load; "free" (Taylor, uniaxial loads) solves it so that
-        the mean stress is uniaxial along the load
+    loading : Load, with its rate; a (3, 3) strain rate in 1/s, whose direction is then also that of the Sachs stress;
+        or a Loading with mixed conditions (not for "sachs")
+    scheme : "taylor", "sachs", "secant", "tangent", "affine" or "n_eff"
+    n_eff : interaction parameter of the scheme "n_eff", 1 or more (10 when not given)
+    lateral : "axisymmetric" prescribes the strain rate of the load; "free" (uniaxial loads, not "sachs") solves it so
+        that the mean stress is parallel to that of the load
+    shape : (3, 3) map from the unit sphere to the grains' mean ellipsoid, e.g. diag(4, 2, 1); None = sphere
+    tol : relative; 1e-10 for grains with a prescribed rate, 1e-9 for the medium of a self-consistent scheme
+    start : `.medium.start` of a nearby solution
+    quadrature : points in cos(theta) and phi of the Eshelby integrals
+    threads : of the loop over grains
+
+    Returns
+    -------
+    MeanField, differentiable in strengths, n, reference rate, orientations and weights
 
     Raises
     ------
-    ParameterError : an unknown scheme (the message lists them), wrong weights, or no grains
+    ParameterError : an unknown scheme (the message lists them), wrong weights, conditions or shape, or no grains
     """
-    if scheme not in SCHEMES:
-        raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
-    if lateral not in LATERAL or (lateral == "free" and scheme != "taylor"):
-        raise ParameterError(f"lateral = {lateral!r} with scheme {scheme!r}: choose from {', '.join(LATERAL)}; "
-                             "'free' goes with 'taylor'")
+    _check(scheme, n_eff, lateral, loading)
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
-    weights = _normalised(weights, len(matrices))
-    stress, rate = _directions(loading)
+    weights = normalised(weights, len(matrices))
+    if scheme in SELF_CONSISTENT or isinstance(loading, Loading):
+        conditions = _conditions(loading, lateral)
+        return _solve(law, matrices, weights, conditions, scheme, n_eff, shape, tol or 1e-9, start, quadrature, threads)
+    tol = tol or 1e-10
+    stress, rate = load_directions(loading)
     if scheme == "sachs":
-        return _sachs(law, matrices, weights, stress, rate)
+        return sachs(law, matrices, weights, stress, rate)
     if lateral == "free":
         # a warm start within tol would not move: the outer criterion needs grains solved further than it
-        rate = _free_rate(law, matrices, weights, stress, rate, min(tol, 1e-12))
-        rate = _attach_gradient(law, matrices, weights, stress, rate, tol)
+        rate = free_rate(law, matrices, weights, stress, rate, min(tol, 1e-12))
+        rate = attach_gradient(law, matrices, weights, stress, rate, tol)
     solved = single_crystal(law, rate, matrices, tol=tol)
-    return _collect(solved.stress, solved.shear_rate, weights, rate, solved.converged, solved.residual, solved.n_iter)
+    return collect(solved.stress, solved.shear_rate, weights, rate, solved.converged, solved.residual, solved.n_iter)
 
 
-def _normalised(weights, n_grains: int) -> Tensor:
-    weights = torch.ones(n_grains, dtype=torch.float64) if weights is None else as_tensor(weights)
-    if weights.shape != (n_grains,) or not bool((weights >= 0).all()) or not bool(weights.sum() > 0):
-        raise ParameterError(f"weights of shape {tuple(weights.shape)} for {n_grains} grains must be non-negative, "
-                             "one per grain, not all zero")
-    return weights / weights.sum()
+def _check(scheme: str, n_eff, lateral: str, loading) -> None:
+    if scheme not in SCHEMES:
+        raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
+    if lateral not in LATERAL or (lateral == "free" and (scheme == "sachs" or isinstance(loading, Loading))):
+        raise ParameterError(f"lateral = {lateral!r} with scheme {scheme!r}: choose from {', '.join(LATERAL)}; "
+                             "'free' goes with a Load and 'taylor' or a self-consistent scheme")
+    if n_eff is not None and (scheme != "n_eff" or not 1 <= float(n_eff) < np.inf):
+        raise ParameterError(f"n_eff = {n_eff} with scheme {scheme!r}: it must be 1 or more and goes with 'n_eff'")
+    if scheme == "sachs" and isinstance(loading, Loading):
+        raise ParameterError("scheme 'sachs' takes a Load or a strain rate: it prescribes the stress direction itself")
 
 
-def _directions(loading) -> tuple[Tensor, Tensor]:
-    """Stress direction (5,), von Mises 1, and strain rate (5,), 1/s, of a Load or a strain-rate matrix."""
-    if hasattr(loading, "rate_direction"):
-        stress = to_vector(as_tensor(loading.stress))
-        rate = as_rate(loading.rate_direction) * float(loading.rate)
-        return stress / von_mises_stress(stress), rate
-    rate = as_rate(loading)
-    if rate.shape != (5,):
-        raise ParameterError(f"loading gives a strain rate of shape {tuple(rate.shape)}: one (3, 3) matrix is expected")
-    return rate / von_mises_stress(rate), rate
+def _conditions(loading, lateral: str) -> Loading:
+    if isinstance(loading, Loading):
+        return loading
+    stress, rate = load_directions(loading)
+    if lateral == "free":
+        return Loading.parallel(stress.detach().numpy(), rate.detach().numpy())
+    return Loading.of(np.asarray(loading.rate_direction) * float(loading.rate)
+                      if hasattr(loading, "rate_direction") else as_tensor(loading).detach().numpy())
 
 
-def _collect(stress, shear_rate, weights, rate, converged, residual, n_iter) -> MeanField:
-    slip = shear_rate.abs()
-    total = slip.sum(-1)
-    strain = (von_mises_rate(rate) if rate.ndim == 1 else von_mises_rate(rate).clamp(min=1e-300))
-    macro = (weights[:, None] * stress).sum(0)
-    macro_rate = rate if rate.ndim == 1 else (weights[:, None] * rate).sum(0)
-    return MeanField(macro, von_mises_stress(macro), macro_rate, stress, shear_rate,
-                     slip / total.clamp(min=1e-300)[:, None], total / strain, converged, residual, n_iter)
+def linearisation(scheme: str, n: float, n_eff: float | None = None) -> Linearisation:
+    """How a scheme sees its grains (table in cpml.plasticity.medium)."""
+    if scheme == "taylor":
+        return Linearisation(1.0, 1.0, False)
+    if scheme == "affine":
+        return Linearisation(1.0, 1.0)
+    factor = {"secant": 1.0, "tangent": n, "n_eff": 10.0 if n_eff is None else float(n_eff)}[scheme]
+    return Linearisation(1.0 / n, factor)
 
 
-def _sachs(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor) -> MeanField:
-    turn = rotation_5x5(matrices)
-    local = (direction[None, None, :] @ turn)[:, 0, :]
-    # stresses of the size of the strengths keep |tau/xi|^n representable
-    size = law.system_strength.detach().mean(-1, keepdim=True)
-    per_unit, _ = law.rates((local * size) @ law.schmid.T)
-    wanted, unit = von_mises_rate(rate), von_mises_rate(per_unit @ law.schmid)
-    is_moving = unit > 0
-    factor = (wanted / torch.where(is_moving, unit, 1.0)) ** (1 / as_tensor(law.n))
-    amplitude = torch.where(is_moving, factor, torch.nan)
-    stress = amplitude[:, None] * size * direction
-    shear_rate, _ = law.rates((local * size * amplitude[:, None]) @ law.schmid.T)
-    grain_rate = (turn @ (shear_rate @ law.schmid)[..., None])[..., 0]
-    residual = torch.where(is_moving, 0.0, torch.inf)
-    return _collect(stress, shear_rate, weights, grain_rate, is_moving, residual, 1)
+def check_shape(shape) -> np.ndarray | None:
+    """(3, 3) map from the unit sphere to the ellipsoid, or None."""
+    if shape is None:
+        return None
+    shape = np.asarray(shape, float)
+    if shape.shape != (3, 3) or not np.isfinite(shape).all() or not np.linalg.det(shape) > 0:
+        raise ParameterError("shape must be a (3, 3) map from the unit sphere to the ellipsoid with a positive "
+                             "determinant, e.g. numpy.diag([4, 2, 1])")
+    return shape
 
 
-def _free_rate(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor, tol: float) -> Tensor:
-    """Strain rate (5,) with the work-conjugate axial rate of `rate` and a mean stress parallel to `direction`."""
-    axis, across = _complement(direction)
-    axial, free = float(rate @ axis), across.T @ rate
-    current = rate.detach()
-    solved = single_crystal(law, current, matrices, tol=tol)
-    stress = _mean(weights, solved)
-    for _ in range(100):
-        lateral = across.T @ stress
-        size = float(lateral.norm() / stress.norm())
-        if size <= 1e-9:
-            return current
-        step = -torch.linalg.solve(across.T @ _mean_stiffness(law, matrices, weights, solved) @ across, lateral)
-        for halving in range(30):
-            share = 0.5**halving
-            candidate = axial * axis + across @ (free + share * step)
-            trial = single_crystal(law, candidate, matrices, tol=tol, start=solved.stress.detach())
-            trial_stress = _mean(weights, trial)
-            # the work decides far from the solution; close to it its changes are rounding, and the gradient decides
-            is_better = float(trial_stress @ candidate) < float(stress @ current) if size > 1e-3 else (
-                float((across.T @ trial_stress).norm()) < (1 - 1e-4 * share) * float(lateral.norm()))
-            if is_better and bool(trial.converged.all()):
-                break
-        else:
-            break
-        free, current, solved, stress = free + share * step, candidate, trial, trial_stress
-    if size <= 1e-6:  # the noise of grains with idle systems can hold the lateral stress above 1e-9
-        return current
-    raise ParameterError(f"no uniaxial stress state found: lateral stress {size:.1e} of the axial one; some grains may "
-                         "be unable to deform")
+def _solve(law, matrices, weights, loading, scheme, n_eff, shape, tol, start, quadrature, threads) -> MeanField:
+    line = linearisation(scheme, as_tensor(law.n).item(), n_eff)
+    if not line.has_medium:
+        check_rank(law.systems.schmid5)
+    sphere = directions(check_shape(shape), quadrature)
+    theta = parameters(law, matrices, weights)
+    medium = solve_medium(as_grains(theta), loading, line, *sphere, start=start, tol=tol, threads=threads)
+    return respond(medium, theta, loading, line, sphere, scheme)
 
 
-def _complement(direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit vector (5,) and an orthonormal basis (5, 4) of the directions normal to it."""
-    axis = direction / direction.norm()
-    return axis, torch.linalg.svd(axis[None, :])[2][1:].T
+def parameters(law: PowerLaw, matrices: Tensor, weights: Tensor) -> Parameters:
+    """Schmid tensors in the sample frame and strengths of every grain."""
+    schmid = rotation_5x5(matrices) @ law.schmid.T
+    strength = law.system_strength.expand(len(matrices), len(law.systems))
+    return Parameters(schmid, strength, as_tensor(law.n), as_tensor(law.reference_rate), weights, law.is_polar)
 
 
-def _attach_gradient(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor,
-                     tol: float) -> Tensor:
-    """The converged rate with its dependence on the parameters: one Newton step whose matrix carries no gradient."""
-    solved = single_crystal(law, rate, matrices, tol=tol)
-    if not solved.stress.requires_grad:
-        return rate
-    across = _complement(direction)[1]
-    lateral = across.T @ (weights[:, None] * solved.stress).sum(0)
-    stiffness = across.T @ _mean_stiffness(law, matrices.detach(), weights, solved) @ across
-    return rate - across @ torch.linalg.solve(stiffness.detach(), lateral)
+def as_grains(theta: Parameters) -> Grains:
+    """The numbers of `theta` for the kernels."""
+    schmid, strength, weights = (np.ascontiguousarray(t.detach().numpy())
+                                 for t in (theta.schmid, theta.strength, theta.weights))
+    return Grains(schmid, strength, theta.polar.numpy(), theta.n.item(), theta.reference_rate.item(), weights)
 
 
-def _mean(weights: Tensor, solved) -> Tensor:
-    return (weights[:, None] * solved.stress.detach()).sum(0)
+def respond(medium: Medium, theta: Parameters, loading: Loading, line: Linearisation, sphere, scheme: str) -> MeanField:
+    """MeanField of a solved medium, with derivatives where a parameter asks for them."""
+    converged = torch.as_tensor(medium.grain_residual <= 1e-6) & medium.converged
+    residual = torch.as_tensor(np.maximum(medium.grain_residual, medium.residual))
+    wanted = torch.is_grad_enabled() and any(t.requires_grad for t in theta.__dict__.values())
+    if not wanted:
+        return collect(torch.as_tensor(medium.grain_stress), torch.as_tensor(medium.shear_rate), theta.weights,
+                       torch.as_tensor(medium.rate), converged, residual, medium.n_iter,
+                       macro=torch.as_tensor(medium.stress), medium=medium)
+    found = attach(medium, theta, loading, line, sphere, n_eff_is_n=scheme == "tangent")
+    x = torch.einsum("gis,gi->gs", theta.schmid, found.grain_stress) / theta.strength
+    x = torch.where(theta.polar, x.clamp(min=0), x)
+    size = torch.where(x == 0, 1.0, x.abs())
+    shear = theta.reference_rate * torch.where(x == 0, 0.0, torch.exp(theta.n * size.log()) * x.sign())
+    return collect(found.grain_stress, shear, theta.weights, found.rate, converged, residual, medium.n_iter,
+                   macro=found.stress, medium=medium)
 
-
-def _mean_stiffness(law: PowerLaw, matrices: Tensor, weights: Tensor, solved) -> Tensor:
-    """d Sigma / d D = <Q H^-1 Q^T> (5, 5)."""
-    turn = rotation_5x5(matrices)
-    local = (solved.stress.detach()[:, None, :] @ turn)[:, 0, :]
-    _, slope = law.rates(local @ law.schmid.T)
-    hessian = torch.einsum("gs,si,sj->gij", slope.detach(), law.schmid, law.schmid)
-    scale = hessian.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
-    inverse = torch.linalg.inv(hessian + 1e-14 * scale * torch.eye(5, dtype=hessian.dtype))
-    return torch.einsum("g,gij,gjk,glk->il", weights, turn, inverse, turn)

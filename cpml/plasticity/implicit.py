@@ -1,0 +1,126 @@
+"""Derivatives of a solved mean field by the implicit function theorem (one adjoint system, no unrolled iterations).
+
+The unknowns x = (Mbar, Sigma, D) solve R(x, theta) = 0:
+
+    <C_g>^-1 - Mt - Mbar = 0  (15),   <s_g> - Sigma = 0  (5),   boundary conditions  (5)
+
+with the grain stresses s_g(x, theta) themselves implicit: s = s* - (H + Mt)^-1 r(s*; x, theta). So
+
+    x(theta) = x* - (dR/dx)^-1 R(x*, theta)
+
+has the value x* and the exact first derivative; the matrix dR/dx (25 x 25) is evaluated once, without a graph.
+
+| symbol | meaning | shape |
+|---|---|---|
+| theta | strengths, exponent, reference rate, orientations, weights | |
+| P | Schmid tensors in the sample frame | (G, 5, S) |
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cpml.plasticity.boundary import Loading
+from cpml.plasticity.eshelby import interaction_torch
+from cpml.plasticity.medium import Linearisation, Medium
+
+_LOWER = torch.tril_indices(5, 5)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the solution may be differentiated by."""
+
+    schmid: Tensor  # (G, 5, S)
+    strength: Tensor  # (G, S)
+    n: Tensor
+    reference_rate: Tensor
+    weights: Tensor
+    polar: Tensor
+
+
+@dataclass(frozen=True)
+class Attached:
+    """Solution with derivatives: Sigma (5,), D (5,), grain stress (G, 5)."""
+
+    stress: Tensor
+    rate: Tensor
+    grain_stress: Tensor
+
+
+def _rates(theta: Parameters, stress: Tensor) -> tuple[Tensor, Tensor]:
+    """Strain rate (G, 5) and its derivative H (G, 5, 5) at grain stresses (G, 5)."""
+    x = torch.einsum("gis,gi->gs", theta.schmid, stress) / theta.strength
+    x = torch.where(theta.polar, x.clamp(min=0), x)
+    # log form: its derivative by n is finite at rest
+    size = torch.where(x == 0, 1.0, x.abs())
+    f = torch.where(x == 0, 0.0, torch.exp((theta.n - 1) * size.log())) if theta.n.item() > 1 else (
+        torch.where(theta.polar & (x == 0), 0.0, torch.ones_like(x)))
+    f = f * theta.reference_rate
+    rate = torch.einsum("gis,gs->gi", theta.schmid, f * x)
+    return rate, torch.einsum("gis,gs,gjs->gij", theta.schmid, theta.n * f / theta.strength, theta.schmid)
+
+
+class _Equations:
+    """R(x, theta) in units of the solution, and the grain stresses that belong to x."""
+
+    def __init__(self, medium: Medium, loading: Loading, line: Linearisation, sphere, n_eff):
+        self.line, self.sphere, self.n_eff = line, sphere, n_eff
+        self.stress = torch.as_tensor(medium.grain_stress)
+        sigma, rate = torch.as_tensor(medium.stress), torch.as_tensor(medium.rate)
+        self.size = [float(abs(medium.compliance).max()), float(sigma.norm()), float(rate.norm())]
+        self.rows = [torch.as_tensor(a.copy()) for a in (loading.rate_rows, loading.stress_rows)]
+        self.values = [torch.as_tensor(a.copy()) for a in (loading.rate_values, loading.stress_values)]
+        lower = torch.as_tensor(medium.compliance)[_LOWER[0], _LOWER[1]]
+        parts = [lower / self.size[0]] if line.has_medium else []
+        self.solution = torch.cat([*parts, sigma / self.size[1], rate / self.size[2]])
+
+    def unpack(self, x: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Mbar (5, 5) or None, Sigma, D in physical units."""
+        sigma, rate = x[-10:-5] * self.size[1], x[-5:] * self.size[2]
+        if not self.line.has_medium:
+            return None, sigma, rate
+        half = torch.zeros(5, 5, dtype=x.dtype).index_put((_LOWER[0], _LOWER[1]), x[:15] * self.size[0])
+        return half + half.T - torch.diag(half.diagonal()), sigma, rate
+
+    def grains(self, x: Tensor, theta: Parameters) -> tuple[Tensor, Tensor]:
+        """Grain stresses attached to x and theta, and Mt."""
+        compliance, sigma, rate = self.unpack(x)
+        if compliance is None:
+            mt = torch.zeros(5, 5, dtype=x.dtype)
+        else:
+            mt = interaction_torch(compliance, *self.sphere, self.n_eff(theta))
+        flow, slope = _rates(theta, self.stress)
+        residual = flow - rate + (self.stress - sigma) @ mt.T
+        matrix = (slope + mt).detach()
+        scale = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+        matrix = matrix + 1e-15 * scale * torch.eye(5, dtype=x.dtype)
+        return self.stress - torch.linalg.solve(matrix, residual), mt
+
+    def __call__(self, x: Tensor, theta: Parameters) -> Tensor:
+        compliance, sigma, rate = self.unpack(x)
+        stress, mt = self.grains(x, theta)
+        parts = [(theta.weights @ stress - sigma) / self.size[1],
+                 (self.rows[0] @ rate - self.values[0]) / self.size[2],
+                 (self.rows[1] @ sigma - self.values[1]) / self.size[1]]
+        if compliance is not None:
+            _, slope = _rates(theta, stress)
+            share = 1.0 if self.line.share == 1.0 else 1 / theta.n
+            mean = torch.einsum("g,gij->ij", theta.weights, torch.linalg.inv(share * slope + mt))
+            found = torch.linalg.inv(mean) - mt - compliance
+            parts.insert(0, ((found + found.T) / 2)[_LOWER[0], _LOWER[1]] / self.size[0])
+        return torch.cat(parts)
+
+
+def attach(medium: Medium, theta: Parameters, loading: Loading, line: Linearisation, sphere, *,
+           n_eff_is_n: bool = False) -> Attached:
+    """The solution as a differentiable function of theta (first derivatives)."""
+    equations = _Equations(medium, loading, line, sphere, (lambda p: p.n) if n_eff_is_n else (lambda p: line.n_eff))
+    fixed = Parameters(*(value.detach() for value in theta.__dict__.values()))
+    jacobian = torch.autograd.functional.jacobian(lambda x: equations(x, fixed), equations.solution, vectorize=True)
+    residual = equations(equations.solution, theta)
+    x = equations.solution - torch.linalg.solve(jacobian, residual - residual.detach())
+    _, sigma, rate = equations.unpack(x)
+    stress, _ = equations.grains(x, theta)
+    return Attached(sigma, rate, stress - stress.detach() + equations.stress)

@@ -1,0 +1,345 @@
+"""Fused CPU loop over grains: the power-law equation of every grain by damped Newton, and the averages of a mean field.
+
+Scaled problem of one grain (stress over sigma0, rate over the macroscopic one, so that reference rate = |D| = 1):
+
+    sum_s P_s |x_s|^n sgn(x_s) + A s = c,      x_s = P_s.s / xi_s   (twins: max(x, 0))
+
+A = 0, c = D is the Taylor problem; A = Mt, c = D + Mt Sigma the grain in its self-consistent medium. It is the minimum
+of the strictly convex sum_s xi_s |x|^(n+1)/(n+1) + s.A s/2 - c.s. A step is taken when it lowers this objective or the
+residual; a start that does not lead to the minimum is replaced by continuation in n from the linear problem.
+
+| symbol | meaning | shape |
+|---|---|---|
+| P | Schmid tensors in the sample frame, systems last | (G, 5, S) |
+| xi, polar | relative strengths; systems that move one way only | (G, S), (S,) |
+| H | d(sum gamma P)/ds = sum (n/xi)|x|^(n-1) P P^T | (5, 5) |
+| C | (M_g + A)^-1 with M_g = H (tangent) and M_g = share H (the scheme's linearisation) | (5, 5) |
+
+References: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101; Lebensohn & Tome 1993, Acta Metall. Mater. 41:2611.
+"""
+
+import numpy as np
+from numba import njit
+
+_MATH = {"reassoc", "contract", "arcp", "nsz"}
+_ARMIJO = 1e-4
+_TINY = 1e-300
+_FAR = 0.3  # a start with a larger residual is put on its best radius first
+_ROUNDING = 1e-10  # a residual that stops falling below this is as good as float64 makes it
+
+
+def _compiled(function):
+    """njit with the on-disk cache, or without it where no folder can be written."""
+    try:
+        return njit(cache=True, nogil=True, fastmath=_MATH)(function)
+    except RuntimeError:
+        return njit(nogil=True, fastmath=_MATH)(function)
+
+
+@_compiled
+def _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square):
+    """Fill x = tau/xi and f = |x|^(n-1); return the objective."""
+    systems = p.shape[1]
+    for k in range(systems):
+        tau = p[0, k] * s[0] + p[1, k] * s[1] + p[2, k] * s[2] + p[3, k] * s[3] + p[4, k] * s[4]
+        x[k] = tau * inverse[k]
+    for k in range(systems):
+        if polar[k]:
+            x[k] = max(x[k], 0.0)
+    whole = int(n) - 1
+    if n - 1 == whole and whole < 256:
+        for k in range(systems):
+            f[k] = 1.0
+            square[k] = abs(x[k])
+        while whole > 0:
+            if whole & 1:
+                for k in range(systems):
+                    f[k] *= square[k]
+            whole >>= 1
+            if whole > 0:
+                for k in range(systems):
+                    square[k] *= square[k]
+    else:
+        for k in range(systems):
+            f[k] = abs(x[k]) ** (n - 1)
+    power = 0.0
+    for k in range(systems):
+        power += xi[k] * f[k] * x[k] * x[k]
+    linear = 0.0
+    for i in range(5):
+        row = 0.0
+        for j in range(5):
+            row += a[i, j] * s[j]
+        linear += s[i] * (0.5 * row - c[i])
+    return power / (n + 1) + linear
+
+
+@_compiled
+def _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted):
+    """Fill residual r and H + A (lower triangle); return |r|."""
+    systems = p.shape[1]
+    for i in range(5):
+        value = -c[i]
+        for j in range(5):
+            value += a[i, j] * s[j]
+        for k in range(systems):
+            value += p[i, k] * f[k] * x[k]
+        r[i] = value
+    for i in range(5):
+        for k in range(systems):
+            weighted[k] = n * f[k] * inverse[k] * p[i, k]
+        for j in range(i + 1):
+            value = 0.0
+            for k in range(systems):
+                value += weighted[k] * p[j, k]
+            h[i, j] = value + a[i, j]
+    return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2] + r[3] * r[3] + r[4] * r[4])
+
+
+@_compiled
+def _factor(h, damping, low):
+    """Cholesky factor (inverse diagonal) of the lower triangle h + damping tr(h) I."""
+    floor = damping * (h[0, 0] + h[1, 1] + h[2, 2] + h[3, 3] + h[4, 4]) + _TINY
+    for i in range(5):
+        for j in range(i + 1):
+            value = h[i, j]
+            if i == j:
+                value += floor
+            for k in range(j):
+                value -= low[i, k] * low[j, k]
+            if i == j:
+                low[i, i] = 1.0 / np.sqrt(max(value, floor))
+            else:
+                low[i, j] = value * low[j, j]
+
+
+@_compiled
+def _solve(low, right, out):
+    """Solve with the factor of _factor."""
+    for i in range(5):
+        value = right[i]
+        for k in range(i):
+            value -= low[i, k] * out[k]
+        out[i] = value * low[i, i]
+    for back in range(5):
+        i = 4 - back
+        value = out[i]
+        for k in range(i + 1, 5):
+            value -= low[k, i] * out[k]
+        out[i] = value * low[i, i]
+
+
+@_compiled
+def _invert(low, out):
+    """Full symmetric inverse from the factor: L^-T L^-1."""
+    inv = np.zeros((5, 5))
+    for j in range(5):
+        inv[j, j] = low[j, j]
+        for i in range(j + 1, 5):
+            value = 0.0
+            for k in range(j, i):
+                value -= low[i, k] * inv[k, j]
+            inv[i, j] = value * low[i, i]
+    for i in range(5):
+        for j in range(i + 1):
+            value = 0.0
+            for k in range(i, 5):
+                value += inv[k, i] * inv[k, j]
+            out[i, j] = value
+            out[j, i] = value
+
+
+@_compiled
+def _best_radius(power, quadratic, linear, n):
+    """alpha > 0 with power alpha^n + quadratic alpha = linear (all positive), by Newton from above."""
+    alpha = 1e300
+    if power > _TINY:
+        alpha = (linear / power) ** (1 / n)
+    if quadratic > _TINY:
+        alpha = min(alpha, linear / quadratic)
+    if quadratic <= _TINY or power <= _TINY:
+        return alpha
+    for _ in range(60):
+        top = power * alpha ** n
+        step = (top + quadratic * alpha - linear) / (n * top / alpha + quadratic)
+        alpha -= step
+        if abs(step) < 1e-3 * alpha:
+            break
+    return alpha
+
+
+@_compiled
+def _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
+    """Move s along its ray to the minimum of the objective; False where the ray does not lead downhill."""
+    size = 0.0
+    for i in range(5):
+        size = max(size, abs(s[i]))
+    if not size > 0 or not np.isfinite(size):
+        return False
+    top = 0.0
+    for k in range(p.shape[1]):  # keeps |x|^n representable
+        tau = p[0, k] * s[0] + p[1, k] * s[1] + p[2, k] * s[2] + p[3, k] * s[3] + p[4, k] * s[4]
+        ratio = tau * inverse[k] if polar[k] else abs(tau * inverse[k])
+        top = max(top, ratio)
+    if not top > 0:
+        return False
+    for i in range(5):
+        s[i] /= top
+    _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+    power = 0.0
+    for k in range(p.shape[1]):
+        power += xi[k] * f[k] * x[k] * x[k]
+    quadratic, linear = 0.0, 0.0
+    for i in range(5):
+        linear += c[i] * s[i]
+        for j in range(5):
+            quadratic += s[i] * a[i, j] * s[j]
+    if not linear > 0:
+        return False
+    alpha = _best_radius(power, quadratic, linear, n)
+    for i in range(5):
+        s[i] *= alpha
+    return True
+
+
+@_compiled
+def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors, matrices):
+    """Damped Newton from s (changed in place); returns iterations, negative when it did not reach tol."""
+    x, f, square, weighted = work[0], work[1], work[2], work[3]
+    x_try, f_try = work[4], work[5]
+    r, step, trial = vectors[0], vectors[1], vectors[2]
+    h, low = matrices[0], matrices[1]
+    objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+    if not np.isfinite(objective):
+        if not _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
+            return -1
+        objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+    damping, before = floor, np.inf
+    for iteration in range(max_iter):
+        size = _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted)
+        if iteration == 0 and size > _FAR:
+            _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square)
+            objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+            size = _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted)
+        is_rounding = size < _ROUNDING and size > 0.5 * before
+        vectors[3, 0] = size
+        if size <= tol or is_rounding:
+            return iteration + 1
+        before = size
+        _factor(h, damping, low)
+        _solve(low, r, step)
+        slope = -(step[0] * r[0] + step[1] * r[1] + step[2] * r[2] + step[3] * r[3] + step[4] * r[4])
+        share, moved = 1.0, False
+        while share > 0.01:
+            for i in range(5):
+                trial[i] = s[i] - share * step[i]
+            value = _evaluate(p, inverse, xi, polar, n, a, c, trial, x_try, f_try, square)
+            is_lower = value <= objective + _ARMIJO * share * slope
+            # near the minimum the objective no longer changes in float64: the full step is taken as it is
+            if is_lower or (size < 1e-5 and value <= objective + 1e-13 * abs(objective)):
+                moved = True
+                break
+            share *= 0.5
+        if not moved:
+            if damping > 1e2:
+                break
+            damping *= 1e3
+            continue
+        damping = max(floor, damping * 0.1)
+        objective = value
+        for i in range(5):
+            s[i] = trial[i]
+        for k in range(p.shape[1]):
+            x[k] = x_try[k]
+            f[k] = f_try[k]
+    return -max_iter
+
+
+@_compiled
+def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors, matrices):
+    """Continuation: linear problem (both senses of twins resist), then growing exponents up to n."""
+    h, low = matrices[0], matrices[1]
+    for i in range(5):
+        for j in range(i + 1):
+            value = a[i, j]
+            for k in range(p.shape[1]):
+                value += p[i, k] * inverse[k] * p[j, k]
+            h[i, j] = value
+    _factor(h, 1e-14, low)
+    _solve(low, c, s)
+    exponent, total = 1.0, 0
+    while True:
+        exponent = n if exponent * 2.7 >= n else (3.0 if exponent == 1.0 else 2.5 * exponent)
+        _rescale(p, inverse, xi, polar, exponent, a, c, s, work[0], work[1], work[2])
+        used = _newton(p, inverse, xi, polar, exponent, a, c, s, floor, tol if exponent == n else 1e-2, max_iter,
+                       work, vectors, matrices)
+        total += abs(used)
+        if exponent == n:
+            return total if used > 0 else -total
+
+
+@_compiled
+def solve_grains(p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope, iterations, residual, first, last):
+    """Solve grains first..last; stress (G, 5) holds the starts where `warm`.
+
+    c (1 or G, 5). Fills stress, rate |x|^n sgn(x) and slope (n/xi)|x|^(n-1) (G, S), iterations (G,; negative where tol
+    was not reached) and residual (G,).
+    """
+    systems = p.shape[2]
+    work, vectors, matrices = np.empty((6, systems)), np.empty((4, 5)), np.empty((2, 5, 5))
+    inverse, s = np.empty(systems), np.empty(5)
+    trace = a[0, 0] + a[1, 1] + a[2, 2] + a[3, 3] + a[4, 4]
+    floor = 0.0 if trace > 0 else 1e-14
+    for g in range(first, last):
+        cg = c[g if c.shape[0] > 1 else 0]
+        for k in range(systems):
+            inverse[k] = 1.0 / xi[g, k]
+        used = 0
+        if warm:
+            for i in range(5):
+                s[i] = stress[g, i]
+            used = _newton(p[g], inverse, xi[g], polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
+        if used <= 0:
+            more = _cold(p[g], inverse, xi[g], polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
+            used = abs(used) + more if more > 0 else more - abs(used)
+        iterations[g], residual[g] = used, vectors[3, 0]
+        for i in range(5):
+            stress[g, i] = s[i]
+        _evaluate(p[g], inverse, xi[g], polar, n, a, cg, s, work[0], work[1], work[2])
+        for k in range(systems):
+            rate[g, k] = work[0, k] * work[1, k]
+            slope[g, k] = 0.0 if polar[k] and work[0, k] <= 0 else n * work[1, k] * inverse[k]
+
+
+@_compiled
+def average(p, a, weights, stress, slope, share, first, last, out, mean):
+    """Add the weighted sums over grains first..last: out[0] += w (H + A)^-1, out[1] += w (share H + A)^-1, mean += w s.
+
+    share = 1 (affine) leaves out[1] alone: it equals out[0].
+    """
+    systems = p.shape[2]
+    h, low, inverse, weighted = np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5)), np.empty(systems)
+    part = np.empty((5, 5))
+    trace = a[0, 0] + a[1, 1] + a[2, 2] + a[3, 3] + a[4, 4]
+    floor = 0.0 if trace > 0 else 1e-14
+    for g in range(first, last):
+        w = weights[g]
+        for i in range(5):
+            mean[i] += w * stress[g, i]
+            for k in range(systems):
+                weighted[k] = slope[g, k] * p[g, i, k]
+            for j in range(i + 1):
+                value = 0.0
+                for k in range(systems):
+                    value += weighted[k] * p[g, j, k]
+                h[i, j] = value
+        for version in range(1 if share == 1.0 else 2):
+            factor = share if version == 1 else 1.0
+            for i in range(5):
+                for j in range(i + 1):
+                    part[i, j] = factor * h[i, j] + a[i, j]
+            _factor(part, floor, low)
+            _invert(low, inverse)
+            for i in range(5):
+                for j in range(5):
+                    out[version, i, j] += w * inverse[i, j]
