@@ -125,6 +125,8 @@ def _execute(step: Step, dataset: Dataset, values: dict) -> None:
     """Execute a copy of the notebook by papermill, beside its target, and rename it when it went through."""
     import papermill
 
+    _one_thread()
+
     target = paths.reports(dataset.name) / f"{step.name}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{step.name}.{os.getpid()}.part.ipynb")
@@ -196,6 +198,7 @@ def _now() -> str:
 
 
 def _one_thread() -> None:
+    """Kernels compute on one thread unless told otherwise: the arrays are small, and threads on shared cores only wait."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 

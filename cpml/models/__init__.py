@@ -26,7 +26,29 @@ _HOME = {
     "specimen_of": "specimen",
 }
 
-__all__ = [*_HOME]
+__all__ = [
+    "CoupledClassifier",
+    "CrystalPlasticity",
+    "GradientBoosting",
+    "Prevalence",
+    "SchmidRule",
+    "Specimen",
+    "all_models",
+    "build_specimen",
+    "cross_validate",
+    "observed",
+    "offset_yield",
+    "physics_change",
+    "ranks_of_observed",
+    "ratio_table",
+    "read_curve",
+    "schmid_of_tokens",
+    "share_of_tokens",
+    "specimen_of",
+    "strength_scale",
+    "token_features",
+    "with_baseline",
+]
 
 
 def __getattr__(name: str):

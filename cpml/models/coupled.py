@@ -23,50 +23,20 @@ better. Footprints tell strength ratios; the common scale stays with the prior u
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
 
 from cpml.errors import CpmlError, ParameterError
-from cpml.models.likelihood import (
-    Detection,
-    Evidence,
-    activity,
-    log_likelihood,
-    mean_frequency,
-    seen_probability,
-    token_share,
-)
-from cpml.models.localisation import Medium
+from cpml.models.likelihood import activity, mean_frequency, seen_probability
+from cpml.models.posterior import Forward, Posterior, strength_table
+from cpml.models.prior import Prior, rates
 from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
 
 FORMAT = "cpml-coupled-1"
-BOUND = 3.0  # prior widths within which parameters are searched
-FLOOR = 1e-3  # resolved stress, relative to |Sigma|, below which a system counts as unloaded
-# prior centre and width in the log (logit for shares, log(n - 1) for n): wide, dimensionless, the same for every material
-PRIORS = {
-    "n": (10.0, 0.7), "interaction": (0.5, 1.5), "scatter": (0.15, 0.7), "kappa": (5.0, 1.5), "kappa_twin": (5.0, 1.5),
-    "detection": (0.85, 1.0), "false_rate": (0.03, 1.0), "outlier": (0.03, 1.0),
-}  # fmt: skip
-SHARES = ("interaction", "detection", "outlier")  # between 0 and 1
-
-
-@dataclass(frozen=True)
-class _Data:
-    """A specimen turned into tensors once, before the optimiser asks many times."""
-
-    evidence: Evidence
-    medium: Medium
-    family: torch.Tensor  # (S,) long
-    token: torch.Tensor  # (S,) long
-    n_tokens: int
-    inputs: torch.Tensor  # (G, S, F) of the residual head
 
 
 class CoupledClassifier(BaseEstimator):
@@ -113,19 +83,21 @@ class CoupledClassifier(BaseEstimator):
             raise CpmlError(
                 f"specimens with different families {sorted(families)}: fit one material at a time"
             )
-        self.material_ = specimens[0].material
-        self.family_names_ = specimens[0].systems.family_names
-        self.head_ = ResidualHead.like(specimens, seed=self.seed)
-        data = [self._data(s) for s in specimens]
-        self.frequency_ = mean_frequency([d.evidence for d in data])
+        head = ResidualHead.like(specimens, seed=self.seed)
+        self.prior_ = Prior(specimens[0].material, families.pop(), head, self.scatter, self.shrinkage)
+        posterior = self._posterior(specimens)
+        self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         self.gate_, self.holdout_ = float(self.residual is True), {}
-        if self.residual == "auto" and sum(d.evidence.count for d in data):
-            self._choose_gate(specimens, data)
-        start = self._optimise(data, self._start(), gate=0.0)
-        theta = self._optimise(data, start, gate=1.0) if self.gate_ else start
-        self.vector_ = theta
-        self.theta_ = self._named(theta)
-        self.strengths_ = self._intervals(data, theta)
+        if self.residual == "auto" and any(d.evidence.count for d in posterior.data):
+            self._choose_gate(specimens, posterior)
+        optimum = posterior.maximise(self.prior_.centre(), gate=0.0, max_iter=self.max_iter)
+        if self.gate_:
+            optimum = posterior.maximise(optimum.vector, gate=1.0, max_iter=self.max_iter)
+        self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
+        self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
+        self.theta_ = self.prior_.named(self.vector_)
+        covariance = posterior.covariance(self.vector_, gate=self.gate_)
+        self.strengths_ = strength_table(self.prior_, self.vector_, covariance)
         return self
 
     def predict(self, specimen: Specimen) -> pd.DataFrame:
@@ -138,15 +110,13 @@ class CoupledClassifier(BaseEstimator):
         not), share the expected share of the grain's shear
         """
         self._check(specimen)
-        data = self._data(specimen)
+        data, theta = self._forward(specimen), self.prior_.unpack(self.vector_)
         with torch.no_grad():
-            theta = self._unpack(self.vector_)
-            share = self._share(data, theta, self.gate_)
-            plain = self._share(data, {**theta, "scatter": torch.zeros(())}, 0.0)
-            n_planes = data.evidence.visible.shape[1]
-            active, active_cp = (activity(x, n_planes, _rates(theta)).mean(1) for x in (share, plain))
+            share, _ = data.share(theta, self.prior_.head, gate=self.gate_)
+            plain, _ = data.share({**theta, "scatter": torch.zeros(())}, self.prior_.head, gate=0.0)
+            active, active_cp = (activity(x, data.n_planes, rates(theta)).mean(1) for x in (share, plain))
             p, p_cp = (
-                seen_probability(x, n_planes, _rates(theta), self.frequency_).numpy()
+                seen_probability(x, data.n_planes, rates(theta), self.frequency_).numpy()
                 for x in (active, active_cp)
             )
         return specimen.predictions(
@@ -157,19 +127,24 @@ class CoupledClassifier(BaseEstimator):
         """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
         self._check(specimen)
         with torch.no_grad():
-            return float(self._grain_log_likelihood(self._data(specimen), self.vector_, self.gate_).sum())
+            return float(self._posterior([specimen]).log_likelihood(self.vector_, gate=self.gate_)[0].sum())
+
+    @property
+    def family_names_(self) -> tuple[str, ...]:
+        """Families in the order of the strengths."""
+        return self.prior_.families
 
     def save(self, path: Path) -> None:
         """Write the fitted model as JSON text (no pickle)."""
         content = {
             "format": FORMAT,
             "parameters": self.get_params(),
-            "families": list(self.family_names_),
-            "material": self.material_.name,
+            "families": list(self.prior_.families),
+            "material": self.prior_.material.name,
             "gate": self.gate_,
             "frequency": list(self.frequency_),
             "vector": self.vector_.tolist(),
-            "head": self.head_.to_dict(),
+            "head": self.prior_.head.to_dict(),
             "strengths": self.strengths_.to_dict(orient="list"),
         }
         Path(path).write_text(json.dumps(content, indent=1))
@@ -180,235 +155,60 @@ class CoupledClassifier(BaseEstimator):
 
         Raises
         ------
-        CpmlError : another format or version, or another material
+        CpmlError : another format or version, another material, or a file that is no saved model
         """
         try:
             content = json.loads(Path(path).read_text())
             if content["format"] != FORMAT or content["material"] != material.name:
-                raise CpmlError(
-                    f"{path}: written as {content['format']} for {content['material']}, expected {FORMAT} for {material.name}"
-                )
+                written = f"{content['format']} for {content['material']}"
+                raise CpmlError(f"{path}: written as {written}, expected {FORMAT} for {material.name}")
             model = cls(**content["parameters"])
-            model.material_, model.family_names_ = material, tuple(content["families"])
-            model.frequency_ = tuple(content["frequency"])
-            model.gate_, model.head_ = content["gate"], ResidualHead.from_dict(content["head"])
+            head = ResidualHead.from_dict(content["head"])
+            model.prior_ = Prior(material, tuple(content["families"]), head, model.scatter, model.shrinkage)
+            model.gate_, model.frequency_ = content["gate"], tuple(content["frequency"])
             model.vector_ = torch.tensor(content["vector"], dtype=torch.float64)
+            if len(model.vector_) != len(model.prior_.centre()):
+                raise CpmlError(
+                    f"{path}: {len(model.vector_)} parameters, expected {len(model.prior_.centre())}"
+                )
             model.strengths_ = pd.DataFrame(content["strengths"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CpmlError(f"{path}: not a saved coupled model ({type(error).__name__}: {error})") from None
-        model.theta_ = model._named(model.vector_)
+        model.theta_ = model.prior_.named(model.vector_)
         return model
 
-    # -- parameters ----------------------------------------------------------------------------------------------
+    def _forward(self, specimen: Specimen) -> Forward:
+        return Forward.of(specimen, self.prior_.head, n_draws=self.n_draws, seed=self.seed)
 
-    @property
-    def _n_base(self) -> int:
-        return len(self.family_names_) + len(PRIORS)
+    def _posterior(self, specimens: list[Specimen]) -> Posterior:
+        return Posterior(self.prior_, tuple(self._forward(s) for s in specimens))
 
-    def _start(self) -> torch.Tensor:
-        shape = [
-            _to_line(name, torch.tensor(centre, dtype=torch.float64)) for name, (centre, _) in PRIORS.items()
-        ]
-        return torch.cat(
-            [torch.log(torch.tensor(self.material_.strengths)), torch.stack(shape), self.head_.initial()]
-        )
-
-    def _unpack(self, vector: torch.Tensor) -> dict[str, torch.Tensor]:
-        n = len(self.family_names_)
-        theta = {"log_strength": vector[:n]}
-        theta |= {name: _from_line(name, vector[n + i]) for i, name in enumerate(PRIORS)}
-        if not self.scatter:
-            theta["scatter"] = theta["scatter"] * 0.0
-        return theta | {"head": vector[self._n_base :]}
-
-    def _named(self, vector: torch.Tensor) -> dict[str, float]:
-        theta = self._unpack(vector)
-        strengths = {
-            f"strength_{f}_mpa": float(torch.exp(x))
-            for f, x in zip(self.family_names_, theta["log_strength"], strict=True)
-        }
-        return strengths | {name: float(theta[name]) for name in PRIORS}
-
-    def _log_prior(self, vector: torch.Tensor) -> torch.Tensor:
-        centre = self._start()[: self._n_base]
-        z = (vector[: self._n_base] - centre) / torch.tensor(self._prior_width())
-        return -0.5 * (z**2).sum() - 0.5 * self.shrinkage * (vector[self._n_base :] ** 2).sum()
-
-    # -- the law -------------------------------------------------------------------------------------------------
-
-    def _data(self, specimen: Specimen) -> _Data:
-        return _Data(
-            Evidence.of(specimen),
-            Medium.of(specimen, n_draws=self.n_draws, seed=self.seed),
-            torch.tensor(specimen.systems.family),
-            torch.tensor(specimen.token),
-            len(specimen.tokens),
-            self.head_.inputs(specimen),
-        )
-
-    def _share(self, data: _Data, theta: dict[str, torch.Tensor], gate: float) -> torch.Tensor:
-        """Share (G, K, T) of the grain's shear on every token."""
-        # stress and shares depend on strength ratios alone; the common scale is divided out for the solver's sake
-        relative = theta["log_strength"] - float(np.log(self.material_.strengths).mean())
-        log_strength = relative[data.family]
-        stress, self.localised_ = data.medium.local_stress(
-            log_strength, theta["n"], theta["interaction"], theta["scatter"]
-        )
-        tau = torch.einsum("gsi,gki->gks", data.medium.schmid, stress)
-        loaded = torch.where(data.medium.twin, torch.clamp(tau, min=0.0), tau)
-        log_activity = theta["n"] * (0.5 * torch.log(loaded**2 + FLOOR**2) - log_strength)
-        if gate:
-            residual = self.head_(theta["head"], data.inputs, data.family)
-            log_activity = log_activity + gate * residual[:, None, :]
-        return token_share(log_activity, data.token, data.n_tokens)
-
-    def _grain_log_likelihood(self, data: _Data, vector: torch.Tensor, gate: float) -> torch.Tensor:
-        theta = self._unpack(vector)
-        return log_likelihood(self._share(data, theta, gate), data.evidence, _rates(theta))
-
-    # -- learning ------------------------------------------------------------------------------------------------
-
-    def _optimise(self, data: list[_Data], start: torch.Tensor, *, gate: float) -> torch.Tensor:
-        """Maximum a posteriori by bounded L-BFGS; without the gate the head's weights stay where they start."""
-        free = len(start) if gate else self._n_base
-        centre = self._start().numpy()[:free]
-        # in units of the prior width every direction is about equally stiff, so the first step is a sane one
-        width = np.full(free, self.shrinkage**-0.5)
-        width[: self._n_base] = self._prior_width()
-
-        def cost(z: np.ndarray) -> tuple[float, np.ndarray]:
-            x = torch.tensor(centre + width * z, requires_grad=True)
-            vector = torch.cat([x, start[free:]])
-            value = -self._log_prior(vector) - sum(
-                self._grain_log_likelihood(d, vector, gate).sum() for d in data
-            )
-            value.backward()
-            return value.item(), width * x.grad.numpy()
-
-        bounds = np.full((free, 2), (-BOUND, BOUND))
-        bounds[self._n_base :] = (-np.inf, np.inf)
-        options = {"maxiter": self.max_iter, "ftol": 1e-9, "gtol": 1e-4}
-        z = (start[:free].numpy() - centre) / width
-        found = minimize(cost, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        if not np.isfinite(found.fun):
-            raise CpmlError(
-                f"training diverged (log posterior {-found.fun}): check load and labels of the specimens"
-            )
-        self.n_iter_, self.log_posterior_ = int(found.nit), -float(found.fun)
-        self.converged_ = bool(found.success) and self.localised_
-        return torch.cat([torch.tensor(centre + width * found.x), start[free:]])
-
-    def _prior_width(self) -> np.ndarray:
-        return np.concatenate([self.material_.log_spreads, [w for _, w in PRIORS.values()]])
-
-    def _choose_gate(self, specimens: list[Specimen], data: list[_Data]) -> None:
+    def _choose_gate(self, specimens: list[Specimen], posterior: Posterior) -> None:
         """Open the gate only if the residual helps on blocks that it has not seen, by more than one standard error."""
-        halves = [_spatial_half(s) for s in specimens]
-        known = [self._data(s.with_labels_of(s.grain_ids[h])) for s, h in zip(specimens, halves, strict=True)]
-        held = [torch.tensor(~h) for h in halves]
-        if sum(d.evidence.count for d in known) == 0:
+        halves = [s.chequerboard() for s in specimens]
+        known = self._posterior(
+            [s.with_labels_of(s.grain_ids[h]) for s, h in zip(specimens, halves, strict=True)]
+        )
+        if not any(d.evidence.count for d in known.data):
             return
-        plain = self._optimise(known, self._start(), gate=0.0)
-        opened = self._optimise(known, plain, gate=1.0)
+        plain = known.maximise(self.prior_.centre(), gate=0.0, max_iter=self.max_iter).vector
+        opened = known.maximise(plain, gate=1.0, max_iter=self.max_iter).vector
         with torch.no_grad():
-            gains = [
-                self._grain_log_likelihood(d, opened, 1.0) - self._grain_log_likelihood(d, plain, 0.0)
-                for d in data
-            ]
-        gain = torch.cat([g[h] for g, h in zip(gains, held, strict=True)])
+            pairs = zip(
+                posterior.log_likelihood(opened, gate=1.0),
+                posterior.log_likelihood(plain, gate=0.0),
+                strict=True,
+            )
+            gain = torch.cat([(a - b)[torch.tensor(~h)] for (a, b), h in zip(pairs, halves, strict=True)])
         error = float(gain.std() * len(gain) ** 0.5)
         self.holdout_ = {"residual_gain_nats": float(gain.sum()), "standard_error_nats": error}
         self.gate_ = float(float(gain.sum()) > error)
 
-    def _intervals(self, data: list[_Data], vector: torch.Tensor) -> pd.DataFrame:
-        """Strengths with 90 % intervals from the curvature of the log posterior (Laplace)."""
-        hessian = self._hessian(data, vector)
-        value, vectors = torch.linalg.eigh((hessian + hessian.T) / 2)
-        # the prior alone bounds the curvature from below; smaller values are rounding or a ridge
-        covariance = ((vectors / value.clamp(min=1e-2)) @ vectors.T).numpy()
-        log_xi = vector[: len(self.family_names_)].numpy()
-        prior = np.log(self.material_.strengths)
-        reference = self._reference_family()
-        rows = []
-        for i, family in enumerate(self.family_names_):
-            step = np.zeros(len(covariance))
-            step[i] += 1.0
-            step[reference] -= 1.0
-            sd, prior_sd = (
-                np.sqrt(step @ covariance @ step),
-                np.hypot(*(self.material_.log_spreads[[i, reference]])) * (i != reference),
-            )
-            ratio, prior_ratio = log_xi[i] - log_xi[reference], prior[i] - prior[reference]
-            rows.append((family, np.exp(log_xi[i]), np.exp(prior[i]), *np.exp(ratio + 1.645 * sd * np.array([0, -1, 1])),
-                         *np.exp(prior_ratio + 1.645 * prior_sd * np.array([0, -1, 1]))))  # fmt: skip
-        names = [
-            "family",
-            "strength_mpa",
-            "literature_mpa",
-            "ratio",
-            "ratio_low",
-            "ratio_high",
-            "prior_ratio",
-            "prior_low",
-            "prior_high",
-        ]
-        table = pd.DataFrame(rows, columns=names)
-        return table.assign(reference=self.family_names_[reference])
-
-    def _hessian(self, data: list[_Data], vector: torch.Tensor, *, step: float = 1e-3) -> torch.Tensor:
-        """Curvature of the negative log posterior in the base parameters, by central differences of its gradient.
-
-        The gradient through the localisation is exact to first order only (implicit function theorem), so it is not
-        differentiated a second time by autograd.
-        """
-        n = self._n_base
-
-        def gradient(base: torch.Tensor) -> torch.Tensor:
-            base = base.clone().requires_grad_(True)
-            full = torch.cat([base, vector[n:]])
-            cost = -self._log_prior(full) - sum(
-                self._grain_log_likelihood(d, full, self.gate_).sum() for d in data
-            )
-            return torch.autograd.grad(cost, base)[0]
-
-        base, shifts = vector[:n], step * torch.eye(n, dtype=vector.dtype)
-        return torch.stack([(gradient(base + e) - gradient(base - e)) / (2 * step) for e in shifts])
-
-    def _reference_family(self) -> int:
-        """The family to which ratios refer: the softest slip family of the literature."""
-        kinds = [self.material_.families[f].kind for f in self.family_names_]
-        strength = np.where(np.array(kinds) == "slip", self.material_.strengths, np.inf)
-        return int(strength.argmin())
-
     def _check(self, specimen: Specimen) -> None:
         if not hasattr(self, "vector_"):
             raise ParameterError("the coupled model is not fitted: call fit(specimens) first")
-        if specimen.systems.family_names != self.family_names_:
+        if specimen.systems.family_names != self.prior_.families:
+            theirs = specimen.systems.family_names
             raise CpmlError(
-                f"specimen {specimen.name!r} has families {specimen.systems.family_names}, the model knows {self.family_names_}"
+                f"specimen {specimen.name!r} has families {theirs}, the model knows {self.prior_.families}"
             )
-
-
-def _to_line(name: str, value: torch.Tensor) -> torch.Tensor:
-    """Positive numbers by the logarithm, shares by the logit; n stays above 1, where the law is convex."""
-    value = value - (1.0 if name == "n" else 0.0)
-    return torch.logit(value) if name in SHARES else torch.log(value)
-
-
-def _from_line(name: str, value: torch.Tensor) -> torch.Tensor:
-    return torch.sigmoid(value) if name in SHARES else torch.exp(value) + (1.0 if name == "n" else 0.0)
-
-
-def _rates(theta: dict[str, torch.Tensor]) -> Detection:
-    return Detection(
-        theta["kappa"], theta["kappa_twin"], theta["detection"], theta["false_rate"], theta["outlier"]
-    )
-
-
-def _spatial_half(specimen: Specimen) -> np.ndarray:
-    """(G,) bool, a chequerboard of 4 x 4 tiles: two spatially blocked halves of the map."""
-    tiles = []
-    for axis in ("x_um", "y_um"):
-        rank = specimen.grains[axis].rank(method="first").to_numpy() - 1
-        tiles.append((4 * rank / len(specimen)).astype(int))
-    return (tiles[0] + tiles[1]) % 2 == 0

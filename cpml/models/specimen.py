@@ -148,6 +148,14 @@ class Specimen:
         """The same specimen in which only the labels of ``grain_ids`` are known; geometry and neighbours stay."""
         return replace(self, labels=self.labels[self.labels["grain_id"].isin(np.asarray(grain_ids))])
 
+    def chequerboard(self, tiles: int = 4) -> np.ndarray:
+        """(G,) bool, alternating tiles of about equal grain number: two spatially blocked halves of the map."""
+        along = [
+            (tiles * (self.grains[c].rank(method="first") - 1) / len(self)).astype(int)
+            for c in ("x_um", "y_um")
+        ]
+        return ((along[0] + along[1]) % 2 == 0).to_numpy()
+
     def predictions(self, probability: np.ndarray, *, model: str, **columns: np.ndarray) -> pd.DataFrame:
         """Long table of a (G, T) array of probabilities: grain_id, mechanism, target, family, p, model, ..."""
         table = self.tokens.loc[np.tile(np.arange(len(self.tokens)), len(self))].reset_index(drop=True)

@@ -1,0 +1,165 @@
+"""From parameters to the probability of the footprints, and back: the forward model, its maximum, its curvature.
+
+    log posterior(theta) = log prior(theta) + sum over specimens and grains of log L_g(theta)
+
+The maximum is found by bounded L-BFGS in units of the prior width, in which every direction is about equally stiff. The
+curvature there gives intervals (Laplace's approximation).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from cpml.errors import CpmlError
+from cpml.models.likelihood import Evidence, log_likelihood, token_share
+from cpml.models.localisation import Medium
+from cpml.models.prior import Prior, rates
+from cpml.models.specimen import Specimen
+
+BOUND = 3.0  # prior widths within which parameters are searched
+FLOOR = 1e-3  # resolved stress, relative to the mean stress, below which a system counts as unloaded
+NINETY_PERCENT = 1.645  # standard deviations on each side
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One specimen as tensors: from parameters to shares of shear on every token."""
+
+    evidence: Evidence
+    medium: Medium
+    family: Tensor  # (S,) long
+    token: Tensor  # (S,) long
+    n_tokens: int
+    inputs: Tensor  # (G, S, F) of the residual head
+
+    @classmethod
+    def of(cls, specimen: Specimen, head, *, n_draws: int, seed: int) -> "Forward":
+        """Collect the tensors of a `Specimen`."""
+        return cls(
+            Evidence.of(specimen),
+            Medium.of(specimen, n_draws=n_draws, seed=seed),
+            torch.tensor(specimen.systems.family),
+            torch.tensor(specimen.token),
+            len(specimen.tokens),
+            head.inputs(specimen),
+        )
+
+    @property
+    def n_planes(self) -> int:
+        """Number of slip planes, which come first among the tokens."""
+        return self.evidence.visible.shape[1]
+
+    def share(self, theta: dict[str, Tensor], head, *, gate: float) -> tuple[Tensor, bool]:
+        """Share (G, K, T) of each grain's shear on every token, and whether the local stresses converged."""
+        log_strength = theta["log_strength"][self.family]
+        stress, converged = self.medium.local_stress(
+            log_strength, theta["n"], theta["interaction"], theta["scatter"]
+        )
+        tau = torch.einsum("gsi,gki->gks", self.medium.schmid, stress)
+        loaded = torch.where(self.medium.twin, torch.clamp(tau, min=0.0), tau)
+        log_activity = theta["n"] * (0.5 * torch.log(loaded**2 + FLOOR**2) - log_strength)
+        if gate:
+            log_activity = log_activity + gate * head(theta["head"], self.inputs, self.family)[:, None, :]
+        return token_share(log_activity, self.token, self.n_tokens), converged
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where the search ended."""
+
+    vector: Tensor
+    log_posterior: float
+    converged: bool
+    n_iter: int
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Log posterior of a list of specimens."""
+
+    prior: Prior
+    data: tuple[Forward, ...]
+
+    def log_likelihood(self, vector: Tensor, *, gate: float) -> list[Tensor]:
+        """Log-likelihood (G,) of every grain of each specimen."""
+        theta = self.prior.unpack(vector)
+        return [
+            log_likelihood(d.share(theta, self.prior.head, gate=gate)[0], d.evidence, rates(theta))
+            for d in self.data
+        ]
+
+    def cost(self, vector: Tensor, *, gate: float) -> Tensor:
+        """Negative log posterior."""
+        return -self.prior.log_density(vector) - sum(
+            part.sum() for part in self.log_likelihood(vector, gate=gate)
+        )
+
+    def maximise(self, start: Tensor, *, gate: float, max_iter: int) -> Optimum:
+        """Most probable parameters; without the gate the head's weights stay where they start."""
+        free = len(start) if gate else self.prior.n_base
+        centre, width = self.prior.centre().numpy()[:free], self.prior.width(free)
+
+        def cost(z: np.ndarray) -> tuple[float, np.ndarray]:
+            x = torch.tensor(centre + width * z, requires_grad=True)
+            value = self.cost(torch.cat([x, start[free:]]), gate=gate)
+            value.backward()
+            return value.item(), width * x.grad.numpy()
+
+        bounds = np.full((free, 2), (-BOUND, BOUND))
+        bounds[self.prior.n_base :] = (-np.inf, np.inf)
+        options = {"maxiter": max_iter, "ftol": 1e-9, "gtol": 1e-4}
+        z = (start[:free].numpy() - centre) / width
+        found = minimize(cost, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        if not np.isfinite(found.fun):
+            raise CpmlError(
+                f"training diverged (log posterior {-found.fun}): check load and labels of the specimens"
+            )
+        vector = torch.cat([torch.tensor(centre + width * found.x), start[free:]])
+        with torch.no_grad():
+            solved = all(d.share(self.prior.unpack(vector), self.prior.head, gate=gate)[1] for d in self.data)
+        return Optimum(vector, -float(found.fun), bool(found.success) and solved, int(found.nit))
+
+    def covariance(self, vector: Tensor, *, gate: float, step: float = 1e-3) -> np.ndarray:
+        """Laplace covariance of the base parameters: inverse curvature, by central differences of the gradient.
+
+        The gradient through the localisation is exact to first order only (implicit function theorem), so it is not
+        differentiated a second time by autograd.
+        """
+        n = self.prior.n_base
+
+        def gradient(base: Tensor) -> Tensor:
+            base = base.clone().requires_grad_(True)
+            return torch.autograd.grad(self.cost(torch.cat([base, vector[n:]]), gate=gate), base)[0]
+
+        base, shifts = vector[:n], step * torch.eye(n, dtype=vector.dtype)
+        hessian = torch.stack([(gradient(base + e) - gradient(base - e)) / (2 * step) for e in shifts])
+        value, vectors = torch.linalg.eigh((hessian + hessian.T) / 2)
+        # a curvature this small is rounding on a ridge that the prior bounds
+        return ((vectors / value.clamp(min=1e-2)) @ vectors.T).numpy()
+
+
+def strength_table(prior: Prior, vector: Tensor, covariance: np.ndarray) -> pd.DataFrame:
+    """Strengths and their ratios to the reference family with 90 % intervals, beside the prior's.
+
+    Returns
+    -------
+    DataFrame family, strength_mpa, literature_mpa, ratio, ratio_low, ratio_high, prior_ratio, prior_low, prior_high,
+    reference
+    """
+    k, ref = len(prior.families), prior.reference
+    log_xi, log_literature = vector[:k].numpy(), np.log(prior.strengths)
+    contrast = np.eye(k) - np.eye(k)[ref]  # rows: log xi_i - log xi_reference
+    sd = np.sqrt(np.einsum("ij,jk,ik->i", contrast, covariance[:k, :k], contrast).clip(min=0))
+    prior_sd = np.sqrt((contrast**2) @ prior.log_spreads**2)
+    ratio, prior_ratio = contrast @ log_xi, contrast @ log_literature
+    table = {
+        "family": prior.families, "strength_mpa": np.exp(log_xi), "literature_mpa": prior.strengths,
+        "ratio": np.exp(ratio), "ratio_low": np.exp(ratio - NINETY_PERCENT * sd), "ratio_high": np.exp(ratio + NINETY_PERCENT * sd),
+        "prior_ratio": np.exp(prior_ratio), "prior_low": np.exp(prior_ratio - NINETY_PERCENT * prior_sd),
+        "prior_high": np.exp(prior_ratio + NINETY_PERCENT * prior_sd), "reference": prior.families[ref],
+    }  # fmt: skip
+    return pd.DataFrame(table)
