@@ -24,6 +24,7 @@ _NETWORK = re.compile(
 )
 
 _ACTIVE = ["script", "style", "iframe", "object", "embed", "link", "meta", "base", "form"]
+MAX_HEADLINES = 24  # numbers of one step on the first page
 
 
 def write_index(dataset: Dataset | str) -> Path:
@@ -129,14 +130,25 @@ def _head(dataset: Dataset, folder: Path) -> str:
 
 
 def _numbers(folder: Path) -> str:
-    """The metrics of each step, in the order of the steps."""
+    """The metrics of each step, in the order of the steps; a long list is cut to its headlines."""
     blocks = []
     for path in sorted((folder / "metrics").glob("[0-9][0-9]_*.json")):
-        cells = "".join(
-            f"<tr><td>{escape(k)}</td><td>{_shown(v)}</td></tr>" for k, v in read_json(path).items()
-        )
+        numbers = read_json(path)
+        shown = _headlines(numbers)
+        cells = "".join(f"<tr><td>{escape(k)}</td><td>{_shown(v)}</td></tr>" for k, v in shown.items())
+        if len(shown) < len(numbers):
+            more = len(numbers) - len(shown)
+            cells += f'<tr><td colspan="2">and {more} more in <a href="metrics.json">metrics.json</a></td></tr>'
         blocks.append(f"<div><h4>{escape(path.stem)}</h4><table>{cells}</table></div>" if cells else "")
     return "".join(blocks) or "<p>No metrics were saved.</p>"
+
+
+def _headlines(numbers: dict) -> dict:
+    """All numbers of a short list; of a long one what concerns the coupled model, without interval ends."""
+    if len(numbers) <= MAX_HEADLINES:
+        return numbers
+    ours = {k: v for k, v in numbers.items() if "_coupled_" in k and not k.endswith(("_low", "_high"))}
+    return dict(list((ours or numbers).items())[:MAX_HEADLINES])
 
 
 def _shown(value) -> str:
@@ -198,8 +210,10 @@ th, td { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top; bo
 .facts th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 .numbers { display: flex; flex-wrap: wrap; gap: 1.2rem 2.5rem; max-width: 70rem; }
 .numbers td:last-child { text-align: right; padding-right: 0; }
-table.dataframe { margin: .8rem 0; display: block; max-width: 100%; overflow-x: auto; }
-table.dataframe th, table.dataframe td { text-align: right; }
+table.dataframe { margin: .8rem 0; display: block; width: fit-content; max-width: 100%; overflow-x: auto; border: 0; }
+table.dataframe th, table.dataframe td { text-align: right; border: 0; border-bottom: 1px solid var(--line);
+                                         padding: .2rem .5rem; }
+table.dataframe td:only-of-type { text-align: left; }
 pre { margin: .6rem 0; padding: .6rem .8rem; background: var(--shade); font: 13px/1.45 ui-monospace, Consolas, monospace;
       white-space: pre-wrap; overflow-wrap: anywhere; }
 img, svg { max-width: 100%; height: auto; }

@@ -70,6 +70,9 @@ def setup(seed: int = 0, *, torch: bool = False) -> None:
         library.set_default_dtype(library.float64)
         library.use_deterministic_algorithms(True)
     importlib.import_module("cpml.plots").use_style()
+    # tables are there to be read: no text cut at 50 characters, no folding at 80
+    pandas = importlib.import_module("pandas")
+    pandas.set_option("display.max_colwidth", 160, "display.width", 160)
 
 
 class Run:
