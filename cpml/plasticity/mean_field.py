@@ -66,12 +66,11 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
     ------
     ParameterError : an unknown scheme (the message lists them), wrong weights, conditions or shape, or no grains
     """
-    _check(scheme, n_eff, lateral, loading)
+    check_scheme(scheme, n_eff, lateral, loading)
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
     weights = normalised(weights, len(matrices))
     if scheme in SELF_CONSISTENT or isinstance(loading, Loading):
-        conditions = _conditions(loading, lateral)
-        return _solve(law, matrices, weights, conditions, scheme, n_eff, shape, tol or 1e-9, start, quadrature, threads)
+        return _solve(law, matrices, weights, conditions(loading, lateral), scheme, n_eff, shape, tol or 1e-9, start, quadrature, threads)
     tol = tol or 1e-10
     stress, rate = load_directions(loading)
     if scheme == "sachs":
@@ -84,7 +83,8 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
     return collect(solved.stress, solved.shear_rate, weights, rate, solved.converged, solved.residual, solved.n_iter)
 
 
-def _check(scheme: str, n_eff, lateral: str, loading) -> None:
+def check_scheme(scheme: str, n_eff, lateral: str, loading) -> None:
+    """ParameterError for an unknown scheme or options that do not go with it."""
     if scheme not in SCHEMES:
         raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
     if lateral not in LATERAL or (lateral == "free" and (scheme == "sachs" or isinstance(loading, Loading))):
@@ -96,7 +96,8 @@ def _check(scheme: str, n_eff, lateral: str, loading) -> None:
         raise ParameterError("scheme 'sachs' takes a Load or a strain rate: it prescribes the stress direction itself")
 
 
-def _conditions(loading, lateral: str) -> Loading:
+def conditions(loading, lateral: str) -> Loading:
+    """Boundary conditions of a Loading, a Load or a strain rate."""
     if isinstance(loading, Loading):
         return loading
     stress, rate = load_directions(loading)
@@ -137,10 +138,10 @@ def _solve(law, matrices, weights, loading, scheme, n_eff, shape, tol, start, qu
     return respond(medium, theta, loading, line, sphere, scheme)
 
 
-def parameters(law: PowerLaw, matrices: Tensor, weights: Tensor) -> Parameters:
-    """Schmid tensors in the sample frame and strengths of every grain."""
+def parameters(law: PowerLaw, matrices: Tensor, weights: Tensor, strength: Tensor | None = None) -> Parameters:
+    """Schmid tensors in the sample frame and strengths (G, S) of every grain, the law's own when None."""
     schmid = rotation_5x5(matrices) @ law.schmid.T
-    strength = law.system_strength.expand(len(matrices), len(law.systems))
+    strength = law.system_strength.expand(len(matrices), len(law.systems)) if strength is None else strength
     return Parameters(schmid, strength, as_tensor(law.n), as_tensor(law.reference_rate), weights, law.is_polar)
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import ParameterError
-from cpml.plasticity.anderson import Memory, fixed_point
+from cpml.plasticity.anderson import FixedPoint, Memory, fixed_point
 from cpml.plasticity.boundary import Loading
 from cpml.plasticity.eshelby import interaction
 from cpml.plasticity.kernels import average, solve_grains
@@ -116,7 +116,7 @@ class _Pass:
     def solve(self, a: NDArray, c: NDArray, tol: float) -> tuple[NDArray, NDArray, NDArray]:
         """Grains at c (5,): <s> (5,), <(H + A)^-1>, <(M + A)^-1> (5, 5)."""
         g, count = self.grains, len(self.xi)
-        share, rows = self.line.share if self.line.has_medium else 1.0, np.ascontiguousarray(c)[None]
+        share, rows = (self.line.share if self.line.has_medium else 1.0), np.ascontiguousarray(c)[None]
         a = np.ascontiguousarray(a)
 
         def part(first: int, last: int) -> tuple[NDArray, NDArray]:
@@ -179,6 +179,8 @@ def solve_medium(grains: Grains, loading: Loading, line: Linearisation, zeta: ND
     one = _Pass(grains, xi, scaled, line, zeta, zeta_weights, stress, start is not None, threads)
     one.tol = max(1e-2 * tol, 1e-13)
     memory = Memory() if start is None else start.memory
+    if not line.has_medium and len(scaled.rate_values) == 5:
+        return _taylor(one, scaled, sigma0, rate_scale, memory)
     x = _first(one, scaled) if start is None else start.x
     solved = fixed_point(one, x, tol=tol, max_iter=max_iter, memory=memory)
     passes = solved.n_iter
@@ -187,9 +189,18 @@ def solve_medium(grains: Grains, loading: Loading, line: Linearisation, zeta: ND
     return _record(one, solved, passes, sigma0, rate_scale, memory, one.tol)
 
 
+def _taylor(one: _Pass, loading: Loading, sigma0: float, rate0: float, memory: Memory) -> Medium:
+    """Every rate is imposed and every grain has it: no fixed point."""
+    rate = np.linalg.solve(loading.rate_rows, loading.rate_values)
+    mean, tangent, _ = one.solve(np.zeros((5, 5)), rate, one.tol)
+    compliance = np.linalg.inv(tangent)
+    solved = FixedPoint(pack(compliance, mean, rate), 0.0, 1, True)
+    return _as_medium(one, solved, compliance, np.zeros((5, 5)), np.zeros((3, 3, 5)), 1, sigma0, rate0, memory)
+
+
 def _first(one: _Pass, loading: Loading) -> NDArray:
     """Unknowns of the Taylor solution at the strain rate that an isotropic medium would have."""
-    sigma, rate = loading.solve(np.eye(5), np.zeros(5))
+    _, rate = loading.solve(np.eye(5), np.zeros(5))
     size = np.linalg.norm(rate)
     if not size > 0:
         raise ParameterError("the loading imposes neither a rate nor a stress: nothing would flow")
@@ -220,8 +231,14 @@ def _record(one: _Pass, solved, passes: int, sigma0: float, rate0: float, memory
     compliance, sigma, rate = unpack(solved.value)
     a, spin = one.interaction(compliance)
     one.solve(a, rate + a @ sigma, tol)
+    return _as_medium(one, solved, compliance, a, spin, passes + 1, sigma0, rate0, memory)
+
+
+def _as_medium(one, solved, compliance, a, spin, passes, sigma0, rate0, memory) -> Medium:
+    """Scaled results in MPa and 1/s."""
+    sigma, rate = solved.value[15:20], solved.value[20:25]
     factor = rate0 / sigma0
     return Medium(compliance * factor, (rate - compliance @ sigma) * rate0, a * factor, spin, sigma * sigma0,
                   rate * rate0, one.stress * sigma0, one.rate * rate0, one.slope * factor, solved.residual,
-                  one.residual, solved.converged and bool((one.iterations > 0).all()), passes + 1, one.newton,
+                  one.residual.copy(), solved.converged and bool((one.iterations > 0).all()), passes, one.newton,
                   Start(solved.value, one.stress, memory))
