@@ -44,6 +44,7 @@ class Dataset:
     files: dict[str, Path | list[Path]]  # role -> absolute path; images: a list
     phases: list[PhaseSpec]
     load: Load | None  # None: unknown
+    reading: dict = field(default_factory=dict)
     frame: dict = field(default_factory=dict)
     cleaning: dict = field(default_factory=dict)
     segmentation: dict = field(default_factory=dict)
@@ -94,7 +95,8 @@ class Dataset:
         facts = {
             "title": self.title, "data": self.kind, "files": files, "phases": phases,
             "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,
-            "segmentation": ", ".join(f"{k} {v:g}" for k, v in self.segmentation.items()), "note": self.note.strip() or "-",
+            **({"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())} if self.cleaning else {}),
+            "segmentation": ", ".join(f"{k} {_shown(v)}" for k, v in self.segmentation.items()), "note": self.note.strip() or "-",
             "citation": self.citation, "licence": self.licence,
         }  # fmt: skip
         return pd.DataFrame({"value": facts}).rename_axis("declared")
@@ -184,6 +186,12 @@ def _phase(path: Path, number: int, entry: dict) -> PhaseSpec:
             path, f"{key}.material", material, f"known: {', '.join(known)}, or a .yml of your own"
         )
     return PhaseSpec(**{**entry, "material": material})
+
+
+def _shown(value: float | dict) -> str:
+    if isinstance(value, dict):
+        return " and ".join(f"{v:g} ({k})" for k, v in value.items())
+    return f"{value:g}"
 
 
 def _resolve_role(path: Path, role: str, value) -> Path | list[Path]:

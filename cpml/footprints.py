@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cpml.datasets import Dataset
-from cpml.errors import DatasetError
+from cpml.datasets import Dataset, PhaseSpec
+from cpml.errors import DatasetError, ParameterError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cpml.microscopy import EbsdMap, RegisteredDic
+    from cpml.microscopy import EbsdMap, MapPhase, RegisteredDic
 
 
 @dataclass(frozen=True)
@@ -72,33 +72,83 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
 
 
 def read_dataset_map(dataset: Dataset) -> EbsdMap:
-    """The map of a data set in the project's frame, with every phase checked against its declaration.
+    """The map of a data set in the project's frame, cleaned as declared, every phase checked against its declaration.
+
+    What was turned and what was cleaned is in the map's `frame_note`; a phase whose lattice the file does not tell
+    gets the declared one.
 
     Raises
     ------
-    DatasetError : a declared phase that the map does not have, or a phase of the map that is not declared
+    DatasetError : a declared phase that the map does not have, a phase of the map that is not declared, or cleaning
+        that this map cannot have
     """
-    from cpml.microscopy import read_map
+    from cpml.microscopy import clean, read_map
 
     axes = {phase.hex_x_axis for phase in dataset.phases if phase.hex_x_axis}
     if len(axes) > 1:
-        raise DatasetError(
-            f"{dataset.path}: phases declare different hex_x_axis {sorted(axes)}: one file has one convention"
-        )
+        raise DatasetError(f"{dataset.path}: phases declare different hex_x_axis {sorted(axes)}: one file has one convention")
     ebsd_map = read_map(
-        dataset.files["ebsd"],
-        hex_x_axis=axes.pop() if axes else None,
-        euler_to_sample=dataset.frame.get("euler_to_sample"),
+        dataset.files["ebsd"], hex_x_axis=axes.pop() if axes else None, **_frame(dataset), **_reading(dataset)
     )
+    ebsd_map = _with_lattices(dataset, ebsd_map)
+    if not dataset.cleaning:
+        return ebsd_map
+    try:
+        cleaned = clean(ebsd_map, dataset.cleaning)
+    except ParameterError as error:
+        raise DatasetError(f"{dataset.path}: {error}") from error
+    notes = tuple(f"cleaning: {step.note}" for step in cleaned.steps)
+    return replace(cleaned.map, frame_note=(*cleaned.map.frame_note, *notes))
+
+
+def _frame(dataset: Dataset) -> dict:
+    return {k: v for k, v in dataset.frame.items() if k in ("euler_to_sample", "acquisition")}
+
+
+def _reading(dataset: Dataset) -> dict:
+    """Options of read_map that dataset.yml declares; phases of a text file come from their declared materials."""
+    options = {k: v for k, v in dataset.reading.items() if k != "phase_numbers"}
+    numbers = dataset.reading.get("phase_numbers")
+    if "columns" not in options:
+        wrong = sorted({"angles", "phase_numbers"} & dataset.reading.keys())
+        if wrong:
+            raise DatasetError(f"{dataset.path}: reading.{wrong[0]} is for text files with declared reading.columns")
+        return options
+    numbers = numbers or list(range(1, len(dataset.phases) + 1))
+    if len(numbers) != len(dataset.phases) or len(set(numbers)) != len(numbers):
+        raise DatasetError(f"{dataset.path}: reading.phase_numbers {numbers}: one number for each of {len(dataset.phases)} phases")
+    return options | {"phases": dict(zip(numbers, map(_described, dataset.phases)))}
+
+
+def _described(phase: PhaseSpec) -> MapPhase:
+    """Phase of a file that does not describe it, from its declared material."""
+    from cpml.crystallography import load_material
+    from cpml.crystallography.symmetry import group_of_lattice
+    from cpml.microscopy import MapPhase
+
+    material = load_material(phase.material)
+    gamma = 120.0 if phase.lattice == "hcp" else 90.0
+    a, c = 10 * material.a, 10 * (material.c or material.a)  # nm to Angstrom
+    return MapPhase(phase.name, group_of_lattice(phase.lattice), phase.lattice, a, a, c, 90.0, 90.0, gamma)
+
+
+def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
+    """The map with the declared lattice of each phase; both sides must list the same phases, with the same symmetry."""
+    from cpml.crystallography.symmetry import group_of_lattice
+
+    name = dataset.files["ebsd"].name
+    declared = {phase.name: phase for phase in dataset.phases}
     there = {phase.name for phase in ebsd_map.phases.values()}
     for phase in dataset.phases:
         if phase.name not in there:
-            raise DatasetError(
-                f"{dataset.path}: phase {phase.name!r} is not in {dataset.files['ebsd'].name}, which has {sorted(there)}"
-            )
-    undeclared = there - {phase.name for phase in dataset.phases}
+            raise DatasetError(f"{dataset.path}: phase {phase.name!r} is not in {name}, which has {sorted(there)}")
+    undeclared = there - declared.keys()
     if undeclared:
-        raise DatasetError(
-            f"{dataset.path}: {dataset.files['ebsd'].name} also has phase {min(undeclared)!r}: declare it under phases"
-        )
-    return ebsd_map
+        raise DatasetError(f"{dataset.path}: {name} also has phase {sorted(undeclared)[0]!r}: declare it under phases")
+    changed = {}
+    for number, phase in ebsd_map.phases.items():
+        lattice = declared[phase.name].lattice
+        if phase.group != group_of_lattice(lattice):
+            raise DatasetError(f"{dataset.path}: phase {phase.name!r} is declared {lattice}, but has point group {phase.group} in {name}")
+        changed[number] = replace(phase, lattice=lattice)
+    return ebsd_map.with_phases(changed)

@@ -8,10 +8,14 @@
 | note         | free text                                                                                   |
 | files        | ebsd, traces, dic, grains, curve, truth: a file; images: a list of files                    |
 | phases       | list of {name, lattice: fcc, bcc or hcp, material, hex_x_axis: a or a* (hcp only)}          |
-| frame        | euler_to_sample: a preset below, a 3 x 3 rotation, or {axis: [x, y, z], angle_deg: t}       |
+| reading      | slice (of a stack, from 0); text files: columns, angles (degrees, radians), phase_numbers   |
+|              | (number in the file of each of `phases`, in order); refined (EMsoft)                        |
+| frame        | euler_to_sample: a preset below, declared (what the file states), a 3 x 3 rotation, or      |
+|              | {axis: [x, y, z], angle_deg: t}; acquisition: apply or ignore (Oxford acquisition angles)   |
 | load         | unknown, or {kind, axis, plane, tensor, strain, rate, temperature, assumed, note}           |
-| cleaning     | max_mad_deg (Oxford), min_confidence (EDAX): pixels beyond are treated as not indexed       |
-| segmentation | threshold 5.0 deg, min_pixels 5, twin_tolerance 5.0 deg                                     |
+| cleaning     | max_mad_deg (Oxford), min_confidence (EDAX): pixels beyond are treated as not indexed;      |
+|              | spike_deg, min_grain_pixels, fill_holes_pixels, denoise, threshold_deg: cpml.microscopy.cleaning |
+| segmentation | threshold 5.0 deg or {phase name: deg}, min_pixels 5, twin_tolerance 5.0 deg                |
 | labels       | traces, twins, dic: manual, auto or none; trace_sigma_deg                                   |
 | registration | dic_to_ebsd: at least 3 rows [x_dic, y_dic, x_ebsd, y_ebsd] of one point in both, in pixels |
 """
@@ -161,6 +165,16 @@ def point_pair(value) -> list[float]:
     return row
 
 
+def threshold(value) -> float | dict[str, float]:
+    """Degrees, or degrees by name of the phase."""
+    degrees = number(0.1, 60)
+    if not isinstance(value, dict):
+        return degrees(value)
+    if not value:
+        raise _Wrong("", value, "expected degrees, or degrees for each phase")
+    return {text(name): _nested(f".{name}", degrees, entry) for name, entry in value.items()}
+
+
 _PHASE = mapping(
     {"name": text, "lattice": choice("fcc", "bcc", "hcp"), "material": text, "hex_x_axis": choice("a", "a*")},
     required=("name", "lattice", "material"),
@@ -178,13 +192,44 @@ SCHEMA: dict[str, tuple[Callable, object]] = {
     "note": (free_text, ""),
     "files": (mapping(_FILES, required=("ebsd",)), ...),
     "phases": (list_of(_PHASE), ...),
-    "frame": (mapping({"euler_to_sample": rotation}, defaults={"euler_to_sample": "identity"}), {}),
+    "reading": (
+        mapping(
+            {
+                "slice": number(0, 1e6, int),
+                "columns": list_of(text, 5),
+                "angles": choice("degrees", "radians"),
+                "phase_numbers": list_of(number(0, 9999, int)),
+                "refined": boolean,
+            }
+        ),
+        {},
+    ),
+    "frame": (
+        mapping(
+            {"euler_to_sample": rotation, "acquisition": choice("apply", "ignore")},
+            defaults={"euler_to_sample": "identity"},
+        ),
+        {},
+    ),
     "load": (load, ...),
-    "cleaning": (mapping({"max_mad_deg": number(0, 10), "min_confidence": number(0, 1)}), {}),
+    "cleaning": (
+        mapping(
+            {
+                "max_mad_deg": number(0, 10),
+                "min_confidence": number(0, 1),
+                "spike_deg": number(0.1, 90),
+                "min_grain_pixels": number(1, 1e6, int),
+                "fill_holes_pixels": number(0, 1e9, int),
+                "denoise": number(0, 1e6),
+                "threshold_deg": number(0.1, 60),
+            }
+        ),
+        {},
+    ),
     "segmentation": (
         mapping(
             {
-                "threshold": number(0.1, 60),
+                "threshold": threshold,
                 "min_pixels": number(1, 1e6, int),
                 "twin_tolerance": number(0.1, 15),
             },

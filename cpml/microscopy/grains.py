@@ -3,10 +3,13 @@
     pixels a, b joined  <=>  neighbours, indexed, same phase, theta_ab < threshold;   grains = connected
     components
 
+The threshold may differ from phase to phase.
 Grains below `min_pixels` are dropped; pixels without a grain (dropped or not indexed) may take the label of
 the nearest grain within `reach` steps; grains that meet in such a closed gap with less than the threshold
 between them become one. An adopted pixel counts for the area and the boundary of the grain, never for its
-orientation, spread, KAM or GROD; `source` names the measured pixel that stands in for it.
+orientation, spread, KAM or GROD; `source` names the measured pixel that stands in for it. With
+unindexed="region", connected pixels without orientation become regions of their own instead: phase 0, no
+orientation, last in the numbering.
 
 | symbol | meaning | unit, shape |
 |---|---|---|
@@ -44,7 +47,7 @@ class Grains:
     """Segmented map; tables are made when first asked for (columns in DESIGN and in each property)."""
 
     map: EbsdMap
-    threshold: float
+    threshold: float | dict[str, float]
     min_pixels: int
     label: NDArray
     source: NDArray
@@ -115,7 +118,7 @@ class Grains:
                 "n_pixels": n_pixels,
                 **{k: shape[k] for k in ("area_um2", "equivalent_diameter_um", "x_um", "y_um")},
                 **dict(zip(("qw", "qx", "qy", "qz"), self.mean_quaternions.T)),
-                "gos_deg": np.degrees(spread / n_pixels),
+                "gos_deg": np.degrees(spread / np.where(n_pixels > 0, n_pixels, np.nan)),
                 **{k: shape[k] for k in ("on_edge", "aspect_ratio", "long_axis_deg")},
             }
         )
@@ -141,28 +144,40 @@ class Grains:
 
 
 def segment(
-    ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, reach: float | None = None
+    ebsd_map: EbsdMap,
+    *,
+    threshold: float | dict[str, float] = 5.0,
+    min_pixels: int = 1,
+    reach: float | None = None,
+    unindexed: str = "grow",
 ) -> Grains:
     """Grains of a map.
 
     Parameters
     ----------
-    threshold : disorientation of neighbours, deg, from which on they belong to different grains
+    threshold : disorientation of neighbours, deg, from which on they belong to different grains; {phase name: deg}
+        for phases that differ
     min_pixels : grains with fewer measured pixels are dropped
     reach : pixels without a grain take the nearest grain's label up to this many steps away; 0 leaves them
         out.
         None: 0 when nothing is dropped (min_pixels = 1), else 3
+    unindexed : "grow" lets grains grow into pixels without orientation, as far as `reach` allows; "region" makes
+        connected pixels without orientation regions of their own (phase 0), whatever their size
 
     Raises
     ------
-    ParameterError : a threshold outside 0 to 180 deg, min_pixels below 1, a negative reach, or no grain left
+    ParameterError : a threshold outside 0 to 180 deg or for an unknown phase, min_pixels below 1, a negative reach,
+        an unknown policy, or no grain left
     """
-    if not 0 < threshold <= 180 or min_pixels < 1 or (reach is not None and not reach >= 0):
+    limits = _thresholds(ebsd_map, threshold)
+    if not all(0 < t <= 180 for t in limits.values()) or min_pixels < 1 or (reach is not None and not reach >= 0):
         raise ParameterError(
             f"threshold {threshold} (0 to 180 deg), min_pixels {min_pixels} (1 or more) or "
             f"reach {reach} (0 or more steps) is out of range"
         )
-    label = _components(ebsd_map, threshold)
+    if unindexed not in ("grow", "region"):
+        raise ParameterError(f"unindexed {unindexed!r}: give 'grow' or 'region'")
+    label = _components(ebsd_map, limits)
     counts = np.bincount(label)
     keep = counts >= min_pixels
     keep[0] = False
@@ -176,31 +191,75 @@ def segment(
     source = np.where(label > 0, np.arange(len(label)), -1)
     reach = (0.0 if min_pixels == 1 else DEFAULT_REACH) if reach is None else reach
     if reach > 0:
-        label, source = _adopt(ebsd_map, label, source, reach)
-        label = _joined_across_gaps(ebsd_map, label, source, threshold)
-    return Grains(ebsd_map, float(threshold), int(min_pixels), label, source, n_dropped)
+        closed = label > 0 if unindexed == "grow" else (label > 0) | ~ebsd_map.indexed
+        label, source = _adopt(ebsd_map, label, source, reach, closed)
+        label = _joined_across_gaps(ebsd_map, label, source, limits)
+    if unindexed == "region":
+        label = _with_regions(ebsd_map, label)
+    return Grains(ebsd_map, _plain(threshold), int(min_pixels), label, source, n_dropped)
 
 
-def _components(ebsd_map: EbsdMap, threshold: float) -> NDArray:
-    """(N,) 1.. of the connected components in map order, 0 where not indexed."""
-    pairs = ebsd_map.neighbours
-    joined = pairs[neighbour_angles(ebsd_map, pairs) < np.radians(threshold)]
-    n = ebsd_map.n_pixels
-    links = sparse.coo_matrix(
-        (np.ones(len(joined), np.int8), (joined[:, 0], joined[:, 1])), shape=(n, n)
-    ).tocsr()
-    component = connected_components(links, directed=False)[1]
-    used, first = np.unique(component[ebsd_map.indexed], return_index=True)
+def _plain(threshold: float | dict[str, float]) -> float | dict[str, float]:
+    return {k: float(v) for k, v in threshold.items()} if isinstance(threshold, dict) else float(threshold)
+
+
+def _thresholds(ebsd_map: EbsdMap, threshold: float | dict[str, float]) -> dict[int, float]:
+    """Threshold, deg, of each phase number."""
+    if not isinstance(threshold, dict):
+        return dict.fromkeys(ebsd_map.phases, threshold)
+    names = {phase.name for phase in ebsd_map.phases.values()}
+    if set(threshold) != names:
+        wrong = sorted(set(threshold) ^ names)[0]
+        raise ParameterError(f"threshold {threshold}: give one for each of {sorted(names)}; check {wrong!r}")
+    return {i: threshold[phase.name] for i, phase in ebsd_map.phases.items()}
+
+
+def _below(ebsd_map: EbsdMap, pairs: NDArray, limits: dict[int, float]) -> NDArray:
+    """(P,) bool, pairs of one phase whose disorientation is below the threshold of that phase."""
+    angle = neighbour_angles(ebsd_map, pairs)
+    if len(set(limits.values())) == 1:
+        return angle < np.radians(next(iter(limits.values())))
+    limit = np.zeros(max(ebsd_map.phases) + 1)
+    limit[list(limits)] = np.radians(list(limits.values()))
+    return angle < limit[ebsd_map.phase_id[pairs[:, 0]]]
+
+
+def _connected(n: int, pairs: NDArray) -> NDArray:
+    """(n,) number of the connected component of each of n points."""
+    links = sparse.coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n)).tocsr()
+    return connected_components(links, directed=False)[1]
+
+
+def _numbered(component: NDArray, inside: NDArray) -> NDArray:
+    """(N,) 1.. of the components inside a mask, in map order; 0 outside."""
+    used, first = np.unique(component[inside], return_index=True)
     number = np.zeros(component.max() + 1, np.int32)
     number[used[np.argsort(first, kind="stable")]] = np.arange(1, len(used) + 1)
-    return np.where(ebsd_map.indexed, number[component], 0)
+    return np.where(inside, number[component], 0)
 
 
-def _adopt(ebsd_map: EbsdMap, label: NDArray, source: NDArray, reach: float) -> tuple[NDArray, NDArray]:
-    """Label and source of pixels without a grain from the nearest pixel that has one, up to `reach` steps
+def _components(ebsd_map: EbsdMap, limits: dict[int, float]) -> NDArray:
+    """(N,) 1.. of the connected components in map order, 0 where not indexed."""
+    pairs = ebsd_map.neighbours
+    component = _connected(ebsd_map.n_pixels, pairs[_below(ebsd_map, pairs, limits)])
+    return _numbered(component, ebsd_map.indexed)
+
+
+def _with_regions(ebsd_map: EbsdMap, label: NDArray) -> NDArray:
+    """Label (N,) with connected pixels that are not indexed numbered after the grains."""
+    empty = ~ebsd_map.indexed
+    pairs = ebsd_map.neighbours
+    region = _numbered(_connected(ebsd_map.n_pixels, pairs[empty[pairs].all(axis=1)]), empty)
+    return np.where(region > 0, region + label.max(initial=0), label).astype(np.int32)
+
+
+def _adopt(
+    ebsd_map: EbsdMap, label: NDArray, source: NDArray, reach: float, closed: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Label and source of pixels that are not `closed` from the nearest pixel that has a grain, up to `reach` steps
     away.
     """
-    empty = np.flatnonzero(label == 0)
+    empty = np.flatnonzero(~closed)
     if not len(empty):
         return label, source
     if ebsd_map.grid == "square":
@@ -218,7 +277,7 @@ def _adopt(ebsd_map: EbsdMap, label: NDArray, source: NDArray, reach: float) -> 
     return label, source
 
 
-def _joined_across_gaps(ebsd_map: EbsdMap, label: NDArray, source: NDArray, threshold: float) -> NDArray:
+def _joined_across_gaps(ebsd_map: EbsdMap, label: NDArray, source: NDArray, limits: dict[int, float]) -> NDArray:
     """Label (N,) after grains of one orientation that meet in a closed gap have become one, renumbered in
     order.
     """
@@ -226,7 +285,5 @@ def _joined_across_gaps(ebsd_map: EbsdMap, label: NDArray, source: NDArray, thre
     pairs = pairs[(label[pairs[:, 0]] != label[pairs[:, 1]]) & (label[pairs] > 0).all(axis=1)]
     meets = (source[pairs] != pairs).any(axis=1)  # of measured pixels the first pass has decided already
     pairs = pairs[meets]
-    joined = label[pairs[neighbour_angles(ebsd_map, source[pairs]) < np.radians(threshold)]]
-    n = label.max() + 1
-    links = sparse.coo_matrix((np.ones(len(joined)), (joined[:, 0], joined[:, 1])), shape=(n, n))
-    return connected_components(links, directed=False)[1].astype(np.int32)[label]
+    joined = label[pairs[_below(ebsd_map, source[pairs], limits)]]
+    return _connected(label.max() + 1, joined).astype(np.int32)[label]
