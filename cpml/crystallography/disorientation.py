@@ -188,3 +188,44 @@ def disorientation_axis_angle(
     turns = np.ascontiguousarray(quaternion_to_matrix(right))  # the identity comes first
     _axis_angles(a, b, left, right, turns, np.ascontiguousarray(turns @ _TRIANGLE), axes, angles)
     return axes.reshape(*shape, 3), angles.reshape(shape)
+
+
+@compiled
+def _rotation_vectors(q, first, second, group, out):
+    """Rotation vectors (sample frame, rad) that take q[first] to the nearest symmetry copy of q[second]."""
+    for n in range(first.size):
+        a, b = q[first[n]], q[second[n]]
+        best, w, x, y, z = -1.0, 1.0, 0.0, 0.0, 0.0
+        for k in range(group.shape[0]):
+            s = group[k]
+            c0 = b[0] * s[0] - b[1] * s[1] - b[2] * s[2] - b[3] * s[3]
+            c1 = b[0] * s[1] + b[1] * s[0] + b[2] * s[3] - b[3] * s[2]
+            c2 = b[0] * s[2] + b[2] * s[0] + b[3] * s[1] - b[1] * s[3]
+            c3 = b[0] * s[3] + b[3] * s[0] + b[1] * s[2] - b[2] * s[1]
+            dot = c0 * a[0] + c1 * a[1] + c2 * a[2] + c3 * a[3]
+            if abs(dot) > best:
+                best = abs(dot)
+                sign = 1.0 if dot >= 0 else -1.0
+                w = best
+                x = sign * (-c0 * a[1] + c1 * a[0] - c2 * a[3] + c3 * a[2])
+                y = sign * (-c0 * a[2] + c2 * a[0] - c3 * a[1] + c1 * a[3])
+                z = sign * (-c0 * a[3] + c3 * a[0] - c1 * a[2] + c2 * a[1])
+        size = np.sqrt(x * x + y * y + z * z)
+        scale = 2.0 if size < 1e-12 else 2.0 * np.arctan2(size, w) / size
+        out[n, 0], out[n, 1], out[n, 2] = scale * x, scale * y, scale * z
+
+
+def rotation_vectors(quaternions: ArrayLike, first: ArrayLike, second: ArrayLike, group: NDArray) -> NDArray:
+    """(P, 3) rotation vectors, rad, sample frame, of the smallest rotations from crystals `first` to `second`.
+
+    Parameters
+    ----------
+    quaternions : (N, 4) crystal_to_sample
+    first, second : (P,) rows of it
+    group : (n, 4) proper group
+    """
+    first, second = (np.ascontiguousarray(i, np.int64) for i in (first, second))
+    out = np.empty((len(first), 3))
+    q = np.ascontiguousarray(quaternions, float)
+    _rotation_vectors(q, first, second, np.array(group, float), out)
+    return out

@@ -1,15 +1,9 @@
-"""The boundary network: pixel edges between grains, pairs of grains, and coincidence-site (CSL) boundaries.
+"""The boundary network: pixel edges between grains, and pairs of grains.
 
 Segment = the cell edge shared by two neighbouring pixels of different grains; its end points lie on cell
 corners. Boundary = all segments of one pair of grains. Its trace is the main direction of its segments' mid
-points, so that the pixel staircase does not count. A CSL boundary deviates from the coincidence rotation T by
-less than Brandon's limit,
-
-    deviation = min over s1, s2 of the angle of T^-1 s1 M s2,      limit = 15 deg / sqrt(Sigma),
-
-the whole rotation, not a difference of angles; of several the one deepest inside its limit is taken.
-
-References: Brandon 1966, Acta Metall. 14:1479; Grimmer, Bollmann & Warrington 1974, Acta Cryst. A30:197.
+points, so that the pixel staircase does not count. Coincidence-site boundaries: cpml.microscopy.csl; pieces,
+curvature, tilt and twist: cpml.microscopy.boundary_geometry; triple points: cpml.microscopy.junctions.
 """
 
 import numpy as np
@@ -17,61 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cpml.crystallography.disorientation import disorientation_axis_angle, pair_angles
-from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_conjugate, quaternion_multiply
+from cpml.crystallography.disorientation import disorientation_axis_angle
+from cpml.crystallography.rotations import quaternion_conjugate, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
+from cpml.microscopy.csl import nearest_csl
 from cpml.microscopy.neighbours import neighbour_angles
 from cpml.microscopy.shapes import on_screen_deg
-
-_CSL_DEG = """3 60 111, 5 36.87 100, 7 38.21 111, 9 38.94 110, 11 50.48 110, 13 22.62 100, 13 27.80 111, 15
-48.19 210, 17 28.07 100, 17 61.93 221, 19 26.53 110, 19 46.83 111, 21 21.79 111, 21 44.42 211, 23 40.46 311,
-25 16.26 100, 25 51.68 331, 27 31.59 110, 27 35.43 210, 29 43.60 100, 29 46.40 221"""
-
-
-def csl_rotations() -> tuple[NDArray, NDArray]:
-    """Sigma (K,) and quaternions (K, 4) of the cubic coincidence rotations up to 29.
-
-    The listed angles are rounded; the exact one is the tan(theta/2) = (n/m) |hkl| with n, m small integers
-    nearest.
-    """
-    sigmas, rotations = [], []
-    for entry in _CSL_DEG.split(","):
-        sigma, angle, axis = entry.split()
-        axis = np.array([int(d) for d in axis])
-        half = np.tan(np.radians(float(angle)) / 2)
-        m, n = np.mgrid[1:12, 1:12]
-        exact = n / m * np.linalg.norm(axis)
-        best = np.argmin(np.abs(exact - half))
-        sigmas.append(int(sigma))
-        rotations.append(axis_angle_to_quaternion(axis, 2 * np.arctan(exact.ravel()[best])))
-    return np.array(sigmas), np.array(rotations)
-
-
-def deviation_from(misorientation: NDArray, rotation: NDArray, group: NDArray) -> NDArray:
-    """Angle (n,), rad, from misorientations m (n, 4) to the nearest equivalent of one rotation (4,), one
-    phase.
-    """
-    angles = np.full(len(misorientation), np.pi)
-    reference = np.asarray(rotation, float)[None]
-    each = np.stack([np.arange(len(misorientation)), np.zeros(len(misorientation), int)], axis=1)
-    for s in group:
-        angles = np.minimum(
-            angles, pair_angles(quaternion_multiply(s, misorientation), each, group, other=reference)
-        )
-    return angles
-
-
-def nearest_csl(misorientation: NDArray, group: NDArray) -> tuple[NDArray, NDArray]:
-    """Sigma (n,), 0 for none, and deviation in deg (n,), NaN for none, of cubic misorientations (n, 4)."""
-    sigma = np.zeros(len(misorientation), int)
-    deviation = np.full(len(misorientation), np.nan)
-    depth = np.ones(len(misorientation))
-    for value, rotation in zip(*csl_rotations()):
-        limit = 15.0 / np.sqrt(value)
-        angle = np.degrees(deviation_from(misorientation, rotation, group))
-        better = angle / limit < depth
-        sigma[better], deviation[better], depth[better] = value, angle[better], angle[better] / limit
-    return sigma, deviation
 
 
 def segment_table(grains) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.rotations import (
     axis_angle_to_quaternion,
     euler_to_quaternion,
@@ -14,7 +15,8 @@ from cpml.crystallography.rotations import (
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, grod, kam, read_map, segment
-from cpml.microscopy.boundaries import count_outer_edges, csl_rotations, nearest_csl
+from cpml.microscopy.boundaries import count_outer_edges
+from cpml.microscopy.csl import csl_limit, csl_rotations, nearest_csl
 from cpml.microscopy.means import mean_orientations
 
 HEX = MapPhase("Mg", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
@@ -171,10 +173,25 @@ def test_csl_rotations_are_exact():
     """
     from cpml.crystallography.rotations import quaternion_to_matrix
 
-    sigma, rotations = csl_rotations()
-    assert sorted(set(sigma)) == list(range(3, 30, 2))
+    sigma, rotations = csl_rotations(33)
+    assert sorted(set(sigma)) == list(range(3, 34, 2)) and csl_rotations()[0].max() == 29
     for s, r in zip(sigma, quaternion_to_matrix(rotations)):
         np.testing.assert_allclose(s * r, np.rint(s * r), atol=1e-9)
+
+
+def test_csl_limits():
+    """Brandon 15 Sigma^-1/2 and Palumbo-Aust 15 Sigma^-5/6, deg."""
+    brandon = {3: 8.660, 5: 6.708, 7: 5.669, 9: 5.000, 11: 4.523, 27: 2.887}
+    np.testing.assert_allclose(csl_limit(list(brandon)), list(brandon.values()), atol=1e-3)
+    np.testing.assert_allclose(csl_limit([3, 9], "palumbo_aust"), [6.005, 2.404], atol=1e-3)
+    m = quaternion_multiply(
+        axis_angle_to_quaternion([1, 1, 1], np.pi / 3), axis_angle_to_quaternion([1, -1, 0], np.radians(7))
+    )
+    group = proper_group("432")
+    assert nearest_csl(m[None], group)[0][0] == 3
+    assert nearest_csl(m[None], group, criterion="palumbo_aust")[0][0] == 0
+    with pytest.raises(ParameterError, match="brandon"):
+        csl_limit(3, "strict")
 
 
 def test_csl_uses_the_whole_deviation():
@@ -193,15 +210,22 @@ def test_csl_uses_the_whole_deviation():
     assert nearest_csl(tilted[None], group)[0][0] != 3
 
 
-@pytest.mark.parametrize(
-    "angle, axis, expected", [(36.87, (1, 0, 0), 5), (38.21, (1, 1, 1), 7), (38.94, (1, 1, 0), 9)]
-)
-def test_csl_table(angle, axis, expected):
-    """Published CSL rotations are found with a deviation below their rounding."""
-    sigma, deviation = nearest_csl(
-        axis_angle_to_quaternion(axis, np.radians(angle))[None], proper_group("432")
-    )
-    assert sigma[0] == expected and deviation[0] < 0.01
+CSL_TABLE = """3 60 111, 5 36.87 100, 7 38.21 111, 9 38.94 110, 11 50.48 110, 13 22.62 100, 13 27.80 111,
+15 48.19 210, 17 28.07 100, 17 61.93 221, 19 26.53 110, 19 46.83 111, 21 21.79 111, 21 44.42 211, 23 40.46 311,
+25 16.26 100, 25 51.68 331, 27 31.59 110, 27 35.43 210, 29 43.60 100, 29 46.40 221, 31 17.90 111, 31 52.20 211,
+33 20.05 110, 33 33.56 311, 33 58.99 110"""
+
+
+@pytest.mark.parametrize("entry", CSL_TABLE.replace("\n", " ").split(","))
+def test_csl_table(entry):
+    """Published CSL rotations: found with a deviation below their rounding, and their disorientation is that angle."""
+    expected, angle, axis = entry.split()
+    q = axis_angle_to_quaternion([int(d) for d in axis], np.radians(float(angle)))
+    sigma, deviation = nearest_csl(q[None], proper_group("432"), max_sigma=33)
+    assert sigma[0] == int(expected) and deviation[0] < 0.01
+    found, rotations = csl_rotations(33)
+    least = [np.degrees(disorientation_angle([1.0, 0, 0, 0], r, proper_group("432"))) for r in rotations[found == sigma[0]]]
+    assert min(abs(v - float(angle)) for v in least) < 0.01
 
 
 @pytest.mark.parametrize(
