@@ -80,7 +80,7 @@ def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
 def read_table(
     path: Path, first_line: int, names: list[str], *, n_required: int, decimal: str = ".", separator: str = r"\s+"
 ) -> dict:
-    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is a regular expression.
+    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is one character or \\s+.
 
     The first `n_required` columns must be finite numbers in every line; others may be absent (then left out).
 
@@ -96,6 +96,7 @@ def read_table(
             table = pd.read_csv(
                 path,
                 sep=separator,
+                skipinitialspace=separator != r"\s+",
                 skiprows=first_line,
                 header=None,
                 names=names,
@@ -129,7 +130,7 @@ def _bad_line(path: Path, first_line: int, n_required: int, decimal: str, separa
                     f"({line.strip()[:60]!r}); the file is cut off or damaged: export it again"
                 )
             for field in fields:
-                if not _is_finite(field.replace(decimal, ".")):
+                if not _is_finite(field.strip().replace(decimal, ".")):
                     return MapFileError(
                         f"{path}, line {number}: {field[:30]!r} is not a finite number; "
                         "repair the line or export the map again"

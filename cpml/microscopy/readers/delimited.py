@@ -86,11 +86,11 @@ def _layout(path: Path, n_columns: int) -> tuple[int, str, str]:
             line = file.readline(100_000)
             if not line:
                 break
-            for separator in (r"\s*;\s*", r"\t", r"\s*,\s*", r"\s+"):
+            for separator in (";", ",", r"\s+"):
                 for decimal in ".,":
                     fields = [f.replace(decimal, ".") for f in re.split(separator, line.strip())]
                     if len(fields) == n_columns and all(_is_number(f) for f in fields):
-                        return number, r"\s+" if separator == r"\t" else separator, decimal
+                        return number, separator, decimal
     raise MapFileError(
         f"{path}: none of the first {HEADER_LINES} lines has the {n_columns} numbers of the declared columns; correct "
         "columns, one name for every column of the file"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.errors import MapFileError
+from cpml.errors import CpmlError, MapFileError
 from cpml.microscopy.readers.common import positive
 
 EXPANSION = 64
@@ -175,7 +175,7 @@ def opened(path: Path) -> Iterator[Hdf]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield Hdf(path, file, path.stat().st_size)
-    except MapFileError:
+    except CpmlError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError, MemoryError,
             UnicodeError, IndexError) as error:  # fmt: skip
