@@ -113,6 +113,8 @@ def pair_columns(
     axis, angle = np.full((n, 3), np.nan), np.full(n, np.nan)
     csl, deviation = np.zeros(n, int), np.full(n, np.nan)
     for i, j in sorted(set(zip(pa.tolist(), pb.tolist()))):
+        if 0 in (i, j):  # a region without orientation
+            continue
         chosen = np.flatnonzero((pa == i) & (pb == j))
         left, right = proper_group(phases[i].group), proper_group(phases[j].group)
         axis[chosen], angle[chosen] = disorientation_axis_angle(
