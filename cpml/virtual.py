@@ -128,8 +128,10 @@ def truth_labels(
             likeness = (normal @ true[["nx", "ny", "nz"]].to_numpy().T) * (
                 sense @ true[["bx", "by", "bz"]].to_numpy().T
             )
-            for twin, nearest in zip(twins, likeness.argmax(1), strict=True):
-                amount = true["fraction"].iloc[nearest]
+            for twin, nearest, same in zip(
+                twins, likeness.argmax(1), likeness.max(1) > SAME_PLANE**2, strict=True
+            ):
+                amount = true["fraction"].iloc[nearest] if same else 0.0  # a family that the simulation lacks
                 rows.append((grain_id, "twin", systems.names[twin], amount > VISIBLE_TWIN, amount))
     table = pd.DataFrame(rows, columns=["grain_id", "mechanism", "target", "observed", "amount"])
     return table.astype({"observed": float})
@@ -174,6 +176,26 @@ def export_specimen(source: Path, folder: Path) -> None:
     curve.columns = ["true_strain", "true_stress_mpa"]
     curve.to_csv(folder / "curve.csv", index=False)
     np.savez_compressed(folder / "truth.npz", surface_grain=surface_grain, **_truth_columns(source))
+
+
+def read_generator_truth(source: Path) -> Truth:
+    """Truth straight from a generator's folder; only scoring may call this."""
+    source = Path(source)
+    columns = _truth_columns(source)
+    tables = {
+        kind: pd.DataFrame({k.split(".")[1]: v for k, v in columns.items() if k.startswith(kind + ".")})
+        for kind in ("planes", "variants", "strengths")
+    }
+    with np.load(source / "maps_truth.npz", allow_pickle=False) as file:
+        return Truth(file["surface_grain"], **tables)
+
+
+def generator_vectors(name: str, c_over_a: float) -> tuple[np.ndarray, np.ndarray]:
+    """K1 normal and shear direction of a variant name "(hkil)[uvtw]" in this project's crystal axes (X||a).
+
+    The names hold in the symmetry copy that the map stores, which is the one its Euler angles give.
+    """
+    return tuple(_a_to_a_star(v(name, c_over_a), turn=-1) for v in (_plane_normal, _direction))
 
 
 def _traces(labels: pd.DataFrame, surface_grain: np.ndarray) -> pd.DataFrame:
@@ -250,9 +272,9 @@ def _direction(name: str, c_over_a: float | None) -> np.ndarray:
     return index / np.linalg.norm(index)
 
 
-def _a_to_a_star(v: np.ndarray) -> np.ndarray:
-    """Components along X||a* of a vector given along X||a: a* lies 30 degrees from a."""
-    c, s = np.cos(np.pi / 6), np.sin(np.pi / 6)
+def _a_to_a_star(v: np.ndarray, *, turn: int = 1) -> np.ndarray:
+    """Components along X||a* of a vector given along X||a (a* lies 30 degrees from a); ``turn`` -1 goes back."""
+    c, s = np.cos(np.pi / 6), turn * np.sin(np.pi / 6)
     return np.array([c * v[0] + s * v[1], -s * v[0] + c * v[1], v[2]])
 
 

@@ -29,6 +29,7 @@ def read_curve(path: str | Path) -> pd.DataFrame:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise MapFileError(f"{path}: cannot be read as CSV ({error})") from None
+    table = table.rename(columns=str.lower)
     names = ["true_strain", "true_stress_mpa"]
     missing = [n for n in names if n not in table]
     if missing:
