@@ -85,13 +85,19 @@ def _angle(m):
 
 
 @compiled
-def _pair_angles(q1, q2, first, second, left, right, out):
+def _pair_angles(q1, q2, first, second, left, right, near, out):
+    """Angles; a pair of one phase whose |w| is `near` or more is reduced already (see `nearness`)."""
     for n in range(first.size):
         a, b = q1[first[n]], q2[second[n]]
         if math.isnan(a[0]) or math.isnan(b[0]):
             out[n] = math.nan
-        else:
-            out[n] = _angle(_reduce(a, b, left, right))
+            continue
+        if left.shape[0] == 1:
+            m = _multiply((a[0], -a[1], -a[2], -a[3]), (b[0], b[1], b[2], b[3]))
+            if abs(m[0]) >= near:
+                out[n] = _angle(m)
+                continue
+        out[n] = _angle(_reduce(a, b, left, right))
 
 
 @compiled
@@ -119,6 +125,16 @@ def _axis_angles(q1, q2, left, right, turns, targets, axes, angles):
 
 
 _IDENTITY = np.array([[1.0, 0.0, 0.0, 0.0]])
+
+
+def nearness(group: NDArray) -> float:
+    """|w| from which on a misorientation is the smallest of its equivalents: half the smallest angle in the group.
+
+    An equivalent m s turns by at least angle(s) - angle(m), so below angle(s)/2 nothing is smaller.
+    """
+    w = np.abs(np.asarray(group, float)[:, 0])
+    largest = w[w < 1 - 1e-9].max(initial=0.0)
+    return float(np.cos(np.arccos(largest) / 2))
 
 
 def _groups(group: NDArray, group2: NDArray | None) -> tuple[NDArray, NDArray]:
@@ -156,7 +172,8 @@ def disorientation_angle(
     """
     a, b, shape = _flat_pair(q1, q2)
     out, each = np.empty(len(a)), np.arange(len(a))
-    _pair_angles(a, b, each, each, *_groups(group, group2), out)
+    left, right = _groups(group, group2)
+    _pair_angles(a, b, each, each, left, right, nearness(right), out)
     return out.reshape(shape)
 
 
@@ -170,7 +187,8 @@ def pair_angles(
     r = q if other is None else np.ascontiguousarray(other, float)
     first, second = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
     out = np.empty(len(first))
-    _pair_angles(q, r, first, second, *_groups(group, None), out)
+    left, right = _groups(group, None)
+    _pair_angles(q, r, first, second, left, right, nearness(right), out)
     return out
 
 

@@ -9,11 +9,11 @@ harm. Reference: Markley et al. 2007, J. Guid. Control Dyn. 30:1193, doi 10.2514
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled
+from cpml.crystallography.disorientation import compiled, nearness
 
 
 @compiled
-def _accumulate(quaternions, weight, label, seed, group, out):
+def _accumulate(quaternions, weight, label, seed, group, near, out):
     """Sum of w q q^T (upper triangle, 10 numbers) of each label, q nearest to the seed of its label."""
     best = np.empty(4)
     for n in range(label.size):
@@ -32,6 +32,8 @@ def _accumulate(quaternions, weight, label, seed, group, out):
             if dot > largest:
                 largest = dot
                 best[0], best[1], best[2], best[3] = w, x, y, z
+                if k == 0 and dot >= near:  # the identity comes first, and no other copy can be nearer
+                    break
         position = 0
         for i in range(4):
             for j in range(i, 4):
@@ -56,13 +58,14 @@ def mean_orientations(
     quaternions = np.ascontiguousarray(quaternions, float)
     weight = np.ones(len(label)) if weight is None else np.ascontiguousarray(weight, float)
     group = np.array(group, float)
+    near = nearness(group)
     used, first = np.unique(label, return_index=True)
     seed = np.full((n_groups, 4), np.nan)
     seed[used[used >= 0]] = quaternions[first[used >= 0]]
     upper = np.triu_indices(4)
     for _ in range(2):
         sums = np.zeros((n_groups, 10))
-        _accumulate(quaternions, weight, label, seed, group, sums)
+        _accumulate(quaternions, weight, label, seed, group, near, sums)
         matrices = np.zeros((n_groups, 4, 4))
         matrices[:, upper[0], upper[1]] = sums
         matrices[:, upper[1], upper[0]] = sums

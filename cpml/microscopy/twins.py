@@ -8,8 +8,8 @@ R_a^T R_b
 Grains whose means are within `tolerance` of a twin relation across a shared boundary form a family. Within a
 family fragments of one orientation are a group; the group of the largest area is the parent, a group in twin
 relation to it is a twin with the nearest variant k of the parent's stored symmetry copy (and the second-best
-deviation, a margin), any other group is "secondary". Area decides for want of better evidence: a grain that
-has twinned more than half is named after its twin.
+deviation, a margin), any other group is "secondary". Area decides: a grain that has twinned more than half is
+named after its twin. `cpml.microscopy.twin_evidence` weighs more evidence and gives a probability.
 
 Annealing twins (cubic Sigma3) are boundaries (`csl` = 3), not families, unless a cubic twin type is asked
 for. Reference: Christian & Mahajan 1995, Prog. Mater. Sci. 39:1.
@@ -180,7 +180,8 @@ def lattice_of(phase: MapPhase) -> str | None:
     return phase.lattice or ("hcp" if phase.group == "622" else None)
 
 
-def _twin_systems(phase: MapPhase, types: Sequence[str]) -> Systems:
+def twin_systems(phase: MapPhase, types: Sequence[str]) -> Systems:
+    """Twin systems of the types looked for in a phase."""
     lattice = lattice_of(phase)
     return systems(lattice, families=types, c_over_a=phase.c_over_a if lattice == "hcp" else None)
 
@@ -207,7 +208,7 @@ def _nearest_type(
         if not types or not len(index):
             continue
         description = grains.map.phases[phase_id]
-        found, group = _twin_systems(description, types), proper_group(description.group)
+        found, group = twin_systems(description, types), proper_group(description.group)
         # every variant of a type is one twin rotation up to symmetry: turn M by the group instead of T
         per_type = np.stack(
             [
@@ -283,15 +284,20 @@ def _table(grains: Grains, chosen: dict, pairs: pd.DataFrame, tolerance: float) 
     return pd.DataFrame({"grain_id": np.arange(1, n + 1), "parent_id": family + 1, **columns})
 
 
+def orientation_groups(q: NDArray, group: NDArray) -> NDArray:
+    """(n,) number of the group of one orientation, within SAME_ORIENTATION_DEG, of crystals (n, 4)."""
+    i, j = np.triu_indices(len(q), 1)
+    same = np.degrees(disorientation_angle(q[i], q[j], group)) < SAME_ORIENTATION_DEG
+    return _components(i[same], j[same], len(q))
+
+
 def _family(grains: Grains, chosen: dict, index: NDArray, tolerance: float) -> dict[str, NDArray]:
     """Roles of the grains `index` (from 0) of one family."""
     description = grains.map.phases[grains.phase[index[0]]]
-    found = _twin_systems(description, chosen[grains.phase[index[0]]])
+    found = twin_systems(description, chosen[grains.phase[index[0]]])
     group, q = proper_group(description.group), grains.mean_quaternions[index]
     area = grains.table["area_um2"].to_numpy()[index]
-    i, j = np.triu_indices(len(index), 1)
-    same = np.degrees(disorientation_angle(q[i], q[j], group)) < SAME_ORIENTATION_DEG
-    orientation = _components(i[same], j[same], len(index))
+    orientation = orientation_groups(q, group)
     host = np.argmax(np.bincount(orientation, area))
     label = np.where(orientation == host, 0, -1)
     parent = mean_orientations(q, label, 1, group, weight=area)
