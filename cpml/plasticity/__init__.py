@@ -1,11 +1,18 @@
-"""Crystal plasticity: single crystals with implicit gradients, exact Taylor factors, mean fields (imports torch)."""
+"""Crystal plasticity: single crystals, Taylor factors, mean fields, deformation paths, elastic averages (imports torch)."""
 
 from cpml.plasticity.boundary import Loading
+from cpml.plasticity.elasticity import hershey, polycrystal_stiffness
+from cpml.plasticity.hardening import NoHardening, Saturation, Voce
+from cpml.plasticity.kocks_mecking import KocksMecking
 from cpml.plasticity.law import PowerLaw
 from cpml.plasticity.mean_field import mean_field
+from cpml.plasticity.path import Path, deform
+from cpml.plasticity.properties import Lankford, YieldSurface, lankford, yield_surface
+from cpml.plasticity.reorientation import Reorientation
 from cpml.plasticity.response import MeanField
 from cpml.plasticity.single_crystal import Solution, single_crystal
 from cpml.plasticity.taylor import taylor_factor, taylor_stress
 
-__all__ = ["Loading", "MeanField", "PowerLaw", "Solution", "mean_field", "single_crystal", "taylor_factor",
-           "taylor_stress"]
+__all__ = ["KocksMecking", "Lankford", "Loading", "MeanField", "NoHardening", "Path", "PowerLaw", "Reorientation",
+           "Saturation", "Solution", "Voce", "YieldSurface", "deform", "hershey", "lankford", "mean_field",
+           "polycrystal_stiffness", "single_crystal", "taylor_factor", "taylor_stress", "yield_surface"]

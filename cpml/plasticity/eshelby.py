@@ -138,14 +138,17 @@ def interaction(compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: flo
     return n_eff * (found + found.T) / 2, spin
 
 
-def interaction_torch(compliance: torch.Tensor, zeta: NDArray, weights: NDArray, n_eff) -> torch.Tensor:
-    """`interaction` (first result) in torch operations, differentiable in the compliance (5, 5) and n_eff."""
+def interaction_torch(compliance: torch.Tensor, zeta: NDArray, weights: NDArray, n_eff) -> tuple[torch.Tensor, ...]:
+    """`interaction` in torch operations, differentiable in the compliance (5, 5) and n_eff."""
     zeta, weights, basis = (torch.as_tensor(x.copy()) for x in (zeta, weights, BASIS))
     stiffness = torch.linalg.inv(compliance)
     v = torch.einsum("bij,pj->pbi", basis, zeta)
     g = torch.linalg.inv(torch.einsum("pbi,bd,pdj->pij", v, stiffness, v))
     u = (g @ zeta[:, :, None])[:, :, 0]
     g = g - u[:, :, None] * u[:, None, :] / (u * zeta).sum(-1)[:, None, None]
-    gamma = torch.einsum("p,pbi,pij,pdj->bd", weights, v, g, v)
-    found = torch.linalg.inv(torch.linalg.inv(gamma) - stiffness)
-    return n_eff * (found + found.T) / 2
+    gv = torch.einsum("p,pij,pdj->pid", weights, g, v)
+    gamma = torch.einsum("pbi,pid->bd", v, gv)
+    inverse = torch.linalg.inv((gamma + gamma.T) / 2)
+    found = torch.linalg.inv(inverse - stiffness)
+    turning = torch.einsum("pj,pib->ijb", zeta, gv)
+    return n_eff * (found + found.T) / 2, (turning - turning.transpose(0, 1)) / 2 @ inverse

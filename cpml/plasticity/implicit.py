@@ -42,11 +42,12 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Attached:
-    """Solution with derivatives: Sigma (5,), D (5,), grain stress (G, 5)."""
+    """Solution with derivatives: Sigma (5,), D (5,), grain stress (G, 5), spin tensor (3, 3, 5)."""
 
     stress: Tensor
     rate: Tensor
     grain_stress: Tensor
+    spin: Tensor
 
 
 def _rates(theta: Parameters, stress: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,23 +85,23 @@ class _Equations:
         half = torch.zeros(5, 5, dtype=x.dtype).index_put((_LOWER[0], _LOWER[1]), x[:15] * self.size[0])
         return half + half.T - torch.diag(half.diagonal()), sigma, rate
 
-    def grains(self, x: Tensor, theta: Parameters) -> tuple[Tensor, Tensor]:
-        """Grain stresses attached to x and theta, and Mt."""
+    def grains(self, x: Tensor, theta: Parameters) -> tuple[Tensor, Tensor, Tensor]:
+        """Grain stresses attached to x and theta, Mt and the spin tensor."""
         compliance, sigma, rate = self.unpack(x)
         if compliance is None:
-            mt = torch.zeros(5, 5, dtype=x.dtype)
+            mt, spin = torch.zeros(5, 5, dtype=x.dtype), torch.zeros(3, 3, 5, dtype=x.dtype)
         else:
-            mt = interaction_torch(compliance, *self.sphere, self.n_eff(theta))
+            mt, spin = interaction_torch(compliance, *self.sphere, self.n_eff(theta))
         flow, slope = _rates(theta, self.stress)
         residual = flow - rate + (self.stress - sigma) @ mt.T
         matrix = (slope + mt).detach()
         scale = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
         matrix = matrix + 1e-15 * scale * torch.eye(5, dtype=x.dtype)
-        return self.stress - torch.linalg.solve(matrix, residual), mt
+        return self.stress - torch.linalg.solve(matrix, residual), mt, spin
 
     def __call__(self, x: Tensor, theta: Parameters) -> Tensor:
         compliance, sigma, rate = self.unpack(x)
-        stress, mt = self.grains(x, theta)
+        stress, mt, _ = self.grains(x, theta)
         parts = [(theta.weights @ stress - sigma) / self.size[1],
                  (self.rows[0] @ rate - self.values[0]) / self.size[2],
                  (self.rows[1] @ sigma - self.values[1]) / self.size[1]]
@@ -122,5 +123,5 @@ def attach(medium: Medium, theta: Parameters, loading: Loading, line: Linearisat
     residual = equations(equations.solution, theta)
     x = equations.solution - torch.linalg.solve(jacobian, residual - residual.detach())
     _, sigma, rate = equations.unpack(x)
-    stress, _ = equations.grains(x, theta)
-    return Attached(sigma, rate, stress - stress.detach() + equations.stress)
+    stress, _, spin = equations.grains(x, theta)
+    return Attached(sigma, rate, stress - stress.detach() + equations.stress, spin)

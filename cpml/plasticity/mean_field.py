@@ -160,12 +160,12 @@ def respond(medium: Medium, theta: Parameters, loading: Loading, line: Linearisa
     if not wanted:
         return collect(torch.as_tensor(medium.grain_stress), torch.as_tensor(medium.shear_rate), theta.weights,
                        torch.as_tensor(medium.rate), converged, residual, medium.n_iter,
-                       macro=torch.as_tensor(medium.stress), medium=medium)
+                       macro=torch.as_tensor(medium.stress), medium=medium, spin=torch.as_tensor(medium.spin))
     found = attach(medium, theta, loading, line, sphere, n_eff_is_n=scheme == "tangent")
     x = torch.einsum("gis,gi->gs", theta.schmid, found.grain_stress) / theta.strength
     x = torch.where(theta.polar, x.clamp(min=0), x)
     size = torch.where(x == 0, 1.0, x.abs())
     shear = theta.reference_rate * torch.where(x == 0, 0.0, torch.exp(theta.n * size.log()) * x.sign())
     return collect(found.grain_stress, shear, theta.weights, found.rate, converged, residual, medium.n_iter,
-                   macro=found.stress, medium=medium)
+                   macro=found.stress, medium=medium, spin=found.spin)
 

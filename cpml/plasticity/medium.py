@@ -33,6 +33,7 @@ from cpml.plasticity.eshelby import interaction
 from cpml.plasticity.kernels import average, solve_grains
 
 _LOWER = np.tril_indices(5)
+_LEAST = 1e-6  # smallest over largest eigenvalue of a compliance
 _LOG_WEIGHT = np.where(_LOWER[0] == _LOWER[1], 1.0, np.sqrt(2.0))
 
 
@@ -133,14 +134,24 @@ class _Pass:
         return mean, sums[0], sums[0] if share == 1.0 else sums[1]
 
     def __call__(self, x: NDArray, size: float) -> NDArray:
+        """The map; NaN where the medium of x cannot be evaluated."""
+        try:
+            return self.improve(x, size)
+        except np.linalg.LinAlgError:
+            return np.full_like(x, np.nan)
+
+    def improve(self, x: NDArray, size: float) -> NDArray:
         compliance, sigma, rate = unpack(x)
         a, _ = self.interaction(compliance)
         mean, tangent, linear = self.solve(a, rate + a @ sigma, min(1e-3, max(self.tol, 1e-3 * size)))
         inverse = np.linalg.inv(tangent)
         m_t = inverse - a
+        m_t = (m_t + m_t.T) / 2
+        # a mode in which no grain can flow has no stress of its own: the step stays short there
+        m_t += _LEAST * np.trace(m_t) * np.eye(5)
         e_t = rate - m_t @ sigma - inverse @ (mean - sigma)
         found = m_t if linear is tangent else np.linalg.inv(linear) - a
-        return pack(found, *self.loading.solve((m_t + m_t.T) / 2, e_t))
+        return pack(found, *self.loading.solve(m_t, e_t))
 
 
 def _in_threads(part, count: int, threads: int) -> list:
@@ -154,7 +165,7 @@ def _in_threads(part, count: int, threads: int) -> list:
 def pack(compliance: NDArray, sigma: NDArray, rate: NDArray) -> NDArray:
     """(25,) unknowns: lower triangle of log(compliance), weighted to keep its norm, Sigma, D."""
     values, vectors = np.linalg.eigh((compliance + compliance.T) / 2)
-    logarithm = (vectors * np.log(np.maximum(values, 1e-14 * values[-1]))) @ vectors.T
+    logarithm = (vectors * np.log(np.maximum(values, _LEAST * values[-1]))) @ vectors.T
     return np.concatenate([logarithm[_LOWER] * _LOG_WEIGHT, sigma, rate])
 
 
@@ -186,6 +197,9 @@ def solve_medium(grains: Grains, loading: Loading, line: Linearisation, zeta: ND
     passes = solved.n_iter
     if not solved.converged and line.has_medium:
         solved, passes = _by_stages(one, x, tol, max_iter, memory)
+    if not np.isfinite(solved.value).all():
+        raise ParameterError("no medium found: these grains cannot deform as the loading asks; add slip families or "
+                             "grains, or leave components of the loading free")
     return _record(one, solved, passes, sigma0, rate_scale, memory, one.tol)
 
 

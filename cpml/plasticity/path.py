@@ -189,7 +189,7 @@ class _Run:
         return respond(medium, theta, load, self.line, sphere, self.scheme)
 
     def advance(self, now: _Now, field: MeanField, load: Loading, dt: Tensor, rules: Reorientation) -> _Now:
-        step = float(dt)
+        step = dt.item()
         matrices, hardening = now.matrices, dict(now.hardening)
         shear = (field.shear_rate.detach() * step).numpy()
         twins, grains, system = rules.advance(now.twins, shear, self.weights.detach().numpy()) if (
@@ -212,7 +212,7 @@ class _Run:
                 schmid = parameters(self.law, now.matrices, self.weights, hardening["strength"]).schmid
                 deviation = torch.einsum("gis,gs->gi", schmid, field.shear_rate) - field.rate
             matrices = turn(matrices, field.shear_rate, self.slip_axes, torch.as_tensor(axial(spin)), deviation,
-                            field.medium.spin, dt)
+                            field.spin, dt)
         if self.update_shape:
             shape = (np.eye(3) + (to_matrix(rate) + spin) * step) @ (np.eye(3) if shape is None else shape)
         size = float(von_mises_rate(field.rate.detach()))
@@ -249,6 +249,6 @@ class _Run:
 
 def _control_rate(rate: Tensor, control: str) -> Tensor:
     size = von_mises_rate(rate) if control == "von_mises" else to_matrix(rate)[CONTROLS[control]].abs()
-    if not float(size) > 1e-12 * float(rate.detach().norm()):
+    if not size.item() > 1e-12 * float(rate.detach().norm()):
         raise ParameterError(f"the control component {control} does not move: choose another one")
     return size

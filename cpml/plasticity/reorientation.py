@@ -4,9 +4,10 @@
     reorient grain g by its largest f_gs (mode m) when F_eff < F_acc and sum_(s of m) f_gs > t1 + t2 F_eff/F_acc
     A <- A (2 u u^T - I),   u = K1 normal (type I) or shear direction (type II); equal for compound twins
 
-The visit order decides who is reoriented while F_eff < F_acc: "largest" (own default: largest f first, independent of
-the numbering of grains) or "vpsc" (the fixed pseudo-random order of VPSC8, for comparison). Reorientations are jumps:
-gradients do not pass through them.
+The visit order decides who is reoriented while F_eff < F_acc: "shuffled" (default: one reproducible permutation, the
+same at each step; an order that changes lowers the twin fractions by about 0.03), "largest" (largest f first: does not
+depend on the numbering of grains, but stresses move by up to 7 %) or "vpsc" (the fixed order of VPSC8, for comparison).
+Reorientations are jumps: gradients do not pass through them.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from cpml.crystallography.systems import Systems
 from cpml.errors import ParameterError
 
-ORDERS = ("largest", "vpsc")
+ORDERS = ("shuffled", "largest", "vpsc")
 _VPSC_FIRST, _VPSC_LATER = 0.2853808990946861, 0.6554163483485531
 
 
@@ -49,7 +50,7 @@ class Reorientation:
     twin_shear: NDArray | None = None  # (K,) or (S,); None takes that of the systems
     about: str = "normal"
     secondary: bool = True
-    order: str = "largest"
+    order: str = "shuffled"
     soften: float = 1.0  # factor on the strength of the twin system that reoriented its grain (VPSC8: 0.5)
     _shear: NDArray = field(init=False, default=None)
 
@@ -115,6 +116,8 @@ class Reorientation:
     def _visit(self, state: TwinState, largest: NDArray) -> NDArray:
         if self.order == "largest":
             return np.argsort(-largest, kind="stable")
+        if self.order == "shuffled":
+            return np.random.default_rng(len(largest)).permutation(len(largest))
         left, order = list(range(len(largest))), []
         while left:
             share = _VPSC_FIRST if state.n_visits == 0 else _VPSC_LATER

@@ -25,6 +25,7 @@ class MeanField:
     residual: Tensor  # (G,)
     n_iter: int
     medium: object = None  # cpml.plasticity.medium.Medium of a self-consistent or mixed solution, else None
+    spin: Tensor | None = None  # (3, 3, 5) lattice spin per strain-rate deviation, where there is a medium
 
 
 def normalised(weights, n_grains: int) -> Tensor:
@@ -49,7 +50,8 @@ def load_directions(loading) -> tuple[Tensor, Tensor]:
     return rate / von_mises_stress(rate), rate
 
 
-def collect(stress, shear_rate, weights, rate, converged, residual, n_iter, *, macro=None, medium=None) -> MeanField:
+def collect(stress, shear_rate, weights, rate, converged, residual, n_iter, *, macro=None, medium=None,
+            spin=None) -> MeanField:
     """MeanField of the grains' stresses (G, 5) and shear rates (G, S); rate is macroscopic (5,) or per grain (G, 5)."""
     slip = shear_rate.abs()
     total = slip.sum(-1)
@@ -57,4 +59,4 @@ def collect(stress, shear_rate, weights, rate, converged, residual, n_iter, *, m
     macro = (weights[:, None] * stress).sum(0) if macro is None else macro
     macro_rate = rate if rate.ndim == 1 else (weights[:, None] * rate).sum(0)
     return MeanField(macro, von_mises_stress(macro), macro_rate, stress, shear_rate,
-                     slip / total.clamp(min=1e-300)[:, None], total / strain, converged, residual, n_iter, medium)
+                     slip / total.clamp(min=1e-300)[:, None], total / strain, converged, residual, n_iter, medium, spin)

@@ -40,10 +40,10 @@ def rotation(vector: Tensor) -> Tensor:
 
 
 def turn(matrices: Tensor, shear_rate: Tensor, slip_axes: Tensor, spin: Tensor, deviation: Tensor | None,
-         spin_tensor: np.ndarray, dt: float) -> Tensor:
+         spin_tensor: Tensor, dt: float) -> Tensor:
     """Orientations (G, 3, 3) after dt: macroscopic spin (3,), shear rates (G, S), D_g - D (G, 5) or None (Taylor)."""
     plastic = (matrices @ (shear_rate @ slip_axes)[..., None])[..., 0]
     omega = spin - plastic
     if deviation is not None:
-        omega = omega + deviation @ torch.as_tensor(axial(np.moveaxis(spin_tensor, 2, 0)).copy())
+        omega = omega + deviation @ axial(spin_tensor.movedim(2, 0))
     return rotation(omega * dt) @ matrices
