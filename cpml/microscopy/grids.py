@@ -40,10 +40,11 @@ class Grid:
         return out
 
 
-def find_grid(name: str, xy: NDArray) -> Grid:
-    """The square or hexagonal grid of points (N, 2) in um, found in the coordinates alone.
+def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None) -> Grid:
+    """The square or hexagonal grid of points (N, 2) in um, found in the coordinates.
 
-    Points may come in any order and rows may be cut short or have holes; coordinates may be rounded.
+    Points may come in any order and rows may be cut short or have holes; coordinates may be rounded. The steps that a
+    header tells (`told`, um) win over those of the coordinates where both agree to 1 in 1000.
 
     Raises
     ------
@@ -60,6 +61,8 @@ def find_grid(name: str, xy: NDArray) -> Grid:
         fail("fewer than two points, or a position that is no number")
     row, dy = _levels(xy[:, 1])
     dx = _spacing_in_rows(xy[:, 0], row) or dy
+    if told is not None:
+        dx, dy = (t if abs(t - d) < 1e-3 * d else d for t, d in zip(told, (dx, dy)))
     half = (xy[:, 0] - xy[:, 0].min()) / (dx / 2)
     off = np.abs(half - np.rint(half))
     whole = np.rint(half / 2)

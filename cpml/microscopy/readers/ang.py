@@ -59,7 +59,7 @@ def read(path: Path) -> RawMap:
     unindexed = (data["ci"] == -1) | np.any(euler >= 4 * np.pi - 1e-3, axis=1)
     phase_id = np.where(unindexed, 0, phase_id)
     check_phases(path, phase_id, phases, n_header)
-    grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1))
+    grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1), told=_steps(header))
     _check_complete(path, grid, expected)
     holes = (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
     return RawMap(
@@ -119,6 +119,15 @@ def _announced(path: Path, header: list) -> int:
         )
     rows, odd = found["NROWS"], found["NCOLS_ODD"]
     return (rows + 1) // 2 * odd + rows // 2 * found.get("NCOLS_EVEN", odd)
+
+
+def _steps(header: list) -> tuple[float, float] | None:
+    """XSTEP and YSTEP where both are numbers."""
+    found = {key: text for _, key, text in header if key in ("XSTEP", "YSTEP")}
+    try:
+        return float(found["XSTEP"]), float(found["YSTEP"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _column_names(header: list, n_fields: int) -> list[str]:

@@ -78,7 +78,7 @@ def _geometry(hdf: Hdf, volume: str) -> tuple[list[int], list[float]]:
         if hdf.has(f"{volume}/_SIMPL_GEOMETRY/{key}"):
             values = hdf.array(f"{volume}/_SIMPL_GEOMETRY/{key}", (3,))
         else:
-            values = np.ravel(hdf.item(volume).attrs.get(f"_{key}", ()))
+            values = hdf.numbers_of_attribute(volume, f"_{key}")
         if len(values) != 3 or not np.isfinite(values.astype(float)).all() or np.any(values <= 0):
             raise hdf.fail(f"{volume} {key}", f"{values} are not three positive numbers")
         found[key] = values
@@ -115,7 +115,6 @@ def _phases(hdf: Hdf, volume: str) -> dict[int, MapPhase]:
 
 def _names(hdf: Hdf, place: str) -> list[str]:
     for key in ("MaterialName", "PhaseName"):
-        if hdf.has(f"{place}/{key}") and hdf.dataset(f"{place}/{key}").size <= 256:
-            values = np.ravel(hdf.dataset(f"{place}/{key}")[()])
-            return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+        if hdf.has(f"{place}/{key}"):
+            return hdf.texts(f"{place}/{key}")
     return []

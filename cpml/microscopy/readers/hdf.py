@@ -127,12 +127,45 @@ class Hdf:
         """Text of a dataset of one value; `default` where there is none."""
         if default is not None and not self.has(place):
             return default
+        found = self.texts(place)
+        if len(found) != 1:
+            raise self.fail(place, f"{len(found)} values where one text is needed")
+        return found[0]
+
+    def texts(self, place: str, *, most: int = 256) -> list[str]:
+        """Texts of a dataset of at most `most` values."""
         found = self.dataset(place)
-        if found.size != 1:
-            raise self.fail(place, f"{found.shape} values where one text is needed")
-        value = np.ravel(found[()])[0]
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        return text.strip("\x00 \t\r\n")
+        if not 1 <= found.size <= most:
+            raise self.fail(place, f"{found.shape} values where 1 to {most} texts are needed")
+        if found.dtype.kind == "O":
+            self._check_lengths(place, found)
+        values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in np.ravel(found[()])]
+        return [v.strip("\x00 \t\r\n") for v in values]
+
+    def _check_lengths(self, place: str, found) -> None:
+        """Refuse text of variable length that claims more bytes than the file has: the library would allocate them.
+
+        On disk each text is its length (4 bytes) and its place in the heap (12 bytes); damaged lengths in data kept
+        in an object header are left to the checksum there.
+        """
+        offset = found.id.get_offset()
+        if offset is None and found.chunks and not found.id.get_create_plist().get_nfilters():
+            offset = found.id.get_chunk_info(0).byte_offset if found.id.get_num_chunks() else None
+        if offset is None:
+            return
+        with open(self.path, "rb") as file:
+            file.seek(offset)
+            raw = file.read(16 * found.size)
+        lengths = np.frombuffer(raw[: len(raw) // 16 * 16], np.dtype([("n", "<u4"), ("heap", "V12")]))["n"]
+        if len(lengths) < found.size or lengths.sum(dtype=np.int64) > self.size:
+            raise self.fail(place, "text longer than the file", "the file is damaged: export the map again")
+
+    def numbers_of_attribute(self, place: str, name: str) -> NDArray:
+        """Numbers of an attribute; [] where it is absent or of another type."""
+        attributes = self.item(place).attrs
+        if name not in attributes or attributes.get_id(name).dtype.kind not in "iuf":
+            return np.empty(0)
+        return np.ravel(attributes[name])
 
     def first(self, *places: str) -> str:
         """The first of the places that exists."""

@@ -40,7 +40,7 @@ def _header(ebsd_map: EbsdMap) -> list[str]:
     dx, dy = ebsd_map.pixel_um
     return [
         "Channel Text File", f"Prj\t{_line(ebsd_map.name)}", "Author\tcpml", "JobMode\tGrid",
-        f"XCells\t{cols}", f"YCells\t{rows}", f"XStep\t{dx!r}", f"YStep\t{dy!r}", "AcqE1\t0", "AcqE2\t0", "AcqE3\t0",
+        f"XCells\t{cols}", f"YCells\t{rows}", f"XStep\t{float(dx)!r}", f"YStep\t{float(dy)!r}", "AcqE1\t0", "AcqE2\t0", "AcqE3\t0",
         "Euler angles refer to Sample Coordinate system (CS0)!", f"Phases\t{len(ebsd_map.phases)}",
         *[_phase(p) for _, p in sorted(ebsd_map.phases.items())],
     ]  # fmt: skip
@@ -48,7 +48,7 @@ def _header(ebsd_map: EbsdMap) -> list[str]:
 
 def _phase(p) -> str:
     number = {group: n for n, group in LAUE_NUMBER.items()}.get({"121": "2", "211": "2", "312": "32"}.get(p.group, p.group))
-    cell = ";".join(f"{v!r}" for v in (p.a, p.b, p.c)), ";".join(f"{v!r}" for v in (p.alpha, p.beta, p.gamma))
+    cell = ";".join(f"{float(v)!r}" for v in (p.a, p.b, p.c)), ";".join(f"{float(v)!r}" for v in (p.alpha, p.beta, p.gamma))
     if p.group in ("121", "211", "312"):
         raise ParameterError(f"phase {p.name!r}: .ctf cannot tell the setting of group {p.group}: write .h5")
     return "\t".join([*cell, _line(p.name), str(number), str(SPACE_GROUP.get(p.lattice, 0))])
