@@ -215,21 +215,24 @@ def _neighbourhood(ids: NDArray, group: NDArray, shared: dict) -> tuple[tuple[ND
 
 
 def _alignment(rows, group, means, found, symmetry, ids, shared) -> NDArray:
-    """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment towards its main partner."""
-    out = np.zeros(len(ids))
+    """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment, mean over its partners by shared length."""
     place = {int(i): k for k, i in enumerate(ids)}
-    long_axis, aspect = rows["long_axis_deg"].to_numpy(), rows["aspect_ratio"].to_numpy()
-    for k, grain in enumerate(ids.tolist()):
-        partners = {place[i]: length for i, length in shared.get(grain, {}).items() if i in place}
-        partners = {j: length for j, length in partners.items() if group[j] != group[k]}
-        if not partners:
-            continue
-        other = max(partners, key=partners.get)
-        pair = means[[group[other]]], means[[group[k]]]
-        variant = int(variant_deviations(*pair, found.plane, symmetry)[0].argmin())
-        trace = trace_angle_deg(rotate(pair[0][0], found.plane[variant]))
-        out[k] = np.cos(2 * np.radians(line_difference(long_axis[k], trace))) * (1 - 1 / aspect[k])
-    return out
+    pairs = [
+        (k, place[i], length)
+        for k, grain in enumerate(ids.tolist())
+        for i, length in shared.get(grain, {}).items()
+        if i in place and group[place[i]] != group[k]
+    ]
+    if not pairs:
+        return np.zeros(len(ids))
+    own, other = np.array([p[:2] for p in pairs]).T
+    length = np.array([p[2] for p in pairs])
+    source = means[group[other]]
+    variant = variant_deviations(source, means[group[own]], found.plane, symmetry).argmin(axis=1)
+    trace = trace_angle_deg(rotate(source, found.plane[variant]))
+    along = np.cos(2 * np.radians(line_difference(rows["long_axis_deg"].to_numpy()[own], trace)))
+    value = along * (1 - 1 / rows["aspect_ratio"].to_numpy()[own])
+    return _ratio(*(np.bincount(own, w, len(ids)) for w in (value * length, length)))
 
 
 def _schmid_evidence(means: NDArray, area: NDArray, found, symmetry: NDArray, stress: ArrayLike) -> NDArray:
