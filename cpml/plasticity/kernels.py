@@ -282,7 +282,7 @@ def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors
 def solve_grains(p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope, iterations, residual, first, last):
     """Solve grains first..last; stress (G, 5) holds the starts where `warm`.
 
-    c (1 or G, 5). Fills stress, rate |x|^n sgn(x) and slope (n/xi)|x|^(n-1) (G, S), iterations (G,; negative where tol
+    c (1 or G, 5), p (1 or G, 5, S) and xi (1 or G, S). Fills stress, rate |x|^n sgn(x) and slope (n/xi)|x|^(n-1) (G, S), iterations (G,; negative where tol
     was not reached) and residual (G,).
     """
     systems = p.shape[2]
@@ -291,21 +291,21 @@ def solve_grains(p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope
     trace = a[0, 0] + a[1, 1] + a[2, 2] + a[3, 3] + a[4, 4]
     floor = 0.0 if trace > 0 else 1e-14
     for g in range(first, last):
-        cg = c[g if c.shape[0] > 1 else 0]
+        cg, pg, xg = c[min(g, c.shape[0] - 1)], p[min(g, p.shape[0] - 1)], xi[min(g, xi.shape[0] - 1)]
         for k in range(systems):
-            inverse[k] = 1.0 / xi[g, k]
+            inverse[k] = 1.0 / xg[k]
         used = 0
         if warm:
             for i in range(5):
                 s[i] = stress[g, i]
-            used = _newton(p[g], inverse, xi[g], polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
+            used = _newton(pg, inverse, xg, polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
         if used <= 0:
-            more = _cold(p[g], inverse, xi[g], polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
+            more = _cold(pg, inverse, xg, polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
             used = abs(used) + more if more > 0 else more - abs(used)
         iterations[g], residual[g] = used, vectors[3, 0]
         for i in range(5):
             stress[g, i] = s[i]
-        _evaluate(p[g], inverse, xi[g], polar, n, a, cg, s, work[0], work[1], work[2])
+        _evaluate(pg, inverse, xg, polar, n, a, cg, s, work[0], work[1], work[2])
         for k in range(systems):
             rate[g, k] = work[0, k] * work[1, k]
             slope[g, k] = 0.0 if polar[k] and work[0, k] <= 0 else n * work[1, k] * inverse[k]

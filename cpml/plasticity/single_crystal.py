@@ -26,10 +26,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cpml.errors import ParameterError
 from cpml.plasticity.basis import rotation_5x5
+from cpml.plasticity.kernels import solve_grains
 from cpml.plasticity.law import PowerLaw, check_rank, integer_power
 from cpml.plasticity.newton import minimise
 from cpml.plasticity.orientation import as_matrices, as_rate, as_tensor
+
+ENGINES = ("numba", "torch")
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class _ImplicitStress(torch.autograd.Function):
 
 
 def single_crystal(law: PowerLaw, rate, crystal_to_sample, *, tol: float = 1e-10, max_iter: int = 100,
-                   start: Tensor | None = None) -> Solution:
+                   start: Tensor | None = None, engine: str = "numba") -> Solution:
     """Stress and shear rates of single crystals at a prescribed strain rate.
 
     Parameters
@@ -80,6 +84,7 @@ def single_crystal(law: PowerLaw, rate, crystal_to_sample, *, tol: float = 1e-10
     crystal_to_sample : (..., 3, 3) matrices or (..., 4) quaternions
     tol : convergence when |sum gamma_dot P - d| <= tol |d|
     start : (..., 5) stress of a nearby problem, MPa, sample frame; saves the continuation
+    engine : "numba" (fused loop over points) or "torch" (batched); equal to the tolerance
 
     Returns
     -------
@@ -89,12 +94,14 @@ def single_crystal(law: PowerLaw, rate, crystal_to_sample, *, tol: float = 1e-10
     ------
     ParameterError : systems that span fewer than five strain modes, a rate with a trace, NaN input
     """
+    if engine not in ENGINES:
+        raise ParameterError(f"engine = {engine!r}: choose from {', '.join(ENGINES)}")
     check_rank(law.systems.schmid5)
     turn = rotation_5x5(as_matrices(crystal_to_sample))
     local = (as_rate(rate)[..., None, :] @ turn)[..., 0, :]  # Q^T d
     schmid, strength = law.schmid, law.system_strength
     guess = None if start is None else (start[..., None, :] @ turn)[..., 0, :].detach()
-    found = _solve(law, local.detach(), strength.detach(), guess, tol, max_iter)
+    found = _solve(law, local.detach(), strength.detach(), guess, tol, max_iter, engine)
     n, reference_rate = as_tensor(law.n), as_tensor(law.reference_rate)
     stress = _ImplicitStress.apply(found[0], local, strength, n, reference_rate, schmid, law.is_polar)
     shear_rate, _ = law.rates(stress @ schmid.T)
@@ -103,7 +110,8 @@ def single_crystal(law: PowerLaw, rate, crystal_to_sample, *, tol: float = 1e-10
     return Solution(stress, shear_rate, residual <= tol, found[2], residual)
 
 
-def _solve(law, rate: Tensor, strength: Tensor, guess, tol: float, max_iter: int) -> tuple[Tensor, Tensor, int]:
+def _solve(law, rate: Tensor, strength: Tensor, guess, tol: float, max_iter: int,
+           engine: str) -> tuple[Tensor, Tensor, int]:
     """Scale to |d| = 1 and unit strength, flatten the batch, minimise, scale back; residual relative to |d|."""
     n, rate0 = as_tensor(law.n).item(), as_tensor(law.reference_rate).item()
     shape = torch.broadcast_shapes(rate.shape[:-1], strength.shape[:-1])
@@ -115,11 +123,28 @@ def _solve(law, rate: Tensor, strength: Tensor, guess, tol: float, max_iter: int
         relative = relative.expand(*shape, relative.shape[-1]).reshape(-1, relative.shape[-1])
     factor = reference.expand(*shape, 1).reshape(-1, 1) * (size / rate0) ** (1 / n)
     if guess is not None:
-        guess = (guess.expand(*shape, 5).reshape(-1, 5) / factor).T.contiguous()
-    found = minimise((rate / size).T.contiguous(), law.schmid, relative.reshape(-1, relative.shape[-1]).T,
+        guess = guess.expand(*shape, 5).reshape(-1, 5) / factor
+    relative = relative.reshape(-1, relative.shape[-1])
+    if engine == "numba":
+        stress, residual, n_iter = _fused(law, rate / size, relative, n, tol, max_iter, guess)
+        return (stress * factor).reshape(*shape, 5), residual.reshape(shape), n_iter
+    guess = None if guess is None else guess.T.contiguous()
+    found = minimise((rate / size).T.contiguous(), law.schmid, relative.T,
                      law.is_polar, n, tol=tol, max_iter=max_iter, start=guess)
     stress = (found.stress.T * factor).reshape(*shape, 5)
     return stress, found.residual.reshape(shape), found.n_iter
+
+
+def _fused(law, rate: Tensor, strength: Tensor, n: float, tol: float, max_iter: int, guess) -> tuple[Tensor, Tensor, int]:
+    """The scaled problem by the compiled loop: stress (N, 5), residual (N,), iterations of the slowest point."""
+    count, systems = len(rate), len(law.systems)
+    stress = np.zeros((count, 5)) if guess is None else np.array(guess.numpy())
+    schmid = np.ascontiguousarray(law.systems.schmid5.T)[None]
+    iterations, residual = np.zeros(count, np.int64), np.empty(count)
+    solve_grains(schmid, np.ascontiguousarray(strength.numpy()), law.systems.twin, n, np.zeros((5, 5)),
+                 np.ascontiguousarray(rate.numpy()), guess is not None, tol, max_iter, stress,
+                 np.empty((count, systems)), np.empty((count, systems)), iterations, residual, 0, count)
+    return torch.as_tensor(stress), torch.as_tensor(residual), int(np.abs(iterations).max())
 
 
 def stress_matrix(vector) -> np.ndarray:
