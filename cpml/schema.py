@@ -255,8 +255,8 @@ def check(values: dict, path: Path) -> dict:
 
 
 def field_error(path: Path, key: str, value, reason: str) -> DatasetError:
-    shown = "" if value is None else f" {_short(value)}"
-    return DatasetError(f"{path}: {key}:{shown}: {reason}")
+    shown = "" if value is None else f"{_short(value)}: "
+    return DatasetError(f"{path}: {key}: {shown}{reason}")
 
 
 def _short(value) -> str:
