@@ -15,11 +15,13 @@ Tilt and twist: of the boundary plane only the trace t is seen. With the rotatio
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from cpml.crystallography.disorientation import rotation_vectors
 from cpml.crystallography.rotations import quaternion_conjugate, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
+from cpml.microscopy.boundaries import group_pairs
 from cpml.microscopy.boundary_pieces import boundary_pieces
 from cpml.microscopy.csl import nearest_csl
 from cpml.microscopy.grains import Grains
@@ -110,6 +112,51 @@ def _palumbo_aust(grains: Grains) -> tuple[NDArray, NDArray]:
 def neighbour_table(grains: Grains, values: ArrayLike) -> pd.DataFrame:
     """Both sides of every boundary: grain_a, grain_b, value_a, value_b, delta = |a - b| of values (G,) per grain."""
     values, table = np.asarray(values, float), grains.boundaries
+    if len(values) != grains.n_grains:
+        raise ParameterError(f"{len(values)} values for {grains.n_grains} grains")
     a, b = values[table["grain_a"] - 1], values[table["grain_b"] - 1]
-    return pd.DataFrame({"grain_a": table["grain_a"], "grain_b": table["grain_b"], "value_a": a, "value_b": b,
-                         "delta": np.abs(a - b)})  # fmt: skip
+    sides = {"value_a": a, "value_b": b, "delta": np.abs(a - b)}
+    return pd.DataFrame({"grain_a": table["grain_a"], "grain_b": table["grain_b"], **sides})
+
+
+def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd.DataFrame:
+    """Mean of values (N,) per pixel (KAM, GND ...) close to every boundary, on its two sides.
+
+    A pixel counts for the boundary whose segment is nearest to it, on the side of its own grain; NaN where no
+    pixel with a value is near.
+
+    Parameters
+    ----------
+    within_um : largest distance of a pixel from the mid point of a segment
+
+    Returns
+    -------
+    grain_a, grain_b, mean_a, mean_b, n_a, n_b, rows as in `grains.boundaries`
+
+    Raises
+    ------
+    ParameterError : values of another length, or a distance that is not positive
+    """
+    values = np.asarray(values, float)
+    if len(values) != grains.map.n_pixels or not within_um > 0:
+        raise ParameterError(
+            f"{len(values)} values for {grains.map.n_pixels} pixels, or within_um {within_um} is not positive"
+        )
+    table, segments = grains.boundaries, grains.segments
+    ends = segments[["x0_um", "x1_um", "y0_um", "y1_um"]].to_numpy()
+    middle = np.stack([ends[:, :2].mean(axis=1), ends[:, 2:].mean(axis=1)], axis=1)
+    row = group_pairs(segments["grain_a"].to_numpy(), segments["grain_b"].to_numpy())[1]
+    pixel = np.flatnonzero(np.isfinite(values) & grains.measured)
+    if not len(segments):
+        pixel = pixel[:0]
+    distance, nearest = cKDTree(middle if len(middle) else np.zeros((1, 2))).query(grains.map.xy[pixel])
+    near = distance <= within_um
+    pixel, boundary = pixel[near], row[nearest[near]] if len(row) else nearest[near]
+    out = table[["grain_a", "grain_b"]].copy()
+    for side in "ab":
+        own = grains.label[pixel] == table[f"grain_{side}"].to_numpy()[boundary]
+        count = np.bincount(boundary[own], minlength=len(table))
+        total = np.bincount(boundary[own], values[pixel[own]], len(table))
+        out[f"mean_{side}"] = np.divide(total, count, out=np.full(len(table), np.nan), where=count > 0)
+        out[f"n_{side}"] = count
+    return out

@@ -4,12 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply, random_quaternions
+from cpml.crystallography.rotations import (
+    axis_angle_to_quaternion,
+    quaternion_conjugate,
+    quaternion_multiply,
+    random_quaternions,
+)
+from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy import (
     EbsdMap,
     MapPhase,
     boundary_details,
+    boundary_sides,
     find_twins,
     grain_shapes,
     grain_spread,
@@ -18,7 +25,9 @@ from cpml.microscopy import (
     triple_junctions,
     write_graphml,
 )
+from cpml.microscopy.boundary_geometry import neighbour_table
 from cpml.microscopy.boundary_pieces import boundary_pieces
+from cpml.microscopy.csl import deviation_from
 from cpml.microscopy.junctions import count_junctions, dihedral_angles
 from cpml.microscopy.vertices import vertex_cells
 
@@ -241,3 +250,41 @@ def test_details_need_a_window(make_map):
     with pytest.raises(ParameterError, match="smooth"):
         boundary_details(grains, smooth=1)
     assert pd.isna(boundary_details(grains)["curvature_per_um"][0])
+
+
+def test_values_on_both_sides(make_map):
+    """A gradient of 1 a column: within 1 um of an upright wall (2 px of 0.5 um) the means are those of two columns."""
+    label = np.repeat([[1] * 10 + [2] * 10], 12, axis=0)
+    grains = segment(make_map(label, about_z(0, 30)))
+    column = np.tile(np.arange(20.0), 12)
+    column[5 * 20 + 9] = np.nan
+    row = boundary_sides(grains, column, within_um=1.0).iloc[0]
+    assert (row["n_a"], row["n_b"]) == (23, 24)
+    assert row["mean_a"] == pytest.approx((12 * 8 + 11 * 9) / 23) and row["mean_b"] == pytest.approx(10.5)
+    table = neighbour_table(grains, [3.0, 5.0])
+    assert table[["value_a", "value_b", "delta"]].iloc[0].tolist() == [3, 5, 2]
+    for wrong in (lambda: boundary_sides(grains, column[:5], within_um=1.0), lambda: neighbour_table(grains, [1.0]),
+                  lambda: boundary_sides(grains, column, within_um=0)):  # fmt: skip
+        with pytest.raises(ParameterError, match="values"):
+            wrong()
+
+
+def test_one_grain_has_no_boundaries(make_map):
+    """A map of one grain: empty tables with all their columns, no junction, no error."""
+    grains = segment(make_map(np.ones((6, 6), int), about_z(0)))
+    assert len(boundary_details(grains)) == 0 and "curvature_per_um" in boundary_details(grains)
+    assert len(triple_junctions(grains)) == 0 and "type" in triple_junctions(grains)
+    assert len(boundary_sides(grains, np.ones(36), within_um=1)) == 0
+    assert len(grain_shapes(grains)) == len(grain_spread(grains)) == 1
+
+
+@pytest.mark.parametrize("key, phase, share", [("sdss/sdss_ferrite_austenite.ang", 1, 0.668), ("ni-hrdic/testDataEBSD.crc", 1, 0.556)])
+def test_published_share_of_sigma3(mirror, key, phase, share):
+    """Austenite and nickel: this share of the boundary pixel pairs lies within 5 deg of Sigma3."""
+    grains = segment(read_map(mirror(key)))
+    pixels = grains.segments[["pixel_a", "pixel_b"]].to_numpy()
+    pixels = pixels[(grains.map.phase_id[pixels] == phase).all(axis=1)]
+    q = grains.map.quaternions
+    m = quaternion_multiply(quaternion_conjugate(q[pixels[:, 0]]), q[pixels[:, 1]])
+    deviation = deviation_from(m, axis_angle_to_quaternion([1, 1, 1], np.pi / 3), proper_group("432"))
+    assert np.mean(np.degrees(deviation) < 5) == pytest.approx(share, abs=5e-4)
