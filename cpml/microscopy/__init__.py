@@ -31,6 +31,7 @@ _HOME = {
     "weighted_burgers": "burgers",
     "boundary_transfer": "boundary_slip",
     "boundary_details": "boundary_geometry",
+    "boundary_sides": "boundary_geometry",
     "grain_shapes": "shapes",
     "grain_spread": "shapes",
     "triple_junctions": "junctions",
