@@ -171,3 +171,24 @@ def test_random_orientations_have_no_family(make_map, voronoi):
     twins = find_twins(segment(make_map(voronoi(30, 30, 6), random_quaternions(6, np.random.default_rng(1)), phase=MG)), tolerance=0.5)
     assert len(twin_lamellae(twins)) == 0 and len(variant_fractions(twins)) == 0
     assert (parent_probability(twins)["probability"] == 1).all()
+
+
+def test_probabilities_of_painted_twins(reference):
+    """A virtual map with painted lamellae (geometry not simulated): nearer to the truth than the odds of areas.
+
+    Seen: Brier score 0.08 against 0.14 for area alone, over 87 families; the weights were not fitted to it.
+    """
+    folder = reference("virtual/mg_hcp_A")
+    twins = find_twins(segment(read_map(folder / "ebsd_deformed_twins.ctf", hex_x_axis="a*"), min_pixels=3))
+    painted = np.load(folder / "maps_truth.npz")["painted_twin"].ravel()
+    label, n = twins.grains.label, twins.grains.n_grains
+    kind = np.bincount(label, painted > 0, n + 1)[1:] / np.bincount(label, minlength=n + 1)[1:]
+    scores = []
+    for weights in (None, dict.fromkeys(("aspect", "aligned", "enclosed", "between", "schmid"), 0.0)):
+        table = parent_probability(twins, weights=weights).assign(truth=kind < 0.5)
+        rows = table[table.groupby("parent_id")["grain_id"].transform("size") > 1]
+        rows = rows.drop_duplicates(["parent_id", "group"])
+        rows = rows[rows.groupby("parent_id")["truth"].transform("sum") == 1]
+        assert rows["parent_id"].nunique() > 70
+        scores.append(np.mean((rows["probability"] - rows["truth"]) ** 2))
+    assert scores[0] < 0.1 and scores[0] < 0.75 * scores[1]
