@@ -144,7 +144,7 @@ def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
             raise DatasetError(f"{dataset.path}: phase {phase.name!r} is not in {name}, which has {sorted(there)}")
     undeclared = there - declared.keys()
     if undeclared:
-        raise DatasetError(f"{dataset.path}: {name} also has phase {sorted(undeclared)[0]!r}: declare it under phases")
+        raise DatasetError(f"{dataset.path}: {name} also has phase {min(undeclared)!r}: declare it under phases")
     changed = {}
     for number, phase in ebsd_map.phases.items():
         lattice = declared[phase.name].lattice

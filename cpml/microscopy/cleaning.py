@@ -4,15 +4,16 @@ Steps, always in this order, each only with its own option:
 
 | option | what happens |
 |---|---|
-| min_confidence, max_mad_deg | points with a lower confidence (ci) or a larger misfit (mad) lose their orientation |
-| spike_deg | a point that differs by more than this from all its neighbours, while most of these agree with each other, takes the orientation of the neighbour that has the most others near it |
-| min_grain_pixels | grains below this size take phase and orientation of the nearest point of a larger grain |
-| fill_holes_pixels | connected points without orientation, up to this number, take those of the nearest indexed point |
+| min_confidence, max_mad_deg | points of lower confidence (ci) or larger misfit (mad) lose their orientation |
+| spike_deg | a point farther than this from all its neighbours takes the orientation that most of them share |
+| min_grain_pixels | smaller grains take phase and orientation of the nearest point of a larger grain |
+| fill_holes_pixels | holes of up to this many points take those of the nearest indexed point |
 | denoise | strength of the edge-preserving filter of cpml.microscopy.denoising inside grains (10 is usual) |
 | threshold_deg | disorientation that separates grains for the last steps and for spikes; default 5 |
 
-Points that took over another point's orientation are marked in properties["filled"]: they close gaps for the eye and
-for boundaries, and add nothing to what was measured; a copied neighbour has zero misorientation and lowers KAM.
+Points that took over another point's orientation are marked in properties["filled"]: they close gaps for the
+eye and for boundaries, and add nothing to what was measured; a copied neighbour has zero misorientation and
+lowers KAM.
 """
 
 from dataclasses import dataclass, replace
@@ -53,7 +54,8 @@ class Step:
 class Cleaned:
     """A cleaned map and what was done to it.
 
-    `n_filled` counts the points with an orientation taken over from another point, `n_left` those without any.
+    `n_filled` counts the points with an orientation taken over from another point, `n_left` those without
+    any.
     """
 
     map: EbsdMap
@@ -71,7 +73,9 @@ class Cleaned:
         """One row a step: option, value, n_changed, note (pandas DataFrame)."""
         import pandas as pd
 
-        return pd.DataFrame([vars(step) for step in self.steps], columns=["option", "value", "n_changed", "note"])
+        return pd.DataFrame(
+            [vars(step) for step in self.steps], columns=["option", "value", "n_changed", "note"]
+        )
 
 
 def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
@@ -84,9 +88,10 @@ def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
     options = dict(options or {})
     for name, value in options.items():
         low, high = OPTIONS.get(name, (1, 0))
+        known = ", ".join(f"{k} {a:g} to {b:g}" for k, (a, b) in OPTIONS.items())
         if name not in OPTIONS or isinstance(value, bool) or not low <= value <= high:
             raise ParameterError(
-                f"cleaning option {name}: {value!r}; known: {', '.join(f'{k} {a:g} to {b:g}' for k, (a, b) in OPTIONS.items())}"
+                f"cleaning option {name}: {value!r}; known: {known}"
             )
     threshold = options.pop("threshold_deg", DEFAULT_THRESHOLD_DEG)
     steps, current = [], ebsd_map
@@ -94,7 +99,9 @@ def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
         if option in options:
             current, step = run(current, options[option], threshold)
             steps.append(step)
-    n_filled = sum(s.n_changed for s in steps if s.option in ("spike_deg", "min_grain_pixels", "fill_holes_pixels"))
+    n_filled = sum(
+        s.n_changed for s in steps if s.option in ("spike_deg", "min_grain_pixels", "fill_holes_pixels")
+    )
     return Cleaned(current, n_filled, int(np.sum(~current.indexed)), tuple(steps))
 
 
@@ -122,11 +129,13 @@ def small_holes(ebsd_map: EbsdMap, max_pixels: int) -> NDArray:
     return empty & (np.bincount(region)[region] <= max_pixels)
 
 
-def spikes(ebsd_map: EbsdMap, spike_deg: float, threshold: float = DEFAULT_THRESHOLD_DEG) -> tuple[NDArray, NDArray]:
+def spikes(
+    ebsd_map: EbsdMap, spike_deg: float, threshold: float = DEFAULT_THRESHOLD_DEG
+) -> tuple[NDArray, NDArray]:
     """Single wrong points and, for each, the neighbour that speaks for its surroundings.
 
-    A spike has at least three indexed neighbours, differs from each by more than `spike_deg` (or in phase), and some
-    neighbour agrees within `threshold` with at least half of them.
+    A spike has at least three indexed neighbours, differs from each by more than `spike_deg` (or in phase),
+    and some neighbour agrees within `threshold` with at least half of them.
 
     Returns
     -------
@@ -148,7 +157,10 @@ def spikes(ebsd_map: EbsdMap, spike_deg: float, threshold: float = DEFAULT_THRES
     for near in np.split(both[order], starts[1:]) if len(both) else []:
         ring = near[:, 1]
         i, j = np.triu_indices(len(ring), 1)
-        close = np.degrees(np.nan_to_num(neighbour_angles(ebsd_map, np.stack([ring[i], ring[j]], 1)), nan=np.pi)) < threshold
+        close = (
+            np.degrees(np.nan_to_num(neighbour_angles(ebsd_map, np.stack([ring[i], ring[j]], 1)), nan=np.pi))
+            < threshold
+        )
         votes = np.bincount(np.r_[i[close], j[close]], minlength=len(ring)) + 1
         if 2 * votes.max() >= len(ring) and votes.max() >= 2:
             points.append(near[0, 0])
@@ -218,7 +230,9 @@ def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, 
             f"cleaning min_grain_pixels: {value} is more than the largest grain of map {ebsd_map.name!r} has: lower it"
         )
     points = np.flatnonzero((grains.label > 0) & ~large[grains.label])
-    merged = _take_over(ebsd_map, points, _nearest(ebsd_map, points, large[grains.label]) if len(points) else points)
+    merged = _take_over(
+        ebsd_map, points, _nearest(ebsd_map, points, large[grains.label]) if len(points) else points
+    )
     n_grains = int(np.sum(~large) - 1)
     note = f"{n_grains} grains below {value:g} pixels ({len(points)} points) merged into their surroundings"
     return merged, Step("min_grain_pixels", value, len(points), note)
@@ -226,7 +240,9 @@ def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, 
 
 def _fill(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
     points = np.flatnonzero(small_holes(ebsd_map, value))
-    filled = _take_over(ebsd_map, points, _nearest(ebsd_map, points, ebsd_map.indexed) if len(points) else points)
+    filled = _take_over(
+        ebsd_map, points, _nearest(ebsd_map, points, ebsd_map.indexed) if len(points) else points
+    )
     note = f"{len(points)} points filled in holes of up to {value:g} points"
     return filled, Step("fill_holes_pixels", value, len(points), note)
 
@@ -239,9 +255,10 @@ def _denoise(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap
     moved = result.moved_deg
     n = int(np.sum(moved > 1e-9))
     largest = float(moved.max(initial=0))
+    median = float(np.median(moved[moved > 1e-9])) if n else 0.0
     note = (
         f"orientations of {n} points denoised inside grains (strength {value:g}, noise estimated at "
-        f"{result.noise_deg:.3g} deg, moved by {np.median(moved[moved > 1e-9]) if n else 0:.3g} deg, at most {largest:.3g})"
+        f"{result.noise_deg:.3g} deg, moved by {median:.3g} deg, at most {largest:.3g})"
     )
     return replace(ebsd_map, quaternions=result.quaternions), Step("denoise", value, n, note)
 

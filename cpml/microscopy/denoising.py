@@ -1,15 +1,16 @@
 """Orientation noise removed inside grains, boundaries and sharp walls kept.
 
-In each grain the orientations are rotation vectors w_i about the grain's mean (logarithm of the quaternion, sample
-frame, so that symmetry copies do not matter). The filtered field u minimises
+In each grain the orientations are rotation vectors w_i about the grain's mean (logarithm of the quaternion,
+sample frame, so that symmetry copies do not matter). The filtered field u minimises
 
     E(u) = sum_i |u_i - w_i|^2 + alpha sum_t psi(|u_a - 2 u_b + u_c|),     psi(s) = s^2 / (1 + s^2 / delta^2)
 
-over triples t = (a, b, c) of consecutive points of one row of the grid, all in one grain. Second differences vanish on
-any linear field, so that a curvature of the lattice (a constant gradient, and with it the GND density) is not touched;
-psi levels off beyond delta, so that a sharp wall stays sharp; no triple crosses a boundary, nor a step between
-neighbours that noise cannot make (WALL). Solved by half-quadratic iteration: weights psi'(s)/2s of the last step, then
-a linear system (conjugate gradients); delta shrinks from step to step (graduated non-convexity).
+over triples t = (a, b, c) of consecutive points of one row of the grid, all in one grain. Second differences vanish
+on any linear field, so that a curvature of the lattice (a constant gradient, and with it the GND density) is not
+touched; psi levels off beyond delta, so that a sharp wall stays sharp; no triple crosses a boundary, nor a
+step between neighbours that noise cannot make (WALL). Solved by half-quadratic iteration: weights psi'(s)/2s
+of the last step, then a linear system (conjugate gradients); delta shrinks from step to step (graduated
+non-convexity).
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -17,8 +18,8 @@ a linear system (conjugate gradients); delta shrinks from step to step (graduate
 | sigma | noise of one component of w, from the median second difference of the map itself | rad |
 | delta | 3 down to 1 times sqrt(6) sigma, the noise of a second difference | rad |
 
-References: Charbonnier et al. 1997, IEEE Trans. Image Process. 6:298 (half-quadratic); Hielscher, Silbermann, Schmidl
-& Ihlemann 2019, J. Appl. Cryst. 52:984 (denoising of orientation maps).
+References: Charbonnier et al. 1997, IEEE Trans. Image Process. 6:298 (half-quadratic); Hielscher, Silbermann,
+Schmidl & Ihlemann 2019, J. Appl. Cryst. 52:984 (denoising of orientation maps).
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ from cpml.microscopy.grains import Grains
 SECOND_DIFFERENCE = np.sqrt(6.0)
 """Standard deviation of a - 2 b + c for unit noise."""
 WALL = 5.0 * np.sqrt(2.0)
-"""A step between neighbours of more than this many sigma is a wall: noise makes one in 10^5 pairs (chi, 3 components)."""
+"""A step between neighbours of more than this many sigma is a wall: noise makes one in 10^5 pairs (chi, 3
+components)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Deno
 
     Returns
     -------
-    noise_deg is the estimated rms angle of the orientation noise before, moved_deg (N,) the angle between old and new
+    noise_deg is the estimated rms angle of the orientation noise before, moved_deg (N,) the angle between old
+    and new
     """
     w, base = _vectors(grains)
     triples = _triples(grains.map, grains.own)
@@ -79,7 +82,8 @@ def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Deno
 
 
 def _vectors(grains: Grains) -> tuple[NDArray, NDArray]:
-    """Rotation vectors (N, 3) from the grain's mean, rad, and that mean (N, 4) in each pixel's own symmetry copy."""
+    """Rotation vectors (N, 3) from the grain's mean, rad, and that mean (N, 4) in each pixel's own symmetry
+    copy."""
     ebsd_map = grains.map
     w, base = np.zeros((ebsd_map.n_pixels, 3)), np.full((ebsd_map.n_pixels, 4), np.nan)
     for phase_id, phase in ebsd_map.phases.items():
@@ -94,7 +98,9 @@ def _vectors(grains: Grains) -> tuple[NDArray, NDArray]:
         delta = quaternion_multiply(q, quaternion_conjugate(base[pixel]))
         delta = np.where(delta[:, :1] < 0, -delta, delta)
         length = np.linalg.norm(delta[:, 1:], axis=1, keepdims=True)
-        scale = np.where(length > 1e-12, 2 * np.arctan2(length, delta[:, :1]) / np.maximum(length, 1e-300), 2.0)
+        scale = np.where(
+            length > 1e-12, 2 * np.arctan2(length, delta[:, :1]) / np.maximum(length, 1e-300), 2.0
+        )
         w[pixel] = scale * delta[:, 1:]
     return w, base
 
@@ -129,7 +135,8 @@ def _operator(triples: NDArray, n: int) -> sparse.csr_matrix:
 
 
 def _noise(size: NDArray) -> float:
-    """Noise of one vector component, rad, from the median length of second differences (chi with 3 components)."""
+    """Noise of one vector component, rad, from the median length of second differences (chi with 3
+    components)."""
     return float(np.median(size) / 1.538 / SECOND_DIFFERENCE) if len(size) else 0.0
 
 

@@ -155,22 +155,23 @@ def segment(
 
     Parameters
     ----------
-    threshold : disorientation of neighbours, deg, from which on they belong to different grains; {phase name: deg}
-        for phases that differ
+    threshold : disorientation of neighbours, deg, from which on they belong to different grains;
+        {phase name: deg} for phases that differ
     min_pixels : grains with fewer measured pixels are dropped
     reach : pixels without a grain take the nearest grain's label up to this many steps away; 0 leaves them
         out.
         None: 0 when nothing is dropped (min_pixels = 1), else 3
-    unindexed : "grow" lets grains grow into pixels without orientation, as far as `reach` allows; "region" makes
-        connected pixels without orientation regions of their own (phase 0), whatever their size
+    unindexed : "grow" lets grains grow into pixels without orientation, as far as `reach` allows; "region"
+        makes connected pixels without orientation regions of their own (phase 0), whatever their size
 
     Raises
     ------
-    ParameterError : a threshold outside 0 to 180 deg or for an unknown phase, min_pixels below 1, a negative reach,
-        an unknown policy, or no grain left
+    ParameterError : a threshold outside 0 to 180 deg or for an unknown phase, min_pixels below 1, a negative
+        reach, an unknown policy, or no grain left
     """
     limits = _thresholds(ebsd_map, threshold)
-    if not all(0 < t <= 180 for t in limits.values()) or min_pixels < 1 or (reach is not None and not reach >= 0):
+    is_wrong_reach = reach is not None and not reach >= 0
+    if not all(0 < t <= 180 for t in limits.values()) or min_pixels < 1 or is_wrong_reach:
         raise ParameterError(
             f"threshold {threshold} (0 to 180 deg), min_pixels {min_pixels} (1 or more) or "
             f"reach {reach} (0 or more steps) is out of range"
@@ -209,7 +210,7 @@ def _thresholds(ebsd_map: EbsdMap, threshold: float | dict[str, float]) -> dict[
         return dict.fromkeys(ebsd_map.phases, threshold)
     names = {phase.name for phase in ebsd_map.phases.values()}
     if set(threshold) != names:
-        wrong = sorted(set(threshold) ^ names)[0]
+        wrong = min(set(threshold) ^ names)
         raise ParameterError(f"threshold {threshold}: give one for each of {sorted(names)}; check {wrong!r}")
     return {i: threshold[phase.name] for i, phase in ebsd_map.phases.items()}
 
@@ -256,8 +257,8 @@ def _with_regions(ebsd_map: EbsdMap, label: NDArray) -> NDArray:
 def _adopt(
     ebsd_map: EbsdMap, label: NDArray, source: NDArray, reach: float, closed: NDArray
 ) -> tuple[NDArray, NDArray]:
-    """Label and source of pixels that are not `closed` from the nearest pixel that has a grain, up to `reach` steps
-    away.
+    """Label and source of pixels that are not `closed` from the nearest pixel that has a grain, up to `reach`
+    steps away.
     """
     empty = np.flatnonzero(~closed)
     if not len(empty):
@@ -277,7 +278,9 @@ def _adopt(
     return label, source
 
 
-def _joined_across_gaps(ebsd_map: EbsdMap, label: NDArray, source: NDArray, limits: dict[int, float]) -> NDArray:
+def _joined_across_gaps(
+    ebsd_map: EbsdMap, label: NDArray, source: NDArray, limits: dict[int, float]
+) -> NDArray:
     """Label (N,) after grains of one orientation that meet in a closed gap have become one, renumbered in
     order.
     """

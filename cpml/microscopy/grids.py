@@ -1,8 +1,8 @@
 """Grids of measurement points: found in the coordinates, and who is near whom on them.
 
 Square: all rows start at one x. Hexagonal: every second row starts half a step later (and may be one point
-shorter); positions in a row then count in half steps. A map that was cropped to a free shape, or has holes, is
-completed to the full grid; the added places are points without orientation.
+shorter); positions in a row then count in half steps. A map that was cropped to a free shape, or has holes,
+is completed to the full grid; the added places are points without orientation.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
 
-
 MOST_EMPTY = 16
 """A grid with more than this many times the cells that its points fill is taken for damage, not for a map."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of measurement points, complete: `cell` (N,) is the place of each given point, `xy` all places in um."""
+    """A grid of measurement points, complete: `cell` (N,) is the place of each given point, `xy` all places
+    in um."""
 
     kind: str
     shape: tuple[int, int]
@@ -43,8 +43,8 @@ class Grid:
 def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None) -> Grid:
     """The square or hexagonal grid of points (N, 2) in um, found in the coordinates.
 
-    Points may come in any order and rows may be cut short or have holes; coordinates may be rounded. The steps that a
-    header tells (`told`, um) win over those of the coordinates where both agree to 1 in 1000.
+    Points may come in any order and rows may be cut short or have holes; coordinates may be rounded. The
+    steps that a header tells (`told`, um) win over those of the coordinates where both agree to 1 in 1000.
 
     Raises
     ------
@@ -76,7 +76,9 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
     return _complete(fail, kind, row, half, (dx, dy), xy.min(axis=0))
 
 
-def _complete(fail, kind: str, row: NDArray, half: NDArray, pixel_um: tuple[float, float], start: NDArray) -> Grid:
+def _complete(
+    fail, kind: str, row: NDArray, half: NDArray, pixel_um: tuple[float, float], start: NDArray
+) -> Grid:
     """Grid of all places between the first and the last row and column of the points."""
     rows, halves = int(row.max()) + 1, int(half.max()) + 1
     if rows * (halves // 2 + 1) > MOST_EMPTY * len(row) + 1000:

@@ -1,8 +1,8 @@
 """Tables that OIM Analysis exports: grain files (type 2) and reconstructed grain boundaries.
 
 Grain file, one line a grain: id, mean orientation (deg), position, IQ, CI, fit, phase, edge flag, diameter.
-Reconstructed boundaries, one line a straight segment: orientation on the right and on the left (rad), length, trace
-angle, end points, ids of the right and the left grain. Positions are in um, y down, and
+Reconstructed boundaries, one line a straight segment: orientation on the right and on the left (rad), length,
+trace angle, end points, ids of the right and the left grain. Positions are in um, y down, and
 
     trace = atan2(-(y1 - y0), x1 - x0) mod 180 deg          (on screen; in the measured files = the file's own angle)
 
@@ -19,7 +19,20 @@ from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.frames import a_star_to_a, frame_rotation, to_sample_frame
 from cpml.microscopy.readers.common import read_table
 
-GRAIN_COLUMNS = ("grain_id", "phi1", "Phi", "phi2", "x_um", "y_um", "iq", "ci", "fit_deg", "phase", "on_edge", "diameter_um")
+GRAIN_COLUMNS = (
+    "grain_id",
+    "phi1",
+    "Phi",
+    "phi2",
+    "x_um",
+    "y_um",
+    "iq",
+    "ci",
+    "fit_deg",
+    "phase",
+    "on_edge",
+    "diameter_um",
+)
 BOUNDARY_COLUMNS = (
     "right_phi1", "right_Phi", "right_phi2", "left_phi1", "left_Phi", "left_phi2", "length_um", "file_trace_deg",
     "x0_um", "y0_um", "x1_um", "y1_um", "grain_right", "grain_left",
@@ -31,7 +44,8 @@ def read_grain_file(path: str | Path, *, hex_x_axis: str = "a", euler_to_sample=
 
     Returns
     -------
-    table grain_id, phase, x_um, y_um, diameter_um, iq, ci, fit_deg, on_edge, qw, qx, qy, qz (crystal_to_sample)
+    table grain_id, phase, x_um, y_um, diameter_um, iq, ci, fit_deg, on_edge, qw, qx, qy, qz
+    (crystal_to_sample)
 
     Raises
     ------
@@ -60,8 +74,8 @@ def read_reconstructed_boundaries(
 
     Returns
     -------
-    table grain_right, grain_left, x0_um, y0_um, x1_um, y1_um, length_um, trace_deg (from the end points, on screen),
-    file_trace_deg, right_qw .. right_qz, left_qw .. left_qz
+    table grain_right, grain_left, x0_um, y0_um, x1_um, y1_um, length_um, trace_deg (from the end points, on
+    screen), file_trace_deg, right_qw .. right_qz, left_qw .. left_qz
 
     Raises
     ------
@@ -79,7 +93,9 @@ def read_reconstructed_boundaries(
         q = _orientations(path, table, names, angles, hex_x_axis, euler_to_sample)
         table = table.assign(**dict(zip([f"{side}_q{k}" for k in "wxyz"], q.T)))
     ends = ["x0_um", "y0_um", "x1_um", "y1_um", "length_um", "trace_deg", "file_trace_deg"]
-    return table[["grain_right", "grain_left", *ends, *[f"{s}_q{k}" for s in ("right", "left") for k in "wxyz"]]]
+    return table[
+        ["grain_right", "grain_left", *ends, *[f"{s}_q{k}" for s in ("right", "left") for k in "wxyz"]]
+    ]
 
 
 def _read(path: Path, columns: tuple[str, ...], told: tuple[str, ...]) -> pd.DataFrame:
@@ -104,17 +120,23 @@ def _whole(path: Path, table: pd.DataFrame, names: tuple[str, ...]) -> None:
     for name in names:
         bad = np.flatnonzero((table[name] != np.floor(table[name])) | (np.abs(table[name]) > 2**31))
         if len(bad):
-            raise MapFileError(f"{path}, data line {bad[0] + 1}: {name} = {table[name].iloc[bad[0]]:g} is no whole number")
+            raise MapFileError(
+                f"{path}, data line {bad[0] + 1}: {name} = {table[name].iloc[bad[0]]:g} is no whole number"
+            )
         table[name] = table[name].astype(np.int64)
 
 
-def _orientations(path: Path, table: pd.DataFrame, names, angles: str, hex_x_axis: str, euler_to_sample) -> np.ndarray:
+def _orientations(
+    path: Path, table: pd.DataFrame, names, angles: str, hex_x_axis: str, euler_to_sample
+) -> np.ndarray:
     """(N, 4) crystal_to_sample quaternions of three angle columns."""
     if hex_x_axis not in ("a", "a*"):
         raise ParameterError(f"hex_x_axis {hex_x_axis!r}: give 'a' or 'a*'")
     euler = table[list(names)].to_numpy()
     if angles == "radians" and np.abs(euler).max() > 4 * np.pi + 0.01:
-        raise MapFileError(f"{path}: angles up to {np.abs(euler).max():g} cannot be radians; read it with angles='degrees'")
+        raise MapFileError(
+            f"{path}: angles up to {np.abs(euler).max():g} cannot be radians; read it with angles='degrees'"
+        )
     q = euler_to_quaternion(np.radians(euler) if angles == "degrees" else euler)
     q = a_star_to_a(q) if hex_x_axis == "a*" else q
     return to_sample_frame(q, frame_rotation(euler_to_sample))

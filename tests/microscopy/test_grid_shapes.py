@@ -16,7 +16,9 @@ SDSS = "sdss/sdss_ferrite_austenite.ang"
 
 def lattice(rows, cols, is_hex, dx=0.37):
     row, col = np.divmod(np.arange(rows * cols), cols)
-    return np.stack([dx * (col + 0.5 * is_hex * (row % 2)), dx * row * (np.sqrt(0.75) if is_hex else 1)], axis=1)
+    return np.stack(
+        [dx * (col + 0.5 * is_hex * (row % 2)), dx * row * (np.sqrt(0.75) if is_hex else 1)], axis=1
+    )
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -55,7 +57,9 @@ def test_cut_off_and_cropped_ang_are_told_apart(tmp_path, make_map, voronoi):
     (tmp_path / "holed.ang").write_text("\n".join([*holed, ""]))
     (tmp_path / "cut.ang").write_text("\n".join([*cut, ""]))
     back = read_map(tmp_path / "holed.ang")
-    assert back.shape == (9, 11) and (~back.indexed).sum() == 5 and any("5 places" in n for n in back.frame_note)
+    assert (
+        back.shape == (9, 11) and (~back.indexed).sum() == 5 and any("5 places" in n for n in back.frame_note)
+    )
     with pytest.raises(MapFileError, match="cut off"):
         read_map(tmp_path / "cut.ang")
 
@@ -93,7 +97,12 @@ def test_unindexed_points_grow_or_are_regions(make_map):
     assert regions.n_grains == 4 and regions.phase.tolist() == [1, 1, 0, 0]
     table = regions.table.set_index("grain_id")
     assert table.area_um2[3] == 2 * 0.25 and table.n_pixels[3] == 0 and np.isnan(table.gos_deg[4])
-    assert set(map(tuple, regions.boundaries[["grain_a", "grain_b"]].to_numpy())) == {(1, 2), (1, 3), (1, 4), (2, 4)}
+    assert set(map(tuple, regions.boundaries[["grain_a", "grain_b"]].to_numpy())) == {
+        (1, 2),
+        (1, 3),
+        (1, 4),
+        (2, 4),
+    }
     assert regions.boundaries.angle_deg.isna().sum() == 3
     with pytest.raises(ParameterError, match="'grow' or 'region'"):
         segment(m, unindexed="drop")
@@ -115,7 +124,10 @@ def test_each_phase_has_its_threshold(mirror):
     """The austenite's grains do not change when the ferrite's threshold does; a forgotten phase is an error."""
     m = read_map(mirror(SDSS))
     names = [p.name for p in m.phases.values()]
-    both, finer = segment(m, threshold=dict(zip(names, (5, 5)))), segment(m, threshold=dict(zip(names, (5, 1))))
+    both, finer = (
+        segment(m, threshold=dict(zip(names, (5, 5)))),
+        segment(m, threshold=dict(zip(names, (5, 1)))),
+    )
     np.testing.assert_array_equal(both.label, segment(m).label)
     count = lambda g: np.bincount(g.phase, minlength=3)[1:]
     assert count(finer)[0] == count(both)[0] and count(finer)[1] > count(both)[1]

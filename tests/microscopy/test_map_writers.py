@@ -103,14 +103,23 @@ def test_ctf_and_ang_agree_in_every_frame(tmp_path, frame):
     back = read_map(write_map(ang, tmp_path / "g.ctf", euler_to_sample=frame), euler_to_sample=frame)
     assert same(ang.quaternions, m.quaternions) < 2e-5 and same(back.quaternions, m.quaternions) < 2e-5
     wrong = read_map(tmp_path / "f.ctf", euler_to_sample=frame, hex_x_axis="a")
-    np.testing.assert_allclose(np.degrees(disorientation_angle(wrong.quaternions, m.quaternions, proper_group("1"))), 30, atol=1e-3)
+    np.testing.assert_allclose(
+        np.degrees(disorientation_angle(wrong.quaternions, m.quaternions, proper_group("1"))), 30, atol=1e-3
+    )
     assert same(a_star_to_a(wrong.quaternions), m.quaternions) < 1e-6
 
 
 def test_named_frames():
     """EDAX settings 1 to 4 turn 180 deg about x+y, x-y, x, y; Oxford about x, Bruker about y."""
     half = np.sqrt(0.5)
-    axes = {"edax1": (half, half), "edax2": (half, -half), "edax3": (1, 0), "edax4": (0, 1), "oxford": (1, 0), "bruker": (0, 1)}
+    axes = {
+        "edax1": (half, half),
+        "edax2": (half, -half),
+        "edax3": (1, 0),
+        "edax4": (0, 1),
+        "oxford": (1, 0),
+        "bruker": (0, 1),
+    }
     for name, (x, y) in axes.items():
         assert abs(frame_rotation(name) @ [0, x, y, 0]) == pytest.approx(1)
     by_mapping = frame_rotation({"axis": [1, 0, 0], "angle_deg": 180})
@@ -121,9 +130,13 @@ def test_angles_at_the_poles_print_once(tmp_path):
     """Phi 0 or 180 deg leaves only phi1 + phi2 or phi1 - phi2: one text for one orientation, never 360."""
     from cpml.crystallography.rotations import euler_to_quaternion
 
-    euler = np.radians([[350, 0, 20], [10, 1e-9, 0], [300, 180, 290], [10, 180, 0], [359.9999999, 90, 0.00000001]])
+    euler = np.radians(
+        [[350, 0, 20], [10, 1e-9, 0], [300, 180, 290], [10, 180, 0], [359.9999999, 90, 0.00000001]]
+    )
     xy = np.stack([np.arange(5.0), np.zeros(5)], axis=1)
-    m = EbsdMap.from_points("e", xy, euler_to_quaternion(euler), np.ones(5), {1: MapPhase("Ni", "432", None, 3, 3, 3)})
+    m = EbsdMap.from_points(
+        "e", xy, euler_to_quaternion(euler), np.ones(5), {1: MapPhase("Ni", "432", None, 3, 3, 3)}
+    )
     path = write_map(m, tmp_path / "e.ctf")
     rows = [line.split("\t")[5:8] for line in path.read_text().splitlines()[-5:]]
     assert rows[0] == rows[1] and rows[2] == rows[3] and rows[4] == ["0.00000", "90.00000", "0.00000"]

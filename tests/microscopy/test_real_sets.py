@@ -69,7 +69,13 @@ def test_sigma3_share(name, percent, mirror):
     pairs = grains.segments[["pixel_a", "pixel_b"]].to_numpy()
     q, p = (m.quaternions[k] for k in pairs[(m.phase_id[pairs] == 1).all(axis=1)].T)
     sigma3 = axis_angle_to_quaternion([1, 1, 1], np.radians(60))
-    nearest = np.min([disorientation_angle(quaternion_multiply(quaternion_multiply(q, s), sigma3), p, group) for s in group], axis=0)
+    nearest = np.min(
+        [
+            disorientation_angle(quaternion_multiply(quaternion_multiply(q, s), sigma3), p, group)
+            for s in group
+        ],
+        axis=0,
+    )
     assert 100 * np.mean(nearest < np.radians(5)) == pytest.approx(percent, abs=0.05)
 
 
@@ -82,11 +88,16 @@ def test_sigma3_share(name, percent, mirror):
 )
 def test_oim_boundaries(mirror, grains, boundaries, n_grains, n_segments):
     """Trace = atan2(-dy, dx) mod 180 is the file's own angle; lengths and ids fit; both files tell one orientation."""
-    table, segments = read_grain_file(mirror(OIM + grains)), read_reconstructed_boundaries(mirror(OIM + boundaries))
+    table, segments = (
+        read_grain_file(mirror(OIM + grains)),
+        read_reconstructed_boundaries(mirror(OIM + boundaries)),
+    )
     assert (len(table), len(segments)) == (n_grains, n_segments)
     off = np.abs(segments.trace_deg - segments.file_trace_deg)
     # end points are printed to 0.01 um, short segments are 0.6 um
-    assert np.minimum(off, 180 - off).max() < 0.3 and segments.trace_deg.between(0, 180, inclusive="left").all()
+    assert (
+        np.minimum(off, 180 - off).max() < 0.3 and segments.trace_deg.between(0, 180, inclusive="left").all()
+    )
     chord = np.hypot(segments.x1_um - segments.x0_um, segments.y1_um - segments.y0_um)
     np.testing.assert_allclose(chord, segments.length_um, atol=0.011)
     ids = table.set_index("grain_id")
@@ -132,7 +143,10 @@ def test_declared_phases_have_to_fit(describe, ctf_text, some_orientations):
     from cpml.errors import DatasetError
 
     for changes, told in (
-        ({"phases": [{"name": "Nickel", "lattice": "hcp", "material": "titanium_cp", "hex_x_axis": "a"}]}, "declared hcp"),
+        (
+            {"phases": [{"name": "Nickel", "lattice": "hcp", "material": "titanium_cp", "hex_x_axis": "a"}]},
+            "declared hcp",
+        ),
         ({"reading": {"angles": "degrees"}}, "reading.angles"),
         ({"cleaning": {"min_confidence": 0.1}}, "has no 'ci'"),
     ):

@@ -10,8 +10,8 @@
 | orix, cpml | .h5 of orix.io, map.h5 | orix_hdf |
 | delimited text | any, with declared `columns` | delimited |
 
-The format is told by the content, not by the name. Frames and the hexagonal axis are turned here, once, and only as
-declared (see cpml.microscopy.frames); `EbsdMap.frame_note` says what was done.
+The format is told by the content, not by the name. Frames and the hexagonal axis are turned here, once, and
+only as declared (see cpml.microscopy.frames); `EbsdMap.frame_note` says what was done.
 """
 
 from importlib import import_module
@@ -48,16 +48,19 @@ def read_map(
     Parameters
     ----------
     path : a file of one of the formats in the table above, or a map.h5 of cpml
-    hex_x_axis : "a" or "a*", the file's hexagonal X axis; None takes the vendor's usual one (Oxford, Bruker a*, others
-        a) and says so in `frame_note`: it is an installation choice, and the wrong one hides every twin
-    euler_to_sample : preset of cpml.microscopy.frames, 3x3 rotation matrix, [x, y, z, degrees], or "declared": the
-        turn that the file itself states (DREAM.3D .h5ebsd, EDAX and Bruker HDF5); None: no turn
-    acquisition : "apply" turns by the acquisition-surface angles of Oxford files first, "ignore" only reports them
+    hex_x_axis : "a" or "a*", the file's hexagonal X axis; None takes the vendor's usual one (Oxford, Bruker a*,
+        others a) and says so in `frame_note`: it is an installation choice, and the wrong one hides every twin
+    euler_to_sample : preset of cpml.microscopy.frames, 3x3 rotation matrix, [x, y, z, degrees], or
+        "declared": the turn that the file itself states (DREAM.3D .h5ebsd, EDAX and Bruker HDF5); None: no
+        turn
+    acquisition : "apply" turns by the acquisition-surface angles of Oxford files first, "ignore" only reports
+        them
     slice : which slice of a stack (0 is the first); a stack of several needs it (see read_stack)
     columns : names of the columns of a delimited text file (see cpml.microscopy.readers.delimited)
     angles : "degrees" or "radians", for delimited text only
     phases : MapPhase list for delimited text, whose file does not describe its phases
-    refined : EMsoft: True for the refined orientations, False for the best match; None: refined where there are any
+    refined : EMsoft: True for the refined orientations, False for the best match; None: refined where there
+        are any
     name : name of the map; None: the file's
 
     Raises
@@ -87,7 +90,8 @@ def read_map(
 
 
 def read_stack(path: str | Path, **options) -> list[EbsdMap]:
-    """All slices of a stack of maps (.h5ebsd, .dream3d), in order; `options` as of read_map, without `slice`."""
+    """All slices of a stack of maps (.h5ebsd, .dream3d), in order; `options` as of read_map, without
+    `slice`."""
     path = Path(path)
     kind = format_of(path)
     if kind not in STACKS:
@@ -97,10 +101,14 @@ def read_stack(path: str | Path, **options) -> list[EbsdMap]:
 
 
 def _read(kind: str, path: Path, options: dict) -> RawMap:
-    known = {"delimited": {"columns", "angles", "phases"}, "emsoft": {"refined"}} | {k: {"slice"} for k in STACKS}
+    known = {"delimited": {"columns", "angles", "phases"}, "emsoft": {"refined"}} | {
+        k: {"slice"} for k in STACKS
+    }
     wrong = options.keys() - known.get(kind, set()) - ({"slice"} if options.get("slice") == 0 else set())
     if wrong:
-        raise ParameterError(f"{path}: option {sorted(wrong)[0]!r} is not for this format ({kind}); leave it out")
+        raise ParameterError(
+            f"{path}: option {min(wrong)!r} is not for this format ({kind}); leave it out"
+        )
     used = {k: v for k, v in options.items() if k in known.get(kind, set())}
     try:
         return import_module(f"{__name__}.{kind}").read(path, **used)
@@ -211,7 +219,9 @@ def _acquired(path: Path, raw: RawMap, q, acquisition: str, notes: list[str]):
         return q
     told = ", ".join(f"{np.degrees(a):g}" for a in raw.acquisition)
     if acquisition == "ignore":
-        notes.append(f"acquisition-surface angles {told} deg in the file are not applied: declare acquisition: apply")
+        notes.append(
+            f"acquisition-surface angles {told} deg in the file are not applied: declare acquisition: apply"
+        )
         return q
     notes.append(f"Euler axes turned by the file's acquisition-surface angles {told} deg, as declared")
     return to_sample_frame(q, euler_to_quaternion(np.array(raw.acquisition)))
@@ -220,12 +230,18 @@ def _acquired(path: Path, raw: RawMap, q, acquisition: str, notes: list[str]):
 def _turned(path: Path, raw: RawMap, q, euler_to_sample, notes: list[str]):
     """Orientations (N, 4) with their Euler axes turned to the pixel axes, as declared."""
     if euler_to_sample is None:
-        also = "" if raw.declared is None else f"; the file states {_named(raw.declared)}: euler_to_sample='declared'"
+        also = (
+            ""
+            if raw.declared is None
+            else f"; the file states {_named(raw.declared)}: euler_to_sample='declared'"
+        )
         notes.append(f"Euler axes taken as the pixel axes (x right, y down, z into), not declared{also}")
         return q
     if isinstance(euler_to_sample, str) and euler_to_sample == "declared":
         if raw.declared is None:
-            raise ParameterError(f"{path}: the file states no turn of its Euler axes; give a preset or a rotation")
+            raise ParameterError(
+                f"{path}: the file states no turn of its Euler axes; give a preset or a rotation"
+            )
         notes.append(f"Euler axes turned to the pixel axes as the file states: {_named(raw.declared)}")
         return to_sample_frame(q, raw.declared)
     shown = euler_to_sample

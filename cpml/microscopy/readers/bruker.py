@@ -29,7 +29,12 @@ from cpml.microscopy.readers.common import (
 )
 from cpml.microscopy.readers.hdf import Hdf, opened
 
-NAMES = {"MAD": "mad", "NIndexedBands": "bands", "RadonQuality": "radon_quality", "RadonBandCount": "radon_bands"}
+NAMES = {
+    "MAD": "mad",
+    "NIndexedBands": "bands",
+    "RadonQuality": "radon_quality",
+    "RadonBandCount": "radon_bands",
+}
 
 
 def read(path: Path) -> RawMap:
@@ -42,8 +47,14 @@ def read(path: Path) -> RawMap:
         if any(len(a) != n for a in angles):
             raise hdf.fail(f"{base}/Data", f"angles of unequal length {[len(a) for a in angles]}")
         phase_id = hdf.array(f"{base}/Data/Phase", (n,), whole=True).astype(np.int32)
-        phases = {i: _phase(hdf, f"{base}/Header/Phases/{i}") for i in hdf.integer_keys(f"{base}/Header/Phases")}
-        properties = {k: hdf.array(f"{base}/Data/{name}", (n,)) for name, k in NAMES.items() if hdf.has(f"{base}/Data/{name}")}
+        phases = {
+            i: _phase(hdf, f"{base}/Header/Phases/{i}") for i in hdf.integer_keys(f"{base}/Header/Phases")
+        }
+        properties = {
+            k: hdf.array(f"{base}/Data/{name}", (n,))
+            for name, k in NAMES.items()
+            if hdf.has(f"{base}/Data/{name}")
+        }
         pixel_um = hdf.number(f"{base}/Header/XSTEP"), hdf.number(f"{base}/Header/YSTEP")
         shape, place = _places(hdf, scan, base, n)
         setting = f"{base}/Header/Coordinate Systems/ID"

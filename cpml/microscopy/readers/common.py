@@ -23,9 +23,9 @@ SHORTEST_FIELD = 2
 class RawMap:
     """A file's content in its own axes: Bunge angles (N, 3) in rad, points in row order.
 
-    `declared` is the turn (4,) from the Euler axes to the pixel axes that the file itself states, `acquisition`
-    the Bunge angles, rad, of the acquisition surface in the specimen frame (not both zero); neither is applied
-    unless it is asked for.
+    `declared` is the turn (4,) from the Euler axes to the pixel axes that the file itself states,
+    `acquisition` the Bunge angles, rad, of the acquisition surface in the specimen frame (not both zero);
+    neither is applied unless it is asked for.
     """
 
     name: str
@@ -53,7 +53,9 @@ def finite_where_indexed(path: Path, euler: NDArray, phase_id: NDArray) -> None:
     """Refuse an indexed point whose angles are no numbers."""
     bad = np.flatnonzero(~np.isfinite(euler).all(axis=1) & (phase_id > 0))
     if len(bad):
-        raise MapFileError(f"{path}, point {bad[0] + 1}: indexed, but its angles are no numbers; export the map again")
+        raise MapFileError(
+            f"{path}, point {bad[0] + 1}: indexed, but its angles are no numbers; export the map again"
+        )
 
 
 def group_of_space_group(number: int) -> str:
@@ -66,8 +68,8 @@ def group_of_space_group(number: int) -> str:
 
 
 def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
-    """Refuse a header that announces more points than the file has bytes for, before anything is allocated.
-    """
+    """Refuse a header that announces more points than the file has bytes for, before anything is
+    allocated."""
     size = path.stat().st_size
     most = size // (SHORTEST_FIELD * n_fields) + 1
     if n_points > most:
@@ -78,9 +80,16 @@ def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
 
 
 def read_table(
-    path: Path, first_line: int, names: list[str], *, n_required: int, decimal: str = ".", separator: str = r"\s+"
+    path: Path,
+    first_line: int,
+    names: list[str],
+    *,
+    n_required: int,
+    decimal: str = ".",
+    separator: str = r"\s+",
 ) -> dict:
-    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is one character or \\s+.
+    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is one character or
+    \\s+.
 
     The first `n_required` columns must be finite numbers in every line; others may be absent (then left out).
 
@@ -172,8 +181,8 @@ def positive(path: Path, line: int | str, name: str, text: str, kind: type = flo
 
 
 def phase_column(path: Path, values: NDArray, first_line: int) -> NDArray:
-    """Phase numbers (N,) int32 of a numeric column; MapFileError where one is no whole number from 0 to 9999.
-    """
+    """Phase numbers (N,) int32 of a numeric column; MapFileError where one is no whole number from 0 to
+    9999."""
     bad = np.flatnonzero((values < 0) | (values > 9999) | (values != np.floor(values)))
     if len(bad):
         raise MapFileError(

@@ -1,7 +1,7 @@
 """Delimited text with declared columns: what a spreadsheet, a script or OIM's "export" leaves behind.
 
-`columns` names every column of the file in order. These names have a meaning; all others become properties, and "_"
-is skipped:
+`columns` names every column of the file in order. These names have a meaning; all others become properties,
+and "_" is skipped:
 
 | name | meaning |
 |---|---|
@@ -10,9 +10,9 @@ is skipped:
 | phase | number of the phase; absent: one phase |
 | ci | -1: not indexed |
 
-Spaces, tabs, commas or semicolons separate; a decimal comma is understood where something else separates. Lines
-before the first line of numbers (a heading, comments) are skipped. Square and hexagonal grids, in any order of
-points, with holes.
+Spaces, tabs, commas or semicolons separate; a decimal comma is understood where something else separates.
+Lines before the first line of numbers (a heading, comments) are skipped. Square and hexagonal grids, in any
+order of points, with holes.
 """
 
 import re
@@ -30,7 +30,11 @@ HEADER_LINES = 1000
 
 
 def read(
-    path: Path, *, columns: list[str], angles: str = "degrees", phases: dict[int, MapPhase] | list[MapPhase] | None = None
+    path: Path,
+    *,
+    columns: list[str],
+    angles: str = "degrees",
+    phases: dict[int, MapPhase] | list[MapPhase] | None = None,
 ) -> RawMap:
     """Content of a text file whose `columns` are declared.
 
@@ -60,8 +64,8 @@ def read(
     note += (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
     properties = {k: grid.spread(v, 0.0) for k, v in data.items() if not k.startswith("_")}
     return RawMap(
-        path.stem, grid.spread(euler, 0.0), grid.spread(phase_id, 0), described, grid.xy, grid.kind, grid.shape,
-        grid.pixel_um, properties, usual_hex_x_axis="a", note=note,
+        path.stem, grid.spread(euler, 0.0), grid.spread(phase_id, 0), described, grid.xy, grid.kind,
+        grid.shape, grid.pixel_um, properties, usual_hex_x_axis="a", note=note,
     )  # fmt: skip
 
 
@@ -76,7 +80,9 @@ def _check(columns: list[str], angles: str, phases) -> None:
     if angles not in ("degrees", "radians"):
         raise ParameterError(f"angles {angles!r}: give 'degrees' or 'radians'")
     if not phases:
-        raise ParameterError("a delimited text file does not describe its phases: give phases={number: MapPhase(...)}")
+        raise ParameterError(
+            "a delimited text file does not describe its phases: give phases={number: MapPhase(...)}"
+        )
 
 
 def _layout(path: Path, n_columns: int) -> tuple[int, str, str]:
@@ -105,9 +111,13 @@ def _in_radians(path: Path, euler: np.ndarray, angles: str) -> tuple[np.ndarray,
     largest = float(np.abs(euler).max())
     if angles == "radians":
         if largest > 4 * np.pi + 0.01:
-            raise MapFileError(f"{path}: angles are declared in radians, but reach {largest:g}; declare angles: degrees")
+            raise MapFileError(
+                f"{path}: angles are declared in radians, but reach {largest:g}; declare angles: degrees"
+            )
         return euler, ()
-    warned = (f"angles declared in degrees, but none is above {largest:.3g}: radians?",) if largest < 7 else ()
+    warned = (
+        (f"angles declared in degrees, but none is above {largest:.3g}: radians?",) if largest < 7 else ()
+    )
     return np.radians(euler), warned
 
 

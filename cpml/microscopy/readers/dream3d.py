@@ -6,10 +6,11 @@
 | _SIMPL_GEOMETRY/DIMENSIONS, SPACING | attributes _DIMENSIONS, _SPACING | x, y, z: cells; um |
 | <cells>/EulerAngles | the same | (z, y, x, 3) Bunge, rad |
 | <cells>/Phases | the same | (z, y, x, 1), 0 not indexed |
-| <ensemble>/CrystalStructures, LatticeConstants, MaterialName | the same | one row a phase; row 0 is "unknown" |
+| <ensemble>/CrystalStructures, LatticeConstants, MaterialName | the same | a row a phase; 0: unknown |
 
-The groups of cells and of phases are told by what they hold. A Mask (or GoodVoxels) of 0 is not indexed. Lattice
-constants are in Angstrom. Volumes are usually written after DREAM.3D has turned pixels and angles: x right, y up.
+The groups of cells and of phases are told by what they hold. A Mask (or GoodVoxels) of 0 is not indexed.
+Lattice constants are in Angstrom. Volumes are usually written after DREAM.3D has turned pixels and angles: x
+right, y up.
 """
 
 from pathlib import Path
@@ -23,7 +24,13 @@ from cpml.microscopy.readers.hdf import Hdf, opened
 
 STRUCTURES = ("622", "432", "6", "23", "1", "2", "222", "4", "422", "3", "32")
 """Proper group of each code of CrystalStructures, 0 to 10; 999 is unknown."""
-NAMES = {"Confidence Index": "ci", "Image Quality": "iq", "FeatureIds": "feature_id", "Fit": "fit", "MAD": "mad"}
+NAMES = {
+    "Confidence Index": "ci",
+    "Image Quality": "iq",
+    "FeatureIds": "feature_id",
+    "Fit": "fit",
+    "MAD": "mad",
+}
 MASKS = ("Mask", "GoodVoxels")
 
 
@@ -65,10 +72,13 @@ def _cells(hdf: Hdf) -> tuple[str, str]:
     for root in ("DataContainers", "DataStructure"):
         for volume in hdf.members(root):
             for group in hdf.members(f"{root}/{volume}"):
-                if hdf.has(f"{root}/{volume}/{group}/EulerAngles", f"{root}/{volume}/{group}/Phases"):
-                    if hdf.dataset(f"{root}/{volume}/{group}/EulerAngles").ndim == 4:
-                        return f"{root}/{volume}", f"{root}/{volume}/{group}"
-    raise hdf.fail("DataContainers", "no volume with EulerAngles and Phases", "write cell data before exporting")
+                cells = f"{root}/{volume}/{group}"
+                is_there = hdf.has(f"{cells}/EulerAngles", f"{cells}/Phases")
+                if is_there and hdf.dataset(f"{cells}/EulerAngles").ndim == 4:
+                    return f"{root}/{volume}", cells
+    raise hdf.fail(
+        "DataContainers", "no volume with EulerAngles and Phases", "write cell data before exporting"
+    )
 
 
 def _geometry(hdf: Hdf, volume: str) -> tuple[list[int], list[float]]:
@@ -88,8 +98,13 @@ def _geometry(hdf: Hdf, volume: str) -> tuple[list[int], list[float]]:
 def _plane(hdf: Hdf, place: str, k: int, shape: tuple[int, int, int], components: int) -> np.ndarray:
     """(ny nx, components) of slice k; only that slice is read."""
     found = hdf.dataset(place)
-    if found.shape not in {(*shape, components), shape if components == 1 else None} or found.dtype.kind not in "iufb":
-        raise hdf.fail(place, f"{found.shape} of {found.dtype} where {(*shape, components)} numbers are needed")
+    if (
+        found.shape not in {(*shape, components), shape if components == 1 else None}
+        or found.dtype.kind not in "iufb"
+    ):
+        raise hdf.fail(
+            place, f"{found.shape} of {found.dtype} where {(*shape, components)} numbers are needed"
+        )
     return np.asarray(found[k]).reshape(-1, components)
 
 
@@ -106,7 +121,9 @@ def _phases(hdf: Hdf, volume: str) -> dict[int, MapPhase]:
     phases = {}
     for i, code in enumerate(codes[:256]):
         if i and 0 <= code < len(STRUCTURES):
-            cell = np.round(cells[i].astype(float), 6) if cells is not None and i < len(cells) else [np.nan] * 6
+            cell = (
+                np.round(cells[i].astype(float), 6) if cells is not None and i < len(cells) else [np.nan] * 6
+            )
             phases[i] = make_phase(names[i] if i < len(names) else f"phase {i}", cell, STRUCTURES[int(code)])
     if not phases:
         raise hdf.fail(f"{place}/CrystalStructures", f"{codes[:9]} has no known structure after row 0")

@@ -5,11 +5,11 @@
 | Data/Phi1, Phi, Phi2 | Bunge angles, rad; 4 pi where not indexed |
 | Data/CI, Fit, IQ, Phase, SEM Signal, X Position, Y Position | one value a point; ci = -1 not indexed |
 | Header/nRows, nColumns, Step X, Step Y, Grid Type | SqrGrid or HexGrid, um |
-| Header/Phase/<n> | MaterialName, Lattice Constant a .. gamma (Angstrom, deg), Symmetry (as in .ang), Point Group |
+| Header/Phase/<n> | MaterialName, Lattice Constant a .. gamma (Angstrom, deg), Symmetry, Point Group |
 | Header/Coordinate System/ID | EDAX coordinate setting 1 to 4, offered as "declared" |
 
-Positions give the grid, so that hexagonal and cropped maps keep their neighbours. The layout is not published by the
-vendor; it is the one that orix, MTEX and EMsoft read and write.
+Positions give the grid, so that hexagonal and cropped maps keep their neighbours. The layout is not published
+by the vendor; it is the one that orix, MTEX and EMsoft read and write.
 """
 
 import re
@@ -40,9 +40,17 @@ def read(path: Path) -> RawMap:
             raise hdf.fail(f"{base}/Data", f"{n:,} points for {cols} x {rows} of the header")
         euler = np.stack(list(columns.values()), axis=1).astype(float)
         file_phase = hdf.array(f"{base}/Data/Phase", (n,), whole=True).astype(np.int32)
-        phases = {i: _phase(hdf, f"{base}/Header/Phase/{i}") for i in hdf.integer_keys(f"{base}/Header/Phase")}
-        properties = {k: hdf.array(f"{base}/Data/{name}", (n,)) for name, k in NAMES.items() if hdf.has(f"{base}/Data/{name}")}
-        xy = np.stack([hdf.array(f"{base}/Data/{axis} Position", (n,)) for axis in "XY"], axis=1).astype(float)
+        phases = {
+            i: _phase(hdf, f"{base}/Header/Phase/{i}") for i in hdf.integer_keys(f"{base}/Header/Phase")
+        }
+        properties = {
+            k: hdf.array(f"{base}/Data/{name}", (n,))
+            for name, k in NAMES.items()
+            if hdf.has(f"{base}/Data/{name}")
+        }
+        xy = np.stack([hdf.array(f"{base}/Data/{axis} Position", (n,)) for axis in "XY"], axis=1).astype(
+            float
+        )
         setting = f"{base}/Header/Coordinate System/ID"
         setting = int(hdf.value(setting)) if hdf.has(setting) else 0
     phase_id = phase_of_edax(euler, file_phase, properties.get("ci"), phases)
@@ -51,16 +59,20 @@ def read(path: Path) -> RawMap:
     grid = find_grid(str(path), xy)
     holes = (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
     return RawMap(
-        path.stem, grid.spread(euler, 0), grid.spread(phase_id, 0), phases, grid.xy, grid.kind, grid.shape, grid.pixel_um,
-        {k: grid.spread(v, 0) for k, v in properties.items()}, usual_hex_x_axis="a", note=holes,
+        path.stem, grid.spread(euler, 0), grid.spread(phase_id, 0), phases, grid.xy, grid.kind, grid.shape,
+        grid.pixel_um, {k: grid.spread(v, 0) for k, v in properties.items()}, usual_hex_x_axis="a", note=holes,
         declared=frame_rotation(f"edax{setting}") if setting in (1, 2, 3, 4) else None,
     )  # fmt: skip
 
 
 def phase_of_edax(euler, file_phase, ci, phases: dict) -> np.ndarray:
-    """Phase (N,) int32 with 0 where EDAX did not index: ci = -1, angles of 4 pi, a negative phase, or phase 0 of
-    several; a single phase is numbered 0 or 1."""
-    phase_id = np.full(len(file_phase), next(iter(phases)), np.int32) if len(phases) == 1 else np.maximum(file_phase, 0)
+    """Phase (N,) int32 with 0 where EDAX did not index: ci = -1, angles of 4 pi, a negative phase, or phase 0
+    of several; a single phase is numbered 0 or 1."""
+    phase_id = (
+        np.full(len(file_phase), next(iter(phases)), np.int32)
+        if len(phases) == 1
+        else np.maximum(file_phase, 0)
+    )
     not_indexed = np.any(euler >= 4 * np.pi - 1e-3, axis=1) | (file_phase < 0)
     if ci is not None:
         not_indexed |= ci == -1

@@ -3,9 +3,9 @@
 | place | meaning |
 |---|---|
 | Data/RefinedEulerAngles | (N, 3) Bunge, rad |
-| Data/DictionaryEulerAngles, TopMatchIndices, FZcnt | deg; numbers (from 1) of the best matches in the dictionary |
+| Data/DictionaryEulerAngles, TopMatchIndices, FZcnt | deg; numbers (from 1) of the best matches |
 | Data/CI, IQ, AvDotProductMap, RefinedDotProducts | one value a point |
-| Header/nRows, nColumns, Step X, Step Y | grid, um; positions in the file are not used (wrong in Y, EMsoft 2021) |
+| Header/nRows, nColumns, Step X, Step Y | grid, um; the positions of the file are wrong in Y (2021) |
 | Header/Phase/1 | MaterialName, Point Group "... [2/m]", Lattice Constant a .. gamma (may be text) |
 
 One phase, every point indexed. Monoclinic crystals: unique axis b.
@@ -24,7 +24,12 @@ from cpml.microscopy.readers.common import RawMap, check_phases, finite_where_in
 from cpml.microscopy.readers.hdf import Hdf, opened
 
 CELL = ("a", "b", "c", "alpha", "beta", "gamma")
-NAMES = {"CI": "ci", "IQ": "iq", "AvDotProductMap": "dot_product", "RefinedDotProducts": "refined_dot_product"}
+NAMES = {
+    "CI": "ci",
+    "IQ": "iq",
+    "AvDotProductMap": "dot_product",
+    "RefinedDotProducts": "refined_dot_product",
+}
 
 
 def read(path: Path, *, refined: bool | None = None) -> RawMap:
@@ -38,7 +43,11 @@ def read(path: Path, *, refined: bool | None = None) -> RawMap:
         if refined and not is_there:
             raise ParameterError(f"{path}: has no refined orientations; leave out refined=True")
         use = is_there if refined is None else refined
-        euler = hdf.array(f"{base}/Data/RefinedEulerAngles", (n, 3)) if use else _best_match(hdf, f"{base}/Data", n)
+        euler = (
+            hdf.array(f"{base}/Data/RefinedEulerAngles", (n, 3))
+            if use
+            else _best_match(hdf, f"{base}/Data", n)
+        )
         properties = {}
         for name, key in NAMES.items():
             if hdf.has(f"{base}/Data/{name}") and hdf.dataset(f"{base}/Data/{name}").size == n:
@@ -61,7 +70,9 @@ def _best_match(hdf: Hdf, data: str, n: int) -> np.ndarray:
     dictionary = hdf.array(f"{data}/DictionaryEulerAngles", (-1, 3))
     count = int(hdf.value(f"{data}/FZcnt")) if hdf.has(f"{data}/FZcnt") else len(dictionary)
     if len(best) != n or best.min() < 0 or best.max() >= min(count, len(dictionary)):
-        raise hdf.fail(f"{data}/TopMatchIndices", f"{len(best):,} numbers for {n:,} points, or one beyond the dictionary")
+        raise hdf.fail(
+            f"{data}/TopMatchIndices", f"{len(best):,} numbers for {n:,} points, or one beyond the dictionary"
+        )
     return np.radians(dictionary[best].astype(float))
 
 

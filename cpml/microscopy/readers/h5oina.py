@@ -6,11 +6,11 @@
 | Data/Phase | number of the phase, 0 not indexed |
 | Data/Error | 1 success, 7 replaced (filled by the vendor's cleaning) |
 | Header/X Cells, Y Cells, X Step, Y Step | grid, um |
-| Header/Specimen Orientation Euler | sample surface (CS1) to sample primary (CS0), rad: the acquisition surface |
+| Header/Specimen Orientation Euler | sample surface (CS1) to sample primary (CS0), rad |
 | Header/Phases/<n> | Phase Name, Lattice Dimensions, Lattice Angles (rad), Laue Group, Space Group |
 
-The format fixes X perpendicular to b and c, that is X||a*. Points outside the measured area are NaN: not indexed.
-Reference: h5oina specification, github.com/oinanoanalysis/h5oina.
+The format fixes X perpendicular to b and c, that is X||a*. Points outside the measured area are NaN: not
+indexed. Reference: h5oina specification, github.com/oinanoanalysis/h5oina.
 """
 
 from pathlib import Path
@@ -32,8 +32,12 @@ def read(path: Path) -> RawMap:
         n = shape[0] * shape[1]
         euler = hdf.array(f"{base}/Data/Euler", (n, 3)).astype(float)
         phase_id = np.nan_to_num(hdf.array(f"{base}/Data/Phase", (n,))).astype(np.int32)
-        phases = {i: _phase(hdf, f"{base}/Header/Phases/{i}") for i in hdf.integer_keys(f"{base}/Header/Phases")}
-        properties = {k: hdf.array(f"{base}/Data/{n_}", (n,)) for n_, k in NAMES.items() if hdf.has(f"{base}/Data/{n_}")}
+        phases = {
+            i: _phase(hdf, f"{base}/Header/Phases/{i}") for i in hdf.integer_keys(f"{base}/Header/Phases")
+        }
+        properties = {
+            k: hdf.array(f"{base}/Data/{n_}", (n,)) for n_, k in NAMES.items() if hdf.has(f"{base}/Data/{n_}")
+        }
         note = ()
         if hdf.has(f"{base}/Data/Mean Angular Deviation"):
             properties["mad"] = np.degrees(hdf.array(f"{base}/Data/Mean Angular Deviation", (n,)))
@@ -61,7 +65,10 @@ def _grid(hdf: Hdf, header: str) -> tuple[tuple[int, int], tuple[float, float]]:
 
 
 def _phase(hdf: Hdf, place: str):
-    cell = [*hdf.array(f"{place}/Lattice Dimensions", (3,)), *np.degrees(hdf.array(f"{place}/Lattice Angles", (3,)))]
+    cell = [
+        *hdf.array(f"{place}/Lattice Dimensions", (3,)),
+        *np.degrees(hdf.array(f"{place}/Lattice Angles", (3,))),
+    ]
     laue = hdf.number(f"{place}/Laue Group", kind=int)
     if laue not in LAUE_NUMBER:
         raise hdf.fail(f"{place}/Laue Group", f"{laue} is not from 1 to 11")

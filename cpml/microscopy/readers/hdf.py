@@ -1,8 +1,8 @@
 """HDF5 map files from strangers: every array is checked before it is read.
 
-Only arrays that lie in the file itself are read (no external or symbolic links, no virtual data), and none that
-unpacks to more than EXPANSION times the file: a header that lies about its size costs nothing. Whatever damage
-does to the library ends as one MapFileError.
+Only arrays that lie in the file itself are read (no external or symbolic links, no virtual data), and none
+that unpacks to more than EXPANSION times the file: a header that lies about its size costs nothing. Whatever
+damage does to the library ends as one MapFileError.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,8 @@ from cpml.errors import CpmlError, MapFileError
 from cpml.microscopy.readers.common import positive
 
 EXPANSION = 64
-"""Largest ratio of an array's bytes to the file's: deflate packs constant columns this well, measured ones never."""
+"""Largest ratio of an array's bytes to the file's: deflate packs constant columns this well, measured ones
+never."""
 SMALL = 2**20
 MAX_MEMBERS = 1000
 
@@ -86,7 +87,8 @@ class Hdf:
         return found
 
     def array(self, place: str, shape: tuple[int, ...] | None = None, *, whole: bool = False) -> NDArray:
-        """Numbers of a dataset; `shape` with -1 for free sizes, extra axes of length 1 dropped; `whole`: integers.
+        """Numbers of a dataset; `shape` with -1 for free sizes, extra axes of length 1 dropped; `whole`:
+        integers.
 
         Raises
         ------
@@ -101,7 +103,11 @@ class Hdf:
             return values
         size = int(np.prod([n for n in shape if n > 0]))
         if values.size == 0 or values.size % size or (-1 not in shape and values.size != size):
-            raise self.fail(place, f"{values.shape} values where {shape} are needed", "the file is cut off or damaged: export the map again")
+            raise self.fail(
+                place,
+                f"{values.shape} values where {shape} are needed",
+                "the file is cut off or damaged: export the map again",
+            )
         return values.reshape(shape)
 
     def number(self, *places: str, kind: type = float):
@@ -139,14 +145,17 @@ class Hdf:
             raise self.fail(place, f"{found.shape} values where 1 to {most} texts are needed")
         if found.dtype.kind == "O":
             self._check_lengths(place, found)
-        values = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in np.ravel(found[()])]
+        values = [
+            v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in np.ravel(found[()])
+        ]
         return [v.strip("\x00 \t\r\n") for v in values]
 
     def _check_lengths(self, place: str, found) -> None:
-        """Refuse text of variable length that claims more bytes than the file has: the library would allocate them.
+        """Refuse text of variable length that claims more bytes than the file has: the library would allocate
+        them.
 
-        On disk each text is its length (4 bytes) and its place in the heap (12 bytes); damaged lengths in data kept
-        in an object header are left to the checksum there.
+        On disk each text is its length (4 bytes) and its place in the heap (12 bytes); damaged lengths in
+        data kept in an object header are left to the checksum there.
         """
         offset = found.id.get_offset()
         if offset is None and found.chunks and not found.id.get_create_plist().get_nfilters():
@@ -176,7 +185,9 @@ class Hdf:
 
     def integer_keys(self, place: str, *, most: int = 255) -> list[int]:
         """Members of a group whose names are numbers, sorted."""
-        keys = sorted(int(name) for name in self.members(place) if name.isascii() and name.isdigit() and len(name) < 6)
+        keys = sorted(
+            int(name) for name in self.members(place) if name.isascii() and name.isdigit() and len(name) < 6
+        )
         if not keys or len(keys) > most:
             raise self.fail(place, f"{len(keys)} numbered members where 1 to {most} are needed")
         return keys
@@ -194,7 +205,9 @@ class Hdf:
                     continue
                 for name in self.members(place):
                     link = self.item(place).get(name, getlink=True)
-                    if isinstance(link, h5py.HardLink) and isinstance(self.item(f"{place}/{name}"), h5py.Group):
+                    if isinstance(link, h5py.HardLink) and isinstance(
+                        self.item(f"{place}/{name}"), h5py.Group
+                    ):
                         below.append(f"{place}/{name}")
             level = below[:MAX_MEMBERS]
         return found
@@ -210,7 +223,8 @@ def opened(path: Path) -> Iterator[Hdf]:
             yield Hdf(path, file, path.stat().st_size)
     except CpmlError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError, MemoryError,
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
+    MemoryError,
             UnicodeError, IndexError) as error:  # fmt: skip
         told = " ".join(str(error).split())[:160]
         raise MapFileError(

@@ -1,9 +1,9 @@
 """Maps written by orix.io.save (.h5): `crystal_map/{data, header}`.
 
-Data: phi1, Phi, phi2 (Bunge, rad), phase_id (-1 not indexed), x, y, is_in_data, and one dataset a property; header:
-scan_unit and phases with point_group and lattice. Phases keep the numbers of the file; number 0 becomes the first
-free one, since 0 is "not indexed" here, and the note says so. Points that are not in the data, and those that a
-cropped map lacks, are not indexed. Several orientations a point: the first is taken.
+Data: phi1, Phi, phi2 (Bunge, rad), phase_id (-1 not indexed), x, y, is_in_data, and one dataset a property;
+header: scan_unit and phases with point_group and lattice. Phases keep the numbers of the file; number 0
+becomes the first free one, since 0 is "not indexed" here, and the note says so. Points that are not in the
+data, and those that a cropped map lacks, are not indexed. Several orientations a point: the first is taken.
 """
 
 from pathlib import Path
@@ -33,7 +33,11 @@ def read(path: Path) -> RawMap:
             raise hdf.fail("crystal_map/header/scan_unit", f"{unit!r} is none of {', '.join(UNIT_UM)}")
         xy = UNIT_UM[unit] * np.stack([_coordinate(hdf, k, n) for k in "xy"], axis=1)
         phases = {int(k): _phase(hdf, f"crystal_map/header/phases/{k}") for k in _phase_keys(hdf)}
-        inside = hdf.array(f"{DATA}/is_in_data", (n,)).astype(bool) if hdf.has(f"{DATA}/is_in_data") else np.ones(n, bool)
+        inside = (
+            hdf.array(f"{DATA}/is_in_data", (n,)).astype(bool)
+            if hdf.has(f"{DATA}/is_in_data")
+            else np.ones(n, bool)
+        )
         properties = _properties(hdf, n)
     phase_id, phases, note = _without_zero(np.where(inside, file_phase, -1), phases)
     check_phases(path, phase_id, phases, None)
@@ -42,8 +46,8 @@ def read(path: Path) -> RawMap:
     note += (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
     note += ("positions in pixels taken as um",) if unit == "px" else ()
     return RawMap(
-        path.stem, grid.spread(euler, 0), grid.spread(phase_id, 0), phases, grid.xy, grid.kind, grid.shape, grid.pixel_um,
-        {k: grid.spread(v, 0) for k, v in properties.items()}, usual_hex_x_axis="a", note=note,
+        path.stem, grid.spread(euler, 0), grid.spread(phase_id, 0), phases, grid.xy, grid.kind, grid.shape,
+        grid.pixel_um, {k: grid.spread(v, 0) for k, v in properties.items()}, usual_hex_x_axis="a", note=note,
     )  # fmt: skip
 
 
@@ -64,11 +68,21 @@ def _phase_keys(hdf: Hdf) -> list[int]:
 def _phase(hdf: Hdf, place: str) -> MapPhase:
     group = hdf.text(f"{place}/point_group")
     if group not in PROPER_GROUP_OF:
-        raise hdf.fail(f"{place}/point_group", f"{group[:20]!r} is no known point group", "set it in orix and save again")
+        raise hdf.fail(
+            f"{place}/point_group", f"{group[:20]!r} is no known point group", "set it in orix and save again"
+        )
     cell = hdf.array(f"{place}/structure/lattice/abcABG", (6,)).astype(float)
-    number = hdf.text(f"{place}/space_group", "") if hdf.dataset(f"{place}/space_group").dtype.kind in "SO" else ""
-    number = number or (str(int(hdf.value(f"{place}/space_group"))) if hdf.dataset(f"{place}/space_group").dtype.kind in "iu" else "")
-    return make_phase(hdf.text(f"{place}/name"), cell, PROPER_GROUP_OF[group], int(number) if number.isdigit() else None)
+    number = (
+        hdf.text(f"{place}/space_group", "") if hdf.dataset(f"{place}/space_group").dtype.kind in "SO" else ""
+    )
+    number = number or (
+        str(int(hdf.value(f"{place}/space_group")))
+        if hdf.dataset(f"{place}/space_group").dtype.kind in "iu"
+        else ""
+    )
+    return make_phase(
+        hdf.text(f"{place}/name"), cell, PROPER_GROUP_OF[group], int(number) if number.isdigit() else None
+    )
 
 
 def _properties(hdf: Hdf, n: int) -> dict[str, np.ndarray]:
@@ -88,4 +102,8 @@ def _without_zero(file_phase: np.ndarray, phases: dict) -> tuple[np.ndarray, dic
     free = next(i for i in range(1, len(phases) + 2) if i not in phases)
     phase_id = np.where(file_phase == 0, free, np.maximum(file_phase, 0)).astype(np.int32)
     moved = {free if i == 0 else i: p for i, p in phases.items()}
-    return phase_id, dict(sorted(moved.items())), (f"phase 0 of the file ({phases[0].name}) is numbered {free}",)
+    return (
+        phase_id,
+        dict(sorted(moved.items())),
+        (f"phase 0 of the file ({phases[0].name}) is numbered {free}",),
+    )

@@ -1,10 +1,11 @@
 """Write an EBSD map for other programs: .ctf (Oxford), .ang (EDAX), .h5 (orix).
 
-A file leaves in the format's own habits, so that `read_map` without options gives the same map back: hexagonal
-crystals X||a* in .ctf, X||a in .ang and orix files; points that are not indexed as phase 0, as ci = -1 with 4 pi, and
-as phase -1. Euler axes are the pixel axes unless `euler_to_sample` says for which turn the file is written: a reader
-that declares the same turn gets the map back. Angles are printed with five decimals (.ctf deg, .ang rad); everything
-printed is read back exactly, and written again gives the same bytes (names of properties in lower case).
+A file leaves in the format's own habits, so that `read_map` without options gives the same map back:
+hexagonal crystals X||a* in .ctf, X||a in .ang and orix files; points that are not indexed as phase 0, as ci = -1
+with 4 pi, and as phase -1. Euler axes are the pixel axes unless `euler_to_sample` says for which turn the file is written: a
+reader that declares the same turn gets the map back. Angles are printed with five decimals (.ctf deg, .ang
+rad); everything printed is read back exactly, and written again gives the same bytes (names of properties in
+lower case).
 """
 
 from importlib import import_module
@@ -45,7 +46,8 @@ def write_map(
 
     Raises
     ------
-    ParameterError : an unknown suffix, or a map that the format cannot hold (a hexagonal grid in .ctf, a point group)
+    ParameterError : an unknown suffix, or a map that the format cannot hold (a hexagonal grid in .ctf, a
+        point group)
     """
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())

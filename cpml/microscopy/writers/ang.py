@@ -1,4 +1,5 @@
-"""EDAX text (.ang) of a map on a square or hexagonal grid: iq, ci, phase, sem, fit and any further columns."""
+"""EDAX text (.ang) of a map on a square or hexagonal grid: iq, ci, phase, sem, fit and any further
+columns."""
 
 from pathlib import Path
 
@@ -21,7 +22,9 @@ def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
     angles = np.array(printed(np.nan_to_num(euler), 2 * np.pi))
     angles[~ebsd_map.indexed] = "12.56637"
     ci = np.asarray(ebsd_map.properties.get("ci", np.where(ebsd_map.indexed, 0.0, -1.0)), np.float32)
-    ci = np.where(ebsd_map.indexed & (ci == -1), 0.0, ci)  # a filled point has an orientation, and no confidence
+    ci = np.where(
+        ebsd_map.indexed & (ci == -1), 0.0, ci
+    )  # a filled point has an orientation, and no confidence
     own = {k: property_text(ebsd_map.properties.get(k, zero)) for k in OWN} | {"ci": property_text(ci)}
     position = [np.char.mod("%.5f", v) for v in ebsd_map.xy.T]
     phase = np.char.mod("%d", np.where(ebsd_map.indexed, ebsd_map.phase_id, 0))

@@ -1,4 +1,5 @@
-"""Oxford / HKL channel text (.ctf) of a map on a square grid; properties without a column of their own follow last."""
+"""Oxford / HKL channel text (.ctf) of a map on a square grid; properties without a column of their own follow
+last."""
 
 from pathlib import Path
 
@@ -16,7 +17,9 @@ SPACE_GROUP = {"fcc": 225, "bcc": 229, "hcp": 194}
 def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
     """Write the file; `euler` (N, 3) rad in the file's frame."""
     if ebsd_map.grid != "square":
-        raise ParameterError(f"map {ebsd_map.name!r} has a hexagonal grid, which .ctf cannot hold: write .ang or .h5")
+        raise ParameterError(
+            f"map {ebsd_map.name!r} has a hexagonal grid, which .ctf cannot hold: write .ang or .h5"
+        )
     if sorted(ebsd_map.phases) != list(range(1, len(ebsd_map.phases) + 1)):
         raise ParameterError(
             f"map {ebsd_map.name!r} has phases numbered {sorted(ebsd_map.phases)}; .ctf numbers them 1, 2, ...: write .h5"
@@ -47,8 +50,13 @@ def _header(ebsd_map: EbsdMap) -> list[str]:
 
 
 def _phase(p) -> str:
-    number = {group: n for n, group in LAUE_NUMBER.items()}.get({"121": "2", "211": "2", "312": "32"}.get(p.group, p.group))
-    cell = ";".join(f"{float(v)!r}" for v in (p.a, p.b, p.c)), ";".join(f"{float(v)!r}" for v in (p.alpha, p.beta, p.gamma))
+    number = {group: n for n, group in LAUE_NUMBER.items()}.get(
+        {"121": "2", "211": "2", "312": "32"}.get(p.group, p.group)
+    )
+    cell = (
+        ";".join(f"{float(v)!r}" for v in (p.a, p.b, p.c)),
+        ";".join(f"{float(v)!r}" for v in (p.alpha, p.beta, p.gamma)),
+    )
     if p.group in ("121", "211", "312"):
         raise ParameterError(f"phase {p.name!r}: .ctf cannot tell the setting of group {p.group}: write .h5")
     return "\t".join([*cell, _line(p.name), str(number), str(SPACE_GROUP.get(p.lattice, 0))])

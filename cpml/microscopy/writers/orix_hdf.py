@@ -1,4 +1,5 @@
-"""The HDF5 layout of orix.io.save: read by orix (square grids) and by cpml, phases under their own numbers."""
+"""The HDF5 layout of orix.io.save: read by orix (square grids) and by cpml, phases under their own
+numbers."""
 
 from pathlib import Path
 
@@ -9,7 +10,16 @@ from cpml.microscopy.ebsd_map import EbsdMap
 SPACE_GROUP = {"fcc": 225, "bcc": 229, "hcp": 194}
 POINT_GROUP = {"fcc": "m-3m", "bcc": "m-3m", "hcp": "6/mmm"}
 """Those of the space groups: orix drops a space group beside another point group."""
-COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:gray")
+COLOURS = (
+    "tab:blue",
+    "tab:orange",
+    "tab:green",
+    "tab:red",
+    "tab:purple",
+    "tab:brown",
+    "tab:pink",
+    "tab:gray",
+)
 
 
 def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
@@ -38,7 +48,10 @@ def _header(ebsd_map: EbsdMap) -> dict:
         "grid_type": "square" if ebsd_map.grid == "square" else "hexagonal", "ny": rows, "nx": cols,
         "y_step": ebsd_map.pixel_um[1], "x_step": ebsd_map.pixel_um[0], "rotations_per_point": 1, "scan_unit": "um",
     }  # fmt: skip
-    phases = {i: (p.name, POINT_GROUP.get(p.lattice, p.group), SPACE_GROUP.get(p.lattice), p) for i, p in sorted(ebsd_map.phases.items())}
+    phases = {
+        i: (p.name, POINT_GROUP.get(p.lattice, p.group), SPACE_GROUP.get(p.lattice), p)
+        for i, p in sorted(ebsd_map.phases.items())
+    }
     for i, (name, group, space_group, p) in phases.items():
         place = f"phases/{i}"
         found |= {
