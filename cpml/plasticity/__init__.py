@@ -1,7 +1,11 @@
 """Crystal plasticity: single crystals, Taylor factors, mean fields, deformation paths, elastic averages (imports torch)."""
 
 from cpml.plasticity.boundary import Loading
+from cpml.plasticity.climb import DiffusionClimb, PowerClimb, climb_systems
+from cpml.plasticity.cross_slip import CrossSlip, constriction_energy
 from cpml.plasticity.elasticity import hershey, polycrystal_stiffness
+from cpml.plasticity.general import Together, solve_crystal
+from cpml.plasticity.glide import ThermalGlide
 from cpml.plasticity.hardening import NoHardening, Saturation, Voce
 from cpml.plasticity.kocks_mecking import KocksMecking
 from cpml.plasticity.law import PowerLaw
@@ -12,7 +16,10 @@ from cpml.plasticity.reorientation import Reorientation
 from cpml.plasticity.response import MeanField
 from cpml.plasticity.single_crystal import Solution, single_crystal
 from cpml.plasticity.taylor import taylor_factor, taylor_stress
+from cpml.plasticity.twin_fraction import TwinFraction
 
-__all__ = ["KocksMecking", "Lankford", "Loading", "MeanField", "NoHardening", "Path", "PowerLaw", "Reorientation",
-           "Saturation", "Solution", "Voce", "YieldSurface", "deform", "hershey", "lankford", "mean_field",
-           "polycrystal_stiffness", "single_crystal", "taylor_factor", "taylor_stress", "yield_surface"]
+__all__ = ["CrossSlip", "DiffusionClimb", "KocksMecking", "Lankford", "Loading", "MeanField",
+           "NoHardening", "Path", "PowerClimb", "PowerLaw", "Reorientation", "Saturation", "Solution",
+           "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "climb_systems",
+           "constriction_energy", "deform", "hershey", "lankford", "mean_field", "polycrystal_stiffness",
+           "single_crystal", "solve_crystal", "taylor_factor", "taylor_stress", "yield_surface"]

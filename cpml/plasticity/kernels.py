@@ -343,3 +343,26 @@ def average(p, a, weights, stress, slope, share, first, last, out, mean):
             for i in range(5):
                 for j in range(5):
                     out[version, i, j] += w * inverse[i, j]
+
+
+@_compiled
+def rotate_schmid(matrices, schmid, basis, first, last, out):
+    """Schmid tensors (S, 5) turned by crystal_to_sample matrices (G, 3, 3), into out (G, 5, S)."""
+    q, half, full = np.empty((5, 5)), np.empty((3, 3)), np.empty((3, 3))
+    r2, r6 = np.sqrt(2.0), np.sqrt(6.0)
+    for g in range(first, last):
+        r = matrices[g]
+        for b in range(5):
+            for i in range(3):
+                for j in range(3):
+                    half[i, j] = r[i, 0] * basis[b, 0, j] + r[i, 1] * basis[b, 1, j] + r[i, 2] * basis[b, 2, j]
+            for i in range(3):
+                for j in range(i + 1):
+                    full[i, j] = half[i, 0] * r[j, 0] + half[i, 1] * r[j, 1] + half[i, 2] * r[j, 2]
+            q[0, b] = (full[1, 1] - full[0, 0]) / r2
+            q[1, b] = (2 * full[2, 2] - full[0, 0] - full[1, 1]) / r6
+            q[2, b], q[3, b], q[4, b] = r2 * full[2, 1], r2 * full[2, 0], r2 * full[1, 0]
+        for i in range(5):
+            for s in range(schmid.shape[0]):
+                out[g, i, s] = (q[i, 0] * schmid[s, 0] + q[i, 1] * schmid[s, 1] + q[i, 2] * schmid[s, 2]
+                                + q[i, 3] * schmid[s, 3] + q[i, 4] * schmid[s, 4])

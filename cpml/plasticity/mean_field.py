@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from cpml.errors import ParameterError
-from cpml.plasticity.basis import rotation_5x5
+from cpml.plasticity.basis import BASIS, rotation_5x5
 from cpml.plasticity.boundary import Loading
 from cpml.plasticity.bounds import attach_gradient, free_rate, sachs
 from cpml.plasticity.eshelby import QUADRATURE, directions
 from cpml.plasticity.implicit import Parameters, attach
+from cpml.plasticity.kernels import rotate_schmid
 from cpml.plasticity.law import PowerLaw, check_rank
 from cpml.plasticity.medium import Grains, Linearisation, Medium, Start, solve_medium
 from cpml.plasticity.orientation import as_matrices, as_tensor
@@ -140,7 +141,12 @@ def _solve(law, matrices, weights, loading, scheme, n_eff, shape, tol, start, qu
 
 def parameters(law: PowerLaw, matrices: Tensor, weights: Tensor, strength: Tensor | None = None) -> Parameters:
     """Schmid tensors in the sample frame and strengths (G, S) of every grain, the law's own when None."""
-    schmid = rotation_5x5(matrices) @ law.schmid.T
+    if torch.is_grad_enabled() and matrices.requires_grad:
+        schmid = rotation_5x5(matrices) @ law.schmid.T
+    else:
+        turned = np.empty((len(matrices), 5, len(law.systems)))
+        rotate_schmid(np.ascontiguousarray(matrices.detach().numpy()), law.systems.schmid5, BASIS, 0, len(matrices), turned)
+        schmid = torch.as_tensor(turned)
     strength = law.system_strength.expand(len(matrices), len(law.systems)) if strength is None else strength
     return Parameters(schmid, strength, as_tensor(law.n), as_tensor(law.reference_rate), weights, law.is_polar)
 

@@ -160,9 +160,10 @@ class _Run:
         rules = self.reorientation or Reorientation(systems)
         now = _Now(matrices, self.hardening.start(strength), shape, rules.start(len(matrices)))
         rows, strain, clock = [], torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-        given = loading if isinstance(loading, Callable) and not isinstance(loading, Loading) else (lambda k: loading)
+        is_function = isinstance(loading, Callable) and not isinstance(loading, Loading)
+        same = None if is_function else conditions(loading, self.lateral)
         for k in range(steps + 1):
-            load = conditions(given(k), self.lateral)
+            load = conditions(loading(k), self.lateral) if is_function else same
             if k == 0:
                 check_scheme(self.scheme, self.n_eff, "axisymmetric", load)
             field = self.solve(now, load)
@@ -177,6 +178,7 @@ class _Run:
     def solve(self, now: _Now, load: Loading) -> MeanField:
         sphere = directions(now.shape, self.quadrature)
         theta = parameters(self.law, now.matrices, self.weights, now.hardening["strength"])
+        self.schmid = theta.schmid
         for _ in range(20 if self.rate_insensitive else 1):
             theta = replace(theta, reference_rate=self.reference)
             medium = solve_medium(as_grains(theta), load, self.line, *sphere, start=now.start, tol=self.tol,
@@ -209,8 +211,7 @@ class _Run:
         if self.update_texture:
             deviation = None
             if self.line.has_medium:
-                schmid = parameters(self.law, now.matrices, self.weights, hardening["strength"]).schmid
-                deviation = torch.einsum("gis,gs->gi", schmid, field.shear_rate) - field.rate
+                deviation = (self.schmid @ field.shear_rate[:, :, None])[:, :, 0] - field.rate
             matrices = turn(matrices, field.shear_rate, self.slip_axes, torch.as_tensor(axial(spin)), deviation,
                             field.spin, dt)
         if self.update_shape:

@@ -1,0 +1,161 @@
+"""Mechanisms do what physics says: activation, climb by temperature, cross-slip, polar and saturating twins."""
+
+import numpy as np
+import pytest
+import torch
+
+from cpml.crystallography import random_quaternions, systems
+from cpml.errors import ParameterError
+from cpml.plasticity import PowerLaw, Voce, deform, single_crystal
+from cpml.plasticity.basis import to_matrix, to_vector
+from cpml.plasticity.climb import DIFFUSION, DiffusionClimb, PowerClimb, climb_systems, climb_tensor
+from cpml.plasticity.cross_slip import CrossSlip, constriction_energy, cross_slip_pairs
+from cpml.plasticity.general import Together, solve_crystal
+from cpml.plasticity.glide import ThermalGlide
+from cpml.plasticity.twin_fraction import TwinFraction
+
+FCC = systems("fcc", families=["octahedral"])
+BCC = systems("bcc", families=["110", "112"])
+MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
+TENSION = np.diag([1.0, -0.5, -0.5])
+Q = random_quaternions(20, np.random.default_rng(0))
+ROOM = {"energy": 1.57e-19, "strength0": 454.0, "burgers": 2.49e-10, "density": 2.81e12, "velocity0": 1.4e3, "p": 0.325,
+        "q": 1.55}
+
+
+def test_general_solver_equals_the_power_law():
+    """The solver of any law gives the stress of the power-law solver (1e-7)."""
+    law = PowerLaw(MG, [10.0, 55, 60, 40], 8.0, 1e-3)
+    found, known = solve_crystal(law, 1e-3 * TENSION, Q), single_crystal(law, 1e-3 * TENSION, Q)
+    assert bool(found.converged.all())
+    assert found.stress.numpy() == pytest.approx(known.stress.numpy(), abs=1e-6 * float(known.stress.abs().max()))
+
+
+def test_thermal_glide_derivative():
+    """Slope equals central differences to 1e-6; odd in tau; nothing moves below the passing stress."""
+    law = ThermalGlide(BCC, 300.0, passing=20.0, **ROOM)
+    tau = torch.linspace(30, 600, len(BCC), dtype=torch.float64)
+    h = 1e-4
+    difference = (law.rates(tau + h)[0] - law.rates(tau - h)[0]) / (2 * h)
+    assert law.rates(tau)[1].numpy() == pytest.approx(difference.numpy(), rel=1e-5)
+    assert torch.equal(law.rates(-tau)[0], -law.rates(tau)[0])
+    assert float(law.rates(tau * 0 + 19.0)[0].abs().max()) == 0
+
+
+def test_thermal_glide_softens_with_temperature():
+    """Hot is soft, fast is hard; above tau0 drag limits the rate: v -> tau b / B."""
+    stress = [float(solve_crystal(ThermalGlide(BCC, t, **ROOM), r * TENSION, Q).stress.norm(dim=-1).mean())
+              for t, r in ((200.0, 1e-3), (300.0, 1e-3), (400.0, 1e-3), (400.0, 1.0))]
+    assert stress[0] > stress[1] > stress[2] < stress[3]
+    law = ThermalGlide(BCC, 300.0, **ROOM, drag=1e-7)
+    velocity = law.rates(torch.full((len(BCC),), 2000.0, dtype=torch.float64))[0][0].item() / (2.81e12 * 2.49e-10)
+    assert velocity == pytest.approx(1 / (1 / 1.4e3 + 1e-7 / (2000 * 2.49e-10)))
+
+
+def test_climb_tensors():
+    """tr K = 0; ranks fcc 5, bcc 3, hcp <a> 3; b = [011] under [001] stress: K:sigma = sigma/6; screws have none."""
+    counts = {"fcc": (FCC, 6, 5), "bcc": (BCC, 4, 3), "hcp": (MG.subset(MG.family < 2), 3, 3)}
+    for found, number, rank in counts.values():
+        k = climb_systems(found)[0]
+        assert len(k) == number and np.linalg.matrix_rank(to_vector(k), tol=1e-9) == rank
+        assert np.trace(k, axis1=1, axis2=2) == pytest.approx(0, abs=1e-15)
+    k = climb_tensor(np.array([0, 1, 1]) / 2**0.5, np.array([1.0, 0, 0]))
+    assert np.sum(k * np.diag([0, 0, 6.0])) == pytest.approx(1.0)
+    assert climb_tensor([0, 1.0, 0], [1.0, 0, 0], 0.0) == pytest.approx(np.zeros((3, 3)))
+
+
+def test_pressure_does_not_climb():
+    """Hydrostatic stress gives no climb in both forms; the power form is odd and has the right slope."""
+    k = climb_systems(FCC)[0]
+    drive = torch.as_tensor(np.einsum("cij,ij->c", k, -500.0 * np.eye(3)))
+    for law in (PowerClimb(FCC, 50.0), DiffusionClimb.of(FCC, "aluminium", 600.0)):
+        shear = law.rates(torch.full_like(drive, 50.0))[0].min()
+        assert float(law.rates(drive)[0].abs().max()) < 1e-14 * float(shear)
+        tau = torch.linspace(-50, 50, 6, dtype=torch.float64)
+        difference = (law.rates(tau + 1e-4)[0] - law.rates(tau - 1e-4)[0]) / 2e-4
+        assert law.rates(tau)[1].numpy() == pytest.approx(difference.numpy(), rel=1e-5)
+
+
+def climb_share(metal, temperature, rate, strength):
+    """Share of climb in the plastic power of fcc crystals, glide by a power law."""
+    glide = PowerLaw(FCC, [strength], 20.0, 1e-3)
+    law = Together((glide, DiffusionClimb.of(FCC, metal, temperature)))
+    found = solve_crystal(law, rate * TENSION, Q[:6], tol=1e-6)
+    assert bool(found.converged.all())
+    parts = [(found.rate[:, p].abs()).sum() for p in law.parts]
+    return float(parts[1] / sum(parts))
+
+
+@pytest.mark.parametrize("metal, strength", [("aluminium", 15.0), ("copper", 25.0), ("nickel", 40.0)])
+def test_climb_regime(metal, strength):
+    """Climb share < 1e-6 at 300 K and 1e-3 /s; dominant above 0.6 of the melting point at 1e-7 /s; rises with T."""
+    melting = DIFFUSION[metal][2]
+    assert climb_share(metal, 300.0, 1e-3, strength) < 1e-6
+    shares = [climb_share(metal, f * melting, 1e-7, strength) for f in (0.35, 0.5, 0.65, 0.8)]
+    assert shares == sorted(shares) and shares[0] < 0.01 and min(shares[2:]) > 0.5
+
+
+def test_cross_slip_pairs():
+    """fcc: 6 Burgers vectors on 2 planes each, 12 ordered pairs; hcp <a>: basal and prismatic, 6; no twins."""
+    assert len(cross_slip_pairs(FCC)) == 12
+    pairs = cross_slip_pairs(MG)
+    assert len(pairs) == 6 and set(MG.family[pairs].ravel().tolist()) == {0, 1}
+    assert len(cross_slip_pairs(systems("bcc", families=["110"]))) == 24  # 4 directions, 3 planes each
+
+
+def test_cross_slip_grows():
+    """With stacking-fault energy, temperature, and stress on both planes; never more than the slip itself."""
+    stress = torch.as_tensor(to_vector(60 * np.array([[1.0, 0.3, 0.1], [0.3, 0.2, -0.4], [0.1, -0.4, -1.2]])))
+    slip = torch.ones(12, dtype=torch.float64)
+
+    def total(gamma=0.045, temperature=300.0, scale=1.0, escaig=0.0):
+        volume = 300 * (2.556e-10) ** 3
+        law = CrossSlip(FCC, constriction_energy(gamma, 42e3, 2.556e-10), volume, 30.0, escaig)
+        found = law.activity(slip, scale * stress, temperature)
+        assert float(found.max()) <= 1.0
+        return float(found.sum())
+
+    assert total(0.03) < total(0.045) < total(0.06) < total(0.16)
+    assert total(temperature=200.0) < total() < total(temperature=500.0)
+    assert total() < total(scale=1.2) and total() != total(escaig=1e-27)
+    assert constriction_energy(0.16, 26e3, 2.86e-10) < constriction_energy(0.045, 42e3, 2.556e-10)
+
+
+def test_twins_move_in_one_sense_only():
+    """Reversed stress gives no twinning in either law."""
+    tau = torch.full((len(MG),), 80.0, dtype=torch.float64)
+    for law in (PowerLaw(MG, [10.0, 55, 60, 40]), ThermalGlide(MG, 300.0, **ROOM)):
+        assert bool((law.rates(-tau)[0][MG.twin] == 0).all()) and bool((law.rates(tau)[0][MG.twin] > 0).all())
+
+
+def test_twin_fraction():
+    """0 <= F <= limit, growing; twinning and slip slow down by (1 - F); gradients pass through the whole path."""
+    strength = torch.tensor([10.0, 80, 100, 15], dtype=torch.float64, requires_grad=True)
+    law = TwinFraction(MG, Voce(MG, 0.0, 0.0, 0.0), 20.0)
+    path = deform(PowerLaw(MG, strength, 20.0, 1e-3), law, Q[:8], loading=-1e-3 * TENSION, increment=0.02, steps=6)
+    total = path.state["fraction"].sum(-1).detach()
+    assert bool((total >= 0).all()) and float(total.max()) <= 0.999 and float(total.max()) > 0.1
+    assert float(torch.autograd.grad(path.von_mises[-1], strength)[0].abs().min()) > 0
+    state = law.start(torch.ones(1, 18, dtype=torch.float64))
+    half = law.harden(state, torch.as_tensor(MG.twin, dtype=torch.float64)[None], 0.5 * MG.twin_shear[-1] / 6)
+    assert half["fraction"].sum().item() == pytest.approx(0.5)
+    assert half["strength"][0].numpy() == pytest.approx(0.5 ** (-1 / 20))
+    full = law.harden(half, torch.as_tensor(MG.twin, dtype=torch.float64)[None], 10.0)
+    assert full["fraction"].sum().item() == pytest.approx(0.999)
+
+
+def test_volume_is_kept():
+    """All mechanisms together: strain rates of every mode are traceless."""
+    law = Together((ThermalGlide(FCC, 800.0, **ROOM), PowerClimb(FCC, 50.0)))
+    assert np.trace(to_matrix(law.schmid.numpy()), axis1=1, axis2=2) == pytest.approx(0, abs=1e-14)
+
+
+@pytest.mark.parametrize("build", [
+    lambda: ThermalGlide(FCC, -1.0, **ROOM), lambda: ThermalGlide(FCC, 300.0, **{**ROOM, "p": 2.0}),
+    lambda: PowerClimb(FCC, 0.0), lambda: DiffusionClimb.of(FCC, "cheese", 300.0), lambda: CrossSlip(FCC, -1.0, 0.0),
+    lambda: TwinFraction(FCC, None), lambda: constriction_energy(0.0, 1.0, 1.0),
+    lambda: climb_systems(MG.subset(MG.twin)), lambda: DiffusionClimb.of(FCC, "nickel", 0.0)])
+def test_wrong_parameters(build):
+    """Impossible temperatures, shapes, strengths, names: ParameterError."""
+    with pytest.raises(ParameterError):
+        build()
