@@ -35,11 +35,14 @@ ARTEFACTS = {
     "parent_boundaries": "02_features",
     "labels": "02_features",
     "features": "02_features",
+    "junctions": "02_features",
+    "pixels": "02_features",
     "traces": "02_features",
     "models": "04_coupled_models",
     "predictions": "04_coupled_models",
     "evaluation": "05_evaluation",
     "scores": "05_evaluation",
+    "strengths": "04_coupled_models",
     "designs": "06_design",
 }
 PREFIXES = {

@@ -64,6 +64,7 @@ _HOME = {
     "hex_axis_check": "checks",
     "trace_deviations": "checks",
     "flip_table": "checks",
+    "lamella_deviations": "checks",
     "read_image": "images",
     "SemImage": "images",
     "flat_field": "images",

@@ -16,6 +16,7 @@ from cpml.crystallography.systems import Systems
 from cpml.microscopy.ebsd_map import EbsdMap
 from cpml.microscopy.grains import segment
 from cpml.microscopy.slip_traces import line_difference, slip_traces
+from cpml.microscopy.twin_evidence import twin_lamellae
 from cpml.microscopy.twins import find_twins, lattice_of
 
 HALF_TURN_X = np.array([0.0, 1.0, 0.0, 0.0])
@@ -93,6 +94,26 @@ def trace_deviations(
     return deviation.min(axis=1, initial=np.inf, where=np.isfinite(deviation)) + np.where(
         np.isfinite(deviation).any(1), 0.0, np.nan
     )
+
+
+def lamella_deviations(twins, *, min_aspect: float = 2.5) -> tuple[NDArray, NDArray]:
+    """Angle, deg, of the long axis of every twin lamella from the trace of its K1 plane: as declared, and flipped.
+
+    Parameters
+    ----------
+    twins : `cpml.microscopy.Twins`
+    min_aspect : rounder twins have no direction to compare
+
+    Returns
+    -------
+    deviation, flipped : (L,) for lamellae of at least this aspect ratio; flipped is what the crystals turned by 180 deg
+        about x would give (their traces are mirrored)
+    """
+    lamellae = twin_lamellae(twins)
+    lamellae = lamellae[lamellae["aspect_ratio"] >= min_aspect]
+    axis = twins.grains.table.set_index("grain_id")["long_axis_deg"].reindex(lamellae["grain_id"]).to_numpy()
+    trace = lamellae["k1_trace_deg"].to_numpy()
+    return np.abs(line_difference(axis, trace)), np.abs(line_difference(axis, -trace))
 
 
 def flip_table(deviation_deg: NDArray, flipped_deg: NDArray, *, tolerance_deg: float = 4.0) -> pd.DataFrame:
