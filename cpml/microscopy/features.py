@@ -16,7 +16,12 @@ import pandas as pd
 
 
 def grain_features(
-    parents: pd.DataFrame, parent_boundaries: pd.DataFrame, parent_label: np.ndarray, kam_deg: np.ndarray, *, twinned: np.ndarray
+    parents: pd.DataFrame,
+    parent_boundaries: pd.DataFrame,
+    parent_label: np.ndarray,
+    kam_deg: np.ndarray,
+    *,
+    twinned: np.ndarray,
 ) -> pd.DataFrame:
     """``parents`` with the columns of the module docstring added.
 
@@ -32,14 +37,19 @@ def grain_features(
     mean_kam = pd.Series(kam_deg[usable]).groupby(parent_label[usable]).mean()
     table["kam_deg"] = table["parent_id"].map(mean_kam).fillna(mean_kam.median())
     both = pd.concat(
-        [parent_boundaries, parent_boundaries.rename(columns={"parent_a": "parent_b", "parent_b": "parent_a"})]
+        [
+            parent_boundaries,
+            parent_boundaries.rename(columns={"parent_a": "parent_b", "parent_b": "parent_a"}),
+        ]
     )
     diameter = table.set_index("parent_id")["equivalent_diameter_um"]
     both = both[both["parent_a"].isin(diameter.index) & both["parent_b"].isin(diameter.index)]
     length = both["length_um"]
     known = both["angle_deg"].notna()
     total = length.groupby(both["parent_a"]).sum()
-    angle = (length * both["angle_deg"])[known].groupby(both["parent_a"][known]).sum() / length[known].groupby(both["parent_a"][known]).sum()
+    angle = (length * both["angle_deg"])[known].groupby(both["parent_a"][known]).sum() / length[
+        known
+    ].groupby(both["parent_a"][known]).sum()
     theirs = (length * both["parent_b"].map(diameter)).groupby(both["parent_a"]).sum() / total
     table["n_neighbours"] = table["parent_id"].map(both.groupby("parent_a").size()).fillna(0).astype(int)
     table["neighbour_angle_deg"] = table["parent_id"].map(angle).fillna(angle.mean())

@@ -127,7 +127,7 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
         raise
     except Exception as error:
         if path.suffix.lower() in TIFF:
-            return _by_tifffile(path, error), None, None
+            return _by_tifffile(path), None, None
         raise MapFileError(f"{path}: cannot be read as an image ({error}); save it as TIFF or PNG") from error
     scale, picture_rows = _vendor_tags(tags, len(values))
     if scale is None and path.suffix.lower() in TIFF:
@@ -135,7 +135,7 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
     return values, scale, picture_rows
 
 
-def _by_tifffile(path: Path, reason: Exception) -> NDArray:
+def _by_tifffile(path: Path) -> NDArray:
     """First page of a TIFF that Pillow cannot decode (several floats or 16-bit colours a pixel)."""
     import io
 
@@ -147,9 +147,10 @@ def _by_tifffile(path: Path, reason: Exception) -> NDArray:
             if page.size <= 4 * MOST_PIXELS:
                 values = np.asarray(page.asarray(), float)
                 return values.mean(axis=-1) if values.ndim == 3 and values.shape[-1] in (2, 3, 4) else np.atleast_2d(values)
-    except Exception:
-        pass
-    raise MapFileError(f"{path}: cannot be read as an image ({reason}); save it again as grey TIFF or PNG") from reason
+        reason = f"{page.size:,} values are too many"
+    except Exception as error:  # noqa: BLE001  tifffile raises whatever a damaged file makes it stumble over
+        reason = error
+    raise MapFileError(f"{path}: cannot be read as an image ({reason}); save it again as grey TIFF or PNG")
 
 
 def _grey(file):

@@ -84,7 +84,7 @@ def tensor_families(tensor: StructureTensor, label: ArrayLike, *, min_pixels: in
         histogram = np.bincount((angle * 2).astype(int) % 360, weight / weight.sum(), 360)
         smooth = ndimage.gaussian_filter1d(histogram, 2 * smooth_deg, mode="wrap")
         level = np.median(smooth)
-        peaks, found = signal.find_peaks(np.tile(smooth, 3), prominence=relative * (smooth.max() - level))
+        peaks, _ = signal.find_peaks(np.tile(smooth, 3), prominence=relative * (smooth.max() - level))
         middle = (peaks >= 360) & (peaks < 720)
         peaks = peaks[middle][np.argsort(-smooth[peaks[middle] - 360])] - 360
         for rank, peak in enumerate(peaks, start=1):
