@@ -1,6 +1,7 @@
 """Crystal plasticity: single crystals, Taylor factors, mean fields, deformation paths, elastic averages (imports torch)."""
 
 from cpml.plasticity.boundary import Loading
+from cpml.plasticity.calibration import Calibration, calibrate, plastic_curve
 from cpml.plasticity.climb import DiffusionClimb, PowerClimb, climb_systems
 from cpml.plasticity.cross_slip import CrossSlip, constriction_energy
 from cpml.plasticity.elasticity import hershey, polycrystal_stiffness
@@ -18,8 +19,8 @@ from cpml.plasticity.single_crystal import Solution, single_crystal
 from cpml.plasticity.taylor import taylor_factor, taylor_stress
 from cpml.plasticity.twin_fraction import TwinFraction
 
-__all__ = ["CrossSlip", "DiffusionClimb", "KocksMecking", "Lankford", "Loading", "MeanField",
+__all__ = ["Calibration", "CrossSlip", "DiffusionClimb", "KocksMecking", "Lankford", "Loading", "MeanField",
            "NoHardening", "Path", "PowerClimb", "PowerLaw", "Reorientation", "Saturation", "Solution",
-           "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "climb_systems",
-           "constriction_energy", "deform", "hershey", "lankford", "mean_field", "polycrystal_stiffness",
+           "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "calibrate", "climb_systems",
+           "constriction_energy", "deform", "hershey", "lankford", "mean_field", "plastic_curve", "polycrystal_stiffness",
            "single_crystal", "solve_crystal", "taylor_factor", "taylor_stress", "yield_surface"]

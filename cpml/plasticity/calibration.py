@@ -1,0 +1,124 @@
+"""Strengths and hardening from a measured stress-strain curve, with their uncertainty.
+
+    minimise over (c, a, b):  sum_i [sigma_law(eps_i; c tau0, a tau0, b tau0) - sigma_i]^2 / sigma_y^2
+
+c scales the initial strengths tau0 of all families (their ratios stay), a tau0 and b tau0 are the Voce amplitude tau1
+and initial slope theta0. The plastic strain is the measured strain less stress over the initial slope. Standard errors
+are those of least squares with the misfit as noise: they say how sharply the curve fixes each number, not whether the
+law is right. One curve cannot tell strength ratios; those come from footprints.
+
+| symbol | meaning | unit |
+|---|---|---|
+| eps, sigma | plastic von Mises strain, von Mises stress | -, MPa |
+| tau0, tau1, theta0 | Voce hardening (`cpml.plasticity.hardening`) | MPa |
+
+Source: Tome, Canova, Kocks, Christodoulou & Jonas 1984, Acta Metall. 32:1637 (extended Voce law).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from cpml.errors import CpmlError
+from cpml.plasticity.hardening import Voce
+from cpml.plasticity.law import PowerLaw
+from cpml.plasticity.path import deform
+
+START = (1.0, 1.0, 10.0)  # c, a, b; all positive, searched in the log
+STEPS = 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Result of :func:`calibrate`.
+
+    Attributes
+    ----------
+    values : table parameter, value, low, high (90 %): scale, tau1_over_tau0, theta0_over_tau0
+    strain, stress : (N,) calibrated curve, plastic von Mises strain and MPa
+    measured_strain, measured_stress : (M,) what it was fitted to
+    rms_mpa : root mean square misfit
+    """
+
+    values: pd.DataFrame
+    strain: NDArray
+    stress: NDArray
+    measured_strain: NDArray
+    measured_stress: NDArray
+    rms_mpa: float
+
+
+def plastic_curve(curve: pd.DataFrame) -> tuple[NDArray, NDArray]:
+    """Plastic strain and stress (positive) of a measured curve, from the point where 0.02 % plastic strain is passed.
+
+    Raises
+    ------
+    CpmlError : fewer than four points beyond the elastic part
+    """
+    strain, stress = curve["true_strain"].abs().to_numpy(), curve["true_stress_mpa"].abs().to_numpy()
+    first = np.flatnonzero(strain > 0)[:1]
+    modulus = float(np.max(stress[first] / strain[first])) if len(first) else np.nan
+    plastic = strain - stress / modulus
+    use = plastic > 2e-4
+    if use.sum() < 4:
+        raise CpmlError(
+            f"stress-strain curve has {int(use.sum())} points beyond the elastic part: at least four are needed"
+        )
+    return plastic[use], stress[use]
+
+
+def calibrate(
+    law: PowerLaw, orientations, *, weights=None, loading, curve: pd.DataFrame, scheme: str = "affine"
+) -> Calibration:
+    """Scale of the strengths and Voce hardening that make the polycrystal follow a curve.
+
+    Parameters
+    ----------
+    law : initial strengths, one per family; their ratios are kept
+    loading : Load of the test
+    curve : true_strain, true_stress_mpa
+
+    Raises
+    ------
+    CpmlError : too few plastic points, or a fit that does not converge
+    """
+    strain, stress = plastic_curve(curve)
+    increment = strain[-1] / STEPS
+
+    def run(log_p: NDArray):
+        c, a, b = np.exp(log_p)
+        tau0 = c * law.strength.detach().numpy()
+        own = PowerLaw(law.systems, tau0, law.n, law.reference_rate)
+        hardening = Voce(law.systems, tau1=a * tau0, theta0=b * tau0)
+        # the curve is short: texture and twins barely change over it, and stay as measured
+        return deform(own, hardening, orientations, loading=loading, weights=weights, increment=increment, steps=STEPS,
+                      scheme=scheme, update_texture=False, tol=1e-7)  # fmt: skip
+
+    def misfit(log_p: NDArray) -> NDArray:
+        path = run(log_p)
+        return (np.interp(strain, path.strain.numpy(), path.von_mises.numpy()) - stress) / stress[0]
+
+    found = least_squares(
+        misfit, np.log(START), bounds=(np.log(1e-2), np.log(1e3)), xtol=1e-5, ftol=1e-6, max_nfev=40
+    )
+    if not found.success:
+        raise CpmlError(
+            f"the law cannot follow the stress-strain curve ({found.message}): check load and material"
+        )
+    noise = np.sum(found.fun**2) / max(len(strain) - len(START), 1)
+    sd = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)) * noise)
+    ends = np.exp(found.x[:, None] + 1.645 * sd[:, None] * np.array([-1.0, 0.0, 1.0]))
+    values = pd.DataFrame(
+        {
+            "parameter": ["scale", "tau1_over_tau0", "theta0_over_tau0"],
+            "value": ends[:, 1],
+            "low": ends[:, 0],
+            "high": ends[:, 2],
+        }
+    )
+    path = run(found.x)
+    rms = float(np.sqrt(np.mean(found.fun**2)) * stress[0])
+    return Calibration(values, path.strain.numpy(), path.von_mises.numpy(), strain, stress, rms)

@@ -1,0 +1,44 @@
+"""Calibration finds the parameters that made the curve."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cpml.crystallography import random_quaternions, systems
+from cpml.errors import CpmlError
+from cpml.loading import Load
+from cpml.plasticity import PowerLaw, Voce, calibrate, deform
+
+
+def test_own_curve_is_found_again():
+    """Curve of the law itself (scale 2, tau1 = 0.8 tau0, theta0 = 15 tau0): scale within 2 %, misfit below 1 % of stress.
+
+    The curve is read back through strain = plastic + stress / E and linear interpolation between steps, hence not exact.
+    """
+    fcc, q = systems("fcc", families=["octahedral"]), random_quaternions(30, np.random.default_rng(0))
+    load = Load.from_dict({"kind": "tension", "axis": "x"})
+    law = PowerLaw(fcc, np.array([20.0]))
+    made = deform(PowerLaw(fcc, np.array([40.0])), Voce(fcc, tau1=32.0, theta0=600.0), q, loading=load, increment=0.001,
+                  steps=40, scheme="taylor", update_texture=False)  # fmt: skip
+    stress = np.r_[0.0, 1.0, made.von_mises.numpy()]
+    curve = pd.DataFrame(
+        {"true_strain": np.r_[0.0, 0.0, made.strain.numpy()] + stress / 50e3, "true_stress_mpa": stress}
+    )
+    found = calibrate(law, q, loading=load, curve=curve, scheme="taylor")
+    values = found.values.set_index("parameter")["value"]
+    assert values["scale"] == pytest.approx(2.0, rel=0.02)
+    assert found.rms_mpa < 0.01 * stress.max()
+
+
+def test_elastic_curve_is_refused():
+    """A curve that never leaves the elastic line says nothing of plasticity."""
+    fcc = systems("fcc", families=["octahedral"])
+    strain = np.linspace(0, 1e-3, 6)
+    curve = pd.DataFrame({"true_strain": strain, "true_stress_mpa": 50e3 * strain})
+    with pytest.raises(CpmlError, match="beyond the elastic part"):
+        calibrate(
+            PowerLaw(fcc, np.array([20.0])),
+            np.array([[1.0, 0, 0, 0]]),
+            loading=Load.from_dict({"kind": "tension", "axis": "x"}),
+            curve=curve,
+        )
