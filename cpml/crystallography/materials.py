@@ -6,6 +6,10 @@ A file is YAML (shipped ones beside this module, or the user's own path):
     families: {<family>: {strength_mpa, log_spread, source, note}}
     n, reference_rate                     rate sensitivity of gamma_dot = rate (|tau|/strength)^n
     elastic: {C11, C12, C44[, C13, C33]: GPa, source}
+    hardening: {law, source, ...}         optional: voce (tau1_mpa, theta0_mpa, theta1_mpa, latent), saturation (h0_mpa,
+                                          saturation_mpa, exponent, latent) or kocks_mecking (tau0_mpa, k1_per_m, drag_mpa,
+                                          activation, burgers_nm, density_per_m2, chi, rate0); a value is one number or
+                                          {family: number}, latent a number or {hardened: {active: number}}
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
 `log_spread` is the prior standard deviation of ln(strength): published strengths of one metal differ by tens of percent
@@ -14,7 +18,7 @@ to factors, which is why strengths are learned. A value that we could not confir
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -28,8 +32,13 @@ from cpml.safe_yaml import read_yaml
 
 FOLDER = Path(__file__).parent / "materials"
 _KEYS = {"name", "title", "lattice", "a_nm", "c_nm", "families", "n", "reference_rate", "elastic", "citation",
-         "validity", "note"}
+         "validity", "note", "hardening"}
 _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
+HARDENING = {"voce": ({"tau1_mpa", "theta0_mpa", "theta1_mpa"}, {"latent"}),
+             "saturation": ({"h0_mpa", "saturation_mpa", "exponent"}, {"latent"}),
+             "kocks_mecking": ({"tau0_mpa", "k1_per_m", "drag_mpa", "activation", "burgers_nm", "density_per_m2"},
+                               {"chi", "rate0"})}
+"""Keys of each hardening law: those it needs, those it may have."""
 _ELASTIC = {"fcc": ("C11", "C12", "C44"), "bcc": ("C11", "C12", "C44"), "hcp": ("C11", "C12", "C13", "C33", "C44")}
 
 
@@ -60,6 +69,7 @@ class Material:
     citation: tuple[str, ...]
     validity: dict
     note: str = ""
+    hardening: dict = field(default_factory=dict)  # law, source and values as in the file, checked
 
     @property
     def c_over_a(self) -> float | None:
@@ -167,6 +177,48 @@ def _validity(content: dict, place: str) -> dict:
     return validity
 
 
+def _hardening(content: dict, families: Sequence[str], place: str) -> dict:
+    """The optional hardening block: law and keys known, every value a non-negative number or one per family."""
+    block = content.get("hardening") or {}
+    if not isinstance(block, dict):
+        raise DatasetError(f"{place}: hardening = {block!r} must be a mapping with law and source")
+    if not block:
+        return {}
+    law = block.get("law")
+    if law not in HARDENING:
+        raise DatasetError(f"{place}: hardening: law = {law!r}{_suggest(law, list(HARDENING))}; "
+                           f"known: {', '.join(HARDENING)}")
+    needed, allowed = HARDENING[law]
+    place = f"{place}: hardening"
+    _check_keys(block, {"law", "source", *needed, *allowed}, place)
+    missing = sorted({"source", *needed} - set(block))
+    if missing:
+        raise DatasetError(f"{place}: {', '.join(missing)} missing for law {law!r}")
+    for key in (needed | allowed) & set(block):
+        value = block[key]
+        if not isinstance(value, dict):
+            _not_negative(value, f"{place}: {key}")
+            continue
+        _check_keys(value, set(families), f"{place}: {key}")
+        absent = [f for f in families if f not in value]
+        if absent and key != "latent":
+            raise DatasetError(f"{place}: {key} has no value for {', '.join(absent)}")
+        for family, number in value.items():
+            row = number if key == "latent" else {family: number}
+            if not isinstance(row, dict):
+                raise DatasetError(f"{place}: latent: {family} = {row!r} must be a mapping of active families")
+            _check_keys(row, set(families), f"{place}: {key}: {family}")
+            for active, factor in row.items():
+                _not_negative(factor, f"{place}: {key}: {active}")
+    return dict(block)
+
+
+def _not_negative(value, place: str) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(value) or value < 0:
+        raise DatasetError(f"{place} = {value!r} must be a number that is not negative")
+
+
 def _material(content: dict, path: Path) -> Material:
     _check_keys(content, _KEYS, str(path))
     lattice = content.get("lattice")
@@ -187,4 +239,5 @@ def _material(content: dict, path: Path) -> Material:
         reference_rate=_positive(content, "reference_rate", str(path), 1e-3),
         elastic=_elastic(content, lattice, str(path)),
         citation=(citation,) if isinstance(citation, str) else tuple(str(x) for x in citation),
-        validity=_validity(content, str(path)), note=str(content.get("note", "")))
+        validity=_validity(content, str(path)), note=str(content.get("note", "")),
+        hardening=_hardening(content, [str(k) for k in families], str(path)))

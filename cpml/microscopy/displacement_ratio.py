@@ -23,14 +23,13 @@ diverges as b_y -> 0 (Chen & Daly 2017, Exp. Mech. 57:115).
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.systems import Systems
 from cpml.errors import ParameterError
 from cpml.microscopy import ridges
 from cpml.microscopy.dic import DicField
-from cpml.microscopy.lines import line_places
 from cpml.microscopy.slip_traces import match_traces
 from cpml.microscopy.strain import max_shear
 
@@ -62,7 +61,7 @@ def displacement_direction(samples: ArrayLike) -> tuple[float, float, float]:
 
 
 def band_displacements(
-    field: DicField, label: ArrayLike, bands: pd.DataFrame, *, half_width: int = 4, max_bands: int = 8
+    field: DicField, label: ArrayLike, bands: pd.DataFrame, *, half_width: int = 2, max_bands: int = 8
 ) -> pd.DataFrame:
     """Direction of the relative displacement of every band family.
 
@@ -70,7 +69,7 @@ def band_displacements(
     ----------
     label : (rows, columns) grain of every vector
     bands : table grain_id, rank, angle_deg of `band_angles` or `detect_traces`; rows of rank 0 are left out
-    half_width : vectors on each side of a band
+    half_width : vectors on each side of a band; the further, the more the strain between bands weighs
     max_bands : the strongest bands of a family that are used
 
     Returns
@@ -104,8 +103,9 @@ def _sections(field: DicField, inside: NDArray, shear: NDArray, angle_deg: float
     t = -np.radians(angle_deg)
     f = np.minimum(shear[y, x], np.percentile(shear[y, x], 99))
     f = f - f.mean()
-    places, heights = line_places(x, y, f, f - ridges.stripes(x, y, f, t), t, lines="bright")
-    places = places[np.argsort(-heights)[:max_bands]]
+    low, profile, _ = ridges.profile(x, y, f, t)
+    peaks, _ = signal.find_peaks(np.r_[0.0, profile, 0.0], height=np.std(profile))
+    places = low + (peaks - 1)[np.argsort(-profile[peaks - 1])[:max_bands]]
     along, across = np.array([np.cos(t), np.sin(t)]), np.array([-np.sin(t), np.cos(t)])
     offsets = np.arange(-half_width, half_width + 1)
     q = np.arange(np.floor((x * along[0] + y * along[1]).min()), np.ceil((x * along[0] + y * along[1]).max()) + 1)
