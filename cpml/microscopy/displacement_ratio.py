@@ -61,7 +61,7 @@ def displacement_direction(samples: ArrayLike) -> tuple[float, float, float]:
 
 
 def band_displacements(
-    field: DicField, label: ArrayLike, bands: pd.DataFrame, *, half_width: int = 2, max_bands: int = 8
+    field: DicField, label: ArrayLike, bands: pd.DataFrame, *, half_width: int = 2, max_bands: int = 4
 ) -> pd.DataFrame:
     """Direction of the relative displacement of every band family.
 

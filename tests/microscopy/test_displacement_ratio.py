@@ -63,9 +63,7 @@ def test_samples_without_direction():
 
 
 def test_direction_angles_of_a_cube():
-    """[-110] lies along the screen's 135 deg turned by y down: x right, y down, so [-110] points down left, 45 deg... and
-    out of it by 90 deg from z.
-    """
+    """[-110] of a cube points to the left and down (y is down): a line at 45 deg on screen, in the surface."""
     angle, inclination = direction_angles([[1, 0, 0, 0]], FCC)
     s = [i for i, b in enumerate(FCC.direction) if abs(b[2]) < 1e-9 and b[0] * b[1] < 0]
     np.testing.assert_allclose(angle[0, s], 45.0)
@@ -120,7 +118,9 @@ def test_published_burgers_directions(nickel, sign, expected):
 
 
 def test_published_displacement_ratio(nickel):
-    """The total-least-squares direction across the bands says the same: more hits within 10 deg than with v negated."""
+    """The total-least-squares direction across the bands lies within 10 deg of one of the plane's 3 directions in 24 of the
+    35 grains; with v negated in 5 (measured; tolerance 3).
+    """
     grains, dic = nickel
     bands, plane = clear_planes(grains, dic)
     hits = {}
@@ -131,5 +131,4 @@ def test_published_displacement_ratio(nickel):
         angle, _ = direction_angles(grains.mean_quaternions[found["grain_id"] - 1], FCC)
         own = np.where(FCC.plane_id == plane[:, None], np.abs(line_difference(found["psi_deg"].to_numpy()[:, None], angle)), np.inf)
         hits[sign] = int((own.min(axis=1) <= 10).sum())
-    print("RDR", hits)
-    assert hits[1] >= hits[-1] + 5
+    assert abs(hits[1] - 24) <= 3 and abs(hits[-1] - 5) <= 3
