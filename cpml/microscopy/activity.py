@@ -92,7 +92,18 @@ class SlipActivity:
                         sparse[s] / max(sparse.sum(), 1e-300), posterior[s], self.mean_shear[pixel, s].mean(),
                     )
                 )  # fmt: skip
-        names = ["grain_id", "system", "name", "plane", "family", "n_pixels", "share", "sslip_share", "posterior", "mean_shear"]
+        names = [
+            "grain_id",
+            "system",
+            "name",
+            "plane",
+            "family",
+            "n_pixels",
+            "share",
+            "sslip_share",
+            "posterior",
+            "mean_shear",
+        ]
         return pd.DataFrame(rows, columns=names)
 
 
@@ -149,7 +160,16 @@ def slip_activity(
     label, row = _rows(label, shape, len(crystals), np.isfinite(crystals).all(axis=1))
     used = (row >= 0) & np.isfinite(h).all(axis=(1, 2)) & (effective_strain(h) >= min_strain)
     shear, residual, posterior, mean, none = _invert(
-        h[used].reshape(-1, 4), crystals, systems, row[used], threshold, noise, slab, most_active, stress, weights
+        h[used].reshape(-1, 4),
+        crystals,
+        systems,
+        row[used],
+        threshold,
+        noise,
+        slab,
+        most_active,
+        stress,
+        weights,
     )
 
     def spread(values):
@@ -174,7 +194,9 @@ def _invert(h, crystals, systems, row, threshold, noise, slab, most_active, stre
     log_weight = _log_weights(weights, len(crystals), needed, len(systems))
     sizes = _log_size_prior(log_weight, most_active)
     log_weight = log_weight - sizes[1][:, None]
-    return invert_all(h, dyads, sense, log_weight, of_pixel.astype(np.int64), sizes[0], threshold, noise, slab)
+    return invert_all(
+        h, dyads, sense, log_weight, of_pixel.astype(np.int64), sizes[0], threshold, noise, slab
+    )
 
 
 def _log_weights(weights, n_crystals, needed, n_systems) -> NDArray:

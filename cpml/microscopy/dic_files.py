@@ -92,10 +92,16 @@ def read_openpiv(path: Path, first: str, *, y_axis: str = "auto") -> tuple[NDArr
     falls from row to row. "auto" decides by that; a file sorted afterwards needs `y_axis`.
     """
     has_header = not _is_number(first.split()[0])
-    names = [w.lower() for w in first.lstrip("#").split()] if has_header else list(OPENPIV_COLUMNS[: len(first.split())])
+    names = (
+        [w.lower() for w in first.lstrip("#").split()]
+        if has_header
+        else list(OPENPIV_COLUMNS[: len(first.split())])
+    )
     unknown = [name for name in names if name not in OPENPIV_COLUMNS]
     if unknown or len(set(names)) != len(names):
-        raise MapFileError(f"{path}, line 1: column {(unknown or names)[0]!r}; known columns are {', '.join(OPENPIV_COLUMNS)}")
+        raise MapFileError(
+            f"{path}, line 1: column {(unknown or names)[0]!r}; known columns are {', '.join(OPENPIV_COLUMNS)}"
+        )
     data = _table_with_gaps(path, int(has_header), names)
     rows, row = np.unique(data["y"], return_inverse=True)
     columns, column = np.unique(data["x"], return_inverse=True)
@@ -125,13 +131,19 @@ def _table_with_gaps(path: Path, first_line: int, names: list[str]) -> dict[str,
     except MapFileError:
         text = path.read_text(encoding="latin-1").splitlines()[first_line:]
         fields = [line.replace(",", " ").split() for line in text if line.strip()]
-        is_gap = [len(f) == len(names) and {f[names.index("u")].lower(), f[names.index("v")].lower()} <= {"nan", "--"} for f in fields]
+        is_gap = [
+            len(f) == len(names)
+            and {f[names.index("u")].lower(), f[names.index("v")].lower()} <= {"nan", "--"}
+            for f in fields
+        ]
         if not any(is_gap):
             raise
         try:
             table = np.array([["nan" if w == "--" else w for w in f] for f in fields], float)
         except ValueError:
-            raise MapFileError(f"{path}: a line has another number of fields than {', '.join(names)}, or a field that is no number") from None
+            raise MapFileError(
+                f"{path}: a line has another number of fields than {', '.join(names)}, or a field that is no number"
+            ) from None
         if not np.isfinite(table[:, [names.index("x"), names.index("y")]]).all():
             raise MapFileError(f"{path}: a vector without a position; save the field again") from None
         return dict(zip(names, table.T))

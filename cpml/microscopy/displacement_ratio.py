@@ -49,7 +49,9 @@ def displacement_direction(samples: ArrayLike) -> tuple[float, float, float]:
     d = np.asarray(samples, float)
     d = d[None] if d.ndim == 2 else d
     if d.ndim != 3 or d.shape[-1] != 2 or d.shape[0] * d.shape[1] < 3:
-        raise ParameterError(f"displacements of shape {np.shape(samples)}: three or more [u, v], or cross-sections of them, are needed")
+        raise ParameterError(
+            f"displacements of shape {np.shape(samples)}: three or more [u, v], or cross-sections of them, are needed"
+        )
     d = (d - d.mean(axis=1, keepdims=True)).reshape(-1, 2)
     n = len(d)
     values, axes = np.linalg.eigh(d.T @ d / n)
@@ -78,23 +80,41 @@ def band_displacements(
     """
     label = np.asarray(label)
     if label.shape != field.shape or half_width < 1:
-        raise ParameterError(f"label {label.shape} must have the shape of the field, {field.shape}, and half_width {half_width} be 1 or more")
+        raise ParameterError(
+            f"label {label.shape} must have the shape of the field, {field.shape}, and half_width {half_width} be 1 or more"
+        )
     shear = max_shear(field.displacement_gradient)
     rows = []
     for band in bands[bands["rank"] > 0].itertuples():
         sections = _sections(field, label == band.grain_id, shear, band.angle_deg, half_width, max_bands)
         if len(sections) < 3:
-            rows.append((band.grain_id, band.rank, band.angle_deg, np.nan, np.nan, np.nan, np.nan, len(sections)))
+            rows.append(
+                (band.grain_id, band.rank, band.angle_deg, np.nan, np.nan, np.nan, np.nan, len(sections))
+            )
             continue
         psi, sigma, quality = displacement_direction(sections)
         jump = np.median(np.linalg.norm(sections[:, -1] - sections[:, 0], axis=1))
-        rows.append((band.grain_id, band.rank, band.angle_deg, psi, sigma, quality, float(jump), len(sections)))
+        rows.append(
+            (band.grain_id, band.rank, band.angle_deg, psi, sigma, quality, float(jump), len(sections))
+        )
     return pd.DataFrame(
-        rows, columns=["grain_id", "rank", "angle_deg", "psi_deg", "psi_sigma_deg", "quality", "step_px", "n_sections"]
+        rows,
+        columns=[
+            "grain_id",
+            "rank",
+            "angle_deg",
+            "psi_deg",
+            "psi_sigma_deg",
+            "quality",
+            "step_px",
+            "n_sections",
+        ],
     )
 
 
-def _sections(field: DicField, inside: NDArray, shear: NDArray, angle_deg: float, half_width: int, max_bands: int) -> NDArray:
+def _sections(
+    field: DicField, inside: NDArray, shear: NDArray, angle_deg: float, half_width: int, max_bands: int
+) -> NDArray:
     """(m, 2 half_width + 1, 2) displacements across the bands of one family, within the grain."""
     good = inside & np.isfinite(shear) & np.isfinite(field.u) & np.isfinite(field.v)
     y, x = np.nonzero(good)
@@ -108,10 +128,14 @@ def _sections(field: DicField, inside: NDArray, shear: NDArray, angle_deg: float
     places = low + (peaks - 1)[np.argsort(-profile[peaks - 1])[:max_bands]]
     along, across = np.array([np.cos(t), np.sin(t)]), np.array([-np.sin(t), np.cos(t)])
     offsets = np.arange(-half_width, half_width + 1)
-    q = np.arange(np.floor((x * along[0] + y * along[1]).min()), np.ceil((x * along[0] + y * along[1]).max()) + 1)
+    q = np.arange(
+        np.floor((x * along[0] + y * along[1]).min()), np.ceil((x * along[0] + y * along[1]).max()) + 1
+    )
     out = [np.zeros((0, len(offsets), 2))]
     for place in places:
-        points = place * across + q[:, None, None] * along + offsets[:, None] * across  # (q, offsets, 2) as x, y
+        points = (
+            place * across + q[:, None, None] * along + offsets[:, None] * across
+        )  # (q, offsets, 2) as x, y
         where = [points[..., 1], points[..., 0]]
         complete = (ndimage.map_coordinates(good.astype(float), where, order=1, cval=0.0) > 0.999).all(axis=1)
         d = [ndimage.map_coordinates(np.nan_to_num(c), where, order=1) for c in (field.u, field.v)]
@@ -121,17 +145,27 @@ def _sections(field: DicField, inside: NDArray, shear: NDArray, angle_deg: float
 
 def direction_angles(quaternions: ArrayLike, systems: Systems) -> tuple[NDArray, NDArray]:
     """On-screen angle (G, S), deg, of every slip direction, and its inclination to the surface normal (G, S), deg."""
-    b = np.einsum("gij,sj->gsi", quaternion_to_matrix(np.atleast_2d(np.asarray(quaternions, float))), systems.direction)
+    b = np.einsum(
+        "gij,sj->gsi", quaternion_to_matrix(np.atleast_2d(np.asarray(quaternions, float))), systems.direction
+    )
     angle = np.degrees(np.arctan2(-b[..., 1], b[..., 0])) % 180.0
     return angle, np.degrees(np.arctan2(np.hypot(b[..., 0], b[..., 1]), np.abs(b[..., 2])))
 
 
 def match_displacements(
-    psi_deg: ArrayLike, sigma_deg: ArrayLike, quaternions: ArrayLike, systems: Systems, *, orientation_deg: float = 0.5, floor: float = 0.05
+    psi_deg: ArrayLike,
+    sigma_deg: ArrayLike,
+    quaternions: ArrayLike,
+    systems: Systems,
+    *,
+    orientation_deg: float = 0.5,
+    floor: float = 0.05,
 ) -> NDArray:
     """Likelihood p(psi | system), per degree, (J, S), of the directions psi (J,) in crystals (J, 4); NaN psi gives 1/180."""
     angle, inclination = direction_angles(quaternions, systems)
     psi = np.asarray(psi_deg, float)
     sigma = np.hypot(np.where(np.isfinite(psi), sigma_deg, 1.0), SIGMA_FLOOR_DEG)
-    density = match_traces(np.nan_to_num(psi), angle, inclination, sigma_deg=sigma, orientation_deg=orientation_deg, floor=floor)
+    density = match_traces(
+        np.nan_to_num(psi), angle, inclination, sigma_deg=sigma, orientation_deg=orientation_deg, floor=floor
+    )
     return np.where(np.isfinite(psi)[:, None], density, 1 / 180)

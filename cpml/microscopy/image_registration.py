@@ -68,7 +68,9 @@ class Registration:
         return np.degrees(np.arctan2(-direction[..., 1], direction[..., 0])) % 180.0
 
 
-def register_points(points_from: ArrayLike, points_to: ArrayLike, *, kind: str = "affine", smoothing: float = 0.0) -> Registration:
+def register_points(
+    points_from: ArrayLike, points_to: ArrayLike, *, kind: str = "affine", smoothing: float = 0.0
+) -> Registration:
     """Transformation between homologous points.
 
     Parameters
@@ -85,9 +87,13 @@ def register_points(points_from: ArrayLike, points_to: ArrayLike, *, kind: str =
     if kind not in PAIRS_NEEDED:
         raise ParameterError(f"kind {kind!r}: choose one of {', '.join(PAIRS_NEEDED)}")
     if p.ndim != 2 or p.shape[1:] != (2,) or p.shape != q.shape or not np.isfinite([p, q]).all():
-        raise ParameterError(f"homologous points have shapes {p.shape} and {q.shape}: two equal lists of finite [column, row] pairs are needed")
+        raise ParameterError(
+            f"homologous points have shapes {p.shape} and {q.shape}: two equal lists of finite [column, row] pairs are needed"
+        )
     if len(p) < PAIRS_NEEDED[kind] or not smoothing >= 0:
-        raise ParameterError(f"{len(p)} pairs: {kind} needs {PAIRS_NEEDED[kind]} or more (and smoothing {smoothing} must not be negative)")
+        raise ParameterError(
+            f"{len(p)} pairs: {kind} needs {PAIRS_NEEDED[kind]} or more (and smoothing {smoothing} must not be negative)"
+        )
     apply = _fit(p, q, kind, smoothing)
     if apply is None:
         raise ParameterError(f"the {len(p)} pairs lie on a line or repeat each other: choose one beside them")
@@ -146,7 +152,11 @@ def sample_image(image: SemImage, to_image: Callable, ebsd_map: EbsdMap) -> NDAr
     """
     from scipy.ndimage import map_coordinates
 
-    points = to_image(np.stack([ebsd_map.half_columns / (2 if ebsd_map.grid == "square" else 1), ebsd_map.rows], axis=1).astype(float))
+    points = to_image(
+        np.stack(
+            [ebsd_map.half_columns / (2 if ebsd_map.grid == "square" else 1), ebsd_map.rows], axis=1
+        ).astype(float)
+    )
     place = points[:, ::-1].T
     values = map_coordinates(np.where(image.valid, image.values, 0.0), place, order=1, cval=np.nan)
     sure = map_coordinates(image.valid.astype(float), place, order=1, cval=0.0)

@@ -60,7 +60,9 @@ class SemImage:
         """The part rows[0] <= row < rows[1], columns[0] <= column < columns[1]."""
         place = slice(*rows), slice(*columns)
         if not (0 <= rows[0] < rows[1] <= self.shape[0] and 0 <= columns[0] < columns[1] <= self.shape[1]):
-            raise ParameterError(f"rows {rows} and columns {columns} are not inside {self.name!r}, {self.shape[0]} x {self.shape[1]} pixels")
+            raise ParameterError(
+                f"rows {rows} and columns {columns} are not inside {self.name!r}, {self.shape[0]} x {self.shape[1]} pixels"
+            )
         return replace(self, values=self.values[place], valid=self.valid[place])
 
     def to_signal(self):
@@ -75,7 +77,9 @@ class SemImage:
         return signal
 
 
-def read_image(path: str | Path, *, data_bar_row: int | None = None, pixel_um: float | None = None) -> SemImage:
+def read_image(
+    path: str | Path, *, data_bar_row: int | None = None, pixel_um: float | None = None
+) -> SemImage:
     """An SEM image from TIFF (any vendor), PNG, BMP, JPEG or DigitalMicrograph.
 
     Parameters
@@ -100,7 +104,9 @@ def read_image(path: str | Path, *, data_bar_row: int | None = None, pixel_um: f
     row = len(values) if row is None else row
     pixel_um = scale if pixel_um is None else pixel_um
     if not 0 < row <= len(values) or (pixel_um is not None and not pixel_um > 0):
-        raise ParameterError(f"{path}: data_bar_row {row} must lie in 1 to {len(values)} and pixel_um {pixel_um} be positive")
+        raise ParameterError(
+            f"{path}: data_bar_row {row} must lie in 1 to {len(values)} and pixel_um {pixel_um} be positive"
+        )
     valid = np.isfinite(values)
     valid[row:] = False
     note = () if row == len(values) else (f"data bar from row {row} on masked",)
@@ -117,7 +123,9 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
         # metadata that Pillow does not know are no concern of the picture
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
             if file.width * file.height > MOST_PIXELS:
-                raise MapFileError(f"{path}: {file.width} x {file.height} pixels; crop the image to {MOST_PIXELS:,} pixels or less")
+                raise MapFileError(
+                    f"{path}: {file.width} x {file.height} pixels; crop the image to {MOST_PIXELS:,} pixels or less"
+                )
             tags = dict(getattr(file, "tag_v2", {}))
             # tifffile needs another package for LZW, and returns the numbers of a palette in place of its greys
             values = np.asarray(file.convert("RGB").convert("L") if file.mode == "P" else _grey(file), float)
@@ -146,7 +154,11 @@ def _by_tifffile(path: Path) -> NDArray:
             page = file.pages[0]
             if page.size <= 4 * MOST_PIXELS:
                 values = np.asarray(page.asarray(), float)
-                return values.mean(axis=-1) if values.ndim == 3 and values.shape[-1] in (2, 3, 4) else np.atleast_2d(values)
+                return (
+                    values.mean(axis=-1)
+                    if values.ndim == 3 and values.shape[-1] in (2, 3, 4)
+                    else np.atleast_2d(values)
+                )
         reason = f"{page.size:,} values are too many"
     except Exception as error:  # noqa: BLE001  tifffile raises whatever a damaged file makes it stumble over
         reason = error
@@ -207,7 +219,9 @@ def _by_rosettasciio(path: Path) -> tuple[NDArray, float | None]:
         raise MapFileError(f"{path}: cannot be read as an image ({error}); save it as TIFF or PNG") from error
     pictures = [c for c in content if np.ndim(c["data"]) == 2]
     if len(pictures) != 1 or pictures[0]["data"].size > MOST_PIXELS:
-        raise MapFileError(f"{path}: holds {len(pictures)} grey pictures of a usable size; save one of them as TIFF")
+        raise MapFileError(
+            f"{path}: holds {len(pictures)} grey pictures of a usable size; save one of them as TIFF"
+        )
     axis = pictures[0]["axes"][-1]
     scale = axis.get("scale", 0) * UNIT_UM.get(str(axis.get("units")), 0)
     return np.asarray(pictures[0]["data"], float), scale or None
@@ -221,7 +235,9 @@ def _scale_of_rosettasciio(path: Path) -> float | None:
         return None
 
 
-def flat_field(image: SemImage, *, sigma_px: float = 40.0, mode: str = "subtract", label: ArrayLike | None = None) -> SemImage:
+def flat_field(
+    image: SemImage, *, sigma_px: float = 40.0, mode: str = "subtract", label: ArrayLike | None = None
+) -> SemImage:
     """The image less (or divided by) its own blur, which valid pixels alone make.
 
     Parameters
@@ -235,7 +251,9 @@ def flat_field(image: SemImage, *, sigma_px: float = 40.0, mode: str = "subtract
     ParameterError : sigma or mode out of range, a label picture of another size
     """
     if not sigma_px > 0 or mode not in ("subtract", "divide"):
-        raise ParameterError(f"sigma_px {sigma_px} must be positive and mode {mode!r} be 'subtract' or 'divide'")
+        raise ParameterError(
+            f"sigma_px {sigma_px} must be positive and mode {mode!r} be 'subtract' or 'divide'"
+        )
     regions = np.ones(image.shape, int) if label is None else np.asarray(label, int)
     if regions.shape != image.shape:
         raise ParameterError(f"label {regions.shape} must have the shape of the image, {image.shape}")

@@ -46,20 +46,33 @@ def structure_tensor(
     values = np.asarray(values, float)
     valid = np.isfinite(values) if valid is None else np.asarray(valid, bool) & np.isfinite(values)
     if values.ndim != 2 or valid.shape != values.shape or not (gradient_px > 0 and window_px > 0):
-        raise ParameterError(f"a picture and its mask of one size, and positive widths are needed (values {values.shape}, valid {valid.shape}, gradient_px {gradient_px}, window_px {window_px})")
+        raise ParameterError(
+            f"a picture and its mask of one size, and positive widths are needed (values {values.shape}, valid {valid.shape}, gradient_px {gradient_px}, window_px {window_px})"
+        )
     filled = np.where(valid, values, np.median(values[valid]) if valid.any() else 0.0)
     gx = ndimage.gaussian_filter(filled, gradient_px, order=(0, 1))
     gy = ndimage.gaussian_filter(filled, gradient_px, order=(1, 0))
     inner = ndimage.binary_erosion(valid, iterations=int(np.ceil(3 * gradient_px)), border_value=1)
-    xx, xy, yy = (ndimage.gaussian_filter(np.where(inner, g, 0.0), window_px) for g in (gx * gx, gx * gy, gy * gy))
+    xx, xy, yy = (
+        ndimage.gaussian_filter(np.where(inner, g, 0.0), window_px) for g in (gx * gx, gx * gy, gy * gy)
+    )
     energy, difference = xx + yy, np.hypot(xx - yy, 2 * xy)
     across = 0.5 * np.arctan2(2 * xy, xx - yy)  # of the gradient, pixel frame
     angle = np.degrees(np.pi / 2 - across) % 180.0
     coherence = np.divide(difference, energy, out=np.zeros_like(energy), where=energy > 0)
-    return StructureTensor(np.where(valid, angle, np.nan), np.where(valid, coherence, 0.0), np.where(valid, energy, 0.0))
+    return StructureTensor(
+        np.where(valid, angle, np.nan), np.where(valid, coherence, 0.0), np.where(valid, energy, 0.0)
+    )
 
 
-def tensor_families(tensor: StructureTensor, label: ArrayLike, *, min_pixels: int = 250, relative: float = 0.2, smooth_deg: float = 2.0) -> pd.DataFrame:
+def tensor_families(
+    tensor: StructureTensor,
+    label: ArrayLike,
+    *,
+    min_pixels: int = 250,
+    relative: float = 0.2,
+    smooth_deg: float = 2.0,
+) -> pd.DataFrame:
     """Families of line directions of every region, from the histogram weighted with coherence and energy.
 
     Parameters
@@ -93,5 +106,14 @@ def tensor_families(tensor: StructureTensor, label: ArrayLike, *, min_pixels: in
             share = weight[near].sum()
             mean = np.sum(weight[near] * difference[near]) / share
             spread = np.sqrt(np.sum(weight[near] * (difference[near] - mean) ** 2) / share)
-            rows.append((region, rank, float((peak / 2 + mean) % 180), float(spread), float(share / weight.sum()), int(inside.sum())))
+            rows.append(
+                (
+                    region,
+                    rank,
+                    float((peak / 2 + mean) % 180),
+                    float(spread),
+                    float(share / weight.sum()),
+                    int(inside.sum()),
+                )
+            )
     return pd.DataFrame(rows, columns=["grain_id", "rank", "angle_deg", "sigma_deg", "score", "n_pixels"])

@@ -25,7 +25,9 @@ LEAST_WAVE = 0.4
 """Smaller deviations, pixels, are the image's (tapering lamellae, drift of the scan), not the slip's."""
 
 
-def line_statistics(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either") -> tuple:
+def line_statistics(
+    x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either"
+) -> tuple:
     """(n_lines, spacing_px, waviness_px, is_wavy) of the family of direction t (rad).
 
     Parameters
@@ -41,7 +43,9 @@ def line_statistics(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: fl
     return len(places), spacing, waviness, is_wavy
 
 
-def line_places(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either") -> tuple[NDArray, NDArray]:
+def line_places(
+    x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either"
+) -> tuple[NDArray, NDArray]:
     """p (L,) of the lines in growing order, and their heights above the profile's level, in standard errors (L,)."""
     low, g, n = ridges.profile(x, y, f, t)
     error = np.sqrt(np.mean(residual**2) * ridges.correlation_volume(x, y, residual) / np.maximum(n, 1.0))
@@ -51,7 +55,9 @@ def line_places(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float,
     found = []
     for sign, name in ((1, "bright"), (-1, "dark")):
         if lines in ("either", name):
-            peaks, _ = signal.find_peaks(np.r_[0.0, sign * height, 0.0], height=PROMINENCE, prominence=PROMINENCE)
+            peaks, _ = signal.find_peaks(
+                np.r_[0.0, sign * height, 0.0], height=PROMINENCE, prominence=PROMINENCE
+            )
             found += [(p - 1, sign * height[p - 1]) for p in peaks]
     if lines == "either":  # a step is a bright and a dark line side by side: one line
         found = _merged(found)
@@ -67,7 +73,9 @@ def _merged(found: list[tuple]) -> list[tuple]:
     return kept
 
 
-def followed(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either") -> NDArray:
+def followed(
+    x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either"
+) -> NDArray:
     """Values (N,) of the family's lines, each piece where it was found; 0 off the lines and where a line is missing."""
     places, heights = line_places(x, y, f, residual, t, lines=lines)
     p, q = y * np.cos(t) - x * np.sin(t), x * np.cos(t) + y * np.sin(t)
@@ -100,7 +108,9 @@ def _waviness(x, y, f, residual, t, places) -> tuple[float, bool]:
         n_pieces += len(shift)
     if free < 2:
         return np.nan, False
-    return float(np.sqrt(max(excess / n_pieces, 0.0))), bool(chdtrc(free, chi2) < 1e-3 and excess / n_pieces > LEAST_WAVE**2)
+    return float(np.sqrt(max(excess / n_pieces, 0.0))), bool(
+        chdtrc(free, chi2) < 1e-3 and excess / n_pieces > LEAST_WAVE**2
+    )
 
 
 def _shifts(p: NDArray, q: NDArray, f: NDArray, noise: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
@@ -123,7 +133,9 @@ def _shifts(p: NDArray, q: NDArray, f: NDArray, noise: float) -> tuple[NDArray, 
     information = np.bincount(piece, np.interp(moved, grid, np.gradient(shape, grid)) ** 2)
     strength = np.bincount(piece, f * model) / np.maximum(np.bincount(piece, model**2), 1e-300)
     # a piece at the rim of the region, or where the line has ended, tells nothing
-    useful = (size >= 0.8 * PIECE * 2 * REACH) & (information > 4 * noise) & (strength > 0.5) & (strength < 2.0)
+    useful = (
+        (size >= 0.8 * PIECE * 2 * REACH) & (information > 4 * noise) & (strength > 0.5) & (strength < 2.0)
+    )
     at = np.bincount(piece, q)[useful] / size[useful]
     model = np.where(strength[piece] > 0.3, model, 0.0)
     return shift[useful], noise / information[useful], at - (at.mean() if len(at) else 0.0), model

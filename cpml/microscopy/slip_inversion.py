@@ -283,7 +283,14 @@ def _least_best(c, gram, sense, log_weight, log_size, half, ridge, log_root):
             side = gram[j, i] / low
             square = max(gram[j, j] + ridge - side * side, TINY)
             value = c[j] - side * z
-            second = first + half * value * value / square - 0.5 * math.log(square) + log_root + log_weight[j] + log_size[2]
+            second = (
+                first
+                + half * value * value / square
+                - 0.5 * math.log(square)
+                + log_root
+                + log_weight[j]
+                + log_size[2]
+            )
             if second > best:
                 shear = value / square
                 if shear * sense[j] >= 0 and (z - side * shear) * sense[i] >= 0:
@@ -308,7 +315,9 @@ def weigh_sets(c, gram, sense, log_weight, log_size, noise, slab):
     chosen, turn = np.zeros(3, np.int64), np.zeros(3, np.int64)
     low, z, row, work = np.zeros((3, 3)), np.zeros(3), np.zeros(n_systems), np.zeros((4, 3, 3))
     # each prescribed sense can raise a weight by log 2 at most
-    least = _least_best(c, gram, sense, log_weight, log_size, half, ridge, log_root) - 18.0 - most * math.log(2.0)
+    least = (
+        _least_best(c, gram, sense, log_weight, log_size, half, ridge, log_root) - 18.0 - most * math.log(2.0)
+    )
     for i in range(n_systems):
         chosen[0], turn[0] = i, sense[i]
         low[0, 0] = math.sqrt(gram[i, i] + ridge)

@@ -79,7 +79,9 @@ def detect_traces(
     """
     values, label, valid = _pictures(values, label, valid, margin_px)
     if lines not in ("either", "bright", "dark") or (background_px is not None and not background_px > 0):
-        raise ParameterError(f"lines {lines!r} or background_px {background_px}: choose 'bright', 'dark' or 'either', and a positive width or None")
+        raise ParameterError(
+            f"lines {lines!r} or background_px {background_px}: choose 'bright', 'dark' or 'either', and a positive width or None"
+        )
     rows: list[tuple] = []
     boxes = ndimage.find_objects(label)
     for region, box in enumerate(boxes, start=1):
@@ -90,7 +92,9 @@ def detect_traces(
             continue
         f = _contrast(values[box], inside, lines, background_px)
         y, x = np.nonzero(inside)
-        rows += _region_rows(region, x, y, f[inside], lines, (min_score, relative, significance, max_families))
+        rows += _region_rows(
+            region, x, y, f[inside], lines, (min_score, relative, significance, max_families)
+        )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -114,10 +118,14 @@ def _pictures(values, label, valid, margin_px) -> tuple[NDArray, NDArray, NDArra
     label = np.ones(values.shape, int) if label is None else np.asarray(label)
     valid = np.ones(values.shape, bool) if valid is None else np.asarray(valid, bool)
     if values.ndim != 2 or label.shape != values.shape or valid.shape != values.shape:
-        raise ParameterError(f"values {values.shape}, label {label.shape} and valid {valid.shape} must be pictures of one size")
+        raise ParameterError(
+            f"values {values.shape}, label {label.shape} and valid {valid.shape} must be pictures of one size"
+        )
     valid = valid & np.isfinite(values) & (label > 0)
     if margin_px:
-        inner = ndimage.maximum_filter(label, 2 * margin_px + 1) == ndimage.minimum_filter(label, 2 * margin_px + 1)
+        inner = ndimage.maximum_filter(label, 2 * margin_px + 1) == ndimage.minimum_filter(
+            label, 2 * margin_px + 1
+        )
         valid = valid & inner & ndimage.binary_erosion(valid, np.ones((2 * margin_px + 1,) * 2))
     return values, label, valid
 
@@ -151,7 +159,9 @@ def _region_rows(region: int, x: NDArray, y: NDArray, f: NDArray, lines: str, li
     return rows
 
 
-def find_families(x: NDArray, y: NDArray, f: NDArray, *, limits: tuple = (0.02, 0.1, 6.0, 6)) -> list[tuple[float, float]]:
+def find_families(
+    x: NDArray, y: NDArray, f: NDArray, *, limits: tuple = (0.02, 0.1, 6.0, 6)
+) -> list[tuple[float, float]]:
     """(direction t in rad, R2) of the families, strongest first, of values f (N,) at pixels x, y (N,).
 
     limits : min_score, relative, significance, max_families as in `detect_traces`
@@ -189,7 +199,11 @@ def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -
     """The families less those near a stronger one that the same lines, followed in their waves, explain better."""
     kept = list(found)
     for t, score in found:
-        near = [other for other in kept if other[1] < score and abs((other[0] - t + np.pi / 2) % np.pi - np.pi / 2) < SATELLITE]
+        near = [
+            other
+            for other in kept
+            if other[1] < score and abs((other[0] - t + np.pi / 2) % np.pi - np.pi / 2) < SATELLITE
+        ]
         if (t, score) not in kept or not near:
             continue
         rest = _without(x, y, f, [o for o, _ in kept if o != t and all(o != n for n, _ in near)])

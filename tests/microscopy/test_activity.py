@@ -82,7 +82,12 @@ def test_posterior_equals_brute_force():
             sets = list(combinations(range(12), k))
             for s in sets:
                 cov = noise**2 * np.eye(4) + tau**2 * a[list(s)].T @ a[list(s)]
-                weight = np.exp(-0.5 * x @ np.linalg.solve(cov, x)) / np.sqrt(np.linalg.det(cov)) / 2 ** (k + 1) / len(sets)
+                weight = (
+                    np.exp(-0.5 * x @ np.linalg.solve(cov, x))
+                    / np.sqrt(np.linalg.det(cov))
+                    / 2 ** (k + 1)
+                    / len(sets)
+                )
                 total += weight
                 inclusion[list(s)] += weight
         # sets below e^-18 of the best are passed over: 300 of them weigh less than 1e-5
@@ -104,10 +109,17 @@ def test_senses_are_weighed_by_sampling():
             sets = list(combinations(range(12), k))
             for s in map(list, sets):
                 cov = noise**2 * np.eye(4) + tau**2 * a[s].T @ a[s]
-                weight = np.exp(-0.5 * x @ np.linalg.solve(cov, x)) / np.sqrt(np.linalg.det(cov)) / 2 ** (k + 1) / len(sets)
+                weight = (
+                    np.exp(-0.5 * x @ np.linalg.solve(cov, x))
+                    / np.sqrt(np.linalg.det(cov))
+                    / 2 ** (k + 1)
+                    / len(sets)
+                )
                 if k:
                     spread = np.linalg.inv(a[s] @ a[s].T / noise**2 + np.eye(k) / tau**2)
-                    drawn = rng.multivariate_normal(spread @ a[s] @ x / noise**2, spread, 200_000 // len(sets))
+                    drawn = rng.multivariate_normal(
+                        spread @ a[s] @ x / noise**2, spread, 200_000 // len(sets)
+                    )
                     free = np.abs(schmid_factors(FCC, q[i], TENSION))[s] < 0.02
                     weight *= 2 ** (~free).sum() * np.mean(np.all((drawn * sense[i, s] > 0) | free, axis=1))
                 total += weight
@@ -166,11 +178,22 @@ def test_twins_shear_one_way():
 
 def test_weights_decide_a_tie():
     """Two systems of one projection share the probability; a weight moves it."""
-    equal = slip_activity(0.05 * in_plane_dyads([[1, 0, 0, 0]], FCC)[0, :1].reshape(1, 2, 2), [[1, 0, 0, 0]], FCC, min_strain=0.0)
+    equal = slip_activity(
+        0.05 * in_plane_dyads([[1, 0, 0, 0]], FCC)[0, :1].reshape(1, 2, 2),
+        [[1, 0, 0, 0]],
+        FCC,
+        min_strain=0.0,
+    )
     best = np.argsort(-equal.posterior[0])[:2]
     weights = np.ones(12)
     weights[best[1]] = 5.0
-    moved = slip_activity(0.05 * in_plane_dyads([[1, 0, 0, 0]], FCC)[0, :1].reshape(1, 2, 2), [[1, 0, 0, 0]], FCC, min_strain=0.0, weights=weights)
+    moved = slip_activity(
+        0.05 * in_plane_dyads([[1, 0, 0, 0]], FCC)[0, :1].reshape(1, 2, 2),
+        [[1, 0, 0, 0]],
+        FCC,
+        min_strain=0.0,
+        weights=weights,
+    )
     assert moved.posterior[0, best[1]] > equal.posterior[0, best[1]] + 0.05
 
 
@@ -186,7 +209,9 @@ def test_pixels_without_strain_or_grain_are_missing():
     assert found.by_grain["share"].sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("change", [{"threshold": 0}, {"most_active": 4}, {"weights": [1, 2]}, {"label": [1, 3]}, {"slab": -1}])
+@pytest.mark.parametrize(
+    "change", [{"threshold": 0}, {"most_active": 4}, {"weights": [1, 2]}, {"label": [1, 3]}, {"slab": -1}]
+)
 def test_impossible_input(change):
     """Parameters out of range and shapes that do not fit."""
     with pytest.raises(ParameterError):

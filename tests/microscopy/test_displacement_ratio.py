@@ -129,6 +129,10 @@ def test_published_displacement_ratio(nickel):
         field = DicField(f.name, f.x, f.y, f.u, sign * f.v, f.step)
         found = band_displacements(field, dic.label, bands)
         angle, _ = direction_angles(grains.mean_quaternions[found["grain_id"] - 1], FCC)
-        own = np.where(FCC.plane_id == plane[:, None], np.abs(line_difference(found["psi_deg"].to_numpy()[:, None], angle)), np.inf)
+        own = np.where(
+            FCC.plane_id == plane[:, None],
+            np.abs(line_difference(found["psi_deg"].to_numpy()[:, None], angle)),
+            np.inf,
+        )
         hits[sign] = int((own.min(axis=1) <= 10).sum())
     assert abs(hits[1] - 24) <= 3 and abs(hits[-1] - 5) <= 3

@@ -27,14 +27,18 @@ def save_tiff(path, values, **tags):
 def test_fei_tags(tmp_path):
     """PixelWidth gives the scale, ResolutionY the row of the data bar; 16 bit are kept."""
     values = np.arange(40 * 30, dtype=np.uint16).reshape(40, 30) * 50
-    save_tiff(tmp_path / "a.tif", values, _34682="[Scan]\r\nPixelWidth=2.5e-08\r\n[Image]\r\nResolutionY=36\r\n")
+    save_tiff(
+        tmp_path / "a.tif", values, _34682="[Scan]\r\nPixelWidth=2.5e-08\r\n[Image]\r\nResolutionY=36\r\n"
+    )
     found = read_image(tmp_path / "a.tif")
     assert found.pixel_um == pytest.approx(0.025) and found.valid.sum() == 36 * 30
     np.testing.assert_array_equal(found.values, values)
     assert np.isnan(found.masked[36:]).all()
 
 
-@pytest.mark.parametrize("text", ["0\r\n0\r\n0\r\n5.0e-007\r\n", "0\r\n0\r\nAP_PIXEL_SIZE\r\nPixel Size = 500.0 nm\r\n"])
+@pytest.mark.parametrize(
+    "text", ["0\r\n0\r\n0\r\n5.0e-007\r\n", "0\r\n0\r\nAP_PIXEL_SIZE\r\nPixel Size = 500.0 nm\r\n"]
+)
 def test_zeiss_tags(tmp_path, text):
     """The fourth line in m, or the named pixel size with its unit."""
     save_tiff(tmp_path / "a.tif", np.zeros((8, 8), np.uint8), _34118=text)
@@ -83,7 +87,10 @@ def test_truncated_image(tmp_path):
             assert "b.tif" in str(error)
 
 
-@pytest.mark.parametrize("name, shape, pixel, row", [("steel_SEM_001", (1094, 1536), 0.0669, 1024), ("steel_SEM_012", (954, 1024), 0.0909, 884)])
+@pytest.mark.parametrize(
+    "name, shape, pixel, row",
+    [("steel_SEM_001", (1094, 1536), 0.0669, 1024), ("steel_SEM_012", (954, 1024), 0.0909, 884)],
+)
 def test_published_steel_images(mirror, name, shape, pixel, row):
     """openECCI steel: 16 bit, pixel size of the tags (66.9 and 90.9 nm), data bar below the scanned rows.
 
@@ -138,7 +145,9 @@ def test_destripe():
     assert np.std(found.values - line) < 4 and found.values[40, 40] > 40
 
 
-@pytest.mark.parametrize("kind, n_least", [("similarity", 2), ("affine", 3), ("projective", 4), ("thin_plate", 4)])
+@pytest.mark.parametrize(
+    "kind, n_least", [("similarity", 2), ("affine", 3), ("projective", 4), ("thin_plate", 4)]
+)
 def test_registration_recovers_its_own_kind(kind, n_least):
     """Points moved by a map of the kind come back exactly, between the points too; one pair less is refused."""
     turn = np.array([[0.9, 0.2], [-0.2, 0.9]])

@@ -40,7 +40,11 @@ def test_one_family_to_a_tenth_of_a_degree(angle, sign, kind):
 @pytest.mark.parametrize("apart", [8.0, 15.0, 60.0])
 def test_families_may_be_close(apart):
     """Two families 8 deg apart, the second with a quarter of the contrast, come apart within 0.3 deg."""
-    image = stripes(120.4) + stripes(120.4 + apart, spacing=14, height=0.5) + np.random.default_rng(1).normal(0, 0.3, SHAPE)
+    image = (
+        stripes(120.4)
+        + stripes(120.4 + apart, spacing=14, height=0.5)
+        + np.random.default_rng(1).normal(0, 0.3, SHAPE)
+    )
     found = detect_traces(image)
     assert len(found) == 2
     assert off(found["angle_deg"][0], 120.4) < 0.3 and off(found["angle_deg"][1], 120.4 + apart) < 0.3
@@ -62,7 +66,11 @@ def test_noise_has_no_lines():
     label = np.ones(SHAPE, int)
     label[:10, :10] = 2
     found = detect_traces(rng.normal(0, 1, SHAPE) + np.arange(120) / 10, label)
-    assert found["grain_id"].tolist() == [1] and found["rank"].tolist() == [0] and found["angle_deg"].isna().all()
+    assert (
+        found["grain_id"].tolist() == [1]
+        and found["rank"].tolist() == [0]
+        and found["angle_deg"].isna().all()
+    )
 
 
 @pytest.mark.parametrize("wave", [0.0, 0.6, 1.0])
@@ -77,7 +85,9 @@ def test_waviness_in_pixels(wave):
 
 def test_regions_have_their_own_families():
     """Two grains, two angles; the bright boundary between them is left out with its margin."""
-    image = np.where(np.arange(120) < 60, stripes(30), stripes(100)) + np.random.default_rng(5).normal(0, 0.3, SHAPE)
+    image = np.where(np.arange(120) < 60, stripes(30), stripes(100)) + np.random.default_rng(5).normal(
+        0, 0.3, SHAPE
+    )
     image[:, 59:61] += 10
     label = np.where(np.arange(120) < 60, 1, 2) * np.ones(SHAPE, int)
     found = detect_traces(image, label, margin_px=3)
@@ -98,8 +108,12 @@ def test_structure_tensor_of_stripes():
     """Angle of every pixel within 3 deg, coherence near 1; the histogram gives both families of a divided image."""
     tensor = structure_tensor(stripes(30.0))
     inner = (slice(20, -20),) * 2
-    assert np.percentile(off(tensor.angle_deg[inner], 30.0), 90) < 3 and np.median(tensor.coherence[inner]) > 0.9
-    image = np.where(np.arange(120) < 60, stripes(30), stripes(100)) + np.random.default_rng(7).normal(0, 0.1, SHAPE)
+    assert (
+        np.percentile(off(tensor.angle_deg[inner], 30.0), 90) < 3 and np.median(tensor.coherence[inner]) > 0.9
+    )
+    image = np.where(np.arange(120) < 60, stripes(30), stripes(100)) + np.random.default_rng(7).normal(
+        0, 0.1, SHAPE
+    )
     found = tensor_families(structure_tensor(image, window_px=4), np.ones(SHAPE, int))
     assert min(off(found["angle_deg"], 30)) < 1 and min(off(found["angle_deg"], 100)) < 1 and len(found) == 2
 
@@ -131,7 +145,9 @@ BY_HAND = {
 def test_published_slip_lines(mirror, region):
     """The strongest families of each region are those that the eye measures, within 2 deg."""
     rows, columns, angles = BY_HAND[region]
-    found = detect_traces(read_image(mirror("ti-sliplines/cpTi_post_tensiletest_2.tif")).crop(rows, columns).values)
+    found = detect_traces(
+        read_image(mirror("ti-sliplines/cpTi_post_tensiletest_2.tif")).crop(rows, columns).values
+    )
     for angle in angles:
         assert off(found["angle_deg"][: len(angles)], angle).min() <= 2.0
 
