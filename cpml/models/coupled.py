@@ -1,42 +1,47 @@
-"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, interaction, scatter and a small residual learned together.
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation, scatter and a small residual learned together.
 
     log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs        tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
     pi_gkt    = sum_{s in t} softmax_s(log a_gks)           share of the grain's shear on token t (plane or variant)
-    p_gt      = 1/K sum_k 1 - exp(-kappa pi_gkt)            probability that the token is active above the visible limit,
-                                                            times detection, and mixed with chance, to be recorded
+    p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)      probability that the token is active above the visible
+                                                            limit; times detection, and mixed with chance, to be recorded
 
-The stress sigma_gk of a grain comes from `cpml.models.localisation` (interaction w between Sachs and Taylor, scatter
-s_eta), the footprints enter through `cpml.models.likelihood`, which sums over the candidate planes of a trace, and the
-residual r is a small network on contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a
-posteriori with the literature as prior: strengths xi (log-normal), n, w, s_eta, the rates of the observation model and
-the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more systems than the rate exponent
-of the law would, so its prior is wide. The gate g is 0 (pure physics, exactly) or 1, whichever predicts held-out blocks
-better. Footprints tell strength ratios; the common scale stays with the prior until a stress-strain curve fixes it
-(`cpml.models.anchor`).
+The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.localisation` (the law solved on the whole
+map or in a mean medium, corrections from the neighbours, scatter), the footprints enter through
+`cpml.models.likelihood`, which sums over the candidate planes of a trace, and the residual r is a small network on
+contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a posteriori with the literature as
+prior: strengths xi (log-normal), n, lambda, c, s_eta, the rates of the observation model and the residual. n is the
+exponent of *accumulated* shear: hardening spreads slip over more systems than the rate exponent of the law would, so its
+prior is wide. The gate g is 0 (pure physics, exactly) or 1, whichever predicts held-out blocks better. Footprints tell
+strength ratios; the common scale stays with the prior until a stress-strain curve fixes it (`cpml.models.anchor`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
 | xi | strength of a family | MPa | (K_f,) |
-| n, w | exponent, interaction (0 Sachs, 1 Taylor) | - | scalar |
+| n, lambda, c | exponent, amplitude of the scheme, corrections from neighbours | - | scalars |
 | s_eta | scatter of the local stress, per component, relative to the mean stress | - | scalar |
-| kappa, kappa_t | activity per unit share of the shear, slip and twins | - | scalar |
+| g0, beta | visible limit of slip and of twins, its steepness | - | scalars |
 """
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
 
 from cpml.errors import CpmlError, ParameterError
-from cpml.models.likelihood import activity, mean_frequency, seen_probability
-from cpml.models.posterior import Forward, Posterior, strength_table
+from cpml.models.likelihood import mean_frequency, seen_probability
+from cpml.models.localisation import SCHEMES, Medium, grid_point
+from cpml.models.neighbourhood import PULLS
+from cpml.models.posterior import Forward, Optimum, Posterior, strength_table
 from cpml.models.prior import Prior, rates
 from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
 
-FORMAT = "cpml-coupled-1"
+FORMAT = "cpml-coupled-2"
+ROUNDS = 4  # linearisations of the localisation at most
+REACH = 0.6  # of a log strength between two of them
 
 
 class CoupledClassifier(BaseEstimator):
@@ -44,6 +49,10 @@ class CoupledClassifier(BaseEstimator):
 
     Parameters
     ----------
+    scheme : where the grains' stresses come from: "sachs", "taylor", "affine", "full_field", or "auto": the full field for
+        specimens with a map, "affine" for others
+    edges : False shuts the corrections from neighbours (an ablation; the full field knows its neighbours all the same)
+    free_surface : no shear stress on the map's surface
     n_draws : quasi-random draws of the local stress per grain
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
@@ -59,9 +68,12 @@ class CoupledClassifier(BaseEstimator):
     name = "coupled"
 
     def __init__(
-        self, *, n_draws: int = 32, residual: bool | str = "auto", scatter: bool = True, shrinkage: float = 4.0,
-        max_iter: int = 150, seed: int = 0,
+        self, *, scheme: str = "auto", edges: bool = True, free_surface: bool = False, n_draws: int = 32,
+        residual: bool | str = "auto", scatter: bool = True, shrinkage: float = 4.0, max_iter: int = 150, seed: int = 0,
     ):  # fmt: skip
+        self.scheme = scheme
+        self.edges = edges
+        self.free_surface = free_surface
         self.n_draws = n_draws
         self.residual = residual
         self.scatter = scatter
@@ -83,22 +95,36 @@ class CoupledClassifier(BaseEstimator):
             raise CpmlError(
                 f"specimens with different families {sorted(families)}: fit one material at a time"
             )
+        if self.scheme not in ("auto", *SCHEMES):
+            raise ParameterError(f"scheme {self.scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}")
         head = ResidualHead.like(specimens, seed=self.seed)
-        self.prior_ = Prior(specimens[0].material, families.pop(), head, self.scatter, self.shrinkage)
-        posterior = self._posterior(specimens)
+        self.prior_ = Prior(specimens[0].material, families.pop(), head, self.scatter, self.shrinkage, self.edges)
+        posterior, optimum = self._search(specimens)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         self.gate_, self.holdout_ = float(self.residual is True), {}
-        if self.residual == "auto" and any(d.evidence.count for d in posterior.data):
-            self._choose_gate(specimens, posterior)
-        optimum = posterior.maximise(self.prior_.centre(), gate=0.0, max_iter=self.max_iter)
+        if self.residual == "auto" and posterior.count:
+            self._choose_gate(specimens, posterior, optimum.vector)
         if self.gate_:
-            optimum = posterior.maximise(optimum.vector, gate=1.0, max_iter=self.max_iter)
+            optimum = posterior.maximise(optimum.vector, gate=1.0, max_iter=self.max_iter, reach=REACH)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
         self.theta_ = self.prior_.named(self.vector_)
-        covariance = posterior.covariance(self.vector_, gate=self.gate_)
-        self.strengths_ = strength_table(self.prior_, self.vector_, covariance)
+        self.covariance_ = posterior.covariance(self.vector_, gate=self.gate_)
+        self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
         return self
+
+    def _search(self, specimens: list[Specimen]) -> tuple[Posterior, Optimum]:
+        """Maximum without residual; the localisation is linearised again where the search ends, until that moves little."""
+        vector, k = self.prior_.centre(), len(self.prior_.families)
+        for _ in range(ROUNDS):
+            posterior = self._posterior(specimens, vector)
+            if not posterior.count:  # nothing to learn from: the prior stays
+                return posterior, Optimum(vector, -float(posterior.cost(vector, gate=0.0)), True, 0)
+            optimum = posterior.maximise(vector, gate=0.0, max_iter=self.max_iter, reach=REACH)
+            before, vector = grid_point(vector[:k].exp().numpy()), optimum.vector
+            if np.array_equal(before, grid_point(vector[:k].exp().numpy())):
+                break
+        return posterior, optimum
 
     def predict(self, specimen: Specimen) -> pd.DataFrame:
         """Probability of every token of every grain.
@@ -106,28 +132,33 @@ class CoupledClassifier(BaseEstimator):
         Returns
         -------
         DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, model: p that a footprint is recorded,
-        p_cp the same of the law without scatter and residual, p_active that the token is active at all (recorded or
+        p_cp the same of the law without scatter, neighbours' corrections and residual, p_active that the token is active at all (recorded or
         not), share the expected share of the grain's shear
         """
         self._check(specimen)
-        data, theta = self._forward(specimen), self.prior_.unpack(self.vector_)
+        data, theta = self._forward(specimen, self.vector_), self.prior_.unpack(self.vector_)
         with torch.no_grad():
-            share, _ = data.share(theta, self.prior_.head, gate=self.gate_)
-            plain, _ = data.share({**theta, "scatter": torch.zeros(())}, self.prior_.head, gate=0.0)
-            active, active_cp = (activity(x, data.n_planes, rates(theta)).mean(1) for x in (share, plain))
+            active, share = data.active(theta, self.prior_.head, gate=self.gate_)
+            active_cp, _ = data.active(self._law_alone(theta), self.prior_.head, gate=0.0)
             p, p_cp = (
-                seen_probability(x, data.n_planes, rates(theta), self.frequency_).numpy()
+                seen_probability(x.mean(1), data.n_planes, rates(theta), self.frequency_).numpy()
                 for x in (active, active_cp)
             )
         return specimen.predictions(
-            p, model=self.name, p_cp=p_cp, p_active=active.numpy(), share=share.mean(1).numpy()
+            p, model=self.name, p_cp=p_cp, p_active=active.mean(1).numpy(), share=share.mean(1).numpy()
         )
+
+    @staticmethod
+    def _law_alone(theta: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The parameters without what is not the law: scatter and corrections from neighbours."""
+        return theta | dict.fromkeys(("scatter", *PULLS), torch.zeros((), dtype=torch.float64))
 
     def log_likelihood(self, specimen: Specimen) -> float:
         """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
         self._check(specimen)
         with torch.no_grad():
-            return float(self._posterior([specimen]).log_likelihood(self.vector_, gate=self.gate_)[0].sum())
+            posterior = Posterior(self.prior_, (self._forward(specimen, self.vector_),))
+            return float(posterior.log_likelihood(self.vector_, gate=self.gate_)[0].sum())
 
     @property
     def family_names_(self) -> tuple[str, ...]:
@@ -164,7 +195,7 @@ class CoupledClassifier(BaseEstimator):
                 raise CpmlError(f"{path}: written as {written}, expected {FORMAT} for {material.name}")
             model = cls(**content["parameters"])
             head = ResidualHead.from_dict(content["head"])
-            model.prior_ = Prior(material, tuple(content["families"]), head, model.scatter, model.shrinkage)
+            model.prior_ = Prior(material, tuple(content["families"]), head, model.scatter, model.shrinkage, model.edges)
             model.gate_, model.frequency_ = content["gate"], tuple(content["frequency"])
             model.vector_ = torch.tensor(content["vector"], dtype=torch.float64)
             if len(model.vector_) != len(model.prior_.centre()):
@@ -177,28 +208,30 @@ class CoupledClassifier(BaseEstimator):
         model.theta_ = model.prior_.named(model.vector_)
         return model
 
-    def _forward(self, specimen: Specimen) -> Forward:
-        return Forward.of(specimen, self.prior_.head, n_draws=self.n_draws, seed=self.seed)
+    def _forward(self, specimen: Specimen, vector: torch.Tensor) -> Forward:
+        """Tensors of a specimen, its localisation solved at the strengths of ``vector``."""
+        scheme = self.scheme if self.scheme != "auto" else "affine" if specimen.raster is None else "full_field"
+        strengths = vector[: len(self.prior_.families)].exp().numpy()
+        options = {"n_draws": self.n_draws, "seed": self.seed, "free_surface": self.free_surface}
+        medium = Medium.of(specimen, strengths, scheme=scheme, **options)
+        return Forward.of(specimen, self.prior_.head, medium)
 
-    def _posterior(self, specimens: list[Specimen]) -> Posterior:
-        return Posterior(self.prior_, tuple(self._forward(s) for s in specimens))
+    def _posterior(self, specimens: list[Specimen], vector: torch.Tensor) -> Posterior:
+        return Posterior(self.prior_, tuple(self._forward(s, vector) for s in specimens))
 
-    def _choose_gate(self, specimens: list[Specimen], posterior: Posterior) -> None:
+    def _choose_gate(self, specimens: list[Specimen], posterior: Posterior, vector: torch.Tensor) -> None:
         """Open the gate only if the residual helps on blocks that it has not seen, by more than one standard error."""
         halves = [s.chequerboard() for s in specimens]
-        known = self._posterior(
-            [s.with_labels_of(s.grain_ids[h]) for s, h in zip(specimens, halves, strict=True)]
-        )
-        if not any(d.evidence.count for d in known.data):
+        known = Posterior(self.prior_, tuple(
+            Forward.of(s.with_labels_of(s.grain_ids[h]), self.prior_.head, d.medium)
+            for s, h, d in zip(specimens, halves, posterior.data, strict=True)
+        ))  # fmt: skip
+        if not known.count:
             return
-        plain = known.maximise(self.prior_.centre(), gate=0.0, max_iter=self.max_iter).vector
-        opened = known.maximise(plain, gate=1.0, max_iter=self.max_iter).vector
+        plain = known.maximise(vector, gate=0.0, max_iter=self.max_iter, reach=REACH).vector
+        opened = known.maximise(plain, gate=1.0, max_iter=self.max_iter, reach=REACH).vector
         with torch.no_grad():
-            pairs = zip(
-                posterior.log_likelihood(opened, gate=1.0),
-                posterior.log_likelihood(plain, gate=0.0),
-                strict=True,
-            )
+            pairs = zip(posterior.log_likelihood(opened, gate=1.0), posterior.log_likelihood(plain, gate=0.0), strict=True)
             gain = torch.cat([(a - b)[torch.tensor(~h)] for (a, b), h in zip(pairs, halves, strict=True)])
         error = float(gain.std() * len(gain) ** 0.5)
         self.holdout_ = {"residual_gain_nats": float(gain.sum()), "standard_error_nats": error}

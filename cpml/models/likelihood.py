@@ -1,16 +1,20 @@
 """Likelihood of slip traces and twins that knows what an observation can and cannot tell.
 
-A slip plane p of a grain is active with probability a_p = 1 - exp(-kappa pi_p), leaves one trace if it is also steep
-enough (v_p) and not missed (detection d), and that trace shows at its true angle with a normal error. Traces nobody can
-explain come at a rate epsilon per grain, at any angle. The likelihood of the observed angles sums over every way in
-which planes and false traces can have produced them, each plane at most once:
+A slip plane p of a grain counts as active when its shear g_p, its share pi_p of the grain's shear times the grain's total
+Gamma (relative to the mean over grains), exceeds a limit g0 that the microscope sets, softly:
 
-    L_slip = exp(-epsilon) sum_{assignments A} prod_{p in A} q_p N(theta_A(p) - theta_p; sigma) prod_{p not in A} (1 - q_p)
-             prod_{j not in A} epsilon / 180 deg,                                              q_p = d v_p a_p
+    a_p = 1 / (1 + (g0 / g_p)^beta),      g_p = pi_p Gamma
+
+It leaves one trace if it is also steep enough (v_p) and not missed (detection d), and that trace shows at its true angle
+with a normal error. Traces nobody can explain come at a rate epsilon per grain, at any angle. The likelihood of the
+observed angles sums over every way in which planes and false traces can have produced them, each plane at most once:
+
+    L_slip = exp(-epsilon) sum_{assignments A} prod_{p in A} q_p N(theta_A(p) - theta_p; sigma)
+             prod_{p not in A} (1 - q_p (1 - c_p)) prod_{j not in A} epsilon / 180 deg,          q_p = d v_p a_p
 
 so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and was not
-counts against the model. The sum runs over subsets of the traces of a grain (dynamic programming over planes, exact).
-Twin variants are independent trials, P(variant seen) = 1 - exp(-kappa_t pi_v), and count only where the grain was
+counts against the model, unless an observed trace covers it (c_p = 1): two parallel traces are recorded as one. The sum runs over subsets of the traces of a grain (dynamic programming over planes, exact).
+Twin variants are independent trials, P(variant seen) = a_v with a limit of their own, and count only where the grain was
 indexed. The local stress is not known, so the likelihood is averaged over draws k of it; and some grains are not what
 02 took them for (a twin named as parent, a line given to the wrong grain), so a share rho of grains is explained by
 nothing but chance, L_chance = traces at any angle and variants at their mean frequency:
@@ -21,7 +25,8 @@ nothing but chance, L_chance = traces at any angle and variants at their mean fr
 |---|---|---|
 | pi | share of the grain's shear, summed over the systems of a token | (G, K, T) |
 | v | 1 if the plane is steep enough to leave a trace | (G, P) |
-| kappa, kappa_t, d, epsilon | activity per share, same for twins, detection, false traces per grain | scalars |
+| g0, beta | limit (slip and twins each), steepness | scalars |
+| d, epsilon | detection, false traces per grain | scalars |
 | rho | share of grains that chance explains | scalar |
 
 Superset (partial-label) learning: Jin & Ghahramani 2003, NeurIPS 15; Liu & Dietterich 2012, NeurIPS 25.
@@ -49,6 +54,7 @@ class Evidence:
     ]  # grains (g,), density per degree (g, J, P), one pair for each number J
     imaged: Tensor  # (G,) bool
     visible: Tensor  # (G, P) float 0/1
+    covered: Tensor  # (G, P) float 0/1
     twin: Tensor  # (G, V) 0/1, 0 where unknown
     twin_known: Tensor  # (G, V) float 0/1
     chance: Tensor  # (G,) log-likelihood of the grain's footprints if nothing but chance made them
@@ -84,6 +90,7 @@ class Evidence:
             tuple(groups),
             torch.tensor(specimen.imaged),
             torch.tensor(specimen.visible.astype(float)),
+            torch.tensor(specimen.covered.astype(float)),
             torch.tensor(np.nan_to_num(twin)),
             torch.tensor(np.isfinite(twin).astype(float)),
             torch.tensor(_chance(count, specimen.imaged, twin)),
@@ -101,34 +108,40 @@ class Evidence:
 class Detection:
     """Rates of the observation model (symbols in the module docstring)."""
 
-    kappa: Tensor
-    kappa_twin: Tensor
+    slip_limit: Tensor
+    twin_limit: Tensor
+    steepness: Tensor
     detection: Tensor
     false_rate: Tensor
     outlier: Tensor
 
 
-def token_share(log_activity: Tensor, token: Tensor, n_tokens: int) -> Tensor:
-    """Share of the grain's shear on every token: softmax over systems, summed over the systems of a token.
+def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
+    """Share of the grain's shear on every token: sum over the systems of a token.
 
     Parameters
     ----------
-    log_activity : (..., S) log of the shear rate
+    share : (..., S) of every system, sums to one
     token : (S,) token of every system
 
     Returns
     -------
     (..., T), sums to one
     """
-    share = torch.softmax(log_activity, dim=-1)
     empty = torch.zeros((*share.shape[:-1], n_tokens), dtype=share.dtype)
     return empty.index_add(-1, token, share)
 
 
-def activity(share: Tensor, n_planes: int, rates: Detection) -> Tensor:
-    """Probability (..., T) that a token is active above the visible limit: slip planes first, then twin variants."""
-    slip, twin = share[..., :n_planes], share[..., n_planes:]
-    return -torch.expm1(-torch.cat([rates.kappa * slip, rates.kappa_twin * twin], dim=-1))
+def activity(share: Tensor, log_total: Tensor, n_planes: int, rates: Detection) -> Tensor:
+    """Probability (G, K, T) that a token is active above the visible limit: slip planes first, then twin variants.
+
+    Parameters
+    ----------
+    share : (G, K, T); log_total : (G,) log of the grain's shear over the mean
+    """
+    shear = torch.log(share + TINY) + log_total[:, None, None]
+    limits = [torch.log(x).expand(n) for x, n in ((rates.slip_limit, n_planes), (rates.twin_limit, share.shape[-1] - n_planes))]
+    return torch.sigmoid(rates.steepness * (shear - torch.cat(limits)))
 
 
 def seen_probability(
@@ -152,36 +165,37 @@ def seen_probability(
     return (1 - rates.outlier) * law + rates.outlier * chance
 
 
-def log_likelihood(share: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
+def log_likelihood(active: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
     """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
 
     Parameters
     ----------
-    share : (G, K, T) from :func:`token_share`
+    active : (G, K, T) from :func:`activity`
     """
     n_planes = evidence.visible.shape[1]
-    active = activity(share, n_planes, rates)
     seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
-    logs = torch.zeros(share.shape[:2], dtype=share.dtype)
+    logs = torch.zeros(active.shape[:2], dtype=active.dtype)
     for grains, density in evidence.traces:
         traces = (
-            torch.log(_trace_likelihood(seen[grains], density, rates.false_rate) + TINY) - rates.false_rate
+            torch.log(_trace_likelihood(seen[grains], density, evidence.covered[grains], rates.false_rate) + TINY)
+            - rates.false_rate
         )
         logs = logs.index_add(0, grains, traces * evidence.imaged[grains, None])
     variant = active[..., n_planes:].clamp(TINY, 1 - TINY)
     bernoulli = torch.where(evidence.twin[:, None, :] > 0, torch.log(variant), torch.log1p(-variant))
     logs = logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
-    law = torch.logsumexp(logs, dim=1) - np.log(share.shape[1])
+    law = torch.logsumexp(logs, dim=1) - np.log(active.shape[1])
     return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
 
 
-def _trace_likelihood(seen: Tensor, density: Tensor, false_rate: Tensor) -> Tensor:
+def _trace_likelihood(seen: Tensor, density: Tensor, covered: Tensor, false_rate: Tensor) -> Tensor:
     """(g, K) sum over all assignments of J traces to planes; state = subset of traces already explained.
 
     Parameters
     ----------
     seen : (g, K, P) probability that a plane leaves a trace
     density : (g, J, P) density of each trace under each plane, per degree
+    covered : (g, P) 1 where an active plane would be recorded together with an observed trace
 
     ``mass[..., m]`` holds the summed probability of all ways to explain exactly the traces in bit mask m by the planes
     visited so far.
@@ -193,7 +207,7 @@ def _trace_likelihood(seen: Tensor, density: Tensor, false_rate: Tensor) -> Tens
     mass[..., 0] = 1.0
     for p in range(seen.shape[-1]):
         q = seen[..., p, None]
-        grown = (1 - q) * mass
+        grown = (1 - q * (1 - covered[:, None, p, None])) * mass
         for j in range(n_traces):
             step = q * density[:, j, p, None, None] * mass[..., without[j]]
             grown = grown.index_add(-1, without[j] + 2**j, step)

@@ -1,48 +1,147 @@
 """From the macroscopic load to the stress of a grain that nobody measured.
 
-Every grain sits in an isotropic medium that lets it deviate from the mean; one learned number w says how much:
+A grain's stress follows from the load, from the law in all other grains, and from what is left unexplained:
 
-    w (D_g(s_g) - D) + (1 - w) (s_g / S - Sigma) = 0,        D_g = sum_s P_s |tau_s / x_s|^(n-1) tau_s / x_s
+    sigma_gk = Sigma + lambda (s_g(xi) - Sigma) + sum_i c_i T_gi + s_eta eta_k
 
-w = 1 is Taylor (every grain strains like the specimen), w = 0 is Sachs (every grain carries the same stress); D and
-Sigma are the directions of the macroscopic strain rate and stress, S the mean stress along Sigma. What remains is
-scatter that no neighbour-blind law explains: sigma_gk = s_g / S + s_eta eta_k with eta_k ~ N(0, I) in the 5-dimensional
-deviator space. Without it the strengths absorb the scatter and come out wrong by tens of percent. The draws eta_k are
-quasi-random and fixed, so training is deterministic, and turn with the specimen (load axis, surface normal), so that
-rotating everything leaves every prediction unchanged.
+s_g(xi) is the grain's mean stress under one scheme of `cpml.plasticity`: "sachs" (Sigma itself), "taylor", "affine"
+(self-consistent), or "full_field", which solves equilibrium on the measured map and so contains the collective effect
+of all neighbours and boundaries. It is linearised in the log strengths about a point x0 of a fixed grid and solved again
+where training arrives, so that the iterations of training cost no mechanics and the folds of a cross-validation share it:
 
-Gradients are those of the converged solution (implicit function theorem), not of its iterations.
+    s_g(xi) = s_g(x0) + sum_k J_gk (log xi_k - x0_k)
+
+lambda (1: believe the scheme, 0: Sachs) and c_i are learned. The T_gi are tensors that neighbours h with boundary share
+w_gh and in-plane boundary normal nu exert, built from tensors and invariants only, so that turning everything turns them
+too; their mean over the specimen is zero exactly:
+
+    T_1 = sum_h w_gh (s_h - s_g)                              T_2 = sum_h w_gh dev sym((s_h - s_g) nu x nu)
+    T_3 = sum_h w_gh (d_h - d_g)                              T_4 = sum_h w_gh sum_su m'_su a_hu sgn(tau_gs) P_gs
+
+The scatter eta_k ~ N(0, I) in the 5-dimensional deviator space is stress that nothing explains; without it the strengths
+absorb it and come out wrong by tens of percent. Its draws are quasi-random and fixed, so training is deterministic, and
+turn with the specimen (load axis, surface normal).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
-| s_g | deviatoric stress of a grain | strength unit | (G, 5) |
-| x_s | strength relative to a reference | - | (S,) |
+| s_g, Sigma | deviatoric stress of a grain, of the specimen | mean stress along the load | (G, 5) |
+| Gamma_g | total shear of a grain over the specimen's mean | - | (G,) |
 | P_s | Schmid tensor in the sample frame | - | (G, S, 5) |
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import qmc
 from torch import Tensor
 
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.systems import Systems
+from cpml.errors import CpmlError, ParameterError
+from cpml.models.neighbourhood import PULLS, pulls
 from cpml.plasticity.basis import rotation_5x5, to_vector
 
-MAX_ITERATIONS = 80
-TOLERANCE = 1e-9
-STEP = 0.3  # largest change of any tau / x in one Newton step, relative to the largest tau / x of the grain
+SCHEMES = ("sachs", "taylor", "affine", "full_field")
+EXPONENT = 10.0
+"""Of the scheme. Accumulated shear is spread over more systems than the rate exponent (20 usual) would tell, by hardening."""
+STEP = 0.15  # of a log strength in the difference quotients J: wide enough to average over kinks of the law
+SPACING = 0.2  # of the grid of log strengths on which the scheme is solved; the linear law bridges half of it
+IDLE = 1e-3  # share of the shear below which a family does not move the stress of the grains
+FIELD_TOL = 1e-3  # of the full field's power: grain stresses to about 2 %, far below the scatter
+MEMO_SIZE = 64
+
+_memo: OrderedDict = OrderedDict()
 
 
-def stress_draws(n_draws: int, seed: int) -> np.ndarray:
+@dataclass(frozen=True)
+class GrainState:
+    """Mean stress of every grain over the mean stress along the load, and log of its total shear over the mean."""
+
+    stress: NDArray  # (G, 5)
+    log_total: NDArray  # (G,)
+    family_share: NDArray  # (K,) share of all shear
+    start: NDArray | None = None  # strain-rate field of a nearby full-field problem
+
+
+def grain_state(specimen, strengths: NDArray, scheme: str, start: NDArray | None = None) -> GrainState:
+    """Stress and total shear of every grain of a `Specimen` under one scheme (remembered for equal questions).
+
+    Parameters
+    ----------
+    strengths : (K,) of the families, any common unit
+
+    Raises
+    ------
+    ParameterError : an unknown scheme; CpmlError : "full_field" for a specimen without a map
+    """
+    if scheme not in SCHEMES:
+        raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
+    relative = np.asarray(strengths) / np.exp(np.mean(np.log(strengths)))
+    parts = [specimen.quaternions, specimen.load.stress, specimen.raster, relative.round(6)]
+    key = (scheme, specimen.systems.names, *(None if p is None else np.ascontiguousarray(p).tobytes() for p in parts))
+    if key not in _memo:
+        _memo[key] = _solve(specimen, relative, scheme, start)
+        while len(_memo) > MEMO_SIZE:
+            _memo.popitem(last=False)
+    return _memo[key]
+
+
+def _solve(specimen, strengths, scheme, start) -> GrainState:
+    from cpml.plasticity import PowerLaw, full_field, mean_field
+
+    macro = to_vector(specimen.load.stress)
+    macro, weights = macro / np.linalg.norm(macro), specimen.weights
+    if scheme == "sachs":
+        return GrainState(np.tile(macro, (len(specimen), 1)), np.zeros(len(specimen)), np.zeros(len(strengths)))
+    law = PowerLaw(specimen.systems, torch.as_tensor(strengths), n=EXPONENT, reference_rate=specimen.load.rate)
+    if scheme == "full_field":
+        if specimen.raster is None:
+            raise CpmlError(f"specimen {specimen.name!r} has no map: the full field needs one; use scheme 'affine'")
+        field = full_field(law, specimen.raster, specimen.quaternions, loading=specimen.load, tol=FIELD_TOL, start=start)
+        shear, begin = np.abs(field.shear_rate).reshape(-1, len(specimen.systems)), field.rate
+        total = field.grain_mean(shear.sum(1).reshape(field.grain_id.shape))
+        stress, total = _fill(specimen, strengths, field.grain_mean(field.stress), total)
+    else:
+        with torch.no_grad():
+            solved = mean_field(law, specimen.quaternions, weights=weights, loading=specimen.load, scheme=scheme)
+        shear, begin = np.abs(solved.shear_rate.numpy()), None
+        stress, total = solved.grain_stress.numpy(), shear.sum(1)
+    family = np.bincount(specimen.systems.family, shear.sum(0), minlength=len(strengths)) / shear.sum()
+    mean = weights @ (stress @ macro)
+    return GrainState(stress / mean, np.log(np.maximum(total / (weights @ total), 1e-3)), family, begin)
+
+
+def _fill(specimen, strengths, stress, total):
+    """Grains too small for a cell of the raster get the self-consistent answer, scaled to the field's mean."""
+    found = np.full((len(specimen), 5), np.nan), np.full(len(specimen), np.nan)
+    found[0][: len(total)], found[1][: len(total)] = stress, total
+    lost = np.flatnonzero(~np.isfinite(found[1]))
+    if len(lost):
+        other = grain_state(specimen, strengths, "affine")
+        known = np.isfinite(found[1])
+        macro = to_vector(specimen.load.stress)
+        scale = np.mean(found[0][known] @ macro) / np.linalg.norm(macro)
+        found[0][lost] = other.stress[lost] * scale
+        found[1][lost] = np.exp(other.log_total[lost]) * np.mean(found[1][known])
+    return found
+
+
+def grid_point(strengths: NDArray) -> NDArray:
+    """(K,) log strengths relative to their mean, rounded to the grid on which the schemes are solved."""
+    log_x = np.log(np.asarray(strengths, float))
+    return SPACING * np.round((log_x - log_x.mean()) / SPACING)
+
+
+def stress_draws(n_draws: int, seed: int) -> NDArray:
     """(K, 5) quasi-random normal deviates, mean zero exactly (antithetic pairs)."""
     half = qmc.MultivariateNormalQMC(mean=np.zeros(5), rng=np.random.default_rng(seed)).random(n_draws // 2)
     return np.concatenate([half, -half])
 
 
-def specimen_frame(stress: np.ndarray) -> np.ndarray:
+def specimen_frame(stress: NDArray) -> NDArray:
     """Rotation (3, 3) whose columns are: main stress axis, its partner, and the axis closest to the surface normal.
 
     For a load along z any in-plane axis serves; x is taken.
@@ -56,7 +155,7 @@ def specimen_frame(stress: np.ndarray) -> np.ndarray:
     return np.column_stack([first, np.cross(third, first), third])
 
 
-def schmid_vectors(systems: Systems, quaternions: np.ndarray) -> np.ndarray:
+def schmid_vectors(systems: Systems, quaternions: NDArray) -> NDArray:
     """(G, S, 5) Schmid tensors of every grain in the sample frame."""
     turn = rotation_5x5(quaternion_to_matrix(quaternions))
     return np.einsum("gij,sj->gsi", turn, systems.schmid5)
@@ -64,99 +163,53 @@ def schmid_vectors(systems: Systems, quaternions: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Medium:
-    """What the localisation of one specimen needs, as tensors."""
+    """The linearised localisation of one specimen, as tensors."""
 
     schmid: Tensor  # (G, S, 5)
     twin: Tensor  # (S,) bool
-    rate: Tensor  # (5,) direction of the macroscopic strain rate, length 1
-    stress: Tensor  # (5,) direction of the macroscopic stress, length 1
-    weight: Tensor  # (G,) area fractions, sum 1
-    draws: Tensor  # (K, 5)
+    macro: Tensor  # (5,) direction of the macroscopic stress, length 1
+    centre: Tensor  # (K,) log strengths of the linearisation
+    stress: Tensor  # (G, 5)
+    stress_slope: Tensor  # (K, G, 5)
+    log_total: Tensor  # (G,)
+    total_slope: Tensor  # (K, G)
+    pulls: Tensor  # (C, G, 5)
+    draws: Tensor  # (D, 5)
+    free_surface: bool = False
 
     @classmethod
-    def of(cls, specimen, *, n_draws: int, seed: int) -> "Medium":
-        """Tensors of a `Specimen` (its load and areas)."""
-        stress, rate = to_vector(specimen.load.stress), to_vector(specimen.load.rate_direction)
+    def of(cls, specimen, strengths, *, scheme: str, n_draws: int, seed: int, free_surface: bool = False) -> "Medium":
+        """Solve the scheme at the point of the grid nearest to ``strengths`` (K,), and beside it for the slopes."""
+        log_x = grid_point(strengths)
+        base = grain_state(specimen, np.exp(log_x), scheme)
+        stress_slope, total_slope = np.zeros((len(log_x), *base.stress.shape)), np.zeros((len(log_x), len(specimen)))
+        for k in np.flatnonzero(base.family_share > IDLE):
+            shift = STEP * np.eye(len(log_x))[k]
+            moved = grain_state(specimen, np.exp(log_x + shift), scheme, base.start)
+            stress_slope[k] = (moved.stress - base.stress) / STEP
+            total_slope[k] = (moved.log_total - base.log_total) / STEP
+        macro = to_vector(specimen.load.stress)
         turn = rotation_5x5(specimen_frame(specimen.load.stress))
-        area = specimen.grains["n_pixels"].to_numpy(dtype=float)
-        return cls(
-            torch.tensor(schmid_vectors(specimen.systems, specimen.quaternions)),
-            torch.tensor(specimen.systems.twin),
-            torch.tensor(rate / np.linalg.norm(rate)),
-            torch.tensor(stress / np.linalg.norm(stress)),
-            torch.tensor(area / area.sum()),
-            torch.tensor(stress_draws(n_draws, seed) @ turn.T),
-        )
+        schmid = schmid_vectors(specimen.systems, specimen.quaternions)
+        force = pulls(specimen, schmid, base.stress, np.exp(log_x)[specimen.systems.family], EXPONENT)
+        tensors = (schmid, specimen.systems.twin, macro / np.linalg.norm(macro), log_x, base.stress, stress_slope,
+                   base.log_total, total_slope, force, stress_draws(n_draws, seed) @ turn.T)  # fmt: skip
+        return cls(*(torch.tensor(np.ascontiguousarray(t)) for t in tensors), free_surface)
 
-    def grain_stress(self, log_strength: Tensor, n: Tensor, w: Tensor) -> tuple[Tensor, bool]:
-        """Stress of every grain over the mean stress, (G, 5), differentiable, and whether the solver converged.
+    def local_stress(self, theta: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Drawn stresses (G, D, 5) of every grain in units of the mean stress, and log of its total shear (G,).
 
         Parameters
         ----------
-        log_strength : (S,) log x_s
-        n, w : exponent, and interaction between Sachs (0) and Taylor (1)
+        theta : log_strength (K,), amplitude, scatter, and the coefficients named in `neighbourhood.PULLS`
         """
-        with torch.no_grad():
-            stress, mean, converged = self._solve(log_strength, n, w)
-        residual, jacobian = self._residual(stress, mean, log_strength, n, w)
-        jacobian = jacobian.detach()
-        # implicit derivative with the mean stress as one more unknown: value unchanged, gradient exact
-        step = -torch.linalg.solve(jacobian, residual)
-        pull = torch.linalg.solve(jacobian, -(1 - w.detach()) * stress / mean**2)
-        shift = self._along(step) / (1 + self._along(pull))
-        stress = stress + step - pull * shift
-        return stress / (mean + shift), converged
-
-    def local_stress(
-        self, log_strength: Tensor, n: Tensor, w: Tensor, scatter: Tensor
-    ) -> tuple[Tensor, bool]:
-        """Drawn stresses (G, K, 5) of every grain, in units of the mean stress."""
-        stress, converged = self.grain_stress(log_strength, n, w)
-        return stress[:, None, :] + scatter * self.draws, converged
-
-    def _along(self, stress: Tensor) -> Tensor:
-        """Mean over grains of the component along the macroscopic stress."""
-        return self.weight @ (stress @ self.stress)
-
-    def _residual(self, stress, mean, log_strength, n, w):
-        x = torch.einsum("gsi,gi->gs", self.schmid, stress) * torch.exp(-log_strength)
-        x = torch.where(self.twin, x.clamp(min=0.0), x)
-        slope = x.abs() ** (n - 1)
-        rate = torch.einsum("gs,gsi->gi", slope * x, self.schmid)
-        residual = w * (rate - self.rate) + (1 - w) * (stress / mean - self.stress)
-        tangent = torch.einsum(
-            "gs,gsi,gsj->gij", n * slope * torch.exp(-log_strength), self.schmid, self.schmid
-        )
-        # a small share of the trace keeps crystals with fewer than five loaded systems solvable
-        soft = (1 - w) / mean + 1e-9 * (1 + tangent.diagonal(dim1=1, dim2=2).sum(1))
-        return residual, w * tangent + soft[:, None, None] * torch.eye(5, dtype=stress.dtype)
-
-    def _solve(self, log_strength, n, w):
-        """Damped Newton per grain from a stress of the right size, mean stress updated after each step."""
-        stress = self._first_guess(log_strength, n)
-        mean = self._along(stress)
-        for _ in range(MAX_ITERATIONS):
-            residual, jacobian = self._residual(stress, mean, log_strength, n, w)
-            if residual.abs().max() < TOLERANCE:
-                return stress, mean, True
-            step = -torch.linalg.solve(jacobian, residual)
-            x, dx = (
-                torch.einsum("gsi,gi->gs", self.schmid, v) * torch.exp(-log_strength) for v in (stress, step)
-            )
-            largest = x.abs().amax(1).clamp(min=0.5)
-            damping = (STEP * largest / dx.abs().amax(1).clamp(min=1e-12)).clamp(max=1.0)
-            stress = stress + damping[:, None] * step
-            mean = self._along(stress).clamp(min=0.05)
-        return stress, mean, False
-
-    def _first_guess(self, log_strength, n):
-        """The macroscopic stress direction, scaled in each grain so that the law's power is that of the mean strain."""
-        direction = self.stress.expand(len(self.schmid), 5)
-        x = torch.einsum("gsi,gi->gs", self.schmid, direction) * torch.exp(-log_strength)
-        x = torch.where(self.twin, x.clamp(min=0.0), x).abs()
-        largest = x.amax(1, keepdim=True).clamp(min=1e-6)
-        # |x|^(n+1) in units of its largest member: no overflow whatever the strengths
-        power = ((x / largest) ** (n + 1) * torch.exp(log_strength)).sum(1)
-        wanted = (self.stress @ self.rate).clamp(min=1e-3)
-        scale = (wanted / power.clamp(min=1e-12)) ** (1 / n) * largest[:, 0] ** (-(n + 1) / n)
-        return direction * scale.clamp(1e-3, 1e3)[:, None]
+        # a common factor changes nothing: measured from the mean of the families, as the grid is
+        shift = theta["log_strength"] - theta["log_strength"].mean() - self.centre
+        scheme = self.stress + torch.einsum("k,kgi->gi", shift, self.stress_slope)
+        total = self.log_total + torch.einsum("k,kg->g", shift, self.total_slope)
+        stress = self.macro + theta["amplitude"] * (scheme - self.macro)
+        stress = stress + sum(theta[name] * part for name, part in zip(PULLS, self.pulls, strict=True))
+        drawn = stress[:, None, :] + theta["scatter"] * self.draws
+        if self.free_surface:  # no traction on the surface: sigma_xz = sigma_yz = 0, the third and fourth component
+            drawn = drawn * torch.tensor([1.0, 1.0, 0.0, 0.0, 1.0], dtype=drawn.dtype)
+        return drawn, theta["amplitude"] * total

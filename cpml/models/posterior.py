@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from cpml.errors import CpmlError
-from cpml.models.likelihood import Evidence, log_likelihood, token_share
+from cpml.models.likelihood import Evidence, activity, log_likelihood, token_share
 from cpml.models.localisation import Medium
 from cpml.models.prior import Prior, rates
 from cpml.models.specimen import Specimen
@@ -37,11 +37,11 @@ class Forward:
     inputs: Tensor  # (G, S, F) of the residual head
 
     @classmethod
-    def of(cls, specimen: Specimen, head, *, n_draws: int, seed: int) -> "Forward":
+    def of(cls, specimen: Specimen, head, medium: Medium) -> "Forward":
         """Collect the tensors of a `Specimen`."""
         return cls(
             Evidence.of(specimen),
-            Medium.of(specimen, n_draws=n_draws, seed=seed),
+            medium,
             torch.tensor(specimen.systems.family),
             torch.tensor(specimen.token),
             len(specimen.tokens),
@@ -53,18 +53,22 @@ class Forward:
         """Number of slip planes, which come first among the tokens."""
         return self.evidence.visible.shape[1]
 
-    def share(self, theta: dict[str, Tensor], head, *, gate: float) -> tuple[Tensor, bool]:
-        """Share (G, K, T) of each grain's shear on every token, and whether the local stresses converged."""
+    def share(self, theta: dict[str, Tensor], head, *, gate: float) -> tuple[Tensor, Tensor]:
+        """Share (G, K, S) of each grain's shear on every system under every draw, and log (G,) of its total shear."""
         log_strength = theta["log_strength"][self.family]
-        stress, converged = self.medium.local_stress(
-            log_strength, theta["n"], theta["interaction"], theta["scatter"]
-        )
+        stress, log_total = self.medium.local_stress(theta)
         tau = torch.einsum("gsi,gki->gks", self.medium.schmid, stress)
         loaded = torch.where(self.medium.twin, torch.clamp(tau, min=0.0), tau)
         log_activity = theta["n"] * (0.5 * torch.log(loaded**2 + FLOOR**2) - log_strength)
         if gate:
             log_activity = log_activity + gate * head(theta["head"], self.inputs, self.family)[:, None, :]
-        return token_share(log_activity, self.token, self.n_tokens), converged
+        return torch.softmax(log_activity, dim=-1), log_total
+
+    def active(self, theta: dict[str, Tensor], head, *, gate: float) -> tuple[Tensor, Tensor]:
+        """Probability (G, K, T) that a token is active above the visible limit, and its share of the shear (G, K, T)."""
+        system, log_total = self.share(theta, head, gate=gate)
+        share = token_share(system, self.token, self.n_tokens)
+        return activity(share, log_total, self.n_planes, rates(theta)), share
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,16 @@ class Posterior:
     prior: Prior
     data: tuple[Forward, ...]
 
+    @property
+    def count(self) -> int:
+        """Observed traces and known variants: zero means that there is nothing to learn from."""
+        return sum(d.evidence.count for d in self.data)
+
     def log_likelihood(self, vector: Tensor, *, gate: float) -> list[Tensor]:
         """Log-likelihood (G,) of every grain of each specimen."""
         theta = self.prior.unpack(vector)
         return [
-            log_likelihood(d.share(theta, self.prior.head, gate=gate)[0], d.evidence, rates(theta))
+            log_likelihood(d.active(theta, self.prior.head, gate=gate)[0], d.evidence, rates(theta))
             for d in self.data
         ]
 
@@ -98,8 +107,11 @@ class Posterior:
             part.sum() for part in self.log_likelihood(vector, gate=gate)
         )
 
-    def maximise(self, start: Tensor, *, gate: float, max_iter: int) -> Optimum:
-        """Most probable parameters; without the gate the head's weights stay where they start."""
+    def maximise(self, start: Tensor, *, gate: float, max_iter: int, reach: float | None = None) -> Optimum:
+        """Most probable parameters; without the gate the head's weights stay where they start.
+
+        ``reach`` limits each log strength to this distance from ``start``: how far the linearised localisation is trusted.
+        """
         free = len(start) if gate else self.prior.n_base
         centre, width = self.prior.centre().numpy()[:free], self.prior.width(free)
 
@@ -113,22 +125,21 @@ class Posterior:
         bounds[self.prior.n_base :] = (-np.inf, np.inf)
         options = {"maxiter": max_iter, "ftol": 1e-9, "gtol": 1e-4}
         z = (start[:free].numpy() - centre) / width
+        if reach is not None:
+            k = len(self.prior.families)
+            near = z[:k, None] + reach / width[:k, None] * np.array([-1.0, 1.0])
+            bounds[:k] = np.clip(near, -BOUND, BOUND)
+        z = np.clip(z, bounds[:, 0], bounds[:, 1])
         found = minimize(cost, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         if not np.isfinite(found.fun):
             raise CpmlError(
                 f"training diverged (log posterior {-found.fun}): check load and labels of the specimens"
             )
         vector = torch.cat([torch.tensor(centre + width * found.x), start[free:]])
-        with torch.no_grad():
-            solved = all(d.share(self.prior.unpack(vector), self.prior.head, gate=gate)[1] for d in self.data)
-        return Optimum(vector, -float(found.fun), bool(found.success) and solved, int(found.nit))
+        return Optimum(vector, -float(found.fun), bool(found.success), int(found.nit))
 
     def covariance(self, vector: Tensor, *, gate: float, step: float = 1e-3) -> np.ndarray:
-        """Laplace covariance of the base parameters: inverse curvature, by central differences of the gradient.
-
-        The gradient through the localisation is exact to first order only (implicit function theorem), so it is not
-        differentiated a second time by autograd.
-        """
+        """Laplace covariance of the base parameters: inverse curvature, by central differences of the gradient."""
         n = self.prior.n_base
 
         def gradient(base: Tensor) -> Tensor:

@@ -2,10 +2,11 @@
 
 Strengths are log-normal about the literature, with the spread between sources as width. The other priors are wide and
 the same for every material: centre and width in the log, in the logit for shares, in log(n - 1) for the exponent, which
-stays above 1 where the law is convex. The residual's weights are normal with precision ``shrinkage``.
+stays above 1 where the law is convex, and as they are for the amplitude of the scheme (1: believe it) and for the
+neighbours' corrections (0: none). The residual's weights are normal with precision ``shrinkage``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -13,13 +14,16 @@ from torch import Tensor
 
 from cpml.crystallography.materials import Material
 from cpml.models.likelihood import Detection
+from cpml.models.neighbourhood import PULLS
 from cpml.models.residual import ResidualHead
 
 PRIORS = {
-    "n": (10.0, 0.7), "interaction": (0.5, 1.5), "scatter": (0.15, 0.7), "kappa": (5.0, 1.5), "kappa_twin": (5.0, 1.5),
-    "detection": (0.85, 1.0), "false_rate": (0.03, 1.0), "outlier": (0.03, 1.0),
+    "n": (10.0, 0.7), "amplitude": (1.0, 0.3), "scatter": (0.1, 0.7), "slip_limit": (0.1, 1.0), "twin_limit": (0.1, 1.0),
+    "steepness": (3.0, 0.5), "detection": (0.85, 1.0), "false_rate": (0.03, 1.0), "outlier": (0.03, 1.0),
+    **dict.fromkeys(PULLS, (0.0, 0.2)),
 }  # fmt: skip
-SHARES = ("interaction", "detection", "outlier")  # between 0 and 1
+SHARES = ("detection", "outlier")  # between 0 and 1
+PLAIN = ("amplitude", *PULLS)  # any real number
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Prior:
     head: ResidualHead
     scatter: bool
     shrinkage: float
+    edges: bool = True
 
     @property
     def n_base(self) -> int:
@@ -75,6 +80,8 @@ class Prior:
         theta |= {name: from_line(name, vector[k + i]) for i, name in enumerate(PRIORS)}
         if not self.scatter:
             theta["scatter"] = theta["scatter"] * 0.0
+        if not self.edges:
+            theta |= {name: theta[name] * 0.0 for name in PULLS}
         return theta | {"head": vector[self.n_base :]}
 
     def named(self, vector: Tensor) -> dict[str, float]:
@@ -86,17 +93,19 @@ class Prior:
 
 def to_line(name: str, value: Tensor) -> Tensor:
     """From a parameter's own range to the real line."""
+    if name in PLAIN:
+        return value
     value = value - (1.0 if name == "n" else 0.0)
     return torch.logit(value) if name in SHARES else torch.log(value)
 
 
 def from_line(name: str, value: Tensor) -> Tensor:
     """Inverse of :func:`to_line`."""
+    if name in PLAIN:
+        return value
     return torch.sigmoid(value) if name in SHARES else torch.exp(value) + (1.0 if name == "n" else 0.0)
 
 
 def rates(theta: dict[str, Tensor]) -> Detection:
     """The observation model's part of the parameters."""
-    return Detection(
-        theta["kappa"], theta["kappa_twin"], theta["detection"], theta["false_rate"], theta["outlier"]
-    )
+    return Detection(**{field.name: theta[field.name] for field in fields(Detection)})

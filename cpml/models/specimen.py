@@ -9,6 +9,8 @@ from the crystal's systems, so the same model serves fcc, bcc and hcp.
 | token | (S,) | token of each slip or twin system: slip planes first, then twin variants |
 | trace_grain, trace_density | (J,), (J, P) | grain of each observed trace, density per degree under each slip plane |
 | imaged, visible | (G,), (G, P) | surface was looked at; plane steep enough to leave a trace |
+| covered | (G, P) | some observed trace is so close to the plane's that both would be recorded as one |
+| raster | (rows, columns) | row of the grain in every cell of the coarse map; None without a map |
 | twin_observed | (G, V) | 1, 0, NaN |
 """
 
@@ -22,8 +24,10 @@ from cpml.crystallography.materials import Material
 from cpml.crystallography.systems import Systems
 from cpml.errors import CpmlError
 from cpml.loading import Load
+from cpml.models.raster import grain_raster
 
 MIN_INCLINATION_DEG = 12.0  # a flatter plane leaves no countable trace
+MERGED_DEG = 5.0  # parallel traces closer than this are counted as one by people and by detection
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,8 @@ class Specimen:
     Attributes
     ----------
     grains : DataFrame parent_id, x_um, y_um, qw..qz, n_pixels, on_edge, ... one row per parent grain of one phase
-    neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um
+    neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um; ``edge_angle`` (E,) trace of the boundary on
+        the screen, rad counter-clockwise from +x, NaN where unknown
     labels : long table as written by notebook 02
     cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor`` (G, S); ``taylor_factor`` (G,))
     """
@@ -48,6 +53,12 @@ class Specimen:
     edge_length: np.ndarray
     cp: dict[str, np.ndarray]
     curve: pd.DataFrame | None = None
+    raster: np.ndarray | None = None
+    edge_angle: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.edge_angle is None:
+            object.__setattr__(self, "edge_angle", np.full(len(self.neighbours), np.nan))
 
     def __len__(self) -> int:
         return len(self.grains)
@@ -61,6 +72,12 @@ class Specimen:
     def quaternions(self) -> np.ndarray:
         """(G, 4) crystal_to_sample."""
         return self.grains[["qw", "qx", "qy", "qz"]].to_numpy()
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """(G,) area fractions, sum 1."""
+        area = self.grains["n_pixels"].to_numpy(dtype=float)
+        return area / area.sum()
 
     @cached_property
     def slip_planes(self) -> np.ndarray:
@@ -87,7 +104,7 @@ class Specimen:
 
     @cached_property
     def _traces(self):
-        from cpml.microscopy.slip_traces import match_traces, slip_traces
+        from cpml.microscopy.slip_traces import line_difference, match_traces, slip_traces
 
         geometry = slip_traces(self.quaternions, self.systems)
         angle, inclination = (
@@ -102,7 +119,10 @@ class Specimen:
                 for a, s, g in zip(rows["angle_deg"], rows["sigma_deg"], grain, strict=True)
             ]
         ).reshape(len(rows), len(self.slip_planes))
-        return grain, density, inclination >= MIN_INCLINATION_DEG
+        covered = np.zeros(angle.shape, bool)
+        near = np.abs(line_difference(rows["angle_deg"].to_numpy()[:, None], angle[grain])) <= MERGED_DEG
+        np.logical_or.at(covered, grain, near)
+        return grain, density, inclination >= MIN_INCLINATION_DEG, covered
 
     @property
     def trace_grain(self) -> np.ndarray:
@@ -118,6 +138,11 @@ class Specimen:
     def visible(self) -> np.ndarray:
         """(G, P) whether the plane is steep enough to leave a trace."""
         return self._traces[2]
+
+    @property
+    def covered(self) -> np.ndarray:
+        """(G, P) whether an observed trace of the grain lies within MERGED_DEG of the plane's own."""
+        return self._traces[3]
 
     @cached_property
     def imaged(self) -> np.ndarray:
@@ -177,13 +202,15 @@ def build_specimen(
     phase: str,
     cp=None,
     curve=None,
+    points=None,
 ) -> Specimen:
     """Specimen of one phase from the tables of notebooks 02 and 03.
 
     Parameters
     ----------
     parents : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
-    parent_boundaries : parent_a, parent_b, length_um
+    parent_boundaries : parent_a, parent_b, length_um[, trace_deg]
+    points : (xy (N, 2) um, parent_id (N,)) of all map points, from which the coarse map of the full field is made
 
     Raises
     ------
@@ -207,15 +234,19 @@ def build_specimen(
     inside = parent_boundaries["parent_a"].isin(where.index) & parent_boundaries["parent_b"].isin(where.index)
     edges = parent_boundaries[inside]
     neighbours = np.column_stack([where[edges["parent_a"]].to_numpy(), where[edges["parent_b"]].to_numpy()])
+    angle = np.deg2rad(edges["trace_deg"].to_numpy(float)) if "trace_deg" in edges else None
+    row = None if points is None else where.reindex(points[1]).fillna(-1).to_numpy(int)
+    raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(grains))
     return Specimen(
         name, grains, material.systems(), material, load, labels[labels["grain_id"].isin(where.index)],
-        neighbours.astype(int).reshape(-1, 2), edges["length_um"].to_numpy(), cp or {}, curve,
+        neighbours.astype(int).reshape(-1, 2), edges["length_um"].to_numpy(), cp or {}, curve, raster, angle,
     )  # fmt: skip
 
 
 def specimen_of(run) -> Specimen:
     """Specimen of the first declared phase from what notebooks 02 and 03 wrote for a `cpml.Run`."""
     from cpml.crystallography import load_material
+    from cpml.microscopy import EbsdMap
     from cpml.models.anchor import read_curve
 
     dataset, curve = run.dataset, None
@@ -231,4 +262,5 @@ def specimen_of(run) -> Specimen:
         phase=dataset.phases[0].name,
         cp=run.read("cp_baseline") if run.has("cp_baseline") else None,
         curve=curve,
+        points=(EbsdMap.from_hdf(run.path("map.h5")).xy, run.read("pixels")["parent"].to_numpy()),
     )

@@ -70,7 +70,7 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
     )
     specimen = build_specimen(
         folder.name, parents=features, parent_boundaries=twins.parent_boundaries, labels=labels, material=material,
-        load=load, phase=phase, curve=read_curve(folder / "macro.csv"),
+        load=load, phase=phase, curve=read_curve(folder / "macro.csv"), points=(ebsd_map.xy, twins.parent_label),
     )  # fmt: skip
     specimen = with_cp_baseline(specimen)
     truth = read_generator_truth(folder)

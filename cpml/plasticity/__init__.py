@@ -6,6 +6,7 @@ from cpml.plasticity.climb import DiffusionClimb, PowerClimb, climb_systems
 from cpml.plasticity.cross_slip import CrossSlip, constriction_energy
 from cpml.plasticity.elasticity import hershey, polycrystal_stiffness
 from cpml.plasticity.from_material import material_hardening
+from cpml.plasticity.full_field import Field, full_field
 from cpml.plasticity.general import Together, solve_crystal
 from cpml.plasticity.glide import ThermalGlide
 from cpml.plasticity.hardening import NoHardening, Saturation, Voce
@@ -20,8 +21,8 @@ from cpml.plasticity.single_crystal import Solution, single_crystal
 from cpml.plasticity.taylor import taylor_factor, taylor_stress
 from cpml.plasticity.twin_fraction import TwinFraction
 
-__all__ = ["Calibration", "CrossSlip", "DiffusionClimb", "KocksMecking", "Lankford", "Loading", "MeanField",
+__all__ = ["Calibration", "CrossSlip", "DiffusionClimb", "Field", "KocksMecking", "Lankford", "Loading", "MeanField",
            "NoHardening", "Path", "PowerClimb", "PowerLaw", "Reorientation", "Saturation", "Solution",
            "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "calibrate", "climb_systems",
-           "constriction_energy", "deform", "hershey", "lankford", "material_hardening", "mean_field", "plastic_curve", "polycrystal_stiffness",
+           "constriction_energy", "deform", "full_field", "hershey", "lankford", "material_hardening", "mean_field", "plastic_curve", "polycrystal_stiffness",
            "single_crystal", "solve_crystal", "taylor_factor", "taylor_stress", "yield_surface"]
