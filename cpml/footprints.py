@@ -10,8 +10,12 @@ from cpml.errors import DatasetError, ParameterError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
-    from cpml.microscopy import EbsdMap, MapPhase, RegisteredDic
+    from cpml.microscopy import EbsdMap, MapPhase, RegisteredDic, Registration, SemImage
+
+IMAGE_SIGMA_DEG = 1.0
+"""Added in quadrature to the error of a line in an image: distortion that the registration leaves."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,53 @@ class Footprints:
     ----------
     traces : table grain_id, angle_deg (NaN: looked at, nothing seen), source; sigma_deg where known
     dic : the registered HR-DIC field, or None
+    image : the registered image and its lines, or None
     """
 
     traces: pd.DataFrame
     dic: RegisteredDic | None
+    image: ImageLines | None = None
+
+
+@dataclass(frozen=True)
+class ImageLines:
+    """A picture on the grains of a map.
+
+    Attributes
+    ----------
+    image : rows levelled, uneven brightness taken out grain by grain
+    to_map : from image (column, row) to map (column, row)
+    label : (rows, columns) grain of every pixel, 0 = none
+    lines : table of `detect_traces`, angles as in the image
+    """
+
+    image: SemImage
+    to_map: Registration
+    label: NDArray
+    lines: pd.DataFrame
+
+    def traces(self) -> pd.DataFrame:
+        """The lines as traces on the map: grain_id, angle_deg, sigma_deg, source."""
+        import numpy as np
+
+        found = self.lines
+        rows, columns = np.indices(self.label.shape)
+        inside = self.label > 0
+        centre = [
+            np.bincount(self.label[inside], v[inside]) / np.maximum(np.bincount(self.label[inside]), 1)
+            for v in (columns, rows)
+        ]
+        at = np.stack([v[found["grain_id"]] for v in centre], axis=-1)
+        known = found["angle_deg"].notna().to_numpy()
+        angle = np.full(len(found), np.nan)
+        angle[known] = self.to_map.turn_lines(found["angle_deg"].to_numpy()[known], at[known])
+        sigma = np.hypot(found["sigma_deg"], IMAGE_SIGMA_DEG)
+        return found[["grain_id"]].assign(angle_deg=angle, sigma_deg=sigma, source="image")
 
 
 def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
-    """Traces drawn by hand (files: traces) and bands of the HR-DIC field (files: dic), assigned to grains.
+    """Traces drawn by hand (files: traces), bands of the HR-DIC field (files: dic) and, with labels: images: auto, lines
+    of the first image, assigned to grains.
 
     Parameters
     ----------
@@ -67,8 +110,41 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
             dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label
         )
         tables.append(dic.bands.assign(source="dic", sigma_deg=microscopy.DIC_SIGMA_DEG))
+    image = image_lines(dataset, ebsd_map, label) if dataset.labels.get("images") == "auto" else None
+    if image is not None:
+        tables.append(image.traces())
     used = [t for t in tables[1:] if len(t)] or tables[:1]
-    return Footprints(pd.concat(used, ignore_index=True), dic)
+    return Footprints(pd.concat(used, ignore_index=True), dic, image)
+
+
+def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:
+    """The first image on the map, and the lines in each of its grains; None without an image or its registration.
+
+    Parameters
+    ----------
+    label : (N,) grain of every map pixel; lines are looked for in these regions
+
+    Raises
+    ------
+    DatasetError : points that fix no transformation
+    """
+    from cpml import microscopy
+
+    if "images" not in dataset.files or "image_to_ebsd" not in dataset.registration:
+        return None
+    points = [(row[:2], row[2:]) for row in dataset.registration["image_to_ebsd"]]
+    kind = dataset.registration.get("image_kind", "affine")
+    try:
+        to_map = microscopy.register_points(*zip(*points), kind=kind)
+    except ParameterError as error:
+        raise DatasetError(f"{dataset.path}: registration.image_to_ebsd: {error}") from error
+    image = microscopy.destripe(microscopy.read_image(dataset.files["images"][0]))
+    region = microscopy.label_of_pixels(image, to_map, ebsd_map, label)
+    image = microscopy.flat_field(image, sigma_px=20.0, label=region)
+    lines = microscopy.detect_traces(
+        image.values, region, valid=image.valid, margin_px=2, min_score=0.05, significance=8.0
+    )
+    return ImageLines(image, to_map, region, lines)
 
 
 def read_dataset_map(dataset: Dataset) -> EbsdMap:
