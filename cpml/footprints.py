@@ -162,7 +162,9 @@ def read_dataset_map(dataset: Dataset) -> EbsdMap:
 
     axes = {phase.hex_x_axis for phase in dataset.phases if phase.hex_x_axis}
     if len(axes) > 1:
-        raise DatasetError(f"{dataset.path}: phases declare different hex_x_axis {sorted(axes)}: one file has one convention")
+        raise DatasetError(
+            f"{dataset.path}: phases declare different hex_x_axis {sorted(axes)}: one file has one convention"
+        )
     ebsd_map = read_map(
         dataset.files["ebsd"], hex_x_axis=axes.pop() if axes else None, **_frame(dataset), **_reading(dataset)
     )
@@ -188,11 +190,15 @@ def _reading(dataset: Dataset) -> dict:
     if "columns" not in options:
         wrong = sorted({"angles", "phase_numbers"} & dataset.reading.keys())
         if wrong:
-            raise DatasetError(f"{dataset.path}: reading.{wrong[0]} is for text files with declared reading.columns")
+            raise DatasetError(
+                f"{dataset.path}: reading.{wrong[0]} is for text files with declared reading.columns"
+            )
         return options
     numbers = numbers or list(range(1, len(dataset.phases) + 1))
     if len(numbers) != len(dataset.phases) or len(set(numbers)) != len(numbers):
-        raise DatasetError(f"{dataset.path}: reading.phase_numbers {numbers}: one number for each of {len(dataset.phases)} phases")
+        raise DatasetError(
+            f"{dataset.path}: reading.phase_numbers {numbers}: one number for each of {len(dataset.phases)} phases"
+        )
     return options | {"phases": dict(zip(numbers, map(_described, dataset.phases)))}
 
 
@@ -217,14 +223,20 @@ def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
     there = {phase.name for phase in ebsd_map.phases.values()}
     for phase in dataset.phases:
         if phase.name not in there:
-            raise DatasetError(f"{dataset.path}: phase {phase.name!r} is not in {name}, which has {sorted(there)}")
+            raise DatasetError(
+                f"{dataset.path}: phase {phase.name!r} is not in {name}, which has {sorted(there)}"
+            )
     undeclared = there - declared.keys()
     if undeclared:
-        raise DatasetError(f"{dataset.path}: {name} also has phase {min(undeclared)!r}: declare it under phases")
+        raise DatasetError(
+            f"{dataset.path}: {name} also has phase {min(undeclared)!r}: declare it under phases"
+        )
     changed = {}
     for number, phase in ebsd_map.phases.items():
         lattice = declared[phase.name].lattice
         if phase.group != group_of_lattice(lattice):
-            raise DatasetError(f"{dataset.path}: phase {phase.name!r} is declared {lattice}, but has point group {phase.group} in {name}")
+            raise DatasetError(
+                f"{dataset.path}: phase {phase.name!r} is declared {lattice}, but has point group {phase.group} in {name}"
+            )
         changed[number] = replace(phase, lattice=lattice)
     return ebsd_map.with_phases(changed)

@@ -260,7 +260,12 @@ SCHEMA: dict[str, tuple[Callable, object]] = {
         ),
         {},
     ),
-    "labels": (mapping({"traces": _HOW, "twins": _HOW, "dic": _HOW, "images": _HOW, "trace_sigma_deg": number(0.1, 45)}), {}),
+    "labels": (
+        mapping(
+            {"traces": _HOW, "twins": _HOW, "dic": _HOW, "images": _HOW, "trace_sigma_deg": number(0.1, 45)}
+        ),
+        {},
+    ),
     "registration": (
         mapping(
             {

@@ -15,7 +15,6 @@ from cpml import paths
 from cpml.errors import CpmlError, ParameterError
 from cpml.safe_yaml import read_value
 
-
 EXPLORING = "00_explore"  # a notebook to try things in, no step of the chain
 
 

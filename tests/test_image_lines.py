@@ -45,7 +45,9 @@ def test_lines_of_the_image_lie_on_slip_planes(demo, found):
     """Nine lines of ten within 4 deg of a plane, where chance is one half; half of them within 1.5 deg."""
     dataset, _, twins = demo
     lines = found.traces().dropna(subset=["angle_deg"])
-    away = microscopy.trace_deviations(lines["grain_id"], lines["angle_deg"], twins.parents, dataset.systems())
+    away = microscopy.trace_deviations(
+        lines["grain_id"], lines["angle_deg"], twins.parents, dataset.systems()
+    )
     assert len(lines) >= 30 and np.mean(away <= 4) > 0.9 and np.median(away) < 1.5
 
 

@@ -15,7 +15,17 @@ from cpml.errors import ParameterError
 from cpml.plots.footprints import trace_segments
 from cpml.plots.maps import boundary_lines, category_colours, map_axes, map_figure
 from cpml.plots.raster import Raster
-from cpml.plots.style import NO_VALUE, ORANGE, SKY, YELLOW, figure, legend_beside, need_columns, stamp, width_mm
+from cpml.plots.style import (
+    NO_VALUE,
+    ORANGE,
+    SKY,
+    YELLOW,
+    figure,
+    legend_beside,
+    need_columns,
+    stamp,
+    width_mm,
+)
 
 RANK_LOOK = (
     {"color": YELLOW, "linestyle": "-"},
@@ -139,7 +149,15 @@ def _tile_lines(ax, shape, tile, pixel_um):
 
 
 def activity_map(
-    activity, *, step_um=1.0, system=None, segments=None, min_posterior=0.5, caption="", title="", width="text"
+    activity,
+    *,
+    step_um=1.0,
+    system=None,
+    segments=None,
+    min_posterior=0.5,
+    caption="",
+    title="",
+    width="text",
 ):
     """Slip activity on the vectors of an HR-DIC field: the most probable system, or the posterior of one.
 
@@ -157,7 +175,9 @@ def activity_map(
     Figure
     """
     if len(activity.shape) != 2:
-        raise ParameterError(f"activity_map draws a field (rows, columns), not pixels of shape {activity.shape}")
+        raise ParameterError(
+            f"activity_map draws a field (rows, columns), not pixels of shape {activity.shape}"
+        )
     view = _view(activity.shape, step_um)
     count = int(activity.used.sum())
     if system is None:
@@ -175,12 +195,19 @@ def _posterior_map(activity, view, system, width):
 
     names = activity.systems.names
     if system not in (*names, *range(len(names))):
-        raise ParameterError(f"system {system!r}: choose a number below {len(names)} or one of {', '.join(names[:4])} ...")
+        raise ParameterError(
+            f"system {system!r}: choose a number below {len(names)} or one of {', '.join(names[:4])} ..."
+        )
     number = names.index(system) if isinstance(system, str) else int(system)
     fig, ax, _ = map_figure(view.aspect, width, side_mm=21)
     ax.imshow(np.full((1, 1, 3), to_rgb(NO_VALUE)), extent=view.extent)
     picture = activity.picture(activity.posterior[:, number])
-    look = {"label": f"p(active), {names[number]}", "cmap": "viridis", "limits": (0.0, 1.0), "beyond": (False, False)}
+    look = {
+        "label": f"p(active), {names[number]}",
+        "cmap": "viridis",
+        "limits": (0.0, 1.0),
+        "beyond": (False, False),
+    }
     value_image(ax, picture, view.extent, **look)
     return fig, ax
 
