@@ -21,6 +21,7 @@ from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy.grains import Grains
 from cpml.microscopy.vertices import labels_at, vertex_cells
+from cpml.progress import progress
 
 
 def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike | None = None) -> pd.DataFrame:
@@ -122,7 +123,7 @@ def _directions(grains: Grains, ids: NDArray, place: NDArray, reach: float) -> N
     if not len(ids):
         return out
     near = cKDTree(middle).query_ball_point(place, reach * grains.map.step_um)
-    for n, (triple, found) in enumerate(zip(ids, near)):
+    for n, (triple, found) in enumerate(progress(zip(ids, near), "triple points", total=len(ids))):
         for k in range(3):
             i, j = np.delete(triple, k)
             chosen = [s for s in found if pair[s, 0] == i and pair[s, 1] == j]

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
 from cpml.microscopy.ebsd_map import MapPhase
+from cpml.progress import progress
 
 LATTICE_OF_SPACE_GROUP = {225: "fcc", 229: "bcc", 194: "hcp"}
 SHORTEST_FIELD = 2
 """Bytes of the shortest field of a text table: one digit and a separator."""
+LINES_AT_ONCE = 200_000
+"""Lines of a text table read between two steps of the progress bar."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def read_table(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            table = pd.read_csv(
+            parts = pd.read_csv(
                 path,
                 sep=separator,
                 skipinitialspace=separator != r"\s+",
@@ -115,7 +118,9 @@ def read_table(
                 encoding="latin-1",
                 engine="c",
                 quoting=3,
+                chunksize=LINES_AT_ONCE,
             )
+            table = pd.concat(progress(parts, f"reading {path.name}", unit="part"))
     except (ValueError, pd.errors.ParserError) as error:
         raise _bad_line(path, first_line, n_required, decimal, separator) from error
     columns = {name: table[name].to_numpy() for name in names}
