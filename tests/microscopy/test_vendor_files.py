@@ -460,24 +460,11 @@ DAMAGE = st.tuples(
 )
 
 
-def damaged(data: bytes, kind: str, place: float, junk: bytes) -> bytes:
-    """Cut at any byte, overwritten, a digit replaced by a long number, or noise after the first bytes."""
-    at = int(place * len(data))
-    if kind == "cut":
-        return data[:at]
-    if kind == "bytes":
-        return data[:at] + junk + data[at + len(junk) :]
-    if kind == "number":
-        digits = [i for i in range(at, min(at + 2000, len(data))) if data[i : i + 1].isdigit()]
-        return data[: digits[0]] + b"987654321987" + data[digits[0] + 1 :] if digits else data[:at]
-    return data[: min(at, 512)] + junk * 50
-
-
 @pytest.mark.parametrize("name", BUILDERS)
 @settings(max_examples=80, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(damage=DAMAGE)
-def test_damaged_files_end_in_one_error_or_a_map(tmp_path, original, name, damage):
+def test_damaged_files_end_in_one_error_or_a_map(tmp_path, original, damaged, name, damage):
     """Whatever happens to a file: a CpmlError that names it or a map, soon, within a small multiple of its size."""
     path = tmp_path / name
     path.write_bytes(damaged(original(name), *damage))
@@ -506,7 +493,7 @@ CPR = (
 @settings(max_examples=80, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(damage=DAMAGE)
-def test_damaged_crc_pairs(tmp_path, part, damage):
+def test_damaged_crc_pairs(tmp_path, damaged, part, damage):
     """Either half of a .crc/.cpr pair, damaged: a CpmlError or a map."""
     euler, *_ = content()
     record = np.zeros(N, [("phase", "u1"), ("e", "<f4", 3), ("bc", "u1")])

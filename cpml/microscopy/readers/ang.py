@@ -23,6 +23,7 @@ from cpml.microscopy.readers.common import (
     phase_column,
     positive,
     read_table,
+    unfinished,
 )
 
 GROUP_OF_SYMMETRY = {
@@ -74,7 +75,7 @@ def read(path: Path) -> RawMap:
         grid.pixel_um,
         {name: grid.spread(v.astype(np.float32), 0) for name, v in data.items()},
         usual_hex_x_axis="a",
-        note=holes,
+        note=holes + unfinished(path, n_fields),
     )
 
 

@@ -130,6 +130,26 @@ def read_table(
     return {name: v for name, v in columns.items() if name in required or np.isfinite(v).any()}
 
 
+def unfinished(path: Path, n_fields: int = 0) -> tuple[str, ...]:
+    """A note on a text file whose last line does not end: whether its last number is whole, nobody can tell.
+
+    Raises
+    ------
+    MapFileError : that line has fewer than `n_fields` fields (separated by spaces)
+    """
+    with open(path, "rb") as file:
+        file.seek(-min(path.stat().st_size, 4096), 2)
+        last = file.read().split(b"\n")[-1]
+    if not last.strip():
+        return ()
+    if len(last.split()) < n_fields:
+        raise MapFileError(
+            f"{path}: the last line has {len(last.split())} fields where the first has {n_fields}; "
+            "the file is cut off: export it again"
+        )
+    return ("the last line has no line end: is the file cut off there?",)
+
+
 def _bad_line(path: Path, first_line: int, n_required: int, decimal: str, separator: str) -> MapFileError:
     """The error for the first line that is not `n_required` finite numbers."""
     number = first_line

@@ -38,6 +38,8 @@ FIELDS = {
     12: ("reliability", "<f4"),
 }
 
+NEEDED_SECTIONS = ("Job", "Acquisition Surface", "Fields", "Phase")
+
 
 def read(path: Path) -> RawMap:
     """Content of a .crc/.cpr pair, named by either file."""
@@ -105,11 +107,16 @@ def _pair(path: Path) -> tuple[Path, Path]:
 
 def _description(cpr: Path) -> configparser.ConfigParser:
     text = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
+    content = cpr.read_text(encoding="latin-1")
     try:
-        text.read_string(cpr.read_text(encoding="latin-1"))
+        text.read_string(content)
     except configparser.Error as error:
         line = getattr(error, "lineno", None) or "?"
         raise MapFileError(f"{cpr}, line {line}: not a .cpr description; copy the file again") from error
+    last = text.sections()[-1] if text.sections() else ""
+    if not content.endswith("\n") and last.startswith(NEEDED_SECTIONS):
+        # LaueGroup=1 may have been LaueGroup=11
+        raise MapFileError(f"{cpr}: ends within a line of [{last}]; the file is cut off: copy it again")
     return text
 
 

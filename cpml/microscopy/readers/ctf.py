@@ -23,6 +23,7 @@ from cpml.microscopy.readers.common import (
     phase_column,
     positive,
     read_table,
+    unfinished,
 )
 
 REQUIRED = ["Phase", "X", "Y", "Euler1", "Euler2", "Euler3"]
@@ -60,6 +61,7 @@ def read(path: Path) -> RawMap:
         (dx, dy),
         properties,
         usual_hex_x_axis="a*",
+        note=unfinished(path),
         acquisition=acquisition_angles([header.get(f"AcqE{i}", ("", "", "0"))[2] for i in (1, 2, 3)]),
     )
 
