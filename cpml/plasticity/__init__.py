@@ -6,7 +6,7 @@ from cpml.plasticity.climb import DiffusionClimb, PowerClimb, climb_systems
 from cpml.plasticity.cross_slip import CrossSlip, constriction_energy
 from cpml.plasticity.elasticity import hershey, polycrystal_stiffness
 from cpml.plasticity.from_material import material_hardening
-from cpml.plasticity.general import Together, solve_crystal
+from cpml.plasticity.general import Together
 from cpml.plasticity.glide import ThermalGlide
 from cpml.plasticity.hardening import NoHardening, Saturation, Voce
 from cpml.plasticity.kocks_mecking import KocksMecking
@@ -16,7 +16,8 @@ from cpml.plasticity.path import Path, deform
 from cpml.plasticity.properties import Lankford, YieldSurface, lankford, yield_surface
 from cpml.plasticity.reorientation import Reorientation
 from cpml.plasticity.response import MeanField
-from cpml.plasticity.single_crystal import Solution, single_crystal
+from cpml.plasticity.single_crystal import single_crystal
+from cpml.plasticity.solution import Solution
 from cpml.plasticity.taylor import taylor_factor, taylor_stress
 from cpml.plasticity.twin_fraction import TwinFraction
 
@@ -24,4 +25,4 @@ __all__ = ["Calibration", "CrossSlip", "DiffusionClimb", "KocksMecking", "Lankfo
            "NoHardening", "Path", "PowerClimb", "PowerLaw", "Reorientation", "Saturation", "Solution",
            "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "calibrate", "climb_systems",
            "constriction_energy", "deform", "hershey", "lankford", "material_hardening", "mean_field", "plastic_curve", "polycrystal_stiffness",
-           "single_crystal", "solve_crystal", "taylor_factor", "taylor_stress", "yield_surface"]
+           "single_crystal", "taylor_factor", "taylor_stress", "yield_surface"]
