@@ -2,7 +2,7 @@
 
 from cpml.plasticity.boundary import Loading
 from cpml.plasticity.calibration import Calibration, calibrate, plastic_curve
-from cpml.plasticity.climb import DiffusionClimb, PowerClimb, climb_systems
+from cpml.plasticity.climb import DiffusionClimb, PowerClimb
 from cpml.plasticity.cross_slip import CrossSlip, constriction_energy
 from cpml.plasticity.elasticity import hershey, polycrystal_stiffness
 from cpml.plasticity.from_material import material_hardening
@@ -23,6 +23,6 @@ from cpml.plasticity.twin_fraction import TwinFraction
 
 __all__ = ["Calibration", "CrossSlip", "DiffusionClimb", "KocksMecking", "Lankford", "Loading", "MeanField",
            "NoHardening", "Path", "PowerClimb", "PowerLaw", "Reorientation", "Saturation", "Solution",
-           "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "calibrate", "climb_systems",
+           "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "calibrate",
            "constriction_energy", "deform", "hershey", "lankford", "material_hardening", "mean_field", "plastic_curve", "polycrystal_stiffness",
            "single_crystal", "taylor_factor", "taylor_stress", "yield_surface"]
