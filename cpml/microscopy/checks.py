@@ -17,7 +17,8 @@ from cpml.microscopy.ebsd_map import EbsdMap
 from cpml.microscopy.grains import segment
 from cpml.microscopy.slip_traces import line_difference, slip_traces
 from cpml.microscopy.twin_evidence import twin_lamellae
-from cpml.microscopy.twins import find_twins, lattice_of
+from cpml.microscopy.twin_relations import lattice_of
+from cpml.microscopy.twins import find_twins
 
 HALF_TURN_X = np.array([0.0, 1.0, 0.0, 0.0])
 
