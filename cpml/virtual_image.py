@@ -19,7 +19,7 @@ SIZE = 490
 BAR_ROWS = 30
 TURN_DEG = 1.5
 CORNER_UM = (3.0, 0.5)
-LEAST_SPACING_UM, WIDTH_UM, DEPTH = 1.5, 0.3, 22.0
+LEAST_SPACING_UM, WIDTH_UM, DEPTH = 1.5, 0.3, 40.0
 MIN_INCLINATION_DEG = 12.0
 FEI_TAG = 34682
 
@@ -44,10 +44,10 @@ def draw(truth: Truth, grain: NDArray, *, seed: int = 0) -> NDArray:
     x, y = map_position(column, row)
     inside = (x > -0.5) & (y > -0.5) & (x < grain.shape[1] - 0.5) & (y < grain.shape[0] - 0.5)
     place = tuple(np.clip(np.rint(v), 0, n - 1).astype(int) for v, n in zip((y, x), grain.shape))
-    grey = rng.uniform(70, 170, int(grain.max()) + 1)[grain[place]]
+    grey = rng.uniform(95, 140, int(grain.max()) + 1)[grain[place]]
     grey = grey - _lines(truth, truth.surface_grain[place], x, y, rng)
     shade = 35 * (column / SIZE) + 20 * (row / SIZE - 0.5) ** 2
-    grey = grey - shade + rng.normal(0, 3, (SIZE, 1)) + rng.normal(0, 9, (SIZE, SIZE))
+    grey = grey - shade + rng.normal(0, 3, (SIZE, 1)) + rng.normal(0, 6, (SIZE, SIZE))
     picture = np.where(inside, grey, 20.0)
     bar = np.full((BAR_ROWS, SIZE), 0.0)
     return np.clip(np.rint(np.concatenate([picture, bar])), 0, 255).astype(np.uint8)

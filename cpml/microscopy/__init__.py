@@ -90,6 +90,7 @@ _HOME = {
     "cross_slip_pairs": "cross_slip",
     "cross_slip_labels": "cross_slip",
     "line_pieces": "cross_slip",
+    "line_courses": "courses",
     "bootstrap_interval": "statistics",
     "footprint_frequency": "statistics",
     "with_schmid": "statistics",

@@ -6,7 +6,7 @@ is followed from end to end and split where it leaves its chord by more than `to
 | column | meaning |
 |---|---|
 | grain_id, line_id, piece | region, line (numbered over the picture), place of the piece in its line |
-| angle_deg, sigma_deg | on-screen angle and its error, sqrt 2 tolerance / length |
+| angle_deg, sigma_deg | on-screen angle and its error, sqrt 2 px / length (an end is known to a pixel) |
 | length_px | length of the piece |
 | x0_px, y0_px, x1_px, y1_px | its ends, pixels of the picture (column, row) |
 
@@ -28,6 +28,8 @@ COLUMNS = [
     "grain_id", "line_id", "piece", "angle_deg", "sigma_deg", "length_px", "x0_px", "y0_px", "x1_px", "y1_px",
 ]  # fmt: skip
 AROUND = np.ones((3, 3), int)
+HOOK = 2
+"""Pixels at either end of a thinned line, which bend towards the line's corners."""
 
 
 def line_courses(
@@ -35,9 +37,9 @@ def line_courses(
     label: ArrayLike,
     *,
     width_px: float = 1.0,
-    high: float = 0.85,
-    low: float = 0.75,
-    tolerance_px: float = 1.0,
+    high: float = 3.0,
+    low: float = 2.0,
+    tolerance_px: float = 1.5,
     min_length_px: float = 2 * PIECE_PIXELS,
     min_pixels: int = 250,
 ) -> pd.DataFrame:
@@ -48,8 +50,9 @@ def line_courses(
     values : (rows, columns) strain or contrast; NaN is left out
     label : (rows, columns) int, region of each pixel, 0 = none; lines end at its boundary
     width_px : width of the ridge filter
-    high, low : quantiles of the filtered picture: a line starts above `high` and is followed down to `low`
-    min_length_px : shorter lines are left out
+    high, low : robust deviations of the filtered picture above its median in the region: a line starts above `high` and
+        is followed down to `low`
+    min_length_px : shorter lines are left out, 8 or more
     min_pixels : smaller regions are not looked at
 
     Returns
@@ -63,9 +66,9 @@ def line_courses(
     values, label = np.asarray(values, float), np.asarray(label)
     if values.ndim != 2 or values.shape != label.shape:
         raise ParameterError(f"values {values.shape} and label {label.shape} must be pictures of one size")
-    if not (0 < low <= high < 1 and width_px > 0 and tolerance_px > 0):
+    if not (0 < low <= high and min_length_px >= 8 and width_px > 0 and tolerance_px > 0):
         raise ParameterError(
-            f"low {low} and high {high} must lie between 0 and 1 in this order, width_px {width_px} and tolerance_px {tolerance_px} be positive"
+            f"low {low} and high {high} must be positive and in this order, width_px {width_px} and tolerance_px {tolerance_px} positive, and min_length_px {min_length_px} 8 or more"
         )
     known = np.isfinite(values) & (label > 0)
     grains = np.flatnonzero(np.bincount(label[known], minlength=1) >= min_pixels)
@@ -78,17 +81,25 @@ def line_courses(
     for grain in grains:
         box = ndimage.find_objects((label == grain).astype(int))[0]
         inside = (label[box] == grain) & known[box] & inner[box]
-        limits = np.quantile(ridge[box][inside], [low, high]) if inside.any() else (np.inf, np.inf)
-        thin = skeletonize(apply_hysteresis_threshold(np.where(inside, ridge[box], 0.0), *limits))
+        thin = skeletonize(_above(np.where(inside, ridge[box], 0.0), inside, low, high))
         before = len(rows)
         for points in _branches(thin):
             if len(points) >= min_length_px:
                 number += 1
                 corner = (box[1].start, box[0].start)
-                rows += _pieces(int(grain), number, points + corner, tolerance_px)
+                rows += _pieces(int(grain), number, points[HOOK:-HOOK] + corner, tolerance_px)
         if len(rows) == before:
             rows.append((int(grain), 0, 0, *[np.nan] * 7))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _above(ridge: NDArray, inside: NDArray, low: float, high: float) -> NDArray:
+    """Pixels of lines: connected above `low` deviations with one above `high`."""
+    if not inside.any():
+        return np.zeros(ridge.shape, bool)
+    middle = np.median(ridge[inside])
+    spread = 1.4826 * np.median(np.abs(ridge[inside] - middle))
+    return apply_hysteresis_threshold(ridge, middle + low * spread, middle + high * spread)
 
 
 def _pieces(grain: int, number: int, points: NDArray, tolerance_px: float) -> list[tuple]:
@@ -96,12 +107,13 @@ def _pieces(grain: int, number: int, points: NDArray, tolerance_px: float) -> li
     # the ends of a piece: the chord's direction and length from where the last one ended
     angle = np.radians(found["angle_deg"].to_numpy())
     step = found["length"].to_numpy()[:, None] * np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
+    sigma = np.degrees(np.sqrt(2) / np.maximum(found["length"].to_numpy(), 1.0))
     at, out = points[0].astype(float), []
     for k, row in enumerate(found.itertuples()):
         # an on-screen angle does not tell the sense: the end that lies on the line
         ends = np.stack([at + step[k], at - step[k]])
         end = ends[np.argmin([np.min(np.linalg.norm(points - e, axis=1)) for e in ends])]
-        out.append((grain, number, row.piece, row.angle_deg, row.sigma_deg, row.length, *at, *end))
+        out.append((grain, number, row.piece, row.angle_deg, sigma[k], row.length, *at, *end))
         at = end
     return out
 
