@@ -58,7 +58,9 @@ def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataF
         total = np.bincount(row[known], (values * length)[known], n)
         return np.divide(total, weight, out=np.full(n, np.nan), where=weight > 0)
 
-    ends = pieces.groupby("piece").agg(boundary=("boundary", "first"), chord=("chord_um", "first"), arc=("arc_um", "first"))
+    ends = pieces.groupby("piece").agg(
+        boundary=("boundary", "first"), chord=("chord_um", "first"), arc=("arc_um", "first")
+    )
     chord, arc = (np.bincount(ends["boundary"], ends[c], n) for c in ("chord", "arc"))
     table["n_pieces"] = np.bincount(ends["boundary"], minlength=n)
     table["straightness"] = np.divide(chord, arc, out=np.full(n, np.nan), where=arc > 0)

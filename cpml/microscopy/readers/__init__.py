@@ -98,7 +98,10 @@ def read_stack(path: str | Path, **options) -> list[EbsdMap]:
     if kind not in STACKS:
         return [read_map(path, **options)]
     count = import_module(f"{__name__}.{kind}").n_slices(path)
-    return [read_map(path, slice=k, **options) for k in progress(range(count), f"reading {path.name}", unit="slice")]
+    return [
+        read_map(path, slice=k, **options)
+        for k in progress(range(count), f"reading {path.name}", unit="slice")
+    ]
 
 
 def _read(kind: str, path: Path, options: dict) -> RawMap:
@@ -107,9 +110,7 @@ def _read(kind: str, path: Path, options: dict) -> RawMap:
     }
     wrong = options.keys() - known.get(kind, set()) - ({"slice"} if options.get("slice") == 0 else set())
     if wrong:
-        raise ParameterError(
-            f"{path}: option {min(wrong)!r} is not for this format ({kind}); leave it out"
-        )
+        raise ParameterError(f"{path}: option {min(wrong)!r} is not for this format ({kind}); leave it out")
     used = {k: v for k, v in options.items() if k in known.get(kind, set())}
     try:
         return import_module(f"{__name__}.{kind}").read(path, **used)

@@ -205,6 +205,19 @@ def positive(path: Path, line: int | str, name: str, text: str, kind: type = flo
     )
 
 
+def steps_of(path: Path, shape: tuple[int, int], x: tuple, y: tuple) -> tuple[float, float]:
+    """(dx, dy) of two header fields (line, name, text); a scan along one line states no step across it."""
+    (rows, cols), is_absent = (
+        shape,
+        [field[2].strip().replace(",", ".").strip("0.") == "" for field in (x, y)],
+    )
+    if rows == 1 and is_absent[1] and not is_absent[0]:
+        y = x
+    elif cols == 1 and is_absent[0] and not is_absent[1]:
+        x = y
+    return positive(path, *x), positive(path, *y)
+
+
 def phase_column(path: Path, values: NDArray, first_line: int) -> NDArray:
     """Phase numbers (N,) int32 of a numeric column; MapFileError where one is no whole number from 0 to
     9999."""

@@ -21,7 +21,14 @@ import numpy as np
 
 from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import MapFileError
-from cpml.microscopy.readers.common import RawMap, acquisition_angles, check_phases, make_phase, positive
+from cpml.microscopy.readers.common import (
+    RawMap,
+    acquisition_angles,
+    check_phases,
+    make_phase,
+    positive,
+    steps_of,
+)
 
 FIELDS = {
     1: ("x", "<f4"),
@@ -46,7 +53,9 @@ def read(path: Path) -> RawMap:
     crc, cpr = _pair(path)
     text = _description(cpr)
     rows, cols = (_number(cpr, text, "Job", key, int) for key in ("yCells", "xCells"))
-    dx, dy = (_number(cpr, text, "Job", key) for key in ("GridDistX", "GridDistY"))
+    dx, dy = steps_of(
+        cpr, (rows, cols), *(_field(cpr, text, "Job", key) for key in ("GridDistX", "GridDistY"))
+    )
     record = _record(cpr, text)
     size = crc.stat().st_size
     if size != rows * cols * record.itemsize:
@@ -120,13 +129,18 @@ def _description(cpr: Path) -> configparser.ConfigParser:
     return text
 
 
-def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float):
+def _field(cpr: Path, text: configparser.ConfigParser, section: str, key: str) -> tuple[str, str, str]:
+    """(place, name, text) of a field that has to be there."""
     if not text.has_option(section, key):
         raise MapFileError(
             f"{cpr}: no {key} in section [{section}]; the description is cut off or the job is no "
             "regular grid: export the map as .ctf"
         )
-    return positive(cpr, f"[{section}]", key, text.get(section, key) or "", kind)
+    return f"[{section}]", key, text.get(section, key) or ""
+
+
+def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float):
+    return positive(cpr, *_field(cpr, text, section, key), kind)
 
 
 def _record(cpr: Path, text: configparser.ConfigParser) -> np.dtype:

@@ -23,6 +23,7 @@ from cpml.microscopy.readers.common import (
     phase_column,
     positive,
     read_table,
+    steps_of,
     unfinished,
 )
 
@@ -34,7 +35,7 @@ def read(path: Path) -> RawMap:
     """Content of a .ctf file; every defect is one MapFileError that names the line."""
     header, columns, n_header, decimal = _header(path)
     cols, rows = (positive(path, *header[key], kind=int) for key in ("XCells", "YCells"))
-    dx, dy = (positive(path, *header[key]) for key in ("XStep", "YStep"))
+    dx, dy = steps_of(path, (rows, cols), header["XStep"], header["YStep"])
     check_size(path, cols * rows, len(REQUIRED), f"XCells x YCells = {cols} x {rows}")
     data = read_table(path, n_header, columns, n_required=len(columns), decimal=decimal)
     check_count(path, len(data["Phase"]), cols * rows, f"XCells x YCells = {cols} x {rows}")
