@@ -121,7 +121,7 @@ def _pieces(grain: int, number: int, points: NDArray, tolerance_px: float) -> li
 def _branches(thin: NDArray) -> list[NDArray]:
     """Points (n, 2) x, y, in order, of every branch of a skeleton without its junctions."""
     count = ndimage.convolve(thin.astype(int), AROUND, mode="constant") - 1
-    branch, n = ndimage.label(thin & (count <= 2), structure=AROUND)
+    branch, _ = ndimage.label(thin & (count <= 2), structure=AROUND)
     out = []
     for k, box in enumerate(ndimage.find_objects(branch), start=1):
         y, x = np.nonzero(branch[box] == k)

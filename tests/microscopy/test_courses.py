@@ -1,5 +1,7 @@
 """Lines followed through a picture: straight ones are one piece, kinked ones two, with the angles that were drawn."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ def picture(corners, shape=(60, 60), width=1.0):
     """Bright line of Gaussian width through the corners [x, y] on weak noise."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
     distance = np.full(shape, np.inf)
-    for (x0, y0), (x1, y1) in zip(corners, corners[1:]):
+    for (x0, y0), (x1, y1) in pairwise(corners):
         d = np.array([x1 - x0, y1 - y0], float)
         s = np.clip(((x - x0) * d[0] + (y - y0) * d[1]) / (d @ d), 0, 1)
         distance = np.minimum(distance, np.hypot(x - x0 - s * d[0], y - y0 - s * d[1]))
