@@ -256,6 +256,13 @@ def test_ang_phases_and_unindexed(tmp_path):
     assert m.phases[2].group == "432" and set(m.phase_id) == {0, 1, 2}
 
 
+def test_ang_negative_phase_is_not_indexed(tmp_path):
+    """A single phase may be numbered 0 or 1; a negative number says that the point has none."""
+    text = ang_text(4, 5, 5, is_hex=False, phase=np.r_[[-1], np.ones(19, int)])
+    text = text.replace(SECOND, "")
+    assert np.flatnonzero(~read_map(write(tmp_path / "a.ang", text)).indexed).tolist() == [0]
+
+
 def test_truncated_ang_is_one_error(tmp_path):
     """Cut in the header, between points and inside a point."""
     data = ang_text(4, 5, 5, is_hex=False).encode()

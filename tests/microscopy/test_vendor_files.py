@@ -84,9 +84,11 @@ def h5oina(path, *, surface=(0.0, 0.0, 0.0), scan_line=False):
     return path
 
 
-def oim(path, *, setting=2):
+def oim(path, *, setting=2, is_hex=False):
     """OIM Analysis HDF5 as orix and MTEX read it."""
     euler, phase, x, y = content()
+    if is_hex:
+        x, y = x + STEP / 2 * (np.arange(N) // COLS % 2), y * np.sqrt(0.75)
     with h5py.File(path, "w") as f:
         f["Manufacturer"], f["Version"] = [b"EDAX"], [b"OIM Analysis 8"]
         data, header = f.create_group("Scan 1/EBSD/Data"), f.create_group("Scan 1/EBSD/Header")
@@ -99,6 +101,7 @@ def oim(path, *, setting=2):
             y.astype("f4"),
         )
         header["nRows"], header["nColumns"] = np.array([ROWS], "i4"), np.array([COLS], "i4")
+        header["Grid Type"] = [b"HexGrid" if is_hex else b"SqrGrid"]
         header["Coordinate System/ID"] = np.array([setting], "i4")
         for i, ((name, cell), symmetry) in enumerate(((NI, 43), (TI, 62)), start=1):
             p = header.create_group(f"Phase/{i}")
@@ -311,6 +314,33 @@ def test_edax_setting_is_offered_not_applied(tmp_path, setting):
     if setting == 1:
         with pytest.raises(ParameterError, match="states no turn"):
             read_map(h5oina(tmp_path / "b.h5oina"), euler_to_sample="declared")
+
+
+def test_hexagonal_grid_of_oim(tmp_path):
+    """HexGrid positions keep six neighbours, all one step away, and every point its orientation."""
+    m = read_map(oim(tmp_path / "a.oh5", is_hex=True))
+    euler, phase, *_ = content()
+    assert m.grid == "hex" and m.n_pixels == N and np.bincount(m.neighbours.ravel()).max() == 6
+    distance = np.linalg.norm(np.subtract(*(m.xy[k] for k in m.neighbours.T)), axis=1)
+    np.testing.assert_allclose(distance, STEP, rtol=1e-5)
+    assert same(m.quaternions[phase > 0], euler_to_quaternion(euler[phase > 0])) < SINGLE
+
+
+def test_surface_comes_before_the_frame(tmp_path):
+    """Acquisition surface A and frame Q together: v = Q A v_file, in this order."""
+    surface = (0.3, 0.2, 0.1)
+    path = h5oina(tmp_path / "a.h5oina", surface=surface)
+    both = read_map(path, acquisition="apply", euler_to_sample="oxford")
+    expected = quaternion_multiply(euler_to_quaternion(np.array(surface)), read_map(path).quaternions)
+    assert same(both.quaternions, quaternion_multiply(frame_rotation("oxford"), expected)) < SINGLE
+
+
+def test_bruker_states_its_turn(tmp_path):
+    """Coordinate system 5 is 180 deg about y, offered as "declared"; Euler angles and hexagonal axis stay as they are."""
+    path = esprit(tmp_path / "a.h5")
+    plain, declared = (read_map(path, hex_x_axis="a", euler_to_sample=f) for f in (None, "declared"))
+    assert any("180 deg about (0, 1, 0)" in note for note in plain.frame_note)
+    assert same(declared.quaternions, quaternion_multiply(frame_rotation("y180"), plain.quaternions)) < 1e-12
 
 
 def test_bruker_points_in_any_order_and_area(tmp_path):
