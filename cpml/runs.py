@@ -37,6 +37,7 @@ ARTEFACTS = {
     "parents": "02_features",
     "parent_boundaries": "02_features",
     "labels": "02_features",
+    "all_labels": "02_features",
     "features": "02_features",
     "junctions": "02_features",
     "pixels": "02_features",

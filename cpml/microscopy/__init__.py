@@ -69,6 +69,7 @@ _HOME = {
     "trace_deviations": "checks",
     "flip_table": "checks",
     "lamella_deviations": "checks",
+    "displacement_deviations": "checks",
     "read_image": "images",
     "SemImage": "images",
     "flat_field": "images",

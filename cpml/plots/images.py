@@ -214,6 +214,8 @@ def _posterior_map(activity, view, system, width):
 
 def _winner_map(activity, view, min_posterior, width):
     winner, names = activity.winner, activity.systems.names
+    one_family = len(set(activity.systems.family)) == 1
+    shown_name = [n.split(" ", 1)[-1] if one_family else n for n in names]
     number = np.bincount(winner[winner >= 0], minlength=len(names))
     shown = [s for s in np.argsort(-number, kind="stable")[:MOST_SYSTEMS] if number[s]]
     colours = category_colours(MOST_SYSTEMS)
@@ -228,13 +230,13 @@ def _winner_map(activity, view, min_posterior, width):
         rgb[mine & sure] = colour
         rgb[mine & ~sure] = 1 - 0.35 * (1 - colour)
         share = 100 * number[s] / max(number.sum(), 1)
-        handles.append(Patch(facecolor=colour, label=f"{names[s]} ({share:.0f} %)"))
+        handles.append(Patch(facecolor=colour, label=f"{shown_name[s]} ({share:.0f} %)"))
     others = number.sum() - sum(number[s] for s in shown)
     if others:
         handles.append(Patch(facecolor="0.45", label=f"other systems ({100 * others / number.sum():.0f} %)"))
     handles.append(Patch(facecolor=NO_VALUE, label="little strain"))
     fig, ax, _ = map_figure(view.aspect, width, side_mm=52)
     ax.imshow(activity.picture(rgb), extent=view.extent, interpolation="nearest")
-    pale = f"pale: p < {min_posterior:g}"
+    pale = f"pale: p < {min_posterior:g}" + (f"; {activity.systems.family_names[0]}" if one_family else "")
     legend_beside(ax, handles=handles, title=f"Most probable system\n({pale})", alignment="left")
     return fig, ax

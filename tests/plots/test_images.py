@@ -80,7 +80,7 @@ def test_the_most_probable_system_has_the_colour_of_the_legend(activity):
     picture = fig.axes[0].images[0].get_array()
     handles = fig.axes[0].get_legend().get_patches()
     texts = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
-    winner = activity.systems.names[activity.winner.reshape(4, 6)[2, 1]]
+    winner = activity.systems.names[activity.winner.reshape(4, 6)[2, 1]].split(" ")[1]
     place = next(k for k, text in enumerate(texts) if text.startswith(winner))
     np.testing.assert_allclose(picture[2, 1], handles[place].get_facecolor()[:3])
     assert np.ptp(picture[0, 0]) == 0 and texts[-1] == "little strain"
