@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.readers.common import check_count, check_size, read_table
+from cpml.microscopy.readers.common import check_count, check_size, is_number, read_table
 from cpml.microscopy.storage import EXPANSION, SMALL
 
 DAVIS_HEADER = re.compile(r"#\s*DaVis\s+\S+\s+2D-vector\s+(\S+)\s+(\S+)\s+(\S+)")
@@ -65,7 +65,7 @@ def _is_number(word: str) -> bool:
 def read_davis(path: Path, first: list[str]) -> tuple[NDArray, ...]:
     """x, y, u, v of DaVis text whose first line is `first`."""
     found = DAVIS_HEADER.match(first[0]) if first else None
-    if not found or not all(word.isdigit() and int(word) > 0 for word in found.groups()):
+    if not found or not all(is_number(word, 10**9) and int(word) > 0 for word in found.groups()):
         raise MapFileError(
             f"{path}, line 1: neither a DaVis header '#DaVis version 2D-vector step rows columns ...' nor "
             "OpenPIV's '# x y u v flags mask'; export the field as text, or as .npz with x, y, u, v"

@@ -547,3 +547,73 @@ def test_small_in100(mirror):
     assert 100 * np.mean(plain.properties["ci"] > 0.05) == pytest.approx(69.5, abs=0.05)
     assert not plain.indexed[0] and plain.indexed.sum() == 31_063, "4 pi or ci = -1"
     assert same(declared.quaternions, quaternion_multiply(frame_rotation("edax2"), plain.quaternions)) < 1e-9
+
+
+LIES = {
+    "oxford.h5oina": ("1/EBSD/Header/Y Cells", "1/EBSD/Header/X Step"),
+    "scan.oh5": ("Scan 1/EBSD/Header/nRows", "Scan 1/EBSD/Data/X Position"),
+    "bruker.h5": ("Map/EBSD/SEM/IX", "Map/EBSD/Header/XSTEP"),
+    "emsoft.h5": ("Scan 1/EBSD/Header/nRows", "Scan 1/EBSD/Data/FZcnt"),
+    "six.dream3d": (
+        "DataContainers/ImageDataContainer/_SIMPL_GEOMETRY/DIMENSIONS",
+        "DataContainers/ImageDataContainer/_SIMPL_GEOMETRY/SPACING",
+    ),
+    "tsl.h5ebsd": ("Max X Points", "ZEndIndex"),
+    "hkl.h5ebsd": ("Max Y Points", "ZStartIndex"),
+    "orix.h5": ("crystal_map/data/phase_id", "crystal_map/data/x"),
+}
+
+
+@pytest.mark.parametrize("value", [2**31 - 1, 10**6, 59, 0, -1])
+@pytest.mark.parametrize("name", LIES)
+def test_wrong_numbers_in_headers(tmp_path, name, value):
+    """Counts, steps and positions of every HDF5 format overwritten: one error that names the file, or the same points."""
+    path = tmp_path / name
+    BUILDERS[name](path)
+    whole, data = read(path), path.read_bytes()
+    for place in LIES[name]:
+        path.write_bytes(data)
+        with h5py.File(path, "a") as f:
+            f[place][(0,) * f[place].ndim if f[place].shape else ()] = value
+        tracemalloc.start()
+        try:
+            m = read(path)
+            known = np.isfinite(m.quaternions).all(axis=1) & (m.n_pixels == N)
+            assert (known <= whole.indexed).all() if m.n_pixels == N else m.n_pixels < 20 * N
+        except CpmlError as error:
+            assert name in str(error)
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert peak < 2e7
+
+
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("edax.ang", "# Phase 1", "# Phase ²"),
+        ("edax.ang", "# Phase 1", "# Phase 98765432198765"),
+        ("edax.ang", "# NROWS: 6", "# NROWS: ²"),
+        ("edax.ang", "# NROWS: 6", "# NROWS: 600000000"),
+        ("edax.ang", "# NCOLS_ODD: 10", "# NCOLS_ODD: 9"),
+        ("edax.ang", "# XSTEP: 0.5", "# XSTEP: 1e300"),
+        ("oxford.ctf", "Phases\t2", "Phases\t900000000"),
+        ("oxford.ctf", "XCells\t10", "XCells\t²"),
+        ("oxford.ctf", "YCells\t6", "YCells\t" + "6" * 5000),
+        ("oxford.ctf", "XStep\t0.5", "XStep\t1e999"),
+    ],
+)
+def test_wrong_numbers_in_text_headers(tmp_path, name, old, new):
+    """Superscripts, numbers beyond any integer, counts that are too large or too small: an error, or the same map."""
+    path = tmp_path / name
+    BUILDERS[name](path)
+    whole = read(path)
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8", newline="")
+    try:
+        m = read(path)
+        np.testing.assert_array_equal(m.quaternions, whole.quaternions)
+        assert m.pixel_um == whole.pixel_um
+    except CpmlError as error:
+        assert name in str(error)

@@ -19,6 +19,7 @@ from cpml.microscopy.readers.common import (
     check_count,
     check_phases,
     check_size,
+    is_number,
     make_phase,
     phase_column,
     positive,
@@ -145,7 +146,7 @@ def _phases(path: Path, header: list) -> dict:
     """Phases of the header: the lines after each "# Phase n"."""
     phases, current = {}, None
     for line, key, text in header:
-        if key == "PHASE" and text.isdigit():
+        if key == "PHASE" and is_number(text):
             current = {"id": int(text), "line": line, "MATERIALNAME": ""}
             phases[current["id"]] = current
         elif current is not None and key in ("MATERIALNAME", "SYMMETRY", "LATTICECONSTANTS"):

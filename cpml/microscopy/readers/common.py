@@ -191,6 +191,11 @@ def check_count(path: Path, found: int, expected: int, place: str) -> None:
         )
 
 
+def is_number(text: str, most: int = 9999) -> bool:
+    """Whether a text is a whole number from 0 to `most` in plain digits (superscripts are digits, too)."""
+    return text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most
+
+
 def positive(path: Path, line: int | str, name: str, text: str, kind: type = float):
     """A number above zero from a header field; a decimal comma is accepted."""
     try:

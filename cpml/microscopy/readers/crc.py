@@ -25,6 +25,7 @@ from cpml.microscopy.readers.common import (
     RawMap,
     acquisition_angles,
     check_phases,
+    is_number,
     make_phase,
     positive,
     steps_of,
@@ -170,6 +171,6 @@ def _phases(cpr: Path, text: configparser.ConfigParser) -> dict:
             text.get(section, "StructureName", fallback="") or "",
             cell,
             LAUE_NUMBER[laue],
-            int(space_group) if space_group.isdigit() else None,
+            int(space_group) if is_number(space_group, 230) else None,
         )
     return phases

@@ -19,6 +19,7 @@ from cpml.microscopy.readers.common import (
     check_count,
     check_phases,
     check_size,
+    is_number,
     make_phase,
     phase_column,
     positive,
@@ -102,7 +103,7 @@ def _phase(path: Path, number: int, line: str):
     try:
         cell = [float(v) for v in (words[0] + ";" + words[1]).split(";")]
         laue = int(words[3])
-        space_group = int(words[4]) if len(words) > 4 and words[4].strip().isdigit() else None
+        space_group = int(words[4]) if len(words) > 4 and is_number(words[4].strip(), 230) else None
         if len(cell) != 6 or laue not in LAUE_NUMBER:
             raise ValueError(f"Laue group {laue}")
     except (ValueError, IndexError) as error:
