@@ -151,6 +151,14 @@ def available() -> list[str]:
     return sorted(path.parent.name for path in paths.data().glob("*/dataset.yml"))
 
 
+def left_out(name: str) -> str:
+    """Why a run over all data sets leaves this one out, or '' where nothing speaks against it."""
+    if paths.from_environment("CPML_REFERENCE") is not None:
+        return ""
+    text = find_description(name).read_text(encoding="utf-8")
+    return "it needs reference material: set CPML_REFERENCE to its folder" if REFERENCE in text else ""
+
+
 def find_description(name_or_path: str | Path) -> Path:
     """Absolute path of the dataset.yml that a name or a path means."""
     text = os.fspath(name_or_path)

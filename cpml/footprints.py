@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cpml.datasets import Dataset, PhaseSpec
@@ -99,7 +100,7 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
         None,
     )
     if "traces" in dataset.files:
-        drawn = microscopy.traces_to_grains(microscopy.read_traces(dataset.files["traces"]), ebsd_map, label)
+        drawn = _drawn(dataset.files["traces"], ebsd_map, label)
         tables.append(drawn[drawn["grain_id"] > 0].assign(source="traces"))
     if "dic" in dataset.files:
         if "dic_to_ebsd" not in dataset.registration:
@@ -115,6 +116,45 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
         tables.append(image.traces())
     used = [t for t in tables[1:] if len(t)] or tables[:1]
     return Footprints(pd.concat(used, ignore_index=True), dic, image)
+
+
+def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:
+    """Traces of a table with the grain of each; the label table of a virtual specimen has its own columns."""
+    from cpml import microscopy, virtual_labels
+
+    if virtual_labels.is_public_table(path):
+        return virtual_labels.recorded_traces(virtual_labels.read_public_table(path, ebsd_map, label))
+    return microscopy.traces_to_grains(microscopy.read_traces(path), ebsd_map, label)
+
+
+def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
+    """Twin families to look for in the map (None: the usual ones); none where `labels: twins` is manual or none."""
+    return () if dataset.labels.get("twins") in ("manual", "none") else None
+
+
+def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFrame:
+    """Variant labels: from the lamellae found in the map, or with `labels: twins: manual` as recorded in files: traces.
+
+    Parameters
+    ----------
+    twins : from `cpml.microscopy.find_twins` with the types of :func:`twin_types`
+    systems : of each phase id
+
+    Raises
+    ------
+    DatasetError : manual twins without a table that holds them
+    """
+    from cpml import microscopy, virtual_labels
+
+    if dataset.labels.get("twins") != "manual":
+        return microscopy.twin_labels(twins, systems)
+    path = dataset.files.get("traces")
+    if path is None or not virtual_labels.is_public_table(path):
+        raise DatasetError(
+            f"{dataset.path}: labels.twins: manual needs files.traces with the columns {', '.join(virtual_labels.NEEDED)}"
+        )
+    table = virtual_labels.read_public_table(path, ebsd_map, twins.parent_label)
+    return virtual_labels.recorded_variants(table, next(iter(systems.values())))
 
 
 def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:
