@@ -104,7 +104,12 @@ def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
     """Run the notebooks on many data sets in parallel."""
     from cpml import datasets, pipeline
 
-    chosen = _names(dataset) or datasets.available()
+    chosen = _names(dataset)
+    for name in datasets.available() if not chosen else ():
+        if reason := datasets.left_out(name):
+            print(f"{name} left out: {reason}", flush=True)
+        else:
+            chosen.append(name)
     options = {"parameters": _pairs(parameter), "force": force}
     errors = pipeline.run_batch(chosen, jobs=jobs, scheduler=scheduler or None, **options)
     for name, error in errors.items():

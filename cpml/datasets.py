@@ -71,6 +71,8 @@ class Dataset:
 
     def systems(self):
         """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
+        if not self.phases:
+            raise field_error(self.path, "phases", None, "this key is missing: no phase, no slip systems")
         from cpml.crystallography import load_material
 
         return load_material(self.phases[0].material).systems()
@@ -92,12 +94,14 @@ class Dataset:
             f"{role}: {v.name if isinstance(v, Path) else ', '.join(p.name for p in v)}"
             for role, v in self.files.items()
         )
-        facts = {
-            "title": self.title, "data": self.kind, "files": files, "phases": phases,
-            "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,
+        of_map = {
+            "phases": phases, "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,
             **({"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())} if self.cleaning else {}),
-            "segmentation": ", ".join(f"{k} {_shown(v)}" for k, v in self.segmentation.items()), "note": self.note.strip() or "-",
-            "citation": self.citation, "licence": self.licence,
+            "segmentation": ", ".join(f"{k} {_shown(v)}" for k, v in self.segmentation.items()),
+        }  # fmt: skip
+        facts = {
+            "title": self.title, "data": self.kind, "files": files, **(of_map if "ebsd" in self.files else {"load": load}),
+            "note": self.note.strip() or "-", "citation": self.citation, "licence": self.licence,
         }  # fmt: skip
         return pd.DataFrame({"value": facts}).rename_axis("declared")
 
@@ -145,6 +149,14 @@ def load_dataset(name_or_path: str | Path) -> Dataset:
 def available() -> list[str]:
     """Names of the data sets under data/."""
     return sorted(path.parent.name for path in paths.data().glob("*/dataset.yml"))
+
+
+def left_out(name: str) -> str:
+    """Why a run over all data sets leaves this one out, or '' where nothing speaks against it."""
+    if paths.from_environment("CPML_REFERENCE") is not None:
+        return ""
+    text = find_description(name).read_text(encoding="utf-8")
+    return "it needs reference material: set CPML_REFERENCE to its folder" if REFERENCE in text else ""
 
 
 def find_description(name_or_path: str | Path) -> Path:

@@ -1,6 +1,7 @@
 """The chain of notebooks on one data set: run what changed, skip what did not, never leave a half-run result.
 
-The order is the numeric prefix of notebooks/NN_*.ipynb (00 is for exploring and is no step). A step is skipped when its
+The order is the numeric prefix of notebooks/NN_*.ipynb (00_explore is no step). A step is left out where the data set
+lacks what it is about: images, a map, a load. It is skipped when its
 
     key = sha256(notebook sources, parameters, package sources, raw input bytes, artefacts of earlier steps, lock)
 
@@ -27,7 +28,7 @@ from cpml import paths, provenance
 from cpml.datasets import Dataset, load_dataset
 from cpml.errors import CpmlError
 from cpml.files import read_json, write_json
-from cpml.steps import Step, check_parameters, choose, discover
+from cpml.steps import Step, check_parameters, choose, discover, lacking
 
 
 def run_dataset(
@@ -55,8 +56,10 @@ def run_dataset(
     index = folder / "index.html"
     common = provenance.shared_inputs(dataset)
     has_run = False
-    for step in chain:
-        if step in chosen:
+    for step in chosen:
+        if steps is None and (reason := lacking(step, dataset)):
+            print(f"{dataset.name} {step.name} left out: {reason}", flush=True)
+        else:
             has_run |= _bring_up_to_date(step, chain, dataset, parameters, common, force=force)
     if has_run or not index.is_file():
         from cpml.report import write_index

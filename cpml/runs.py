@@ -11,10 +11,12 @@ Every file is written under a temporary name and renamed: none is ever seen half
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import math
 import random
 import re
+import sys
 from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
@@ -26,6 +28,7 @@ from cpml.files import read_json, write_atomic, write_json
 
 # artefact -> the notebook that writes it; a name that is not here belongs to the step whose prefix it carries (PREFIXES)
 ARTEFACTS = {
+    "image_lines": "00_images",
     "map": "01_ingestion",
     "grains": "02_features",
     "segments": "02_features",
@@ -34,6 +37,7 @@ ARTEFACTS = {
     "parents": "02_features",
     "parent_boundaries": "02_features",
     "labels": "02_features",
+    "all_labels": "02_features",
     "features": "02_features",
     "junctions": "02_features",
     "pixels": "02_features",
@@ -145,7 +149,7 @@ class Run:
         )
 
     def show(self, fig, name: str) -> None:
-        """Save a figure as PDF, PNG and JSON sidecar; the notebook's inline backend displays it, the return is None."""
+        """Save a figure as PDF, PNG and JSON sidecar, and display it where this is a notebook; the return is None."""
         stem = self.reports / "figures" / f"{self.step[:2]}_{paths.safe_name(name, what='figure')}"
         # no dates inside: the same figure is the same bytes
         write_atomic(
@@ -157,6 +161,7 @@ class Run:
         size = [round(float(v), 4) for v in fig.get_size_inches()]
         sidecar = {"dataset": self.dataset.name, "step": self.step, "caption": self.caption, "size_in": size}
         write_json(stem.with_name(stem.name + ".json"), sidecar | {"parameters": self.parameters})
+        _display(fig)
 
     def table(self, frame, name: str, caption: str = ""):
         """Write a DataFrame as CSV (full precision) and LaTeX (booktabs); returns it rounded to 3 decimals to look at."""
@@ -208,6 +213,23 @@ class Run:
             message
             + f"{hint}It has {', '.join(there) or 'nothing yet: run notebooks/01_ingestion.ipynb first'}"
         )
+
+
+def _display(fig) -> None:
+    """Show a figure in the notebook at screen resolution in 256 colours: a third of the bytes that are stored."""
+    if "IPython" not in sys.modules or (shell := sys.modules["IPython"].get_ipython()) is None:
+        return
+    if not hasattr(shell, "kernel"):
+        return
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format="png", dpi="figure")
+    Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    content = {"text/plain": repr(fig), "image/png": small.getvalue()}
+    sys.modules["IPython"].display.display(content, raw=True)
+    plt.close(fig)  # else the inline backend shows it a second time
 
 
 def writer_of(artefact: str) -> str | None:

@@ -6,8 +6,10 @@
 | title, citation, licence | one line of text each ("unpublished" is a citation)                             |
 | virtual      | true for simulated specimens; default false                                                 |
 | note         | free text                                                                                   |
-| files        | ebsd, traces, dic, grains, curve, truth: a file; images: a list of files                    |
-| phases       | list of {name, lattice: fcc, bcc or hcp, material, hex_x_axis: a or a* (hcp only)}          |
+| files        | ebsd, traces, dic, grains, labels, curve, truth: a file; images: a list of files; ebsd or   |
+|              | images is needed, and what lies on the map (traces, dic, labels, truth) needs ebsd          |
+| phases       | list of {name, lattice: fcc, bcc or hcp, material, hex_x_axis: a or a* (hcp only)}; needed  |
+|              | with ebsd, as the list of what the map holds                                                |
 | reading      | slice (of a stack, from 0); text files: columns, angles (degrees, radians), phase_numbers   |
 |              | (number in the file of each of `phases`, in order); refined (EMsoft)                        |
 | frame        | euler_to_sample: a preset below, declared (what the file states), a 3 x 3 rotation, or      |
@@ -16,8 +18,10 @@
 | cleaning     | max_mad_deg (Oxford), min_confidence (EDAX): pixels beyond are treated as not indexed;      |
 |              | spike_deg, min_grain_pixels, fill_holes_pixels, denoise, threshold_deg: cpml.microscopy.cleaning |
 | segmentation | threshold 5.0 deg or {phase name: deg}, min_pixels 5, twin_tolerance 5.0 deg                |
-| labels       | traces, twins, dic: manual, auto or none; trace_sigma_deg                                   |
-| registration | dic_to_ebsd: at least 3 rows [x_dic, y_dic, x_ebsd, y_ebsd] of one point in both, in pixels |
+| labels       | traces, twins, dic, images: manual, auto or none; trace_sigma_deg                           |
+| registration | dic_to_ebsd: at least 3 rows [x_dic, y_dic, x_ebsd, y_ebsd] of one point in both, in pixels;|
+|              | image_to_ebsd: the same for the first image; image_kind: affine (default), similarity,      |
+|              | projective, thin_plate                                                                      |
 """
 
 from __future__ import annotations
@@ -45,7 +49,8 @@ FRAMES = (
     "z90",
     "z-90",
 )
-FILE_ROLES = ("ebsd", "traces", "dic", "images", "grains", "curve", "truth")
+FILE_ROLES = ("ebsd", "traces", "dic", "images", "grains", "labels", "curve", "truth")
+ON_THE_MAP = ("traces", "dic", "labels", "truth")
 
 
 class _Wrong(Exception):
@@ -129,6 +134,17 @@ def file_entry(value) -> str | dict:
     return text(value)
 
 
+def files(value) -> dict:
+    """Files by role: a map or images, and with what lies on a map the map."""
+    found = mapping(_FILES)(value)
+    if "ebsd" not in found and "images" not in found:
+        raise _Wrong(".ebsd", None, "this key is missing (a data set has an EBSD map or images)")
+    for role in ON_THE_MAP:
+        if role in found and "ebsd" not in found:
+            raise _Wrong(".ebsd", None, f"this key is missing: {role} lies on a map")
+    return found
+
+
 def sha256(value) -> str:
     if not isinstance(value, str) or not re.fullmatch("[0-9a-fA-F]{64}", value):
         raise _Wrong("", value, "expected 64 hexadecimal digits")
@@ -179,6 +195,13 @@ _PHASE = mapping(
     {"name": text, "lattice": choice("fcc", "bcc", "hcp"), "material": text, "hex_x_axis": choice("a", "a*")},
     required=("name", "lattice", "material"),
 )
+
+
+def phases(value) -> list[dict]:
+    """The phases of a map; a data set of images alone may leave them out."""
+    return [] if value is None else list_of(_PHASE)(value)
+
+
 _FILES = {role: file_entry for role in FILE_ROLES} | {"images": list_of(file_entry)}
 _HOW = choice("manual", "auto", "none")
 
@@ -190,8 +213,8 @@ SCHEMA: dict[str, tuple[Callable, object]] = {
     "licence": (text, ...),
     "virtual": (boolean, False),
     "note": (free_text, ""),
-    "files": (mapping(_FILES, required=("ebsd",)), ...),
-    "phases": (list_of(_PHASE), ...),
+    "files": (files, ...),
+    "phases": (phases, None),
     "reading": (
         mapping(
             {
@@ -237,8 +260,22 @@ SCHEMA: dict[str, tuple[Callable, object]] = {
         ),
         {},
     ),
-    "labels": (mapping({"traces": _HOW, "twins": _HOW, "dic": _HOW, "trace_sigma_deg": number(0.1, 45)}), {}),
-    "registration": (mapping({"dic_to_ebsd": list_of(point_pair, 3)}), {}),
+    "labels": (
+        mapping(
+            {"traces": _HOW, "twins": _HOW, "dic": _HOW, "images": _HOW, "trace_sigma_deg": number(0.1, 45)}
+        ),
+        {},
+    ),
+    "registration": (
+        mapping(
+            {
+                "dic_to_ebsd": list_of(point_pair, 3),
+                "image_to_ebsd": list_of(point_pair, 2),
+                "image_kind": choice("affine", "similarity", "projective", "thin_plate"),
+            }
+        ),
+        {},
+    ),
 }
 
 
@@ -248,7 +285,10 @@ def check(values: dict, path: Path) -> dict:
     required = tuple(key for key, (_, default) in SCHEMA.items() if default is ...)
     optional = {key: default for key, (_, default) in SCHEMA.items() if default is not ...}
     try:
-        return mapping(fields, required=required)({**optional, **values})
+        found = mapping(fields, required=required)({**optional, **values})
+        if "ebsd" in found["files"] and not found["phases"]:
+            raise _Wrong(".phases", None, "this key is missing: the phases of the map")
+        return found
     except _Wrong as wrong:
         key, value, reason = wrong.args
         raise field_error(path, key.removeprefix("."), value, reason) from None

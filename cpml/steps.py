@@ -15,6 +15,8 @@ from cpml import paths
 from cpml.errors import CpmlError, ParameterError
 from cpml.safe_yaml import read_value
 
+EXPLORING = "00_explore"  # a notebook to try things in, no step of the chain
+
 
 @dataclass(frozen=True)
 class Step:
@@ -31,14 +33,24 @@ class Step:
 
 def discover() -> list[Step]:
     """The steps in order; ParameterError for a notebook without a usable parameters cell."""
-    found = sorted(
-        path for path in paths.notebooks().glob("[0-9][0-9]_*.ipynb") if not path.name.startswith("00")
-    )
+    found = sorted(path for path in paths.notebooks().glob("[0-9][0-9]_*.ipynb") if path.stem != EXPLORING)
     if not found:
         raise CpmlError(
             f"no notebooks in {paths.notebooks()}: set CPML_ROOT to the checkout, or install with pip -e"
         )
     return [_read_step(path) for path in found]
+
+
+def lacking(step: Step, dataset) -> str:
+    """What a data set lacks for a step, in words; "" where it has all.
+
+    Images are read by 00, maps by 01 and 02; the mechanics from 03 on needs to know the load as well.
+    """
+    if step.name < "01":
+        return "" if "images" in dataset.files else "no images"
+    if "ebsd" not in dataset.files:
+        return "no EBSD map"
+    return "the load is unknown" if dataset.load is None and step.name >= "03" else ""
 
 
 def check_parameters(chain: list[Step], given: dict) -> dict:

@@ -44,13 +44,15 @@ class Truth:
 
 
 def load_truth(path: Path) -> Truth:
-    """Read ``truth.npz``; only scoring may call this.
+    """Read ``truth.npz``, or the ``truth.json`` of a generator's folder; only scoring may call this.
 
     Raises
     ------
     DatasetError : the file is missing or is no truth file
     """
     try:
+        if Path(path).name == "truth.json":
+            return read_generator_truth(Path(path).parent)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         tables = {

@@ -65,6 +65,16 @@ def test_reference_material_is_found_by_its_variable(describe, tmp_path, monkeyp
     assert found.files["ebsd"] == tmp_path / "ref" / "a.ctf"
 
 
+def test_images_alone_are_a_data_set(describe):
+    """Neither map nor phases are needed; slip systems cannot be asked for."""
+    found = cpml.load_dataset(describe(files={"images": ["map.ctf"]}, phases=None, load="unknown"))
+    assert found.phases == [] and list(found.facts().index) == [
+        "title", "data", "files", "load", "note", "citation", "licence",
+    ]  # fmt: skip
+    with pytest.raises(cpml.CpmlError, match="phases"):
+        found.systems()
+
+
 def test_inputs_hold_both_halves_of_an_oxford_binary_map(describe):
     path = describe(files={"ebsd": "map.crc", "images": ["map.ctf"]})
     for name in ("map.crc", "map.cpr"):

@@ -98,6 +98,25 @@ def test_chain_runs_once_and_again_only_what_changed(toy, output, capsys):
     assert ran(capsys) == {"01_make": False, "02_use": True}
 
 
+def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, describe, capsys):
+    """Images without a map run 00 alone; a map without a load stops after 02; without images there is no 00."""
+    notebook(toy / "notebooks" / "00_images.ipynb", 'dataset = "tiny"', "print(1)")
+    notebook(toy / "notebooks" / "03_law.ipynb", 'dataset = "tiny"', "print(1)")
+    describe(toy / "data" / "tiny", files={"images": ["map.ctf"]}, phases=None, load="unknown")
+    assert pipeline.run_dataset("tiny").is_file()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("tiny 00_images") and lines[1:] == [
+        f"tiny {step} left out: no EBSD map" for step in ("01_make", "02_use", "03_law")
+    ]
+    describe(toy / "data" / "tiny", load="unknown")
+    pipeline.run_dataset("tiny")
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], lines[-1]) == (
+        "tiny 00_images left out: no images",
+        "tiny 03_law left out: the load is unknown",
+    )
+
+
 def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
     pipeline.run_dataset("tiny", parameters={"scale": 3})
     folder = output / "reports" / "tiny"

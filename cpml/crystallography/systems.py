@@ -182,6 +182,12 @@ class Systems:
         from cpml.plasticity.basis import to_vector  # deferred: that package imports torch
         return to_vector(self.schmid)
 
+    @cached_property
+    def climb(self):
+        """Climb modes of the slip systems (cpml.crystallography.climb.ClimbModes)."""
+        from cpml.crystallography.climb import climb_modes  # deferred: needs this record
+        return climb_modes(self)
+
     def subset(self, mask: NDArray) -> "Systems":
         """The systems where mask (S,) is true (or an index array); families and planes without members are dropped."""
         index = np.arange(len(self))[mask]

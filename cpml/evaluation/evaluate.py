@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cpml.errors import CpmlError, ParameterError
-from cpml.evaluation import metrics
+from cpml.evaluation import metrics, resampled
 from cpml.evaluation.splits import Splits
 
 KEYS = ["grain_id", "mechanism", "target"]
@@ -43,12 +43,9 @@ def evaluate(
     CpmlError : an observed label has no prediction
     """
     rows = []
-    for mechanism, model, table, draws in _each(predictions, labels, splits, n_boot, seed):
-        value, boot = _scores(table, draws)
-        tail = (1 - level) / 2
-        low, high = (
-            np.nanquantile(boot, [tail, 1 - tail], axis=0) if n_boot else (value * np.nan, value * np.nan)
-        )
+    for mechanism, model, table, weight in _each(predictions, labels, splits, n_boot, seed):
+        value, boot = _scores(table, weight)
+        low, high = resampled.interval(boot, level)
         facts = (
             table["grain_id"].nunique(),
             len(table),
@@ -94,15 +91,15 @@ def paired_differences(
             f"reference model {reference!r} has no predictions; there are {sorted(set(predictions['model']))}"
         )
     results: dict[str, dict[str, tuple]] = {}
-    for mechanism, model, table, draws in _each(predictions, labels, splits, n_boot, seed):
-        results.setdefault(mechanism, {})[model] = _scores(table, draws)
-    rows, tail = [], (1 - level) / 2
+    for mechanism, model, table, weight in _each(predictions, labels, splits, n_boot, seed):
+        results.setdefault(mechanism, {})[model] = _scores(table, weight)
+    rows = []
     for mechanism, models in results.items():
         base_value, base_boot = models[reference]
         for model, (value, boot) in models.items():
             if model == reference:
                 continue
-            low, high = np.nanquantile(boot - base_boot, [tail, 1 - tail], axis=0)
+            low, high = resampled.interval(boot - base_boot, level)
             difference = value - base_value
             rows += [
                 (mechanism, model, m, difference[i], low[i], high[i]) for i, m in enumerate(metrics.METRICS)
@@ -124,48 +121,22 @@ def observed_with_predictions(predictions: pd.DataFrame, labels: pd.DataFrame) -
 
 
 def _each(predictions, labels, splits, n_boot, seed):
-    """Yield mechanism, model, joined table and the resampled row/grain draws, the same for all models."""
+    """Yield mechanism, model, joined table and the weights of its rows in every resample, the same for all models."""
     block = splits.table.set_index("grain_id")["block"]
     labels = labels[labels["grain_id"].isin(block.index)]
     for mechanism, theirs in labels[labels["observed"].notna()].groupby("mechanism", sort=True):
-        draws = None
+        weight = None
         for model, own in predictions[predictions["mechanism"] == mechanism].groupby("model", sort=False):
             table = observed_with_predictions(own, theirs).sort_values(["grain_id", "target"], kind="stable")
-            blocks = block[table["grain_id"]].to_numpy()
-            if draws is None:
-                draws = _draws(blocks, n_boot, np.random.default_rng(seed))
-            yield mechanism, model, table.reset_index(drop=True), draws
+            if weight is None:
+                blocks = block[table["grain_id"]].to_numpy()
+                weight = resampled.block_weights(blocks, n_boot, np.random.default_rng(seed))
+            yield mechanism, model, table.reset_index(drop=True), weight
 
 
-def _draws(blocks: np.ndarray, n_boot: int, rng) -> list[np.ndarray]:
-    """Row numbers of each resample of whole blocks."""
-    rows = [np.flatnonzero(blocks == b) for b in np.unique(blocks)]
-    return [np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))]) for _ in range(n_boot)]
-
-
-def _scores(table: pd.DataFrame, draws: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _scores(table: pd.DataFrame, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Metrics (M,) of the whole table and (n_boot, M) of its resamples."""
     y, p, grain = (table[c].to_numpy() for c in ("observed", "p", "grain_id"))
-    per_label = {"log_loss": metrics.log_loss(y, p), "brier": metrics.brier(y, p)}
-    per_grain = {}
-    for k in (1, 2):
-        grains, hits = metrics.top_k_hits(grain, y, p, k)
-        # a grain's hit sits on its first row, so that a resample of rows resamples grains; NaN elsewhere
-        first = pd.Series(np.arange(len(grain))).groupby(grain).first()
-        column = np.full(len(grain), np.nan)
-        column[first[grains].to_numpy()] = hits
-        per_grain[f"top{k}"] = column
-
-    def score(rows: np.ndarray) -> list[float]:
-        values = {
-            "pr_auc": metrics.average_precision(y[rows], p[rows]),
-            "roc_auc": metrics.roc_auc(y[rows], p[rows]),
-        }
-        values |= {name: column[rows].mean() for name, column in per_label.items()}
-        for name, column in per_grain.items():
-            seen = column[rows][~np.isnan(column[rows])]
-            values[name] = seen.mean() if len(seen) else np.nan
-        return [values[m] for m in metrics.METRICS]
-
-    whole = np.array(score(np.arange(len(y))))
-    return whole, np.array([score(rows) for rows in draws]).reshape(-1, len(metrics.METRICS))
+    every = np.concatenate([np.ones((1, len(y))), weight])
+    found = resampled.scores(y, p, grain, every)
+    return found[0], found[1:]

@@ -9,14 +9,16 @@ by the caller: missing is not zero.
 | pr_auc | average precision over all (grain, target) pairs | high |
 | roc_auc | probability that a positive outranks a negative | high |
 | log_loss, brier | mean -log p(observed), mean (p - y)^2 | low |
+| ece | mean distance of the observed share from the probability, over bins of equal width | low |
+| mcc, balanced_accuracy | of a yes/no answer with as many yes as there are positives (see :func:`matched_answer`) | high |
 | top1, top2 | share of grains with a footprint whose first (first two) targets hold one | high |
 """
 
 import numpy as np
 
 CLIP = 1e-6  # a probability of exactly 0 or 1 would make one wrong label cost infinitely much
-METRICS = ("pr_auc", "roc_auc", "log_loss", "brier", "top1", "top2")
-LOWER_IS_BETTER = ("log_loss", "brier")
+METRICS = ("pr_auc", "roc_auc", "log_loss", "brier", "ece", "mcc", "balanced_accuracy", "top1", "top2")
+LOWER_IS_BETTER = ("log_loss", "brier", "ece")
 
 
 def average_precision(y: np.ndarray, p: np.ndarray) -> float:
@@ -47,6 +49,34 @@ def brier(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     return (p - y) ** 2
 
 
+def matched_answer(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Yes (1) for the most probable pairs, as many as there are positives; a tie at the edge is shared as a fraction.
+
+    A threshold of one half would answer "never" for a rare mechanism whatever the ranking; this one depends on the
+    ranking alone, and a constant probability gives an MCC of 0 and a balanced accuracy of 1/2 exactly.
+    """
+    wanted = int(y.sum())
+    if wanted == 0:
+        return np.zeros(len(p))
+    edge = np.sort(p)[-wanted]
+    sure, tied = p > edge, p == edge
+    return sure + tied * (wanted - sure.sum()) / tied.sum()
+
+
+def matthews(y: np.ndarray, answer: np.ndarray) -> float:
+    """Correlation of the answer with what was observed (Matthews 1975); NaN when either is constant."""
+    if np.ptp(y) == 0 or np.ptp(answer) == 0:
+        return 0.0 if np.ptp(y) else np.nan
+    return float(np.corrcoef(y, answer)[0, 1])
+
+
+def balanced_accuracy(y: np.ndarray, answer: np.ndarray) -> float:
+    """Mean of the hit rates among positives and among negatives; NaN when one class is missing."""
+    if np.ptp(y) == 0:
+        return np.nan
+    return float((answer[y == 1].mean() + (1 - answer[y == 0]).mean()) / 2)
+
+
 def top_k_hits(grain: np.ndarray, y: np.ndarray, p: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Whether one of the k most probable targets of a grain was observed.
 
@@ -56,26 +86,23 @@ def top_k_hits(grain: np.ndarray, y: np.ndarray, p: np.ndarray, k: int) -> tuple
     -------
     grains, hits : grains with at least one observed target, and the hit in [0, 1] of each
     """
-    grains, hits = [], []
-    for g in np.unique(grain[y == 1]):
-        here = grain == g
-        grains.append(g)
-        hits.append(_expected_hit(y[here], p[here], k))
-    return np.array(grains, dtype=grain.dtype), np.array(hits, dtype=float)
+    names, where, size = np.unique(grain, return_inverse=True, return_counts=True)
+    order = np.lexsort((-p, where))
+    start = np.cumsum(size) - size
+    k = np.minimum(k, size)
+    edge = p[order][start + k - 1][where]
 
+    def count(rows):
+        return np.bincount(where, weights=rows, minlength=len(names))
 
-def _expected_hit(y: np.ndarray, p: np.ndarray, k: int) -> float:
-    k = min(k, len(p))
-    edge = np.sort(p)[-k]
-    sure = p > edge
-    if y[sure].any():
-        return 1.0
-    tied, wanted = np.flatnonzero(p == edge), k - int(sure.sum())
-    wrong = int((y[tied] == 0).sum())
-    miss = 1.0
-    for i in range(wanted):  # probability that all drawn ones are wrong, without replacement
-        miss *= max(wrong - i, 0) / (len(tied) - i)
-    return 1.0 - miss
+    sure, tied = p > edge, p == edge
+    n_tied, wrong, wanted = count(tied), count(tied & (y == 0)), k - count(sure)
+    miss = np.ones(len(names))
+    for i in range(int(wanted.max(initial=0))):  # all drawn ones are wrong, without replacement
+        miss *= np.where(i < wanted, np.maximum(wrong - i, 0) / np.maximum(n_tied - i, 1), 1.0)
+    hits = np.where(count(sure & (y == 1)) > 0, 1.0, 1.0 - miss)
+    seen = count(y == 1) > 0
+    return names[seen], hits[seen]
 
 
 def reliability(y: np.ndarray, p: np.ndarray, *, n_bins: int = 8) -> dict[str, np.ndarray]:

@@ -7,22 +7,26 @@ import pandas as pd
 from cpml.evaluation import metrics
 from cpml.evaluation.evaluate import observed_with_predictions
 
+MAIN = ("pr_auc", "roc_auc", "log_loss", "brier", "top1", "top2")
 
-def overview(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row per mechanism and model, one column per metric, models in the order of ``scores``.
+
+def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFrame:
+    """One row per mechanism and model, one column per metric of ``names``, models in the order of ``scores``.
+
+    The first metric has the ends of its interval beside it.
 
     Returns
     -------
-    DataFrame mechanism, model, pr_auc, pr_auc_low, pr_auc_high, roc_auc, log_loss, brier, top1, top2, prevalence, n_labels, n_grains
+    DataFrame mechanism, model, <first>, <first>_low, <first>_high, <others>, prevalence, n_labels, n_grains
     """
-    keys = ["mechanism", "model"]
+    keys, first = ["mechanism", "model"], names[0]
     if scores.empty:
-        return pd.DataFrame(columns=[*keys, *metrics.METRICS])
+        return pd.DataFrame(columns=[*keys, *names])
     wide = scores.pivot_table(index=keys, columns="metric", values="value", sort=False, dropna=False)
-    wide = wide.reindex(columns=list(metrics.METRICS))
-    ends = scores[scores["metric"] == "pr_auc"].set_index(keys)
-    wide.insert(1, "pr_auc_low", ends["low"])
-    wide.insert(2, "pr_auc_high", ends["high"])
+    wide = wide.reindex(columns=list(names))
+    ends = scores[scores["metric"] == first].set_index(keys)
+    wide.insert(1, f"{first}_low", ends["low"])
+    wide.insert(2, f"{first}_high", ends["high"])
     return wide.join(ends[["prevalence", "n_labels", "n_grains"]]).reset_index().rename_axis(columns=None)
 
 
@@ -86,7 +90,7 @@ def flat_metrics(scores: pd.DataFrame, *, prefix: str = "") -> dict[str, float]:
     for row in scores.itertuples():
         name = f"{prefix}{row.mechanism}_{row.model}_{row.metric}"
         flat[name] = row.value
-        if row.metric in ("pr_auc", "log_loss"):
+        if row.metric in ("pr_auc", "log_loss", "ece"):
             flat |= {f"{name}_low": row.low, f"{name}_high": row.high}
         flat |= {
             f"{prefix}{row.mechanism}_n_labels": row.n_labels,

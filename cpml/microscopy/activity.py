@@ -35,7 +35,10 @@ from cpml.crystallography.systems import Systems
 from cpml.errors import ParameterError
 from cpml.microscopy.registered import RegisteredDic
 from cpml.microscopy.strain import checked_gradient, effective_strain
+from cpml.progress import progress
 
+PIXELS_AT_ONCE = 4096
+"""Between two steps of the progress bar."""
 FREE_SCHMID = 0.02
 """Below this Schmid factor the sense of a system is left free: the local stress may turn it."""
 
@@ -194,9 +197,16 @@ def _invert(h, crystals, systems, row, threshold, noise, slab, most_active, stre
     log_weight = _log_weights(weights, len(crystals), needed, len(systems))
     sizes = _log_size_prior(log_weight, most_active)
     log_weight = log_weight - sizes[1][:, None]
-    return invert_all(
-        h, dyads, sense, log_weight, of_pixel.astype(np.int64), sizes[0], threshold, noise, slab
-    )
+    of_pixel = of_pixel.astype(np.int64)
+    starts = range(0, max(len(h), 1), PIXELS_AT_ONCE)
+    parts = [
+        invert_all(
+            h[i : i + PIXELS_AT_ONCE], dyads, sense, log_weight, of_pixel[i : i + PIXELS_AT_ONCE], sizes[0],
+            threshold, noise, slab,
+        )
+        for i in progress(starts, "slip activity", unit="part")
+    ]  # fmt: skip
+    return [np.concatenate(values) for values in zip(*parts)]
 
 
 def _log_weights(weights, n_crystals, needed, n_systems) -> NDArray:

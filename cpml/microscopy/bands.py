@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
+from cpml.progress import progress
 
 SMALLEST_BIN = 8
 
@@ -46,7 +47,8 @@ def band_angles(
         raise ParameterError(f"values {values.shape} and label {label.shape} must be pictures of one size")
     valid = np.isfinite(values) & (label > 0)
     rows = []
-    for grain in np.flatnonzero(np.bincount(label[valid], minlength=1) >= min_pixels):
+    regions = np.flatnonzero(np.bincount(label[valid], minlength=1) >= min_pixels)
+    for grain in progress(regions, "band angles", unit="grain"):
         y, x = np.nonzero(valid & (label == grain))
         score = direction_score(x, y, values[y, x])
         peaks = _peaks(score, max(threshold, relative * score.max()), exclusion_deg)

@@ -58,7 +58,9 @@ def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataF
         total = np.bincount(row[known], (values * length)[known], n)
         return np.divide(total, weight, out=np.full(n, np.nan), where=weight > 0)
 
-    ends = pieces.groupby("piece").agg(boundary=("boundary", "first"), chord=("chord_um", "first"), arc=("arc_um", "first"))
+    ends = pieces.groupby("piece").agg(
+        boundary=("boundary", "first"), chord=("chord_um", "first"), arc=("arc_um", "first")
+    )
     chord, arc = (np.bincount(ends["boundary"], ends[c], n) for c in ("chord", "arc"))
     table["n_pieces"] = np.bincount(ends["boundary"], minlength=n)
     table["straightness"] = np.divide(chord, arc, out=np.full(n, np.nan), where=arc > 0)
@@ -122,8 +124,8 @@ def neighbour_table(grains: Grains, values: ArrayLike) -> pd.DataFrame:
 def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd.DataFrame:
     """Mean of values (N,) per pixel (KAM, GND ...) close to every boundary, on its two sides.
 
-    A pixel counts for the boundary whose segment is nearest to it, on the side of its own grain; NaN where no
-    pixel with a value is near.
+    A pixel counts for the boundary whose segment is nearest to it (for each of several that are equally near), on
+    the side of its own grain; NaN where no pixel with a value is near.
 
     Parameters
     ----------
@@ -149,9 +151,7 @@ def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd
     pixel = np.flatnonzero(np.isfinite(values) & grains.measured)
     if not len(segments):
         pixel = pixel[:0]
-    distance, nearest = cKDTree(middle if len(middle) else np.zeros((1, 2))).query(grains.map.xy[pixel])
-    near = distance <= within_um
-    pixel, boundary = pixel[near], row[nearest[near]] if len(row) else nearest[near]
+    pixel, boundary = _nearest_boundaries(middle, row, grains.map.xy, pixel, within_um)
     out = table[["grain_a", "grain_b"]].copy()
     for side in "ab":
         own = grains.label[pixel] == table[f"grain_{side}"].to_numpy()[boundary]
@@ -160,3 +160,23 @@ def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd
         out[f"mean_{side}"] = np.divide(total, count, out=np.full(len(table), np.nan), where=count > 0)
         out[f"n_{side}"] = count
     return out
+
+
+MOST_TIES = 8
+"""Segments that may be equally near to one pixel."""
+
+
+def _nearest_boundaries(
+    middle: NDArray, row: NDArray, xy: NDArray, pixel: NDArray, within_um: float
+) -> tuple[NDArray, NDArray]:
+    """Pixels (n,) within the distance of a segment's middle and their nearest boundary (n,); ties give several rows."""
+    if not len(row):
+        return pixel[:0], row
+    tree = cKDTree(middle)
+    distance = tree.query(xy[pixel], distance_upper_bound=within_um * (1 + 1e-9))[0]
+    pixel = pixel[np.isfinite(distance)]
+    distance, segment = tree.query(xy[pixel], k=MOST_TIES)
+    # which of several segments comes first depends on the order of the map: ties are kept
+    k, tie = np.nonzero(distance <= distance[:, :1] * (1 + 1e-9))
+    both = np.unique(np.stack([pixel[k], row[segment[k, tie]]], axis=1), axis=0)
+    return both[:, 0], both[:, 1]

@@ -17,7 +17,8 @@ from cpml.microscopy.ebsd_map import EbsdMap
 from cpml.microscopy.grains import segment
 from cpml.microscopy.slip_traces import line_difference, slip_traces
 from cpml.microscopy.twin_evidence import twin_lamellae
-from cpml.microscopy.twins import find_twins, lattice_of
+from cpml.microscopy.twin_relations import lattice_of
+from cpml.microscopy.twins import find_twins
 
 HALF_TURN_X = np.array([0.0, 1.0, 0.0, 0.0])
 
@@ -94,6 +95,46 @@ def trace_deviations(
     return deviation.min(axis=1, initial=np.inf, where=np.isfinite(deviation)) + np.where(
         np.isfinite(deviation).any(1), 0.0, np.nan
     )
+
+
+def displacement_deviations(
+    bands: pd.DataFrame,
+    parents: pd.DataFrame,
+    systems: Systems,
+    *,
+    mirrored: bool = False,
+    tolerance_deg: float = 6.0,
+) -> NDArray:
+    """Angle (J,), deg, of each relative displacement from the nearest slip direction of the band's plane.
+
+    Parameters
+    ----------
+    bands : table of `band_displacements`; parents : table with parent_id, qw, qx, qy, qz
+    mirrored : turn the sign of the vertical displacement first, as if v had been taken positive the other way
+    tolerance_deg : bands further than this from every plane have no direction to compare with
+
+    Returns
+    -------
+    deviation : NaN for bands without displacement, grain or plane
+    """
+    from cpml.microscopy.displacement_ratio import direction_angles
+
+    out = np.full(len(bands), np.nan)
+    slip = systems.subset(systems.slip)
+    table = parents.set_index("parent_id")[["qw", "qx", "qy", "qz"]].reindex(bands["grain_id"]).to_numpy()
+    known = np.flatnonzero(
+        np.isfinite(table).all(axis=1) & bands[["angle_deg", "psi_deg"]].notna().all(axis=1)
+    )
+    if not len(known):
+        return out
+    plane = slip_traces(table[known], slip).angle_deg[:, slip.plane_id]
+    away = np.abs(line_difference(bands["angle_deg"].to_numpy()[known, None], plane))
+    best = np.abs(away - away.min(axis=1, keepdims=True)) < 1e-9
+    psi = bands["psi_deg"].to_numpy()[known] * (-1 if mirrored else 1)
+    direction = np.abs(line_difference(psi[:, None], direction_angles(table[known], slip)[0]))
+    found = np.where(best, direction, np.inf).min(axis=1)
+    out[known] = np.where(away.min(axis=1) <= tolerance_deg, found, np.nan)
+    return out
 
 
 def lamella_deviations(twins, *, min_aspect: float = 2.5) -> tuple[NDArray, NDArray]:

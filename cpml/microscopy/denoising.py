@@ -32,6 +32,7 @@ from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_
 from cpml.crystallography.symmetry import proper_group
 from cpml.microscopy.ebsd_map import EbsdMap
 from cpml.microscopy.grains import Grains
+from cpml.progress import progress
 
 SECOND_DIFFERENCE = np.sqrt(6.0)
 """Standard deviation of a - 2 b + c for unit noise."""
@@ -70,7 +71,8 @@ def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Deno
     steps = [np.linalg.norm(w[triples[:, 1]] - w[triples[:, k]], axis=1) for k in (0, 2)]
     smooth = np.maximum(*steps) <= WALL * sigma
     u = w
-    for factor in np.geomspace(3.0, 1.0, iterations) if sigma > 0 else ():
+    factors = np.geomspace(3.0, 1.0, iterations) if sigma > 0 else ()
+    for factor in progress(factors, "denoising"):
         ratio = np.linalg.norm(second @ u, axis=1) / (factor * SECOND_DIFFERENCE * sigma)
         u = _solve(second, alpha * smooth / (1.0 + ratio**2) ** 2, w, u, 1e-3 * sigma * np.sqrt(w.size))
     chosen = grains.measured

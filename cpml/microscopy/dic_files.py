@@ -9,6 +9,7 @@
 Reference: OpenPIV, doi 10.5281/zenodo.4409178 (tools.save, tools.transform_coordinates).
 """
 
+import math
 import re
 import zipfile
 import zlib
@@ -18,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.readers.common import check_count, check_size, read_table
-from cpml.microscopy.storage import MAX_BYTES
+from cpml.microscopy.readers.common import check_count, check_size, is_number, read_table
+from cpml.microscopy.storage import EXPANSION, SMALL
 
 DAVIS_HEADER = re.compile(r"#\s*DaVis\s+\S+\s+2D-vector\s+(\S+)\s+(\S+)\s+(\S+)")
 OPENPIV_COLUMNS = ("x", "y", "u", "v", "flags", "mask")
@@ -64,7 +65,7 @@ def _is_number(word: str) -> bool:
 def read_davis(path: Path, first: list[str]) -> tuple[NDArray, ...]:
     """x, y, u, v of DaVis text whose first line is `first`."""
     found = DAVIS_HEADER.match(first[0]) if first else None
-    if not found or not all(word.isdigit() and int(word) > 0 for word in found.groups()):
+    if not found or not all(is_number(word, 10**9) and int(word) > 0 for word in found.groups()):
         raise MapFileError(
             f"{path}, line 1: neither a DaVis header '#DaVis version 2D-vector step rows columns ...' nor "
             "OpenPIV's '# x y u v flags mask'; export the field as text, or as .npz with x, y, u, v"
@@ -150,13 +151,9 @@ def _table_with_gaps(path: Path, first_line: int, names: list[str]) -> dict[str,
 
 
 def read_npz(path: Path) -> tuple[NDArray, ...]:
-    """x, y, u, v of an .npz; nothing pickled is loaded."""
+    """x, y, u, v of an .npz; nothing pickled is loaded, nothing is unpacked beyond what the file can hold."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
-                raise MapFileError(
-                    f"{path}: unpacks to more than {MAX_BYTES:,} bytes; this is no displacement field"
-                )
+        _check_archive(path)
         with np.load(path, allow_pickle=False) as data:
             arrays = tuple(np.asarray(data[k], float) for k in "xyuv")
     except (
@@ -167,3 +164,21 @@ def read_npz(path: Path) -> tuple[NDArray, ...]:
     if any(a.ndim != 2 or a.shape != arrays[0].shape or not np.isfinite(a[:2]).all() for a in arrays):
         raise MapFileError(f"{path}: x, y, u, v must be arrays of one (rows, columns) shape")
     return arrays
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to far more than its size, or arrays that claim more than their member."""
+    most = EXPANSION * path.stat().st_size + SMALL
+    with zipfile.ZipFile(path) as archive:
+        if sum(item.file_size for item in archive.infolist()) > most:
+            raise MapFileError(f"{path}: unpacks to more than {most:,} bytes; this is no displacement field")
+        for item in archive.infolist():
+            with archive.open(item) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(member)
+                if math.prod(shape) * dtype.itemsize > item.file_size:
+                    raise MapFileError(
+                        f"{path}: {item.filename} claims {shape} values, more than its {item.file_size:,} bytes; "
+                        "save the field again"
+                    )

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
-from tqdm import tqdm
 
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.systems import systems
@@ -36,6 +35,7 @@ from cpml.microscopy.ebsd_map import MapPhase
 from cpml.microscopy.grains import Grains
 from cpml.microscopy.lattice_curvature import curvature, noise_of, nye_components, phases_chosen
 from cpml.microscopy.simplex import columns_of, solve_l1, solve_l2
+from cpml.progress import progress
 
 EDGE_FAMILIES = {
     "fcc": ("octahedral",),
@@ -192,7 +192,7 @@ def gnd(
         kinds = np.array(found.family)
         for kind in dict.fromkeys(found.family):
             by_family.setdefault(kind, np.full(n, np.nan))
-        for start in tqdm(range(0, len(pixel), CHUNK), desc=f"GND {method}", disable=None, leave=False):
+        for start in progress(range(0, len(pixel), CHUNK), f"GND {method}", unit="part"):
             part = pixel[start : start + CHUNK]
             rho = densities(grains.map.quaternions[part], y[part], found, costs[i], method)
             size = np.abs(rho)

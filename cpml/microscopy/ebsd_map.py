@@ -14,7 +14,6 @@ hexagonal grid every second row is shifted by half a step (and may be one point 
 others.
 """
 
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cpml.errors import MapFileError, ParameterError
+from cpml.errors import ParameterError
 from cpml.microscopy.grids import find_grid, hex_pairs, square_pairs
-from cpml.microscopy.storage import read_hdf, write_hdf
 
 
 @dataclass(frozen=True)
@@ -162,34 +160,15 @@ class EbsdMap:
 
     def orientations_of(self, phase_id: int, *, indexed_only: bool = True):
         """orix Orientation of one phase, in map order; of all N points when `indexed_only` is False."""
-        from orix.quaternion import Orientation
+        from cpml.microscopy.orix_maps import orientations_of
 
-        if phase_id not in self.phases:
-            raise ParameterError(
-                f"phase {phase_id} is not in map {self.name!r}; phases: {sorted(self.phases)}"
-            )
-        q = self.quaternions[self.phase_id == phase_id] if indexed_only else self.quaternions
-        return Orientation(q * [1.0, -1.0, -1.0, -1.0], symmetry=_orix_group(self.phases[phase_id].group))
+        return orientations_of(self, phase_id, indexed_only=indexed_only)
 
     def to_orix(self):
         """The map as an orix CrystalMap; points that are not indexed get phase -1."""
-        from orix.crystal_map import CrystalMap, Phase, PhaseList
-        from orix.quaternion import Rotation
+        from cpml.microscopy.orix_maps import crystal_map
 
-        identity = np.array([1.0, 0.0, 0.0, 0.0])
-        q = np.where(self.indexed[:, None], self.quaternions * [1.0, -1.0, -1.0, -1.0], identity)
-        phases = {
-            i: Phase(name=p.name, point_group=_orix_group(p.group).laue) for i, p in self.phases.items()
-        }
-        return CrystalMap(
-            rotations=Rotation(q),
-            phase_id=np.where(self.indexed, self.phase_id, -1),
-            x=self.xy[:, 0],
-            y=self.xy[:, 1],
-            phase_list=PhaseList(phases),
-            prop=dict(self.properties),
-            scan_unit="um",
-        )
+        return crystal_map(self)
 
     def with_phases(self, phases: dict[int, MapPhase]) -> "EbsdMap":
         """The same map with other phase descriptions (a lattice that the file did not know, another cell)."""
@@ -297,78 +276,13 @@ class EbsdMap:
 
     def to_hdf(self, path: str | Path) -> None:
         """Write the map to one HDF5 file (a temporary name first, then the final one)."""
-        arrays = {
-            "quaternions": self.quaternions,
-            "phase_id": self.phase_id,
-            "xy": self.xy,
-            **{f"properties/{k}": v for k, v in self.properties.items()},
-        }
-        phases = {str(i): vars(p) for i, p in self.phases.items()}
-        write_hdf(
-            path,
-            arrays,
-            {
-                "name": self.name,
-                "grid": self.grid,
-                "shape": json.dumps(self.shape),
-                "pixel_um": json.dumps(self.pixel_um),
-                "phases": json.dumps(phases),
-                "frame_note": json.dumps(self.frame_note),
-                "kind": "cpml map 1",
-            },
-        )
+        from cpml.microscopy.map_file import write_map_file
+
+        write_map_file(self, path)
 
     @classmethod
     def from_hdf(cls, path: str | Path) -> "EbsdMap":
         """Read a map that `to_hdf` wrote; anything else is a MapFileError."""
-        arrays, attributes = read_hdf(path, kind="cpml map 1")
-        try:
-            phases = {int(i): MapPhase(**p) for i, p in json.loads(attributes["phases"]).items()}
-            prefix = "properties/"
-            n = len(arrays["phase_id"])
-            if (
-                arrays["quaternions"].shape != (n, 4)
-                or arrays["xy"].shape != (n, 2)
-                or n == 0
-                or any(len(v) != n for v in arrays.values())
-                or set(np.unique(arrays["phase_id"])) - {0, *phases}
-            ):
-                raise ValueError("arrays of unequal length, or a phase that is not described")
-            return cls(
-                attributes["name"],
-                arrays["quaternions"],
-                arrays["phase_id"],
-                phases,
-                arrays["xy"],
-                attributes["grid"],
-                tuple(json.loads(attributes["shape"])),
-                tuple(json.loads(attributes["pixel_um"])),
-                {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)},
-                tuple(json.loads(attributes["frame_note"])),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise MapFileError(
-                f"{path}: not a complete cpml map ({error}); write it again with to_hdf"
-            ) from error
+        from cpml.microscopy.map_file import read_map_file
 
-
-def _orix_group(name: str):
-    """orix symmetry of a proper group name."""
-    from orix.quaternion import symmetry as s
-
-    return {
-        "1": s.C1,
-        "2": s.C2,
-        "211": s.C2x,
-        "121": s.C2y,
-        "312": s.D3y,
-        "222": s.D2,
-        "3": s.C3,
-        "32": s.D3,
-        "4": s.C4,
-        "422": s.D4,
-        "6": s.C6,
-        "622": s.D6,
-        "23": s.T,
-        "432": s.O,
-    }[name]
+        return read_map_file(path)

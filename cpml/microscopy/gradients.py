@@ -57,7 +57,11 @@ def kam_column(grains: Grains, *, order: int = 1, max_angle: float | None = None
     'kam_order2_square_grain5_deg'
     """
     limit = "" if max_angle is None else f"_max{max_angle:g}"
-    return f"kam_order{order}_{grains.map.grid}_grain{grains.threshold:g}{limit}_deg"
+    each = [grains.threshold]
+    if isinstance(grains.threshold, dict):
+        each = [grains.threshold[phase.name] for phase in grains.map.phases.values()]
+    rule = "_".join(f"{angle:g}" for angle in each)
+    return f"kam_order{order}_{grains.map.grid}_grain{rule}{limit}_deg"
 
 
 def kam_table(

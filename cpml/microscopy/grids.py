@@ -61,6 +61,9 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
         fail("fewer than two points, or a position that is no number")
     row, dy = _levels(xy[:, 1])
     dx = _spacing_in_rows(xy[:, 0], row) or dy
+    dy = dy or (told[1] if told and told[1] > 0 else dx)  # nothing in a single row tells it
+    if not dx:
+        fail("all points at one place")
     if told is not None:
         dx, dy = (t if abs(t - d) < 1e-3 * d else d for t, d in zip(told, (dx, dy)))
     half = (xy[:, 0] - xy[:, 0].min()) / (dx / 2)
@@ -101,12 +104,13 @@ def _complete(
     return Grid(kind, shape, pixel_um, index, xy)
 
 
-def _levels(values: NDArray) -> tuple[NDArray, float]:
-    """Number of the level of each value and the spacing of levels; differences by rounding are joined."""
+def _levels(values: NDArray) -> tuple[NDArray, float | None]:
+    """Number of the level of each value and the spacing of levels, None for one level; differences by rounding are
+    joined."""
     levels, position = np.unique(values, return_inverse=True)
     gaps = np.diff(levels)
     if not len(gaps):
-        return np.zeros(len(values), np.int64), 1.0
+        return np.zeros(len(values), np.int64), None
     is_clean = 2 * len(levels) <= len(values) + 2
     apart = gaps > 0.3 * np.median(gaps if is_clean else gaps[gaps > 0.3 * np.max(gaps)])
     steps, spacing = _whole_steps(gaps[apart])

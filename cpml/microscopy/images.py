@@ -20,9 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.storage import SMALL
 
 MOST_PIXELS = 2**28
 """A larger image (268 million pixels) is taken for a mistake."""
+PIXELS_PER_BYTE = 100
+"""Of a compressed picture at most; JPEG reaches 50."""
 TIFF = (".tif", ".tiff")
 BY_ROSETTASCIIO = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph"}
 UNIT_UM = {"m": 1e6, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3}
@@ -122,9 +125,10 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
     try:
         # metadata that Pillow does not know are no concern of the picture
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
-            if file.width * file.height > MOST_PIXELS:
+            if file.width * file.height > _most_pixels(path):
                 raise MapFileError(
-                    f"{path}: {file.width} x {file.height} pixels; crop the image to {MOST_PIXELS:,} pixels or less"
+                    f"{path}: {file.width} x {file.height} pixels in a file of {path.stat().st_size:,} bytes; it is "
+                    f"damaged, or to be cropped to {MOST_PIXELS:,} pixels or less"
                 )
             tags = dict(getattr(file, "tag_v2", {}))
             # tifffile needs another package for LZW, and returns the numbers of a palette in place of its greys
@@ -143,6 +147,11 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
     return values, scale, picture_rows
 
 
+def _most_pixels(path: Path) -> int:
+    """Pixels that a file of this size can hold."""
+    return min(MOST_PIXELS, PIXELS_PER_BYTE * path.stat().st_size + SMALL)
+
+
 def _by_tifffile(path: Path) -> NDArray:
     """First page of a TIFF that Pillow cannot decode (several floats or 16-bit colours a pixel)."""
     import io
@@ -152,7 +161,7 @@ def _by_tifffile(path: Path) -> NDArray:
     try:
         with TiffFile(io.BytesIO(path.read_bytes())) as file:
             page = file.pages[0]
-            if page.size <= 4 * MOST_PIXELS:
+            if page.size <= 4 * _most_pixels(path):
                 values = np.asarray(page.asarray(), float)
                 return (
                     values.mean(axis=-1)

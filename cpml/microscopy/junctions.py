@@ -21,6 +21,7 @@ from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy.grains import Grains
 from cpml.microscopy.vertices import labels_at, vertex_cells
+from cpml.progress import progress
 
 
 def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike | None = None) -> pd.DataFrame:
@@ -69,6 +70,18 @@ def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike |
     )
 
 
+def junction_distance(grains: Grains) -> NDArray:
+    """(n,) distance, um, of the middle of every boundary segment to the nearest triple point; NaN without any."""
+    table = grains.segments
+    place = _points(grains)[1]
+    if not len(place):
+        return np.full(len(table), np.nan)
+    middle = np.stack(
+        [table[["x0_um", "x1_um"]].mean(axis=1), table[["y0_um", "y1_um"]].mean(axis=1)], axis=1
+    )
+    return cKDTree(place).query(middle)[0]
+
+
 def count_junctions(grains: Grains) -> tuple[int, int]:
     """Numbers of corners with three and with four grains round them."""
     n = _distinct(labels_at(vertex_cells(grains.map)[0], grains.label))
@@ -94,7 +107,11 @@ def _points(grains: Grains) -> tuple[NDArray, NDArray, NDArray]:
             ids.append(sorted(int(g) for g in triple))
             place.append(v)
             resolved.append(True)
-    return np.array(ids, int).reshape(-1, 3), xy[np.array(place, int)].reshape(-1, 2), np.array(resolved, bool)
+    return (
+        np.array(ids, int).reshape(-1, 3),
+        xy[np.array(place, int)].reshape(-1, 2),
+        np.array(resolved, bool),
+    )
 
 
 def _resolve(grains: Grains, four: NDArray) -> list[tuple]:
@@ -106,7 +123,9 @@ def _resolve(grains: Grains, four: NDArray) -> list[tuple]:
             across.append(np.inf)
             continue
         group = proper_group(grains.map.phases[int(grains.phase[a])].group)
-        across.append(float(disorientation_angle(grains.mean_quaternions[a], grains.mean_quaternions[b], group)))
+        across.append(
+            float(disorientation_angle(grains.mean_quaternions[a], grains.mean_quaternions[b], group))
+        )
     i, j = ((0, 2), (1, 3))[int(np.argmin(across))]
     others = [k for k in range(4) if k not in (i, j)]
     return [(four[i], four[j], four[k]) for k in others]
@@ -122,7 +141,7 @@ def _directions(grains: Grains, ids: NDArray, place: NDArray, reach: float) -> N
     if not len(ids):
         return out
     near = cKDTree(middle).query_ball_point(place, reach * grains.map.step_um)
-    for n, (triple, found) in enumerate(zip(ids, near)):
+    for n, (triple, found) in enumerate(progress(zip(ids, near), "triple points", total=len(ids))):
         for k in range(3):
             i, j = np.delete(triple, k)
             chosen = [s for s in found if pair[s, 0] == i and pair[s, 1] == j]

@@ -56,24 +56,37 @@ def read_traces(path: str | Path) -> pd.DataFrame:
     MapFileError : no such file, a missing column, or a field that is not a number; names the line
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MapFileError(
-            f"{path}: cannot be read as UTF-8 text ({error}); save the traces as CSV"
-        ) from error
-    lines = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    names = [(name or "").strip() for name in lines.fieldnames or []]
+    names, lines = csv_lines(path)
     missing = [name for name in ("x_um", "y_um", "angle_deg") if name not in names]
     if missing:
         raise MapFileError(
             f"{path}, line 1: no column {', '.join(missing)}; needed: x_um,y_um,angle_deg[,sigma_deg], "
             f"found: {', '.join(names) or 'nothing'}"
         )
-    lines.fieldnames = names
     wanted = [name for name in ("x_um", "y_um", "angle_deg", "sigma_deg") if name in names]
-    rows = [[_number(path, lines.line_num, name, line[name]) for name in wanted] for line in lines]
+    rows = [[_number(path, number, name, line[name]) for name in wanted] for number, line in lines]
     return pd.DataFrame(rows, columns=wanted, dtype=float)
+
+
+def csv_lines(path: Path) -> tuple[list[str], list[tuple[int, dict]]]:
+    """Column names of a CSV file, and line number and fields of every line below them.
+
+    Raises
+    ------
+    MapFileError : no such file, no UTF-8 text, or a field that is no CSV
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MapFileError(f"{path}: cannot be read as UTF-8 text ({error}); save the table as CSV") from error
+    lines = csv.DictReader(text.splitlines(), skipinitialspace=True)
+    try:
+        lines.fieldnames = names = [(name or "").strip() for name in lines.fieldnames or []]
+        return names, [(lines.line_num, line) for line in lines]
+    except csv.Error as error:
+        raise MapFileError(
+            f"{path}, line {lines.line_num + 1}: no line of a CSV table ({error}); save the table as CSV"
+        ) from error
 
 
 def _number(path: Path, line: int, name: str, text: str | None) -> float:

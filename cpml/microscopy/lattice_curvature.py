@@ -95,7 +95,7 @@ def _forward(grains: Grains) -> NDArray:
     kappa = np.full((grains.map.n_pixels, 3, 2), np.nan)
     pairs = pairs_in_grains(grains)
     omega = _pair_rotations(grains, pairs)
-    is_row = pairs[:, 1] - pairs[:, 0] == 1
+    is_row = grains.map.rows[pairs[:, 0]] == grains.map.rows[pairs[:, 1]]
     for column, chosen in ((0, is_row), (1, ~is_row)):
         rate = omega[chosen] / grains.map.pixel_um[column]
         kappa[pairs[chosen, 1], :, column] = rate  # backward where the next line overwrites nothing
@@ -113,7 +113,9 @@ def _least_squares(grains: Grains) -> NDArray:
         return np.bincount(pairs[:, 0], values, n) + np.bincount(pairs[:, 1], values, n)
 
     xx, yy, xy = (total(dx[:, i] * dx[:, j]) for i, j in ((0, 0), (1, 1), (0, 1)))
-    if grains.map.grid == "square":  # each column alone: a pixel with neighbours in its row only keeps column 1
+    if (
+        grains.map.grid == "square"
+    ):  # each column alone: a pixel with neighbours in its row only keeps column 1
         inverse = [[_over(1.0, xx), 0.0], [0.0, _over(1.0, yy)]]
     else:
         determinant = xx * yy - xy**2

@@ -43,6 +43,20 @@ class RegisteredDic:
         """The strongest band of every grain that has one."""
         return self.bands[self.bands["rank"] == 1]
 
+    def on_field(self, segments: pd.DataFrame, map_step_um: float) -> pd.DataFrame:
+        """Boundary segments of the map in the frame of the field: um from its first vector, `step_um` a vector.
+
+        Parameters
+        ----------
+        segments : table with x0_um, y0_um, x1_um, y1_um on a map whose first point is at 0, 0
+        """
+        out = segments.copy()
+        for end in "01":
+            names = [f"x{end}_um", f"y{end}_um"]
+            on_map = segments[names].to_numpy() / map_step_um - self.to_map.offset
+            out[names] = self.step_um * np.linalg.solve(self.to_map.matrix, on_map.T).T
+        return out
+
 
 def register_dic(
     path: str | Path,

@@ -1,23 +1,14 @@
-"""Compiled loops of the slip-system inversion: the sparsest shears by homotopy, and all small active sets weighed.
+"""Compiled loops of the slip-system inversion: all small sets of active systems, weighed.
 
-With h the four in-plane components of H and a_s those of b_s (x) n_s, for every pixel
+With h the four in-plane components of H, a_s those of b_s (x) n_s and sigma the noise of a component
 
-    min sum_s |gamma_s|   with   |h - A gamma| <= t                                                        (1)
-
-The minimiser of lambda sum |gamma| + |h - A gamma|^2 / 2 is piecewise linear in lambda; it is followed from
-lambda = max |a_s . h| down, one system joining or leaving at a time, until the residual is t: the exact solution
-of (1), with no more than four systems.
-
-    p(S | h)  ~  p(S) integral N(h; A_S gamma, sigma^2) N(gamma; 0, tau^2) d gamma                            (2)
+    p(S | h)  ~  p(S) integral N(h; A_S gamma, sigma^2) N(gamma; 0, tau^2) d gamma                            (1)
               ~  p(S) det(K_S tau^2/sigma^2)^-1/2 exp(c_S . K_S^-1 c_S / 2 sigma^2),   K_S = A_S^T A_S + sigma^2/tau^2,
                  c_S = A_S^T h
 
 is summed over every set S of at most three systems, so that nothing is sampled. A system whose sense is prescribed
-multiplies (2) by 2 P(gamma has that sign | h, S); for two and three such systems P is taken one after the other
+multiplies (1) by 2 P(gamma has that sign | h, S); for two and three such systems P is taken one after the other
 from normal densities with the moments of the truncated ones (Mendell & Elston 1974, Biometrics 30:41).
-
-References: Osborne, Presnell & Turlach 2000, IMA J. Numer. Anal. 20:389 (homotopy); Vermeij et al. 2022, Acta Mater.
-243:118502 (the problem (1)).
 """
 
 import math
@@ -25,146 +16,7 @@ import math
 import numpy as np
 
 from cpml.crystallography.disorientation import compiled
-
-MOST_ACTIVE = 4
-MOST_STEPS = 64
-TINY = 1e-12
-
-
-@compiled
-def _is_dependent(a, active, n):
-    """Whether the last of n active columns lies in the span of those before it (modified Gram-Schmidt)."""
-    basis = np.zeros((n, 4))
-    for i in range(n):
-        basis[i] = a[active[i]]
-        size = np.sum(basis[i] ** 2)
-        for k in range(i):
-            basis[i] -= np.sum(basis[k] * basis[i]) * basis[k]
-        rest = np.sum(basis[i] ** 2)
-        if rest < 1e-9 * size:
-            return True
-        basis[i] /= math.sqrt(rest)
-    return False
-
-
-@compiled
-def _solve(gram, right, n):
-    """Cholesky solution of the leading n x n system; pivots are kept positive."""
-    low = np.zeros((n, n))
-    out = np.zeros(n)
-    for i in range(n):
-        for j in range(i + 1):
-            value = gram[i, j]
-            for k in range(j):
-                value -= low[i, k] * low[j, k]
-            if i == j:
-                low[i, i] = math.sqrt(max(value, TINY))
-            else:
-                low[i, j] = value / low[j, j]
-    for i in range(n):
-        value = right[i]
-        for k in range(i):
-            value -= low[i, k] * out[k]
-        out[i] = value / low[i, i]
-    for i in range(n - 1, -1, -1):
-        value = out[i]
-        for k in range(i + 1, n):
-            value -= low[k, i] * out[k]
-        out[i] = value / low[i, i]
-    return out
-
-
-@compiled
-def sparsest_shear(h, a, sense, limit):
-    """Solution (S,) of (1) for h (4,), a (S, 4), sense (S,) in -1, 0 (free), 1; and the norm of its residual."""
-    n = a.shape[0]
-    gamma = np.zeros(n)
-    active = np.zeros(MOST_ACTIVE, np.int64)
-    sign = np.zeros(MOST_ACTIVE)
-    is_active = np.zeros(n, np.bool_)
-    n_active, dropped, dropped_sign, lowest = 0, -1, 0.0, 0.0
-    is_barred = np.zeros(n, np.bool_)
-    residual = h.copy()
-    for _ in range(MOST_STEPS):
-        rest = math.sqrt(np.sum(residual**2))
-        if rest <= limit:
-            break
-        correlation = a @ residual
-        level, newest, newest_sign = 0.0, -1, 0.0
-        for k in range(n_active):
-            level = max(level, sign[k] * correlation[active[k]])
-        if n_active == 0:
-            for s in range(n):
-                size = abs(correlation[s]) if sense[s] == 0 else sense[s] * correlation[s]
-                if size > level:
-                    level, newest, newest_sign = size, s, math.copysign(1.0, correlation[s])
-            if newest < 0 or level < TINY:
-                break
-            lowest = max(lowest, 1e-9 * level)
-            active[0], sign[0], n_active = newest, newest_sign, 1
-            is_active[newest] = True
-        if level < lowest:  # the residual is the least that the prescribed senses allow
-            break
-        gram = np.zeros((MOST_ACTIVE, MOST_ACTIVE))
-        for i in range(n_active):
-            for j in range(n_active):
-                gram[i, j] = np.sum(a[active[i]] * a[active[j]])
-        step_direction = _solve(gram, sign, n_active)
-        change = np.zeros(4)
-        for k in range(n_active):
-            change += step_direction[k] * a[active[k]]
-        slope = a @ change
-        step, event = level, 0
-        for s in range(n):
-            if is_active[s] or is_barred[s] or n_active == MOST_ACTIVE:
-                continue
-            for turn in (1.0, -1.0):
-                if (sense[s] != 0 and sense[s] != turn) or (s == dropped and turn == dropped_sign):
-                    continue
-                fall = 1.0 - turn * slope[s]
-                if fall > 1e-9:
-                    at = max((level - turn * correlation[s]) / fall, 0.0)
-                    # a column in the span of the active ones would join at the very end only
-                    if at < step * (1 - 1e-9):
-                        step, event, newest, newest_sign = at, 1, s, turn
-        leaver = -1
-        for k in range(n_active):
-            moving = step_direction[k]
-            if moving * gamma[active[k]] < 0:
-                at = -gamma[active[k]] / moving
-                if at < step:
-                    step, event, leaver = at, 2, k
-        # |residual - step change| = limit
-        square, mixed = np.sum(change**2), np.sum(residual * change)
-        if square > TINY**2:
-            discriminant = mixed**2 - square * (rest**2 - limit**2)
-            if discriminant >= 0:
-                at = (mixed - math.sqrt(discriminant)) / square
-                if 0 <= at <= step:
-                    step, event = at, 3
-        for k in range(n_active):
-            gamma[active[k]] += step * step_direction[k]
-        residual = residual - step * change
-        dropped = -1
-        if event == 1:
-            active[n_active], sign[n_active] = newest, newest_sign
-            is_active[newest] = True
-            n_active += 1
-            if _is_dependent(a, active, n_active):
-                # its correlation is a fixed share of the level until the active set changes
-                n_active -= 1
-                is_active[newest], is_barred[newest] = False, True
-        elif event == 2:
-            dropped, dropped_sign = active[leaver], sign[leaver]
-            is_barred[:] = False
-            gamma[dropped] = 0.0
-            is_active[dropped] = False
-            for k in range(leaver, n_active - 1):
-                active[k], sign[k] = active[k + 1], sign[k + 1]
-            n_active -= 1
-        else:
-            break
-    return gamma, math.sqrt(np.sum(residual**2))
+from cpml.microscopy.sparse_shear import TINY, sparsest_shear
 
 
 @compiled
@@ -244,7 +96,7 @@ def _senses(low, turn, n, noise, gamma, work):
 def _member(chosen, n, low, z, turn, weight, noise, state, inclusion, mean, work):
     """Add one set to the sums; state holds their common exponent and the sum of all weights.
 
-    chosen (n,) systems, low (n, n) Cholesky factor of K_S, z = low^-1 c_S, weight: log of (2) but for the senses.
+    chosen (n,) systems, low (n, n) Cholesky factor of K_S, z = low^-1 c_S, weight: log of (1) but for the senses.
     """
     gamma = work[3, 1]
     _means(low, z, n, gamma)
@@ -360,7 +212,7 @@ def weigh_sets(c, gram, sense, log_weight, log_size, noise, slab):
 
 @compiled
 def invert_all(h, a, sense, log_weight, of_pixel, log_size, limit, noise, slab):
-    """(1) and (2) for pixels h (N, 4) with a (G, S, 4), sense and log_weight (G, S), of_pixel (N,) row of each."""
+    """Sparsest shears and (1) for pixels h (N, 4) with a (G, S, 4), sense and log_weight (G, S), of_pixel (N,) row of each."""
     n, n_systems = len(h), a.shape[1]
     shear, residual = np.zeros((n, n_systems)), np.zeros(n)
     posterior, mean, none = np.zeros((n, n_systems)), np.zeros((n, n_systems)), np.zeros(n)

@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
 
-MAX_BYTES = 2**33
-"""A single array larger than 8 GiB in a file is taken for a mistake, not for a map."""
+EXPANSION = 64
+"""Largest ratio of a foreign array's bytes to its file's: measured values never pack this well."""
+SMALL = 2**20
+"""Bytes that any file may unpack to, however small it is."""
+DEFLATE = 1100
+"""Bytes that one stored byte can stand for at most (deflate: 1032)."""
+OWN_SMALL = 2**28
+"""Bytes that a file of our own may unpack to, however small: a map without noise packs a thousandfold."""
 
 
 def write_hdf(path: str | Path, arrays: dict[str, NDArray], attributes: dict[str, str]) -> None:
@@ -51,10 +57,7 @@ def read_hdf(path: str | Path, *, kind: str) -> tuple[dict[str, NDArray], dict[s
             names = []
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
             for name in names:
-                if file[name].size * file[name].dtype.itemsize > MAX_BYTES:
-                    raise MapFileError(
-                        f"{path}: {name} claims {file[name].shape} values, more than {MAX_BYTES} bytes"
-                    )
+                _check_claim(Path(path), name, file[name])
             return {name: file[name][()] for name in names}, attributes
     except (
         OSError,
@@ -68,3 +71,14 @@ def read_hdf(path: str | Path, *, kind: str) -> tuple[dict[str, NDArray], dict[s
         raise MapFileError(
             f"{path}: cannot be read as HDF5 ({error}); is it the right file, and complete?"
         ) from error
+
+
+def _check_claim(path: Path, name: str, dataset) -> None:
+    """Refuse an array that claims more than its own chunks, or this file, can hold, or that lies elsewhere."""
+    claimed = dataset.size * dataset.dtype.itemsize
+    most = min(DEFLATE * dataset.id.get_storage_size(), max(EXPANSION * path.stat().st_size, OWN_SMALL))
+    if dataset.is_virtual or dataset.external or claimed > most + SMALL:
+        raise MapFileError(
+            f"{path}: {name} claims {dataset.shape} values, {claimed:,} bytes, more than the file holds; "
+            "write it again with to_hdf"
+        )

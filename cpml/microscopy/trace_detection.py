@@ -33,6 +33,7 @@ from scipy import ndimage
 from cpml.errors import ParameterError
 from cpml.microscopy import ridges
 from cpml.microscopy.lines import followed, line_statistics
+from cpml.progress import progress
 
 COLUMNS = [
     "grain_id", "rank", "angle_deg", "sigma_deg", "score", "n_lines", "spacing_px", "waviness_px", "is_wavy", "n_pixels",
@@ -84,7 +85,7 @@ def detect_traces(
         )
     rows: list[tuple] = []
     boxes = ndimage.find_objects(label)
-    for region, box in enumerate(boxes, start=1):
+    for region, box in enumerate(progress(boxes, "line families", unit="region"), start=1):
         if box is None:
             continue
         inside = valid[box] & (label[box] == region)

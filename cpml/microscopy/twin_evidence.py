@@ -37,7 +37,8 @@ from cpml.errors import ParameterError
 from cpml.microscopy.boundaries import traces
 from cpml.microscopy.means import mean_orientations
 from cpml.microscopy.slip_traces import line_difference, trace_angle_deg
-from cpml.microscopy.twins import Twins, orientation_groups, twin_systems, variant_deviations
+from cpml.microscopy.twin_relations import twin_systems, variant_deviations
+from cpml.microscopy.twins import Twins, orientation_groups
 
 WEIGHTS = {"area": 1.0, "aspect": -1.0, "aligned": -1.0, "enclosed": -3.0, "between": -1.0, "schmid": 8.0}
 
@@ -76,7 +77,9 @@ def _k1_normals(twins: Twins, chosen: pd.DataFrame) -> NDArray:
     for k, (parent_id, variant) in enumerate(zip(chosen["parent_id"], chosen["variant"])):
         row = parents.loc[parent_id]
         found = twin_systems(twins.grains.map.phases[int(row["phase"])], twins.types[int(row["phase"])])
-        out[k] = rotate(row[["qw", "qx", "qy", "qz"]].to_numpy(float), found.plane[found.names.index(variant)])
+        out[k] = rotate(
+            row[["qw", "qx", "qy", "qz"]].to_numpy(float), found.plane[found.names.index(variant)]
+        )
     return out
 
 
@@ -165,7 +168,9 @@ def _shared_lengths(twins: Twins) -> dict[int, dict[int, float]]:
     return shared
 
 
-def _family_evidence(twins: Twins, index: NDArray, shared: dict, stress: ArrayLike | None) -> dict[str, NDArray]:
+def _family_evidence(
+    twins: Twins, index: NDArray, shared: dict, stress: ArrayLike | None
+) -> dict[str, NDArray]:
     """Evidence (n_groups,) of the grains `index` (from 0) of one family, and their group (n,)."""
     grains = twins.grains
     phase = int(grains.phase[index[0]])

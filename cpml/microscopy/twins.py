@@ -1,11 +1,6 @@
 """Deformation twins: which boundaries, which grains belong together, who is the parent, which variant.
 
-A twin of variant k is the parent turned by T_k = 180 deg about the K1 normal n_k. For a misorientation M =
-R_a^T R_b
-
-    deviation = min over variants k and symmetry s of the angle of T_k^-1 M s.
-
-Grains whose means are within `tolerance` of a twin relation across a shared boundary form a family. Within a
+Deviation from a twin relation and variants: cpml.microscopy.twin_relations. Grains whose means are within `tolerance` of a twin relation across a shared boundary form a family. Within a
 family fragments of one orientation are a group; the group of the largest area is the parent, a group in twin
 relation to it is a twin with the nearest variant k of the parent's stored symmetry copy (and the second-best
 deviation, a margin), any other group is "secondary". Area decides: a grain that has twinned more than half is
@@ -25,19 +20,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from cpml.crystallography.disorientation import disorientation_angle, pair_angles
-from cpml.crystallography.rotations import quaternion_conjugate, quaternion_multiply
+from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.symmetry import proper_group
-from cpml.crystallography.systems import REPRESENTATIVES, Systems, systems
-from cpml.crystallography.twinning import twin_crystal_to_sample
+from cpml.crystallography.systems import REPRESENTATIVES
 from cpml.errors import ParameterError
 from cpml.microscopy.boundaries import group_pairs, pair_columns
-from cpml.microscopy.ebsd_map import MapPhase
 from cpml.microscopy.grains import Grains
 from cpml.microscopy.means import mean_orientations
 from cpml.microscopy.shapes import shape_columns
+from cpml.microscopy.twin_relations import nearest_type, twin_systems, types_of, variant_deviations
 
-DEFAULT_TYPES = {"hcp": ("twin_1012",)}
 HCP_TYPES = ("twin_1012", "twin_1121", "twin_1011", "twin_1122")
 SAME_ORIENTATION_DEG = 10.0
 
@@ -154,7 +146,7 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
     """
     if not 0 < tolerance <= 15:
         raise ParameterError(f"tolerance {tolerance} deg: twin relations are told apart within 0 to 15 deg")
-    chosen = {i: _types_of(phase, types) for i, phase in grains.map.phases.items()}
+    chosen = {i: types_of(phase, types) for i, phase in grains.map.phases.items()}
     known = [t for families in REPRESENTATIVES.values() for t, spec in families.items() if spec[0] == "twin"]
     unknown = sorted(set(types or ()) - set(known))
     if unknown:
@@ -166,78 +158,13 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
     return Twins(grains, chosen, float(tolerance), segments, pairs, _table(grains, chosen, pairs, tolerance))
 
 
-def _types_of(phase: MapPhase, types: Sequence[str] | None) -> tuple[str, ...]:
-    """Types to look for in one phase; a hexagonal phase without a declared lattice counts as hcp."""
-    lattice = lattice_of(phase)
-    if lattice is None:
-        return ()
-    wanted = DEFAULT_TYPES.get(lattice, ()) if types is None else types
-    return tuple(t for t in wanted if REPRESENTATIVES[lattice].get(t, ("",))[0] == "twin")
-
-
-def lattice_of(phase: MapPhase) -> str | None:
-    """Declared lattice, or hcp for a hexagonal cell (622) that nobody described; None for the rest."""
-    return phase.lattice or ("hcp" if phase.group == "622" else None)
-
-
-def twin_systems(phase: MapPhase, types: Sequence[str]) -> Systems:
-    """Twin systems of the types looked for in a phase."""
-    lattice = lattice_of(phase)
-    return systems(lattice, families=types, c_over_a=phase.c_over_a if lattice == "hcp" else None)
-
-
-def variant_deviations(q_a: NDArray, q_b: NDArray, normals: NDArray, group: NDArray) -> NDArray:
-    """(n, K) angle, deg, of b (n, 4) from each twin variant k of a (n, 4), K1 normals (K, 3) in the crystal
-    frame.
-    """
-    out = np.empty((len(q_a), len(normals)))
-    for k, normal in enumerate(normals):
-        out[:, k] = np.degrees(disorientation_angle(twin_crystal_to_sample(q_a, normal), q_b, group))
-    return out
-
-
-def _nearest_type(
-    grains: Grains, chosen: dict, q_a: NDArray, q_b: NDArray, phase: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Type name (n,) and deviation (n,), deg, of pairs of one phase (n,); "" and NaN where none is looked
-    for.
-    """
-    kind, deviation = np.full(len(q_a), "", object), np.full(len(q_a), np.nan)
-    for phase_id, types in chosen.items():
-        index = np.flatnonzero((phase == phase_id) & ~np.isnan(q_a[:, 0]) & ~np.isnan(q_b[:, 0]))
-        if not types or not len(index):
-            continue
-        description = grains.map.phases[phase_id]
-        found, group = twin_systems(description, types), proper_group(description.group)
-        # every variant of a type is one twin rotation up to symmetry: turn M by the group instead of T
-        per_type = np.stack(
-            [
-                _deviation(q_a[index], q_b[index], found.plane[found.family == f][0], group)
-                for f in range(len(types))
-            ],
-            axis=1,
-        )
-        best = per_type.argmin(axis=1)
-        kind[index], deviation[index] = np.array(types, object)[best], per_type.min(axis=1)
-    return kind, deviation
-
-
-def _deviation(q_a: NDArray, q_b: NDArray, normal: NDArray, group: NDArray) -> NDArray:
-    """Deviation (n,), deg, of M from a twin rotation with all its variants."""
-    m = quaternion_multiply(quaternion_conjugate(q_a), q_b)
-    twin = twin_crystal_to_sample(np.array([[1.0, 0, 0, 0]]), normal)
-    each = np.stack([np.arange(len(m)), np.zeros(len(m), int)], axis=1)
-    turned = (pair_angles(quaternion_multiply(s, m), each, group, other=twin) for s in group)
-    return np.degrees(np.minimum.reduce(list(turned)))
-
-
 def _segments(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
     table = grains.segments.copy()
     a, b = (grains.source[table[name].to_numpy()] for name in ("pixel_a", "pixel_b"))
     phase = grains.map.phase_id
     shared = np.where(phase[a] == phase[b], phase[a], 0)
-    kind, deviation = _nearest_type(
-        grains, chosen, grains.map.quaternions[a], grains.map.quaternions[b], shared
+    kind, deviation = nearest_type(
+        grains.map.phases, chosen, grains.map.quaternions[a], grains.map.quaternions[b], shared
     )
     return table.assign(twin_type=np.where(deviation <= tolerance, kind, ""), deviation_deg=deviation)
 
@@ -246,8 +173,8 @@ def _pairs(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
     bounds = grains.boundaries
     a, b = bounds["grain_a"].to_numpy() - 1, bounds["grain_b"].to_numpy() - 1
     shared = np.where(grains.phase[a] == grains.phase[b], grains.phase[a], 0)
-    kind, deviation = _nearest_type(
-        grains, chosen, grains.mean_quaternions[a], grains.mean_quaternions[b], shared
+    kind, deviation = nearest_type(
+        grains.map.phases, chosen, grains.mean_quaternions[a], grains.mean_quaternions[b], shared
     )
     near = deviation <= tolerance
     return pd.DataFrame(

@@ -14,7 +14,6 @@ CSV, one row a label; columns (the first four are needed, empty observed = not k
 Climb leaves no trace on a surface: it is unobserved unless a user says otherwise.
 """
 
-import csv
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,7 +23,7 @@ import pandas as pd
 
 from cpml.crystallography.systems import Systems
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.labels import COLUMNS
+from cpml.microscopy.labels import COLUMNS, csv_lines
 
 MECHANISMS = ("slip", "twin", "cross_slip", "climb")
 NEEDED = ("grain_id", "mechanism", "target", "observed")
@@ -63,28 +62,20 @@ def read_labels(
         one label given twice; names the line
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MapFileError(
-            f"{path}: cannot be read as UTF-8 text ({error}); save the labels as CSV"
-        ) from error
-    lines = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    names = [(name or "").strip() for name in lines.fieldnames or []]
+    names, lines = csv_lines(path)
     _check_columns(path, names)
-    lines.fieldnames = names
     phase = dict(zip(parents["parent_id"], parents["phase"]))
     targets = {
         key: known_targets(s)
         for key, s in (systems.items() if isinstance(systems, Mapping) else [(None, systems)])
     }
     rows, seen = [], {}
-    for line in lines:
-        row = _label_row(path, lines.line_num, line, phase, targets)
-        first = seen.setdefault(row[:3], lines.line_num)
-        if first != lines.line_num:
+    for number, line in lines:
+        row = _label_row(path, number, line, phase, targets)
+        first = seen.setdefault(row[:3], number)
+        if first != number:
             raise MapFileError(
-                f"{path}, line {lines.line_num}: grain {row[0]}, {row[1]} {row[2]!r} stands in line {first} already; keep one of the two"
+                f"{path}, line {number}: grain {row[0]}, {row[1]} {row[2]!r} stands in line {first} already; keep one of the two"
             )
         rows.append(row)
     table = pd.DataFrame(rows, columns=COLUMNS)

@@ -20,7 +20,8 @@ from cpml.evaluation.splits import Splits, blocked_folds
 from cpml.loading import Load
 from cpml.models.anchor import read_curve
 from cpml.models.specimen import Specimen, build_specimen
-from cpml.virtual import generator_vectors, match_grains, read_generator_truth, truth_labels
+from cpml.virtual import match_grains, read_generator_truth, truth_labels
+from cpml.virtual_labels import read_public_table, recorded_traces, recorded_variants
 
 SPECIMENS = {
     "mg_hcp_A": ("Magnesium", "magnesium", "compression", 0.032),
@@ -96,57 +97,6 @@ def with_cp_baseline(specimen: Specimen) -> Specimen:
 
 def public_labels(path: Path, ebsd_map, parents: pd.DataFrame, label: np.ndarray, systems) -> pd.DataFrame:
     """Label table from the generator's public columns: recorded trace angles and recorded twin variants."""
-    table = pd.read_csv(path)
-    located = microscopy.traces_to_grains(table[["x_um", "y_um"]], ebsd_map, label)
-    table = table.assign(grain=located["grain_id"].to_numpy())
-    # several small surface grains may fall into one segmented grain; the largest is the one that was labelled
-    table = table[table["grain"] > 0].sort_values("n_pixels", ascending=False).drop_duplicates("grain")
-    rows = []
-    for entry in table.itertuples():
-        angles = str(entry.obs_trace_angles_deg).split(";") if entry.obs_n_traces else [np.nan]
-        # the generator counts from +x towards +y, clockwise on the screen
-        rows += [(entry.grain, (180.0 - float(a)) % 180.0) for a in angles]
-    traces = pd.DataFrame(rows, columns=["grain_id", "angle_deg"])
-    slip = microscopy.slip_labels(parents, traces, systems)
-    return pd.concat([slip, _variants(table, systems)], ignore_index=True)
-
-
-def _variants(table: pd.DataFrame, systems) -> pd.DataFrame:
-    """Variant rows: a recorded name is the system of nearest K1 normal and shear direction in the stored symmetry copy."""
-    columns = [
-        "grain_id",
-        "mechanism",
-        "target",
-        "observed",
-        "candidates",
-        "weight",
-        "source",
-        "angle_deg",
-        "sigma_deg",
-        "row",
-    ]
-    twins, rows = np.flatnonzero(systems.twin), []
-    for entry in table.itertuples():
-        if not len(twins) or not np.isfinite(entry.obs_twinned):
-            continue
-        seen = set()
-        for name in str(entry.obs_twin_variants).split(";") if entry.obs_twinned else []:
-            normal, sense = generator_vectors(name, systems.c_over_a)
-            like = (systems.plane[twins] @ normal) * (systems.direction[twins] @ sense)
-            seen.add(int(twins[like.argmax()]))
-        rows += [
-            (
-                entry.grain,
-                "twin",
-                systems.names[s],
-                float(s in seen),
-                "",
-                1.0,
-                "table",
-                np.nan,
-                np.nan,
-                "variant",
-            )
-            for s in twins
-        ]
-    return pd.DataFrame(rows, columns=columns).astype({"grain_id": int, "observed": float})
+    table = read_public_table(path, ebsd_map, label)
+    slip = microscopy.slip_labels(parents, recorded_traces(table), systems)
+    return pd.concat([slip, recorded_variants(table, systems)], ignore_index=True)

@@ -129,6 +129,25 @@ class Loading:
         return Loading(self.rate_rows, self.rate_values / rate, self.stress_rows, self.stress_values / stress,
                        self.velocity_gradient, self.stress)
 
+    def relaxed(self, free: tuple[bool, ...] | None) -> "Loading":
+        """The same conditions with the components `free` (5,) of D left free and their stresses zero.
+
+        Raises
+        ------
+        ParameterError : a condition that mixes free components with others, or imposes a stress on one
+        """
+        if free is None:
+            return self
+        is_free = np.array(free)
+        touches = [np.abs(rows[:, is_free]).sum(1) > 0 for rows in (self.rate_rows, self.stress_rows)]
+        mixes = any(np.abs(rows[t][:, ~is_free]).any() for rows, t in zip((self.rate_rows, self.stress_rows), touches))
+        if mixes or np.any(self.stress_values[touches[1]] != 0):
+            raise ParameterError("relaxed constraints need conditions by component, without stress on the relaxed shears")
+        rows = np.concatenate([self.stress_rows[~touches[1]], np.eye(5)[is_free]])
+        values = np.concatenate([self.stress_values[~touches[1]], np.zeros(int(is_free.sum()))])
+        return Loading(self.rate_rows[~touches[0]], self.rate_values[~touches[0]], rows, values, self.velocity_gradient,
+                       self.stress)
+
     def spin(self, rate: NDArray) -> NDArray:
         """Macroscopic spin W (3, 3), 1/s, with the solved strain rate (5,); 0 where L says nothing."""
         d, gradient = to_matrix(np.asarray(rate)), self.velocity_gradient

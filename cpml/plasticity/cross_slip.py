@@ -28,8 +28,12 @@ from torch import Tensor
 from cpml.crystallography.systems import Systems
 from cpml.errors import ParameterError
 from cpml.plasticity.basis import to_vector
+from cpml.plasticity.elasticity import hershey
 from cpml.plasticity.glide import BOLTZMANN_J
 from cpml.plasticity.orientation import as_tensor
+
+
+ELECTRON = 1.602176634e-19  # J per eV
 
 
 def cross_slip_pairs(systems: Systems) -> NDArray:
@@ -70,6 +74,20 @@ class CrossSlip:
         if self.energy < 0 or self.volume < 0 or self.onset < 0 or self.escaig_volume < 0:
             raise ParameterError("energy, volumes and onset stress of cross-slip must not be negative")
         object.__setattr__(self, "_pairs", cross_slip_pairs(self.systems))
+
+    @classmethod
+    def from_material(cls, material, *, families=None, escaig_volume: float = 0.0) -> "CrossSlip":
+        """Cross-slip of a material file (block `cross_slip`, with its stacking-fault energy); ParameterError without one."""
+        block, b = material.cross_slip, material.burgers
+        if not block:
+            raise ParameterError(f"material {material.name!r} has no block cross_slip: its activation energy is unknown")
+        energy = ELECTRON * float(block.get("energy_ev", 0))
+        if "stacking_fault_mj_per_m2" in block:
+            bulk, shear = hershey(*(material.elastic[key] for key in ("C11", "C12", "C44")))
+            poisson = (3 * bulk - 2 * shear) / (2 * (3 * bulk + shear))
+            energy = constriction_energy(1e-3 * float(block["stacking_fault_mj_per_m2"]), shear, b, poisson)
+        return cls(material.systems(families), energy, float(block["activation_volume_b3"]) * b**3,
+                   float(block["onset_mpa"]), escaig_volume)
 
     @property
     def pairs(self) -> NDArray:

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from cpml.plasticity.basis import BASIS
-from cpml.plasticity.kernels import _compiled
+from cpml.plasticity.compiled import compiled
 
 _R2 = np.sqrt(2.0)
 MANDEL = np.zeros((6, 3, 3))
@@ -65,48 +65,54 @@ def directions(shape: NDArray | None, quadrature: tuple[int, int] | str = QUADRA
     return zeta / np.linalg.norm(zeta, axis=1, keepdims=True), weights
 
 
-@_compiled
+@compiled
+def green(stiffness, zeta, basis, incompressible, v, lv, a, g, u):
+    """Fill V (B, 3) and G (3, 3) of one direction zeta (3,); lv, a, u are scratch."""
+    size = basis.shape[0]
+    for b in range(size):
+        for i in range(3):
+            v[b, i] = basis[b, i, 0] * zeta[0] + basis[b, i, 1] * zeta[1] + basis[b, i, 2] * zeta[2]
+    for b in range(size):
+        for i in range(3):
+            value = 0.0
+            for d in range(size):
+                value += stiffness[b, d] * v[d, i]
+            lv[b, i] = value
+    for i in range(3):
+        for j in range(3):
+            value = 0.0
+            for b in range(size):
+                value += v[b, i] * lv[b, j]
+            a[i, j] = value
+    g[0, 0] = a[1, 1] * a[2, 2] - a[1, 2] * a[2, 1]
+    g[0, 1] = a[0, 2] * a[2, 1] - a[0, 1] * a[2, 2]
+    g[0, 2] = a[0, 1] * a[1, 2] - a[0, 2] * a[1, 1]
+    g[1, 1] = a[0, 0] * a[2, 2] - a[0, 2] * a[2, 0]
+    g[1, 2] = a[0, 2] * a[1, 0] - a[0, 0] * a[1, 2]
+    g[2, 2] = a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0]
+    det = a[0, 0] * g[0, 0] + a[1, 0] * g[0, 1] + a[2, 0] * g[0, 2]
+    for i in range(3):
+        for j in range(i, 3):
+            g[i, j] /= det
+            g[j, i] = g[i, j]
+    if incompressible:
+        length = 0.0
+        for i in range(3):
+            u[i] = g[i, 0] * zeta[0] + g[i, 1] * zeta[1] + g[i, 2] * zeta[2]
+            length += u[i] * zeta[i]
+        for i in range(3):
+            for j in range(3):
+                g[i, j] -= u[i] * u[j] / length
+
+
+@compiled
 def _gamma(stiffness, zeta, weights, basis, incompressible, out, spin):
     """Add Gamma to out (B, B) and < zeta_j (G V^T)_ib > to spin (3, 3, B)."""
     size = basis.shape[0]
     v, lv, gv = np.empty((size, 3)), np.empty((size, 3)), np.empty((3, size))
     a, g, u = np.empty((3, 3)), np.empty((3, 3)), np.empty(3)
     for point in range(zeta.shape[0]):
-        for b in range(size):
-            for i in range(3):
-                v[b, i] = (basis[b, i, 0] * zeta[point, 0] + basis[b, i, 1] * zeta[point, 1]
-                           + basis[b, i, 2] * zeta[point, 2])
-        for b in range(size):
-            for i in range(3):
-                value = 0.0
-                for d in range(size):
-                    value += stiffness[b, d] * v[d, i]
-                lv[b, i] = value
-        for i in range(3):
-            for j in range(3):
-                value = 0.0
-                for b in range(size):
-                    value += v[b, i] * lv[b, j]
-                a[i, j] = value
-        g[0, 0] = a[1, 1] * a[2, 2] - a[1, 2] * a[2, 1]
-        g[0, 1] = a[0, 2] * a[2, 1] - a[0, 1] * a[2, 2]
-        g[0, 2] = a[0, 1] * a[1, 2] - a[0, 2] * a[1, 1]
-        g[1, 1] = a[0, 0] * a[2, 2] - a[0, 2] * a[2, 0]
-        g[1, 2] = a[0, 2] * a[1, 0] - a[0, 0] * a[1, 2]
-        g[2, 2] = a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0]
-        det = a[0, 0] * g[0, 0] + a[1, 0] * g[0, 1] + a[2, 0] * g[0, 2]
-        for i in range(3):
-            for j in range(i, 3):
-                g[i, j] /= det
-                g[j, i] = g[i, j]
-        if incompressible:
-            length = 0.0
-            for i in range(3):
-                u[i] = g[i, 0] * zeta[point, 0] + g[i, 1] * zeta[point, 1] + g[i, 2] * zeta[point, 2]
-                length += u[i] * zeta[point, i]
-            for i in range(3):
-                for j in range(3):
-                    g[i, j] -= u[i] * u[j] / length
+        green(stiffness, zeta[point], basis, incompressible, v, lv, a, g, u)
         w = weights[point]
         for i in range(3):
             for b in range(size):

@@ -1,17 +1,21 @@
-"""Single crystals of any flow law: Newton on the strain rate with the law's own rates and slopes.
+"""Batched Newton for crystals of any law: its own rates and slopes, some strain rates and some stresses imposed.
 
-    sum_s P_s rate_s(tau_s) = d,   tau_s = P_s.s,   H = sum_s slope_s P_s P_s^T
+    r(y) = M^T rate(tau0 + M y) + A y - c = 0,      Hessian M^T diag(slope) M + A        (positive semi-definite)
 
-Rates that rise with their stress make the map monotone: a Newton step always lowers |r| when it is short enough. The
-start is that of a linear law whose strengths are the stresses at which each mode alone would give |d|. Laws add up by
-`Together`: glide and climb in one crystal.
+The stress is s = s0 + N y: N spans the directions whose strain rate is imposed, s0 holds the imposed stresses, and so
+M = P N, tau0 = P s0. Rates that rise with their stress make the map monotone: a Newton step always lowers |r| when it is
+short enough. The start is that of a linear law whose strengths are the stresses at which each mode alone would give the
+rate. Laws add up by `Together`: glide and climb in one crystal.
 
 | symbol | meaning | shape |
 |---|---|---|
 | P | Schmid or climb tensors of the law | (S, 5) |
+| M, tau0 | modes along the unknowns, stresses already imposed | (G, S, k), (G, S) |
+| A, c | interaction (cpml.plasticity.medium), right side | (k, k), (G, k) |
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,9 +23,8 @@ import torch
 from torch import Tensor
 
 from cpml.errors import ParameterError
-from cpml.plasticity.basis import rotation_5x5
-from cpml.plasticity.law import check_rank
-from cpml.plasticity.orientation import as_matrices, as_rate
+
+_MOST_DAMPING = 1e6  # of the trace of the Hessian: beyond it a point has stopped moving
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,12 @@ class Together:
     """Several laws at work in one crystal; their modes follow one another."""
 
     laws: tuple
+
+    def __post_init__(self):
+        if not self.laws:
+            raise ParameterError("Together needs at least one law")
+        for law in self.laws:
+            check_law(law)
 
     @property
     def schmid(self) -> Tensor:
@@ -46,81 +55,123 @@ class Together:
         found = [law.rates(tau[..., part]) for law, part in zip(self.laws, self.parts)]
         return torch.cat([f[0] for f in found], -1), torch.cat([f[1] for f in found], -1)
 
-
-@dataclass(frozen=True)
-class Flow:
-    """Solution: stress (..., 5) MPa sample frame, rates (..., S) 1/s, converged, residual relative to |d|."""
-
-    stress: Tensor
-    rate: Tensor
-    converged: Tensor
-    residual: Tensor
-    n_iter: int
+    def with_strength(self, strength: Tensor) -> "Together":
+        """The first law (glide) at other strengths (G, S of it); the others as they are."""
+        return replace(self, laws=(self.laws[0].with_strength(strength), *self.laws[1:]))
 
 
-def solve_crystal(law, rate, crystal_to_sample, *, tol: float = 1e-8, max_iter: int = 300) -> Flow:
-    """Stress of single crystals of `law` (schmid, rates) at a strain rate; arguments as single_crystal."""
-    check_law(law)
-    matrices = as_matrices(crystal_to_sample)
-    shape, turn = matrices.shape[:-2], rotation_5x5(matrices).reshape(-1, 5, 5)
-    d = as_rate(rate).expand(*shape, 5).reshape(-1, 5)
-    d = (d[:, None, :] @ turn)[:, 0].detach()
-    schmid = law.schmid.detach()
-    check_rank(schmid.numpy())
-    size = d.norm(dim=-1, keepdim=True)
-    strength = stress_at_rate(law, float(size.max()))
-    s = _linear(schmid, strength, d / size)
-    s = s / ((s @ schmid.T).abs() / strength).amax(-1, keepdim=True)
-    s, residual, n_iter = _newton(law, schmid, s, d, size, tol, max_iter)
-    flow, _ = law.rates(s @ schmid.T)
-    stress = (turn @ s[..., None])[..., 0].reshape(*shape, 5)
-    return Flow(stress, flow.reshape(*shape, -1), (residual <= tol).reshape(shape), residual.reshape(shape), n_iter)
-
-
-def stress_at_rate(law, rate: float) -> Tensor:
-    """(S,) stress at which each mode alone moves at `rate`, MPa, by bisection; 1e5 where none does."""
-    low = torch.full((len(law.schmid),), 1e-9, dtype=torch.float64)
-    high = torch.full_like(low, 1e5)
-    for _ in range(80):
-        middle = (low * high).sqrt()
-        moves = law.rates(middle)[0].detach() >= rate
-        low, high = torch.where(moves, low, middle), torch.where(moves, middle, high)
-    return high
-
-
-def _linear(schmid: Tensor, strength: Tensor, d: Tensor) -> Tensor:
-    matrix = torch.einsum("s,si,sj->ij", 1 / strength, schmid, schmid)
-    return torch.linalg.solve(matrix, d.T).T
-
-
-def _newton(law, schmid: Tensor, s: Tensor, d: Tensor, size: Tensor, tol: float, max_iter: int):
-    count = len(s)
-    best = torch.full((count,), torch.inf, dtype=s.dtype)
-    damping = torch.full((count,), 1e-14, dtype=s.dtype)
-    for iteration in range(max_iter):
-        flow, slope = law.rates(s @ schmid.T)
-        r = (flow @ schmid - d) / size
-        best = r.norm(dim=-1)
-        if bool(((best <= tol) | (damping > 1e6)).all()):
-            break
-        h = torch.einsum("ns,si,sj->nij", slope / size, schmid, schmid)
-        trace = h.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None].clamp(min=1e-300)
-        step = torch.linalg.solve(h + damping[:, None, None] * trace * torch.eye(5, dtype=s.dtype), r)
-        share, moved = torch.ones(count, dtype=s.dtype), torch.zeros(count, dtype=torch.bool)
-        for _ in range(40):
-            trial = s - torch.where(moved, 0.0, share)[:, None] * step
-            error = ((law.rates(trial @ schmid.T)[0] @ schmid - d) / size).norm(dim=-1)
-            better = ~moved & torch.isfinite(error) & (error < (1 - 1e-4 * share) * best) & (best > tol)
-            s = torch.where(better[:, None], trial, s)
-            moved |= better
-            if bool((moved | (best <= tol)).all()):
-                break
-            share = torch.where(moved, share, share / 2)
-        damping = torch.where(moved | (best <= tol), (damping / 10).clamp(min=1e-14), damping * 1e3)
-    return s, best, iteration
+def glide_of(law):
+    """The part of a law that hardens and turns the lattice: the first of Together, else the law itself."""
+    return law.laws[0] if isinstance(law, Together) else law
 
 
 def check_law(law) -> None:
     """ParameterError unless the object has the two parts of a law: schmid (S, 5) and rates(tau)."""
     if not callable(getattr(law, "rates", None)) or getattr(law, "schmid", None) is None:
         raise ParameterError(f"{type(law).__name__} is no flow law: it needs schmid (S, 5) and rates(tau)")
+
+
+@dataclass(frozen=True)
+class Equations:
+    """One batch of problems (module docstring)."""
+
+    rates: Callable
+    modes: Tensor  # (G, S, k)
+    right: Tensor  # (G, k)
+    given: Tensor | float = 0.0  # tau0 (G, S)
+    a: Tensor | float = 0.0  # (k, k)
+
+    def tau(self, y: Tensor) -> Tensor:
+        """(G, S) resolved stresses."""
+        return self.given + (self.modes @ y[..., None])[..., 0]
+
+    def residual(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """r (G, k) and slopes (G, S)."""
+        flow, slope = self.rates(self.tau(y))
+        extra = y @ self.a if isinstance(self.a, Tensor) else 0.0
+        return (flow[:, None, :] @ self.modes)[:, 0] + extra - self.right, slope
+
+    def hessian(self, slope: Tensor) -> Tensor:
+        """(G, k, k)."""
+        return (self.modes * slope[..., None]).transpose(1, 2) @ self.modes + self.a
+
+
+def linear_start(equations: Equations, strength: Tensor) -> Tensor:
+    """(G, k) solution for linear modes: each moves at the size of the right side under its strength (S,) or (G, S).
+
+    Without imposed stresses it is put on the scale where the largest resolved stress reaches its strength.
+    """
+    size = equations.right.norm(dim=-1, keepdim=True).clamp(min=1e-300)
+    ease = (size / strength).expand(equations.modes.shape[:2])
+    zero = equations.right - ((ease * equations.given)[:, None, :] @ equations.modes)[:, 0]
+    matrix = equations.hessian(ease)
+    trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    y = torch.linalg.solve(matrix + (1e-12 * trace + 1e-300) * eye, zero)
+    top = (equations.tau(y).abs() / strength).amax(-1, keepdim=True)
+    is_free = not isinstance(equations.given, Tensor) or not bool(equations.given.any())
+    return y / top.clamp(min=1e-300 if is_free else 1.0)
+
+
+def newton(equations: Equations, y: Tensor, tol: float, max_iter: int) -> tuple[Tensor, Tensor, int]:
+    """Damped Newton from y (G, k): solution, residual relative to the right side (G,), iterations of the slowest.
+
+    A step must lower the residual; one that does not is halved, and after that damped (Levenberg-Marquardt).
+    """
+    size = equations.right.norm(dim=-1).clamp(min=1e-300)
+    eye = torch.eye(y.shape[-1], dtype=y.dtype, device=y.device)
+    damping = torch.full_like(size, 1e-14)
+    r, slope = equations.residual(y)
+    best = r.norm(dim=-1) / size
+    for iteration in range(1, max_iter + 1):
+        is_done = (best <= tol) | (damping > _MOST_DAMPING)
+        if bool(is_done.all()):
+            return y, best, iteration - 1
+        h = equations.hessian(slope)
+        trace = h.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None].clamp(min=1e-300)
+        step = torch.linalg.solve(h + damping[:, None, None] * trace * eye, r)
+        y, moved = _search(equations, y, step, best, size, is_done)
+        r, slope = equations.residual(y)
+        before, best = best, r.norm(dim=-1) / size
+        stalls = (best < 1e-8) & (best > 0.5 * before)  # as good as float64 makes it
+        change = torch.where(moved, (damping / 10).clamp(min=1e-14), damping * 1e3)
+        change = torch.where(stalls, 10 * _MOST_DAMPING, change)
+        damping = torch.where(is_done, damping, change)
+    return y, best, max_iter
+
+
+def _search(equations: Equations, y: Tensor, step: Tensor, best: Tensor, size: Tensor, is_done: Tensor):
+    """Halve the steps of the points whose residual would not fall; returns y and which points moved."""
+    share, moved = torch.ones_like(best), is_done.clone()
+    for _ in range(40):
+        trial = torch.where(moved[:, None], y, y - share[:, None] * step)
+        error = equations.residual(trial)[0].norm(dim=-1) / size
+        better = ~moved & torch.isfinite(error) & (error < (1 - 1e-4 * share) * best)
+        y = torch.where(better[:, None], trial, y)
+        moved = moved | better
+        if bool(moved.all()):
+            break
+        share = torch.where(moved, share, share / 2)
+    return y, moved
+
+
+def attached(equations: Equations, y: Tensor) -> Tensor:
+    """The solution y (G, k, no graph) with its first derivatives: one Newton step whose matrix carries no gradient."""
+    r, slope = equations.residual(y)
+    if not r.requires_grad:
+        return y
+    h = equations.hessian(slope).detach()
+    trace = h.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+    h = h + 1e-15 * trace * torch.eye(y.shape[-1], dtype=y.dtype, device=y.device)
+    return y - torch.linalg.solve(h, r - r.detach())
+
+
+def stress_at_rate(law, rate: float, device=None) -> Tensor:
+    """Stress (S,) or (G, S) at which each mode alone moves at `rate`, MPa, by bisection; 1e5 where none does."""
+    low = torch.full((len(law.schmid),), 1e-9, dtype=torch.float64, device=device)
+    high = torch.full_like(low, 1e5)
+    for _ in range(60):
+        middle = (low * high).sqrt()
+        moves = law.rates(middle)[0].detach() >= rate
+        low, high = torch.where(moves, low, middle), torch.where(moves, middle, high)
+    return high

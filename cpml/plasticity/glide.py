@@ -15,7 +15,7 @@ Twin systems (polar) move for tau > 0 only. Below the passing stress nothing mov
 References: Kocks, Argon & Ashby 1975, Prog. Mater. Sci. 19:1; form as in DAMASK's dislotwin (Sedighiani et al. 2020).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class ThermalGlide:
     burgers: Tensor | float  # m
     density: Tensor | float = 1e12  # 1/m^2
     velocity0: Tensor | float = 1e3  # m/s
-    passing: Tensor | float = 0.0  # MPa
+    passing: Tensor | float = 0.0  # MPa; also (G, S), of grains that harden
     p: Tensor | float = 0.5
     q: Tensor | float = 1.5
     drag: float = 1e-10  # MPa s
@@ -48,7 +48,9 @@ class ThermalGlide:
         if not 0 < float(self.temperature) < 5000:
             raise ParameterError(f"temperature = {self.temperature} K must be between 0 and 5000")
         for name in ("energy", "strength0", "burgers", "density", "velocity0", "passing", "p", "q"):
-            value = per_system(self.systems, getattr(self, name), name)
+            value = getattr(self, name)
+            is_per_grain = name == "passing" and getattr(value, "ndim", 0) == 2
+            value = value if is_per_grain else per_system(self.systems, value, name)
             object.__setattr__(self, name, value)
             if bool((value.detach() < 0).any()) or name != "passing" and bool((value.detach() == 0).any()):
                 raise ParameterError(f"{name} must be positive, got a smallest of {float(value.detach().min())}")
@@ -59,6 +61,15 @@ class ThermalGlide:
     def schmid(self) -> Tensor:
         """(S, 5) Schmid tensors, crystal frame."""
         return torch.as_tensor(self.systems.schmid5)
+
+    @property
+    def system_strength(self) -> Tensor:
+        """Passing stresses, MPa: what hardening raises."""
+        return self.passing
+
+    def with_strength(self, strength: Tensor) -> "ThermalGlide":
+        """The law at other passing stresses, e.g. those of hardened grains (G, S), MPa."""
+        return replace(self, passing=strength)
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Shear rates and their derivative by tau, both (..., S), of resolved shear stresses (..., S) in MPa."""

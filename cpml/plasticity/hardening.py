@@ -6,7 +6,7 @@
                     (the factor belongs to the hardened system s)
 
 Latent hardening: h_ss = 1 and h_st = latent[family of s, family of t] for t != s, or a full (S, S) matrix built from
-the geometry (cpml.plasticity.interactions). Voce steps are exact in G; the others are explicit (Euler).
+the geometry (cpml.crystallography.interactions). Voce steps are exact in G; the others are explicit (Euler).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-"""Derivatives of a solved mean field by the implicit function theorem (one adjoint system, no unrolled iterations).
+"""Derivatives of a solved mean field of any law, by torch operations (power laws: cpml.plasticity.adjoint, far faster).
 
 The unknowns x = (Mbar, Sigma, D) solve R(x, theta) = 0:
 
@@ -23,21 +23,52 @@ from torch import Tensor
 
 from cpml.plasticity.boundary import Loading
 from cpml.plasticity.eshelby import interaction_torch
-from cpml.plasticity.medium import Linearisation, Medium
+from cpml.plasticity.grains import Linearisation
+from cpml.plasticity.medium import Medium, relaxed_spin
 
 _LOWER = torch.tril_indices(5, 5)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the solution may be differentiated by."""
+    """What the solution may be differentiated by; `law` stands for strength, n and reference rate where it is no power law."""
 
     schmid: Tensor  # (G, 5, S)
-    strength: Tensor  # (G, S)
-    n: Tensor
-    reference_rate: Tensor
     weights: Tensor
-    polar: Tensor
+    strength: Tensor | None = None  # (G, S)
+    n: Tensor | None = None
+    reference_rate: Tensor | None = None
+    polar: Tensor | None = None
+    law: object = None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a derivative is asked for."""
+        if any(isinstance(t, Tensor) and t.requires_grad for t in self.__dict__.values()):
+            return True
+        return self.law is not None and self.law.rates(torch.ones(self.schmid.shape[-1], dtype=torch.float64))[0].requires_grad
+
+    def detached(self) -> "Parameters":
+        """The same numbers without their graph (a law keeps its own)."""
+        return Parameters(*(v.detach() if isinstance(v, Tensor) else v for v in self.__dict__.values()))
+
+    def slip(self, tau: Tensor) -> tuple[Tensor, Tensor]:
+        """Shear rates and slopes (G, S)."""
+        if self.law is not None:
+            return self.law.rates(tau)
+        x = tau / self.strength
+        x = torch.where(self.polar, x.clamp(min=0), x)
+        # log form: its derivative by n is finite at rest
+        size = torch.where(x == 0, 1.0, x.abs())
+        f = torch.where(x == 0, 0.0, torch.exp((self.n - 1) * size.log())) if self.n.item() > 1 else (
+            torch.where(self.polar & (x == 0), 0.0, torch.ones_like(x)))
+        f = f * self.reference_rate
+        return f * x, self.n * f / self.strength
+
+    def flow(self, stress: Tensor) -> tuple[Tensor, Tensor]:
+        """Strain rate (G, 5) and its derivative H (G, 5, 5) at grain stresses (G, 5)."""
+        rate, slope = self.slip(torch.einsum("gis,gi->gs", self.schmid, stress))
+        return torch.einsum("gis,gs->gi", self.schmid, rate), torch.einsum("gis,gs,gjs->gij", self.schmid, slope, self.schmid)
 
 
 @dataclass(frozen=True)
@@ -48,19 +79,6 @@ class Attached:
     rate: Tensor
     grain_stress: Tensor
     spin: Tensor
-
-
-def _rates(theta: Parameters, stress: Tensor) -> tuple[Tensor, Tensor]:
-    """Strain rate (G, 5) and its derivative H (G, 5, 5) at grain stresses (G, 5)."""
-    x = torch.einsum("gis,gi->gs", theta.schmid, stress) / theta.strength
-    x = torch.where(theta.polar, x.clamp(min=0), x)
-    # log form: its derivative by n is finite at rest
-    size = torch.where(x == 0, 1.0, x.abs())
-    f = torch.where(x == 0, 0.0, torch.exp((theta.n - 1) * size.log())) if theta.n.item() > 1 else (
-        torch.where(theta.polar & (x == 0), 0.0, torch.ones_like(x)))
-    f = f * theta.reference_rate
-    rate = torch.einsum("gis,gs->gi", theta.schmid, f * x)
-    return rate, torch.einsum("gis,gs,gjs->gij", theta.schmid, theta.n * f / theta.strength, theta.schmid)
 
 
 class _Equations:
@@ -89,10 +107,12 @@ class _Equations:
         """Grain stresses attached to x and theta, Mt and the spin tensor."""
         compliance, sigma, rate = self.unpack(x)
         if compliance is None:
-            mt, spin = torch.zeros(5, 5, dtype=x.dtype), torch.zeros(3, 3, 5, dtype=x.dtype)
+            keep = torch.as_tensor(self.line.keep)
+            mt, spin = torch.diag(1 - keep), torch.as_tensor(relaxed_spin(self.line))
+            rate, sigma = keep * rate, torch.zeros_like(sigma)
         else:
             mt, spin = interaction_torch(compliance, *self.sphere, self.n_eff(theta))
-        flow, slope = _rates(theta, self.stress)
+        flow, slope = theta.flow(self.stress)
         residual = flow - rate + (self.stress - sigma) @ mt.T
         matrix = (slope + mt).detach()
         scale = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
@@ -106,7 +126,7 @@ class _Equations:
                  (self.rows[0] @ rate - self.values[0]) / self.size[2],
                  (self.rows[1] @ sigma - self.values[1]) / self.size[1]]
         if compliance is not None:
-            _, slope = _rates(theta, stress)
+            _, slope = theta.flow(stress)
             share = 1.0 if self.line.share == 1.0 else 1 / theta.n
             mean = torch.einsum("g,gij->ij", theta.weights, torch.linalg.inv(share * slope + mt))
             found = torch.linalg.inv(mean) - mt - compliance
@@ -118,7 +138,7 @@ def attach(medium: Medium, theta: Parameters, loading: Loading, line: Linearisat
            n_eff_is_n: bool = False) -> Attached:
     """The solution as a differentiable function of theta (first derivatives)."""
     equations = _Equations(medium, loading, line, sphere, (lambda p: p.n) if n_eff_is_n else (lambda p: line.n_eff))
-    fixed = Parameters(*(value.detach() for value in theta.__dict__.values()))
+    fixed = theta.detached()
     jacobian = torch.autograd.functional.jacobian(lambda x: equations(x, fixed), equations.solution, vectorize=True)
     residual = equations(equations.solution, theta)
     x = equations.solution - torch.linalg.solve(jacobian, residual - residual.detach())

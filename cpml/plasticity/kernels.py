@@ -19,24 +19,16 @@ References: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101; Lebensohn & Tome 199
 """
 
 import numpy as np
-from numba import njit
 
-_MATH = {"reassoc", "contract", "arcp", "nsz"}
+from cpml.plasticity.cholesky import factor, solve
+from cpml.plasticity.compiled import TINY, compiled
+
 _ARMIJO = 1e-4
-_TINY = 1e-300
 _FAR = 0.3  # a start with a larger residual is put on its best radius first
 _ROUNDING = 1e-10  # a residual that stops falling below this is as good as float64 makes it
 
 
-def _compiled(function):
-    """njit with the on-disk cache, or without it where no folder can be written."""
-    try:
-        return njit(cache=True, nogil=True, fastmath=_MATH)(function)
-    except RuntimeError:
-        return njit(nogil=True, fastmath=_MATH)(function)
-
-
-@_compiled
+@compiled
 def _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square):
     """Fill x = tau/xi and f = |x|^(n-1); return the objective."""
     systems = p.shape[1]
@@ -74,7 +66,7 @@ def _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square):
     return power / (n + 1) + linear
 
 
-@_compiled
+@compiled
 def _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted):
     """Fill residual r and H + A (lower triangle); return |r|."""
     systems = p.shape[1]
@@ -96,68 +88,15 @@ def _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted):
     return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2] + r[3] * r[3] + r[4] * r[4])
 
 
-@_compiled
-def _factor(h, damping, low):
-    """Cholesky factor (inverse diagonal) of the lower triangle h + damping tr(h) I."""
-    floor = damping * (h[0, 0] + h[1, 1] + h[2, 2] + h[3, 3] + h[4, 4]) + _TINY
-    for i in range(5):
-        for j in range(i + 1):
-            value = h[i, j]
-            if i == j:
-                value += floor
-            for k in range(j):
-                value -= low[i, k] * low[j, k]
-            if i == j:
-                low[i, i] = 1.0 / np.sqrt(max(value, floor))
-            else:
-                low[i, j] = value * low[j, j]
-
-
-@_compiled
-def _solve(low, right, out):
-    """Solve with the factor of _factor."""
-    for i in range(5):
-        value = right[i]
-        for k in range(i):
-            value -= low[i, k] * out[k]
-        out[i] = value * low[i, i]
-    for back in range(5):
-        i = 4 - back
-        value = out[i]
-        for k in range(i + 1, 5):
-            value -= low[k, i] * out[k]
-        out[i] = value * low[i, i]
-
-
-@_compiled
-def _invert(low, out):
-    """Full symmetric inverse from the factor: L^-T L^-1."""
-    inv = np.zeros((5, 5))
-    for j in range(5):
-        inv[j, j] = low[j, j]
-        for i in range(j + 1, 5):
-            value = 0.0
-            for k in range(j, i):
-                value -= low[i, k] * inv[k, j]
-            inv[i, j] = value * low[i, i]
-    for i in range(5):
-        for j in range(i + 1):
-            value = 0.0
-            for k in range(i, 5):
-                value += inv[k, i] * inv[k, j]
-            out[i, j] = value
-            out[j, i] = value
-
-
-@_compiled
+@compiled
 def _best_radius(power, quadratic, linear, n):
     """alpha > 0 with power alpha^n + quadratic alpha = linear (all positive), by Newton from above."""
     alpha = 1e300
-    if power > _TINY:
+    if power > TINY:
         alpha = (linear / power) ** (1 / n)
-    if quadratic > _TINY:
+    if quadratic > TINY:
         alpha = min(alpha, linear / quadratic)
-    if quadratic <= _TINY or power <= _TINY:
+    if quadratic <= TINY or power <= TINY:
         return alpha
     for _ in range(60):
         top = power * alpha ** n
@@ -168,7 +107,7 @@ def _best_radius(power, quadratic, linear, n):
     return alpha
 
 
-@_compiled
+@compiled
 def _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
     """Move s along its ray to the minimum of the objective; False where the ray does not lead downhill."""
     size = 0.0
@@ -202,7 +141,7 @@ def _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
     return True
 
 
-@_compiled
+@compiled
 def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors, matrices):
     """Damped Newton from s (changed in place); returns iterations, negative when it did not reach tol."""
     x, f, square, weighted = work[0], work[1], work[2], work[3]
@@ -226,8 +165,8 @@ def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vecto
         if size <= tol or is_rounding:
             return iteration + 1
         before = size
-        _factor(h, damping, low)
-        _solve(low, r, step)
+        factor(h, damping, low)
+        solve(low, r, step)
         slope = -(step[0] * r[0] + step[1] * r[1] + step[2] * r[2] + step[3] * r[3] + step[4] * r[4])
         share, moved = 1.0, False
         while share > 0.01:
@@ -255,7 +194,7 @@ def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vecto
     return -max_iter
 
 
-@_compiled
+@compiled
 def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors, matrices):
     """Continuation: linear problem (both senses of twins resist), then growing exponents up to n."""
     h, low = matrices[0], matrices[1]
@@ -265,8 +204,8 @@ def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors
             for k in range(p.shape[1]):
                 value += p[i, k] * inverse[k] * p[j, k]
             h[i, j] = value
-    _factor(h, 1e-14, low)
-    _solve(low, c, s)
+    factor(h, 1e-14, low)
+    solve(low, c, s)
     exponent, total = 1.0, 0
     while True:
         exponent = n if exponent * 2.7 >= n else (3.0 if exponent == 1.0 else 2.5 * exponent)
@@ -278,7 +217,7 @@ def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors
             return total if used > 0 else -total
 
 
-@_compiled
+@compiled
 def solve_grains(p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope, iterations, residual, first, last):
     """Solve grains first..last; stress (G, 5) holds the starts where `warm`.
 
@@ -309,60 +248,3 @@ def solve_grains(p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope
         for k in range(systems):
             rate[g, k] = work[0, k] * work[1, k]
             slope[g, k] = 0.0 if polar[k] and work[0, k] <= 0 else n * work[1, k] * inverse[k]
-
-
-@_compiled
-def average(p, a, weights, stress, slope, share, first, last, out, mean):
-    """Add the weighted sums over grains first..last: out[0] += w (H + A)^-1, out[1] += w (share H + A)^-1, mean += w s.
-
-    share = 1 (affine) leaves out[1] alone: it equals out[0].
-    """
-    systems = p.shape[2]
-    h, low, inverse, weighted = np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5)), np.empty(systems)
-    part = np.empty((5, 5))
-    trace = a[0, 0] + a[1, 1] + a[2, 2] + a[3, 3] + a[4, 4]
-    floor = 0.0 if trace > 0 else 1e-14
-    for g in range(first, last):
-        w = weights[g]
-        for i in range(5):
-            mean[i] += w * stress[g, i]
-            for k in range(systems):
-                weighted[k] = slope[g, k] * p[g, i, k]
-            for j in range(i + 1):
-                value = 0.0
-                for k in range(systems):
-                    value += weighted[k] * p[g, j, k]
-                h[i, j] = value
-        for version in range(1 if share == 1.0 else 2):
-            factor = share if version == 1 else 1.0
-            for i in range(5):
-                for j in range(i + 1):
-                    part[i, j] = factor * h[i, j] + a[i, j]
-            _factor(part, floor, low)
-            _invert(low, inverse)
-            for i in range(5):
-                for j in range(5):
-                    out[version, i, j] += w * inverse[i, j]
-
-
-@_compiled
-def rotate_schmid(matrices, schmid, basis, first, last, out):
-    """Schmid tensors (S, 5) turned by crystal_to_sample matrices (G, 3, 3), into out (G, 5, S)."""
-    q, half, full = np.empty((5, 5)), np.empty((3, 3)), np.empty((3, 3))
-    r2, r6 = np.sqrt(2.0), np.sqrt(6.0)
-    for g in range(first, last):
-        r = matrices[g]
-        for b in range(5):
-            for i in range(3):
-                for j in range(3):
-                    half[i, j] = r[i, 0] * basis[b, 0, j] + r[i, 1] * basis[b, 1, j] + r[i, 2] * basis[b, 2, j]
-            for i in range(3):
-                for j in range(i + 1):
-                    full[i, j] = half[i, 0] * r[j, 0] + half[i, 1] * r[j, 1] + half[i, 2] * r[j, 2]
-            q[0, b] = (full[1, 1] - full[0, 0]) / r2
-            q[1, b] = (2 * full[2, 2] - full[0, 0] - full[1, 1]) / r6
-            q[2, b], q[3, b], q[4, b] = r2 * full[2, 1], r2 * full[2, 0], r2 * full[1, 0]
-        for i in range(5):
-            for s in range(schmid.shape[0]):
-                out[g, i, s] = (q[i, 0] * schmid[s, 0] + q[i, 1] * schmid[s, 1] + q[i, 2] * schmid[s, 2]
-                                + q[i, 3] * schmid[s, 3] + q[i, 4] * schmid[s, 4])

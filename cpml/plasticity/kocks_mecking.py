@@ -3,9 +3,10 @@
     d rho_s = (k1 sqrt(rho_s) - k2 rho_s) |d gamma_s|                      forest of system s
     k2/k1   = (chi b/g) (1 - kT/(D b^3) ln(rate/rate0))
     d rho_d = q b sqrt(rho_d) sum_s k2 rho_s |d gamma_s|                   debris (substructure)
-    xi      = tau0(T) + chi mu b sqrt(sum_family rho_s) + chi_d mu b sqrt(rho_d) ln(1/(b sqrt(rho_d)))
+    xi_s    = tau0(T) + chi mu b sqrt(sum_t a_st rho_t) + chi_d mu b sqrt(rho_d) ln(1/(b sqrt(rho_d)))
 
-Closed form of one system without debris, from rho(0): sqrt(rho) = k1/k2 (1 - e^(-k2 gamma/2)) + sqrt(rho(0)) e^(...).
+a_st = 1 within a family and 0 between families, or the interaction coefficients of cpml.crystallography.interactions
+(with chi = 1). Closed form of one system without debris, from rho(0): sqrt(rho) = k1/k2 (1 - e^(-k2 gamma/2)) + sqrt(rho(0)) e^(...).
 Steps are explicit (Euler), as in VPSC8.
 
 | symbol | meaning | unit |
@@ -28,6 +29,7 @@ from torch import Tensor
 from cpml.crystallography.systems import Systems
 from cpml.errors import ParameterError
 from cpml.plasticity.hardening import State, per_system
+from cpml.plasticity.orientation import as_tensor
 
 BOLTZMANN = 1.380649e-29  # MPa m^3 / K
 
@@ -49,6 +51,7 @@ class KocksMecking:
     debris: float = 0.0  # initial, 1/m^2
     chi_debris: float = 0.086
     debris_factor: Tensor | float = 0.0  # q
+    interactions: Tensor | None = None  # (S, S) a_st; None: 1 within a family, 0 between families
 
     def __post_init__(self):
         for name in ("tau0", "k1", "drag", "activation", "shear_modulus", "burgers", "density", "chi", "debris_factor"):
@@ -57,7 +60,11 @@ class KocksMecking:
             if bool((value < 0).any()) or name in ("drag", "activation", "burgers") and bool((value == 0).any()):
                 raise ParameterError(f"{name} must be positive, got a smallest of {float(value.min())}")
         family = torch.as_tensor(self.systems.family)
-        object.__setattr__(self, "_same", (family[:, None] == family[None, :]).to(torch.float64))
+        same = (family[:, None] == family[None, :]).to(torch.float64)
+        given = same if self.interactions is None else as_tensor(self.interactions)
+        if given.shape != same.shape or not bool((given.detach() >= 0).all()):
+            raise ParameterError(f"interactions must be a non-negative ({len(family)}, {len(family)}) matrix")
+        object.__setattr__(self, "interactions", given)
 
     def start(self, strength: Tensor) -> State:
         """Initial densities for as many grains as `strength` (G, S) has; its values are replaced by this law's."""
@@ -84,7 +91,7 @@ class KocksMecking:
         return self._with_strength(after, debris)
 
     def _with_strength(self, density: Tensor, debris: Tensor) -> State:
-        forest = (density @ self._same).sqrt()
+        forest = (density @ self.interactions.T).sqrt()
         length = self.burgers * debris.clamp(min=1e-30).sqrt()
         sub = torch.where(debris > 0, self.chi_debris * self.shear_modulus * length * torch.log(1 / length), 0.0)
         strength = self.tau0 + self.chi * self.shear_modulus * self.burgers * forest + sub

@@ -75,17 +75,26 @@ class PowerLaw:
         """(..., S) strength of every system, MPa."""
         if self.strength.shape[-1] == len(self.systems):
             return self.strength
-        return self.strength[..., torch.as_tensor(self.systems.family)]
+        return self.strength[..., torch.as_tensor(self.systems.family, device=self.strength.device)]
 
     @property
     def is_polar(self) -> Tensor:
         """(S,) bool, systems that move one way only."""
-        return torch.as_tensor(self.systems.twin)
+        return torch.as_tensor(self.systems.twin, device=self.strength.device)
 
     @property
     def schmid(self) -> Tensor:
         """(S, 5) Schmid tensors, crystal frame."""
-        return torch.as_tensor(self.systems.schmid5)
+        return torch.as_tensor(self.systems.schmid5, device=self.strength.device)
+
+    def to(self, device) -> "PowerLaw":
+        """The law with its numbers on a torch device."""
+        n, rate0 = (v.to(device) if isinstance(v, Tensor) else v for v in (self.n, self.reference_rate))
+        return PowerLaw(self.systems, self.strength.to(device), n, rate0)
+
+    def with_strength(self, strength: Tensor) -> "PowerLaw":
+        """The law at other strengths, e.g. those of hardened grains (G, S), MPa."""
+        return PowerLaw(self.systems, strength, self.n, self.reference_rate)
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Shear rates and their derivative by tau, both (..., S), of resolved shear stresses (..., S)."""

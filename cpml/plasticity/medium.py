@@ -20,7 +20,6 @@ is 1; Anderson acceleration, memory kept from step to step of a path.
 References: Molinari, Canova & Ahzi 1987; Lebensohn & Tome 1993; Masson et al. 2000, J. Mech. Phys. Solids 48:1203.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,32 +29,11 @@ from cpml.errors import ParameterError
 from cpml.plasticity.anderson import FixedPoint, Memory, fixed_point
 from cpml.plasticity.boundary import Loading
 from cpml.plasticity.eshelby import interaction
-from cpml.plasticity.kernels import average, solve_grains
+from cpml.plasticity.grains import GeneralGrains, Grains, Linearisation
 
 _LOWER = np.tril_indices(5)
 _LEAST = 1e-6  # smallest over largest eigenvalue of a compliance
 _LOG_WEIGHT = np.where(_LOWER[0] == _LOWER[1], 1.0, np.sqrt(2.0))
-
-
-@dataclass(frozen=True)
-class Linearisation:
-    """M_g = share H_g, Mt = n_eff (Gamma^-1 - L)^-1; has_medium False is Taylor."""
-
-    share: float
-    n_eff: float
-    has_medium: bool = True
-
-
-@dataclass(frozen=True)
-class Grains:
-    """Numbers of the kernels: Schmid tensors in the sample frame (G, 5, S), strengths (G, S) MPa, weights (G,) sum 1."""
-
-    schmid: NDArray
-    strength: NDArray
-    polar: NDArray
-    n: float
-    reference_rate: float
-    weights: NDArray
 
 
 @dataclass(frozen=True)
@@ -89,49 +67,27 @@ class Start:
 
 
 @dataclass
-class _Pass:
-    """One evaluation of the fixed-point map; arrays are reused from call to call."""
+class _Map:
+    """The fixed-point map: one pass over the grains at a guess of the medium."""
 
-    grains: Grains
-    xi: NDArray
+    one: object  # PowerPass or GeneralPass
     loading: Loading
     line: Linearisation
     zeta: NDArray
     zeta_weights: NDArray
-    stress: NDArray
-    is_warm: bool
-    threads: int
-
-    def __post_init__(self):
-        shape = self.xi.shape
-        self.rate, self.slope = np.empty(shape), np.empty(shape)
-        self.iterations, self.residual = np.zeros(shape[0], np.int64), np.zeros(shape[0])
-        self.newton = 0
-        self.tol = 1e-12
+    tol: float
 
     def interaction(self, compliance: NDArray) -> tuple[NDArray, NDArray]:
+        """A (5, 5) and the spin tensor (3, 3, 5)."""
         if not self.line.has_medium:
-            return np.zeros((5, 5)), np.zeros((3, 3, 5))
+            return np.diag(1 - self.line.keep), relaxed_spin(self.line)
         return interaction(compliance, self.zeta, self.zeta_weights, self.line.n_eff)
 
-    def solve(self, a: NDArray, c: NDArray, tol: float) -> tuple[NDArray, NDArray, NDArray]:
-        """Grains at c (5,): <s> (5,), <(H + A)^-1>, <(M + A)^-1> (5, 5)."""
-        g, count = self.grains, len(self.xi)
-        share, rows = (self.line.share if self.line.has_medium else 1.0), np.ascontiguousarray(c)[None]
-        a = np.ascontiguousarray(a)
-
-        def part(first: int, last: int) -> tuple[NDArray, NDArray]:
-            solve_grains(g.schmid, self.xi, g.polar, g.n, a, rows, self.is_warm, tol, 60, self.stress, self.rate,
-                         self.slope, self.iterations, self.residual, first, last)
-            sums, mean = np.zeros((2, 5, 5)), np.zeros(5)
-            average(g.schmid, a, g.weights, self.stress, self.slope, share, first, last, sums, mean)
-            return sums, mean
-
-        parts = _in_threads(part, count, self.threads)
-        self.is_warm = True
-        self.newton += int(np.abs(self.iterations).sum())
-        sums, mean = sum(p[0] for p in parts), sum(p[1] for p in parts)
-        return mean, sums[0], sums[0] if share == 1.0 else sums[1]
+    def solve(self, a: NDArray, sigma: NDArray, rate: NDArray, tol: float) -> tuple[NDArray, NDArray, NDArray]:
+        """<s>, <(H + A)^-1>, <(M + A)^-1> at a guess of the medium."""
+        if not self.line.has_medium:
+            return self.one.solve(a, self.line.keep * rate, tol, 1.0)
+        return self.one.solve(a, rate + a @ sigma, tol, self.line.share)
 
     def __call__(self, x: NDArray, size: float) -> NDArray:
         """The map; NaN where the medium of x cannot be evaluated."""
@@ -143,7 +99,7 @@ class _Pass:
     def improve(self, x: NDArray, size: float) -> NDArray:
         compliance, sigma, rate = unpack(x)
         a, _ = self.interaction(compliance)
-        mean, tangent, linear = self.solve(a, rate + a @ sigma, min(1e-3, max(self.tol, 1e-3 * size)))
+        mean, tangent, linear = self.solve(a, sigma, rate, min(1e-3, max(self.tol, 1e-3 * size)))
         inverse = np.linalg.inv(tangent)
         m_t = inverse - a
         m_t = (m_t + m_t.T) / 2
@@ -154,12 +110,13 @@ class _Pass:
         return pack(found, *self.loading.solve(m_t, e_t))
 
 
-def _in_threads(part, count: int, threads: int) -> list:
-    if threads <= 1 or count < 64:
-        return [part(0, count)]
-    edges = np.linspace(0, count, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(part, edges[:-1], edges[1:]))
+def relaxed_spin(line: Linearisation) -> NDArray:
+    """Spin (3, 3, 5) per strain-rate deviation: a relaxed L_ij (i < j) moves alone, so W_ij = D_ij of the deviation."""
+    spin = np.zeros((3, 3, 5))
+    for k, (i, j) in zip((2, 3, 4), ((1, 2), (0, 2), (0, 1))):
+        if line.relaxed is not None and line.relaxed[k]:
+            spin[i, j, k], spin[j, i, k] = 1 / np.sqrt(2), -1 / np.sqrt(2)
+    return spin
 
 
 def pack(compliance: NDArray, sigma: NDArray, rate: NDArray) -> NDArray:
@@ -177,80 +134,69 @@ def unpack(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     return (vectors * np.exp(values)) @ vectors.T, x[15:20], x[20:25]
 
 
-def solve_medium(grains: Grains, loading: Loading, line: Linearisation, zeta: NDArray, zeta_weights: NDArray, *,
-                 start: Start | None = None, tol: float = 1e-9, max_iter: int = 200, threads: int = 1) -> Medium:
+def solve_medium(grains: Grains | GeneralGrains, loading: Loading, line: Linearisation, zeta: NDArray,
+                 zeta_weights: NDArray, *, start: Start | None = None, tol: float = 1e-9, max_iter: int = 200,
+                 threads: int = 1) -> Medium:
     """Solve the mean field; `tol` bounds the change of log(Mbar), Sigma and D in scaled units."""
-    reference = float(grains.weights @ grains.strength.mean(1))
-    rate_scale = loading.rate_size or grains.reference_rate
-    sigma0 = reference * (rate_scale / grains.reference_rate) ** (1 / grains.n)
-    xi = np.ascontiguousarray(grains.strength / reference)
-    scaled = loading.scaled(rate_scale, sigma0)
-    count = len(xi)
-    stress = np.zeros((count, 5)) if start is None else start.stress.copy()
-    one = _Pass(grains, xi, scaled, line, zeta, zeta_weights, stress, start is not None, threads)
-    one.tol = max(1e-2 * tol, 1e-13)
+    rate0, sigma0 = grains.scale(loading)
+    stress = np.zeros((len(grains.schmid), 5)) if start is None else start.stress.copy()
+    one = grains.start(stress, start is not None, threads, rate0, sigma0)
+    the_map = _Map(one, loading.scaled(rate0, sigma0), line, zeta, zeta_weights, max(1e-2 * tol, 1e-13))
     memory = Memory() if start is None else start.memory
-    if not line.has_medium and len(scaled.rate_values) == 5:
-        return _taylor(one, scaled, sigma0, rate_scale, memory)
-    x = _first(one, scaled) if start is None else start.x
-    solved = fixed_point(one, x, tol=tol, max_iter=max_iter, memory=memory)
+    if not line.has_medium and len(loading.rate_values) == 5:
+        return _taylor(the_map, sigma0, rate0, memory)
+    x = _first(the_map) if start is None else start.x
+    solved = fixed_point(the_map, x, tol=tol, max_iter=max_iter, memory=memory)
     passes = solved.n_iter
     if not solved.converged and line.has_medium:
-        solved, passes = _by_stages(one, x, tol, max_iter, memory)
+        solved, passes = _by_stages(the_map, tol, max_iter, memory)
     if not np.isfinite(solved.value).all():
         raise ParameterError("no medium found: these grains cannot deform as the loading asks; add slip families or "
                              "grains, or leave components of the loading free")
-    return _record(one, solved, passes, sigma0, rate_scale, memory, one.tol)
+    compliance, sigma, rate = unpack(solved.value)
+    a, spin = the_map.interaction(compliance)
+    the_map.solve(a, sigma, rate, the_map.tol)
+    return _as_medium(the_map, solved, compliance, a, spin, passes + 1, sigma0, rate0, memory)
 
 
-def _taylor(one: _Pass, loading: Loading, sigma0: float, rate0: float, memory: Memory) -> Medium:
+def _taylor(the_map: _Map, sigma0: float, rate0: float, memory: Memory) -> Medium:
     """Every rate is imposed and every grain has it: no fixed point."""
-    rate = np.linalg.solve(loading.rate_rows, loading.rate_values)
-    mean, tangent, _ = one.solve(np.zeros((5, 5)), rate, one.tol)
+    rate = np.linalg.solve(the_map.loading.rate_rows, the_map.loading.rate_values)
+    mean, tangent, _ = the_map.solve(np.zeros((5, 5)), np.zeros(5), rate, the_map.tol)
     compliance = np.linalg.inv(tangent)
     solved = FixedPoint(pack(compliance, mean, rate), 0.0, 1, True)
-    return _as_medium(one, solved, compliance, np.zeros((5, 5)), np.zeros((3, 3, 5)), 1, sigma0, rate0, memory)
+    return _as_medium(the_map, solved, compliance, np.zeros((5, 5)), np.zeros((3, 3, 5)), 1, sigma0, rate0, memory)
 
 
-def _first(one: _Pass, loading: Loading) -> NDArray:
+def _first(the_map: _Map) -> NDArray:
     """Unknowns of the Taylor solution at the strain rate that an isotropic medium would have."""
-    _, rate = loading.solve(np.eye(5), np.zeros(5))
-    size = np.linalg.norm(rate)
-    if not size > 0:
+    _, rate = the_map.loading.solve(np.eye(5), np.zeros(5))
+    if not np.linalg.norm(rate) > 0:
         raise ParameterError("the loading imposes neither a rate nor a stress: nothing would flow")
-    line, one.line = one.line, Linearisation(1.0, 1.0, False)
-    mean, tangent, _ = one.solve(np.zeros((5, 5)), rate, 1e-6)
-    one.line = line
-    compliance = np.linalg.inv(tangent) * (line.share if line.has_medium else 1.0)
-    return pack(compliance, mean, rate)
+    line = the_map.line
+    a = np.diag(1 - line.keep)
+    mean, tangent, _ = the_map.one.solve(a, line.keep * rate, 1e-6, 1.0)
+    return pack(np.linalg.inv(tangent) * (line.share if line.has_medium else 1.0), mean, rate)
 
 
-def _by_stages(one: _Pass, x: NDArray, tol: float, max_iter: int, memory: Memory):
+def _by_stages(the_map: _Map, tol: float, max_iter: int, memory: Memory):
     """Continuation in n_eff from 1 to its value, from the Taylor start."""
-    line, total = one.line, 0
-    one.is_warm = False
-    x = _first(one, one.loading)
+    line, total = the_map.line, 0
+    the_map.one.is_warm = False
+    x = _first(the_map)
     for n_eff in [*(v for v in (1.0, 2, 4, 7, 10, 14, 20, 30, 50, 80) if v < line.n_eff), line.n_eff]:
         memory.steps, memory.changes = [], []
-        one.line = replace(line, n_eff=n_eff)
+        the_map.line = replace(line, n_eff=n_eff)
         is_last = n_eff == line.n_eff
-        solved = fixed_point(one, x, tol=tol if is_last else 1e-4, max_iter=max_iter, memory=memory, largest=0.3)
+        solved = fixed_point(the_map, x, tol=tol if is_last else 1e-4, max_iter=max_iter, memory=memory, largest=0.3)
         x, total = solved.value, total + solved.n_iter
-    one.line = line
+    the_map.line = line
     return solved, total
 
 
-def _record(one: _Pass, solved, passes: int, sigma0: float, rate0: float, memory: Memory, tol: float) -> Medium:
-    """Grains at the fixed point itself, everything back in MPa and 1/s."""
-    compliance, sigma, rate = unpack(solved.value)
-    a, spin = one.interaction(compliance)
-    one.solve(a, rate + a @ sigma, tol)
-    return _as_medium(one, solved, compliance, a, spin, passes + 1, sigma0, rate0, memory)
-
-
-def _as_medium(one, solved, compliance, a, spin, passes, sigma0, rate0, memory) -> Medium:
+def _as_medium(the_map, solved, compliance, a, spin, passes, sigma0, rate0, memory) -> Medium:
     """Scaled results in MPa and 1/s."""
-    sigma, rate = solved.value[15:20], solved.value[20:25]
+    one, sigma, rate = the_map.one, solved.value[15:20], solved.value[20:25]
     factor = rate0 / sigma0
     return Medium(compliance * factor, (rate - compliance @ sigma) * rate0, a * factor, spin, sigma * sigma0,
                   rate * rate0, one.stress * sigma0, one.rate * rate0, one.slope * factor, solved.residual,

@@ -151,9 +151,9 @@ def _newton(problem: _Problem, s: Tensor, n: float, tol: float, max_iter: int) -
     A refused step raises the damping of its point a thousandfold, an accepted one lowers it tenfold.
     """
     state, count = problem.state(s, n), s.shape[1]
-    residual = torch.full((count,), torch.inf, dtype=s.dtype)
-    damping = torch.full((count,), _LEAST_DAMPING, dtype=s.dtype)
-    active, n_iter = torch.arange(count), 0
+    residual = s.new_full((count,), torch.inf)
+    damping = s.new_full((count,), _LEAST_DAMPING)
+    active, n_iter = torch.arange(count, device=s.device), 0
     for n_iter in range(max_iter + 1):
         here, local = problem.at(active), state.take(active)
         gradient, step = here.newton_step(local, n, damping[active])
@@ -185,7 +185,7 @@ def _line_search(problem: _Problem, state: _State, gradient: Tensor, step: Tenso
         accepted = trial.phi <= state.phi[refused] + size * _ARMIJO * slope[refused]
         best.put(refused[accepted], trial.take(accepted))
         refused = refused[~accepted]
-    has_moved = torch.ones(len(slope), dtype=torch.bool)
+    has_moved = torch.ones(len(slope), dtype=torch.bool, device=slope.device)
     if len(refused):
         best.put(refused, state.take(refused))
         has_moved[refused] = False

@@ -25,13 +25,13 @@ def as_matrices(orientation) -> Tensor:
 
     Raises
     ------
-    ParameterError : another shape, a quaternion off unit length, or a value that is not finite
+    ParameterError : another shape, a matrix that is no rotation, a quaternion off unit length, a value that is not finite
     """
     orientation = as_tensor(orientation)
     if orientation.numel() == 0:
         raise ParameterError("no orientation given: the batch is empty")
     if orientation.shape[-2:] == (3, 3):
-        return _finite(orientation, "orientation")
+        return _rotations(_finite(orientation, "orientation"))
     if orientation.shape[-1:] != (4,):
         raise ParameterError(f"orientations have shape {tuple(orientation.shape)}: give (..., 4) quaternions or "
                              "(..., 3, 3) crystal_to_sample matrices")
@@ -44,6 +44,18 @@ def as_matrices(orientation) -> Tensor:
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
             2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
     return torch.stack(rows, -1).reshape(*orientation.shape[:-1], 3, 3)
+
+
+def _rotations(matrices: Tensor) -> Tensor:
+    """The matrices themselves; ParameterError unless each is a rotation, to 1e-6."""
+    fixed = matrices.detach()
+    error = (fixed @ fixed.transpose(-1, -2) - torch.eye(3, dtype=fixed.dtype, device=fixed.device)).abs().amax((-1, -2))
+    is_off = (error > 1e-6) | (torch.linalg.det(fixed) < 0)
+    if bool(is_off.any()):
+        at = int(torch.nonzero(is_off.reshape(-1))[0])
+        raise ParameterError(f"orientation {at} is no rotation: R R^T differs from 1 by {float(error.reshape(-1)[at]):.2g}, "
+                             f"det R = {float(torch.linalg.det(fixed).reshape(-1)[at]):.3g}")
+    return matrices
 
 
 def as_rate(rate) -> Tensor:
@@ -66,6 +78,24 @@ def as_rate(rate) -> Tensor:
     if bool((_finite(rate, "strain rate").norm(dim=-1) == 0).any()):
         raise ParameterError("a strain rate is zero: the stress of a rate-dependent crystal is undefined there")
     return rate
+
+
+def as_stress(stress) -> Tensor:
+    """Deviatoric stress as 5-vectors (..., 5), MPa, of symmetric (..., 3, 3) matrices (pressure drives nothing) or 5-vectors.
+
+    Raises
+    ------
+    ParameterError : not finite, not symmetric, another shape
+    """
+    stress = _finite(as_tensor(stress), "stress")
+    if stress.shape[-2:] == (3, 3):
+        size = stress.abs().amax((-1, -2))
+        if bool(((stress - stress.transpose(-1, -2)).abs().amax((-1, -2)) > 1e-6 * size).any()):
+            raise ParameterError("a stress must be symmetric")
+        return to_vector(stress)
+    if stress.shape[-1:] != (5,):
+        raise ParameterError(f"stress of shape {tuple(stress.shape)}: give (..., 3, 3) or (..., 5)")
+    return stress
 
 
 def _finite(value: Tensor, what: str) -> Tensor:

@@ -1,13 +1,14 @@
-"""Viscoplastic single crystals under a prescribed strain rate: batched Newton, implicit gradients.
+"""Viscoplastic single crystals: stress from strain rate, strain rate from stress, and mixed conditions.
 
-The deviatoric stress s minimises the strictly convex
+For a power law the deviatoric stress s minimises the strictly convex
 
     phi(s) = sum_s rate0 xi/(n+1) |tau_s/xi|^(n+1) - s.d,     tau_s = P_s.s   (twins: max(tau, 0))
     gradient r = sum_s gamma_dot_s P_s - d,    Hessian H = sum_s (rate0 n/xi) |tau_s/xi|^(n-1) P_s P_s^T
 
 in crystal axes (P constant, d = Q^T d_sample). Scaled so that |d| = 1 and rate0 = 1. Along a ray the minimum is exact,
 alpha^n = s.d / sum xi |x|^(n+1), so every trial is put on its best radius before Armijo judges it. Continuation in n
-(1 is linear) supplies the start. Each point has its own step and its own convergence flag.
+(1 is linear) supplies the start. Each point has its own step and its own convergence flag. Other laws and mixed
+conditions go through cpml.plasticity.general.
 
 Implicit gradient: with lambda = H^-1 dL/ds,  dL/dtheta = -lambda . dr/dtheta for theta = d, xi, n, rate0; the rotation
 is outside, so orientations get theirs by the chain rule. The backward pass is itself made of differentiable operations.
@@ -20,31 +21,22 @@ is outside, so orientations get theirs by the chain rule. The backward pass is i
 References: Asaro & Needleman 1985, Acta Metall. 33:923; Hutchinson 1976, Proc. R. Soc. Lond. A 348:101.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from cpml.errors import ParameterError
 from cpml.plasticity.basis import rotation_5x5
+from cpml.plasticity.boundary import Loading
+from cpml.plasticity.crystal_conditions import solve_mixed
+from cpml.plasticity.general import check_law
 from cpml.plasticity.kernels import solve_grains
 from cpml.plasticity.law import PowerLaw, check_rank, integer_power
-from cpml.plasticity.newton import minimise
-from cpml.plasticity.orientation import as_matrices, as_rate, as_tensor
+from cpml.plasticity.newton import minimise, solve5
+from cpml.plasticity.orientation import as_matrices, as_rate, as_stress, as_tensor
+from cpml.plasticity.solution import Solution
 
 ENGINES = ("numba", "torch")
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Stress and slip of single crystals (sample frame); points that did not converge are flagged, never hidden."""
-
-    stress: Tensor  # (..., 5) deviator, MPa, sample frame, basis of cpml.plasticity.basis
-    shear_rate: Tensor  # (..., S) 1/s
-    converged: Tensor  # (...) bool
-    n_iter: int  # Newton iterations of the slowest point, continuation included
-    residual: Tensor  # (...) |sum gamma_dot P - d| / |d|
 
 
 class _ImplicitStress(torch.autograd.Function):
@@ -63,51 +55,89 @@ class _ImplicitStress(torch.autograd.Function):
         x = (stress @ schmid.T) / strength
         x = torch.where(is_polar, x.clamp(min=0), x)
         f = reference_rate * integer_power(x.abs(), n - 1)
-        hessian = torch.einsum("...s,si,sj->...ij", n * f / strength, schmid, schmid)
-        scale = hessian.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-        hessian = hessian + 1e-15 * scale * torch.eye(5, dtype=hessian.dtype)
-        adjoint = torch.linalg.solve(hessian, grad)
+        adjoint = _solve_hessian(schmid, n * f / strength, grad)
         along = (adjoint @ schmid.T) * f * x  # lambda.P_s gamma_dot_s
         log_x = torch.where(x == 0, 0.0, x.abs().clamp(min=1e-300).log())
         return (None, adjoint.sum_to_size(ctx.rate_shape), (along * n / strength).sum_to_size(strength.shape),
                 -(along * log_x).sum().reshape(n.shape), -(along / reference_rate).sum().reshape(n.shape), None, None)
 
 
-def single_crystal(law: PowerLaw, rate, crystal_to_sample, *, tol: float = 1e-10, max_iter: int = 100,
-                   start: Tensor | None = None, engine: str = "numba") -> Solution:
-    """Stress and shear rates of single crystals at a prescribed strain rate.
+def _solve_hessian(schmid: Tensor, slope: Tensor, right: Tensor) -> Tensor:
+    """(..., 5) solutions of sum_s slope_s P_s P_s^T y = right, with a floor where fewer than five systems are active."""
+    row, column = torch.tril_indices(5, 5)
+    lower = slope @ (schmid[:, row] * schmid[:, column])
+    shape = torch.broadcast_shapes(lower.shape[:-1], right.shape[:-1])
+    lower, right = lower.expand(*shape, 15).reshape(-1, 15), right.expand(*shape, 5).reshape(-1, 5)
+    return solve5(lower.T, right.T, 1e-15).T.reshape(*shape, 5)
+
+
+def single_crystal(law, rate, crystal_to_sample, *, stress=None, tol: float = 1e-10, max_iter: int = 100,
+                   start: Tensor | None = None, engine: str = "numba", device=None) -> Solution:
+    """Single crystals under a strain rate, under a stress, or under mixed conditions.
 
     Parameters
     ----------
-    law : strengths broadcast against the batch of points
-    rate : (3, 3) or (..., 3, 3) symmetric traceless strain rate, 1/s, sample frame; or 5-vectors; or a Load
+    law : PowerLaw, whose strengths broadcast against the batch of points, or any record with schmid and rates
+    rate : (3, 3) or (..., 3, 3) symmetric traceless strain rate, 1/s, sample frame; or 5-vectors; or a Load; or a
+        Loading that imposes some rates and some stresses; None where `stress` is given
     crystal_to_sample : (..., 3, 3) matrices or (..., 4) quaternions
+    stress : (..., 3, 3) or (..., 5) MPa, sample frame: the strain rate follows directly
     tol : convergence when |sum gamma_dot P - d| <= tol |d|
-    start : (..., 5) stress of a nearby problem, MPa, sample frame; saves the continuation
+    start : (..., 5) stress of a nearby problem, MPa, sample frame; saves the continuation (strain rate, power law)
     engine : "numba" (fused loop over points) or "torch" (batched); equal to the tolerance
+    device : of torch, e.g. "cuda": arguments are moved there, the engine is torch, the result stays there
 
     Returns
     -------
-    Solution, differentiable in strength, n, reference rate, strain rate and orientation
+    Solution, differentiable in strength, n, reference rate, strain rate or stress, and orientation
 
     Raises
     ------
-    ParameterError : systems that span fewer than five strain modes, a rate with a trace, NaN input
+    ParameterError : systems that span fewer than five strain modes, a rate with a trace, both or neither of rate and
+        stress, NaN input
+
+    Examples
+    --------
+    >>> from cpml.crystallography import systems
+    >>> law = PowerLaw(systems("fcc", families=["octahedral"]), [30.0])
+    >>> pulled = single_crystal(law, Loading.uniaxial(2, 1.0), [1.0, 0, 0, 0])  # along [001], sides free
+    >>> back = single_crystal(law, None, [1.0, 0, 0, 0], stress=pulled.value)
+    >>> print(f"{back.value[1] * (2 / 3) ** 0.5:.4f} /s")  # second component of the basis: (2 D33 - D11 - D22)/sqrt6
+    1.0000 /s
     """
     if engine not in ENGINES:
         raise ParameterError(f"engine = {engine!r}: choose from {', '.join(ENGINES)}")
+    if (rate is None) == (stress is None):
+        raise ParameterError("give either a strain rate (or a Loading) or, with rate = None, a stress")
+    matrices = as_matrices(crystal_to_sample)
+    if device is not None:
+        law, matrices, engine = law.to(device), matrices.to(device), "torch"
+    if stress is not None:
+        return _of_stress(law, as_stress(stress).to(matrices.device), rotation_5x5(matrices))
+    if isinstance(rate, Loading) or not isinstance(law, PowerLaw):
+        check_law(law)
+        return solve_mixed(law, rate, matrices, max(tol, 1e-12))
     check_rank(law.systems.schmid5)
-    turn = rotation_5x5(as_matrices(crystal_to_sample))
-    local = (as_rate(rate)[..., None, :] @ turn)[..., 0, :]  # Q^T d
+    rate, turn = as_rate(rate).to(matrices.device), rotation_5x5(matrices)
+    local = (rate[..., None, :] @ turn)[..., 0, :]  # Q^T d
     schmid, strength = law.schmid, law.system_strength
     guess = None if start is None else (start[..., None, :] @ turn)[..., 0, :].detach()
     found = _solve(law, local.detach(), strength.detach(), guess, tol, max_iter, engine)
-    n, reference_rate = as_tensor(law.n), as_tensor(law.reference_rate)
+    n, reference_rate = (as_tensor(v).to(strength.device) for v in (law.n, law.reference_rate))
     stress = _ImplicitStress.apply(found[0], local, strength, n, reference_rate, schmid, law.is_polar)
     shear_rate, _ = law.rates(stress @ schmid.T)
     stress = (turn @ stress[..., None])[..., 0]
-    residual = found[1]
-    return Solution(stress, shear_rate, residual <= tol, found[2], residual)
+    return Solution(stress, rate.expand(stress.shape), shear_rate, found[1] <= tol, found[2], found[1])
+
+
+def _of_stress(law, stress: Tensor, turn: Tensor) -> Solution:
+    """Strain rate and shear rates of a given stress: no iteration."""
+    schmid = law.schmid.to(turn.device)
+    shear_rate, _ = law.rates((stress[..., None, :] @ turn)[..., 0, :] @ schmid.T)
+    rate = (turn @ (shear_rate @ schmid)[..., None])[..., 0]
+    is_finite = torch.isfinite(rate).all(-1)
+    return Solution(stress.expand(rate.shape), rate, shear_rate, is_finite, 0, torch.where(is_finite, 0.0, torch.inf),
+                    "rate")
 
 
 def _solve(law, rate: Tensor, strength: Tensor, guess, tol: float, max_iter: int,
@@ -145,9 +175,3 @@ def _fused(law, rate: Tensor, strength: Tensor, n: float, tol: float, max_iter: 
                  np.ascontiguousarray(rate.numpy()), guess is not None, tol, max_iter, stress,
                  np.empty((count, systems)), np.empty((count, systems)), iterations, residual, 0, count)
     return torch.as_tensor(stress), torch.as_tensor(residual), int(np.abs(iterations).max())
-
-
-def stress_matrix(vector) -> np.ndarray:
-    """Stress deviators (..., 3, 3), numpy, of 5-vectors (torch or numpy)."""
-    from cpml.plasticity.basis import to_matrix
-    return to_matrix(np.asarray(vector.detach() if isinstance(vector, Tensor) else vector))

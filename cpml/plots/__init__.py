@@ -9,6 +9,9 @@ _MODULES = {
     ),
     "colours": ("ipf_colours", "ipf_key"),
     "maps": ("ipf_map", "scalar_map", "grain_map", "boundary_lines", "scale_bar"),
+    "images": ("image_with_traces", "image_panels", "activity_map"),
+    "boundaries": ("boundary_map", "axis_triangle"),
+    "frequencies": ("frequency",),
     "footprints": ("trace_map", "twin_map", "dic_map"),
     "poles": ("pole_figures", "inverse_pole_figure", "pole_density"),
     "charts": (

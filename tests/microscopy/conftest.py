@@ -132,3 +132,23 @@ def ctf_text():
 def some_orientations():
     """(60, 4) random orientations for a map of 6 rows and 10 columns."""
     return random_quaternions(60, np.random.default_rng(5))
+
+
+@pytest.fixture(scope="session")
+def damaged():
+    """damaged(data, kind, place, junk) -> bytes: "cut" at any byte, "bytes" overwritten, a digit replaced by a long
+    "number", or "noise" after the first bytes; place from 0 to 1.
+    """
+
+    def make(data, kind, place, junk):
+        at = int(place * len(data))
+        if kind == "cut":
+            return data[:at]
+        if kind == "bytes":
+            return data[:at] + junk + data[at + len(junk) :]
+        if kind == "number":
+            digits = [i for i in range(at, min(at + 2000, len(data))) if data[i : i + 1].isdigit()]
+            return data[: digits[0]] + b"987654321987" + data[digits[0] + 1 :] if digits else data[:at]
+        return data[: min(at, 512)] + junk * 50
+
+    return make

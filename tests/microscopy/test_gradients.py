@@ -200,6 +200,8 @@ def test_noise_floor_of_kam_and_columns():
     np.testing.assert_allclose(table.mean(), 1.303 * 0.3, rtol=0.02)
     assert np.mean(grod(grains)) == pytest.approx(0.921 * 0.3, rel=0.02)
     assert kam_column(grains) == "kam_order1_square_grain5_deg"
+    each = segment(grains.map, threshold={"Nickel": 4})
+    assert kam_column(each) == "kam_order1_square_grain4_deg"
 
 
 @pytest.mark.parametrize("grid, factor", [("square", 1 / 2), ("hex", 2 / 3)])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cpml.crystallography.rotations import axis_angle_to_quaternion, random_quaternions
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy import EbsdMap, MapPhase, find_twins, grod, kam, read_map, segment, write_map
+from cpml.microscopy import EbsdMap, MapPhase, curvature, find_twins, grod, kam, read_map, segment, write_map
 from cpml.microscopy.grids import find_grid
 
 NI = {1: MapPhase("Nickel", "432", "fcc")}
@@ -134,3 +134,34 @@ def test_each_phase_has_its_threshold(mirror):
     for wrong in ({names[0]: 5}, dict(zip((*names, "iron"), (5, 5, 5)))):
         with pytest.raises(ParameterError, match="give one for each"):
             segment(m, threshold=wrong)
+
+
+@pytest.mark.parametrize("is_column", [False, True])
+def test_scans_along_one_line(is_column):
+    """A row and a column of points: square cells, neighbours along the line, the curvature of its own direction."""
+    s = 0.5 * np.arange(30)
+    xy = np.stack([0 * s, s] if is_column else [s, 0 * s], axis=1)
+    q = axis_angle_to_quaternion([0, 0, 1], 1e-3 * s)
+    m = EbsdMap.from_points("line", xy, q, np.ones(30), NI)
+    assert m.shape == ((30, 1) if is_column else (1, 30)) and m.pixel_um == (0.5, 0.5) and len(m.neighbours) == 29
+    for scheme in ("forward", "central"):
+        kappa = curvature(segment(m), scheme=scheme).kappa
+        np.testing.assert_allclose(kappa[:, 2, int(is_column)], 1e-3, rtol=1e-6)
+        assert np.isnan(kappa[:, :, int(not is_column)]).all()
+    with pytest.raises(MapFileError, match="one place"):
+        find_grid("g", np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("rows, cols", [(1, 60), (60, 1)])
+@pytest.mark.parametrize("zero", ["0", "0,000", ""])
+def test_line_scans_of_oxford_have_no_step_across(tmp_path, ctf_text, some_orientations, rows, cols, zero):
+    """YStep (XStep) 0 or empty with one row (column): square cells; 0 along the line is an error."""
+    text = ctf_text(some_orientations, rows, cols)
+    across, along = ("YStep", "XStep") if rows == 1 else ("XStep", "YStep")
+    path = tmp_path / "line.ctf"
+    path.write_text(text.replace(f"{across}\t0.5", f"{across}\t{zero}"), newline="")
+    m = read_map(path)
+    assert m.shape == (rows, cols) and m.pixel_um == (0.5, 0.5)
+    path.write_text(text.replace(f"{along}\t0.5", f"{along}\t{zero}"), newline="")
+    with pytest.raises(MapFileError, match=rf"line\.ctf, line \d: {along}"):
+        read_map(path)

@@ -256,6 +256,13 @@ def test_ang_phases_and_unindexed(tmp_path):
     assert m.phases[2].group == "432" and set(m.phase_id) == {0, 1, 2}
 
 
+def test_ang_negative_phase_is_not_indexed(tmp_path):
+    """A single phase may be numbered 0 or 1; a negative number says that the point has none."""
+    text = ang_text(4, 5, 5, is_hex=False, phase=np.r_[[-1], np.ones(19, int)])
+    text = text.replace(SECOND, "")
+    assert np.flatnonzero(~read_map(write(tmp_path / "a.ang", text)).indexed).tolist() == [0]
+
+
 def test_truncated_ang_is_one_error(tmp_path):
     """Cut in the header, between points and inside a point."""
     data = ang_text(4, 5, 5, is_hex=False).encode()
@@ -344,3 +351,26 @@ def test_turned_acquisition_surface_is_told_not_applied(tmp_path, ctf_text, some
     turned = read_map(write(tmp_path / "b.ctf", text.replace("AcqE1\t0", "AcqE1\t90")))
     np.testing.assert_array_equal(plain.quaternions, turned.quaternions)
     assert not any("acquisition" in n for n in plain.frame_note) and any("90" in n for n in turned.frame_note)
+
+
+@pytest.mark.parametrize(
+    "attribute, value",
+    [
+        ("grid", "round"),
+        ("shape", "[6, 11]"),
+        ("shape", "[60]"),
+        ("pixel_um", "[0.5, -0.5]"),
+        ("phases", "{}"),
+        ("frame_note", "3"),
+        ("shape", "many"),
+    ],
+)
+def test_own_file_with_a_wrong_description(tmp_path, make_map, some_orientations, attribute, value):
+    """A grid that the points do not fill, phases that are not described, text that is no JSON: one error."""
+    import h5py
+
+    make_map(np.arange(60).reshape(6, 10), some_orientations).to_hdf(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        file.attrs[attribute] = value
+    with pytest.raises(MapFileError, match=r"m\.h5: not a complete cpml map"):
+        read_map(tmp_path / "m.h5")

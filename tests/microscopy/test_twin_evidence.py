@@ -151,7 +151,7 @@ def test_k1_traces_tell_the_frame(mirror):
 def test_wrong_axis_leaves_no_twin_neighbours(mirror):
     """Pairs along the rows alone, by the orix route of the reference: 789 within 5 deg as X||a*, 0 as X||a."""
     from cpml.crystallography.symmetry import proper_group
-    from cpml.microscopy.twins import variant_deviations
+    from cpml.microscopy.twin_relations import variant_deviations
 
     counts = []
     for axis in ("a*", "a"):

@@ -84,9 +84,11 @@ def h5oina(path, *, surface=(0.0, 0.0, 0.0), scan_line=False):
     return path
 
 
-def oim(path, *, setting=2):
+def oim(path, *, setting=2, is_hex=False):
     """OIM Analysis HDF5 as orix and MTEX read it."""
     euler, phase, x, y = content()
+    if is_hex:
+        x, y = x + STEP / 2 * (np.arange(N) // COLS % 2), y * np.sqrt(0.75)
     with h5py.File(path, "w") as f:
         f["Manufacturer"], f["Version"] = [b"EDAX"], [b"OIM Analysis 8"]
         data, header = f.create_group("Scan 1/EBSD/Data"), f.create_group("Scan 1/EBSD/Header")
@@ -99,6 +101,7 @@ def oim(path, *, setting=2):
             y.astype("f4"),
         )
         header["nRows"], header["nColumns"] = np.array([ROWS], "i4"), np.array([COLS], "i4")
+        header["Grid Type"] = [b"HexGrid" if is_hex else b"SqrGrid"]
         header["Coordinate System/ID"] = np.array([setting], "i4")
         for i, ((name, cell), symmetry) in enumerate(((NI, 43), (TI, 62)), start=1):
             p = header.create_group(f"Phase/{i}")
@@ -313,6 +316,33 @@ def test_edax_setting_is_offered_not_applied(tmp_path, setting):
             read_map(h5oina(tmp_path / "b.h5oina"), euler_to_sample="declared")
 
 
+def test_hexagonal_grid_of_oim(tmp_path):
+    """HexGrid positions keep six neighbours, all one step away, and every point its orientation."""
+    m = read_map(oim(tmp_path / "a.oh5", is_hex=True))
+    euler, phase, *_ = content()
+    assert m.grid == "hex" and m.n_pixels == N and np.bincount(m.neighbours.ravel()).max() == 6
+    distance = np.linalg.norm(np.subtract(*(m.xy[k] for k in m.neighbours.T)), axis=1)
+    np.testing.assert_allclose(distance, STEP, rtol=1e-5)
+    assert same(m.quaternions[phase > 0], euler_to_quaternion(euler[phase > 0])) < SINGLE
+
+
+def test_surface_comes_before_the_frame(tmp_path):
+    """Acquisition surface A and frame Q together: v = Q A v_file, in this order."""
+    surface = (0.3, 0.2, 0.1)
+    path = h5oina(tmp_path / "a.h5oina", surface=surface)
+    both = read_map(path, acquisition="apply", euler_to_sample="oxford")
+    expected = quaternion_multiply(euler_to_quaternion(np.array(surface)), read_map(path).quaternions)
+    assert same(both.quaternions, quaternion_multiply(frame_rotation("oxford"), expected)) < SINGLE
+
+
+def test_bruker_states_its_turn(tmp_path):
+    """Coordinate system 5 is 180 deg about y, offered as "declared"; Euler angles and hexagonal axis stay as they are."""
+    path = esprit(tmp_path / "a.h5")
+    plain, declared = (read_map(path, hex_x_axis="a", euler_to_sample=f) for f in (None, "declared"))
+    assert any("180 deg about (0, 1, 0)" in note for note in plain.frame_note)
+    assert same(declared.quaternions, quaternion_multiply(frame_rotation("y180"), plain.quaternions)) < 1e-12
+
+
 def test_bruker_points_in_any_order_and_area(tmp_path):
     """Beam positions place shuffled points; those that were not measured are not indexed."""
     order = np.random.default_rng(2).permutation(N)[: N - 9]
@@ -460,24 +490,11 @@ DAMAGE = st.tuples(
 )
 
 
-def damaged(data: bytes, kind: str, place: float, junk: bytes) -> bytes:
-    """Cut at any byte, overwritten, a digit replaced by a long number, or noise after the first bytes."""
-    at = int(place * len(data))
-    if kind == "cut":
-        return data[:at]
-    if kind == "bytes":
-        return data[:at] + junk + data[at + len(junk) :]
-    if kind == "number":
-        digits = [i for i in range(at, min(at + 2000, len(data))) if data[i : i + 1].isdigit()]
-        return data[: digits[0]] + b"987654321987" + data[digits[0] + 1 :] if digits else data[:at]
-    return data[: min(at, 512)] + junk * 50
-
-
 @pytest.mark.parametrize("name", BUILDERS)
 @settings(max_examples=80, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(damage=DAMAGE)
-def test_damaged_files_end_in_one_error_or_a_map(tmp_path, original, name, damage):
+def test_damaged_files_end_in_one_error_or_a_map(tmp_path, original, damaged, name, damage):
     """Whatever happens to a file: a CpmlError that names it or a map, soon, within a small multiple of its size."""
     path = tmp_path / name
     path.write_bytes(damaged(original(name), *damage))
@@ -506,7 +523,7 @@ CPR = (
 @settings(max_examples=80, deadline=None, derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(damage=DAMAGE)
-def test_damaged_crc_pairs(tmp_path, part, damage):
+def test_damaged_crc_pairs(tmp_path, damaged, part, damage):
     """Either half of a .crc/.cpr pair, damaged: a CpmlError or a map."""
     euler, *_ = content()
     record = np.zeros(N, [("phase", "u1"), ("e", "<f4", 3), ("bc", "u1")])
@@ -530,3 +547,73 @@ def test_small_in100(mirror):
     assert 100 * np.mean(plain.properties["ci"] > 0.05) == pytest.approx(69.5, abs=0.05)
     assert not plain.indexed[0] and plain.indexed.sum() == 31_063, "4 pi or ci = -1"
     assert same(declared.quaternions, quaternion_multiply(frame_rotation("edax2"), plain.quaternions)) < 1e-9
+
+
+LIES = {
+    "oxford.h5oina": ("1/EBSD/Header/Y Cells", "1/EBSD/Header/X Step"),
+    "scan.oh5": ("Scan 1/EBSD/Header/nRows", "Scan 1/EBSD/Data/X Position"),
+    "bruker.h5": ("Map/EBSD/SEM/IX", "Map/EBSD/Header/XSTEP"),
+    "emsoft.h5": ("Scan 1/EBSD/Header/nRows", "Scan 1/EBSD/Data/FZcnt"),
+    "six.dream3d": (
+        "DataContainers/ImageDataContainer/_SIMPL_GEOMETRY/DIMENSIONS",
+        "DataContainers/ImageDataContainer/_SIMPL_GEOMETRY/SPACING",
+    ),
+    "tsl.h5ebsd": ("Max X Points", "ZEndIndex"),
+    "hkl.h5ebsd": ("Max Y Points", "ZStartIndex"),
+    "orix.h5": ("crystal_map/data/phase_id", "crystal_map/data/x"),
+}
+
+
+@pytest.mark.parametrize("value", [2**31 - 1, 10**6, 59, 0, -1])
+@pytest.mark.parametrize("name", LIES)
+def test_wrong_numbers_in_headers(tmp_path, name, value):
+    """Counts, steps and positions of every HDF5 format overwritten: one error that names the file, or the same points."""
+    path = tmp_path / name
+    BUILDERS[name](path)
+    whole, data = read(path), path.read_bytes()
+    for place in LIES[name]:
+        path.write_bytes(data)
+        with h5py.File(path, "a") as f:
+            f[place][(0,) * f[place].ndim if f[place].shape else ()] = value
+        tracemalloc.start()
+        try:
+            m = read(path)
+            known = np.isfinite(m.quaternions).all(axis=1) & (m.n_pixels == N)
+            assert (known <= whole.indexed).all() if m.n_pixels == N else m.n_pixels < 20 * N
+        except CpmlError as error:
+            assert name in str(error)
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert peak < 2e7
+
+
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("edax.ang", "# Phase 1", "# Phase ²"),
+        ("edax.ang", "# Phase 1", "# Phase 98765432198765"),
+        ("edax.ang", "# NROWS: 6", "# NROWS: ²"),
+        ("edax.ang", "# NROWS: 6", "# NROWS: 600000000"),
+        ("edax.ang", "# NCOLS_ODD: 10", "# NCOLS_ODD: 9"),
+        ("edax.ang", "# XSTEP: 0.5", "# XSTEP: 1e300"),
+        ("oxford.ctf", "Phases\t2", "Phases\t900000000"),
+        ("oxford.ctf", "XCells\t10", "XCells\t²"),
+        ("oxford.ctf", "YCells\t6", "YCells\t" + "6" * 5000),
+        ("oxford.ctf", "XStep\t0.5", "XStep\t1e999"),
+    ],
+)
+def test_wrong_numbers_in_text_headers(tmp_path, name, old, new):
+    """Superscripts, numbers beyond any integer, counts that are too large or too small: an error, or the same map."""
+    path = tmp_path / name
+    BUILDERS[name](path)
+    whole = read(path)
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8", newline="")
+    try:
+        m = read(path)
+        np.testing.assert_array_equal(m.quaternions, whole.quaternions)
+        assert m.pixel_um == whole.pixel_um
+    except CpmlError as error:
+        assert name in str(error)

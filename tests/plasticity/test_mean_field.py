@@ -157,7 +157,7 @@ def test_copies_of_a_grain_change_nothing():
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"scheme": "relaxed"}, "taylor, sachs"), ({"lateral": "loose"}, "axisymmetric, free"),
+    ({"scheme": "relax"}, "taylor, sachs"), ({"lateral": "loose"}, "axisymmetric, free"),
     ({"scheme": "sachs", "lateral": "free"}, "taylor"), ({"weights": [1.0]}, "weights"),
     ({"weights": -np.ones(300)}, "weights")])
 def test_wrong_options(options, words):

@@ -25,6 +25,7 @@ from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.ebsd_map import EbsdMap
 from cpml.microscopy.frames import a_star_to_a, frame_rotation, to_sample_frame
 from cpml.microscopy.readers.common import RawMap
+from cpml.progress import progress
 
 HEXAGONAL = ("3", "32", "312", "6", "622")
 STACKS = ("dream3d", "h5ebsd")
@@ -97,7 +98,10 @@ def read_stack(path: str | Path, **options) -> list[EbsdMap]:
     if kind not in STACKS:
         return [read_map(path, **options)]
     count = import_module(f"{__name__}.{kind}").n_slices(path)
-    return [read_map(path, slice=k, **options) for k in range(count)]
+    return [
+        read_map(path, slice=k, **options)
+        for k in progress(range(count), f"reading {path.name}", unit="slice")
+    ]
 
 
 def _read(kind: str, path: Path, options: dict) -> RawMap:
@@ -106,9 +110,7 @@ def _read(kind: str, path: Path, options: dict) -> RawMap:
     }
     wrong = options.keys() - known.get(kind, set()) - ({"slice"} if options.get("slice") == 0 else set())
     if wrong:
-        raise ParameterError(
-            f"{path}: option {min(wrong)!r} is not for this format ({kind}); leave it out"
-        )
+        raise ParameterError(f"{path}: option {min(wrong)!r} is not for this format ({kind}); leave it out")
     used = {k: v for k, v in options.items() if k in known.get(kind, set())}
     try:
         return import_module(f"{__name__}.{kind}").read(path, **used)

@@ -3,8 +3,8 @@
 Lines that start with "#" are the header; then phi1, Phi, phi2 (rad, Bunge), x, y (um), and iq, ci, phase, and
 in some versions sem, fit and more. A "COLUMN_HEADERS" line, where there is one, names the columns. Square
 grids and hexagonal ones (rows of NCOLS_ODD and NCOLS_EVEN points in turn) keep their own neighbours. Not
-indexed: ci = -1, angles of 4 pi, or, in a map of several phases, phase 0; a single phase is numbered 0 by
-EDAX.
+indexed: ci = -1, angles of 4 pi, a negative phase, or, in a map of several phases, phase 0; a single phase is
+numbered 0 by EDAX.
 """
 
 import re
@@ -19,10 +19,12 @@ from cpml.microscopy.readers.common import (
     check_count,
     check_phases,
     check_size,
+    is_number,
     make_phase,
     phase_column,
     positive,
     read_table,
+    unfinished,
 )
 
 GROUP_OF_SYMMETRY = {
@@ -54,9 +56,10 @@ def read(path: Path) -> RawMap:
     if len(data["x"]) > expected:
         check_count(path, len(data["x"]), expected, "NROWS x NCOLS")
     euler = np.stack([data.pop(k) for k in ("phi1", "Phi", "phi2")], axis=1)
-    file_phase = phase_column(path, np.maximum(data.pop("phase"), 0), n_header)
+    number = data.pop("phase")
+    file_phase = phase_column(path, np.maximum(number, 0), n_header)
     phase_id = np.full(len(file_phase), next(iter(phases)), np.int32) if len(phases) == 1 else file_phase
-    unindexed = (data["ci"] == -1) | np.any(euler >= 4 * np.pi - 1e-3, axis=1)
+    unindexed = (data["ci"] == -1) | np.any(euler >= 4 * np.pi - 1e-3, axis=1) | (number < 0)
     phase_id = np.where(unindexed, 0, phase_id)
     check_phases(path, phase_id, phases, n_header)
     grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1), told=_steps(header))
@@ -73,7 +76,7 @@ def read(path: Path) -> RawMap:
         grid.pixel_um,
         {name: grid.spread(v.astype(np.float32), 0) for name, v in data.items()},
         usual_hex_x_axis="a",
-        note=holes,
+        note=holes + unfinished(path, n_fields),
     )
 
 
@@ -143,7 +146,7 @@ def _phases(path: Path, header: list) -> dict:
     """Phases of the header: the lines after each "# Phase n"."""
     phases, current = {}, None
     for line, key, text in header:
-        if key == "PHASE" and text.isdigit():
+        if key == "PHASE" and is_number(text):
             current = {"id": int(text), "line": line, "MATERIALNAME": ""}
             phases[current["id"]] = current
         elif current is not None and key in ("MATERIALNAME", "SYMMETRY", "LATTICECONSTANTS"):

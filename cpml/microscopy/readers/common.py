@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
 from cpml.microscopy.ebsd_map import MapPhase
+from cpml.progress import progress
 
 LATTICE_OF_SPACE_GROUP = {225: "fcc", 229: "bcc", 194: "hcp"}
 SHORTEST_FIELD = 2
 """Bytes of the shortest field of a text table: one digit and a separator."""
+LINES_AT_ONCE = 200_000
+"""Lines of a text table read between two steps of the progress bar."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def read_table(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            table = pd.read_csv(
+            parts = pd.read_csv(
                 path,
                 sep=separator,
                 skipinitialspace=separator != r"\s+",
@@ -115,7 +118,9 @@ def read_table(
                 encoding="latin-1",
                 engine="c",
                 quoting=3,
+                chunksize=LINES_AT_ONCE,
             )
+            table = pd.concat(progress(parts, f"reading {path.name}", unit="part"))
     except (ValueError, pd.errors.ParserError) as error:
         raise _bad_line(path, first_line, n_required, decimal, separator) from error
     columns = {name: table[name].to_numpy() for name in names}
@@ -123,6 +128,26 @@ def read_table(
     if len(table) == 0 or any(not np.isfinite(columns[name]).all() for name in required):
         raise _bad_line(path, first_line, n_required, decimal, separator)
     return {name: v for name, v in columns.items() if name in required or np.isfinite(v).any()}
+
+
+def unfinished(path: Path, n_fields: int = 0) -> tuple[str, ...]:
+    """A note on a text file whose last line does not end: whether its last number is whole, nobody can tell.
+
+    Raises
+    ------
+    MapFileError : that line has fewer than `n_fields` fields (separated by spaces)
+    """
+    with open(path, "rb") as file:
+        file.seek(-min(path.stat().st_size, 4096), 2)
+        last = file.read().split(b"\n")[-1]
+    if not last.strip():
+        return ()
+    if len(last.split()) < n_fields:
+        raise MapFileError(
+            f"{path}: the last line has {len(last.split())} fields where the first has {n_fields}; "
+            "the file is cut off: export it again"
+        )
+    return ("the last line has no line end: is the file cut off there?",)
 
 
 def _bad_line(path: Path, first_line: int, n_required: int, decimal: str, separator: str) -> MapFileError:
@@ -166,6 +191,11 @@ def check_count(path: Path, found: int, expected: int, place: str) -> None:
         )
 
 
+def is_number(text: str, most: int = 9999) -> bool:
+    """Whether a text is a whole number from 0 to `most` in plain digits (superscripts are digits, too)."""
+    return text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most
+
+
 def positive(path: Path, line: int | str, name: str, text: str, kind: type = float):
     """A number above zero from a header field; a decimal comma is accepted."""
     try:
@@ -178,6 +208,19 @@ def positive(path: Path, line: int | str, name: str, text: str, kind: type = flo
         f"{path}, line {line}: {name} = {text.strip()[:30]!r} is not a positive "
         f"{'whole number' if kind is int else 'number'}; correct the header or export the map again"
     )
+
+
+def steps_of(path: Path, shape: tuple[int, int], x: tuple, y: tuple) -> tuple[float, float]:
+    """(dx, dy) of two header fields (line, name, text); a scan along one line states no step across it."""
+    (rows, cols), is_absent = (
+        shape,
+        [field[2].strip().replace(",", ".").strip("0.") == "" for field in (x, y)],
+    )
+    if rows == 1 and is_absent[1] and not is_absent[0]:
+        y = x
+    elif cols == 1 and is_absent[0] and not is_absent[1]:
+        x = y
+    return positive(path, *x), positive(path, *y)
 
 
 def phase_column(path: Path, values: NDArray, first_line: int) -> NDArray:

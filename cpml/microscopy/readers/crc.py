@@ -21,7 +21,15 @@ import numpy as np
 
 from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import MapFileError
-from cpml.microscopy.readers.common import RawMap, acquisition_angles, check_phases, make_phase, positive
+from cpml.microscopy.readers.common import (
+    RawMap,
+    acquisition_angles,
+    check_phases,
+    is_number,
+    make_phase,
+    positive,
+    steps_of,
+)
 
 FIELDS = {
     1: ("x", "<f4"),
@@ -38,13 +46,17 @@ FIELDS = {
     12: ("reliability", "<f4"),
 }
 
+NEEDED_SECTIONS = ("Job", "Acquisition Surface", "Fields", "Phase")
+
 
 def read(path: Path) -> RawMap:
     """Content of a .crc/.cpr pair, named by either file."""
     crc, cpr = _pair(path)
     text = _description(cpr)
     rows, cols = (_number(cpr, text, "Job", key, int) for key in ("yCells", "xCells"))
-    dx, dy = (_number(cpr, text, "Job", key) for key in ("GridDistX", "GridDistY"))
+    dx, dy = steps_of(
+        cpr, (rows, cols), *(_field(cpr, text, "Job", key) for key in ("GridDistX", "GridDistY"))
+    )
     record = _record(cpr, text)
     size = crc.stat().st_size
     if size != rows * cols * record.itemsize:
@@ -105,21 +117,31 @@ def _pair(path: Path) -> tuple[Path, Path]:
 
 def _description(cpr: Path) -> configparser.ConfigParser:
     text = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
+    content = cpr.read_text(encoding="latin-1")
     try:
-        text.read_string(cpr.read_text(encoding="latin-1"))
+        text.read_string(content)
     except configparser.Error as error:
         line = getattr(error, "lineno", None) or "?"
         raise MapFileError(f"{cpr}, line {line}: not a .cpr description; copy the file again") from error
+    last = text.sections()[-1] if text.sections() else ""
+    if not content.endswith("\n") and last.startswith(NEEDED_SECTIONS):
+        # LaueGroup=1 may have been LaueGroup=11
+        raise MapFileError(f"{cpr}: ends within a line of [{last}]; the file is cut off: copy it again")
     return text
 
 
-def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float):
+def _field(cpr: Path, text: configparser.ConfigParser, section: str, key: str) -> tuple[str, str, str]:
+    """(place, name, text) of a field that has to be there."""
     if not text.has_option(section, key):
         raise MapFileError(
             f"{cpr}: no {key} in section [{section}]; the description is cut off or the job is no "
             "regular grid: export the map as .ctf"
         )
-    return positive(cpr, f"[{section}]", key, text.get(section, key) or "", kind)
+    return f"[{section}]", key, text.get(section, key) or ""
+
+
+def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float):
+    return positive(cpr, *_field(cpr, text, section, key), kind)
 
 
 def _record(cpr: Path, text: configparser.ConfigParser) -> np.dtype:
@@ -149,6 +171,6 @@ def _phases(cpr: Path, text: configparser.ConfigParser) -> dict:
             text.get(section, "StructureName", fallback="") or "",
             cell,
             LAUE_NUMBER[laue],
-            int(space_group) if space_group.isdigit() else None,
+            int(space_group) if is_number(space_group, 230) else None,
         )
     return phases

@@ -19,10 +19,13 @@ from cpml.microscopy.readers.common import (
     check_count,
     check_phases,
     check_size,
+    is_number,
     make_phase,
     phase_column,
     positive,
     read_table,
+    steps_of,
+    unfinished,
 )
 
 REQUIRED = ["Phase", "X", "Y", "Euler1", "Euler2", "Euler3"]
@@ -33,7 +36,7 @@ def read(path: Path) -> RawMap:
     """Content of a .ctf file; every defect is one MapFileError that names the line."""
     header, columns, n_header, decimal = _header(path)
     cols, rows = (positive(path, *header[key], kind=int) for key in ("XCells", "YCells"))
-    dx, dy = (positive(path, *header[key]) for key in ("XStep", "YStep"))
+    dx, dy = steps_of(path, (rows, cols), header["XStep"], header["YStep"])
     check_size(path, cols * rows, len(REQUIRED), f"XCells x YCells = {cols} x {rows}")
     data = read_table(path, n_header, columns, n_required=len(columns), decimal=decimal)
     check_count(path, len(data["Phase"]), cols * rows, f"XCells x YCells = {cols} x {rows}")
@@ -60,6 +63,7 @@ def read(path: Path) -> RawMap:
         (dx, dy),
         properties,
         usual_hex_x_axis="a*",
+        note=unfinished(path),
         acquisition=acquisition_angles([header.get(f"AcqE{i}", ("", "", "0"))[2] for i in (1, 2, 3)]),
     )
 
@@ -99,7 +103,7 @@ def _phase(path: Path, number: int, line: str):
     try:
         cell = [float(v) for v in (words[0] + ";" + words[1]).split(";")]
         laue = int(words[3])
-        space_group = int(words[4]) if len(words) > 4 and words[4].strip().isdigit() else None
+        space_group = int(words[4]) if len(words) > 4 and is_number(words[4].strip(), 230) else None
         if len(cell) != 6 or laue not in LAUE_NUMBER:
             raise ValueError(f"Laue group {laue}")
     except (ValueError, IndexError) as error:

@@ -23,7 +23,7 @@ import numpy as np
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.ebsd_map import MapPhase
 from cpml.microscopy.grids import find_grid
-from cpml.microscopy.readers.common import RawMap, check_phases, phase_column, read_table
+from cpml.microscopy.readers.common import RawMap, check_phases, phase_column, read_table, unfinished
 
 NEEDED = ("phi1", "Phi", "phi2", "x", "y")
 HEADER_LINES = 1000
@@ -62,6 +62,7 @@ def read(
     check_phases(path, phase_id, described, n_header)
     grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1))
     note += (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
+    note += unfinished(path)
     properties = {k: grid.spread(v, 0.0) for k, v in data.items() if not k.startswith("_")}
     return RawMap(
         path.stem, grid.spread(euler, 0.0), grid.spread(phase_id, 0), described, grid.xy, grid.kind,

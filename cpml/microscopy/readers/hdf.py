@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 
 from cpml.errors import CpmlError, MapFileError
 from cpml.microscopy.readers.common import positive
+from cpml.microscopy.storage import EXPANSION, SMALL
 
-EXPANSION = 64
-"""Largest ratio of an array's bytes to the file's: deflate packs constant columns this well, measured ones
-never."""
-SMALL = 2**20
 MAX_MEMBERS = 1000
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from cpml.crystallography.symmetry import PROPER_GROUP_OF
 from cpml.microscopy.ebsd_map import MapPhase
 from cpml.microscopy.grids import find_grid
-from cpml.microscopy.readers.common import RawMap, check_phases, finite_where_indexed, make_phase
+from cpml.microscopy.readers.common import RawMap, check_phases, finite_where_indexed, is_number, make_phase
 from cpml.microscopy.readers.hdf import Hdf, opened
 
 KNOWN = ("phi1", "Phi", "phi2", "phase_id", "x", "y", "z", "id", "is_in_data")
@@ -81,7 +81,10 @@ def _phase(hdf: Hdf, place: str) -> MapPhase:
         else ""
     )
     return make_phase(
-        hdf.text(f"{place}/name"), cell, PROPER_GROUP_OF[group], int(number) if number.isdigit() else None
+        hdf.text(f"{place}/name"),
+        cell,
+        PROPER_GROUP_OF[group],
+        int(number) if is_number(number, 230) else None,
     )
 
 

@@ -1,0 +1,137 @@
+"""Blocks of a material file beside its families: elastic constants, hardening, self-diffusion, cross-slip, validity.
+
+Every block is optional, known keys only, numbers checked; each names its source, and `log_spread` (standard deviation of
+the logarithm, for all values of the block) says how far sources disagree.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from cpml.crystallography.interactions import CLASSES
+from cpml.errors import DatasetError
+
+HARDENING = {"voce": ({"tau1_mpa", "theta0_mpa", "theta1_mpa"}, {"latent", "interactions"}),
+             "saturation": ({"h0_mpa", "saturation_mpa", "exponent"}, {"latent", "interactions"}),
+             "kocks_mecking": ({"tau0_mpa", "k1_per_m", "drag_mpa", "activation", "burgers_nm", "density_per_m2"},
+                               {"chi", "rate0", "interactions"})}
+"""Keys of each hardening law: those it needs, those it may have."""
+ELASTIC = {"fcc": ("C11", "C12", "C44"), "bcc": ("C11", "C12", "C44"), "hcp": ("C11", "C12", "C13", "C33", "C44")}
+DIFFUSION = {"d0_m2_per_s", "q_kj_per_mol", "melting_k", "atomic_volume_nm3"}
+CROSS_SLIP = {"activation_volume_b3", "onset_mpa"}
+_ENERGY = ("stacking_fault_mj_per_m2", "energy_ev")  # one of the two
+_ABOUT = {"source", "log_spread"}
+
+
+def suggest(key: str, known: Sequence[str]) -> str:
+    near = get_close_matches(str(key), [str(k) for k in known], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def check_keys(given: dict, known: set[str], place: str) -> None:
+    for key in given:
+        if key not in known:
+            raise DatasetError(f"{place}: unknown key {key!r}{suggest(key, sorted(known))}; "
+                               f"known: {', '.join(sorted(known))}")
+
+
+def positive(content: dict, key: str, place: str, default: float | None = None) -> float:
+    value = content.get(key, default)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(value) or value <= 0:
+        raise DatasetError(f"{place}: {key} = {value!r} must be a positive number")
+    return float(value)
+
+
+def _block(content: dict, key: str, place: str, form: str) -> tuple[dict, str]:
+    """A block as a mapping (empty when absent) and its place in the file."""
+    block = content.get(key) or {}
+    if not isinstance(block, dict):
+        raise DatasetError(f"{place}: {key} = {block!r} must be a mapping {form}")
+    if block.get("log_spread") is not None:
+        positive(block, "log_spread", f"{place}: {key}")
+    return block, f"{place}: {key}"
+
+
+def elastic(content: dict, lattice: str, place: str) -> tuple[dict[str, float], str]:
+    """Constants in MPa, and their source."""
+    block, place = _block(content, "elastic", place, "of constants in GPa")
+    if not block:
+        return {}, ""
+    check_keys(block, {*ELASTIC[lattice], *_ABOUT}, place)
+    return {key: 1e3 * positive(block, key, place) for key in ELASTIC[lattice]}, str(block.get("source", ""))
+
+
+def validity(content: dict, place: str) -> dict:
+    block = content.get("validity") or {}
+    if not isinstance(block, dict):
+        raise DatasetError(f"{place}: validity = {block!r} must be a mapping of temperature_k, rate and note")
+    check_keys(block, {"temperature_k", "rate", "note"}, f"{place}: validity")
+    return block
+
+
+def mechanism(content: dict, key: str, needed: set[str], place: str) -> dict:
+    """The block `diffusion` or `cross_slip`: all its numbers, none negative, and a source."""
+    block, place = _block(content, key, place, "with source")
+    if not block:
+        return {}
+    energies = [e for e in _ENERGY if e in block] if key == "cross_slip" else []
+    check_keys(block, {*needed, *_ABOUT, *(_ENERGY if key == "cross_slip" else ())}, place)
+    missing = sorted({"source", *needed} - set(block))
+    if missing or key == "cross_slip" and len(energies) != 1:
+        words = ", ".join(missing) or f"one of {' and '.join(_ENERGY)}"
+        raise DatasetError(f"{place}: {words} missing")
+    for name in (*needed, *energies):
+        _not_negative(block[name], f"{place}: {name}")
+    return dict(block)
+
+
+def hardening(content: dict, families: Sequence[str], place: str) -> dict:
+    """The optional hardening block: law and keys known, every value a non-negative number or one per family."""
+    block, place = _block(content, "hardening", place, "with law and source")
+    if not block:
+        return {}
+    law = block.get("law")
+    if law not in HARDENING:
+        raise DatasetError(f"{place}: law = {law!r}{suggest(law, list(HARDENING))}; "
+                           f"known: {', '.join(HARDENING)}")
+    needed, allowed = HARDENING[law]
+    check_keys(block, {"law", *_ABOUT, *needed, *allowed}, place)
+    missing = sorted({"source", *needed} - set(block))
+    if missing:
+        raise DatasetError(f"{place}: {', '.join(missing)} missing for law {law!r}")
+    if "interactions" in block:
+        _interactions(block, place)
+    for key in ((needed | allowed) - {"interactions"}) & set(block):
+        value = block[key]
+        if not isinstance(value, dict):
+            _not_negative(value, f"{place}: {key}")
+            continue
+        check_keys(value, set(families), f"{place}: {key}")
+        absent = [f for f in families if f not in value]
+        if absent and key != "latent":
+            raise DatasetError(f"{place}: {key} has no value for {', '.join(absent)}")
+        for family, number in value.items():
+            row = number if key == "latent" else {family: number}
+            if not isinstance(row, dict):
+                raise DatasetError(f"{place}: latent: {family} = {row!r} must be a mapping of active families")
+            check_keys(row, set(families), f"{place}: {key}: {family}")
+            for active, factor in row.items():
+                _not_negative(factor, f"{place}: {key}: {active}")
+    return dict(block)
+
+
+def _interactions(block: dict, place: str) -> None:
+    """Factors by class of interaction, in place of `latent`."""
+    if "latent" in block or not isinstance(block["interactions"], dict):
+        raise DatasetError(f"{place}: interactions must be a mapping class: factor, and stands in place of latent")
+    check_keys(block["interactions"], set(CLASSES), f"{place}: interactions")
+    for name, factor in block["interactions"].items():
+        _not_negative(factor, f"{place}: interactions: {name}")
+
+
+def _not_negative(value, place: str) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(value) or value < 0:
+        raise DatasetError(f"{place} = {value!r} must be a number that is not negative")

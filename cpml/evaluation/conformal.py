@@ -1,0 +1,224 @@
+"""Prediction sets that hold a given share of the footprints, calibrated over blocks.
+
+Every footprint in a grain (a twin variant, the plane behind a trace) has a score s = 1 - p(its target), the surprise.
+The set of a grain is {t : 1 - p_t <= q}; q is the level-quantile of the scores in the calibration blocks, each block
+with the same weight and its scores sharing it, because blocks and not grains are exchangeable
+
+    q = inf {s : sum_b w_b F_b(s) >= level},    F_b the distribution of the scores in block b, w_b = 1/B
+
+(pooled distributions of two-layer data: Dunn, Wasserman & Ramdas 2022, doi:10.1080/01621459.2022.2060112). For every
+block q comes from all the others. ``guarantee=True`` puts the weight 1/(B+1) of the block to come at infinity: coverage
+is then at least the level for any B and, for few blocks, up to level/B above it. Either way fewer than
+level/(1 - level) calibration blocks (9 for 90 %) cannot support the level; the set is then everything, and says so.
+
+A trace that fits several planes hides its target. Its pessimistic score is the largest over its candidates, its
+optimistic score the smallest, so coverage is an interval: all candidates inside, any inside. ``ambiguous`` says which
+score calibrates: "pessimistic" holds whichever candidate it was, "optimistic" if the model ranks candidates rightly,
+and "angle" (default) spreads the trace over its candidates as its angle alone does, before any mechanics.
+
+``neighbours=True`` weights the calibration blocks by 1/(steps to them on the map), after the neighbourhood-adaptive
+sets of Clarkson 2023 (arXiv 2211.14555): sharper where a map drifts, noisier where it does not.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.sparse.csgraph import shortest_path
+
+from cpml.errors import ParameterError
+from cpml.evaluation.levels import candidates_of
+from cpml.evaluation.splits import Splits
+
+AMBIGUOUS = ("angle", "pessimistic", "optimistic")
+
+
+@dataclass(frozen=True)
+class ConformalSets:
+    """Sets and how they did.
+
+    Attributes
+    ----------
+    rows : predictions with score, threshold and in_set
+    blocks : model, mechanism, block, n_footprints, coverage, coverage_least, coverage_most, set_size
+    table : model, mechanism, coverage with low and high over blocks (ambiguous footprints spread over their candidates),
+        coverage_least and _most (all or any candidate inside), set_size, set_share (of all targets), n_targets,
+        n_footprints, n_blocks, sets ("calibrated", or why they are everything)
+    """
+
+    rows: pd.DataFrame
+    blocks: pd.DataFrame
+    table: pd.DataFrame
+
+
+def conformal_sets(
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    splits: Splits,
+    level: float = 0.9,
+    ambiguous: str = "angle",
+    guarantee: bool = False,
+    neighbours: bool = False,
+    n_boot: int = 200,
+    seed: int = 0,
+) -> ConformalSets:
+    """Sets of every grain from out-of-fold predictions of any models, each block calibrated on all others.
+
+    Parameters
+    ----------
+    predictions : model, grain_id, mechanism, target, p
+    labels : grain_id, mechanism, target, observed; with trace rows and candidates, the traces are the footprints of
+        their mechanism, else the targets observed as 1
+    splits : gives the block of each grain
+
+    Raises
+    ------
+    ParameterError : a level that is not between 0 and 1, or an unknown way to treat ambiguous footprints
+    """
+    if not 0 < level < 1 or ambiguous not in AMBIGUOUS:
+        raise ParameterError(
+            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one of {', '.join(AMBIGUOUS)}"
+        )
+    block = splits.table.set_index("grain_id")["block"]
+    items = footprints(labels[labels["grain_id"].isin(block.index)])
+    near = _block_nearness(splits) if neighbours else None
+    rows, blocks, table = [], [], []
+    for (model, mechanism), own in predictions.groupby(["model", "mechanism"], sort=False):
+        scored = _scored(own, items[items["mechanism"] == mechanism], block)
+        own = own[own["grain_id"].isin(block.index)]
+        limit = _limits(scored, ambiguous, np.unique(block), level, guarantee, near)
+        own = own.assign(score=1 - own["p"], threshold=limit[block[own["grain_id"]]].to_numpy())
+        own["in_set"] = own["score"] <= own["threshold"]
+        rows.append(own)
+        per_block = _per_block(scored, own, limit, block)
+        blocks.append(per_block.assign(model=model, mechanism=mechanism))
+        table.append(
+            {"model": model, "mechanism": mechanism} | _summary(per_block, own, limit, level, n_boot, seed)
+        )
+    return ConformalSets(
+        pd.concat(rows, ignore_index=True), pd.concat(blocks, ignore_index=True), pd.DataFrame(table)
+    )
+
+
+def footprints(labels: pd.DataFrame) -> pd.DataFrame:
+    """One row per candidate of every footprint: item, grain_id, mechanism, target, weight (sums to 1 per item)."""
+    traces = candidates_of(labels)
+    traced = {mechanism for _, mechanism, _ in traces}
+    seen = labels[(labels["observed"] == 1) & ~labels["mechanism"].isin(traced)]
+    sure = [(g, m, {t: 1.0}) for g, m, t in seen[["grain_id", "mechanism", "target"]].itertuples(index=False)]
+    rows = [
+        (i, g, m, t, w / sum(c.values()))
+        for i, (g, m, c) in enumerate([*traces, *sure])
+        for t, w in c.items()
+    ]
+    return pd.DataFrame(rows, columns=["item", "grain_id", "mechanism", "target", "weight"])
+
+
+def threshold(
+    scores: np.ndarray,
+    blocks: np.ndarray,
+    *,
+    weight=None,
+    level: float = 0.9,
+    guarantee: bool = False,
+    near=None,
+) -> float:
+    """Level-quantile of the scores, all blocks with the same mass; infinity where the blocks cannot support it.
+
+    Parameters
+    ----------
+    scores, blocks, weight : (N,) score of every footprint or candidate, its block, its weight (None: 1)
+    near : block -> mass of the block; None: all alike
+    """
+    names, where = np.unique(blocks, return_inverse=True)
+    if len(names) < needed_blocks(level):
+        return np.inf
+    weight = np.ones(len(scores)) if weight is None else weight
+    share = np.ones(len(names)) if near is None else np.array([near[b] for b in names], dtype=float)
+    # the block to come weighs as much as the heaviest of those that were seen
+    total = share.sum() + (share.max() if guarantee else 0.0)
+    mass = weight * (share / total / np.bincount(where, weights=weight))[where]
+    order = np.argsort(scores, kind="stable")
+    reached = np.cumsum(mass[order]) >= level - 1e-12
+    return float(scores[order][reached.argmax()]) if reached.any() else np.inf
+
+
+def needed_blocks(level: float) -> int:
+    """Fewest calibration blocks that can support a level: 9 for 90 %, 19 for 95 %."""
+    return int(np.ceil(level / (1 - level) - 1e-9))
+
+
+def _scored(own, items, block) -> pd.DataFrame:
+    """The candidates of every footprint of one model and mechanism with their score and block."""
+    table = items.merge(own[["grain_id", "target", "p"]], on=["grain_id", "target"], how="inner")
+    return table.assign(score=1 - table["p"], block=block[table["grain_id"]].to_numpy())
+
+
+def _one_score(scored, ambiguous) -> pd.DataFrame:
+    """Score, weight and block that calibrate: all candidates, or the worst or best of each footprint."""
+    if ambiguous == "angle":
+        return scored
+    grouped = scored.groupby("item")
+    score = grouped["score"].max() if ambiguous == "pessimistic" else grouped["score"].min()
+    return pd.DataFrame({"score": score, "weight": 1.0, "block": grouped["block"].first()})
+
+
+def _limits(scored, ambiguous, blocks, level, guarantee, near) -> pd.Series:
+    """Threshold of every block from the footprints of all others."""
+    used, found = _one_score(scored, ambiguous), {}
+    for b in blocks:
+        other = used[used["block"] != b]
+        arrays = (other[c].to_numpy() for c in ("score", "block"))
+        options = {"weight": other["weight"].to_numpy(), "near": None if near is None else near[b]}
+        found[b] = threshold(*arrays, level=level, guarantee=guarantee, **options)
+    return pd.Series(found)
+
+
+def _per_block(scored, own, limit, block) -> pd.DataFrame:
+    """Coverage and size of the sets of the grains with a footprint, block by block."""
+    inside = scored.assign(inside=scored["score"] <= limit[scored["block"]].to_numpy())
+    inside["coverage"] = inside["inside"] * inside["weight"]
+    item = inside.groupby(["block", "item"]).agg(
+        coverage=("coverage", "sum"), coverage_least=("inside", "min"), coverage_most=("inside", "max")
+    )
+    size = own.groupby("grain_id")["in_set"].sum()
+    shown = np.unique(scored["grain_id"])
+    size = size[shown].groupby(block[shown].to_numpy()).mean()
+    grouped = item.astype(float).groupby("block")
+    return (
+        grouped.mean().assign(n_footprints=grouped.size(), set_size=size).rename_axis("block").reset_index()
+    )
+
+
+def _summary(per_block, own, limit, level, n_boot, seed) -> dict:
+    """One line: means over blocks, with the interval of resampled blocks."""
+    n = len(per_block)
+    drawn = np.random.default_rng(seed).integers(n, size=(n_boot, n)) if n else np.zeros((0, 0), int)
+    means = per_block["coverage"].to_numpy()[drawn].mean(1) if n and n_boot else np.array([np.nan])
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    n_targets = own.groupby("grain_id")["target"].size().mean() if len(own) else np.nan
+    usable, need = max(n - 1, 0), needed_blocks(level)
+    sets = (
+        "calibrated"
+        if usable >= need
+        else f"everything: {usable} calibration blocks, {need} needed for {level:.0%}"
+    )
+    size = per_block["set_size"].mean()
+    return {
+        **per_block[["coverage", "coverage_least", "coverage_most"]].mean(), "low": low, "high": high,
+        "set_size": size, "set_share": size / n_targets, "n_targets": n_targets,
+        "n_footprints": int(per_block["n_footprints"].sum()), "n_blocks": n, "sets": sets,
+    }  # fmt: skip
+
+
+def _block_nearness(splits: Splits) -> dict:
+    """block -> {block: 1 / steps between them}; blocks are neighbours when grains of theirs are."""
+    names, where = np.unique(splits.table["block"], return_inverse=True)
+    a, b = splits.adjacency.nonzero()
+    touch = np.zeros((len(names), len(names)))
+    touch[where[a], where[b]] = 1.0
+    steps = shortest_path(touch, unweighted=True)
+    steps[~np.isfinite(steps)] = len(names)
+    return {n: dict(zip(names, 1 / np.maximum(steps[i], 1), strict=True)) for i, n in enumerate(names)}

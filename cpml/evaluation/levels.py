@@ -1,0 +1,103 @@
+"""From planes and variants to coarser questions: which family, and does the grain twin (or slip) at all?
+
+A family, or a grain, is active when any of its targets t is:
+
+    p(family) = 1 - prod_t (1 - p_t)
+
+the answer for targets that are independent given what the model knows. Where they exclude each other it is a little
+low, where they come together a little high; ``how="max"`` gives the largest p_t, the least that any dependence allows.
+
+Labels follow the same rule with what is missing kept: one active target makes the family active, a missing one leaves
+it open unless another is active. A trace whose candidates all lie in one family names the family although it names
+no plane.
+"""
+
+import numpy as np
+import pandas as pd
+
+from cpml.errors import ParameterError
+
+LEVELS = ("family", "grain")
+CERTAIN = 1.0 - 1e-12
+
+
+def at_level(
+    predictions: pd.DataFrame, labels: pd.DataFrame, level: str, *, how: str = "independent"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predictions and labels of families ("slip_family", "twin_family") or of grains ("twin_grain": any twin).
+
+    Parameters
+    ----------
+    predictions : model, grain_id, mechanism, target, family, p (and fold, split, ... which are kept)
+    labels : grain_id, mechanism, target, observed; trace rows with their candidates where there are any
+
+    Returns
+    -------
+    predictions, labels : of the same columns as far as they make sense; ready for `evaluate`
+
+    Raises
+    ------
+    ParameterError : an unknown level or rule
+    """
+    if level not in LEVELS or how not in ("independent", "max"):
+        raise ParameterError(
+            f"level {level!r}, how {how!r}: levels are {', '.join(LEVELS)}; how is independent or max"
+        )
+    family = _families(predictions)
+    return _combined(predictions, level, how), _observed(labels, family, level)
+
+
+def _families(predictions: pd.DataFrame) -> pd.Series:
+    """Family of every (mechanism, target)."""
+    table = predictions.drop_duplicates(["mechanism", "target"])
+    return table.set_index(["mechanism", "target"])["family"]
+
+
+def _combined(predictions, level, how) -> pd.DataFrame:
+    target = predictions["family"] if level == "family" else "any"
+    kept = [c for c in ("model", "split", "grain_id", "fold", "block") if c in predictions]
+    keys = [*kept, "mechanism", "target"]
+    p = predictions["p"].to_numpy(dtype=float)
+    value = p if how == "max" else np.log1p(-np.minimum(p, CERTAIN))
+    table = predictions[[*kept, "mechanism"]].assign(target=target, value=value)
+    grouped = table.groupby(keys, sort=False)["value"]
+    combined = (grouped.max() if how == "max" else -np.expm1(grouped.sum())).rename("p").reset_index()
+    return combined.assign(family=combined["target"], mechanism=combined["mechanism"] + f"_{level}")
+
+
+def _observed(labels, family, level) -> pd.DataFrame:
+    known = pd.MultiIndex.from_frame(labels[["mechanism", "target"]])
+    rows = labels[known.isin(family.index)]
+    where = pd.MultiIndex.from_frame(rows[["mechanism", "target"]])
+    name = family.reindex(where).to_numpy() if level == "family" else "any"
+    table = rows[["grain_id", "mechanism"]].assign(target=name, observed=rows["observed"].to_numpy())
+    grouped = table.groupby(["grain_id", "mechanism", "target"], sort=True)["observed"]
+    some, complete = grouped.max(), grouped.count() == grouped.size()
+    observed = some.where((some == 1) | complete)
+    observed[observed.index.isin(_named_by_traces(labels, family, level))] = 1.0
+    found = observed.reset_index()
+    return found.assign(mechanism=found["mechanism"] + f"_{level}")
+
+
+def _named_by_traces(labels, family, level) -> set[tuple]:
+    """(grain, mechanism, target) that a trace names although its plane stays open."""
+    found = set()
+    for grain, mechanism, names in candidates_of(labels):
+        groups = {family.get((mechanism, n)) if level == "family" else "any" for n in names}
+        if len(groups) == 1:
+            found.add((grain, mechanism, groups.pop()))
+    return found
+
+
+def candidates_of(labels: pd.DataFrame) -> list[tuple[int, str, dict[str, float]]]:
+    """grain_id, mechanism and {candidate: posterior before any mechanics} of every trace that fits some target."""
+    if "row" not in labels or "candidates" not in labels:
+        return []
+    rows = labels[(labels["row"] == "trace") & labels["candidates"].fillna("").ne("")]
+    split = [dict(_name_and_weight(c) for c in text.split(";")) for text in rows["candidates"]]
+    return list(zip(rows["grain_id"].tolist(), rows["mechanism"].tolist(), split, strict=True))
+
+
+def _name_and_weight(text: str) -> tuple[str, float]:
+    name, _, weight = text.rpartition(":")
+    return (name, float(weight)) if name else (weight, 1.0)

@@ -1,0 +1,56 @@
+"""Families and grains from planes: probabilities by hand, missing labels kept missing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cpml.errors import ParameterError
+from cpml.evaluation import at_level
+
+
+@pytest.fixture
+def tables(long_table):
+    """Three grains with two families of two targets: f0 = t0, t1 and f1 = t2, t3."""
+    p = np.array([[0.5, 0.5, 0.1, 0.0], [0.2, 0.0, 0.0, 0.0], [0.9, 0.9, 0.9, 0.9]])
+    y = np.array([[1, 0, 0, np.nan], [np.nan, 0, 0, 0], [np.nan, np.nan, 1, np.nan]])
+    return long_table(p, "p").assign(model="m"), long_table(y, "observed").drop(columns="family")
+
+
+def test_probability_that_any_target_is_active(tables):
+    """1 - prod (1 - p): two fair coins give 3/4; the largest alone gives 1/2."""
+    for how, expected in (("independent", 0.75), ("max", 0.5)):
+        p, _ = at_level(*tables, "family", how=how)
+        found = p.set_index(["grain_id", "target"])["p"]
+        assert found[1, "f0"] == pytest.approx(expected) and found[1, "f1"] == pytest.approx(0.1)
+    p, _ = at_level(*tables, "grain")
+    assert p["mechanism"].unique().tolist() == ["slip_grain"] and p["target"].unique().tolist() == ["any"]
+    assert p.set_index("grain_id")["p"][1] == pytest.approx(1 - 0.5 * 0.5 * 0.9)
+
+
+def test_missing_is_kept_unless_another_target_decides(tables):
+    """One seen target makes the family seen; without one, a missing target leaves it open."""
+    _, labels = at_level(*tables, "family")
+    found = labels.set_index(["grain_id", "target"])["observed"]
+    assert found[1, "f0"] == 1 and found[3, "f1"] == 1 and found[2, "f1"] == 0
+    assert np.isnan(found[[(1, "f1"), (2, "f0"), (3, "f0")]]).all()
+
+
+def test_a_trace_within_one_family_names_the_family(tables):
+    """Candidates t0 and t1 are both of f0, so f0 slipped whichever it was; t1 or t2 leaves the family open."""
+    p, labels = tables
+    trace = {"mechanism": "slip", "target": "", "observed": 1.0, "row": "trace"}
+    traces = pd.DataFrame(
+        [
+            {"grain_id": 2, "candidates": "t0:0.6;t1:0.4", **trace},
+            {"grain_id": 3, "candidates": "t1:0.5;t2:0.5", **trace},
+        ]
+    )
+    _, found = at_level(p, pd.concat([labels.assign(row="plane", candidates=""), traces]), "family")
+    found = found.set_index(["grain_id", "target"])["observed"]
+    assert found[2, "f0"] == 1 and np.isnan(found[3, "f0"])
+
+
+def test_an_unknown_level_is_an_error(tables):
+    """Levels are family and grain."""
+    with pytest.raises(ParameterError, match="family, grain"):
+        at_level(*tables, "atom")

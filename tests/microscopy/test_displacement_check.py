@@ -1,0 +1,44 @@
+"""The sign of v by the directions in which bands move: exact on drawn bands, and boundaries in the field's frame."""
+
+import numpy as np
+import pandas as pd
+
+from cpml.crystallography import systems
+from cpml.microscopy import displacement_deviations
+from cpml.microscopy.dic import Affine
+from cpml.microscopy.displacement_ratio import direction_angles
+from cpml.microscopy.registered import RegisteredDic
+from cpml.microscopy.slip_traces import slip_traces
+
+FCC = systems("fcc", families=["octahedral"])
+
+
+def test_bands_of_known_systems_move_along_their_directions():
+    """Each band lies on its plane and moves along b: deviation 0; with v negated most move along none."""
+    q = np.random.default_rng(1).normal(size=(20, 4))
+    q /= np.linalg.norm(q, axis=1, keepdims=True)
+    system = np.arange(20) % len(FCC)
+    rows = np.arange(20)
+    bands = pd.DataFrame(
+        {
+            "grain_id": rows + 1,
+            "angle_deg": slip_traces(q, FCC).angle_deg[rows, FCC.plane_id[system]],
+            "psi_deg": direction_angles(q, FCC)[0][rows, system],
+        }
+    )
+    parents = pd.DataFrame(q, columns=["qw", "qx", "qy", "qz"]).assign(parent_id=rows + 1)
+    np.testing.assert_allclose(displacement_deviations(bands, parents, FCC), 0, atol=1e-6)
+    assert np.median(displacement_deviations(bands, parents, FCC, mirrored=True)) > 5
+    off = bands.assign(grain_id=99, psi_deg=[np.nan] * 20)
+    assert np.isnan(displacement_deviations(off, parents, FCC)).all()
+
+
+def test_boundaries_come_back_to_the_field():
+    """A map point that a vector lies on is that vector's place in the field."""
+    to_map = Affine(np.array([[0.9, 0.1], [-0.05, 1.1]]), np.array([3.0, 2.0]), 0.0)
+    dic = RegisteredDic(None, to_map, np.zeros((4, 4)), np.zeros((4, 4), int), pd.DataFrame(), 0.25)
+    start, end = (0.5 * to_map(np.array(p, float)) for p in ([1, 2], [3, 0]))
+    segments = pd.DataFrame([[*start, *end]], columns=["x0_um", "y0_um", "x1_um", "y1_um"])
+    np.testing.assert_allclose(
+        dic.on_field(segments, 0.5).to_numpy(), 0.25 * np.array([[1, 2, 3, 0]]), atol=1e-12
+    )
