@@ -96,9 +96,13 @@ class CoupledClassifier(BaseEstimator):
                 f"specimens with different families {sorted(families)}: fit one material at a time"
             )
         if self.scheme not in ("auto", *SCHEMES):
-            raise ParameterError(f"scheme {self.scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}")
+            raise ParameterError(
+                f"scheme {self.scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}"
+            )
         head = ResidualHead.like(specimens, seed=self.seed)
-        self.prior_ = Prior(specimens[0].material, families.pop(), head, self.scatter, self.shrinkage, self.edges)
+        self.prior_ = Prior(
+            specimens[0].material, families.pop(), head, self.scatter, self.shrinkage, self.edges
+        )
         posterior, optimum = self._search(specimens)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         self.gate_, self.holdout_ = float(self.residual is True), {}
@@ -195,7 +199,9 @@ class CoupledClassifier(BaseEstimator):
                 raise CpmlError(f"{path}: written as {written}, expected {FORMAT} for {material.name}")
             model = cls(**content["parameters"])
             head = ResidualHead.from_dict(content["head"])
-            model.prior_ = Prior(material, tuple(content["families"]), head, model.scatter, model.shrinkage, model.edges)
+            model.prior_ = Prior(
+                material, tuple(content["families"]), head, model.scatter, model.shrinkage, model.edges
+            )
             model.gate_, model.frequency_ = content["gate"], tuple(content["frequency"])
             model.vector_ = torch.tensor(content["vector"], dtype=torch.float64)
             if len(model.vector_) != len(model.prior_.centre()):
@@ -210,7 +216,9 @@ class CoupledClassifier(BaseEstimator):
 
     def _forward(self, specimen: Specimen, vector: torch.Tensor) -> Forward:
         """Tensors of a specimen, its localisation solved at the strengths of ``vector``."""
-        scheme = self.scheme if self.scheme != "auto" else "affine" if specimen.raster is None else "full_field"
+        scheme = (
+            self.scheme if self.scheme != "auto" else "affine" if specimen.raster is None else "full_field"
+        )
         strengths = vector[: len(self.prior_.families)].exp().numpy()
         options = {"n_draws": self.n_draws, "seed": self.seed, "free_surface": self.free_surface}
         medium = Medium.of(specimen, strengths, scheme=scheme, **options)
@@ -231,7 +239,11 @@ class CoupledClassifier(BaseEstimator):
         plain = known.maximise(vector, gate=0.0, max_iter=self.max_iter, reach=REACH).vector
         opened = known.maximise(plain, gate=1.0, max_iter=self.max_iter, reach=REACH).vector
         with torch.no_grad():
-            pairs = zip(posterior.log_likelihood(opened, gate=1.0), posterior.log_likelihood(plain, gate=0.0), strict=True)
+            pairs = zip(
+                posterior.log_likelihood(opened, gate=1.0),
+                posterior.log_likelihood(plain, gate=0.0),
+                strict=True,
+            )
             gain = torch.cat([(a - b)[torch.tensor(~h)] for (a, b), h in zip(pairs, halves, strict=True)])
         error = float(gain.std() * len(gain) ** 0.5)
         self.holdout_ = {"residual_gain_nats": float(gain.sum()), "standard_error_nats": error}

@@ -140,7 +140,10 @@ def activity(share: Tensor, log_total: Tensor, n_planes: int, rates: Detection) 
     share : (G, K, T); log_total : (G,) log of the grain's shear over the mean
     """
     shear = torch.log(share + TINY) + log_total[:, None, None]
-    limits = [torch.log(x).expand(n) for x, n in ((rates.slip_limit, n_planes), (rates.twin_limit, share.shape[-1] - n_planes))]
+    limits = [
+        torch.log(x).expand(n)
+        for x, n in ((rates.slip_limit, n_planes), (rates.twin_limit, share.shape[-1] - n_planes))
+    ]
     return torch.sigmoid(rates.steepness * (shear - torch.cat(limits)))
 
 
@@ -177,7 +180,9 @@ def log_likelihood(active: Tensor, evidence: Evidence, rates: Detection) -> Tens
     logs = torch.zeros(active.shape[:2], dtype=active.dtype)
     for grains, density in evidence.traces:
         traces = (
-            torch.log(_trace_likelihood(seen[grains], density, evidence.covered[grains], rates.false_rate) + TINY)
+            torch.log(
+                _trace_likelihood(seen[grains], density, evidence.covered[grains], rates.false_rate) + TINY
+            )
             - rates.false_rate
         )
         logs = logs.index_add(0, grains, traces * evidence.imaged[grains, None])

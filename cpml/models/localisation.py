@@ -38,7 +38,8 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 from torch import Tensor
 
-from cpml.crystallography.rotations import quaternion_to_matrix
+from cpml.crystallography.rotations import quaternion_multiply, quaternion_to_matrix
+from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.crystallography.systems import Systems
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.neighbourhood import PULLS, pulls
@@ -63,6 +64,7 @@ class GrainState:
     stress: NDArray  # (G, 5)
     log_total: NDArray  # (G,)
     family_share: NDArray  # (K,) share of all shear
+    taylor: float = np.nan  # mean total shear per macroscopic von Mises strain
     start: NDArray | None = None  # strain-rate field of a nearby full-field problem
 
 
@@ -81,7 +83,11 @@ def grain_state(specimen, strengths: NDArray, scheme: str, start: NDArray | None
         raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
     relative = np.asarray(strengths) / np.exp(np.mean(np.log(strengths)))
     parts = [specimen.quaternions, specimen.load.stress, specimen.raster, relative.round(6)]
-    key = (scheme, specimen.systems.names, *(None if p is None else np.ascontiguousarray(p).tobytes() for p in parts))
+    key = (
+        scheme,
+        specimen.systems.names,
+        *(None if p is None else np.ascontiguousarray(p).tobytes() for p in parts),
+    )
     if key not in _memo:
         _memo[key] = _solve(specimen, relative, scheme, start)
         while len(_memo) > MEMO_SIZE:
@@ -94,24 +100,35 @@ def _solve(specimen, strengths, scheme, start) -> GrainState:
 
     macro = to_vector(specimen.load.stress)
     macro, weights = macro / np.linalg.norm(macro), specimen.weights
+    # symmetry copies are one crystal: the same copy is solved whichever is given, so that answers agree to rounding
+    quaternions = canonical_copies(specimen.quaternions, specimen.systems.lattice)
     if scheme == "sachs":
-        return GrainState(np.tile(macro, (len(specimen), 1)), np.zeros(len(specimen)), np.zeros(len(strengths)))
-    law = PowerLaw(specimen.systems, torch.as_tensor(strengths), n=EXPONENT, reference_rate=specimen.load.rate)
+        return GrainState(
+            np.tile(macro, (len(specimen), 1)), np.zeros(len(specimen)), np.zeros(len(strengths))
+        )
+    law = PowerLaw(
+        specimen.systems, torch.as_tensor(strengths), n=EXPONENT, reference_rate=specimen.load.rate
+    )
     if scheme == "full_field":
         if specimen.raster is None:
-            raise CpmlError(f"specimen {specimen.name!r} has no map: the full field needs one; use scheme 'affine'")
-        field = full_field(law, specimen.raster, specimen.quaternions, loading=specimen.load, tol=FIELD_TOL, start=start)
+            raise CpmlError(
+                f"specimen {specimen.name!r} has no map: the full field needs one; use scheme 'affine'"
+            )
+        field = full_field(
+            law, specimen.raster, quaternions, loading=specimen.load, tol=FIELD_TOL, start=start
+        )
         shear, begin = np.abs(field.shear_rate).reshape(-1, len(specimen.systems)), field.rate
         total = field.grain_mean(shear.sum(1).reshape(field.grain_id.shape))
         stress, total = _fill(specimen, strengths, field.grain_mean(field.stress), total)
     else:
         with torch.no_grad():
-            solved = mean_field(law, specimen.quaternions, weights=weights, loading=specimen.load, scheme=scheme)
+            solved = mean_field(law, quaternions, weights=weights, loading=specimen.load, scheme=scheme)
         shear, begin = np.abs(solved.shear_rate.numpy()), None
         stress, total = solved.grain_stress.numpy(), shear.sum(1)
     family = np.bincount(specimen.systems.family, shear.sum(0), minlength=len(strengths)) / shear.sum()
     mean = weights @ (stress @ macro)
-    return GrainState(stress / mean, np.log(np.maximum(total / (weights @ total), 1e-3)), family, begin)
+    relative = np.log(np.maximum(total / (weights @ total), 1e-3))
+    return GrainState(stress / mean, relative, family, float(weights @ total) / specimen.load.rate, begin)
 
 
 def _fill(specimen, strengths, stress, total):
@@ -127,6 +144,14 @@ def _fill(specimen, strengths, stress, total):
         found[0][lost] = other.stress[lost] * scale
         found[1][lost] = np.exp(other.log_total[lost]) * np.mean(found[1][known])
     return found
+
+
+def canonical_copies(quaternions: NDArray, lattice: str) -> NDArray:
+    """(G, 4) symmetry copy of every crystal that is nearest to the sample axes."""
+    copies = quaternion_multiply(quaternions[:, None, :], proper_group(group_of_lattice(lattice)))
+    best = np.abs(copies[..., 0]).argmax(1)
+    chosen = np.take_along_axis(copies, best[:, None, None], 1)[:, 0]
+    return chosen * np.where(chosen[:, :1] < 0, -1.0, 1.0)
 
 
 def grid_point(strengths: NDArray) -> NDArray:
@@ -178,11 +203,16 @@ class Medium:
     free_surface: bool = False
 
     @classmethod
-    def of(cls, specimen, strengths, *, scheme: str, n_draws: int, seed: int, free_surface: bool = False) -> "Medium":
+    def of(
+        cls, specimen, strengths, *, scheme: str, n_draws: int, seed: int, free_surface: bool = False
+    ) -> "Medium":
         """Solve the scheme at the point of the grid nearest to ``strengths`` (K,), and beside it for the slopes."""
         log_x = grid_point(strengths)
         base = grain_state(specimen, np.exp(log_x), scheme)
-        stress_slope, total_slope = np.zeros((len(log_x), *base.stress.shape)), np.zeros((len(log_x), len(specimen)))
+        stress_slope, total_slope = (
+            np.zeros((len(log_x), *base.stress.shape)),
+            np.zeros((len(log_x), len(specimen))),
+        )
         for k in np.flatnonzero(base.family_share > IDLE):
             shift = STEP * np.eye(len(log_x))[k]
             moved = grain_state(specimen, np.exp(log_x + shift), scheme, base.start)
@@ -210,6 +240,8 @@ class Medium:
         stress = self.macro + theta["amplitude"] * (scheme - self.macro)
         stress = stress + sum(theta[name] * part for name, part in zip(PULLS, self.pulls, strict=True))
         drawn = stress[:, None, :] + theta["scatter"] * self.draws
-        if self.free_surface:  # no traction on the surface: sigma_xz = sigma_yz = 0, the third and fourth component
+        if (
+            self.free_surface
+        ):  # no traction on the surface: sigma_xz = sigma_yz = 0, the third and fourth component
             drawn = drawn * torch.tensor([1.0, 1.0, 0.0, 0.0, 1.0], dtype=drawn.dtype)
         return drawn, theta["amplitude"] * total

@@ -5,6 +5,8 @@ the plane, along the middle of what the unknown inclination allows. m' is that o
 doi:10.1007/BF02670762, conditioned on what the neighbour does, since its plain maximum says almost nothing.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,10 +37,24 @@ def pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArray, exponen
     found[0] = _gather(here, share, jump, len(stress))
     found[1] = _gather(here, share, _traction(jump, np.tile(specimen.edge_angle, 2)), len(stress))
     found[2] = _gather(here, share, strain[there] - strain[here], len(stress))
-    pull = np.einsum("esu,eu->es", alignment(specimen)[...], activity[there]) if len(here) else np.zeros((0, tau.shape[1]))
+    pull = (
+        np.einsum("esu,eu->es", alignment(specimen), activity[there])
+        if len(here)
+        else np.zeros((0, tau.shape[1]))
+    )
     sense = np.where(specimen.systems.twin, (loaded > 0).astype(float), np.sign(loaded))
     found[3] = _gather(here, share, np.einsum("es,es,esi->ei", pull, sense[here], schmid[here]), len(stress))
     return found - np.einsum("g,cgi->ci", specimen.weights, found)[:, None, :]
+
+
+def shuffled_neighbourhoods(specimen, *, seed: int):
+    """The specimen with its grains at each other's places: same crystals and labels, somebody else's neighbours.
+
+    What a model gains from the true neighbourhood is its score here less its score there.
+    """
+    place = np.random.default_rng(seed).permutation(len(specimen))
+    raster = None if specimen.raster is None else place[specimen.raster]
+    return replace(specimen, raster=raster, neighbours=place[specimen.neighbours])
 
 
 def boundary_share(specimen) -> NDArray:
@@ -61,7 +77,9 @@ def alignment(specimen) -> NDArray:
 
 
 def _directed(neighbours: NDArray) -> tuple[NDArray, NDArray]:
-    return np.concatenate([neighbours[:, 0], neighbours[:, 1]]), np.concatenate([neighbours[:, 1], neighbours[:, 0]])
+    return np.concatenate([neighbours[:, 0], neighbours[:, 1]]), np.concatenate(
+        [neighbours[:, 1], neighbours[:, 0]]
+    )
 
 
 def _gather(here: NDArray, share: NDArray, values: NDArray, count: int) -> NDArray:

@@ -18,7 +18,7 @@ from cpml.models.neighbourhood import PULLS
 from cpml.models.residual import ResidualHead
 
 PRIORS = {
-    "n": (10.0, 0.7), "amplitude": (1.0, 0.3), "scatter": (0.1, 0.7), "slip_limit": (0.1, 1.0), "twin_limit": (0.1, 1.0),
+    "n": (10.0, 0.7), "amplitude": (1.0, 0.5), "scatter": (0.1, 0.7), "slip_limit": (0.1, 1.0), "twin_limit": (0.1, 1.0),
     "steepness": (3.0, 0.5), "detection": (0.85, 1.0), "false_rate": (0.03, 1.0), "outlier": (0.03, 1.0),
     **dict.fromkeys(PULLS, (0.0, 0.2)),
 }  # fmt: skip

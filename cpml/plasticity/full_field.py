@@ -37,7 +37,9 @@ from cpml.plasticity.orientation import as_matrices, as_tensor
 from cpml.plasticity.response import load_directions
 from cpml.plasticity.single_crystal import single_crystal
 
-FORCING = 0.1  # conjugate gradients end at this share of the residual: more would be lost in the next linearisation
+FORCING = (
+    0.1  # conjugate gradients end at this share of the residual: more would be lost in the next linearisation
+)
 MAX_GRADIENTS = 80
 SOFTENING = 1e-3  # share of the mean tangent compliance added to pixels with fewer than five loaded systems
 LOCAL_TOL = 1e-7  # of every pixel's stress; the line search compares powers to 1e-4 of a step
@@ -74,7 +76,14 @@ class Field:
 
 
 def full_field(
-    law: PowerLaw, grain_id, orientations, *, loading, tol: float = 1e-4, max_iter: int = 40, start: NDArray | None = None
+    law: PowerLaw,
+    grain_id,
+    orientations,
+    *,
+    loading,
+    tol: float = 1e-4,
+    max_iter: int = 40,
+    start: NDArray | None = None,
 ) -> Field:
     """Stress, strain rate and slip of every pixel of a periodic grid.
 
@@ -114,7 +123,9 @@ def full_field(
         n_iter += 1
     equilibrium = np.linalg.norm(problem.project(sigma)) / np.linalg.norm(sigma)
     macro, is_done = sigma.reshape(-1, 5).mean(0), bool(gap < tol)
-    return Field(grain_id, sigma, d, problem.shear_rate(sigma), macro, float(equilibrium), float(gap), is_done, n_iter)
+    return Field(
+        grain_id, sigma, d, problem.shear_rate(sigma), macro, float(equilibrium), float(gap), is_done, n_iter
+    )
 
 
 @dataclass(frozen=True)
@@ -144,11 +155,15 @@ class _Problem:
 
     def stress(self, d: NDArray, start: NDArray | None) -> NDArray:
         guess = None if start is None else torch.as_tensor(start.reshape(-1, 5))
-        solved = single_crystal(self.law, torch.as_tensor(d.reshape(-1, 5)), self.matrices, tol=LOCAL_TOL, start=guess)
+        solved = single_crystal(
+            self.law, torch.as_tensor(d.reshape(-1, 5)), self.matrices, tol=LOCAL_TOL, start=guess
+        )
         stress = solved.stress.detach()
         if start is not None and not bool(solved.converged.all()):  # a far start is worse than none
             lost = ~solved.converged
-            again = single_crystal(self.law, torch.as_tensor(d.reshape(-1, 5))[lost], self.matrices[lost], tol=LOCAL_TOL)
+            again = single_crystal(
+                self.law, torch.as_tensor(d.reshape(-1, 5))[lost], self.matrices[lost], tol=LOCAL_TOL
+            )
             stress[lost] = again.stress.detach()
         return stress.numpy().reshape(d.shape)
 
@@ -203,7 +218,9 @@ class _Problem:
 
 def _projection(grid: tuple[int, ...], free: NDArray | None) -> NDArray:
     """(*half grid, 5, 5) projection on strain rates of divergence-free velocities; last axis halved as by `rfftn`."""
-    q = np.meshgrid(*[2 * np.pi * fftfreq(n) for n in grid[:-1]], 2 * np.pi * rfftfreq(grid[-1]), indexing="ij")
+    q = np.meshgrid(
+        *[2 * np.pi * fftfreq(n) for n in grid[:-1]], 2 * np.pi * rfftfreq(grid[-1]), indexing="ij"
+    )
     corner = np.prod([(1 + np.exp(1j * part)) / 2 for part in q], axis=0)
     k = np.zeros((*q[0].shape, 3), complex)
     for axis, part in enumerate(reversed(q)):  # x is the last axis of the grid, then y, then z
@@ -227,11 +244,15 @@ def _projection(grid: tuple[int, ...], free: NDArray | None) -> NDArray:
 def _check_grid(grain_id, count: int, tol: float) -> NDArray:
     grain_id = np.asarray(grain_id)
     if grain_id.ndim not in (2, 3) or not np.issubdtype(grain_id.dtype, np.integer) or grain_id.size == 0:
-        raise ParameterError(f"grain_id must be a (rows, columns) or (slices, rows, columns) array of whole numbers, not "
-                             f"{grain_id.dtype} of shape {grain_id.shape}")
+        raise ParameterError(
+            f"grain_id must be a (rows, columns) or (slices, rows, columns) array of whole numbers, not "
+            f"{grain_id.dtype} of shape {grain_id.shape}"
+        )
     if grain_id.min() < 0 or grain_id.max() >= count:
-        raise ParameterError(f"grain_id runs from {grain_id.min()} to {grain_id.max()}: there are {count} orientations, "
-                             "pixels without a grain must be filled first")
+        raise ParameterError(
+            f"grain_id runs from {grain_id.min()} to {grain_id.max()}: there are {count} orientations, "
+            "pixels without a grain must be filled first"
+        )
     if not tol > 0:
         raise ParameterError(f"tol = {tol} must be positive")
     return grain_id

@@ -128,7 +128,7 @@ def specimen():
     return make_specimen()[0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build():
     """The maker itself, for tests that need other settings."""
     return make_specimen

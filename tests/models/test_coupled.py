@@ -10,7 +10,9 @@ from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import CpmlError, ParameterError
 from cpml.models import CoupledClassifier
-from cpml.models.localisation import Medium, specimen_frame, stress_draws
+from cpml.models.localisation import Medium, _solve, grain_state, grid_point, specimen_frame, stress_draws
+from cpml.models.neighbourhood import PULLS, shuffled_neighbourhoods
+from cpml.plasticity.basis import to_vector
 
 
 @pytest.fixture(scope="module")
@@ -19,43 +21,79 @@ def fitted(specimen):
     return CoupledClassifier(residual=False, n_draws=16).fit([specimen])
 
 
+@pytest.fixture(scope="module")
+def mapped(build):
+    """36 grains with a map of square grains, three cells wide."""
+    specimen, _ = build(36, seed=2)
+    return replace(specimen, raster=np.kron(np.arange(36).reshape(6, 6), np.ones((3, 3), int)))
+
+
 def with_quaternions(specimen, q):
     return replace(
         specimen, grains=specimen.grains.assign(**dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True)))
     )
 
 
-def test_localisation_limits(specimen):
-    """w = 0 gives every grain the macroscopic stress (Sachs); w near 1 gives every grain the strain (Taylor)."""
-    medium = Medium.of(specimen, n_draws=4, seed=0)
-    log_strength = torch.zeros(len(specimen.systems), dtype=torch.float64)
-    n = torch.tensor(5.0, dtype=torch.float64)
-    sachs, converged = medium.grain_stress(log_strength, n, torch.tensor(1e-9, dtype=torch.float64))
-    assert converged and torch.allclose(sachs, medium.stress.expand_as(sachs), atol=1e-6)
-    with torch.no_grad():
-        stress, mean, converged = medium._solve(log_strength, n, torch.tensor(1 - 1e-7, dtype=torch.float64))
-        residual, _ = medium._residual(stress, mean, log_strength, n, torch.tensor(1.0, dtype=torch.float64))
-    assert converged and float(residual.abs().max()) < 1e-5
+def test_sachs_gives_every_grain_the_macroscopic_stress(specimen):
+    """Scheme "sachs": the load's direction in every grain, equal total shear, no slopes."""
+    state = grain_state(specimen, specimen.material.strengths, "sachs")
+    macro = to_vector(specimen.load.stress)
+    assert np.allclose(state.stress, macro / np.linalg.norm(macro)) and not state.log_total.any()
 
 
-def test_localisation_gradient(specimen):
-    """Implicit gradient of the grain stresses against central differences: strengths, exponent, interaction."""
-    medium = Medium.of(specimen, n_draws=4, seed=0)
-    family = torch.tensor(specimen.systems.family)
-    weight = torch.tensor(np.random.default_rng(0).normal(size=(len(specimen), 5)))
+@pytest.mark.parametrize("scheme", ["taylor", "affine", "full_field"])
+def test_schemes_are_normalised(mapped, scheme):
+    """Every scheme: mean stress along the load is one; sheared families share to one."""
+    state = grain_state(mapped, mapped.material.strengths, scheme)
+    macro = to_vector(mapped.load.stress)
+    along = state.stress @ macro / np.linalg.norm(macro)
+    # the full field's mean is over cells, the specimen's weights are over pixels
+    assert mapped.weights @ along == pytest.approx(
+        1.0, abs=1e-9
+    ) and state.family_share.sum() == pytest.approx(1.0)
 
-    def loss(x):
-        stress, _ = medium.grain_stress(x[:-2][family], x[-2], torch.sigmoid(x[-1]))
-        return (weight * stress).sum()
 
-    x = torch.tensor([0.0, 1.0, 1.2, 0.6, 6.0, -0.5], dtype=torch.float64, requires_grad=True)
-    exact = torch.autograd.grad(loss(x), x)[0]
-    x = x.detach()
-    for i in range(len(x)):
-        step = torch.zeros_like(x)
-        step[i] = 1e-5
-        difference = (loss(x + step) - loss(x - step)) / 2e-5
-        assert float(exact[i]) == pytest.approx(float(difference), rel=1e-5, abs=1e-6)
+def test_linearised_localisation_follows_the_scheme(specimen):
+    """Half a grid step away the linear stress is within 5 % of the solved one, and closer than no slope at all."""
+    strengths = np.exp(grid_point(specimen.material.strengths))
+    medium = Medium.of(specimen, strengths, scheme="affine", n_draws=2, seed=0)
+    moved = np.log(strengths) + np.array([0.08, -0.08, 0.05, -0.05])
+    theta = {
+        "log_strength": torch.tensor(moved),
+        "amplitude": torch.tensor(1.0),
+        "scatter": torch.tensor(0.0),
+    }
+    theta |= dict.fromkeys(PULLS, torch.tensor(0.0))
+    linear = medium.local_stress(theta)[0].mean(1).numpy()
+    exact = _solve(specimen, np.exp(moved), "affine", None).stress
+    size = np.linalg.norm(exact)
+    assert np.linalg.norm(linear - exact) < 0.05 * size
+    assert np.linalg.norm(linear - exact) < 0.5 * np.linalg.norm(medium.stress.numpy() - exact)
+
+
+def test_corrections_from_neighbours_have_no_mean(specimen):
+    """Each of the four tensors averages to zero over the area, and none is zero everywhere."""
+    specimen = replace(specimen, edge_angle=np.linspace(0, 3, len(specimen.neighbours)))
+    medium = Medium.of(specimen, specimen.material.strengths, scheme="affine", n_draws=2, seed=0)
+    mean = np.einsum("g,cgi->ci", specimen.weights, medium.pulls.numpy())
+    assert np.abs(mean).max() < 1e-12 and (np.abs(medium.pulls.numpy()).max((1, 2)) > 1e-3).all()
+
+
+def test_neighbours_matter(mapped):
+    """Other neighbours, other probabilities: with the neighbourhoods shuffled, and with none but a mean medium."""
+    model = CoupledClassifier(residual=False, n_draws=8).fit([mapped])
+    own = model.predict(mapped)["p"].to_numpy()
+    other = model.predict(shuffled_neighbourhoods(mapped, seed=1))["p"].to_numpy()
+    alone = model.predict(
+        replace(
+            mapped,
+            raster=None,
+            neighbours=np.zeros((0, 2), int),
+            edge_length=np.zeros(0),
+            edge_angle=np.zeros(0),
+        )
+    )
+    assert np.abs(own - other).max() > 0.05 and np.abs(own - alone["p"].to_numpy()).max() > 0.05
 
 
 def test_recovers_strength_ratio(build):
@@ -65,7 +103,7 @@ def test_recovers_strength_ratio(build):
     """
     specimen, _ = build(300, ratios=[20.0, 60.0, 100.0, 60.0], seed=0, n_exponent=10.0)
     row = (
-        CoupledClassifier(residual=False, n_draws=16)
+        CoupledClassifier(residual=False, n_draws=16, scheme="sachs")
         .fit([specimen])
         .strengths_.set_index("family")
         .loc["prismatic"]
@@ -110,12 +148,13 @@ def test_relabelling_grains_permutes_predictions(specimen, fitted):
 
 def test_neighbours_change_the_answer_once_the_gate_is_open(specimen):
     """With an open gate, permuting the neighbours moves predictions; with a shut gate nothing can."""
-    opened = CoupledClassifier(residual=True, shrinkage=0.1, n_draws=16).fit([specimen])
+    alone = {"scheme": "sachs", "edges": False, "n_draws": 16}
+    opened = CoupledClassifier(residual=True, shrinkage=0.1, **alone).fit([specimen])
     mixed = replace(
         specimen, neighbours=np.random.default_rng(0).permutation(specimen.neighbours.ravel()).reshape(-1, 2)
     )
     assert np.abs(opened.predict(specimen)["p"] - opened.predict(mixed)["p"]).max() > 1e-6
-    shut = CoupledClassifier(residual=False, n_draws=16).fit([specimen])
+    shut = CoupledClassifier(residual=False, **alone).fit([specimen])
     assert np.array_equal(shut.predict(specimen)["p"], shut.predict(mixed)["p"])
 
 

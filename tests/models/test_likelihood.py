@@ -30,7 +30,10 @@ def test_dynamic_programme_equals_enumeration(n_traces):
     rng = np.random.default_rng(n_traces)
     q, density = rng.random(4), rng.random((n_traces, 4)) * 0.2
     found = _trace_likelihood(
-        torch.tensor(q)[None, None], torch.tensor(density)[None], torch.tensor(0.3, dtype=torch.float64)
+        torch.tensor(q)[None, None],
+        torch.tensor(density)[None],
+        torch.zeros(1, 4),
+        torch.tensor(0.3, dtype=torch.float64),
     )
     assert float(found) == pytest.approx(by_enumeration(q, density, 0.3), rel=1e-12)
 
@@ -46,18 +49,33 @@ def test_probabilities_of_all_observations_sum_to_one():
     for n_traces in range(4):
         one = np.ones((n_traces, 3))  # each density replaced by its integral
         term = _trace_likelihood(
-            torch.tensor(q)[None, None], torch.tensor(one)[None], torch.tensor(1e-300, dtype=torch.float64)
+            torch.tensor(q)[None, None],
+            torch.tensor(one)[None],
+            torch.zeros(1, 3),
+            torch.tensor(1e-300, dtype=torch.float64),
         )
         total += float(term) / np.prod(np.arange(1, n_traces + 1))
     assert total == pytest.approx(1.0, abs=1e-12)
 
 
+def test_a_covered_plane_costs_nothing():
+    """A plane under an observed trace may be active without a trace of its own; uncovered, that is a miss."""
+    q, density = torch.tensor([[[1.0, 1.0]]]), torch.tensor([[[0.2, 0.2]]], dtype=torch.float64)
+    rate = torch.tensor(1e-12, dtype=torch.float64)
+    apart = _trace_likelihood(q.double(), density, torch.zeros(1, 2), rate)
+    merged = _trace_likelihood(q.double(), density, torch.ones(1, 2), rate)
+    assert float(apart) < 1e-10 and float(merged) == pytest.approx(0.4)
+
+
 def test_share_is_a_partition_and_activity_grows_with_it():
-    """Shares of all tokens add up to one; a token without share is not active; a missed trace is not recorded."""
-    log_activity = torch.tensor([[[0.0, 1.0, 2.0, -50.0]]])
-    share = token_share(log_activity, torch.tensor([0, 0, 1, 2]), 3)
+    """Shares of all tokens add up to one; at the limit a token is active half the time; a missed trace is not recorded."""
+    share = torch.softmax(torch.tensor([[[0.0, 1.0, 2.0, -50.0]]]), -1)
+    share = token_share(share, torch.tensor([0, 0, 1, 2]), 3)
     assert float(share.sum()) == pytest.approx(1.0)
-    rates = Detection(*(torch.tensor(v) for v in (5.0, 5.0, 0.8, 0.1, 0.0)))
-    active = activity(share, 2, rates)[0, 0]
-    assert float(active[2]) == pytest.approx(0.0, abs=1e-12) and active[1] > active[0] > 0
+    limit = float(share[0, 0, 0])
+    rates = Detection(*(torch.tensor(v) for v in (limit, 0.1, 3.0, 0.8, 0.1, 0.0)))
+    active = activity(share, torch.zeros(1), 2, rates)[0, 0]
+    assert float(active[0]) == pytest.approx(0.5) and active[1] > active[0] and float(active[2]) < 1e-12
     assert float(seen_probability(active, 2, rates, (0.5, 0.5))[1]) == pytest.approx(0.8 * float(active[1]))
+    more = activity(share, torch.ones(1), 2, rates)[0, 0]
+    assert (more[:2] > active[:2]).all()  # a grain that shears more than the mean

@@ -17,7 +17,12 @@ TENSION = Load.from_dict({"kind": "tension", "axis": "x"})
 @pytest.fixture(scope="module")
 def law():
     """fcc, one strength."""
-    return PowerLaw(systems("fcc", families=("octahedral",)), torch.tensor([10.0], dtype=torch.float64), n=5.0, reference_rate=1e-3)
+    return PowerLaw(
+        systems("fcc", families=("octahedral",)),
+        torch.tensor([10.0], dtype=torch.float64),
+        n=5.0,
+        reference_rate=1e-3,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,9 @@ def test_a_plane_and_a_stack_of_it_agree(law, mosaic):
     grain_id, q, field = mosaic
     stack = full_field(law, np.stack([grain_id, grain_id]), q, loading=TENSION, tol=1e-6)
     flat = full_field(law, grain_id, q, loading=TENSION, tol=1e-6)
-    assert np.allclose(stack.grain_mean(stack.stress), flat.grain_mean(flat.stress), atol=1e-2 * field.von_mises)
+    assert np.allclose(
+        stack.grain_mean(stack.stress), flat.grain_mean(flat.stress), atol=1e-2 * field.von_mises
+    )
 
 
 def test_grain_means(mosaic):
@@ -99,7 +106,9 @@ def test_grain_means(mosaic):
     assert np.allclose(field.grain_mean(np.ones(field.grain_id.shape)), 1.0)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros(5, int), np.zeros((3, 3)), np.full((3, 3), 7), np.full((3, 3), -1)])
+@pytest.mark.parametrize(
+    "wrong", [np.zeros(5, int), np.zeros((3, 3)), np.full((3, 3), 7), np.full((3, 3), -1)]
+)
 def test_grids_that_are_none(law, wrong):
     """One dimension, no whole numbers, unknown grains, pixels without a grain: one error each."""
     with pytest.raises(ParameterError, match="grain_id"):
