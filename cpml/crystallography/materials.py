@@ -40,7 +40,7 @@ from cpml.crystallography.material_blocks import (
 )
 from cpml.crystallography.symmetry import GROUP_OF_LATTICE
 from cpml.crystallography.systems import REPRESENTATIVES, Systems, systems
-from cpml.errors import DatasetError
+from cpml.errors import DatasetError, ParameterError
 from cpml.safe_yaml import read_yaml
 
 FOLDER = Path(__file__).parent / "materials"
@@ -112,7 +112,11 @@ class Material:
         return pd.DataFrame(rows, columns=["family", "kind", "strength_mpa", "log_spread", "source"])
 
     def systems(self, families: Sequence[str] | None = None) -> Systems:
-        """Slip and twin systems of the file's families (or of some of them)."""
+        """Slip and twin systems of the file's families (or of some of them); ParameterError for one it does not have."""
+        missing = [f for f in families or () if f not in self.families]
+        if missing:
+            raise ParameterError(f"material {self.name!r} has no family {missing[0]!r}{suggest(missing[0], list(self.families))}; "
+                                 f"it has {', '.join(self.families)}")
         return systems(self.lattice, families=tuple(families or self.families), c_over_a=self.c_over_a)
 
 

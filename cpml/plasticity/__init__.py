@@ -1,5 +1,6 @@
 """Crystal plasticity: single crystals, Taylor factors, mean fields, deformation paths, elastic averages (imports torch)."""
 
+from cpml.plasticity.activities import mechanism_activities
 from cpml.plasticity.boundary import Loading
 from cpml.plasticity.calibration import Calibration, calibrate, plastic_curve
 from cpml.plasticity.climb import DiffusionClimb, PowerClimb
@@ -25,5 +26,6 @@ from cpml.plasticity.twin_fraction import TwinFraction
 __all__ = ["Calibration", "CrossSlip", "DiffusionClimb", "Field", "KocksMecking", "Lankford", "Loading", "MeanField",
            "NoHardening", "Path", "PowerClimb", "PowerLaw", "Reorientation", "Saturation", "Solution",
            "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "calibrate",
-           "constriction_energy", "deform", "full_field", "hershey", "lankford", "material_hardening", "mean_field", "plastic_curve", "polycrystal_stiffness",
+           "constriction_energy", "deform", "full_field", "hershey", "lankford", "material_hardening", "mean_field", "mechanism_activities",
+           "plastic_curve", "polycrystal_stiffness",
            "single_crystal", "taylor_factor", "taylor_stress", "yield_surface"]

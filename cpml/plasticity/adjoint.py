@@ -63,10 +63,9 @@ class MeanFieldSolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *bars):
-        theta = [t.detach().numpy() for t in ctx.saved_tensors]
-        found = _Adjoint(ctx.solved, *theta)(*(np.ascontiguousarray(b.numpy()) for b in bars))
-        shapes = [t.shape for t in ctx.saved_tensors]
-        return (None, *(torch.as_tensor(x).reshape(shape) for x, shape in zip(found, shapes)))
+        theta = ctx.saved_tensors  # read once: checkpointing recomputes them on access
+        found = _Adjoint(ctx.solved, *(t.detach().numpy() for t in theta))(*(np.ascontiguousarray(b.numpy()) for b in bars))
+        return (None, *(torch.as_tensor(x).reshape(t.shape) for x, t in zip(found, theta)))
 
 
 class _Adjoint:

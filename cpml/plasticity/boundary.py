@@ -148,6 +148,15 @@ class Loading:
         return Loading(self.rate_rows[~touches[0]], self.rate_values[~touches[0]], rows, values, self.velocity_gradient,
                        self.stress)
 
+    def pinned(self, free: tuple[bool, ...] | None, rate: NDArray) -> "Loading":
+        """After `relaxed`: the free components of D held at `rate` (5,), so that five conditions are independent again."""
+        if free is None:
+            return self
+        index = np.flatnonzero(free)
+        rows = np.concatenate([self.rate_rows, np.eye(5)[index]])
+        return Loading(rows, np.concatenate([self.rate_values, rate[index]]), self.stress_rows[:-len(index)],
+                       self.stress_values[:-len(index)], self.velocity_gradient, self.stress)
+
     def spin(self, rate: NDArray) -> NDArray:
         """Macroscopic spin W (3, 3), 1/s, with the solved strain rate (5,); 0 where L says nothing."""
         d, gradient = to_matrix(np.asarray(rate)), self.velocity_gradient

@@ -161,7 +161,7 @@ class GeneralPass:
         linear = tangent if share == 1.0 else self._mean_inverse(equations.hessian(share * slope))
         self.stress[:], self.rate, self.slope = stress.cpu().numpy(), rate.cpu().numpy(), slope.cpu().numpy()
         self.residual = residual.cpu().numpy()
-        self.iterations = np.where(self.residual <= max(10 * tol, 1e-8), n_iter, -n_iter)
+        self.iterations = np.where(self.residual <= max(10 * tol, 1e-8), n_iter + 1, -n_iter - 1)
         self.newton += n_iter * len(modes)
         self.is_warm = True
         return g.weights @ self.stress, tangent, linear

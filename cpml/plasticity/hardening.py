@@ -3,7 +3,8 @@
     extended Voce   xi_hat(G) = tau0 + (tau1 + theta1 G)(1 - exp(-G theta0/tau1)),  G = sum_s |gamma_s| of the grain
                     d xi_s = [xi_hat(G+dG) - xi_hat(G)]/dG  sum_t h_st |d gamma_t|         (tau1 = 0: slope theta1)
     saturation      d xi_s = h0 |1 - xi_s/xi_inf|^a sgn(1 - xi_s/xi_inf) sum_t h_st |d gamma_t|
-                    (the factor belongs to the hardened system s)
+                    (the factor belongs to the hardened system s); twins of volume fraction F harden slip:
+                    h0 (1 + c1 F^c2) and xi_inf + f_sat sqrt(F) in place of h0 and xi_inf
 
 Latent hardening: h_ss = 1 and h_st = latent[family of s, family of t] for t != s, or a full (S, S) matrix built from
 the geometry (cpml.crystallography.interactions). Voce steps are exact in G; the others are explicit (Euler).
@@ -18,6 +19,7 @@ References: Tome, Canova, Kocks, Christodoulou & Jonas 1984, Acta Metall. 32:163
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -118,28 +120,41 @@ class Voce:
 
 @dataclass(frozen=True)
 class Saturation:
-    """Saturating hardening (module docstring); h0 and xi_inf in MPa."""
+    """Saturating hardening (module docstring); h0 and xi_inf in MPa; the twin terms act on slip systems."""
 
     systems: Systems
     h0: Tensor | float
     saturation: Tensor | float
     exponent: Tensor | float = 2.25
     latent: Tensor | float | None = 1.4
+    twin_rise: tuple[float, float] = (0.0, 1.0)  # c1, c2
+    twin_saturation: float = 0.0  # f_sat, MPa
 
     def __post_init__(self):
         for name in ("h0", "saturation", "exponent"):
             object.__setattr__(self, name, per_system(self.systems, getattr(self, name), name))
         if bool((self.saturation.detach() <= 0).any()) or bool((self.exponent.detach() <= 0).any()):
             raise ParameterError("saturation and exponent must be positive")
+        if min(*self.twin_rise, self.twin_saturation) < 0:
+            raise ParameterError(f"twin_rise = {self.twin_rise} and twin_saturation = {self.twin_saturation} must not be "
+                                 "negative")
         object.__setattr__(self, "latent", latent_matrix(self.systems, self.latent))
 
     def start(self, strength: Tensor) -> State:
         """State of (G, S) initial strengths, MPa."""
-        return {"strength": strength}
+        return {"strength": strength, "twinned": torch.zeros(len(strength), 1, dtype=torch.float64)}
 
     def harden(self, state: State, shear_rate: Tensor, dt: float, *, rate=None, temperature=None) -> State:
         """State after an explicit step of length dt (s) at shear rates (G, S)."""
-        left = 1 - state["strength"] / self.saturation
+        twinned, is_slip = state["twinned"], torch.as_tensor(self.systems.slip)
+        h0, limit = self.h0, self.saturation
+        if self.systems.twin.any() and (self.twin_rise[0] > 0 or self.twin_saturation > 0):
+            root, power = (torch.where(twinned > 0, twinned.clamp(min=1e-300) ** k, 0.0) for k in (0.5, self.twin_rise[1]))
+            h0 = torch.where(is_slip, h0 * (1 + self.twin_rise[0] * power), h0)
+            limit = torch.where(is_slip, limit + self.twin_saturation * root, limit)
+        left = 1 - state["strength"] / limit
         size = torch.where(left == 0, 0.0, torch.where(left == 0, 1.0, left.abs()) ** self.exponent)
-        slope = self.h0 * size * left.sign()
-        return {"strength": state["strength"] + slope * ((shear_rate.abs() * dt) @ self.latent.T)}
+        slip = shear_rate.abs() * dt
+        inverse = torch.as_tensor(1 / np.where(self.systems.twin, self.systems.twin_shear, np.inf))
+        return {"strength": state["strength"] + h0 * size * left.sign() * (slip @ self.latent.T),
+                "twinned": (twinned + (slip @ inverse)[:, None]).clamp(max=1.0)}

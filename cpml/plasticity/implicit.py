@@ -16,7 +16,7 @@ has the value x* and the exact first derivative; the matrix dR/dx (25 x 25) is e
 | P | Schmid tensors in the sample frame | (G, 5, S) |
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -137,6 +137,7 @@ class _Equations:
 def attach(medium: Medium, theta: Parameters, loading: Loading, line: Linearisation, sphere, *,
            n_eff_is_n: bool = False) -> Attached:
     """The solution as a differentiable function of theta (first derivatives)."""
+    theta = replace(theta, schmid=theta.schmid * torch.as_tensor(line.keep)[:, None])
     equations = _Equations(medium, loading, line, sphere, (lambda p: p.n) if n_eff_is_n else (lambda p: line.n_eff))
     fixed = theta.detached()
     jacobian = torch.autograd.functional.jacobian(lambda x: equations(x, fixed), equations.solution, vectorize=True)

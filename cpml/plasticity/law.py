@@ -102,7 +102,8 @@ class PowerLaw:
         x = tau / strength
         x = torch.where(self.is_polar, x.clamp(min=0), x)
         f = self.reference_rate * integer_power(x.abs(), self.n - 1)
-        return f * x, self.n * f / strength
+        slope = self.n * f / strength
+        return f * x, torch.where(self.is_polar & (x <= 0), 0.0, slope)  # matters for n = 1, where f = 1 at rest
 
 
 def check_rank(schmid: np.ndarray) -> None:

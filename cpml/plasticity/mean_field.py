@@ -209,6 +209,7 @@ def respond(medium: Medium, theta: Parameters, matrices: Tensor, law, loading: L
     """MeanField of a solved medium, with derivatives where a parameter asks for them."""
     converged = torch.as_tensor(medium.grain_residual <= 1e-6) & medium.converged
     residual = torch.as_tensor(np.maximum(medium.grain_residual, medium.residual))
+    loading = loading.pinned(line.relaxed, medium.rate)
     if not torch.is_grad_enabled() or not (theta.requires_grad or matrices.requires_grad):
         found = [torch.as_tensor(x) for x in (medium.stress, medium.rate, medium.grain_stress, medium.shear_rate, medium.spin)]
     elif theta.law is None:

@@ -106,7 +106,7 @@ class _Map:
         # a mode in which no grain can flow has no stress of its own: the step stays short there
         m_t += _LEAST * np.trace(m_t) * np.eye(5)
         e_t = rate - m_t @ sigma - inverse @ (mean - sigma)
-        found = m_t if linear is tangent else np.linalg.inv(linear) - a
+        found = (inverse if self.line.share == 1.0 else np.linalg.inv(linear)) - a
         return pack(found, *self.loading.solve(m_t, e_t))
 
 

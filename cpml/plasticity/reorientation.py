@@ -1,10 +1,15 @@
-"""Predominant twin reorientation (PTR): a grain whose leading variant has twinned enough becomes that twin as a whole.
+"""Twin reorientation: a grain that has twinned enough becomes its leading variant as a whole, by one of two rules.
+
+PTR (predominant twin reorientation): the polycrystal may not reorient more than it has twinned
 
     f_gs += gamma_gs / S_s;   F_acc(m) = <sum_s f> accumulated,   F_eff(m) = weight of the grains reoriented by mode m
     reorient grain g by its largest f_gs (mode m) when F_eff < F_acc and sum_(s of m) f_gs > t1 + t2 F_eff/F_acc
     A <- A (2 u u^T - I),   u = K1 normal (type I) or shear direction (type II); equal for compound twins
 
-The visit order decides who is reoriented while F_eff < F_acc: "shuffled" (default: one reproducible permutation, the
+"variant" (predominant variant alone): a grain is reoriented as soon as its twins fill more than t1 of it, whatever the
+other grains do; no order of visits, but the reoriented fraction is no longer tied to the accumulated one.
+
+The visit order of PTR decides who is reoriented while F_eff < F_acc: "shuffled" (default: one reproducible permutation, the
 same at each step; an order that changes lowers the twin fractions by about 0.03), "largest" (largest f first: does not
 depend on the numbering of grains, but stresses move by up to 7 %) or "vpsc" (the fixed order of VPSC8, for comparison).
 Reorientations are jumps: gradients do not pass through them.
@@ -26,6 +31,7 @@ from numpy.typing import NDArray
 from cpml.crystallography.systems import Systems
 from cpml.errors import ParameterError
 
+RULES = ("ptr", "variant")
 ORDERS = ("shuffled", "largest", "vpsc")
 _VPSC_FIRST, _VPSC_LATER = 0.2853808990946861, 0.6554163483485531
 
@@ -43,7 +49,7 @@ class TwinState:
 
 @dataclass(frozen=True)
 class Reorientation:
-    """Rules of PTR (module docstring)."""
+    """Rules of reorientation (module docstring)."""
 
     systems: Systems
     threshold: tuple[float, float] = (0.1, 0.5)
@@ -51,6 +57,7 @@ class Reorientation:
     about: str = "normal"
     secondary: bool = True
     order: str = "shuffled"
+    rule: str = "ptr"
     soften: float = 1.0  # factor on the strength of the twin system that reoriented its grain (VPSC8: 0.5)
     _shear: NDArray = field(init=False, default=None)
 
@@ -58,6 +65,8 @@ class Reorientation:
         if self.order not in ORDERS or self.about not in ("normal", "direction"):
             raise ParameterError(f"order = {self.order!r} must be one of {', '.join(ORDERS)} and about = "
                                  f"{self.about!r} 'normal' or 'direction'")
+        if self.rule not in RULES:
+            raise ParameterError(f"rule = {self.rule!r}: choose from {', '.join(RULES)}")
         if min(self.threshold) < 0 or not 0 < self.soften <= 1:
             raise ParameterError(f"threshold = {self.threshold} must not be negative, soften = {self.soften} in (0, 1]")
         shear = self.systems.twin_shear if self.twin_shear is None else np.asarray(self.twin_shear, float)
@@ -94,8 +103,18 @@ class Reorientation:
         in_mode = (fraction * (family[None, :] == mode[:, None])).sum(1)
         limit = 2 if self.secondary else 1
         candidates = (in_mode > self.threshold[0]) & (new.count < limit)
+        grains = np.flatnonzero(candidates) if self.rule == "variant" else self._by_ptr(
+            new, candidates, mode, in_mode, fraction[np.arange(len(lead)), lead], weights)
+        if self.rule == "variant":
+            np.add.at(new.effective, mode[grains], weights[grains])
+        new.count[grains] += 1
+        return replace(new, fraction=np.where(np.isin(np.arange(len(lead)), grains)[:, None], 0.0, fraction)), grains, (
+            lead[grains])
+
+    def _by_ptr(self, new: TwinState, candidates, mode, in_mode, largest, weights) -> NDArray:
+        """Grains that PTR reorients, in the order of visits; adds their weights to the reoriented ones."""
         chosen = []
-        for g in self._visit(new, fraction[np.arange(len(lead)), lead]):
+        for g in self._visit(new, largest):
             if not candidates[g]:
                 continue
             m = mode[g]
@@ -103,10 +122,7 @@ class Reorientation:
             if new.effective[m] < new.accumulated[m] and in_mode[g] > least:
                 new.effective[m] += weights[g]
                 chosen.append(g)
-        grains = np.array(chosen, int)
-        new.count[grains] += 1
-        return replace(new, fraction=np.where(np.isin(np.arange(len(lead)), grains)[:, None], 0.0, fraction)), grains, (
-            lead[grains])
+        return np.array(chosen, int)
 
     def rotation(self, system: NDArray) -> NDArray:
         """(R, 3, 3) half turns 2 u u^T - I of twin systems (R,), crystal frame."""

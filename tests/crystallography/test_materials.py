@@ -5,10 +5,10 @@ import pytest
 
 from cpml.crystallography import load_material
 from cpml.crystallography.materials import material_names
-from cpml.errors import DatasetError
+from cpml.errors import DatasetError, ParameterError
 
 SHIPPED = {"magnesium", "magnesium_az31", "titanium_cp", "zirconium", "nickel", "nickel_superalloy", "aluminium",
-           "copper", "if_steel", "austenitic_steel"}
+           "copper", "if_steel", "austenitic_steel", "ferrite", "stainless_316l", "titanium_ti64_alpha"}
 
 OWN = """
 lattice: hcp
@@ -34,8 +34,31 @@ def test_shipped_material(name):
 
 
 def test_the_set_is_complete():
-    """The skeleton set is shipped."""
+    """Al, Cu, Ni, Ni superalloy, 316L, IF steel, ferrite, Mg, AZ31, cp-Ti, Ti-64 alpha, Zr are shipped."""
     assert set(material_names()) >= SHIPPED
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_every_value_has_a_source(name):
+    """Lattice, rate sensitivity, elastic constants and every block name a source; uncertain blocks carry their spread."""
+    material = load_material(name)
+    assert material.lattice_source and material.rate_source and material.elastic_source
+    for block in (material.hardening, material.diffusion, material.cross_slip):
+        assert not block or (block["source"] and 0 < block["log_spread"] < 3)
+    low, high = material.validity["temperature_k"]
+    assert 0 < low < high and material.validity["rate"][0] < material.validity["rate"][1]
+    assert 2e-10 < material.burgers < 4e-10
+
+
+def test_mechanism_data():
+    """Self-diffusion is slow at room temperature and faster hot; fault energies order Al > Ni > Cu > 316L."""
+    energy = [load_material(n).cross_slip["stacking_fault_mj_per_m2"] for n in ("aluminium", "nickel", "copper", "stainless_316l")]
+    assert energy == sorted(energy, reverse=True)
+    for name in SHIPPED:
+        block = load_material(name).diffusion
+        if block:
+            d = [block["d0_m2_per_s"] * np.exp(-1e3 * block["q_kj_per_mol"] / (8.314 * f * block["melting_k"])) for f in (0.3, 1)]
+            assert d[0] < 1e-22 < 1e-14 < d[1] < 1e-10
 
 
 def test_magnesium_ratio():
@@ -67,6 +90,28 @@ def test_errors_name_file_key_and_value(tmp_path, old, new, words):
     with pytest.raises(DatasetError) as error:
         load_material(path)
     assert all(word in str(error.value) for word in ["own.yml", *words])
+
+
+@pytest.mark.parametrize("block, words", [
+    ("diffusion: {d0_m2_per_s: 1e-4, source: mine}", "q_kj_per_mol"), ("diffusion: 3", "mapping"),
+    ("cross_slip: {activation_volume_b3: 1, onset_mpa: 0, source: mine}", "stacking_fault_mj_per_m2"),
+    ("cross_slip: {energy_ev: -1, activation_volume_b3: 1, onset_mpa: 0, source: mine}", "energy_ev = -1"),
+    ("elastic: {C11: 1, C12: 1, C13: 1, C33: 1, C44: 1, log_spread: 0}", "log_spread"),
+    ("hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, interactions: {hurth: 1}, source: mine}", "hirth"),
+    ("hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, latent: 1, interactions: {self: 1}, source: mine}",
+     "in place of latent")])
+def test_wrong_blocks(tmp_path, block, words):
+    """Missing numbers, unknown classes, impossible values of the optional blocks: DatasetError that names them."""
+    path = tmp_path / "own.yml"
+    path.write_text(OWN + block)
+    with pytest.raises(DatasetError, match=words):
+        load_material(path)
+
+
+def test_a_family_that_the_material_does_not_have():
+    """Magnesium has no strength for {11-22} twins: ParameterError lists what it has."""
+    with pytest.raises(ParameterError, match="no family 'twin_1122'.*twin_1012"):
+        load_material("magnesium").systems(["basal", "twin_1122"])
 
 
 @pytest.mark.parametrize("name", ["magnesum", "../magnesium", "missing.yml", ""])

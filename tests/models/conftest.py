@@ -128,7 +128,7 @@ def specimen():
     return make_specimen()[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def build():
     """The maker itself, for tests that need other settings."""
     return make_specimen

@@ -21,7 +21,7 @@ def fitted(specimen):
     return CoupledClassifier(residual=False, n_draws=16).fit([specimen])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mapped(build):
     """36 grains with a map of square grains, three cells wide."""
     specimen, _ = build(36, seed=2)

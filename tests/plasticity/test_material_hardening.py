@@ -40,6 +40,14 @@ def test_the_set_of_the_issue():
         assert all(f.source and f.log_spread >= 0.3 for f in load_material(name).families.values())
 
 
+def test_interactions_of_a_file(tmp_path):
+    """A file may give factors by interaction class in place of a latent ratio, for strengths and for densities."""
+    path = tmp_path / "own.yml"
+    path.write_text(OWN.replace("law: voce,", "law: voce, interactions: {collinear: 5.0, hirth: 0.5},"))
+    latent = material_hardening(load_material(path)).latent
+    assert sorted(set(latent[0].tolist())) == [0.5, 1.0, 5.0] and int((latent[0] == 5).sum()) == 1
+
+
 @pytest.mark.parametrize("old, new, words", [
     ("law: voce", "law: vocce", "voce"), ("theta1_mpa: 5, ", "", "theta1_mpa missing"), ("100", "-100", "-100"),
     ("tau1_mpa: 10", "tau1_mpa: {octahedron: 10}", "octahedron"), (", source: mine}\n", "}\n", "source"),

@@ -147,6 +147,36 @@ def test_twin_fractions():
     assert np.abs(path.cauchy[:, 1, 1]).max() < 1e-6 * float(path.von_mises.max())
 
 
+def test_predominant_variant():
+    """Rule "variant": a grain turns when its twins fill more than the threshold, whatever the order of the grains."""
+    rules = Reorientation(MG, threshold=(0.3, 0.0), rule="variant")
+    shear = np.zeros((4, 18))
+    shear[:, 12] = np.array([0.1, 0.29, 0.31, 0.6]) * MG.twin_shear[12]
+    state, grains, system = rules.advance(rules.start(4), shear, np.full(4, 0.25))
+    assert grains.tolist() == [2, 3] and system.tolist() == [12, 12] and state.effective[3] == pytest.approx(0.5)
+    back, others, _ = rules.advance(rules.start(4), shear[::-1], np.full(4, 0.25))
+    assert others.tolist() == [0, 1] and back.fraction[0].sum() == 0
+    assert np.linalg.det(rules.rotation(system)) == pytest.approx(1)
+    path = deform(PowerLaw(MG, [10.0, 55, 60, 20], 20.0, 1e-3), None, Q, loading=Loading.uniaxial(0, -1e-3), increment=0.02,
+                  steps=4, control="11", reorientation=rules)
+    assert path.twin_count.sum() > 0 and path.reoriented[-1, 3] == pytest.approx(path.twin_count.sum() / 30)
+
+
+def test_twins_harden_slip():
+    """Twins of fraction F raise h0 by 1 + c1 F^c2 and the saturation by f_sat sqrt(F); twins themselves are untouched."""
+    plain, twinned = (Saturation(MG, 100.0, 60.0, 1.0, 1.0, twin_rise=c, twin_saturation=f)
+                      for c, f in (((0.0, 1.0), 0.0), ((2.0, 1.0), 40.0)))
+    twin, slip = torch.zeros(1, 18, dtype=torch.float64), torch.zeros(1, 18, dtype=torch.float64)
+    twin[0, 12], slip[0, 0] = 0.25 * MG.twin_shear[12], 0.01
+    rise = []
+    for law in (plain, twinned):
+        state = law.start(torch.full((1, 18), 10.0, dtype=torch.float64))
+        state = {**state, "twinned": law.harden(state, twin, 1.0)["twinned"]}
+        rise.append((law.harden(state, slip, 1.0)["strength"] - 10)[0])
+    assert rise[0][0].item() == pytest.approx(100 * 0.01 * (1 - 10 / 60))
+    assert rise[1][0].item() == pytest.approx(100 * 1.5 * 0.01 * (1 - 10 / 80)) and rise[1][12] == rise[0][12]
+
+
 @pytest.mark.parametrize("scheme", ["taylor", "affine"])
 @pytest.mark.parametrize("parameter", ["strength", "tau1", "theta0", "n"])
 def test_gradient_through_a_path(scheme, parameter):
@@ -221,7 +251,8 @@ def test_wrong_input(options, words):
 
 @pytest.mark.parametrize("build", [
     lambda: Voce(FCC, -1.0), lambda: Voce(FCC, [1.0, 2.0]), lambda: Voce(FCC, 1.0, latent=-1.0),
-    lambda: Saturation(FCC, 1.0, 0.0), lambda: kocks_mecking(burgers=0.0), lambda: Reorientation(MG, order="random"),
+    lambda: Saturation(FCC, 1.0, 0.0), lambda: kocks_mecking(burgers=0.0), lambda: Reorientation(MG, order="random"), lambda: Reorientation(MG, rule="best"),
+    lambda: Saturation(MG, 1.0, 1.0, twin_saturation=-1.0), lambda: kocks_mecking(interactions=np.eye(3)),
     lambda: Reorientation(MG, twin_shear=np.zeros(4)), lambda: polycrystal_stiffness({"C11": 1.0}, Q),
     lambda: polycrystal_stiffness({"C11": 1.0, "C12": 2.0, "C44": 1.0}, Q),
     lambda: yield_surface(PowerLaw(FCC, [1.0]), Q, axes=np.eye(5)[[0, 0]])])
