@@ -22,24 +22,28 @@ strength ratios; the common scale stays with the prior until a stress-strain cur
 | g0, beta | visible limit of slip and of twins, its steepness | - | scalars |
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import qmc
 from sklearn.base import BaseEstimator
+from tqdm import tqdm
 
 from cpml.errors import CpmlError, ParameterError
+from cpml.models.explanation import explain
 from cpml.models.likelihood import mean_frequency, seen_probability
 from cpml.models.localisation import SCHEMES, Medium, grid_point
 from cpml.models.neighbourhood import PULLS
+from cpml.models.outputs import all_levels
 from cpml.models.posterior import Forward, Optimum, Posterior, strength_table
 from cpml.models.prior import Prior, rates
 from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
+from cpml.models.storage import read_model, write_model
 
-FORMAT = "cpml-coupled-2"
+POSTERIOR_DRAWS = 32
 ROUNDS = 4  # linearisations of the localisation at most
 REACH = 0.6  # of a log strength between two of them
 
@@ -57,7 +61,9 @@ class CoupledClassifier(BaseEstimator):
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     shrinkage : precision of the residual network's weights
-    max_iter : L-BFGS iterations per stage
+    max_iter : L-BFGS iterations per stage; a stage ends early where the posterior no longer rises
+    warm_start : start from the last fit (or from a loaded model) in place of the literature; the prior stays
+    verbose : a progress bar, on terminals only
 
     Attributes
     ----------
@@ -69,7 +75,8 @@ class CoupledClassifier(BaseEstimator):
 
     def __init__(
         self, *, scheme: str = "auto", edges: bool = True, free_surface: bool = False, n_draws: int = 32,
-        residual: bool | str = "auto", scatter: bool = True, shrinkage: float = 4.0, max_iter: int = 150, seed: int = 0,
+        residual: bool | str = "auto", scatter: bool = True, shrinkage: float = 4.0, max_iter: int = 150,
+        warm_start: bool = False, verbose: bool = False, seed: int = 0,
     ):  # fmt: skip
         self.scheme = scheme
         self.edges = edges
@@ -79,6 +86,8 @@ class CoupledClassifier(BaseEstimator):
         self.scatter = scatter
         self.shrinkage = shrinkage
         self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.verbose = verbose
         self.seed = seed
 
     def fit(self, specimens: list[Specimen]):
@@ -103,7 +112,7 @@ class CoupledClassifier(BaseEstimator):
         self.prior_ = Prior(
             specimens[0].material, families.pop(), head, self.scatter, self.shrinkage, self.edges
         )
-        posterior, optimum = self._search(specimens)
+        posterior, optimum = self._search(specimens, self._start())
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         self.gate_, self.holdout_ = float(self.residual is True), {}
         if self.residual == "auto" and posterior.count:
@@ -117,10 +126,27 @@ class CoupledClassifier(BaseEstimator):
         self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
         return self
 
-    def _search(self, specimens: list[Specimen]) -> tuple[Posterior, Optimum]:
+    def _start(self) -> torch.Tensor:
+        centre = self.prior_.centre()
+        if self.warm_start and hasattr(self, "vector_"):
+            n = self.prior_.n_base
+            if len(self.vector_) < n:
+                raise ParameterError(
+                    f"warm_start: the last fit has {len(self.vector_)} parameters, this one {n}"
+                )
+            return torch.cat([self.vector_[:n], centre[n:]])
+        return centre
+
+    def _search(self, specimens: list[Specimen], vector: torch.Tensor) -> tuple[Posterior, Optimum]:
         """Maximum without residual; the localisation is linearised again where the search ends, until that moves little."""
-        vector, k = self.prior_.centre(), len(self.prior_.families)
-        for _ in range(ROUNDS):
+        k = len(self.prior_.families)
+        for _ in tqdm(
+            range(ROUNDS),
+            desc="coupled model",
+            unit="round",
+            leave=False,
+            disable=None if self.verbose else True,
+        ):
             posterior = self._posterior(specimens, vector)
             if not posterior.count:  # nothing to learn from: the prior stays
                 return posterior, Optimum(vector, -float(posterior.cost(vector, gate=0.0)), True, 0)
@@ -130,27 +156,65 @@ class CoupledClassifier(BaseEstimator):
                 break
         return posterior, optimum
 
-    def predict(self, specimen: Specimen) -> pd.DataFrame:
+    def predict(self, specimen: Specimen, *, interval: bool = False) -> pd.DataFrame:
         """Probability of every token of every grain.
+
+        Parameters
+        ----------
+        interval : add 90 % intervals by what the footprints leave open of the parameters (draws from the posterior)
 
         Returns
         -------
-        DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, model: p that a footprint is recorded,
-        p_cp the same of the law without scatter, neighbours' corrections and residual, p_active that the token is active at all (recorded or
-        not), share the expected share of the grain's shear
+        DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, shear, model: p that a footprint is
+        recorded, p_cp the same of the law without scatter, neighbours' corrections and residual, p_active that the token
+        is active at all (recorded or not), share the expected share of the grain's shear, shear the expected shear itself
+        (NaN unless the load's strain is known; over the twinning shear it is the volume fraction); with ``interval`` also
+        p_low, p_high, p_active_low, ..., shear_high
         """
-        self._check(specimen)
-        data, theta = self._forward(specimen, self.vector_), self.prior_.unpack(self.vector_)
+        data, theta = self.forward(specimen)
+        amount = data.medium.taylor * specimen.load.strain if specimen.load.strain else float("nan")
+        values = self._predict(data, theta, amount)
+        law = self._predict(data, self._law_alone(theta), amount, gate=0.0)
+        values["p_cp"] = law["p"]
+        if interval:
+            draws = [self._predict(data, self.prior_.unpack(v), amount) for v in self._posterior_draws()]
+            for name in ("p", "p_active", "share", "shear"):
+                low, high = np.quantile([d[name] for d in draws], [0.05, 0.95], axis=0)
+                values |= {
+                    f"{name}_low": np.minimum(low, values[name]),
+                    f"{name}_high": np.maximum(high, values[name]),
+                }
+        return specimen.predictions(values.pop("p"), model=self.name, **values)
+
+    def predict_levels(self, specimen: Specimen) -> pd.DataFrame:
+        """Probabilities of single systems, families, slip or twinning at all, cross-slip pairs and climb (`outputs`)."""
+        data, theta = self.forward(specimen)
+        strengths = self.vector_[: len(self.prior_.families)].exp().numpy()
+        return all_levels(specimen, data, theta, self.prior_.head, gate=self.gate_, strengths=strengths)
+
+    def explain(self, specimen: Specimen) -> pd.DataFrame:
+        """The chain of causes of every grain and token (`explanation`)."""
+        return explain(self, specimen)
+
+    def _predict(
+        self, data: Forward, theta, amount: float, gate: float | None = None
+    ) -> dict[str, np.ndarray]:
         with torch.no_grad():
-            active, share = data.active(theta, self.prior_.head, gate=self.gate_)
-            active_cp, _ = data.active(self._law_alone(theta), self.prior_.head, gate=0.0)
-            p, p_cp = (
-                seen_probability(x.mean(1), data.n_planes, rates(theta), self.frequency_).numpy()
-                for x in (active, active_cp)
-            )
-        return specimen.predictions(
-            p, model=self.name, p_cp=p_cp, p_active=active.mean(1).numpy(), share=share.mean(1).numpy()
+            gate = self.gate_ if gate is None else gate
+            active, share = (x.mean(1) for x in data.active(theta, self.prior_.head, gate=gate))
+            _, log_total = data.medium.local_stress(theta)
+            seen = seen_probability(active, data.n_planes, rates(theta), self.frequency_)
+            shear = share * log_total.exp()[:, None] * amount
+        return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
+
+    def _posterior_draws(self) -> list[torch.Tensor]:
+        """Parameter vectors drawn from Laplace's approximation, the residual's weights at their maximum."""
+        n = self.prior_.n_base
+        root = np.linalg.cholesky(self.covariance_ + 1e-12 * np.eye(n))
+        normal = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed)).random(
+            POSTERIOR_DRAWS
         )
+        return [torch.cat([self.vector_[:n] + torch.tensor(root @ z), self.vector_[n:]]) for z in normal]
 
     @staticmethod
     def _law_alone(theta: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -171,18 +235,8 @@ class CoupledClassifier(BaseEstimator):
 
     def save(self, path: Path) -> None:
         """Write the fitted model as JSON text (no pickle)."""
-        content = {
-            "format": FORMAT,
-            "parameters": self.get_params(),
-            "families": list(self.prior_.families),
-            "material": self.prior_.material.name,
-            "gate": self.gate_,
-            "frequency": list(self.frequency_),
-            "vector": self.vector_.tolist(),
-            "head": self.prior_.head.to_dict(),
-            "strengths": self.strengths_.to_dict(orient="list"),
-        }
-        Path(path).write_text(json.dumps(content, indent=1))
+        self._check_fitted()
+        write_model(self, path)
 
     @classmethod
     def load(cls, path: Path, material) -> "CoupledClassifier":
@@ -192,27 +246,18 @@ class CoupledClassifier(BaseEstimator):
         ------
         CpmlError : another format or version, another material, or a file that is no saved model
         """
-        try:
-            content = json.loads(Path(path).read_text())
-            if content["format"] != FORMAT or content["material"] != material.name:
-                written = f"{content['format']} for {content['material']}"
-                raise CpmlError(f"{path}: written as {written}, expected {FORMAT} for {material.name}")
-            model = cls(**content["parameters"])
-            head = ResidualHead.from_dict(content["head"])
-            model.prior_ = Prior(
-                material, tuple(content["families"]), head, model.scatter, model.shrinkage, model.edges
-            )
-            model.gate_, model.frequency_ = content["gate"], tuple(content["frequency"])
-            model.vector_ = torch.tensor(content["vector"], dtype=torch.float64)
-            if len(model.vector_) != len(model.prior_.centre()):
-                raise CpmlError(
-                    f"{path}: {len(model.vector_)} parameters, expected {len(model.prior_.centre())}"
-                )
-            model.strengths_ = pd.DataFrame(content["strengths"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CpmlError(f"{path}: not a saved coupled model ({type(error).__name__}: {error})") from None
-        model.theta_ = model.prior_.named(model.vector_)
-        return model
+        return read_model(cls, path, material)
+
+    def scheme_of(self, specimen: Specimen) -> str:
+        """Scheme that gives the stresses of this specimen."""
+        if self.scheme != "auto":
+            return self.scheme
+        return "affine" if specimen.raster is None else "full_field"
+
+    def forward(self, specimen: Specimen) -> tuple[Forward, dict[str, torch.Tensor]]:
+        """The specimen as tensors, its localisation solved near the learned strengths, and the named parameters."""
+        self._check(specimen)
+        return self._forward(specimen, self.vector_), self.prior_.unpack(self.vector_)
 
     def _forward(self, specimen: Specimen, vector: torch.Tensor) -> Forward:
         """Tensors of a specimen, its localisation solved at the strengths of ``vector``."""
@@ -221,7 +266,7 @@ class CoupledClassifier(BaseEstimator):
         )
         strengths = vector[: len(self.prior_.families)].exp().numpy()
         options = {"n_draws": self.n_draws, "seed": self.seed, "free_surface": self.free_surface}
-        medium = Medium.of(specimen, strengths, scheme=scheme, **options)
+        medium = Medium.of(specimen, strengths, scheme=self.scheme_of(specimen), **options)
         return Forward.of(specimen, self.prior_.head, medium)
 
     def _posterior(self, specimens: list[Specimen], vector: torch.Tensor) -> Posterior:
@@ -249,9 +294,12 @@ class CoupledClassifier(BaseEstimator):
         self.holdout_ = {"residual_gain_nats": float(gain.sum()), "standard_error_nats": error}
         self.gate_ = float(float(gain.sum()) > error)
 
-    def _check(self, specimen: Specimen) -> None:
+    def _check_fitted(self) -> None:
         if not hasattr(self, "vector_"):
             raise ParameterError("the coupled model is not fitted: call fit(specimens) first")
+
+    def _check(self, specimen: Specimen) -> None:
+        self._check_fitted()
         if specimen.systems.family_names != self.prior_.families:
             theirs = specimen.systems.family_names
             raise CpmlError(

@@ -42,12 +42,10 @@ from cpml.crystallography.rotations import quaternion_multiply, quaternion_to_ma
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.crystallography.systems import Systems
 from cpml.errors import CpmlError, ParameterError
-from cpml.models.neighbourhood import PULLS, pulls
+from cpml.models.neighbourhood import EXPONENT, PULLS, pulls
 from cpml.plasticity.basis import rotation_5x5, to_vector
 
 SCHEMES = ("sachs", "taylor", "affine", "full_field")
-EXPONENT = 10.0
-"""Of the scheme. Accumulated shear is spread over more systems than the rate exponent (20 usual) would tell, by hardening."""
 STEP = 0.15  # of a log strength in the difference quotients J: wide enough to average over kinks of the law
 SPACING = 0.2  # of the grid of log strengths on which the scheme is solved; the linear law bridges half of it
 IDLE = 1e-3  # share of the shear below which a family does not move the stress of the grains
@@ -200,6 +198,7 @@ class Medium:
     total_slope: Tensor  # (K, G)
     pulls: Tensor  # (C, G, 5)
     draws: Tensor  # (D, 5)
+    taylor: float  # mean total shear per macroscopic strain
     free_surface: bool = False
 
     @classmethod
@@ -221,10 +220,10 @@ class Medium:
         macro = to_vector(specimen.load.stress)
         turn = rotation_5x5(specimen_frame(specimen.load.stress))
         schmid = schmid_vectors(specimen.systems, specimen.quaternions)
-        force = pulls(specimen, schmid, base.stress, np.exp(log_x)[specimen.systems.family], EXPONENT)
+        force = pulls(specimen, schmid, base.stress, np.exp(log_x)[specimen.systems.family])
         tensors = (schmid, specimen.systems.twin, macro / np.linalg.norm(macro), log_x, base.stress, stress_slope,
                    base.log_total, total_slope, force, stress_draws(n_draws, seed) @ turn.T)  # fmt: skip
-        return cls(*(torch.tensor(np.ascontiguousarray(t)) for t in tensors), free_surface)
+        return cls(*(torch.tensor(np.ascontiguousarray(t)) for t in tensors), base.taylor, free_surface)
 
     def local_stress(self, theta: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Drawn stresses (G, D, 5) of every grain in units of the mean stress, and log of its total shear (G,).

@@ -13,38 +13,44 @@ from numpy.typing import NDArray
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.plasticity.basis import to_matrix, to_vector
 
+EXPONENT = 10.0
+"""Of the schemes. Accumulated shear is spread over more systems than the rate exponent (20 usual) would tell, by hardening."""
 PULLS = ("pull_stress", "pull_traction", "pull_strain", "pull_transfer")
 
 
-def pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArray, exponent: float) -> NDArray:
+def pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArray) -> NDArray:
     """Tensors (4, G, 5) of a `Specimen`, of zero mean over the area; zero for grains without neighbours.
 
     Parameters
     ----------
     schmid : (G, S, 5); stress : (G, 5) of the scheme; strength : (S,) relative
     """
-    tau = np.einsum("gsi,gi->gs", schmid, stress)
-    loaded = np.where(specimen.systems.twin, np.maximum(tau, 0.0), tau)
-    size = np.abs(loaded / strength)
-    activity = (size / np.maximum(size.max(1, keepdims=True), 1e-12)) ** exponent
-    activity = activity / np.maximum(activity.sum(1, keepdims=True), 1e-300)
-    slip = activity * np.sign(loaded)
-    strain = np.einsum("gs,gsi->gi", slip, schmid)
+    here, _ = specimen.directed_neighbours
     found = np.zeros((len(PULLS), *stress.shape))
-    here, there = _directed(specimen.neighbours)
-    share = boundary_share(specimen)
-    jump = stress[there] - stress[here]
-    found[0] = _gather(here, share, jump, len(stress))
-    found[1] = _gather(here, share, _traction(jump, np.tile(specimen.edge_angle, 2)), len(stress))
-    found[2] = _gather(here, share, strain[there] - strain[here], len(stress))
-    pull = (
-        np.einsum("esu,eu->es", alignment(specimen), activity[there])
-        if len(here)
-        else np.zeros((0, tau.shape[1]))
-    )
-    sense = np.where(specimen.systems.twin, (loaded > 0).astype(float), np.sign(loaded))
-    found[3] = _gather(here, share, np.einsum("es,es,esi->ei", pull, sense[here], schmid[here]), len(stress))
+    for total, part in zip(found, shares_of_pulls(specimen, schmid, stress, strength), strict=True):
+        np.add.at(total, here, part)
     return found - np.einsum("g,cgi->ci", specimen.weights, found)[:, None, :]
+
+
+def shares_of_pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArray) -> NDArray:
+    """What every directed boundary contributes to the tensors of the grain it is seen from, (4, 2 E, 5), mean not removed."""
+    slip = _slip(specimen, schmid, stress, strength)
+    strain = np.einsum("gs,gsi->gi", slip, schmid)
+    here, there = specimen.directed_neighbours
+    jump = stress[there] - stress[here]
+    pull = np.einsum("esu,eu->es", alignment(specimen), np.abs(slip[there])) * np.sign(slip[here])
+    parts = [jump, _traction(jump, np.tile(specimen.edge_angle, 2)), strain[there] - strain[here],
+             np.einsum("es,esi->ei", pull, schmid[here])]  # fmt: skip
+    return np.stack(parts) * boundary_share(specimen)[:, None]
+
+
+def _slip(specimen, schmid, stress, strength) -> NDArray:
+    """(G, S) shear rate of every system under the scheme's stress, absolute values summing to one."""
+    tau = np.einsum("gsi,gi->gs", schmid, stress)
+    loaded = np.where(specimen.systems.twin, np.maximum(tau, 0.0), tau) / strength
+    size = np.abs(loaded) / np.maximum(np.abs(loaded).max(1, keepdims=True), 1e-12)
+    rate = size**EXPONENT
+    return np.sign(loaded) * rate / np.maximum(rate.sum(1, keepdims=True), 1e-300)
 
 
 def shuffled_neighbourhoods(specimen, *, seed: int):
@@ -59,7 +65,7 @@ def shuffled_neighbourhoods(specimen, *, seed: int):
 
 def boundary_share(specimen) -> NDArray:
     """(2 E,) share of the boundary in the known perimeter of the grain it is seen from, both directions."""
-    here, _ = _directed(specimen.neighbours)
+    here, _ = specimen.directed_neighbours
     length = np.tile(specimen.edge_length, 2)
     whole = np.bincount(here, length, minlength=len(specimen))
     return length / np.maximum(whole[here], 1e-12)
@@ -71,21 +77,9 @@ def alignment(specimen) -> NDArray:
     normal, direction = (
         np.einsum("gij,sj->gsi", turn, v) for v in (specimen.systems.plane, specimen.systems.direction)
     )
-    here, there = _directed(specimen.neighbours)
+    here, there = specimen.directed_neighbours
     align = np.abs(np.matmul(normal[here], np.swapaxes(normal[there], 1, 2)))
     return align * np.abs(np.matmul(direction[here], np.swapaxes(direction[there], 1, 2)))
-
-
-def _directed(neighbours: NDArray) -> tuple[NDArray, NDArray]:
-    return np.concatenate([neighbours[:, 0], neighbours[:, 1]]), np.concatenate(
-        [neighbours[:, 1], neighbours[:, 0]]
-    )
-
-
-def _gather(here: NDArray, share: NDArray, values: NDArray, count: int) -> NDArray:
-    total = np.zeros((count, values.shape[-1]))
-    np.add.at(total, here, share[:, None] * values)
-    return total
 
 
 def _traction(jump: NDArray, angle: NDArray) -> NDArray:

@@ -29,7 +29,7 @@ def grain_raster(xy: NDArray, row: NDArray, n_grains: int) -> NDArray | None:
     diameter = np.sqrt(side[0] * side[1] / max(n_grains, 1))
     longest = side.max()
     cells = np.clip(CELLS_PER_DIAMETER * longest / diameter, FEWEST, MOST)
-    columns, rows = (max(int(round(cells * s / longest)), 1) for s in side)
+    columns, rows = (max(round(cells * s / longest), 1) for s in side)
     centres = [low[i] + (np.arange(n) + 0.5) * side[i] / n for i, n in enumerate((columns, rows))]
     x, y = np.meshgrid(*centres)
     _, nearest = cKDTree(xy[inside]).query(np.stack([x, y], axis=-1))

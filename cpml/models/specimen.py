@@ -79,6 +79,12 @@ class Specimen:
         area = self.grains["n_pixels"].to_numpy(dtype=float)
         return area / area.sum()
 
+    @property
+    def directed_neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the grain a boundary is seen from and of the one behind it, (2 E,) each: every boundary both ways."""
+        first, second = self.neighbours.T
+        return np.concatenate([first, second]), np.concatenate([second, first])
+
     @cached_property
     def slip_planes(self) -> np.ndarray:
         """(P,) plane_id of the slip planes, in token order."""

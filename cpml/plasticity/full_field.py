@@ -42,7 +42,8 @@ FORCING = (
 )
 MAX_GRADIENTS = 80
 SOFTENING = 1e-3  # share of the mean tangent compliance added to pixels with fewer than five loaded systems
-LOCAL_TOL = 1e-7  # of every pixel's stress; the line search compares powers to 1e-4 of a step
+LOCAL_TOL = 1e-7  # of every pixel; the line search compares powers to 1e-4 of a step
+CRYSTAL = np.eye(3)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def full_field(
 @dataclass(frozen=True)
 class _Problem:
     law: PowerLaw
-    matrices: torch.Tensor  # (N, 3, 3) of every pixel
+    turn: NDArray  # (N, 5, 5) crystal to sample of every pixel
     schmid: NDArray  # (*grid, S, 5)
     strength: NDArray  # (S,)
     projection: NDArray  # (*half grid, 5, 5)
@@ -141,7 +142,7 @@ class _Problem:
         turn = rotation_5x5(matrices.detach().numpy())
         schmid = np.einsum("gij,sj->gsi", turn, law.systems.schmid5)
         strength = np.asarray(as_tensor(law.system_strength).detach(), float)
-        return cls(law, matrices[torch.as_tensor(grain_id.ravel())], schmid[grain_id], strength, projection)
+        return cls(law, turn[grain_id.ravel()], schmid[grain_id], strength, projection)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -154,18 +155,18 @@ class _Problem:
         return irfftn(np.matmul(self.projection, spectrum[..., None])[..., 0], s=self.grid, axes=axes)
 
     def stress(self, d: NDArray, start: NDArray | None) -> NDArray:
-        guess = None if start is None else torch.as_tensor(start.reshape(-1, 5))
-        solved = single_crystal(
-            self.law, torch.as_tensor(d.reshape(-1, 5)), self.matrices, tol=LOCAL_TOL, start=guess
-        )
-        stress = solved.stress.detach()
-        if start is not None and not bool(solved.converged.all()):  # a far start is worse than none
-            lost = ~solved.converged
-            again = single_crystal(
-                self.law, torch.as_tensor(d.reshape(-1, 5))[lost], self.matrices[lost], tol=LOCAL_TOL
-            )
-            stress[lost] = again.stress.detach()
-        return stress.numpy().reshape(d.shape)
+        """Stress of every pixel at its strain rate, solved in crystal axes."""
+        rate = self.to_crystal(d)
+        guess = None if start is None else self.to_crystal(start)
+        solved = single_crystal(self.law, rate, CRYSTAL, tol=LOCAL_TOL, start=guess)
+        stress, lost = solved.stress.detach(), ~solved.converged
+        if start is not None and bool(lost.any()):  # a far start is worse than none
+            stress[lost] = single_crystal(self.law, rate[lost], CRYSTAL, tol=LOCAL_TOL).stress.detach()
+        return np.matmul(self.turn, stress.numpy()[..., None])[..., 0].reshape(d.shape)
+
+    def to_crystal(self, vector: NDArray) -> torch.Tensor:
+        """(N, 5) of a field (*grid, 5), in the axes of each pixel's crystal."""
+        return torch.as_tensor(np.matmul(vector.reshape(-1, 1, 5), self.turn)[:, 0])
 
     def power(self, sigma: NDArray, d: NDArray) -> float:
         n = float(self.law.n)
