@@ -37,7 +37,7 @@ from cpml.models.likelihood import mean_frequency, seen_probability
 from cpml.models.localisation import SCHEMES, Medium, grid_point
 from cpml.models.neighbourhood import PULLS
 from cpml.models.outputs import all_levels
-from cpml.models.posterior import Forward, Optimum, Posterior, strength_table
+from cpml.models.posterior import Forward, Optimum, Posterior, correlation_table, strength_table
 from cpml.models.prior import Prior, rates
 from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
@@ -229,6 +229,16 @@ class CoupledClassifier(BaseEstimator):
             return float(posterior.log_likelihood(self.vector_, gate=self.gate_)[0].sum())
 
     @property
+    def log_evidence(self) -> float:
+        """Log of the probability of the training footprints, parameters integrated out (Laplace), up to a constant."""
+        return self.log_posterior_ + 0.5 * float(np.linalg.slogdet(self.covariance_)[1])
+
+    @property
+    def correlations_(self) -> pd.DataFrame:
+        """Posterior correlations of the parameters."""
+        return correlation_table(self.prior_, self.covariance_)
+
+    @property
     def family_names_(self) -> tuple[str, ...]:
         """Families in the order of the strengths."""
         return self.prior_.families
@@ -261,9 +271,6 @@ class CoupledClassifier(BaseEstimator):
 
     def _forward(self, specimen: Specimen, vector: torch.Tensor) -> Forward:
         """Tensors of a specimen, its localisation solved at the strengths of ``vector``."""
-        scheme = (
-            self.scheme if self.scheme != "auto" else "affine" if specimen.raster is None else "full_field"
-        )
         strengths = vector[: len(self.prior_.families)].exp().numpy()
         options = {"n_draws": self.n_draws, "seed": self.seed, "free_surface": self.free_surface}
         medium = Medium.of(specimen, strengths, scheme=self.scheme_of(specimen), **options)

@@ -17,7 +17,7 @@ from torch import Tensor
 from cpml.errors import CpmlError
 from cpml.models.likelihood import Evidence, activity, log_likelihood, token_share
 from cpml.models.localisation import Medium
-from cpml.models.prior import Prior, rates
+from cpml.models.prior import PRIORS, Prior, rates
 from cpml.models.specimen import Specimen
 
 BOUND = 3.0  # prior widths within which parameters are searched
@@ -159,7 +159,8 @@ def strength_table(prior: Prior, vector: Tensor, covariance: np.ndarray) -> pd.D
     Returns
     -------
     DataFrame family, strength_mpa, literature_mpa, ratio, ratio_low, ratio_high, prior_ratio, prior_low, prior_high,
-    reference
+    reference, by_data: 1 - (posterior / prior standard deviation of the log ratio)^2, near 1 where the footprints fix the
+    ratio, near 0 where the literature does (NaN for the reference itself)
     """
     k, ref = len(prior.families), prior.reference
     log_xi, log_literature = vector[:k].numpy(), np.log(prior.strengths)
@@ -167,10 +168,19 @@ def strength_table(prior: Prior, vector: Tensor, covariance: np.ndarray) -> pd.D
     sd = np.sqrt(np.einsum("ij,jk,ik->i", contrast, covariance[:k, :k], contrast).clip(min=0))
     prior_sd = np.sqrt((contrast**2) @ prior.log_spreads**2)
     ratio, prior_ratio = contrast @ log_xi, contrast @ log_literature
+    with np.errstate(invalid="ignore"):
+        by_data = np.clip(1 - (sd / prior_sd) ** 2, 0.0, 1.0)
     table = {
         "family": prior.families, "strength_mpa": np.exp(log_xi), "literature_mpa": prior.strengths,
         "ratio": np.exp(ratio), "ratio_low": np.exp(ratio - NINETY_PERCENT * sd), "ratio_high": np.exp(ratio + NINETY_PERCENT * sd),
         "prior_ratio": np.exp(prior_ratio), "prior_low": np.exp(prior_ratio - NINETY_PERCENT * prior_sd),
-        "prior_high": np.exp(prior_ratio + NINETY_PERCENT * prior_sd), "reference": prior.families[ref],
+        "prior_high": np.exp(prior_ratio + NINETY_PERCENT * prior_sd), "reference": prior.families[ref], "by_data": by_data,
     }  # fmt: skip
     return pd.DataFrame(table)
+
+
+def correlation_table(prior: Prior, covariance: np.ndarray) -> pd.DataFrame:
+    """Posterior correlations of the parameters (strengths as logarithms): what is traded against what."""
+    sd = np.sqrt(np.diag(covariance))
+    names = [*prior.families, *PRIORS]
+    return pd.DataFrame(covariance / np.outer(sd, sd), index=names, columns=names)
