@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,15 @@ def write_json(path: Path, content) -> Path:
     """Sorted, indented, strict JSON (no NaN), so that equal content is equal bytes."""
     text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
     return write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def merge_json(path: Path, content: dict, *, replaces: tuple[str, ...]) -> Path:
+    """Update the object in a JSON file; keys that start with one of ``replaces`` and are not in ``content`` go.
+
+    NaN, which strict JSON cannot hold, is left out.
+    """
+    kept = {k: v for k, v in read_json(path).items() if not k.startswith(replaces)}
+    return write_json(path, kept | {k: v for k, v in content.items() if not math.isnan(v)})
 
 
 def read_json(path: Path) -> dict:

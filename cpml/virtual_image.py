@@ -47,7 +47,7 @@ def draw(truth: Truth, grain: NDArray, *, seed: int = 0) -> NDArray:
     grey = rng.uniform(95, 140, int(grain.max()) + 1)[grain[place]]
     grey = grey - _lines(truth, truth.surface_grain[place], x, y, rng)
     shade = 35 * (column / SIZE) + 20 * (row / SIZE - 0.5) ** 2
-    grey = grey - shade + rng.normal(0, 3, (SIZE, 1)) + rng.normal(0, 6, (SIZE, SIZE))
+    grey = grey - shade + rng.normal(0, 2, (SIZE, 1)) + rng.normal(0, 3, (SIZE, SIZE))
     picture = np.where(inside, grey, 20.0)
     bar = np.full((BAR_ROWS, SIZE), 0.0)
     return np.clip(np.rint(np.concatenate([picture, bar])), 0, 255).astype(np.uint8)

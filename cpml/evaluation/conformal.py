@@ -86,6 +86,8 @@ def conformal_sets(
     rows, blocks, table = [], [], []
     for (model, mechanism), own in predictions.groupby(["model", "mechanism"], sort=False):
         scored = _scored(own, items[items["mechanism"] == mechanism], block)
+        if scored.empty:
+            continue  # nobody looked for this mechanism, or nothing was seen
         own = own[own["grain_id"].isin(block.index)]
         limit = _limits(scored, ambiguous, np.unique(block), level, guarantee, near)
         own = own.assign(score=1 - own["p"], threshold=limit[block[own["grain_id"]]].to_numpy())
@@ -96,6 +98,8 @@ def conformal_sets(
         table.append(
             {"model": model, "mechanism": mechanism} | _summary(per_block, own, limit, level, n_boot, seed)
         )
+    if not rows:
+        return ConformalSets(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
     return ConformalSets(
         pd.concat(rows, ignore_index=True), pd.concat(blocks, ignore_index=True), pd.DataFrame(table)
     )

@@ -47,6 +47,16 @@ def at_level(
     return _combined(predictions, level, how), _observed(labels, family, level)
 
 
+def families_and_twinned_grains(
+    predictions: pd.DataFrame, labels: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both levels under each other: families of slip and twinning, and whether a grain has any twin."""
+    levels = [at_level(predictions, labels, level) for level in LEVELS]
+    p, y = (pd.concat(tables, ignore_index=True) for tables in zip(*levels, strict=True))
+    # nearly every grain slips, so "any slip" asks nothing
+    return p[p["mechanism"] != "slip_grain"], y[y["mechanism"] != "slip_grain"]
+
+
 def _families(predictions: pd.DataFrame) -> pd.Series:
     """Family of every (mechanism, target)."""
     table = predictions.drop_duplicates(["mechanism", "target"])

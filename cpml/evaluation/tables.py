@@ -48,6 +48,18 @@ def difference_table(
     return wide.reindex(columns=list(names)).reset_index().rename_axis(columns=None)
 
 
+def interval_table(scores: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
+    """Scores as text "value [low, high]", one row per mechanism and model, one column per metric of ``names``."""
+    rows = scores[scores["metric"].isin(names)]
+    if rows.empty:
+        return pd.DataFrame(columns=["mechanism", "model", *names])
+    text = [f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in rows.itertuples()]
+    wide = rows.assign(text=text).pivot_table(
+        index=["mechanism", "model"], columns="metric", values="text", aggfunc="first", sort=False
+    )
+    return wide.reindex(columns=list(names)).reset_index().rename_axis(columns=None)
+
+
 def reliability_tables(
     predictions: pd.DataFrame, labels: pd.DataFrame, *, models: Sequence[str]
 ) -> dict[str, dict]:
@@ -97,4 +109,21 @@ def flat_metrics(scores: pd.DataFrame, *, prefix: str = "") -> dict[str, float]:
             f"{prefix}{row.mechanism}_n_grains": row.n_grains,
         }
         flat[f"{prefix}{row.mechanism}_prevalence"] = row.prevalence
+    return flat
+
+
+def flat_sets(table: pd.DataFrame) -> dict[str, float]:
+    """Coverage and size of prediction sets as flat names, for metrics.json."""
+    flat: dict[str, float] = {}
+    for row in table.itertuples():
+        name = f"{row.mechanism}_{row.model}"
+        flat |= {
+            f"{name}_coverage": row.coverage,
+            f"{name}_coverage_low": row.low,
+            f"{name}_coverage_high": row.high,
+        }
+        flat |= {
+            f"{name}_set_share": row.set_share,
+            f"{row.mechanism}_n_calibration_blocks": max(row.n_blocks - 1, 0),
+        }
     return flat

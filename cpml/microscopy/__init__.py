@@ -100,6 +100,7 @@ _HOME = {
     "footprint_frequency": "statistics",
     "with_schmid": "statistics",
     "boundary_type": "statistics",
+    "surrounding_type": "statistics",
     "SlipActivity": "activity",
     "slip_activity": "activity",
     "in_plane_dyads": "activity",

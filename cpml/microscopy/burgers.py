@@ -22,11 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.crystallography.disorientation import compiled
-from cpml.crystallography.rotations import quaternion_conjugate, quaternion_multiply, quaternion_to_matrix
+from cpml.crystallography.rotations import (
+    quaternion_conjugate,
+    quaternion_multiply,
+    quaternion_to_matrix,
+    rotate,
+)
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy.grains import Grains
 from cpml.microscopy.lattice_curvature import curvature, noise_of
+from cpml.microscopy.means import exponential, vectors_from_means
+
+AT_ONCE = 2**20
+"""Pixels whose rotation matrices are held at once."""
 
 
 @dataclass(frozen=True)
@@ -77,58 +86,59 @@ def weighted_burgers(
     """
     noise = noise_of(grains, noise_deg)
     axis_noise = np.radians(noise) / np.sqrt(3)
-    rotation = quaternion_to_matrix(grains.map.quaternions)
+    q = grains.map.quaternions
     if method == "differential":
         scheme = scheme or ("central" if grains.map.grid == "hex" else "forward")
         k = curvature(grains, scheme=scheme).kappa
         w = np.stack([k[:, 2, 0], k[:, 2, 1], -(k[:, 0, 0] + k[:, 1, 1])], axis=1)
         # four differences of variance 2 sigma^2 / step^2; central ones span two steps
         floor = np.sqrt(8) * axis_noise / grains.map.step_um / (1 if scheme == "forward" else 2)
-        return WeightedBurgers(w, np.einsum("nij,ni->nj", rotation, w), method, noise, float(floor))
+        return WeightedBurgers(w, _in_crystal(q, w), method, noise, float(floor))
     if method != "integral":
         raise ParameterError(f"method {method!r}: choose 'differential' or 'integral'")
     if grains.map.grid == "hex" or half_width < 1:
         raise ParameterError(
             f"loops need a square grid and a half width of 1 or more, not {grains.map.grid} and {half_width}"
         )
-    crystal = _integral(grains, half_width)
+    w = _integral(grains, half_width)
     # two of three error components act along a side; the four corners count half in both directions
     floor = np.sqrt(16 * half_width - 4) * axis_noise / (2 * half_width) ** 2 / grains.map.step_um
-    return WeightedBurgers(np.einsum("nij,nj->ni", rotation, crystal), crystal, method, noise, float(floor))
+    return WeightedBurgers(w, _in_crystal(q, w), method, noise, float(floor))
 
 
 def _integral(grains: Grains, half_width: int) -> NDArray:
-    columns = np.full((grains.map.n_pixels, 2, 3), np.nan)
+    """W (N, 3), sample frame, by loops; g of every pixel in the symmetry copy nearest to the mean of its grain."""
+    n = grains.map.n_pixels
+    columns, nearest = np.full((n, 2, 3), np.nan), np.full((n, 4), np.nan)
     for phase_id, phase in grains.map.phases.items():
         pixel = np.flatnonzero(grains.measured & (grains.map.phase_id == phase_id))
-        mean = grains.mean_quaternions[grains.label[pixel] - 1]
-        nearest = _nearest_copy(grains.map.quaternions[pixel], mean, proper_group(phase.group))
-        g = quaternion_to_matrix(quaternion_conjugate(nearest))
-        columns[pixel] = g[:, :, :2].transpose(0, 2, 1)
+        label, mean = grains.label[pixel] - 1, grains.mean_quaternions
+        omega = vectors_from_means(grains.map.quaternions[pixel], label, mean, proper_group(phase.group))
+        nearest[pixel] = quaternion_multiply(exponential(omega), mean[label])
+        for part in parts(pixel):
+            g = quaternion_to_matrix(quaternion_conjugate(nearest[part]))
+            columns[part] = g[:, :, :2].transpose(0, 2, 1)
     rows, cols = grains.map.shape
-    own = grains.own.reshape(rows, cols)
     out = np.full((rows, cols, 3), np.nan)
     dx, dy = grains.map.pixel_um
-    _loops(columns.reshape(rows, cols, 2, 3), own, half_width, dx, dy, out)
-    return _in_own_copy(grains, out.reshape(-1, 3))
+    _loops(columns.reshape(rows, cols, 2, 3), grains.own.reshape(rows, cols), half_width, dx, dy, out)
+    out = out.reshape(-1, 3)
+    for part in parts(np.flatnonzero(np.isfinite(out[:, 0]))):
+        out[part] = rotate(nearest[part], out[part])
+    return out
 
 
-def _nearest_copy(q: NDArray, mean: NDArray, group: NDArray) -> NDArray:
-    """Symmetry copy of q (n, 4) nearest to mean (n, 4)."""
-    copies = np.stack([quaternion_multiply(q, s) for s in group])
-    best = np.abs(np.einsum("kni,ni->kn", copies, mean)).argmax(axis=0)
-    return copies[best, np.arange(len(q))]
+def parts(index: NDArray) -> list[NDArray]:
+    """An index in parts of at most AT_ONCE, for what needs a matrix of every pixel."""
+    return np.array_split(index, max(1, -(-len(index) // AT_ONCE)))
 
 
-def _in_own_copy(grains: Grains, crystal: NDArray) -> NDArray:
-    """W_c in the stored symmetry copy of each pixel instead of the copy nearest to the grain's mean."""
-    for phase_id, phase in grains.map.phases.items():
-        pixel = np.flatnonzero(grains.measured & (grains.map.phase_id == phase_id))
-        q, group = grains.map.quaternions[pixel], proper_group(phase.group)
-        nearest = _nearest_copy(q, grains.mean_quaternions[grains.label[pixel] - 1], group)
-        turn = quaternion_to_matrix(quaternion_conjugate(q)) @ quaternion_to_matrix(nearest)
-        crystal[pixel] = np.einsum("nij,nj->ni", turn, crystal[pixel])
-    return crystal
+def _in_crystal(quaternions: NDArray, sample: NDArray) -> NDArray:
+    """Components (N, 3) of sample vectors (N, 3) in the crystals (N, 4)."""
+    out = np.full(sample.shape, np.nan)
+    for part in parts(np.flatnonzero(np.isfinite(sample).any(axis=1))):
+        out[part] = rotate(quaternion_conjugate(quaternions[part]), sample[part])
+    return out
 
 
 @compiled

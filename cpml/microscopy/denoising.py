@@ -28,10 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_conjugate, quaternion_multiply
+from cpml.crystallography.rotations import quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
 from cpml.microscopy.ebsd_map import EbsdMap
 from cpml.microscopy.grains import Grains
+from cpml.microscopy.means import exponential, vectors_from_means
 from cpml.progress import progress
 
 SECOND_DIFFERENCE = np.sqrt(6.0)
@@ -78,7 +79,7 @@ def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Deno
     chosen = grains.measured
     moved = np.zeros(grains.map.n_pixels)
     q = grains.map.quaternions.copy()
-    q[chosen] = quaternion_multiply(_exponential(u[chosen]), base[chosen])
+    q[chosen] = quaternion_multiply(exponential(u[chosen]), base[chosen])
     moved[chosen] = np.degrees(np.linalg.norm((u - w)[chosen], axis=1))
     return Denoised(q, float(np.degrees(np.sqrt(3) * sigma)), moved, iterations)
 
@@ -90,28 +91,12 @@ def _vectors(grains: Grains) -> tuple[NDArray, NDArray]:
     w, base = np.zeros((ebsd_map.n_pixels, 3)), np.full((ebsd_map.n_pixels, 4), np.nan)
     for phase_id, phase in ebsd_map.phases.items():
         pixel = np.flatnonzero(grains.measured & (ebsd_map.phase_id == phase_id))
-        mean = grains.mean_quaternions[grains.label[pixel] - 1]
-        q, best = ebsd_map.quaternions[pixel], np.full(len(pixel), -1.0)
-        for s in proper_group(phase.group):
-            copy = quaternion_multiply(mean, s)
-            dot = np.abs(np.sum(copy * q, axis=1))
-            better = dot > best
-            best[better], base[pixel[better]] = dot[better], copy[better]
-        delta = quaternion_multiply(q, quaternion_conjugate(base[pixel]))
-        delta = np.where(delta[:, :1] < 0, -delta, delta)
-        length = np.linalg.norm(delta[:, 1:], axis=1, keepdims=True)
-        scale = np.where(
-            length > 1e-12, 2 * np.arctan2(length, delta[:, :1]) / np.maximum(length, 1e-300), 2.0
+        q = ebsd_map.quaternions[pixel]
+        w[pixel] = vectors_from_means(
+            q, grains.label[pixel] - 1, grains.mean_quaternions, proper_group(phase.group)
         )
-        w[pixel] = scale * delta[:, 1:]
+        base[pixel] = quaternion_multiply(exponential(-w[pixel]), q)
     return w, base
-
-
-def _exponential(w: NDArray) -> NDArray:
-    """Quaternions (N, 4) of rotation vectors (N, 3)."""
-    angle = np.linalg.norm(w, axis=1)
-    axis = np.where(angle[:, None] > 1e-12, w, [0.0, 0.0, 1.0])
-    return axis_angle_to_quaternion(axis, angle)
 
 
 def _triples(ebsd_map: EbsdMap, label: NDArray) -> NDArray:

@@ -9,7 +9,8 @@ harm. Reference: Markley et al. 2007, J. Guid. Control Dyn. 30:1193, doi 10.2514
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled, nearness
+from cpml.crystallography.disorientation import compiled, nearness, rotation_vectors
+from cpml.crystallography.rotations import axis_angle_to_quaternion
 
 
 @compiled
@@ -73,3 +74,19 @@ def mean_orientations(
         seed = np.where(seed[:, :1] < 0, -seed, seed)
     seed[~np.isin(np.arange(n_groups), used)] = np.nan
     return seed
+
+
+def vectors_from_means(quaternions: NDArray, label: NDArray, mean: NDArray, group: NDArray) -> NDArray:
+    """Rotation vectors (n, 3), rad, sample frame, from the mean of its label (G, 4) to each of quaternions (n, 4).
+
+    label (n,) counts from 0; the symmetry copy of q does not matter.
+    """
+    both = np.concatenate([mean, quaternions])
+    return rotation_vectors(both, label, len(mean) + np.arange(len(quaternions)), group)
+
+
+def exponential(omega: NDArray) -> NDArray:
+    """Quaternions (n, 4) of rotation vectors (n, 3), rad."""
+    angle = np.linalg.norm(omega, axis=1)
+    axis = np.where(angle[:, None] > 1e-12, omega, [0.0, 0.0, 1.0])
+    return axis_angle_to_quaternion(axis, angle)

@@ -220,3 +220,26 @@ def boundary_type(boundaries: pd.DataFrame, *, low_angle_deg: float = 15.0) -> p
     if "twin_type" in boundaries:
         name = name.mask(boundaries["twin_type"].fillna("").astype(str) != "", "twin")
     return name.mask(boundaries["angle_deg"] < low_angle_deg, "low angle")
+
+
+def surrounding_type(boundaries: pd.DataFrame, *, low_angle_deg: float = 15.0) -> pd.Series:
+    """Type of boundary that makes up most of the outline of each grain, by length.
+
+    Parameters
+    ----------
+    boundaries : parent_a, parent_b (or grain_a, grain_b), length_um and the columns of `boundary_type`
+
+    Returns
+    -------
+    Series indexed by grain id; grains without a boundary are not in it
+    """
+    name = "parent" if "parent_a" in boundaries else "grain"
+    kind = boundary_type(boundaries, low_angle_deg=low_angle_deg)
+    sides = [
+        pd.DataFrame({"grain_id": boundaries[f"{name}_{s}"], "kind": kind, "um": boundaries["length_um"]})
+        for s in "ab"
+    ]
+    length = pd.concat(sides).pivot_table(
+        index="grain_id", columns="kind", values="um", aggfunc="sum", fill_value=0.0
+    )
+    return length.idxmax(axis=1)

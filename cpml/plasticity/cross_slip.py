@@ -32,7 +32,6 @@ from cpml.plasticity.elasticity import hershey
 from cpml.plasticity.glide import BOLTZMANN_J
 from cpml.plasticity.orientation import as_tensor
 
-
 ELECTRON = 1.602176634e-19  # J per eV
 
 

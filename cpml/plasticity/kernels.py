@@ -1,4 +1,4 @@
-"""Fused CPU loop over grains: the power-law equation of every grain by damped Newton, and the averages of a mean field.
+"""Fused CPU loop over grains: the power-law equation of every grain by damped Newton.
 
 Scaled problem of one grain (stress over sigma0, rate over the macroscopic one, so that reference rate = |D| = 1):
 
@@ -13,7 +13,6 @@ residual; a start that does not lead to the minimum is replaced by continuation 
 | P | Schmid tensors in the sample frame, systems last | (G, 5, S) |
 | xi, polar | relative strengths; systems that move one way only | (G, S), (S,) |
 | H | d(sum gamma P)/ds = sum (n/xi)|x|^(n-1) P P^T | (5, 5) |
-| C | (M_g + A)^-1 with M_g = H (tangent) and M_g = share H (the scheme's linearisation) | (5, 5) |
 
 References: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101; Lebensohn & Tome 1993, Acta Metall. Mater. 41:2611.
 """
@@ -41,7 +40,7 @@ def _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square):
     whole = int(n) - 1
     if n - 1 == whole and whole < 256:
         for k in range(systems):
-            f[k] = 1.0
+            f[k] = 0.0 if whole == 0 and polar[k] and x[k] <= 0 else 1.0
             square[k] = abs(x[k])
         while whole > 0:
             if whole & 1:
@@ -221,8 +220,8 @@ def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors
 def solve_grains(p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope, iterations, residual, first, last):
     """Solve grains first..last; stress (G, 5) holds the starts where `warm`.
 
-    c (1 or G, 5), p (1 or G, 5, S) and xi (1 or G, S). Fills stress, rate |x|^n sgn(x) and slope (n/xi)|x|^(n-1) (G, S), iterations (G,; negative where tol
-    was not reached) and residual (G,).
+    c (1 or G, 5), p (1 or G, 5, S) and xi (1 or G, S). Fills stress, rate |x|^n sgn(x) and slope (n/xi)|x|^(n-1) (G, S),
+    iterations (G,; negative where tol was not reached) and residual (G,).
     """
     systems = p.shape[2]
     work, vectors, matrices = np.empty((6, systems)), np.empty((4, 5)), np.empty((2, 5, 5))

@@ -63,6 +63,8 @@ class _Problem:
         if self.any_polar:
             x = torch.where(self.is_polar, x.clamp(min=0), x)
         f = integer_power(x.abs(), n - 1)
+        if n == 1 and self.any_polar:
+            f = torch.where(self.is_polar & (x <= 0), 0.0, f)
         power = (self.d * s).sum(0)
         dissipation = (f * x * x * self.strength).sum(0)
         is_descent = (power > 0) & (dissipation > 0) & torch.isfinite(dissipation)

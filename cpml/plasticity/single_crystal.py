@@ -55,6 +55,7 @@ class _ImplicitStress(torch.autograd.Function):
         x = (stress @ schmid.T) / strength
         x = torch.where(is_polar, x.clamp(min=0), x)
         f = reference_rate * integer_power(x.abs(), n - 1)
+        f = torch.where(is_polar & (x <= 0), 0.0, f)  # matters for n = 1
         adjoint = _solve_hessian(schmid, n * f / strength, grad)
         along = (adjoint @ schmid.T) * f * x  # lambda.P_s gamma_dot_s
         log_x = torch.where(x == 0, 0.0, x.abs().clamp(min=1e-300).log())

@@ -9,7 +9,7 @@ _MODULES = {
     ),
     "colours": ("ipf_colours", "ipf_key"),
     "maps": ("ipf_map", "scalar_map", "grain_map", "boundary_lines", "scale_bar"),
-    "images": ("image_with_traces", "image_panels", "activity_map"),
+    "images": ("image_with_traces", "image_panels", "activity_map", "line_map"),
     "boundaries": ("boundary_map", "axis_triangle"),
     "frequencies": ("frequency",),
     "footprints": ("trace_map", "twin_map", "dic_map"),
@@ -21,6 +21,9 @@ _MODULES = {
     ),
     "mackenzie": ("random_disorientation",),
     "scores": ("bars_with_intervals", "pr_curves", "reliability", "confusion", "topk_bars"),
+    "comparison": (
+        "forest", "model_scores", "optimism_points", "calibration_by_dataset", "coverage_rows", "strengths_by_dataset",
+    ),
     "mechanics": ("stress_strain", "strengths_plot", "reachable_region"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

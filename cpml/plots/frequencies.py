@@ -40,6 +40,10 @@ def frequency(
     below.bar(at, table["n"], width=wide, color=GREY)
     below.set(xlabel=label, ylabel="n")
     if against:
-        below.set_xticks(at, [str(v).replace(" ", "\n") for v in table[against]])
+        below.set_xticks(at, [_two_lines(str(v)) for v in table[against]])
     fig.legend(loc="outside upper left", ncols=2)
     return stamp(fig, caption, n=int(table["n"].sum()), unit=unit)
+
+
+def _two_lines(name):
+    return name.replace(" ", "\n") if len(name) > 6 else name

@@ -126,6 +126,38 @@ def _with_scale_note(caption, image):
     return "; ".join(part for part in (caption, note) if part)
 
 
+def line_map(field, pieces, *, label, step_um=1.0, segments=None, caption="", title="", width="text"):
+    """Single lines followed through a field: straight ones, and those of several pieces with their corners.
+
+    Parameters
+    ----------
+    field : (rows, columns) the picture that the lines were followed in
+    pieces : table of `line_courses`; segments : boundary segments in the coordinates of the field
+
+    Returns
+    -------
+    Figure
+    """
+    from cpml.plots.footprints import dic_map
+
+    need_columns(pieces, ("line_id", "x0_px", "y0_px", "x1_px", "y1_px"), "table of pieces")
+    fig = dic_map(field, label=label, step_um=step_um, cmap="gray", caption="", title=title, width=width)
+    ax = fig.axes[0]
+    if segments is not None:
+        boundary_lines(ax, segments, linewidth=0.4).set_color("white")
+    ends = step_um * pieces[["x0_px", "y0_px", "x1_px", "y1_px"]].to_numpy().reshape(-1, 2, 2)
+    is_bent = (pieces.groupby("line_id")["line_id"].transform("size") > 1).to_numpy()
+    handles = []
+    for name, chosen, colour in (("straight", ~is_bent, SKY), ("several pieces", is_bent, ORANGE)):
+        look = {"color": colour, "linewidth": 1.0}
+        ax.add_collection(LineCollection(ends[chosen], **look), autolim=False)
+        count = pieces.loc[chosen, "line_id"].nunique()
+        handles.append(Line2D([], [], label=f"{name} ({count})", **look))
+    ax.plot(*ends[is_bent].reshape(-1, 2).T, ".", color=ORANGE, markersize=2.5)
+    fig.legend(handles=handles, loc="outside upper left", ncols=2, title="Lines", alignment="left")
+    return stamp(fig, caption, n=pieces["line_id"].nunique(), unit="lines")
+
+
 def _centres(label, pixel_um):
     """Tables by region: x, y of the centre of mass, and the equivalent diameter, um."""
     import pandas as pd

@@ -58,7 +58,7 @@ def test_mechanism_data():
         block = load_material(name).diffusion
         if block:
             d = [block["d0_m2_per_s"] * np.exp(-1e3 * block["q_kj_per_mol"] / (8.314 * f * block["melting_k"])) for f in (0.3, 1)]
-            assert d[0] < 1e-22 < 1e-14 < d[1] < 1e-10
+            assert d[0] < 1e-22 and 1e-14 < d[1] < 1e-10
 
 
 def test_magnesium_ratio():

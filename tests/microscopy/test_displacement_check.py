@@ -1,10 +1,10 @@
-"""The sign of v by the directions in which bands move: exact on drawn bands, and boundaries in the field's frame."""
+"""Beside HR-DIC: directions in which bands move, boundaries in the frame of the field, what surrounds a grain."""
 
 import numpy as np
 import pandas as pd
 
 from cpml.crystallography import systems
-from cpml.microscopy import displacement_deviations
+from cpml.microscopy import displacement_deviations, surrounding_type
 from cpml.microscopy.dic import Affine
 from cpml.microscopy.displacement_ratio import direction_angles
 from cpml.microscopy.registered import RegisteredDic
@@ -42,3 +42,11 @@ def test_boundaries_come_back_to_the_field():
     np.testing.assert_allclose(
         dic.on_field(segments, 0.5).to_numpy(), 0.25 * np.array([[1, 2, 3, 0]]), atol=1e-12
     )
+
+
+def test_what_surrounds_a_grain_is_counted_by_length():
+    """Grain 2: 3 um of low angle against 2 um of random; grain 4 touches nothing."""
+    table = pd.DataFrame(
+        {"parent_a": [1, 2], "parent_b": [2, 3], "length_um": [3.0, 2.0], "angle_deg": [5.0, 40.0]}
+    )
+    assert surrounding_type(table).to_dict() == {1: "low angle", 2: "low angle", 3: "random"}

@@ -94,3 +94,21 @@ def test_the_posterior_of_one_system_runs_from_0_to_1(activity):
 def test_an_unknown_system_is_named(activity):
     with pytest.raises(ParameterError, match="cubic"):
         plots.activity_map(activity, system="cubic")
+
+
+def test_lines_of_several_pieces_are_told_from_straight_ones():
+    """Line 1 is straight, line 2 has a corner; their ends are in um of the field."""
+    pieces = pd.DataFrame(
+        {
+            "line_id": [1, 2, 2],
+            "x0_px": [0.0, 2, 4],
+            "y0_px": [0.0, 2, 2],
+            "x1_px": [4.0, 4, 6],
+            "y1_px": [0.0, 2, 6],
+        }
+    )
+    fig = plots.line_map(np.ones((8, 8)), pieces, label="shear", step_um=0.5)
+    straight, bent = _lines(fig)
+    np.testing.assert_allclose(straight.get_segments()[0], [[0, 0], [2, 0]])
+    assert len(bent.get_segments()) == 2
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["straight (1)", "several pieces (1)"]
