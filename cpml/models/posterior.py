@@ -123,7 +123,7 @@ class Posterior:
 
         bounds = np.full((free, 2), (-BOUND, BOUND))
         bounds[self.prior.n_base :] = (-np.inf, np.inf)
-        options = {"maxiter": max_iter, "ftol": 1e-9, "gtol": 1e-4}
+        options = {"maxiter": max_iter, "ftol": 1e-8, "gtol": 1e-4}
         z = (start[:free].numpy() - centre) / width
         if reach is not None:
             k = len(self.prior.families)
