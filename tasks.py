@@ -103,6 +103,7 @@ def run(c, dataset="demo", force=False, parameter=None):
 def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
     """Run the notebooks on many data sets in parallel."""
     from cpml import datasets, pipeline
+    from cpml.comparison import evaluated
 
     chosen = _names(dataset)
     for name in datasets.available() if not chosen else ():
@@ -115,8 +116,22 @@ def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
     for name, error in errors.items():
         print(f"{name} failed: {error}", file=sys.stderr)
     print(f"{len(chosen) - len(errors)} of {len(chosen)} data sets done")
+    if evaluated():
+        print(f"comparison: {pipeline.run_comparison()}")
     if errors:
         raise Exit(code=1)
+
+
+@task(
+    iterable=["dataset"],
+    help={"dataset": "name; may be repeated or a list with commas; all that have been evaluated when not given"},
+)
+@reports_errors
+def compare(c, dataset=None):
+    """Compare all evaluated data sets and write reports/comparison/index.html."""
+    from cpml.pipeline import run_comparison
+
+    print(f"comparison: {run_comparison(_names(dataset))}")
 
 
 @task(help={"dataset": "name of a data set, or path of a dataset.yml"})

@@ -85,7 +85,9 @@ def write_synthetic(path: Path, rows: int, seed: int = 0) -> None:
     indexed = rng.uniform(size=block**2) >= UNINDEXED
     before = np.where(indexed, "1", "0").reshape(block, block).tolist()
     after = [
-        f"8\t0\t{e[0]:.4f}\t{e[1]:.4f}\t{e[2]:.4f}\t0.5000\t100\t100" if known else "0\t3\t0\t0\t0\t0\t100\t100"
+        f"8\t0\t{e[0]:.4f}\t{e[1]:.4f}\t{e[2]:.4f}\t0.5000\t100\t100"
+        if known
+        else "0\t3\t0\t0\t0\t0\t100\t100"
         for e, known in zip(euler.tolist(), indexed)
     ]
     place = [f"{0.5 * i:.4f}" for i in range(rows)]
@@ -169,7 +171,10 @@ def gnd_times(path: Path, n_peer: int = 100) -> tuple[float, float]:
     known = np.flatnonzero(np.isfinite(y).all(axis=1))
     types = dislocation_types("fcc", 0.357)
     some = known[:: len(known) // n_peer][:n_peer]
-    columns = [columns_of(quaternion_to_matrix(grains.map.quaternions[i]), types.burgers_nm, types.line) for i in some]
+    columns = [
+        columns_of(quaternion_to_matrix(grains.map.quaternions[i]), types.burgers_nm, types.line)
+        for i in some
+    ]
     start = time.perf_counter()
     for a, i in zip(columns, some):
         linprog(np.ones(2 * a.shape[1]), A_eq=np.c_[a, -a], b_eq=y[i] * 1e3, method="highs")
@@ -226,12 +231,24 @@ def main(rows: int = ROWS, large_rows: int = LARGE_ROWS) -> list[tuple[str, floa
         stages = [(name, ours[i], peer[i] if peer else None, "") for i, name in enumerate(STAGES)]
         whole = ("grains, means and GROD", sum(ours[:2]), sum(peer[:2]) if peer else None, ">= 20x DefDAP")
         for name, mine, theirs, goal in [*stages[:2], whole, stages[2]]:
-            report(name, f"{mine:.3f} s", f"DefDAP {theirs:.3f} s" if theirs else "-", theirs and theirs / mine, goal)
+            report(
+                name,
+                f"{mine:.3f} s",
+                f"DefDAP {theirs:.3f} s" if theirs else "-",
+                theirs and theirs / mine,
+                goal,
+            )
             results.append((name, mine, theirs))
         if not peer:
             print(f"DefDAP not timed ({complaint}); install it or name its interpreter in CPML_BENCH_PYTHON")
         mine, theirs = gnd_times(path)
-        report("exact L1 GND, a pixel", f"{1e6 * mine:.1f} us", f"linprog {1e6 * theirs:.0f} us", theirs / mine, "<= 12 us")
+        report(
+            "exact L1 GND, a pixel",
+            f"{1e6 * mine:.1f} us",
+            f"linprog {1e6 * theirs:.0f} us",
+            theirs / mine,
+            "<= 12 us",
+        )
         results.append(("exact L1 GND, a pixel", mine, theirs))
         mine, orix = disorientation_times()
         for name, theirs in orix.items() or [("", None)]:
@@ -241,7 +258,9 @@ def main(rows: int = ROWS, large_rows: int = LARGE_ROWS) -> list[tuple[str, floa
         write_synthetic(path, large_rows)
         large, complaint = own_process("--large", path)
         name = f"{large_rows**2 / 1e6:.2g} Mpx: read to GROD"
-        report(name, f"{large[0]:.1f} s", f"peak {large[1]:.2f} GiB", None, "60 s, 4 GiB") if large else print(complaint)
+        report(
+            name, f"{large[0]:.1f} s", f"peak {large[1]:.2f} GiB", None, "60 s, 4 GiB"
+        ) if large else print(complaint)
         results.append((name, large[0] if large else float("nan"), None))
     return results
 

@@ -54,9 +54,9 @@ class Comparison(Run):
         there = evaluated()
         missing = sorted(set(datasets or ()) - set(there))
         if missing or not there:
-            what = f"data set {missing[0]!r} has" if missing else "no data set has"
+            what = f"data set {missing[0]!r} has not" if missing else "no data set has"
             raise CpmlError(
-                f"{what} not been evaluated: run tasks.py run --dataset NAME first (done: {', '.join(there) or 'none'})"
+                f"{what} been evaluated: run tasks.py run --dataset NAME first (done: {', '.join(there) or 'none'})"
             )
         self.step, self.parameters = step, dict(parameters or {})
         self.names = [name for name in there if not datasets or name in datasets]

@@ -28,7 +28,7 @@ from cpml import paths, provenance
 from cpml.datasets import Dataset, load_dataset
 from cpml.errors import CpmlError
 from cpml.files import read_json, write_json
-from cpml.steps import Step, check_parameters, choose, discover, lacking
+from cpml.steps import Step, check_parameters, choose, comparison, discover, lacking
 
 
 def run_dataset(
@@ -84,6 +84,21 @@ def run_batch(names: list[str], *, jobs: int = 0, scheduler: str | None = None, 
         return _errors(future.result() for future in as_completed(futures))
 
 
+def run_comparison(names: list[str] | None = None) -> Path:
+    """Execute the comparison of data sets (all that have been evaluated, or the named ones); path of its index.html.
+
+    Raises
+    ------
+    CpmlError : nothing has been evaluated, or a cell failed
+    """
+    from cpml.comparison import NAME
+    from cpml.report import write_comparison
+
+    _execute(comparison(), NAME, {"dataset": list(names or [])})
+    print(f"{NAME} done", flush=True)
+    return write_comparison()
+
+
 def _bring_up_to_date(
     step: Step, chain: list[Step], dataset: Dataset, parameters: dict, common: dict, *, force: bool
 ) -> bool:
@@ -104,7 +119,7 @@ def _bring_up_to_date(
         return False
     _forget(record_path, record, step.name, dataset)
     before, started, clock = provenance.snapshot(dataset.name), _now(), time.perf_counter()
-    _execute(step, dataset, values)
+    _execute(step, dataset.name, values)
     duration = time.perf_counter() - clock
     written = provenance.written_since(before, dataset.name)
     provenance.remove_stale(old, written, dataset.name)
@@ -124,13 +139,13 @@ def _forget(record_path: Path, record: dict, step: str, dataset: Dataset) -> Non
         write_json(record_path, record)
 
 
-def _execute(step: Step, dataset: Dataset, values: dict) -> None:
+def _execute(step: Step, name: str, values: dict) -> None:
     """Execute a copy of the notebook by papermill, beside its target, and rename it when it went through."""
     import papermill
 
     _one_thread()
 
-    target = paths.reports(dataset.name) / f"{step.name}.ipynb"
+    target = paths.reports(name) / f"{step.name}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{step.name}.{os.getpid()}.part.ipynb")
     options = {
@@ -147,12 +162,12 @@ def _execute(step: Step, dataset: Dataset, values: dict) -> None:
                     papermill.execute_notebook(_unbraced(step.path), _unbraced(temporary), values, **options)
                 break
             except papermill.PapermillExecutionError as error:
-                raise _cell_failed(step, dataset, error) from None
+                raise _cell_failed(step, name, error) from None
             except RuntimeError as error:
                 # a loaded machine can miss the kernel's start; once more is enough in practice
                 if attempt == 2 or "didn't respond" not in str(error):
                     raise CpmlError(
-                        f"{dataset.name}, notebooks/{step.name}.ipynb: the kernel died ({error})"
+                        f"{name}, notebooks/{step.name}.ipynb: the kernel died ({error})"
                     ) from error
         os.replace(temporary, target)
     finally:
@@ -171,10 +186,10 @@ def inline_figures():
         os.environ.update({} if before is None else {"MPLBACKEND": before})
 
 
-def _cell_failed(step: Step, dataset: Dataset, error) -> CpmlError:
+def _cell_failed(step: Step, name: str, error) -> CpmlError:
     """One message for a failed cell. A CpmlError speaks for itself; anything else shows the failing line as well."""
     own = {"CpmlError", *(cls.__name__ for cls in CpmlError.__subclasses__())}
-    place = f"data set {dataset.name!r}, notebooks/{step.name}.ipynb, cell {error.cell_index}"
+    place = f"data set {name!r}, notebooks/{step.name}.ipynb, cell {error.cell_index}"
     message = f"{place}: {error.ename}: {error.evalue}"
     if error.ename not in own:
         plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in "\n".join(error.traceback).splitlines()]

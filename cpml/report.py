@@ -31,24 +31,37 @@ def write_index(dataset: Dataset | str) -> Path:
     """Write and return reports/<dataset>/index.html from the executed notebooks that lie beside it."""
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     folder = paths.reports(dataset.name)
-    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not notebooks:
+    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
         raise CpmlError(
             f"data set {dataset.name!r} has no executed notebooks: run tasks.py run --dataset {dataset.name}"
         )
+    return _write_page(folder, dataset.title, _head(dataset, folder))
+
+
+def write_comparison() -> Path:
+    """Write and return reports/comparison/index.html from the executed notebook that compares data sets."""
+    folder = paths.reports("comparison")
+    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
+        raise CpmlError("there is no executed comparison: run tasks.py compare")
+    return _write_page(folder, "All data sets", "<h1>All data sets side by side</h1>")
+
+
+def _write_page(folder: Path, title: str, head: str) -> Path:
+    """index.html of the executed notebooks in a folder."""
+    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     sections = [_section(path) for path in notebooks]
     page = _PAGE.format(
-        title=escape(dataset.title),
+        title=escape(title),
         style=_STYLE,
         navigation=_navigation(sections),
-        head=_head(dataset, folder),
+        head=head,
         numbers=_numbers(folder),
         files=_files(folder),
         body="\n".join(f'<section id="{anchor}">{html}</section>' for anchor, _, html in sections),
     )
     if found := _NETWORK.search(page):
         raise CpmlError(
-            f"{dataset.name}: the report would load something from the network: {found.group()[:80]}"
+            f"{folder.name}: the report would load something from the network: {found.group()[:80]}"
         )
     return write_atomic(folder / "index.html", lambda path: path.write_text(page, encoding="utf-8"))
 

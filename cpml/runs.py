@@ -226,7 +226,9 @@ def _display(fig) -> None:
 
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png", dpi="figure")
-    Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    Image.open(full).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+        small, "PNG", optimize=True
+    )
     content = {"text/plain": repr(fig), "image/png": small.getvalue()}
     sys.modules["IPython"].display.display(content, raw=True)
     plt.close(fig)  # else the inline backend shows it a second time

@@ -16,6 +16,7 @@ from cpml.errors import CpmlError, ParameterError
 from cpml.safe_yaml import read_value
 
 EXPLORING = "00_explore"  # a notebook to try things in, no step of the chain
+COMPARISON = "07_comparison"  # data sets side by side, when they are done: no step of one of them
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Step:
 
 def discover() -> list[Step]:
     """The steps in order; ParameterError for a notebook without a usable parameters cell."""
-    found = sorted(path for path in paths.notebooks().glob("[0-9][0-9]_*.ipynb") if path.stem != EXPLORING)
+    outside = (EXPLORING, COMPARISON)
+    found = sorted(path for path in paths.notebooks().glob("[0-9][0-9]_*.ipynb") if path.stem not in outside)
     if not found:
         raise CpmlError(
             f"no notebooks in {paths.notebooks()}: set CPML_ROOT to the checkout, or install with pip -e"
@@ -51,6 +53,11 @@ def lacking(step: Step, dataset) -> str:
     if "ebsd" not in dataset.files:
         return "no EBSD map"
     return "the load is unknown" if dataset.load is None and step.name >= "03" else ""
+
+
+def comparison() -> Step:
+    """The notebook that compares data sets; it is no step of the chain of one."""
+    return _read_step(paths.notebooks() / f"{COMPARISON}.ipynb")
 
 
 def check_parameters(chain: list[Step], given: dict) -> dict:

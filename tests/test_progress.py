@@ -14,7 +14,9 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("stream, delay, is_seen", [(Terminal, 0.0, True), (Terminal, 60.0, False), (io.StringIO, 0.0, False)])
+@pytest.mark.parametrize(
+    "stream, delay, is_seen", [(Terminal, 0.0, True), (Terminal, 60.0, False), (io.StringIO, 0.0, False)]
+)
 def test_bar_is_for_terminals_and_long_work(monkeypatch, stream, delay, is_seen):
     """A terminal sees name and count once the delay is over; a file sees nothing; the items come through unchanged."""
     monkeypatch.setattr("sys.stderr", stream())

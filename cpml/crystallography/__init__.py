@@ -18,8 +18,12 @@ from cpml.crystallography.symmetry import LAUE_NUMBER, group_of_lattice, proper_
 from cpml.crystallography.systems import Systems, systems
 from cpml.crystallography.twinning import twin_crystal_to_sample, twin_disorientation
 
-_LAZY = {"load_material": "materials", "Material": "materials",
-         "disorientation_angle": "disorientation", "disorientation_axis_angle": "disorientation"}
+_LAZY = {
+    "load_material": "materials",
+    "Material": "materials",
+    "disorientation_angle": "disorientation",
+    "disorientation_axis_angle": "disorientation",
+}
 
 __all__ = [
     "LAUE_NUMBER",

@@ -31,6 +31,7 @@ class ClimbModes:
     def tensor5(self) -> NDArray:
         """(C, 5) K in the orthonormal basis of cpml.plasticity.basis."""
         from cpml.plasticity.basis import to_vector  # deferred: that package imports torch
+
         return to_vector(self.tensor)
 
 
@@ -55,4 +56,6 @@ def climb_modes(systems) -> ClimbModes:
     if len(index) == 0:
         raise ParameterError("these systems have no slip, so no dislocations that could climb")
     names = tuple("climb [" + systems.names[i].split("[")[-1] for i in index)
-    return ClimbModes(systems.direction[index], climb_tensor(systems.direction[index], systems.plane[index]), names)
+    return ClimbModes(
+        systems.direction[index], climb_tensor(systems.direction[index], systems.plane[index]), names
+    )

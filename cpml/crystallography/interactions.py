@@ -24,10 +24,25 @@ from cpml.crystallography.systems import Systems
 from cpml.errors import ParameterError
 
 FCC_SLIP = ("self", "coplanar", "collinear", "hirth", "glissile", "glissile_reverse", "lomer")
-CLASSES = (*FCC_SLIP, "crossing", "slip_by_twin_coplanar", "slip_by_twin_crossing", "twin_by_slip_coplanar",
-           "twin_by_slip_crossing", "twin_by_twin_coplanar", "twin_by_twin_crossing")
-KUBIN_FCC = {"self": 0.122, "coplanar": 0.122, "collinear": 0.625, "hirth": 0.07, "glissile": 0.137,
-             "glissile_reverse": 0.137, "lomer": 0.122}
+CLASSES = (
+    *FCC_SLIP,
+    "crossing",
+    "slip_by_twin_coplanar",
+    "slip_by_twin_crossing",
+    "twin_by_slip_coplanar",
+    "twin_by_slip_crossing",
+    "twin_by_twin_coplanar",
+    "twin_by_twin_crossing",
+)
+KUBIN_FCC = {
+    "self": 0.122,
+    "coplanar": 0.122,
+    "collinear": 0.625,
+    "hirth": 0.07,
+    "glissile": 0.137,
+    "glissile_reverse": 0.137,
+    "lomer": 0.122,
+}
 """a_st of strength = mu b sqrt(sum_t a_st rho_t) in fcc metals (Kubin, Devincre & Hoc 2008)."""
 
 
@@ -44,8 +59,11 @@ def interaction_classes(systems: Systems) -> NDArray:
         found[bb < 1e-9] = "hirth"
     found[same_b] = "collinear"
     found[same_plane] = "coplanar"
-    for rows, columns, name in ((systems.slip, systems.twin, "slip_by_twin"), (systems.twin, systems.slip, "twin_by_slip"),
-                                (systems.twin, systems.twin, "twin_by_twin")):
+    for rows, columns, name in (
+        (systems.slip, systems.twin, "slip_by_twin"),
+        (systems.twin, systems.slip, "twin_by_slip"),
+        (systems.twin, systems.twin, "twin_by_twin"),
+    ):
         block = np.ix_(rows, columns)
         found[block] = np.where(same_plane[block], f"{name}_coplanar", f"{name}_crossing")
     np.fill_diagonal(found, "self")
@@ -68,7 +86,9 @@ def interaction_matrix(systems: Systems, factors: Mapping[str, float], default: 
     """
     unknown = [name for name in factors if name not in CLASSES]
     if unknown or any(not value >= 0 for value in (*factors.values(), default)):
-        raise ParameterError(f"interaction factors {dict(factors)}: non-negative numbers for classes of {', '.join(CLASSES)}")
+        raise ParameterError(
+            f"interaction factors {dict(factors)}: non-negative numbers for classes of {', '.join(CLASSES)}"
+        )
     classes = interaction_classes(systems)
     matrix = np.full(classes.shape, float(default))
     for name, value in factors.items():

@@ -12,12 +12,20 @@ import numpy as np
 from cpml.crystallography.interactions import CLASSES
 from cpml.errors import DatasetError
 
-HARDENING = {"voce": ({"tau1_mpa", "theta0_mpa", "theta1_mpa"}, {"latent", "interactions"}),
-             "saturation": ({"h0_mpa", "saturation_mpa", "exponent"}, {"latent", "interactions"}),
-             "kocks_mecking": ({"tau0_mpa", "k1_per_m", "drag_mpa", "activation", "burgers_nm", "density_per_m2"},
-                               {"chi", "rate0", "interactions"})}
+HARDENING = {
+    "voce": ({"tau1_mpa", "theta0_mpa", "theta1_mpa"}, {"latent", "interactions"}),
+    "saturation": ({"h0_mpa", "saturation_mpa", "exponent"}, {"latent", "interactions"}),
+    "kocks_mecking": (
+        {"tau0_mpa", "k1_per_m", "drag_mpa", "activation", "burgers_nm", "density_per_m2"},
+        {"chi", "rate0", "interactions"},
+    ),
+}
 """Keys of each hardening law: those it needs, those it may have."""
-ELASTIC = {"fcc": ("C11", "C12", "C44"), "bcc": ("C11", "C12", "C44"), "hcp": ("C11", "C12", "C13", "C33", "C44")}
+ELASTIC = {
+    "fcc": ("C11", "C12", "C44"),
+    "bcc": ("C11", "C12", "C44"),
+    "hcp": ("C11", "C12", "C13", "C33", "C44"),
+}
 DIFFUSION = {"d0_m2_per_s", "q_kj_per_mol", "melting_k", "atomic_volume_nm3"}
 CROSS_SLIP = {"activation_volume_b3", "onset_mpa"}
 _ENERGY = ("stacking_fault_mj_per_m2", "energy_ev")  # one of the two
@@ -32,8 +40,10 @@ def suggest(key: str, known: Sequence[str]) -> str:
 def check_keys(given: dict, known: set[str], place: str) -> None:
     for key in given:
         if key not in known:
-            raise DatasetError(f"{place}: unknown key {key!r}{suggest(key, sorted(known))}; "
-                               f"known: {', '.join(sorted(known))}")
+            raise DatasetError(
+                f"{place}: unknown key {key!r}{suggest(key, sorted(known))}; "
+                f"known: {', '.join(sorted(known))}"
+            )
 
 
 def positive(content: dict, key: str, place: str, default: float | None = None) -> float:
@@ -94,8 +104,9 @@ def hardening(content: dict, families: Sequence[str], place: str) -> dict:
         return {}
     law = block.get("law")
     if law not in HARDENING:
-        raise DatasetError(f"{place}: law = {law!r}{suggest(law, list(HARDENING))}; "
-                           f"known: {', '.join(HARDENING)}")
+        raise DatasetError(
+            f"{place}: law = {law!r}{suggest(law, list(HARDENING))}; known: {', '.join(HARDENING)}"
+        )
     needed, allowed = HARDENING[law]
     check_keys(block, {"law", *_ABOUT, *needed, *allowed}, place)
     missing = sorted({"source", *needed} - set(block))
@@ -115,7 +126,9 @@ def hardening(content: dict, families: Sequence[str], place: str) -> dict:
         for family, number in value.items():
             row = number if key == "latent" else {family: number}
             if not isinstance(row, dict):
-                raise DatasetError(f"{place}: latent: {family} = {row!r} must be a mapping of active families")
+                raise DatasetError(
+                    f"{place}: latent: {family} = {row!r} must be a mapping of active families"
+                )
             check_keys(row, set(families), f"{place}: {key}: {family}")
             for active, factor in row.items():
                 _not_negative(factor, f"{place}: {key}: {active}")
@@ -125,7 +138,9 @@ def hardening(content: dict, families: Sequence[str], place: str) -> dict:
 def _interactions(block: dict, place: str) -> None:
     """Factors by class of interaction, in place of `latent`."""
     if "latent" in block or not isinstance(block["interactions"], dict):
-        raise DatasetError(f"{place}: interactions must be a mapping class: factor, and stands in place of latent")
+        raise DatasetError(
+            f"{place}: interactions must be a mapping class: factor, and stands in place of latent"
+        )
     check_keys(block["interactions"], set(CLASSES), f"{place}: interactions")
     for name, factor in block["interactions"].items():
         _not_negative(factor, f"{place}: interactions: {name}")

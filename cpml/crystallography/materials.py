@@ -44,8 +44,25 @@ from cpml.errors import DatasetError, ParameterError
 from cpml.safe_yaml import read_yaml
 
 FOLDER = Path(__file__).parent / "materials"
-_KEYS = {"name", "title", "lattice", "a_nm", "c_nm", "families", "n", "reference_rate", "elastic", "citation",
-         "validity", "note", "hardening", "lattice_source", "rate_source", "diffusion", "cross_slip"}
+_KEYS = {
+    "name",
+    "title",
+    "lattice",
+    "a_nm",
+    "c_nm",
+    "families",
+    "n",
+    "reference_rate",
+    "elastic",
+    "citation",
+    "validity",
+    "note",
+    "hardening",
+    "lattice_source",
+    "rate_source",
+    "diffusion",
+    "cross_slip",
+}
 _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 
 
@@ -115,8 +132,10 @@ class Material:
         """Slip and twin systems of the file's families (or of some of them); ParameterError for one it does not have."""
         missing = [f for f in families or () if f not in self.families]
         if missing:
-            raise ParameterError(f"material {self.name!r} has no family {missing[0]!r}{suggest(missing[0], list(self.families))}; "
-                                 f"it has {', '.join(self.families)}")
+            raise ParameterError(
+                f"material {self.name!r} has no family {missing[0]!r}{suggest(missing[0], list(self.families))}; "
+                f"it has {', '.join(self.families)}"
+            )
         return systems(self.lattice, families=tuple(families or self.families), c_over_a=self.c_over_a)
 
 
@@ -137,8 +156,10 @@ def load_material(name_or_path: str | Path) -> Material:
     if path.suffix not in (".yml", ".yaml"):
         name = str(name_or_path)
         if not re.fullmatch(r"[A-Za-z0-9_]+", name) or name not in material_names():
-            raise DatasetError(f"material {name!r} is unknown{suggest(name, material_names())}; shipped: "
-                               f"{', '.join(material_names())}; or give the path of a .yml file")
+            raise DatasetError(
+                f"material {name!r} is unknown{suggest(name, material_names())}; shipped: "
+                f"{', '.join(material_names())}; or give the path of a .yml file"
+            )
         path = FOLDER / f"{name}.yml"
     if not path.is_file():
         raise DatasetError(f"material file {path} does not exist")
@@ -149,16 +170,21 @@ def _family(name: str, content: object, lattice: str, path: Path) -> FamilyParam
     known = REPRESENTATIVES[lattice]
     place = f"{path}: families: {name}"
     if name not in known:
-        raise DatasetError(f"{place}: unknown family for {lattice}{suggest(name, list(known))}; "
-                           f"known: {', '.join(known)}")
+        raise DatasetError(
+            f"{place}: unknown family for {lattice}{suggest(name, list(known))}; known: {', '.join(known)}"
+        )
     if not isinstance(content, dict):
         raise DatasetError(f"{place}: {content!r} must be a mapping with strength_mpa, log_spread and source")
     check_keys(content, _FAMILY_KEYS, place)
     if not content.get("source"):
         raise DatasetError(f"{place}: source = {content.get('source')!r}: say where the strength is from")
-    return FamilyParameters(known[name][0], positive(content, "strength_mpa", place),
-                            positive(content, "log_spread", place, 0.5), str(content["source"]),
-                            str(content.get("note", "")))
+    return FamilyParameters(
+        known[name][0],
+        positive(content, "strength_mpa", place),
+        positive(content, "log_spread", place, 0.5),
+        str(content["source"]),
+        str(content.get("note", "")),
+    )
 
 
 def _material(content: dict, path: Path) -> Material:
@@ -176,14 +202,22 @@ def _material(content: dict, path: Path) -> Material:
     citation = content.get("citation") or ()
     constants, elastic_source = elastic(content, lattice, str(path))
     return Material(
-        name=str(content.get("name", path.stem)), title=str(content.get("title", path.stem)), lattice=lattice, a=a, c=c,
+        name=str(content.get("name", path.stem)),
+        title=str(content.get("title", path.stem)),
+        lattice=lattice,
+        a=a,
+        c=c,
         families={str(k): _family(str(k), v, lattice, path) for k, v in families.items()},
         n=positive(content, "n", str(path), 20.0),
         reference_rate=positive(content, "reference_rate", str(path), 1e-3),
-        elastic=constants, elastic_source=elastic_source,
+        elastic=constants,
+        elastic_source=elastic_source,
         citation=(citation,) if isinstance(citation, str) else tuple(str(x) for x in citation),
-        validity=validity(content, str(path)), note=str(content.get("note", "")),
+        validity=validity(content, str(path)),
+        note=str(content.get("note", "")),
         hardening=hardening(content, [str(k) for k in families], str(path)),
         diffusion=mechanism(content, "diffusion", DIFFUSION, str(path)),
         cross_slip=mechanism(content, "cross_slip", CROSS_SLIP, str(path)),
-        lattice_source=str(content.get("lattice_source", "")), rate_source=str(content.get("rate_source", "")))
+        lattice_source=str(content.get("lattice_source", "")),
+        rate_source=str(content.get("rate_source", "")),
+    )

@@ -25,8 +25,15 @@ def quaternion_multiply(p: ArrayLike, q: ArrayLike) -> NDArray:
     p, q = np.asarray(p, float), np.asarray(q, float)
     a, b, c, d = np.moveaxis(p, -1, 0)
     w, x, y, z = np.moveaxis(q, -1, 0)
-    return np.stack([a * w - b * x - c * y - d * z, a * x + b * w + c * z - d * y,
-                     a * y - b * z + c * w + d * x, a * z + b * y - c * x + d * w], axis=-1)
+    return np.stack(
+        [
+            a * w - b * x - c * y - d * z,
+            a * x + b * w + c * z - d * y,
+            a * y - b * z + c * w + d * x,
+            a * z + b * y - c * x + d * w,
+        ],
+        axis=-1,
+    )
 
 
 def quaternion_conjugate(q: ArrayLike) -> NDArray:
@@ -37,9 +44,17 @@ def quaternion_conjugate(q: ArrayLike) -> NDArray:
 def quaternion_to_matrix(q: ArrayLike) -> NDArray:
     """Rotation matrix (..., 3, 3) of unit quaternions (..., 4); R(pq) = R(p) R(q)."""
     w, x, y, z = np.moveaxis(np.asarray(q, float), -1, 0)
-    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+    rows = [
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - w * z),
+        2 * (x * z + w * y),
+        2 * (x * y + w * z),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - w * x),
+        2 * (x * z - w * y),
+        2 * (y * z + w * x),
+        1 - 2 * (x * x + y * y),
+    ]
     matrix = np.stack(rows, axis=-1)
     return matrix.reshape(matrix.shape[:-1] + (3, 3))
 
@@ -53,8 +68,27 @@ def matrix_to_quaternion(matrix: ArrayLike) -> NDArray:
     m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
     xy, xz, yz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
-    outer = np.stack([1 + m00 + m11 + m22, wx, wy, wz, wx, 1 + m00 - m11 - m22, xy, xz,
-                      wy, xy, 1 - m00 + m11 - m22, yz, wz, xz, yz, 1 - m00 - m11 + m22], axis=-1)
+    outer = np.stack(
+        [
+            1 + m00 + m11 + m22,
+            wx,
+            wy,
+            wz,
+            wx,
+            1 + m00 - m11 - m22,
+            xy,
+            xz,
+            wy,
+            xy,
+            1 - m00 + m11 - m22,
+            yz,
+            wz,
+            xz,
+            yz,
+            1 - m00 - m11 + m22,
+        ],
+        axis=-1,
+    )
     outer = outer.reshape(outer.shape[:-1] + (4, 4))
     best = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
     row = np.take_along_axis(outer, best[..., None, None], axis=-2)[..., 0, :]

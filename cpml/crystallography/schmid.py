@@ -34,8 +34,9 @@ def stress_norm(stress: ArrayLike, norm: str = "principal") -> NDArray:
     raise ParameterError(f"norm {norm!r}: choose 'principal', 'von_mises' or 'frobenius'")
 
 
-def schmid_factors(systems: Systems, crystal_to_sample: ArrayLike, stress: ArrayLike, *,
-                   norm: str = "principal") -> NDArray:
+def schmid_factors(
+    systems: Systems, crystal_to_sample: ArrayLike, stress: ArrayLike, *, norm: str = "principal"
+) -> NDArray:
     """Signed Schmid factors.
 
     Parameters

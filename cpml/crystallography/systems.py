@@ -32,22 +32,35 @@ from cpml.errors import ParameterError
 # written in the sense of a positive shear S(c/a)
 _CUBIC_SHEAR = 1 / np.sqrt(2.0)
 REPRESENTATIVES = {
-    "fcc": {"octahedral": ("slip", (1, 1, 1), (0, -1, 1), 1 / 2), "twin": ("twin", (1, 1, 1), (1, 1, -2), None)},
-    "bcc": {"110": ("slip", (0, 1, -1), (1, 1, 1), 1 / 2), "112": ("slip", (-2, 1, 1), (1, 1, 1), 1 / 2),
-            "123": ("slip", (-3, 1, 2), (1, 1, 1), 1 / 2), "twin": ("twin", (1, 1, 2), (-1, -1, 1), None)},
-    "hcp": {"basal": ("slip", (0, 0, 0, 1), (2, -1, -1, 0), 1 / 3),
-            "prismatic": ("slip", (0, 1, -1, 0), (2, -1, -1, 0), 1 / 3),
-            "pyramidal1_a": ("slip", (0, 1, -1, 1), (2, -1, -1, 0), 1 / 3),
-            "pyramidal1_ca": ("slip", (1, 0, -1, 1), (-2, 1, 1, 3), 1 / 3),
-            "pyramidal2_ca": ("slip", (1, 1, -2, 2), (-1, -1, 2, 3), 1 / 3),
-            "twin_1012": ("twin", (1, 0, -1, 2), (-1, 0, 1, 1), None),
-            "twin_1121": ("twin", (1, 1, -2, 1), (-1, -1, 2, 6), None),
-            "twin_1011": ("twin", (1, 0, -1, 1), (-1, 0, 1, 2), None),
-            "twin_1122": ("twin", (1, 1, -2, 2), (-1, -1, 2, 3), None)}}
+    "fcc": {
+        "octahedral": ("slip", (1, 1, 1), (0, -1, 1), 1 / 2),
+        "twin": ("twin", (1, 1, 1), (1, 1, -2), None),
+    },
+    "bcc": {
+        "110": ("slip", (0, 1, -1), (1, 1, 1), 1 / 2),
+        "112": ("slip", (-2, 1, 1), (1, 1, 1), 1 / 2),
+        "123": ("slip", (-3, 1, 2), (1, 1, 1), 1 / 2),
+        "twin": ("twin", (1, 1, 2), (-1, -1, 1), None),
+    },
+    "hcp": {
+        "basal": ("slip", (0, 0, 0, 1), (2, -1, -1, 0), 1 / 3),
+        "prismatic": ("slip", (0, 1, -1, 0), (2, -1, -1, 0), 1 / 3),
+        "pyramidal1_a": ("slip", (0, 1, -1, 1), (2, -1, -1, 0), 1 / 3),
+        "pyramidal1_ca": ("slip", (1, 0, -1, 1), (-2, 1, 1, 3), 1 / 3),
+        "pyramidal2_ca": ("slip", (1, 1, -2, 2), (-1, -1, 2, 3), 1 / 3),
+        "twin_1012": ("twin", (1, 0, -1, 2), (-1, 0, 1, 1), None),
+        "twin_1121": ("twin", (1, 1, -2, 1), (-1, -1, 2, 6), None),
+        "twin_1011": ("twin", (1, 0, -1, 1), (-1, 0, 1, 2), None),
+        "twin_1122": ("twin", (1, 1, -2, 2), (-1, -1, 2, 3), None),
+    },
+}
 
-HEXAGONAL_SHEAR = {"twin_1012": lambda r: (3 - r**2) / (np.sqrt(3) * r), "twin_1121": lambda r: 1 / r,
-                   "twin_1011": lambda r: (9 - 4 * r**2) / (np.sqrt(48) * r),
-                   "twin_1122": lambda r: 2 * (2 - r**2) / (3 * r)}
+HEXAGONAL_SHEAR = {
+    "twin_1012": lambda r: (3 - r**2) / (np.sqrt(3) * r),
+    "twin_1121": lambda r: 1 / r,
+    "twin_1011": lambda r: (9 - 4 * r**2) / (np.sqrt(48) * r),
+    "twin_1122": lambda r: 2 * (2 - r**2) / (3 * r),
+}
 
 
 def lattice_vectors(lattice: str, c_over_a: float = 1.0) -> NDArray:
@@ -180,12 +193,14 @@ class Systems:
     def schmid5(self) -> NDArray:
         """(S, 5) Schmid tensors in the orthonormal basis of cpml.plasticity.basis."""
         from cpml.plasticity.basis import to_vector  # deferred: that package imports torch
+
         return to_vector(self.schmid)
 
     @cached_property
     def climb(self):
         """Climb modes of the slip systems (cpml.crystallography.climb.ClimbModes)."""
         from cpml.crystallography.climb import climb_modes  # deferred: needs this record
+
         return climb_modes(self)
 
     def subset(self, mask: NDArray) -> "Systems":
@@ -193,10 +208,21 @@ class Systems:
         index = np.arange(len(self))[mask]
         families, family = np.unique(self.family[index], return_inverse=True)
         planes, plane_id = np.unique(self.plane_id[index], return_inverse=True)
-        return Systems(self.lattice, self.c_over_a, tuple(self.family_names[f] for f in families), family,
-                       self.kind[index], self.plane[index], self.direction[index],
-                       tuple(self.names[i] for i in index), plane_id, tuple(self.plane_names[p] for p in planes),
-                       self.plane_normals[planes], self.twin_shear[index], self.burgers_length[index])
+        return Systems(
+            self.lattice,
+            self.c_over_a,
+            tuple(self.family_names[f] for f in families),
+            family,
+            self.kind[index],
+            self.plane[index],
+            self.direction[index],
+            tuple(self.names[i] for i in index),
+            plane_id,
+            tuple(self.plane_names[p] for p in planes),
+            self.plane_normals[planes],
+            self.twin_shear[index],
+            self.burgers_length[index],
+        )
 
 
 def systems(lattice: str, *, families: Sequence[str] | None = None, c_over_a: float | None = None) -> Systems:
@@ -217,10 +243,14 @@ def systems(lattice: str, *, families: Sequence[str] | None = None, c_over_a: fl
     families = tuple(known) if families is None else tuple(families)
     unknown = [f for f in families if f not in known]
     if unknown or not families or len(set(families)) != len(families):
-        raise ParameterError(f"families {families} for {lattice}: choose distinct names from {', '.join(known)}")
+        raise ParameterError(
+            f"families {families} for {lattice}: choose distinct names from {', '.join(known)}"
+        )
     ratio = 1.0 if lattice != "hcp" else c_over_a
     if ratio is None or not 1.2 < ratio < 2.2 and lattice == "hcp":
-        raise ParameterError(f"c_over_a = {c_over_a}: hcp needs a ratio between 1.2 and 2.2 (magnesium 1.6236)")
+        raise ParameterError(
+            f"c_over_a = {c_over_a}: hcp needs a ratio between 1.2 and 2.2 (magnesium 1.6236)"
+        )
     return _assemble(lattice, float(ratio), families)
 
 
@@ -239,9 +269,31 @@ def _assemble(lattice: str, ratio: float, families: tuple[str, ...]) -> Systems:
         for hkl, uvw, n, b in orbits[f]:
             length = shear / np.linalg.norm(n) if factor is None else factor * np.linalg.norm(b)
             key = (f if kinds[f] == "twin" else "slip", hkl)
-            rows.append((index, kinds[f], n / np.linalg.norm(n), b / np.linalg.norm(b),
-                         f"{f} {_bracket(hkl, '()')}{_bracket(uvw, '[]')}", planes[key][0], shear, length))
+            rows.append(
+                (
+                    index,
+                    kinds[f],
+                    n / np.linalg.norm(n),
+                    b / np.linalg.norm(b),
+                    f"{f} {_bracket(hkl, '()')}{_bracket(uvw, '[]')}",
+                    planes[key][0],
+                    shear,
+                    length,
+                )
+            )
     family, kind, plane, direction, names, plane_id, shears, lengths = zip(*rows)
-    return Systems(lattice, ratio, families, np.array(family), np.array(kind), np.array(plane), np.array(direction),
-                   names, np.array(plane_id), tuple(p[1] for p in planes.values()),
-                   np.array([p[2] for p in planes.values()]), np.array(shears), np.array(lengths))
+    return Systems(
+        lattice,
+        ratio,
+        families,
+        np.array(family),
+        np.array(kind),
+        np.array(plane),
+        np.array(direction),
+        names,
+        np.array(plane_id),
+        tuple(p[1] for p in planes.values()),
+        np.array([p[2] for p in planes.values()]),
+        np.array(shears),
+        np.array(lengths),
+    )

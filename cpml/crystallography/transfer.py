@@ -89,7 +89,9 @@ def lrb(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike, boundary_nor
     return intersection_cosine(n1, n2, boundary_normal) * np.abs(_dot(d1, d2))
 
 
-def s_factor(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike, boundary_normal: ArrayLike) -> NDArray:
+def s_factor(
+    n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike, boundary_normal: ArrayLike
+) -> NDArray:
     """|s| (...) of systems (..., 3) at a boundary with unit normal (..., 3)."""
     return intersection_cosine(n1, n2, boundary_normal) * m_prime(n1, d1, n2, d2)
 

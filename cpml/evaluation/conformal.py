@@ -1,8 +1,13 @@
 """Prediction sets that hold a given share of the footprints, calibrated over blocks.
 
-Every footprint in a grain (a twin variant, the plane behind a trace) has a score s = 1 - p(its target), the surprise.
-The set of a grain is {t : 1 - p_t <= q}; q is the level-quantile of the scores in the calibration blocks, each block
-with the same weight and its scores sharing it, because blocks and not grains are exchangeable
+A set answers: this grain shows a footprint, which targets may have left it? Every footprint (a twin variant, the plane
+behind a trace) has a score, the surprise about its target y,
+
+    s = 1 - p_y / max_t p_t  (score="relative", default)    or    s = 1 - p_y  (score="probability")
+
+the first because the footprint is given: how likely the grain was to show one at all does not matter. The set is
+{t : s_t <= q}; q is the level-quantile of the scores in the calibration blocks, each block with the same mass and its
+scores sharing it, because blocks and not grains are exchangeable
 
     q = inf {s : sum_b w_b F_b(s) >= level},    F_b the distribution of the scores in block b, w_b = 1/B
 
@@ -31,6 +36,7 @@ from cpml.evaluation.levels import candidates_of
 from cpml.evaluation.splits import Splits
 
 AMBIGUOUS = ("angle", "pessimistic", "optimistic")
+SCORES = ("relative", "probability")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ def conformal_sets(
     *,
     splits: Splits,
     level: float = 0.9,
+    score: str = "relative",
     ambiguous: str = "angle",
     guarantee: bool = False,
     neighbours: bool = False,
@@ -74,30 +81,29 @@ def conformal_sets(
 
     Raises
     ------
-    ParameterError : a level that is not between 0 and 1, or an unknown way to treat ambiguous footprints
+    ParameterError : a level that is not between 0 and 1, an unknown score or way to treat ambiguous footprints
     """
-    if not 0 < level < 1 or ambiguous not in AMBIGUOUS:
+    if not 0 < level < 1 or ambiguous not in AMBIGUOUS or score not in SCORES:
         raise ParameterError(
-            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one of {', '.join(AMBIGUOUS)}"
+            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one of {', '.join(AMBIGUOUS)}; "
+            f"score {score!r} is one of {', '.join(SCORES)}"
         )
     block = splits.table.set_index("grain_id")["block"]
     items = footprints(labels[labels["grain_id"].isin(block.index)])
     near = _block_nearness(splits) if neighbours else None
     rows, blocks, table = [], [], []
     for (model, mechanism), own in predictions.groupby(["model", "mechanism"], sort=False):
+        own = _with_score(own[own["grain_id"].isin(block.index)], score)
         scored = _scored(own, items[items["mechanism"] == mechanism], block)
         if scored.empty:
             continue  # nobody looked for this mechanism, or nothing was seen
-        own = own[own["grain_id"].isin(block.index)]
         limit = _limits(scored, ambiguous, np.unique(block), level, guarantee, near)
-        own = own.assign(score=1 - own["p"], threshold=limit[block[own["grain_id"]]].to_numpy())
+        own = own.assign(threshold=limit[block[own["grain_id"]]].to_numpy())
         own["in_set"] = own["score"] <= own["threshold"]
+        per_block, about = _per_block(scored, own, limit, block), {"model": model, "mechanism": mechanism}
         rows.append(own)
-        per_block = _per_block(scored, own, limit, block)
-        blocks.append(per_block.assign(model=model, mechanism=mechanism))
-        table.append(
-            {"model": model, "mechanism": mechanism} | _summary(per_block, own, limit, level, n_boot, seed)
-        )
+        blocks.append(per_block.assign(**about))
+        table.append(about | _summary(per_block, own, level, n_boot, seed))
     if not rows:
         return ConformalSets(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
     return ConformalSets(
@@ -153,10 +159,18 @@ def needed_blocks(level: float) -> int:
     return int(np.ceil(level / (1 - level) - 1e-9))
 
 
+def _with_score(own: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Predictions of one model and mechanism with the surprise about every target."""
+    p = own["p"] + 1e-12
+    return own.assign(
+        score=1 - (p / p.groupby(own["grain_id"]).transform("max") if score == "relative" else p)
+    )
+
+
 def _scored(own, items, block) -> pd.DataFrame:
     """The candidates of every footprint of one model and mechanism with their score and block."""
-    table = items.merge(own[["grain_id", "target", "p"]], on=["grain_id", "target"], how="inner")
-    return table.assign(score=1 - table["p"], block=block[table["grain_id"]].to_numpy())
+    table = items.merge(own[["grain_id", "target", "score"]], on=["grain_id", "target"], how="inner")
+    return table.assign(block=block[table["grain_id"]].to_numpy())
 
 
 def _one_score(scored, ambiguous) -> pd.DataFrame:
@@ -195,7 +209,7 @@ def _per_block(scored, own, limit, block) -> pd.DataFrame:
     )
 
 
-def _summary(per_block, own, limit, level, n_boot, seed) -> dict:
+def _summary(per_block, own, level, n_boot, seed) -> dict:
     """One line: means over blocks, with the interval of resampled blocks."""
     n = len(per_block)
     drawn = np.random.default_rng(seed).integers(n, size=(n_boot, n)) if n else np.zeros((0, 0), int)
@@ -219,6 +233,10 @@ def _summary(per_block, own, limit, level, n_boot, seed) -> dict:
 
 def _block_nearness(splits: Splits) -> dict:
     """block -> {block: 1 / steps between them}; blocks are neighbours when grains of theirs are."""
+    if splits.adjacency is None:
+        raise ParameterError(
+            "neighbours=True needs splits that know the neighbours of every grain (blocked_folds)"
+        )
     names, where = np.unique(splits.table["block"], return_inverse=True)
     a, b = splits.adjacency.nonzero()
     touch = np.zeros((len(names), len(names)))

@@ -45,7 +45,7 @@ def evaluate(
     rows = []
     for mechanism, model, table, weight in _each(predictions, labels, splits, n_boot, seed):
         value, boot = _scores(table, weight)
-        low, high = resampled.interval(boot, level)
+        low, high = resampled.interval(_centred(boot, value), level)
         facts = (
             table["grain_id"].nunique(),
             len(table),
@@ -132,6 +132,14 @@ def _each(predictions, labels, splits, n_boot, seed):
                 blocks = block[table["grain_id"]].to_numpy()
                 weight = resampled.block_weights(blocks, n_boot, np.random.default_rng(seed))
             yield mechanism, model, table.reset_index(drop=True), weight
+
+
+def _centred(boot: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Resamples of the calibration error moved to its value: noise only adds to it, so their own mean lies above."""
+    column, boot = metrics.METRICS.index("ece"), boot.copy()
+    if len(boot):
+        boot[:, column] = np.maximum(boot[:, column] - boot[:, column].mean() + value[column], 0.0)
+    return boot
 
 
 def _scores(table: pd.DataFrame, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

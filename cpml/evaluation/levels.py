@@ -53,8 +53,10 @@ def families_and_twinned_grains(
     """Both levels under each other: families of slip and twinning, and whether a grain has any twin."""
     levels = [at_level(predictions, labels, level) for level in LEVELS]
     p, y = (pd.concat(tables, ignore_index=True) for tables in zip(*levels, strict=True))
-    # nearly every grain slips, so "any slip" asks nothing
-    return p[p["mechanism"] != "slip_grain"], y[y["mechanism"] != "slip_grain"]
+    # nearly every grain slips, so "any slip" asks nothing; the family of the only one is the grain's answer again
+    single = p.loc[p["mechanism"] == "twin_family", "target"].nunique() == 1
+    left_out = ("slip_grain", "twin_family") if single else ("slip_grain",)
+    return p[~p["mechanism"].isin(left_out)], y[~y["mechanism"].isin(left_out)]
 
 
 def _families(predictions: pd.DataFrame) -> pd.Series:

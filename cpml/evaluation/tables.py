@@ -27,7 +27,8 @@ def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFra
     ends = scores[scores["metric"] == first].set_index(keys)
     wide.insert(1, f"{first}_low", ends["low"])
     wide.insert(2, f"{first}_high", ends["high"])
-    return wide.join(ends[["prevalence", "n_labels", "n_grains"]]).reset_index().rename_axis(columns=None)
+    facts = ends[["prevalence", "n_labels", "n_grains"]].astype({"n_labels": int, "n_grains": int})
+    return wide.join(facts).reset_index().rename_axis(columns=None)
 
 
 def difference_table(

@@ -36,14 +36,22 @@ def boundary_pieces(grains: Grains, *, smooth: int = 5) -> pd.DataFrame:
     side = grains.map.xy[table["pixel_a"].to_numpy()] - middle  # towards grain a of the segment
     swapped = table["grain_a"].to_numpy() > table["grain_b"].to_numpy()
     side[swapped] *= -1
-    starts = np.flatnonzero(np.r_[True, piece[order][1:] != piece[order][:-1]]) if len(order) else np.zeros(0, int)
+    starts = (
+        np.flatnonzero(np.r_[True, piece[order][1:] != piece[order][:-1]]) if len(order) else np.zeros(0, int)
+    )
     starts = np.r_[starts, len(order)]
     kappa, chord, arc = np.full(len(order), np.nan), np.zeros(len(order)), np.zeros(len(order))
     _curvatures(middle[order], side[order], starts, closed[order], smooth, kappa, chord, arc)
     position = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
-    columns = {"position": position, "closed": closed[order], "curvature_per_um": kappa, "chord_um": chord, "arc_um": arc}
+    columns = {
+        "position": position,
+        "closed": closed[order],
+        "curvature_per_um": kappa,
+        "chord_um": chord,
+        "arc_um": arc,
+    }
     return pd.DataFrame({"boundary": row, "piece": piece, **{k: v[back] for k, v in columns.items()}})
 
 

@@ -120,7 +120,9 @@ class _Chosen:
         self.burgers = self.direction * (slip.burgers_length * a)[:, None]
         if stress is not None:
             self.schmid = schmid_factors(slip, q, stress)
-            resistance = np.array([(strength or {}).get(f, 1.0 if not strength else np.nan) for f in slip.family_names])
+            resistance = np.array(
+                [(strength or {}).get(f, 1.0 if not strength else np.nan) for f in slip.family_names]
+            )
             if np.isnan(resistance).any():
                 raise ParameterError(f"strength {strength} leaves out a family of {slip.family_names}")
             self.top = np.argmax(np.abs(self.schmid) / resistance[slip.family], axis=1)
@@ -136,10 +138,17 @@ class _Chosen:
         self.top = weight.argmax(axis=1)
 
 
-def _pair(a: _Chosen, b: _Chosen, i: NDArray, j: NDArray, normals: tuple, with_stress: bool) -> dict[str, NDArray]:
+def _pair(
+    a: _Chosen, b: _Chosen, i: NDArray, j: NDArray, normals: tuple, with_stress: bool
+) -> dict[str, NDArray]:
     """Columns of boundaries between grains i of phase a and j of phase b."""
     (normals, weights), rows = normals, np.arange(len(i))
-    n1, d1, n2, d2 = a.normal[i][:, :, None], a.direction[i][:, :, None], b.normal[j][:, None], b.direction[j][:, None]
+    n1, d1, n2, d2 = (
+        a.normal[i][:, :, None],
+        a.direction[i][:, :, None],
+        b.normal[j][:, None],
+        b.direction[j][:, None],
+    )
     all_pairs = t.m_prime(n1, d1, n2, d2)
     pair_weight = a.weight[i][:, :, None] * b.weight[j][:, None]
 
@@ -147,13 +156,21 @@ def _pair(a: _Chosen, b: _Chosen, i: NDArray, j: NDArray, normals: tuple, with_s
         return np.sum(values * pair_weight, axis=(1, 2))
 
     s, u = a.top[i], b.top[j]
-    top = [v[k, m] for v, k, m in ((a.normal, i, s), (a.direction, i, s), (b.normal, j, u), (b.direction, j, u))]
+    top = [
+        v[k, m] for v, k, m in ((a.normal, i, s), (a.direction, i, s), (b.normal, j, u), (b.direction, j, u))
+    ]
     if with_stress:  # one pair has all the weight
-        meeting = {"lrb": t.lrb(*(v[:, None] for v in top), normals), "s": t.s_factor(*(v[:, None] for v in top), normals)}
+        meeting = {
+            "lrb": t.lrb(*(v[:, None] for v in top), normals),
+            "s": t.s_factor(*(v[:, None] for v in top), normals),
+        }
     else:
         per = [(t.lrb(n1, d1, n2, d2, v[:, None, None]), t.s_factor(n1, d1, n2, d2, v[:, None, None]))
                for v in normals.transpose(1, 0, 2)]  # fmt: skip
-        meeting = {key: np.stack([mean(np.nan_to_num(p[k])) for p in per], axis=1) for k, key in enumerate(("lrb", "s"))}
+        meeting = {
+            key: np.stack([mean(np.nan_to_num(p[k])) for p in per], axis=1)
+            for k, key in enumerate(("lrb", "s"))
+        }
     columns = {
         "system_a": np.array(a.slip.names, object)[s],
         "system_b": np.array(b.slip.names, object)[u],
@@ -173,5 +190,9 @@ def _pair(a: _Chosen, b: _Chosen, i: NDArray, j: NDArray, normals: tuple, with_s
         first, second = a.schmid[i, s], b.schmid[j, u]
         sense = np.sign(first) * np.sign(second)
         columns["m_prime_signed"] = t.m_prime(*top, signed=True) * sense
-        columns |= {"schmid_a": np.abs(first), "schmid_b": np.abs(second), "delta_schmid": np.abs(np.abs(first) - np.abs(second))}
+        columns |= {
+            "schmid_a": np.abs(first),
+            "schmid_b": np.abs(second),
+            "delta_schmid": np.abs(np.abs(first) - np.abs(second)),
+        }
     return columns

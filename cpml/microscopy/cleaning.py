@@ -90,9 +90,7 @@ def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
         low, high = OPTIONS.get(name, (1, 0))
         known = ", ".join(f"{k} {a:g} to {b:g}" for k, (a, b) in OPTIONS.items())
         if name not in OPTIONS or isinstance(value, bool) or not low <= value <= high:
-            raise ParameterError(
-                f"cleaning option {name}: {value!r}; known: {known}"
-            )
+            raise ParameterError(f"cleaning option {name}: {value!r}; known: {known}")
     threshold = options.pop("threshold_deg", DEFAULT_THRESHOLD_DEG)
     steps, current = [], ebsd_map
     for option, run in _STEPS.items():

@@ -175,7 +175,11 @@ def _check_archive(path: Path) -> None:
         for item in archive.infolist():
             with archive.open(item) as member:
                 version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
                 shape, _, dtype = read(member)
                 if math.prod(shape) * dtype.itemsize > item.file_size:
                     raise MapFileError(

@@ -83,8 +83,12 @@ def dislocation_types(
     if lattice not in EDGE_FAMILIES:
         raise ParameterError(f"lattice {lattice!r}: dislocations are known for {', '.join(EDGE_FAMILIES)}")
     if not a_nm > 0 or (lattice == "hcp" and not (c_nm or 0) > 0):
-        raise ParameterError(f"lattice constants a = {a_nm} nm, c = {c_nm} nm: give them with the map's phase")
-    chosen = systems(lattice, families=families or EDGE_FAMILIES[lattice], c_over_a=c_nm / a_nm if c_nm else None)
+        raise ParameterError(
+            f"lattice constants a = {a_nm} nm, c = {c_nm} nm: give them with the map's phase"
+        )
+    chosen = systems(
+        lattice, families=families or EDGE_FAMILIES[lattice], c_over_a=c_nm / a_nm if c_nm else None
+    )
     chosen = chosen.subset(chosen.slip)
     b = chosen.direction * chosen.burgers_length[:, None] * a_nm
     key = np.round(chosen.direction * np.sign(chosen.direction @ [1.0, 0.1, 0.01])[:, None], 6)
@@ -144,7 +148,9 @@ def types_of_phase(phase: MapPhase, families: Sequence[str] | None = None) -> Di
     lattice = phase.lattice or ("hcp" if phase.group == "622" else None)
     if lattice is None:
         raise ParameterError(f"phase {phase.name!r} has no lattice: declare fcc, bcc or hcp for it")
-    return dislocation_types(lattice, phase.a / 10, phase.c / 10 if lattice == "hcp" else None, families=families)
+    return dislocation_types(
+        lattice, phase.a / 10, phase.c / 10 if lattice == "hcp" else None, families=families
+    )
 
 
 def gnd(

@@ -29,7 +29,10 @@ def write_graphml(path: str | os.PathLike, nodes: pd.DataFrame, edges: pd.DataFr
     strangers = [i for i in strangers if i not in known]
     if strangers:
         raise ParameterError(f"edges name {node_id} {strangers[0]}, which the nodes do not have")
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">']
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">',
+    ]
     keys = {}
     for kind, table, skipped in (("node", nodes, (node_id,)), ("edge", edges, ends)):
         for name in table.columns.difference(skipped, sort=False):
@@ -42,7 +45,9 @@ def write_graphml(path: str | os.PathLike, nodes: pd.DataFrame, edges: pd.DataFr
     for row in nodes.to_dict("records"):
         lines.append(f'<node id="{row[node_id]}">{_xml_data("node", row, keys)}</node>')
     for row in edges.to_dict("records"):
-        lines.append(f'<edge source="{row[ends[0]]}" target="{row[ends[1]]}">{_xml_data("edge", row, keys)}</edge>')
+        lines.append(
+            f'<edge source="{row[ends[0]]}" target="{row[ends[1]]}">{_xml_data("edge", row, keys)}</edge>'
+        )
     lines += ["</graph>", "</graphml>", ""]
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

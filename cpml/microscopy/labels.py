@@ -78,7 +78,9 @@ def csv_lines(path: Path) -> tuple[list[str], list[tuple[int, dict]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise MapFileError(f"{path}: cannot be read as UTF-8 text ({error}); save the table as CSV") from error
+        raise MapFileError(
+            f"{path}: cannot be read as UTF-8 text ({error}); save the table as CSV"
+        ) from error
     lines = csv.DictReader(text.splitlines(), skipinitialspace=True)
     try:
         lines.fieldnames = names = [(name or "").strip() for name in lines.fieldnames or []]
@@ -107,8 +109,7 @@ def _number(path: Path, line: int, name: str, text: str | None) -> float:
 
 
 def traces_to_grains(traces: pd.DataFrame, ebsd_map, label: NDArray) -> pd.DataFrame:
-    """The traces with a column grain_id: label (N,) of the map pixel under each point, 0 where there is none.
-    """
+    """The traces with a column grain_id: label (N,) of the map pixel under each point, 0 where there is none."""
     position = traces[["x_um", "y_um"]].to_numpy()
     if not len(position):
         return traces.assign(grain_id=np.zeros(0, int))

@@ -19,8 +19,7 @@ from cpml.microscopy.vertices import labels_at, vertex_cells
 
 
 def on_screen_deg(vx: NDArray, vy: NDArray) -> NDArray:
-    """Angle in degrees, counter-clockwise from +x as seen on screen, in [0, 180), of directions with y down.
-    """
+    """Angle in degrees, counter-clockwise from +x as seen on screen, in [0, 180), of directions with y down."""
     angle = np.degrees(np.arctan2(-np.asarray(vy, float), np.asarray(vx, float))) % 180.0
     return np.where(angle >= 180.0, 0.0, angle)  # -1e-17 % 180 is 180 itself
 
@@ -97,7 +96,9 @@ def _perimeters(ebsd_map: EbsdMap, at: NDArray, n_labels: int) -> NDArray:
         if m == 3:
             length = np.where(count < 3, ebsd_map.step_um / 2 / count, 0.0)
         else:  # cyclic NW, NE, SE, SW: the next of NW lies beside it, the next of NE below it
-            beside, opposite, below = (same[0], same[1], same[2]) if k % 2 == 0 else (same[2], same[1], same[0])
+            beside, opposite, below = (
+                (same[0], same[1], same[2]) if k % 2 == 0 else (same[2], same[1], same[0])
+            )
             pair = np.where(opposite, corner, np.where(beside, dx / 2, np.where(below, dy / 2, 0.0)))
             length = np.select([count == 1, count == 2, count == 3], [corner, pair, corner / 3], 0.0)
         total += np.bincount(at[:, k], length, n_labels + 1)

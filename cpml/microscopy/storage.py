@@ -1,5 +1,4 @@
-"""Arrays and text in one HDF5 file: written under a temporary name and renamed, sizes checked before reading.
-"""
+"""Arrays and text in one HDF5 file: written under a temporary name and renamed, sizes checked before reading."""
 
 import os
 from pathlib import Path

@@ -5,17 +5,42 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cpml.models.baselines import CrystalPlasticity, GradientBoosting, Prevalence, SchmidRule, observed
+from cpml.models.baselines import Prevalence, SchmidRule, observed
 from cpml.models.coupled import CoupledClassifier
+from cpml.models.cp_baselines import CrystalPlasticity
 from cpml.models.features import schmid_of_tokens, share_of_tokens
+from cpml.models.graph_network import GraphNetwork
 from cpml.models.specimen import Specimen
+from cpml.models.trees import FEATURES, GradientBoosting, RandomForest
+
+SCHEMES = ("sachs", "taylor", "affine")
 
 
-def all_models(*, seed: int = 0, coupled: bool = True) -> list:
-    """Unfitted models in the order of the tables: prevalence, Schmid, CP (Sachs, Taylor), trees, stacking, coupled."""
-    models = [Prevalence(), SchmidRule(), CrystalPlasticity("sachs"), CrystalPlasticity("taylor")]
-    models += [GradientBoosting(physics=False, seed=seed), GradientBoosting(physics=True, seed=seed)]
+def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> list:
+    """Unfitted models in the order of the tables.
+
+    Parameters
+    ----------
+    coupled : with the coupled model at the end
+    full : every baseline: CP with each scheme, strengths of the literature and fitted; boosted trees and forests on raw
+        orientation, engineered features and CP outputs; the graph network. False leaves out those that take long or say
+        little new (a quick set for notebooks)
+    """
+    quick = [
+        Prevalence(), SchmidRule(), CrystalPlasticity("sachs"), CrystalPlasticity("taylor"),
+        CrystalPlasticity("sachs", fitted=True), GradientBoosting(seed=seed), GradientBoosting("physics", seed=seed),
+    ]  # fmt: skip
+    models = _every_baseline(seed) if full else quick
     return [*models, CoupledClassifier(seed=seed)] if coupled else models
+
+
+def _every_baseline(seed: int) -> list:
+    models = [Prevalence(), SchmidRule()]
+    models += [CrystalPlasticity(scheme, fitted=fitted) for fitted in (False, True) for scheme in SCHEMES]
+    models += [
+        kind(features, seed=seed) for kind in (GradientBoosting, RandomForest) for features in FEATURES
+    ]
+    return [*models, GraphNetwork(seed=seed)]
 
 
 def with_baseline(specimen: Specimen, cp: dict[str, np.ndarray]) -> Specimen:

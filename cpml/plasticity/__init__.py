@@ -16,6 +16,7 @@ from cpml.plasticity.law import PowerLaw
 from cpml.plasticity.mean_field import mean_field
 from cpml.plasticity.path import Path, deform
 from cpml.plasticity.properties import Lankford, YieldSurface, lankford, yield_surface
+from cpml.plasticity.regimes import regimes
 from cpml.plasticity.reorientation import Reorientation
 from cpml.plasticity.response import MeanField
 from cpml.plasticity.single_crystal import single_crystal
@@ -27,5 +28,5 @@ __all__ = ["Calibration", "CrossSlip", "DiffusionClimb", "Field", "KocksMecking"
            "NoHardening", "Path", "PowerClimb", "PowerLaw", "Reorientation", "Saturation", "Solution",
            "ThermalGlide", "Together", "TwinFraction", "Voce", "YieldSurface", "calibrate",
            "constriction_energy", "deform", "full_field", "hershey", "lankford", "material_hardening", "mean_field", "mechanism_activities",
-           "plastic_curve", "polycrystal_stiffness",
+           "plastic_curve", "polycrystal_stiffness", "regimes",
            "single_crystal", "taylor_factor", "taylor_stress", "yield_surface"]

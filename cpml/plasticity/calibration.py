@@ -5,7 +5,8 @@
 c scales the initial strengths tau0 of all families (their ratios stay), a tau0 and b tau0 are the Voce amplitude tau1
 and initial slope theta0. The plastic strain is the measured strain less stress over the initial slope. Standard errors
 are those of least squares with the misfit as noise: they say how sharply the curve fixes each number, not whether the
-law is right. One curve cannot tell strength ratios; those come from footprints.
+law is right. The parameters are correlated: the band of the curve takes their covariance into account,
+var(sigma) = g.C.g with g = d sigma / d log p. One curve cannot tell strength ratios; those come from footprints.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -27,6 +28,8 @@ from cpml.plasticity.hardening import Voce
 from cpml.plasticity.law import PowerLaw
 from cpml.plasticity.path import deform
 
+NAMES = ("scale", "tau1_over_tau0", "theta0_over_tau0")
+NORMAL_90 = 1.645  # half width of the 90 % interval of a normal, in standard deviations
 START = (1.0, 1.0, 10.0)  # c, a, b; all positive, searched in the log
 STEPS = 10
 
@@ -38,17 +41,27 @@ class Calibration:
     Attributes
     ----------
     values : table parameter, value, low, high (90 %): scale, tau1_over_tau0, theta0_over_tau0
-    strain, stress : (N,) calibrated curve, plastic von Mises strain and MPa
+    covariance : (3, 3) of the logarithms of the parameters
+    strain, stress, low, high : (N,) calibrated curve with its 90 % band, plastic von Mises strain and MPa
     measured_strain, measured_stress : (M,) what it was fitted to
     rms_mpa : root mean square misfit
     """
 
     values: pd.DataFrame
+    covariance: NDArray
     strain: NDArray
     stress: NDArray
+    low: NDArray
+    high: NDArray
     measured_strain: NDArray
     measured_stress: NDArray
     rms_mpa: float
+
+    @property
+    def correlation(self) -> pd.DataFrame:
+        """Correlation of the parameters' logarithms, 1 on the diagonal."""
+        sd = np.sqrt(np.diag(self.covariance))
+        return pd.DataFrame(self.covariance / np.outer(sd, sd), index=list(NAMES), columns=list(NAMES))
 
 
 def plastic_curve(curve: pd.DataFrame) -> tuple[NDArray, NDArray]:
@@ -109,16 +122,22 @@ def calibrate(
             f"the law cannot follow the stress-strain curve ({found.message}): check load and material"
         )
     noise = np.sum(found.fun**2) / max(len(strain) - len(START), 1)
-    sd = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)) * noise)
-    ends = np.exp(found.x[:, None] + 1.645 * sd[:, None] * np.array([-1.0, 0.0, 1.0]))
-    values = pd.DataFrame(
-        {
-            "parameter": ["scale", "tau1_over_tau0", "theta0_over_tau0"],
-            "value": ends[:, 1],
-            "low": ends[:, 0],
-            "high": ends[:, 2],
-        }
-    )
+    covariance = np.linalg.pinv(found.jac.T @ found.jac) * noise
+    sd = np.sqrt(np.diag(covariance))
+    ends = np.exp(found.x[:, None] + NORMAL_90 * sd[:, None] * np.array([-1.0, 0.0, 1.0]))
+    values = pd.DataFrame({"parameter": list(NAMES), "value": ends[:, 1], "low": ends[:, 0], "high": ends[:, 2]})
     path = run(found.x)
+    curve_strain, best = path.strain.numpy(), path.von_mises.numpy()
+    width = NORMAL_90 * _standard_error(run, found.x, curve_strain, best, covariance)
     rms = float(np.sqrt(np.mean(found.fun**2)) * stress[0])
-    return Calibration(values, path.strain.numpy(), path.von_mises.numpy(), strain, stress, rms)
+    return Calibration(values, covariance, curve_strain, best, best - width, best + width, strain, stress, rms)
+
+
+def _standard_error(run, log_p: NDArray, strain: NDArray, stress: NDArray, covariance: NDArray) -> NDArray:
+    """(N,) standard error of the curve at its own strains, by forward differences in the parameters."""
+    step, slopes = 1e-3, []
+    for k in range(len(log_p)):
+        moved = run(log_p + step * np.eye(len(log_p))[k])
+        slopes.append((np.interp(strain, moved.strain.numpy(), moved.von_mises.numpy()) - stress) / step)
+    slopes = np.array(slopes)
+    return np.sqrt(np.einsum("kn,kl,ln->n", slopes, covariance, slopes))

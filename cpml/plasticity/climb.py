@@ -62,7 +62,7 @@ class DiffusionClimb:
     """Climb limited by vacancy diffusion (module docstring)."""
 
     systems: Systems
-    temperature: float  # K
+    temperature: float | Tensor  # K, one or (..., 1) per point
     diffusion0: float  # m^2/s
     activation: float  # J/mol
     burgers: float  # m
@@ -73,11 +73,11 @@ class DiffusionClimb:
 
     def __post_init__(self):
         for name in ("temperature", "diffusion0", "activation", "burgers", "atomic_volume", "density", "log_ratio"):
-            if not float(getattr(self, name)) > 0:
+            if not bool((as_tensor(getattr(self, name)) > 0).all()):
                 raise ParameterError(f"{name} = {getattr(self, name)} must be positive")
 
     @classmethod
-    def from_material(cls, material, temperature: float, *, families=None, **options) -> "DiffusionClimb":
+    def from_material(cls, material, temperature: float | Tensor, *, families=None, **options) -> "DiffusionClimb":
         """Climb with the self-diffusion of a material file (block `diffusion`); ParameterError when it has none."""
         block = material.diffusion
         if not block:
@@ -92,8 +92,9 @@ class DiffusionClimb:
 
     def rates(self, drive: Tensor) -> tuple[Tensor, Tensor]:
         """Climb rates and their derivative, (..., C), of climb stresses K:sigma (..., C) in MPa."""
-        diffusivity = self.diffusion0 * np.exp(-self.activation / (GAS * self.temperature))
-        per_stress = 1e6 * self.atomic_volume / (BOLTZMANN_J * self.temperature)
+        temperature = as_tensor(self.temperature)
+        diffusivity = self.diffusion0 * torch.exp(-self.activation / (GAS * temperature))
+        per_stress = 1e6 * self.atomic_volume / (BOLTZMANN_J * temperature)
         size = self.density * 2 * np.pi * diffusivity / self.log_ratio
         x = (per_stress * drive).clamp(max=100.0)
         return size * torch.expm1(x), size * per_stress * torch.exp(x)

@@ -93,9 +93,10 @@ class CrossSlip:
         """(P, 2) systems from and to."""
         return self._pairs
 
-    def probability(self, stress: Tensor, temperature: float) -> Tensor:
+    def probability(self, stress: Tensor, temperature: float | Tensor) -> Tensor:
         """(..., P) share of the slip on s that leaves for s', of deviators (..., 5) in crystal axes, MPa."""
-        if not temperature > 0:
+        temperature = as_tensor(temperature)
+        if not bool((temperature > 0).all()):
             raise ParameterError(f"temperature = {temperature} K must be positive")
         stress, systems = as_tensor(stress), self.systems
         onto = (stress @ torch.as_tensor(systems.schmid5).T).abs()

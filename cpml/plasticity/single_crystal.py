@@ -52,15 +52,23 @@ class _ImplicitStress(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         stress, strength, n, reference_rate, schmid, is_polar = ctx.saved_tensors
+        needs = ctx.needs_input_grad[1:5]
         x = (stress @ schmid.T) / strength
-        x = torch.where(is_polar, x.clamp(min=0), x)
         f = reference_rate * integer_power(x.abs(), n - 1)
-        f = torch.where(is_polar & (x <= 0), 0.0, f)  # matters for n = 1
+        if bool(is_polar.any()):
+            is_idle = is_polar & (x <= 0)
+            x, f = torch.where(is_idle, 0.0, x), torch.where(is_idle, 0.0, f)
         adjoint = _solve_hessian(schmid, n * f / strength, grad)
-        along = (adjoint @ schmid.T) * f * x  # lambda.P_s gamma_dot_s
-        log_x = torch.where(x == 0, 0.0, x.abs().clamp(min=1e-300).log())
-        return (None, adjoint.sum_to_size(ctx.rate_shape), (along * n / strength).sum_to_size(strength.shape),
-                -(along * log_x).sum().reshape(n.shape), -(along / reference_rate).sum().reshape(n.shape), None, None)
+        along = (adjoint @ schmid.T) * f * x if any(needs[1:]) else None  # lambda.P_s gamma_dot_s
+        by_rate = adjoint.sum_to_size(ctx.rate_shape) if needs[0] else None
+        by_strength = (along * n / strength).sum_to_size(strength.shape) if needs[1] else None
+        by_n = by_reference = None
+        if needs[2]:
+            log_x = torch.where(x == 0, 0.0, x.abs().clamp(min=1e-300).log())
+            by_n = -(along * log_x).sum().reshape(n.shape)
+        if needs[3]:
+            by_reference = -(along / reference_rate).sum().reshape(n.shape)
+        return None, by_rate, by_strength, by_n, by_reference, None, None
 
 
 def _solve_hessian(schmid: Tensor, slope: Tensor, right: Tensor) -> Tensor:

@@ -53,6 +53,7 @@ def forest(table, *, columns, caption="", title="", width="text"):
         ax.axvline(0, color="0.3", linewidth=0.7, linestyle="--", zorder=0.5)
         ax.set(xlabel=label, ylim=(len(rows) - 0.4, -0.6))
         ax.margins(x=0.08)
+        ax.locator_params(axis="x", nbins=5)
     axes[0, 0].set_yticks(range(len(rows)), rows)
     axes[0, 0].tick_params(axis="y", length=0)
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -86,7 +87,7 @@ def optimism_points(table, *, label="PR-AUC, random split minus blocks", caption
     ax.margins(x=0.08)
     ax.set_title(title)
     legend_beside(ax)
-    return stamp(fig, caption, n=len(groups), unit="data sets and mechanisms")
+    return stamp(fig, caption)
 
 
 def calibration_by_dataset(tables, *, errors=None, caption="", title="", width="text"):
@@ -161,7 +162,8 @@ def coverage_rows(table, *, level=0.9, blocks=None, caption="", title="", width=
     ax.axvline(level, color="0.3", linewidth=0.7, linestyle="--", label=f"nominal, {level:g}")
     ax.axvspan(level - 0.02, level + 0.02, color="0.92", zorder=0)
     ax.set(xlabel="share of footprints inside the set", ylim=(len(rows) - 0.4, -0.6))
-    ax.set_xlim(right=1.03)
+    ax.set_xlim(min(0.78, ax.get_xlim()[0]), 1.02)
+    ax.locator_params(axis="x", nbins=6)
     right.barh(y, table["set_share"].to_numpy(float), 0.6, color=BLUE)
     right.axvline(0.5, color="0.3", linewidth=0.7, linestyle="--")
     right.set(xlabel="mean set size / number of targets", xlim=(0, 1.02))
@@ -207,7 +209,7 @@ def strengths_by_dataset(table, *, caption="", title="", width="text"):
     plain_log_axis(ax)
     ax.set_title(title)
     fig.legend(loc="outside upper right", ncols=2)
-    return stamp(fig, caption, n=table["dataset"].nunique(), unit="data sets")
+    return stamp(fig, caption)
 
 
 def model_scores(table, *, label, caption="", title="", width="text", low="low", high="high"):

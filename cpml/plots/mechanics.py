@@ -63,6 +63,30 @@ def stress_strain(
     return stamp(fig, caption, n=n, unit="experimental points")
 
 
+def regime_shares(
+    table, *, column="climb", label="share of climb in the slip", caption="", title="", width="middle"
+):
+    """Share of a mechanism over temperature, one line for each strain rate.
+
+    Parameters
+    ----------
+    table : rate_per_s, homologous (T over the melting point) and `column`, as cpml.plasticity.regimes gives it
+
+    Returns
+    -------
+    Figure
+    """
+    need_columns(table, ["rate_per_s", "homologous", column], "table of regimes")
+    fig, ax = figure(width, aspect=0.5)
+    for i, (rate, part) in enumerate(table.groupby("rate_per_s", sort=False)):
+        look = {"color": CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)], "linestyle": ("-", "--", "-.", ":")[i % 4]}
+        ax.plot(part["homologous"], part[column], linewidth=1.0, label=f"{rate:.0e} /s", **look)
+    ax.set(xlabel="temperature / melting point", ylabel=label, ylim=(-0.02, 1.02))
+    ax.set_title(title)
+    legend_beside(ax, title="strain rate")
+    return stamp(fig, caption, n=len(table), unit="solved states")
+
+
 def strengths_plot(
     table,
     *,

@@ -25,42 +25,28 @@ BLUE, ORANGE, GREEN, RED, PINK, BROWN, LIGHT_PINK, GREY, YELLOW, SKY = CATEGORY_
 )  # fmt: skip
 NO_VALUE = "#E6E6E6"
 
-MODEL_COLOURS = {
-    "prevalence": GREY,
-    "schmid": BROWN,
-    "cp_sachs": SKY,
-    "cp_taylor": GREEN,
-    "gbdt": ORANGE,
-    "stacking": PINK,
-    "coupled": BLUE,
+# name: colour, marker, line style, words; fitted strengths are a darker shade of the same scheme
+_MODELS = {
+    "prevalence": (GREY, "x", (0, (1, 1)), "prevalence"),
+    "schmid": (BROWN, "s", (0, (4, 1)), "Schmid factor"),
+    "cp_sachs": (SKY, "v", (0, (4, 1, 1, 1)), "CP, Sachs"),
+    "cp_taylor": (GREEN, "^", (0, (2, 1)), "CP, Taylor"),
+    "cp_affine": (YELLOW, "<", (0, (3, 1, 1, 1, 1, 1)), "CP, self-consistent"),
+    "cp_sachs_fitted": ("#2B7A9B", "1", (0, (5, 2, 1, 2)), "CP, Sachs, fitted"),
+    "cp_taylor_fitted": ("#01563F", "2", (0, (3, 2)), "CP, Taylor, fitted"),
+    "cp_affine_fitted": ("#8F8600", "3", (0, (3, 2, 1, 2, 1, 2)), "CP, self-consistent, fitted"),
+    "gbdt_orientation": ("#F5C878", "d", (0, (6, 3)), "boosted trees, orientation"),
+    "gbdt": (ORANGE, "D", (0, (6, 2)), "boosted trees"),
+    "stacking": (PINK, "P", (0, (6, 1, 1, 1, 1, 1)), "stacking"),
+    "forest_orientation": ("#F2A884", "h", (0, (8, 3)), "random forest, orientation"),
+    "forest": (RED, "H", (0, (8, 2)), "random forest"),
+    "forest_stacking": ("#7F4A7A", "p", (0, (8, 1, 1, 1)), "stacking, forest"),
+    "graph_network": ("#4B3F72", "X", (0, (1, 2)), "graph network"),
+    "coupled": (BLUE, "o", "-", "coupled"),
 }
-MODEL_MARKERS = {
-    "prevalence": "x",
-    "schmid": "s",
-    "cp_sachs": "v",
-    "cp_taylor": "^",
-    "gbdt": "D",
-    "stacking": "P",
-    "coupled": "o",
-}
-MODEL_LINES = {
-    "prevalence": (0, (1, 1)),
-    "schmid": (0, (4, 1)),
-    "cp_sachs": (0, (4, 1, 1, 1)),
-    "cp_taylor": (0, (2, 1)),
-    "gbdt": (0, (6, 2)),
-    "stacking": (0, (6, 1, 1, 1, 1, 1)),
-    "coupled": "-",
-}
-MODEL_LABELS = {
-    "prevalence": "prevalence",
-    "schmid": "Schmid factor",
-    "cp_sachs": "CP, Sachs",
-    "cp_taylor": "CP, Taylor",
-    "gbdt": "boosted trees",
-    "stacking": "stacking",
-    "coupled": "coupled",
-}
+MODEL_COLOURS, MODEL_MARKERS, MODEL_LINES, MODEL_LABELS = (
+    {name: look[i] for name, look in _MODELS.items()} for i in range(4)
+)
 
 _state = {"loaded": False}
 

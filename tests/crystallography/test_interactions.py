@@ -37,9 +37,17 @@ def test_other_lattices_and_twins():
     assert ((bcc == "collinear").sum(1) == 2).all() and ((bcc == "coplanar").sum(1) == 1).all()
     mg = systems("hcp", families=["basal", "prismatic", "twin_1012"], c_over_a=1.6236)
     found = interaction_classes(mg)
-    assert (found[:3, :3] == [["self", "coplanar", "coplanar"], ["coplanar", "self", "coplanar"],
-                              ["coplanar", "coplanar", "self"]]).all()
-    assert (found[:6, 6:] == "slip_by_twin_crossing").all() and (found[6:, :6] == "twin_by_slip_crossing").all()
+    assert (
+        found[:3, :3]
+        == [
+            ["self", "coplanar", "coplanar"],
+            ["coplanar", "self", "coplanar"],
+            ["coplanar", "coplanar", "self"],
+        ]
+    ).all()
+    assert (found[:6, 6:] == "slip_by_twin_crossing").all() and (
+        found[6:, :6] == "twin_by_slip_crossing"
+    ).all()
     fcc = interaction_classes(systems("fcc"))
     assert ((fcc[:12, 12:] == "slip_by_twin_coplanar").sum(1) == 3).all()
 

@@ -7,8 +7,21 @@ from cpml.crystallography import load_material
 from cpml.crystallography.materials import material_names
 from cpml.errors import DatasetError, ParameterError
 
-SHIPPED = {"magnesium", "magnesium_az31", "titanium_cp", "zirconium", "nickel", "nickel_superalloy", "aluminium",
-           "copper", "if_steel", "austenitic_steel", "ferrite", "stainless_316l", "titanium_ti64_alpha"}
+SHIPPED = {
+    "magnesium",
+    "magnesium_az31",
+    "titanium_cp",
+    "zirconium",
+    "nickel",
+    "nickel_superalloy",
+    "aluminium",
+    "copper",
+    "if_steel",
+    "austenitic_steel",
+    "ferrite",
+    "stainless_316l",
+    "titanium_ti64_alpha",
+}
 
 OWN = """
 lattice: hcp
@@ -52,12 +65,18 @@ def test_every_value_has_a_source(name):
 
 def test_mechanism_data():
     """Self-diffusion is slow at room temperature and faster hot; fault energies order Al > Ni > Cu > 316L."""
-    energy = [load_material(n).cross_slip["stacking_fault_mj_per_m2"] for n in ("aluminium", "nickel", "copper", "stainless_316l")]
+    energy = [
+        load_material(n).cross_slip["stacking_fault_mj_per_m2"]
+        for n in ("aluminium", "nickel", "copper", "stainless_316l")
+    ]
     assert energy == sorted(energy, reverse=True)
     for name in SHIPPED:
         block = load_material(name).diffusion
         if block:
-            d = [block["d0_m2_per_s"] * np.exp(-1e3 * block["q_kj_per_mol"] / (8.314 * f * block["melting_k"])) for f in (0.3, 1)]
+            d = [
+                block["d0_m2_per_s"] * np.exp(-1e3 * block["q_kj_per_mol"] / (8.314 * f * block["melting_k"]))
+                for f in (0.3, 1)
+            ]
             assert d[0] < 1e-22 and 1e-14 < d[1] < 1e-10
 
 
@@ -77,12 +96,22 @@ def test_own_file(tmp_path):
     assert material.name == "own" and material.n == 20 and len(material.systems()) == 9
 
 
-@pytest.mark.parametrize("old, new, words", [
-    ("basal:", "bassal:", ["bassal", "did you mean 'basal'"]), ("12.5", "-12.5", ["strength_mpa", "-12.5"]),
-    ("lattice: hcp", "lattice: hex", ["lattice", "'hex'"]), ("a_nm", "a_mm", ["a_mm", "a_nm"]),
-    ("c_nm: 0.48", "c_nm: 0.9", ["c_nm", "c/a"]), ("c_nm: 0.48", "", ["c_nm"]), ("12.5", "soft", ["'soft'"]),
-    ("lattice: hcp", "lattice: [", ["YAML"]), (", source: my tests}", "}", ["source"]),
-    ("12.5", ".nan", ["strength_mpa"]), ("12.5", "!!python/object:os.system {}", ["YAML"])])
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("basal:", "bassal:", ["bassal", "did you mean 'basal'"]),
+        ("12.5", "-12.5", ["strength_mpa", "-12.5"]),
+        ("lattice: hcp", "lattice: hex", ["lattice", "'hex'"]),
+        ("a_nm", "a_mm", ["a_mm", "a_nm"]),
+        ("c_nm: 0.48", "c_nm: 0.9", ["c_nm", "c/a"]),
+        ("c_nm: 0.48", "", ["c_nm"]),
+        ("12.5", "soft", ["'soft'"]),
+        ("lattice: hcp", "lattice: [", ["YAML"]),
+        (", source: my tests}", "}", ["source"]),
+        ("12.5", ".nan", ["strength_mpa"]),
+        ("12.5", "!!python/object:os.system {}", ["YAML"]),
+    ],
+)
 def test_errors_name_file_key_and_value(tmp_path, old, new, words):
     """Unknown family, negative strength, unknown lattice, ...: DatasetError with the file and the offending value."""
     path = tmp_path / "own.yml"
@@ -92,14 +121,27 @@ def test_errors_name_file_key_and_value(tmp_path, old, new, words):
     assert all(word in str(error.value) for word in ["own.yml", *words])
 
 
-@pytest.mark.parametrize("block, words", [
-    ("diffusion: {d0_m2_per_s: 1e-4, source: mine}", "q_kj_per_mol"), ("diffusion: 3", "mapping"),
-    ("cross_slip: {activation_volume_b3: 1, onset_mpa: 0, source: mine}", "stacking_fault_mj_per_m2"),
-    ("cross_slip: {energy_ev: -1, activation_volume_b3: 1, onset_mpa: 0, source: mine}", "energy_ev = -1"),
-    ("elastic: {C11: 1, C12: 1, C13: 1, C33: 1, C44: 1, log_spread: 0}", "log_spread"),
-    ("hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, interactions: {hurth: 1}, source: mine}", "hirth"),
-    ("hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, latent: 1, interactions: {self: 1}, source: mine}",
-     "in place of latent")])
+@pytest.mark.parametrize(
+    "block, words",
+    [
+        ("diffusion: {d0_m2_per_s: 1e-4, source: mine}", "q_kj_per_mol"),
+        ("diffusion: 3", "mapping"),
+        ("cross_slip: {activation_volume_b3: 1, onset_mpa: 0, source: mine}", "stacking_fault_mj_per_m2"),
+        (
+            "cross_slip: {energy_ev: -1, activation_volume_b3: 1, onset_mpa: 0, source: mine}",
+            "energy_ev = -1",
+        ),
+        ("elastic: {C11: 1, C12: 1, C13: 1, C33: 1, C44: 1, log_spread: 0}", "log_spread"),
+        (
+            "hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, interactions: {hurth: 1}, source: mine}",
+            "hirth",
+        ),
+        (
+            "hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, latent: 1, interactions: {self: 1}, source: mine}",
+            "in place of latent",
+        ),
+    ],
+)
 def test_wrong_blocks(tmp_path, block, words):
     """Missing numbers, unknown classes, impossible values of the optional blocks: DatasetError that names them."""
     path = tmp_path / "own.yml"

@@ -19,8 +19,10 @@ from cpml.crystallography import (
 @pytest.fixture
 def quaternions():
     """Random orientations, and every half turn about simple axes."""
-    half_turns = [axis_angle_to_quaternion(a, np.pi)
-                  for a in ([1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1], [-1, 2, 3])]
+    half_turns = [
+        axis_angle_to_quaternion(a, np.pi)
+        for a in ([1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1], [-1, 2, 3])
+    ]
     return np.concatenate([random_quaternions(500, np.random.default_rng(0)), half_turns])
 
 
@@ -38,8 +40,12 @@ def test_product_of_matrices_is_matrix_of_product(quaternions):
 
 def test_conjugate_is_the_inverse(quaternions):
     """q* q = 1."""
-    assert same_rotation(quaternion_multiply(quaternion_conjugate(quaternions), quaternions),
-                         np.array([1.0, 0, 0, 0])) < 1e-14
+    assert (
+        same_rotation(
+            quaternion_multiply(quaternion_conjugate(quaternions), quaternions), np.array([1.0, 0, 0, 0])
+        )
+        < 1e-14
+    )
 
 
 def test_matrix_round_trip(quaternions):

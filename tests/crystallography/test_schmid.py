@@ -18,10 +18,19 @@ def mean_max(s, stress=TENSION, **options):
     return np.abs(schmid_factors(s, Q, stress, **options)).max(axis=1).mean()
 
 
-@pytest.mark.parametrize("lattice, families, value", [
-    ("fcc", ["octahedral"], 0.4523), ("bcc", ["110", "112"], 0.4698), ("bcc", ["110", "112", "123"], 0.4729),
-    ("hcp", ["basal"], 1 / np.pi), ("hcp", ["prismatic"], 1 / np.pi), ("hcp", ["pyramidal1_a"], 0.3920),
-    ("hcp", ["pyramidal1_ca"], 0.4442), ("hcp", ["pyramidal2_ca"], 0.3995)])
+@pytest.mark.parametrize(
+    "lattice, families, value",
+    [
+        ("fcc", ["octahedral"], 0.4523),
+        ("bcc", ["110", "112"], 0.4698),
+        ("bcc", ["110", "112", "123"], 0.4729),
+        ("hcp", ["basal"], 1 / np.pi),
+        ("hcp", ["prismatic"], 1 / np.pi),
+        ("hcp", ["pyramidal1_a"], 0.3920),
+        ("hcp", ["pyramidal1_ca"], 0.4442),
+        ("hcp", ["pyramidal2_ca"], 0.3995),
+    ],
+)
 def test_random_mean_of_the_largest(lattice, families, value):
     """Mean largest Schmid factor of a random texture under uniaxial stress."""
     assert mean_max(systems(lattice, families=families, c_over_a=1.6236)) == pytest.approx(value, abs=1e-3)
@@ -43,9 +52,17 @@ def test_magnesium_twins_are_polar():
     assert (-m).max(axis=1).mean() == pytest.approx(0.157, abs=2e-3)
 
 
-@pytest.mark.parametrize("axis, value, count", [
-    ((1, 0, 0), 1 / np.sqrt(6), 8), ((1, 1, 0), 1 / np.sqrt(6), 4), ((1, 1, 1), 2 / np.sqrt(54), 6),
-    ((1, 2, 3), 0.4666, 1), ((1, 1, 2), 0.4082, 2), ((0, 1, 2), 0.4899, 2)])
+@pytest.mark.parametrize(
+    "axis, value, count",
+    [
+        ((1, 0, 0), 1 / np.sqrt(6), 8),
+        ((1, 1, 0), 1 / np.sqrt(6), 4),
+        ((1, 1, 1), 2 / np.sqrt(54), 6),
+        ((1, 2, 3), 0.4666, 1),
+        ((1, 1, 2), 0.4082, 2),
+        ((0, 1, 2), 0.4899, 2),
+    ],
+)
 def test_fcc_points(axis, value, count):
     """Largest Schmid factor and the number of systems that share it, by tension axis."""
     unit = np.array(axis) / np.linalg.norm(axis)
@@ -57,9 +74,14 @@ def test_fcc_points(axis, value, count):
 SHEAR = np.array([[0, 1.0, 0], [1, 0, 0], [0, 0, 0]])
 
 
-@pytest.mark.parametrize("stress, values", [
-    (np.diag([1.0, 1, 0]), (0.4523, 0.4523, 0.3198)), (SHEAR, (0.4000, 0.4619, 0.5657)),
-    (np.diag([1.0, 0.5, 0]), (0.3999, 0.4618, 0.3577))])
+@pytest.mark.parametrize(
+    "stress, values",
+    [
+        (np.diag([1.0, 1, 0]), (0.4523, 0.4523, 0.3198)),
+        (SHEAR, (0.4000, 0.4619, 0.5657)),
+        (np.diag([1.0, 0.5, 0]), (0.3999, 0.4618, 0.3577)),
+    ],
+)
 def test_norms(stress, values):
     """Mean largest fcc factor of three stress states in the three norms."""
     found = [mean_max(FCC, stress, norm=n) for n in ("principal", "von_mises", "frobenius")]

@@ -27,8 +27,19 @@ def test_group_is_closed(name, order):
 def test_group_equals_orix(name):
     """The same rotations as orix's point group of that name."""
     symmetry = pytest.importorskip("orix.quaternion").symmetry
-    theirs = {"1": "C1", "2": "C2", "222": "D2", "3": "C3", "32": "D3", "4": "C4", "422": "D4", "6": "C6",
-              "622": "D6", "23": "T", "432": "O"}[name]
+    theirs = {
+        "1": "C1",
+        "2": "C2",
+        "222": "D2",
+        "3": "C3",
+        "32": "D3",
+        "4": "C4",
+        "422": "D4",
+        "6": "C6",
+        "622": "D6",
+        "23": "T",
+        "432": "O",
+    }[name]
     operators = getattr(symmetry, theirs).data
     assert len(operators) == ORDERS[name] and contains(proper_group(name), operators)
 

@@ -9,14 +9,31 @@ from cpml.crystallography import proper_group, quaternion_to_matrix, systems, tw
 from cpml.crystallography.systems import HEXAGONAL_SHEAR, REPRESENTATIVES, lattice_vectors, plane_normal
 from cpml.errors import ParameterError
 
-COUNTS = {"fcc": {"octahedral": 12, "twin": 12}, "bcc": {"110": 12, "112": 12, "123": 24, "twin": 12},
-          "hcp": {"basal": 3, "prismatic": 3, "pyramidal1_a": 6, "pyramidal1_ca": 12, "pyramidal2_ca": 6,
-                  "twin_1012": 6, "twin_1121": 6, "twin_1011": 6, "twin_1122": 6}}
+COUNTS = {
+    "fcc": {"octahedral": 12, "twin": 12},
+    "bcc": {"110": 12, "112": 12, "123": 24, "twin": 12},
+    "hcp": {
+        "basal": 3,
+        "prismatic": 3,
+        "pyramidal1_a": 6,
+        "pyramidal1_ca": 12,
+        "pyramidal2_ca": 6,
+        "twin_1012": 6,
+        "twin_1121": 6,
+        "twin_1011": 6,
+        "twin_1122": 6,
+    },
+}
 RATIO = {"Mg": 1.6236, "Ti": 1.5874, "Zr": 1.5931, "Co": 1.6228, "Be": 1.5677, "Zn": 1.8563}
 TWIN_PLANES = [(1, 0, -1, 2), (1, 0, -1, 1), (1, 0, -1, 3), (1, 1, -2, 1), (1, 1, -2, 2), (1, 1, -2, 4)]
-TWIN_ANGLES = {"Mg": (86.30, 56.15, 64.00, 34.23, 63.26, 78.14), "Ti": (85.01, 57.23, 62.85, 34.97, 64.42, 76.88),
-               "Zr": (85.21, 57.06, 63.03, 34.85, 64.23, 77.08), "Co": (86.27, 56.17, 63.98, 34.25, 63.28, 78.11),
-               "Be": (84.30, 57.83, 62.21, 35.38, 65.07, 76.18), "Zn": (86.03, 50.02, 71.09, 30.15, 56.62, 85.73)}
+TWIN_ANGLES = {
+    "Mg": (86.30, 56.15, 64.00, 34.23, 63.26, 78.14),
+    "Ti": (85.01, 57.23, 62.85, 34.97, 64.42, 76.88),
+    "Zr": (85.21, 57.06, 63.03, 34.85, 64.23, 77.08),
+    "Co": (86.27, 56.17, 63.98, 34.25, 63.28, 78.11),
+    "Be": (84.30, 57.83, 62.21, 35.38, 65.07, 76.18),
+    "Zn": (86.03, 50.02, 71.09, 30.15, 56.62, 85.73),
+}
 
 
 @pytest.fixture(params=list(COUNTS))
@@ -71,8 +88,10 @@ def test_burgers_lengths():
     assert mg.burgers_length[12:30] == pytest.approx(np.hypot(1, 1.6236))
 
 
-PRIMITIVE = {"fcc": np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2,
-             "bcc": np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]]) / 2}
+PRIMITIVE = {
+    "fcc": np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) / 2,
+    "bcc": np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]]) / 2,
+}
 
 
 @pytest.mark.parametrize("lattice", ["fcc", "bcc"])
@@ -103,8 +122,14 @@ def test_hexagonal_twin_sense_and_shear(metal, family):
             assert (np.abs(m - np.rint(m)).max() < 1e-9) == is_rational
 
 
-@pytest.mark.parametrize("metal, shears", [("Mg", (.1294, .616, -.137, -.261)), ("Ti", (.1748, .630, -.098, -.218)),
-                                           ("Zr", (.1674, .628, -.104, -.225))])
+@pytest.mark.parametrize(
+    "metal, shears",
+    [
+        ("Mg", (0.1294, 0.616, -0.137, -0.261)),
+        ("Ti", (0.1748, 0.630, -0.098, -0.218)),
+        ("Zr", (0.1674, 0.628, -0.104, -0.225)),
+    ],
+)
 def test_twin_shears(metal, shears):
     """Shears of Mg, Ti, Zr to the printed digits; the sign says whether c is extended."""
     ratio = {"Ti": 1.5873}.get(metal, RATIO[metal])
@@ -112,9 +137,17 @@ def test_twin_shears(metal, shears):
     assert values == pytest.approx(shears, abs=6e-4)
 
 
-@pytest.mark.parametrize("metal, family, extends",
-                         [("Mg", "twin_1012", True), ("Zn", "twin_1012", False), ("Mg", "twin_1011", False),
-                          ("Ti", "twin_1122", False), ("Ti", "twin_1121", True), ("Zn", "twin_1121", True)])
+@pytest.mark.parametrize(
+    "metal, family, extends",
+    [
+        ("Mg", "twin_1012", True),
+        ("Zn", "twin_1012", False),
+        ("Mg", "twin_1011", False),
+        ("Ti", "twin_1122", False),
+        ("Ti", "twin_1121", True),
+        ("Zn", "twin_1121", True),
+    ],
+)
 def test_twin_polarity(metal, family, extends):
     """c-axis tension resolves positively on {10-12} in Mg, negatively in Zn (c/a > sqrt3) and on {10-11}, {11-22}."""
     twins = systems("hcp", families=[family], c_over_a=RATIO[metal])
@@ -124,14 +157,18 @@ def test_twin_polarity(metal, family, extends):
 @pytest.mark.parametrize("metal", TWIN_ANGLES)
 def test_twin_disorientations(metal):
     """Disorientation of six twin types to 0.01 deg."""
-    angles = [np.degrees(twin_disorientation(plane_normal(p, "hcp", RATIO[metal]), "622")[0]) for p in TWIN_PLANES]
+    angles = [
+        np.degrees(twin_disorientation(plane_normal(p, "hcp", RATIO[metal]), "622")[0]) for p in TWIN_PLANES
+    ]
     assert angles == pytest.approx(TWIN_ANGLES[metal], abs=0.01)
 
 
 def test_cubic_twin_is_sigma3():
     """The {111} twin is 60 deg about <111>."""
     angle, axis = twin_disorientation([1, 1, 1], "432")
-    assert np.degrees(angle) == pytest.approx(60) and np.abs(axis) == pytest.approx(np.full(3, 1 / np.sqrt(3)))
+    assert np.degrees(angle) == pytest.approx(60) and np.abs(axis) == pytest.approx(
+        np.full(3, 1 / np.sqrt(3))
+    )
 
 
 def test_subset_renumbers():
@@ -151,8 +188,16 @@ def test_order_is_deterministic_and_names_speak():
     assert "octahedral (111)[0-11]" in systems("fcc").names
 
 
-@pytest.mark.parametrize("arguments", [{"lattice": "fcc", "families": ["basal"]}, {"lattice": "hcp"}, {"lattice": "sc"},
-                                       {"lattice": "hcp", "c_over_a": 0.0}, {"lattice": "fcc", "families": []}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"lattice": "fcc", "families": ["basal"]},
+        {"lattice": "hcp"},
+        {"lattice": "sc"},
+        {"lattice": "hcp", "c_over_a": 0.0},
+        {"lattice": "fcc", "families": []},
+    ],
+)
 def test_wrong_requests_are_explained(arguments):
     """Unknown family, missing c/a, unknown lattice: ParameterError."""
     with pytest.raises(ParameterError):

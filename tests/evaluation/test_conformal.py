@@ -152,9 +152,28 @@ def test_neighbour_weights_follow_a_drift(splits_of_blocks, long_table):
     assert spread[True] < spread[False]
 
 
+def test_relative_scores_do_not_ask_whether_there_is_a_footprint(splits_of_blocks, long_table):
+    """Dividing all probabilities of a grain by any number leaves relative sets alone and inflates plain ones."""
+    rng = np.random.default_rng(7)
+    block, truth, p = simulated(rng, 16, 40, spread=0.3)
+    labels, splits = long_table(truth[:, None] == np.arange(TARGETS), "observed"), splits_of_blocks(block)
+    fainter = p * rng.uniform(0.05, 1.0, size=(len(p), 1))
+    share = {
+        (score, name): conformal_sets(
+            long_table(v, "p").assign(model="m"), labels, splits=splits, score=score
+        )
+        .table["set_share"]
+        .iloc[0]
+        for score in ("relative", "probability")
+        for name, v in (("plain", p), ("fainter", fainter))
+    }
+    assert share["relative", "fainter"] == pytest.approx(share["relative", "plain"])
+    assert share["probability", "fainter"] > 1.2 * share["probability", "plain"]
+
+
 def test_refuses_what_it_cannot_do(splits_of_blocks, long_table):
     """A level of 1 or an unknown treatment of candidates: one clear error."""
     table = long_table(np.full((4, 2), 0.5), "p").assign(model="m", observed=1.0)
-    for options in ({"level": 1.0}, {"ambiguous": "guess"}):
+    for options in ({"level": 1.0}, {"ambiguous": "guess"}, {"score": "rank"}):
         with pytest.raises(ParameterError, match="level"):
             conformal_sets(table, table, splits=splits_of_blocks(np.zeros(4, int)), **options)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cpml.errors import ParameterError
-from cpml.evaluation import at_level
+from cpml.evaluation import at_level, families_and_twinned_grains
 
 
 @pytest.fixture
@@ -48,6 +48,19 @@ def test_a_trace_within_one_family_names_the_family(tables):
     _, found = at_level(p, pd.concat([labels.assign(row="plane", candidates=""), traces]), "family")
     found = found.set_index(["grain_id", "target"])["observed"]
     assert found[2, "f0"] == 1 and np.isnan(found[3, "f0"])
+
+
+def test_questions_that_say_something_new(tables):
+    """Families of slip, no "any slip"; one twin family is the same question as any twin, two are not."""
+    for families, expected in (
+        (1, {"slip_family", "twin_grain"}),
+        (2, {"slip_family", "twin_family", "twin_grain"}),
+    ):
+        p, y = tables
+        twins = p["target"].isin(["t0", "t2"] if families == 2 else ["t0", "t1"])
+        mechanism = np.where(twins, "twin", "slip")
+        p, y = families_and_twinned_grains(p.assign(mechanism=mechanism), y.assign(mechanism=mechanism))
+        assert set(p["mechanism"]) == set(y["mechanism"]) == expected
 
 
 def test_an_unknown_level_is_an_error(tables):

@@ -120,3 +120,13 @@ def test_two_equal_models_differ_rarely(splits_of_blocks, long_table):
         low, high = table.set_index("metric").loc["log_loss", ["low", "high"]]
         wrong.append(low > 0 or high < 0)
     assert 0.04 < np.mean(wrong) < 0.18
+
+
+def test_interval_of_the_calibration_error_holds_its_value(splits_of_blocks, long_table):
+    """Resampling adds noise and so calibration error; the interval is centred and holds the value all the same."""
+    rng = np.random.default_rng(3)
+    p = rng.random((200, 1))
+    labels = long_table(rng.random((200, 1)) < p, "observed")
+    table = scores_of(long_table(p, "p").assign(model="m"), labels, splits_of_blocks(np.arange(200) // 10))
+    value, low, high = table.loc[("m", "ece"), ["value", "low", "high"]]
+    assert 0 <= low < value < high

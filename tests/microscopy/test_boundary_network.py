@@ -40,7 +40,9 @@ def hexagonal(label_of, rows, cols, quaternions):
     """A hexagonal map of step 1 whose grains are label_of(x, y)."""
     xy = np.array([[c + (r % 2) / 2, r * np.sqrt(0.75)] for r in range(rows) for c in range(cols)])
     label = label_of(*xy.T)
-    return EbsdMap.from_points("hex", xy, quaternions[label - 1], np.ones(len(xy)), {1: MapPhase("Ni", "432")})
+    return EbsdMap.from_points(
+        "hex", xy, quaternions[label - 1], np.ones(len(xy)), {1: MapPhase("Ni", "432")}
+    )
 
 
 def disc(radius, size=61):
@@ -90,7 +92,9 @@ def test_spread_axis(make_map):
     q = quaternion_multiply(axis_angle_to_quaternion([1, 0, 0], np.radians(0.4) * np.arange(20)), base)
     row = grain_spread(segment(make_map(label, q))).iloc[0]
     assert [row[f"spread_axis_{k}"] for k in "xyz"] == pytest.approx([1, 0, 0], abs=1e-6)
-    assert row["spread_share"] == pytest.approx(1, abs=1e-6) and row["grod_max_deg"] == pytest.approx(0.4 * 9.5, rel=1e-3)
+    assert row["spread_share"] == pytest.approx(1, abs=1e-6) and row["grod_max_deg"] == pytest.approx(
+        0.4 * 9.5, rel=1e-3
+    )
     assert row["spread_deg"] == pytest.approx(0.4 * np.sqrt((20**2 - 1) / 12), rel=1e-3)
     noise = segment(make_map(np.ones((100, 100), int), base[None], noise_deg=0.3))
     table = grain_spread(noise)
@@ -144,13 +148,18 @@ def test_tilt_and_twist_of_a_trace(make_map, axis, trace, tilt_min, twist_mean):
 
 def test_details_name_csl_and_twins(make_map):
     """7 deg off Sigma3: Brandon says 3, Palumbo-Aust nothing; the twin type comes from find_twins."""
-    off = quaternion_multiply(axis_angle_to_quaternion([1, 1, 1], np.pi / 3), axis_angle_to_quaternion([1, -1, 0], np.radians(7)))
+    off = quaternion_multiply(
+        axis_angle_to_quaternion([1, 1, 1], np.pi / 3), axis_angle_to_quaternion([1, -1, 0], np.radians(7))
+    )
     label = np.repeat([[1] * 8 + [2] * 8 + [3] * 8], 10, axis=0)
     q = np.array([[1.0, 0, 0, 0], off, axis_angle_to_quaternion([1, 1, 1], np.pi / 3)])
     grains = segment(make_map(label, q[[2, 0, 1]]))
     table = boundary_details(grains, twins=find_twins(grains, types=["twin"]))
     assert table["csl"].tolist() == [3, 3] and table["csl_palumbo_aust"].tolist() == [3, 0]
-    assert table["twin_type"].tolist() == ["twin", ""] and table["twin_deviation_deg"].isna().tolist() == [False, True]
+    assert table["twin_type"].tolist() == ["twin", ""] and table["twin_deviation_deg"].isna().tolist() == [
+        False,
+        True,
+    ]
 
 
 def wheel(size=61):
@@ -167,7 +176,9 @@ def test_three_boundaries_at_120_degrees(make_map):
     angles = table[[f"dihedral_{k}_deg" for k in "abc"]].to_numpy()[0]
     np.testing.assert_allclose(angles, 120, atol=8)
     assert angles.sum() == pytest.approx(360)
-    assert sorted(table[["angle_ab_deg", "angle_ac_deg", "angle_bc_deg"]].to_numpy()[0]) == pytest.approx([20, 20, 40])
+    assert sorted(table[["angle_ab_deg", "angle_ac_deg", "angle_bc_deg"]].to_numpy()[0]) == pytest.approx(
+        [20, 20, 40]
+    )
 
 
 def test_dihedral_angles_beyond_half_a_turn():
@@ -202,6 +213,7 @@ def test_types_count_special_boundaries(make_map):
 
 def test_triple_points_of_a_hexagonal_grid():
     """Three sectors on hexagons meet once; no corner there has four cells."""
+
     def sectors(x, y):
         angle = np.degrees(np.arctan2(-(y - 15), x - 20)) % 360
         return np.select([angle < 120, angle < 240], [1, 2], 3)
@@ -210,7 +222,9 @@ def test_triple_points_of_a_hexagonal_grid():
     assert count_junctions(grains) == (1, 0)
     table = triple_junctions(grains, reach=10)
     assert len(table) == 1
-    assert table[["dihedral_a_deg", "dihedral_b_deg", "dihedral_c_deg"]].to_numpy()[0] == pytest.approx(120, abs=8)
+    assert table[["dihedral_a_deg", "dihedral_b_deg", "dihedral_c_deg"]].to_numpy()[0] == pytest.approx(
+        120, abs=8
+    )
 
 
 def test_published_triple_points(mirror):
@@ -230,13 +244,17 @@ def test_graph_file_opens_elsewhere(make_map, voronoi, tmp_path):
     networkx = pytest.importorskip("networkx")
     grains = segment(make_map(voronoi(40, 40, 12), random_quaternions(12, np.random.default_rng(0))))
     nodes = grains.table.assign(note="<a & b>")
-    graph = networkx.read_graphml(write_graphml(tmp_path / "g.graphml", nodes, boundary_details(grains)), node_type=int)
+    graph = networkx.read_graphml(
+        write_graphml(tmp_path / "g.graphml", nodes, boundary_details(grains)), node_type=int
+    )
     assert graph.number_of_nodes() == 12 and graph.number_of_edges() == len(grains.boundaries)
     row = grains.boundaries.iloc[0]
     edge = graph.edges[row["grain_a"], row["grain_b"]]
     assert edge["length_um"] == row["length_um"] and edge["phase_boundary"] is False
     assert graph.nodes[1]["note"] == "<a & b>" and graph.nodes[1]["area_um2"] == grains.table["area_um2"][0]
-    assert not any(np.isnan(v) for *_, d in graph.edges(data=True) for v in d.values() if isinstance(v, float))
+    assert not any(
+        np.isnan(v) for *_, d in graph.edges(data=True) for v in d.values() if isinstance(v, float)
+    )
     with pytest.raises(ParameterError, match="do not have"):
         write_graphml(tmp_path / "h.graphml", nodes.iloc[:3], grains.boundaries)
     assert [p.name for p in tmp_path.iterdir()] == ["g.graphml"]
@@ -278,7 +296,10 @@ def test_one_grain_has_no_boundaries(make_map):
     assert len(grain_shapes(grains)) == len(grain_spread(grains)) == 1
 
 
-@pytest.mark.parametrize("key, phase, share", [("sdss/sdss_ferrite_austenite.ang", 1, 0.668), ("ni-hrdic/testDataEBSD.crc", 1, 0.556)])
+@pytest.mark.parametrize(
+    "key, phase, share",
+    [("sdss/sdss_ferrite_austenite.ang", 1, 0.668), ("ni-hrdic/testDataEBSD.crc", 1, 0.556)],
+)
 def test_published_share_of_sigma3(mirror, key, phase, share):
     """Austenite and nickel: this share of the boundary pixel pairs lies within 5 deg of Sigma3."""
     grains = segment(read_map(mirror(key)))

@@ -25,7 +25,9 @@ MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
 IRON = MapPhase("Iron", "432", "bcc", 2.87, 2.87, 2.87)
 
 
-def bent(axis, kx=0.0, ky=0.0, *, shape=(9, 11), step=0.5, phase=NICKEL, seed=1, noise_deg=0.0, grid="square"):
+def bent(
+    axis, kx=0.0, ky=0.0, *, shape=(9, 11), step=0.5, phase=NICKEL, seed=1, noise_deg=0.0, grid="square"
+):
     """One grain turned about a sample axis by kx rad/um along x and ky along y."""
     rows, cols = shape
     row, col = np.divmod(np.arange(rows * cols), cols)
@@ -73,7 +75,9 @@ def test_unit_of_density():
     types = dislocation_types("fcc", 0.25 * np.sqrt(2))
     # b || [110] along x, line || [001]-like: turn the edge of (1-11)[110], whose line is along [1-1-2]
     s = next(i for i, name in enumerate(types.names) if name.startswith("edge"))
-    frame = np.stack([types.burgers_nm[s] / 0.25, np.cross(types.line[s], types.burgers_nm[s] / 0.25), types.line[s]])
+    frame = np.stack(
+        [types.burgers_nm[s] / 0.25, np.cross(types.line[s], types.burgers_nm[s] / 0.25), types.line[s]]
+    )
     from cpml.crystallography.rotations import matrix_to_quaternion
 
     q = matrix_to_quaternion(frame)[None]
@@ -89,13 +93,17 @@ def test_density_of_a_tilt_is_at_least_k_over_b():
     b = 3.592 / np.sqrt(2) / 10
     first, second = gnd(grains, noise_deg=0.1), gnd(grains, method="l2", noise_deg=0.1)
     bound = weighted_burgers(grains, noise_deg=0.1).density(b)
-    assert (first.density >= bound * (1 - 1e-9)).all() and (second.density >= first.density * (1 - 1e-9)).all()
+    assert (first.density >= bound * (1 - 1e-9)).all() and (
+        second.density >= first.density * (1 - 1e-9)
+    ).all()
     np.testing.assert_allclose(sum(first.families.values()), first.density)
     assert first.column == "gnd_l1_density_forward_per_m2"
 
 
 @pytest.mark.parametrize("weight", ["density", "energy"])
-@pytest.mark.parametrize("lattice, n", [(("fcc", 0.3592), 200), (("bcc", 0.287), 150), (("hcp", 0.3209, 0.521), 150)])
+@pytest.mark.parametrize(
+    "lattice, n", [(("fcc", 0.3592), 200), (("bcc", 0.287), 150), (("hcp", 0.3209, 0.521), 150)]
+)
 def test_l1_equals_highs(lattice, n, weight):
     """Exact: 1,000 right sides in six settings, sparse ones included, objective to 1e-9 and residual to 1e-12."""
     rng = np.random.default_rng(n)
@@ -124,7 +132,10 @@ def test_a_pixel_that_was_given_up_is_solved_elsewhere(monkeypatch):
     from cpml.microscopy import dislocations
 
     types = dislocation_types("fcc", 0.3592)
-    q, y = random_quaternions(5, np.random.default_rng(0)), np.random.default_rng(1).standard_normal((5, 6)) * 1e-3
+    q, y = (
+        random_quaternions(5, np.random.default_rng(0)),
+        np.random.default_rng(1).standard_normal((5, 6)) * 1e-3,
+    )
     expected = np.abs(densities(q, y, types, types.weights("density"))).sum(axis=1)
     monkeypatch.setattr(dislocations, "solve_l1", lambda r, y, b, l, u, out, pivots: pivots.fill(-1))
     found = np.abs(densities(q, y, types, types.weights("density"))).sum(axis=1)
@@ -143,7 +154,9 @@ def test_every_lattice_has_its_dislocations():
     assert counts == {"fcc": (12, 6), "bcc": (48, 4), "hcp": (12, 9)}
     lengths = np.linalg.norm(dislocation_types("hcp", 0.3209, 0.521).burgers_nm, axis=1)
     assert lengths.min() == pytest.approx(0.3209) and lengths.max() == pytest.approx(np.hypot(0.3209, 0.521))
-    assert np.linalg.norm(dislocation_types("bcc", 0.287).burgers_nm[0]) == pytest.approx(0.287 * np.sqrt(0.75))
+    assert np.linalg.norm(dislocation_types("bcc", 0.287).burgers_nm[0]) == pytest.approx(
+        0.287 * np.sqrt(0.75)
+    )
 
 
 def test_total_ignores_the_choice_of_axes():
@@ -175,12 +188,18 @@ def test_synthetic_fcc_reference(make_map, voronoi):
     assert np.nanmedian(first.density) == pytest.approx(1.58e14, rel=0.05)
     assert np.nanmedian(second.density) == pytest.approx(2.01e14, rel=0.05)
     ratio = second.density / first.density
-    assert np.nanmedian(ratio) == pytest.approx(1.28, rel=0.05) and 1 <= np.nanmin(ratio) < np.nanmax(ratio) < 2
+    assert (
+        np.nanmedian(ratio) == pytest.approx(1.28, rel=0.05) and 1 <= np.nanmin(ratio) < np.nanmax(ratio) < 2
+    )
     w = weighted_burgers(grains).density(0.254)
     assert np.nanmedian(w) == pytest.approx(5.7e13, rel=0.05)
-    active = [np.nanmean((np.abs(g.by_system[1]) > 0.01 * g.density[:, None]).sum(axis=1)) for g in (first, second)]
+    active = [
+        np.nanmean((np.abs(g.by_system[1]) > 0.01 * g.density[:, None]).sum(axis=1)) for g in (first, second)
+    ]
     assert active == pytest.approx([5.8, 15.9], rel=0.05)
-    assert first.noise_deg == pytest.approx(0.3, rel=0.03) and first.noise_floor == pytest.approx(5.8e13, rel=0.04)
+    assert first.noise_deg == pytest.approx(0.3, rel=0.03) and first.noise_floor == pytest.approx(
+        5.8e13, rel=0.04
+    )
 
 
 def test_noise_estimate_ignores_gradients():
@@ -195,7 +214,11 @@ def test_noise_floor_of_kam_and_columns():
     """KAM of noise alone is 1.303 d, within 2 %; columns name order, kernel, threshold."""
     grains = segment(bent([0, 0, 1], shape=(150, 150), noise_deg=0.3))
     table = kam_table(grains, orders=(1, 2), max_angle=5)
-    assert list(table) == ["kam_order1_square_grain5_max5_deg", "kam_order2_square_grain5_max5_deg", "kam_floor_deg"]
+    assert list(table) == [
+        "kam_order1_square_grain5_max5_deg",
+        "kam_order2_square_grain5_max5_deg",
+        "kam_floor_deg",
+    ]
     assert KAM_PER_NOISE == pytest.approx(1.303, abs=5e-4)
     np.testing.assert_allclose(table.mean(), 1.303 * 0.3, rtol=0.02)
     assert np.mean(grod(grains)) == pytest.approx(0.921 * 0.3, rel=0.02)
@@ -245,7 +268,9 @@ def test_loop_stays_in_its_grain(make_map):
     q = axis_angle_to_quaternion([0, 0, 1], np.radians([0, 30]))
     grains = segment(make_map(label, q, phase=MG, noise_deg=0.1))
     wide = weighted_burgers(grains, method="integral", half_width=2)
-    assert np.isfinite(wide.magnitude).reshape(9, 12)[4].tolist() == ([False] * 2 + [True] * 2 + [False] * 2) * 2
+    assert (
+        np.isfinite(wide.magnitude).reshape(9, 12)[4].tolist() == ([False] * 2 + [True] * 2 + [False] * 2) * 2
+    )
     assert wide.noise_floor_per_um < weighted_burgers(grains).noise_floor_per_um
     with pytest.raises(ParameterError, match="method"):
         weighted_burgers(grains, method="loop")
@@ -270,7 +295,9 @@ def test_a_and_c_bends_are_told_apart():
         first = m.quaternions[0]
         turned = quaternion_multiply(quaternion_multiply(m.quaternions, quaternion_conjugate(first)), base)
         m = EbsdMap(**{f: getattr(m, f) for f in m.__dataclass_fields__} | {"quaternions": turned})
-        np.testing.assert_allclose(weighted_burgers(segment(m), noise_deg=0.1).elevation_deg, expected, atol=0.5)
+        np.testing.assert_allclose(
+            weighted_burgers(segment(m), noise_deg=0.1).elevation_deg, expected, atol=0.5
+        )
 
 
 def test_hexagonal_grid_gradient():
@@ -289,7 +316,9 @@ def test_gnd_ignores_symmetry_copies_and_keeps_to_phases(make_map):
     """Any copy of a crystal gives the same densities; a phase left out is NaN; families are its own."""
     rng = np.random.default_rng(2)
     label = np.repeat([[1] * 6 + [2] * 6], 8, axis=0)
-    m = make_map(label, random_quaternions(2, rng), phases={1: IRON, 2: MG}, phase_of_grain=[1, 2], noise_deg=0.3)
+    m = make_map(
+        label, random_quaternions(2, rng), phases={1: IRON, 2: MG}, phase_of_grain=[1, 2], noise_deg=0.3
+    )
     copies = np.where((label.ravel() == 1)[:, None], proper_group("432")[rng.integers(24, size=96)],
                       proper_group("622")[rng.integers(12, size=96)])  # fmt: skip
     other = EbsdMap(**{f: getattr(m, f) for f in m.__dataclass_fields__}
@@ -312,7 +341,10 @@ def test_unknown_choices(wrong):
 
 def test_phase_without_cell_or_range():
     """No lattice constants, no lattice, or basal slip alone: said, not guessed."""
-    for phase, message in ((MapPhase("X", "432", "fcc"), "lattice constants"), (MapPhase("X", "432"), "no lattice")):
+    for phase, message in (
+        (MapPhase("X", "432", "fcc"), "lattice constants"),
+        (MapPhase("X", "432"), "no lattice"),
+    ):
         with pytest.raises(ParameterError, match=message):
             gnd(segment(bent([0, 0, 1], kx=1e-3, phase=phase)), noise_deg=0.1)
     with pytest.raises(ParameterError, match="every curvature"):

@@ -1,6 +1,5 @@
 """Segmentation, boundaries and gradients: closed forms on synthetic maps, counts of published maps."""
 
-
 import numpy as np
 import pytest
 
@@ -26,8 +25,7 @@ def about_z(*angles_deg):
 
 
 def test_segmentation_finds_the_cells(make_map, voronoi):
-    """Without noise the grains are the Voronoi cells (random neighbours are never within 1 deg by this seed).
-    """
+    """Without noise the grains are the Voronoi cells (random neighbours are never within 1 deg by this seed)."""
     cells = voronoi(60, 80, 30)
     grains = segment(make_map(cells, random_quaternions(30, np.random.default_rng(0))), threshold=1.0)
     assert grains.n_grains == 30
@@ -46,8 +44,7 @@ def test_threshold_is_the_angle_of_neighbours(make_map):
 
 
 def test_results_ignore_the_symmetry_copy(make_map, voronoi):
-    """Every pixel given as another copy of its crystal: grains, KAM, GROD and boundary angles are the same.
-    """
+    """Every pixel given as another copy of its crystal: grains, KAM, GROD and boundary angles are the same."""
     rng = np.random.default_rng(3)
     cells, group = voronoi(40, 40, 12), proper_group("622")
     m = make_map(cells, random_quaternions(12, rng), phase=HEX, noise_deg=0.5)
@@ -148,8 +145,7 @@ def test_boundary_geometry(make_map):
 
 
 def test_staircase_keeps_its_slope(make_map):
-    """A boundary from lower left to upper right at 45 deg on the screen is 45 deg, not the mean of its steps.
-    """
+    """A boundary from lower left to upper right at 45 deg on the screen is 45 deg, not the mean of its steps."""
     row, col = np.mgrid[:40, :40]
     grains = segment(make_map(np.where(row + col < 39, 1, 2), about_z(0, 30)))
     assert grains.boundaries["trace_deg"][0] == pytest.approx(45, abs=1)
@@ -168,8 +164,7 @@ def test_grain_shape(make_map):
 
 
 def test_csl_rotations_are_exact():
-    """Each is a rotation whose matrix times Sigma is whole numbers: the definition of a coincidence lattice.
-    """
+    """Each is a rotation whose matrix times Sigma is whole numbers: the definition of a coincidence lattice."""
     from cpml.crystallography.rotations import quaternion_to_matrix
 
     sigma, rotations = csl_rotations(33)
@@ -223,7 +218,10 @@ def test_csl_table(entry):
     sigma, deviation = nearest_csl(q[None], proper_group("432"), max_sigma=33)
     assert sigma[0] == int(expected) and deviation[0] < 0.01
     found, rotations = csl_rotations(33)
-    least = [np.degrees(disorientation_angle([1.0, 0, 0, 0], r, proper_group("432"))) for r in rotations[found == sigma[0]]]
+    least = [
+        np.degrees(disorientation_angle([1.0, 0, 0, 0], r, proper_group("432")))
+        for r in rotations[found == sigma[0]]
+    ]
     assert min(abs(v - float(angle)) for v in least) < 0.01
 
 

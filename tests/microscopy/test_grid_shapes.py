@@ -143,7 +143,11 @@ def test_scans_along_one_line(is_column):
     xy = np.stack([0 * s, s] if is_column else [s, 0 * s], axis=1)
     q = axis_angle_to_quaternion([0, 0, 1], 1e-3 * s)
     m = EbsdMap.from_points("line", xy, q, np.ones(30), NI)
-    assert m.shape == ((30, 1) if is_column else (1, 30)) and m.pixel_um == (0.5, 0.5) and len(m.neighbours) == 29
+    assert (
+        m.shape == ((30, 1) if is_column else (1, 30))
+        and m.pixel_um == (0.5, 0.5)
+        and len(m.neighbours) == 29
+    )
     for scheme in ("forward", "central"):
         kappa = curvature(segment(m), scheme=scheme).kappa
         np.testing.assert_allclose(kappa[:, 2, int(is_column)], 1e-3, rtol=1e-6)

@@ -70,7 +70,9 @@ def transformed(m, kind, seed):
     row, col = np.divmod(np.arange(m.n_pixels), shape[1])
     xy = np.stack([col, row], axis=1) * m.step_um
     fields = {f: getattr(m, f) for f in m.__dataclass_fields__}
-    return EbsdMap(**fields | {"quaternions": q[index], "phase_id": m.phase_id[index], "shape": shape, "xy": xy}), index
+    return EbsdMap(
+        **fields | {"quaternions": q[index], "phase_id": m.phase_id[index], "shape": shape, "xy": xy}
+    ), index
 
 
 def turned_line(angle_deg, kind):
@@ -115,7 +117,9 @@ def test_features_do_not_depend_on_the_view(make_map, voronoi, kind, phase, seed
               "gnd": lambda g: gnd(g, scheme="central", noise_deg=0.2).density / 1e14,
               "gnd2": lambda g: gnd(g, scheme="central", method="l2", noise_deg=0.2).density / 1e14}  # fmt: skip
     for name, function in pixels.items():
-        np.testing.assert_allclose(function(second), function(first)[index], atol=2e-5, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            function(second), function(first)[index], atol=2e-5, rtol=1e-5, err_msg=name
+        )
     grain_tables(first, second, ids, kind)
     boundary_tables(first, second, ids, kind)
 
@@ -125,7 +129,11 @@ def grain_tables(first, second, ids, kind):
     for function in (lambda g: g.table, grain_shapes, grain_spread):
         a, b = function(first), function(second)
         b = b.assign(grain_id=ids[b["grain_id"]]).sort_values("grain_id").reset_index(drop=True)
-        scalars = [c for c in a if c not in lines and not c.startswith(("q", "x_", "y_", "spread_axis", "spread_crystal"))]
+        scalars = [
+            c
+            for c in a
+            if c not in lines and not c.startswith(("q", "x_", "y_", "spread_axis", "spread_crystal"))
+        ]
         np.testing.assert_allclose(b[scalars].astype(float), a[scalars].astype(float), atol=1e-5, rtol=1e-5)
         clear = first.table["aspect_ratio"].to_numpy() > 1.05
         if "long_axis_deg" in a:
@@ -142,7 +150,10 @@ def boundary_tables(first, second, ids, kind):
         loose = name.startswith("t")
         close = np.isclose(b[name].to_numpy(float), a[name].to_numpy(float), atol=1e-5, equal_nan=True)
         assert close.all() if not loose else close.mean() > 0.8, name
-    crystal = a[["axis_x", "axis_y", "axis_z"]].to_numpy() @ np.ones(3), b[["axis_x", "axis_y", "axis_z"]].to_numpy() @ np.ones(3)
+    crystal = (
+        a[["axis_x", "axis_y", "axis_z"]].to_numpy() @ np.ones(3),
+        b[["axis_x", "axis_y", "axis_z"]].to_numpy() @ np.ones(3),
+    )
     np.testing.assert_allclose(*crystal, atol=1e-3)
     junctions = [triple_junctions(g) for g in (first, second)]
     assert len(junctions[0]) == len(junctions[1])
@@ -167,7 +178,9 @@ def test_twins_and_transfer_do_not_depend_on_the_view(make_map, voronoi, kind, s
         ids = in_order_of(first, grains, index) if v is n else np.arange(grains.n_grains + 1)
         twins = find_twins(grains)
         table = parent_probability(twins, stress=load)
-        found.append(table.assign(grain_id=ids[table["grain_id"]]).sort_values("grain_id")["probability"].to_numpy())
+        found.append(
+            table.assign(grain_id=ids[table["grain_id"]]).sort_values("grain_id")["probability"].to_numpy()
+        )
         table = twin_lamellae(twins)
         lamellae.append(table.assign(grain_id=ids[table["grain_id"]]).sort_values("grain_id"))
         table = boundary_transfer(grains.boundaries, grains.mean_quaternions, system, stress=load)

@@ -306,8 +306,7 @@ def test_unknown_frames_and_mirrors_are_refused(tmp_path, ctf_text, some_orienta
 
 
 def test_hdf_round_trip(tmp_path, make_map, some_orientations):
-    """A map written and read back is the same map, missing orientations included; the bytes are reproducible.
-    """
+    """A map written and read back is the same map, missing orientations included; the bytes are reproducible."""
     label = np.arange(60).reshape(6, 10)
     m = make_map(label, some_orientations)
     for name in ("m.h5", "again.h5"):
@@ -343,6 +342,7 @@ def test_points_of_no_grid_are_refused():
     for points in (xy[[*range(19), 3]], chaos, xy * [[1.0, 1.0]] + 1e4 * (np.arange(20) == 19)[:, None]):
         with pytest.raises(MapFileError, match="grid"):
             EbsdMap.from_points("m", points, q, np.ones(20), phases)
+
 
 def test_turned_acquisition_surface_is_told_not_applied(tmp_path, ctf_text, some_orientations):
     """AcqE1 = 90 in the header changes no orientation; a note says so."""

@@ -46,8 +46,7 @@ def test_trace_lies_in_plane_and_surface():
     ],
 )
 def test_chance_of_a_match(lattice, families, chance):
-    """A line at random is within 5 deg of some plane this often; 20,000 crystals give 0.004 standard error.
-    """
+    """A line at random is within 5 deg of some plane this often; 20,000 crystals give 0.004 standard error."""
     rng = np.random.default_rng(1)
     planes = systems(lattice, families=families, c_over_a=1.6236)
     angle = slip_traces(random_quaternions(20_000, rng), planes).angle_deg

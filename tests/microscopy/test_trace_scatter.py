@@ -21,7 +21,9 @@ def test_two_degrees_of_scatter(lattice, families, nearest, unique):
     """The nearest plane is the right one, and just one plane lies within 5 deg; 0.01 of the published shares."""
     rng = np.random.default_rng(0)
     n = 100_000
-    angle = slip_traces(random_quaternions(n, rng), systems(lattice, families=families, c_over_a=1.6236)).angle_deg
+    angle = slip_traces(
+        random_quaternions(n, rng), systems(lattice, families=families, c_over_a=1.6236)
+    ).angle_deg
     true = rng.integers(angle.shape[1], size=n)
     seen = angle[np.arange(n), true] + 2 * rng.standard_normal(n)
     distance = np.abs(line_difference(seen[:, None], angle))

@@ -50,8 +50,12 @@ def test_thickness_is_the_width_across_k1(make_map):
     """A stripe of 4 px of 0.5 um whose K1 leans 60 deg: 2 um wide, 2 sin 60 thick, boundary along K1."""
     twins = striped(make_map)
     row = twin_lamellae(twins).iloc[0]
-    assert row["width_um"] == pytest.approx(2.0) and row["thickness_um"] == pytest.approx(2 * np.sin(np.pi / 3), rel=1e-3)
-    assert row["k1_trace_deg"] == pytest.approx(90, abs=0.3) and row["k1_inclination_deg"] == pytest.approx(60, abs=0.3)
+    assert row["width_um"] == pytest.approx(2.0) and row["thickness_um"] == pytest.approx(
+        2 * np.sin(np.pi / 3), rel=1e-3
+    )
+    assert row["k1_trace_deg"] == pytest.approx(90, abs=0.3) and row["k1_inclination_deg"] == pytest.approx(
+        60, abs=0.3
+    )
     assert row["trace_deviation_deg"] < 0.5 and row["long_axis_deviation_deg"] < 0.5
     assert row["boundary_trace_deg"] != row["k1_trace_deg"]
 
@@ -68,7 +72,9 @@ def test_fractions_by_variant(make_map):
     """Two stripes of one variant in one parent: one row, 8 of 40 columns."""
     row = variant_fractions(striped(make_map, stripes=((8, 12), (24, 28))))
     assert len(row) == 1 and row["n_fragments"][0] == 2
-    assert row["area_fraction"][0] == pytest.approx(0.2) and row["thickness_um"][0] == pytest.approx(1.732, rel=1e-3)
+    assert row["area_fraction"][0] == pytest.approx(0.2) and row["thickness_um"][0] == pytest.approx(
+        1.732, rel=1e-3
+    )
 
 
 def test_a_thin_lamella_is_surely_no_parent(make_map):
@@ -78,7 +84,9 @@ def test_a_thin_lamella_is_surely_no_parent(make_map):
     assert table.loc[host, "probability"].min() > 0.95 and table.loc[~host, "probability"].max() < 0.05
     sums = table.drop_duplicates(["parent_id", "group"]).groupby("parent_id")["probability"].sum()
     np.testing.assert_allclose(sums, 1)
-    alone = parent_probability(find_twins(segment(make_map(np.ones((6, 6), int), upright_parent()[None], phase=MG))))
+    alone = parent_probability(
+        find_twins(segment(make_map(np.ones((6, 6), int), upright_parent()[None], phase=MG)))
+    )
     assert alone["probability"].tolist() == [1.0]
 
 
@@ -99,7 +107,9 @@ def test_mostly_twinned_grain(make_map):
     """Twins fill 60 % as five lamellae that leave thin strips of parent: area is for the twin, the rest is weighed against it."""
     stripes = tuple((8 * k + 2, 8 * k + 7) for k in range(5))
     twins = striped(make_map, stripes=stripes, shape=(60, 40))
-    by_area = parent_probability(twins, weights={n: 0.0 for n in ("aspect", "aligned", "enclosed", "between")})
+    by_area = parent_probability(
+        twins, weights={n: 0.0 for n in ("aspect", "aligned", "enclosed", "between")}
+    )
     area = twins.grains.table["area_um2"].to_numpy()
     share = np.bincount(by_area["group"], area) / area.sum()
     np.testing.assert_allclose(by_area["probability"], share[by_area["group"]], rtol=1e-9)
@@ -121,7 +131,9 @@ def test_probability_ignores_copies_and_direction(make_map):
     first, second = parent_probability(twins), parent_probability(find_twins(segment(other)))
     np.testing.assert_allclose(first["probability"], second["probability"], atol=1e-9)
     np.testing.assert_allclose(
-        twin_lamellae(twins)["k1_trace_deg"], twin_lamellae(find_twins(segment(other)))["k1_trace_deg"], atol=1e-6
+        twin_lamellae(twins)["k1_trace_deg"],
+        twin_lamellae(find_twins(segment(other)))["k1_trace_deg"],
+        atol=1e-6,
     )
 
 
@@ -168,7 +180,10 @@ def test_wrong_axis_leaves_no_twin_neighbours(mirror):
 
 def test_random_orientations_have_no_family(make_map, voronoi):
     """Grains without relations are families of one: probability 1, no lamella, empty fractions."""
-    twins = find_twins(segment(make_map(voronoi(30, 30, 6), random_quaternions(6, np.random.default_rng(1)), phase=MG)), tolerance=0.5)
+    twins = find_twins(
+        segment(make_map(voronoi(30, 30, 6), random_quaternions(6, np.random.default_rng(1)), phase=MG)),
+        tolerance=0.5,
+    )
     assert len(twin_lamellae(twins)) == 0 and len(variant_fractions(twins)) == 0
     assert (parent_probability(twins)["probability"] == 1).all()
 

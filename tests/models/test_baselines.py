@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from cpml.errors import CpmlError
 from cpml.evaluation import blocked_folds
@@ -16,14 +17,33 @@ from cpml.models import (
 )
 from cpml.models.anchor import offset_yield
 from cpml.models.features import neighbour_transfer, token_features
+from cpml.plots.style import MODEL_COLOURS, MODEL_LABELS
+
+SHORT = {"max_iter": 2, "tune": False, "max_epochs": 10}
+
+
+def shortened(model):
+    """The model with few iterations: enough to see whether it runs."""
+    return model.set_params(**{k: v for k, v in SHORT.items() if k in model.get_params()})
 
 
 def test_every_model_gives_a_probability_for_every_token(specimen):
-    """One row per grain and token, p in [0, 1], from all seven models."""
-    for model in all_models(coupled=False):
+    """One row per grain and token, p in [0, 1], from every baseline."""
+    for model in map(shortened, all_models(coupled=False, full=True)):
         table = model.fit([specimen]).predict(specimen)
         assert len(table) == len(specimen) * len(specimen.tokens)
         assert table["p"].between(0, 1).all() and table["model"].unique().tolist() == [model.name]
+
+
+def test_models_keep_the_conventions_of_scikit_learn():
+    """__init__ only stores, a clone is an equal unfitted model, names are distinct and have a look of their own."""
+    everyone = all_models(full=True)
+    for model in everyone:
+        assert vars(model) == model.get_params() == clone(model).get_params()
+    names = [model.name for model in everyone]
+    assert len(set(names)) == len(names) == 16
+    assert set(names) == set(MODEL_COLOURS) == set(MODEL_LABELS)
+    assert {m.name for m in all_models()} < set(names)
 
 
 def test_prevalence_is_the_observed_share(specimen):
@@ -64,8 +84,8 @@ def test_without_labels_models_fall_back(build):
     """Nothing observed: trees say one half, and nobody fails."""
     specimen, _ = build(12, labelled=False)
     assert (GradientBoosting().fit([specimen]).predict(specimen)["p"] == 0.5).all()
-    for model in all_models(coupled=False):
-        model.fit([specimen]).predict(specimen)
+    for model in all_models(coupled=False, full=True):
+        assert model.fit([specimen]).predict(specimen)["p"].between(0, 1).all()
 
 
 def test_identical_neighbours_pull_most(build):

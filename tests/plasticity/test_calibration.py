@@ -24,8 +24,16 @@ def test_own_curve_is_found_again():
     curve = pd.DataFrame(
         {"true_strain": np.r_[0.0, 0.0, made.strain.numpy()] + stress / 50e3, "true_stress_mpa": stress}
     )
-    found = calibrate(law, q, loading=load, curve=curve, scheme="taylor")
+    noise = np.random.default_rng(1).normal(0, 0.3, len(stress)) * (stress > 1)
+    found = calibrate(law, q, loading=load, curve=curve.assign(true_stress_mpa=stress + noise), scheme="taylor")
     values = found.values.set_index("parameter")["value"]
+    # uncertainty: intervals around the values, correlated parameters, a band of the curve
+    assert np.all(found.values["low"] < found.values["value"]) and np.all(found.values["value"] < found.values["high"])
+    correlation = found.correlation.to_numpy()
+    assert np.diag(correlation) == pytest.approx(1) and np.linalg.eigvalsh(found.covariance).min() >= 0
+    assert np.abs(correlation[np.triu_indices(3, 1)]).max() > 0.3
+    width = found.high - found.low
+    assert np.all(width > 0) and width.max() < 2.0  # MPa, under noise of 0.3
     assert values["scale"] == pytest.approx(2.0, rel=0.02)
     assert found.rms_mpa < 0.01 * stress.max()
 

@@ -220,7 +220,8 @@ def test_sheet_properties():
 
 
 @pytest.mark.parametrize("name, reuss, shear, voigt", [
-    ("aluminium", 26.06, 26.20, 26.32), ("copper", 40.16, 48.37, 54.90), ("nickel", 78.30, 87.07, 94.42)])
+    ("aluminium", 26.06, 26.20, 26.32), ("copper", 40.16, 48.37, 54.90), ("nickel", 78.30, 87.07, 94.42),
+    ("ferrite", 74.19, 82.42, 89.36), ("stainless_316l", 63.82, 78.01, 89.94)])
 def test_hershey(name, reuss, shear, voigt):
     """Closed form, and the random aggregate lies between Reuss and Voigt near it (400 grains: 2 %)."""
     elastic = load_material(name).elastic

@@ -62,6 +62,34 @@ def test_random_taylor_factor(lattice, families, value):
     assert octant_mean(systems(lattice, families=families)) == pytest.approx(value, abs=1e-4)
 
 
+def octant_axes(n=240):
+    """Tension axes over one octant, equal areas (as octant_mean)."""
+    cosine, phi = (np.arange(n) + 0.5) / n, (np.arange(n) + 0.5) / n * np.pi / 2
+    c, p = (x.ravel() for x in np.meshgrid(cosine, phi, indexing="ij"))
+    return np.stack([np.sqrt(1 - c**2) * np.cos(p), np.sqrt(1 - c**2) * np.sin(p), c], -1)
+
+
+@pytest.mark.parametrize("lattice, families, sachs, largest", [
+    ("fcc", ["octahedral"], 2.23250, 0.45235), ("bcc", ["110"], 2.23250, 0.45235), ("bcc", ["112"], 2.2015, 0.4569),
+    ("bcc", ["110", "112"], 2.14125, 0.46982), ("bcc", ["110", "112", "123"], 2.12664, 0.47300)])
+def test_random_schmid_factors(lattice, families, sachs, largest):
+    """Sachs <1/m> and mean largest Schmid factor of random crystals, converged values to 1e-4."""
+    found, axes = systems(lattice, families=families), octant_axes()
+    m = np.abs((axes @ found.direction.T) * (axes @ found.plane.T)).max(axis=1)
+    assert (1 / m).mean() == pytest.approx(sachs, abs=1e-4) and m.mean() == pytest.approx(largest, abs=1e-4)
+
+
+def test_pencil_glide():
+    """Any plane that holds <111>: the best has n in the plane of b and the axis, m = cos sin of their angle.
+
+    The stated values have 60 planes for each direction: <1/m> is larger by up to (1.5 deg)^2/6 of it, 3e-4.
+    """
+    b = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]) / 3**0.5
+    along = np.abs(octant_axes() @ b.T)
+    m = (along * np.sqrt(1 - along**2)).max(axis=1)
+    assert (1 / m).mean() == pytest.approx(2.12040, abs=4e-4) and m.mean() == pytest.approx(0.47441, abs=1e-4)
+
+
 def test_random_plane_strain():
     """fcc plane strain, von Mises: 2.874 +- 0.008 (20,000 orientations: standard error 0.002)."""
     m = taylor_factor(FCC, PLANE_STRAIN, random_quaternions(20000, np.random.default_rng(0)))
