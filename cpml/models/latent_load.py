@@ -81,5 +81,13 @@ def _under(specimen, axis):
         raise ParameterError(
             f"specimen {specimen.name!r}: a load of kind {load.kind!r} has no single axis; tension and compression have"
         )
-    values = {"kind": load.kind, "axis": list(axis), "strain": load.strain, "rate": load.rate, "temperature": load.temperature}
-    return replace(specimen, load=Load.from_dict({k: v for k, v in values.items() if v is not None} | {"assumed": True}))
+    values = {
+        "kind": load.kind,
+        "axis": list(axis),
+        "strain": load.strain,
+        "rate": load.rate,
+        "temperature": load.temperature,
+    }
+    return replace(
+        specimen, load=Load.from_dict({k: v for k, v in values.items() if v is not None} | {"assumed": True})
+    )

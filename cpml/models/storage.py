@@ -27,7 +27,9 @@ def write_model(model, path: str | Path) -> None:
         "vector": model.vector_.tolist(),
         "covariance": model.covariance_.tolist(),
         "head": model.prior_.head.to_dict(),
-        "strengths": model.strengths_.to_dict(orient="list"),
+        "strengths": model.strengths_.astype(object)
+        .where(model.strengths_.notna(), None)
+        .to_dict(orient="list"),
     }
     write_json(Path(path), content)
 
