@@ -31,7 +31,7 @@ def test_own_curve_is_found_again():
     assert np.all(found.values["low"] < found.values["value"]) and np.all(found.values["value"] < found.values["high"])
     correlation = found.correlation.to_numpy()
     assert np.diag(correlation) == pytest.approx(1) and np.linalg.eigvalsh(found.covariance).min() >= 0
-    assert np.abs(correlation[np.triu_indices(3, 1)]).max() > 0.3
+    assert np.abs(correlation[np.triu_indices(4, 1)]).max() > 0.3
     width = found.high - found.low
     assert np.all(width > 0) and width.max() < 2.0  # MPa, under noise of 0.3
     assert values["scale"] == pytest.approx(2.0, rel=0.02)

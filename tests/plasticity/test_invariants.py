@@ -15,7 +15,16 @@ from cpml.crystallography import (
     systems,
 )
 from cpml.errors import CpmlError, ParameterError
-from cpml.plasticity import Loading, PowerLaw, Reorientation, TwinFraction, deform, mean_field, single_crystal, taylor_factor
+from cpml.plasticity import (
+    Loading,
+    PowerLaw,
+    Reorientation,
+    TwinFraction,
+    deform,
+    mean_field,
+    single_crystal,
+    taylor_factor,
+)
 from cpml.plasticity.basis import rotation_5x5, to_matrix, to_vector, von_mises_rate
 
 FCC = systems("fcc", families=["octahedral"])
