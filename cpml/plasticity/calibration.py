@@ -31,7 +31,7 @@ from cpml.plasticity.path import deform
 NAMES = ("scale", "tau1_over_tau0", "theta0_over_tau0", "theta1_over_tau0")
 NORMAL_90 = 1.645  # half width of the 90 % interval of a normal, in standard deviations
 START = (1.0, 1.0, 10.0, 1.0)  # c, a, b, d; all positive, searched in the log
-STEPS = 10
+STEPS = 14  # growing as k^2: the knee of a curve is short
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def calibrate(
     CpmlError : too few plastic points, or a fit that does not converge
     """
     strain, stress = plastic_curve(curve)
-    increment = strain[-1] / STEPS
+    increment = strain[-1] * np.diff((np.arange(STEPS + 1) / STEPS) ** 2)
 
     def run(log_p: NDArray):
         c, a, b, d = np.exp(log_p)
@@ -125,12 +125,16 @@ def calibrate(
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * noise
     sd = np.sqrt(np.diag(covariance))
     ends = np.exp(found.x[:, None] + NORMAL_90 * sd[:, None] * np.array([-1.0, 0.0, 1.0]))
-    values = pd.DataFrame({"parameter": list(NAMES), "value": ends[:, 1], "low": ends[:, 0], "high": ends[:, 2]})
+    values = pd.DataFrame(
+        {"parameter": list(NAMES), "value": ends[:, 1], "low": ends[:, 0], "high": ends[:, 2]}
+    )
     path = run(found.x)
     curve_strain, best = path.strain.numpy(), path.von_mises.numpy()
     width = NORMAL_90 * _standard_error(run, found.x, curve_strain, best, covariance)
     rms = float(np.sqrt(np.mean(found.fun**2)) * stress[0])
-    return Calibration(values, covariance, curve_strain, best, best - width, best + width, strain, stress, rms)
+    return Calibration(
+        values, covariance, curve_strain, best, best - width, best + width, strain, stress, rms
+    )
 
 
 def _standard_error(run, log_p: NDArray, strain: NDArray, stress: NDArray, covariance: NDArray) -> NDArray:

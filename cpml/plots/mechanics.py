@@ -80,7 +80,10 @@ def regime_shares(
     need_columns(table, ["rate_per_s", "homologous", column], "table of regimes")
     fig, ax = figure(width, aspect=0.5)
     for i, (rate, part) in enumerate(table.groupby("rate_per_s", sort=False)):
-        look = {"color": CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)], "linestyle": ("-", "--", "-.", ":")[i % 4]}
+        look = {
+            "color": CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)],
+            "linestyle": ("-", "--", "-.", ":")[i % 4],
+        }
         ax.plot(part["homologous"], part[column], linewidth=1.0, label=f"{rate:.0e} /s", **look)
     ax.set(xlabel="temperature / melting point", ylabel=label, ylim=(-0.02, 1.02))
     ax.set_title(title)
