@@ -18,10 +18,15 @@ from cpml.plasticity.basis import rotation_5x5, to_vector
 from cpml.plasticity.kernels import solve_grains
 
 TENSION = np.diag([1.0, -0.5, -0.5])
-MATERIALS = {"fcc, 12 systems": ("fcc", ["octahedral"], [1.0]),
-             "bcc, 48 systems": ("bcc", ["110", "112", "123"], [1.0, 1.0, 1.0]),
-             "hcp, 18 systems, twins": ("hcp", ["basal", "prismatic", "pyramidal2_ca", "twin_1012"],
-                                        [10.0, 55.0, 60.0, 40.0])}
+MATERIALS = {
+    "fcc, 12 systems": ("fcc", ["octahedral"], [1.0]),
+    "bcc, 48 systems": ("bcc", ["110", "112", "123"], [1.0, 1.0, 1.0]),
+    "hcp, 18 systems, twins": (
+        "hcp",
+        ["basal", "prismatic", "pyramidal2_ca", "twin_1012"],
+        [10.0, 55.0, 60.0, 40.0],
+    ),
+}
 AIM_WARM, AIM_CRYSTAL, AIM_PATH = 100_000, 1.10, 2.5
 
 
@@ -58,8 +63,21 @@ def warm_rate(law: PowerLaw, q) -> tuple[float, float, float]:
     out = [np.empty((count, len(xi))), np.empty((count, len(xi))), np.zeros(count, np.int64), np.empty(count)]
 
     def loop():
-        solve_grains(schmid, xi[None] / xi.mean(), law.systems.twin, float(law.n), np.zeros((5, 5)), d / size, True, 1e-10,
-                     100, first.copy(), *out, 0, count)
+        solve_grains(
+            schmid,
+            xi[None] / xi.mean(),
+            law.systems.twin,
+            float(law.n),
+            np.zeros((5, 5)),
+            d / size,
+            True,
+            1e-10,
+            100,
+            first.copy(),
+            *out,
+            0,
+            count,
+        )
 
     return count / call, count / best_time(loop), float(np.abs(out[2]).mean())
 
@@ -73,23 +91,34 @@ def crystals(n_orientations: int) -> dict[str, float]:
             law = PowerLaw(found, strength, n)
             for engine in ("numba", "torch"):
                 solved = single_crystal(law, TENSION, q, engine=engine)
-                seconds = best_time(lambda law=law, engine=engine: single_crystal(law, TENSION, q, engine=engine), 3)
+                seconds = best_time(
+                    lambda law=law, engine=engine: single_crystal(law, TENSION, q, engine=engine), 3
+                )
                 rates[f"{name}, n={n:g}, {engine}"] = n_orientations / seconds
                 extra = ""
                 if engine == "numba":
                     rates[f"{name}, n={n:g}, gradient"] = cost = crystal_gradient(law, q, seconds)
                     extra = f"  with gradient {cost:.2f} x (bound {AIM_CRYSTAL})"
-                print(f"{name:24s} n = {n:3g}  cold  {engine:5s}  tol 1e-10  {solved.n_iter:3d} iterations at most  "
-                      f"1 thread  {int(solved.converged.sum())}/{n_orientations} converged  "
-                      f"{n_orientations / seconds:10,.0f} solves/CPU s{extra}", flush=True)
+                print(
+                    f"{name:24s} n = {n:3g}  cold  {engine:5s}  tol 1e-10  {solved.n_iter:3d} iterations at most  "
+                    f"1 thread  {int(solved.converged.sum())}/{n_orientations} converged  "
+                    f"{n_orientations / seconds:10,.0f} solves/CPU s{extra}",
+                    flush=True,
+                )
         call, loop, n_iter = warm_rate(PowerLaw(found, strength, 20.0), q)
         rates[f"{name}, warm"] = loop
-        print(f"{name:24s} n =  20  warm  numba  tol 1e-10  {n_iter:.1f} iterations on average  1 thread  {loop:10,.0f} "
-              f"solves/CPU s in the loop, {call:10,.0f} by the call  (aim {AIM_WARM:,d}, ratio {loop / AIM_WARM:.2f})")
-        seconds = best_time(lambda found=found, strength=strength: taylor_factor(found, TENSION, q, strength), 3)
+        print(
+            f"{name:24s} n =  20  warm  numba  tol 1e-10  {n_iter:.1f} iterations on average  1 thread  {loop:10,.0f} "
+            f"solves/CPU s in the loop, {call:10,.0f} by the call  (aim {AIM_WARM:,d}, ratio {loop / AIM_WARM:.2f})"
+        )
+        seconds = best_time(
+            lambda found=found, strength=strength: taylor_factor(found, TENSION, q, strength), 3
+        )
         rates[f"{name}, LP"] = n_orientations / seconds
-        print(f"{name:24s} rate-independent, exact (vertices)  1 thread  {n_orientations / seconds:10,.0f} per CPU s",
-              flush=True)
+        print(
+            f"{name:24s} rate-independent, exact (vertices)  1 thread  {n_orientations / seconds:10,.0f} per CPU s",
+            flush=True,
+        )
     return rates
 
 
@@ -99,17 +128,22 @@ def path_cases() -> list[tuple]:
     zr = systems("hcp", families=["prismatic", "pyramidal1_ca", "twin_1012", "twin_1122"], c_over_a=1.594)
     latent = np.array([[1, 1, 10, 2], [1, 1, 2, 2], [1, 1, 10, 16], [1, 1, 10, 5.0]])
     fcc_law = (fcc, [30.0], Voce(fcc, 70.0, 300.0, 15.0))
-    zr_law = (zr, [45.0, 495, 102, 270],
-              Voce(zr, [42.0, 100, 17, 30], [1290.0, 1000, 100, 1000], [25.0, 15, 30, 178], latent))
+    zr_law = (
+        zr,
+        [45.0, 495, 102, 270],
+        Voce(zr, [42.0, 100, 17, 30], [1290.0, 1000, 100, 1000], [25.0, 15, 30, 178], latent),
+    )
     pull = np.diag([-0.5, -0.5, 1.0])
     press = Loading.uniaxial(0, -1e-3)
-    return [("fcc, full constraint", *fcc_law, 500, 100, None, pull, "taylor", 1e-9, 86_000),
-            ("fcc, affine", *fcc_law, 500, 100, None, pull, "affine", 1e-3, 45_000),
-            ("fcc, affine", *fcc_law, 500, 100, None, pull, "affine", 1e-6, 45_000),
-            ("fcc, tangent", *fcc_law, 500, 100, None, pull, "tangent", 1e-3, 58_000),
-            ("hcp with PTR, affine", *zr_law, 972, 30, Reorientation(zr), press, "affine", 1e-3, 17_300),
-            ("hcp with PTR, affine", *zr_law, 972, 30, Reorientation(zr), press, "affine", 1e-6, 17_300),
-            ("hcp with PTR, n_eff", *zr_law, 972, 30, Reorientation(zr), press, "n_eff", 1e-3, 16_600)]
+    return [
+        ("fcc, full constraint", *fcc_law, 500, 100, None, pull, "taylor", 1e-9, 86_000),
+        ("fcc, affine", *fcc_law, 500, 100, None, pull, "affine", 1e-3, 45_000),
+        ("fcc, affine", *fcc_law, 500, 100, None, pull, "affine", 1e-6, 45_000),
+        ("fcc, tangent", *fcc_law, 500, 100, None, pull, "tangent", 1e-3, 58_000),
+        ("hcp with PTR, affine", *zr_law, 972, 30, Reorientation(zr), press, "affine", 1e-3, 17_300),
+        ("hcp with PTR, affine", *zr_law, 972, 30, Reorientation(zr), press, "affine", 1e-6, 17_300),
+        ("hcp with PTR, n_eff", *zr_law, 972, 30, Reorientation(zr), press, "n_eff", 1e-3, 16_600),
+    ]
 
 
 def paths() -> dict[str, float]:
@@ -118,28 +152,57 @@ def paths() -> dict[str, float]:
     for name, found, strength, hardening, grains, steps, rules, loading, scheme, tol, target in path_cases():
         q = random_quaternions(grains, np.random.default_rng(0))
 
-        def run(value, threads=1, count=steps, found=found, hardening=hardening, q=q, rules=rules, loading=loading,
-                scheme=scheme, tol=tol):
-            return deform(PowerLaw(found, value), hardening, q, loading=loading, increment=0.01, steps=count, scheme=scheme,
-                          tol=tol, reorientation=rules, quadrature=(16, 32), threads=threads)
+        def run(
+            value,
+            threads=1,
+            count=steps,
+            found=found,
+            hardening=hardening,
+            q=q,
+            rules=rules,
+            loading=loading,
+            scheme=scheme,
+            tol=tol,
+        ):
+            return deform(
+                PowerLaw(found, value),
+                hardening,
+                q,
+                loading=loading,
+                increment=0.01,
+                steps=count,
+                scheme=scheme,
+                tol=tol,
+                reorientation=rules,
+                quadrature=(16, 32),
+                threads=threads,
+            )
 
         path = run(strength)
         cpu = best_time(lambda run=run, strength=strength: run(strength), 3)
-        wall = [best_time(lambda run=run, strength=strength, t=t: run(strength, t), 2, time.perf_counter) for t in (1, cores)]
+        wall = [
+            best_time(lambda run=run, strength=strength, t=t: run(strength, t), 2, time.perf_counter)
+            for t in (1, cores)
+        ]
         rates[f"{name}, tol {tol:g}"] = rate = grains * steps / cpu
-        print(f"{name:22s} {grains} x {steps:3d}  n = 20  tol {tol:5.0e}  {path.n_iter.mean():4.1f} passes  "
-              f"{path.newton_iterations.mean():4.1f} Newton per grain-step  1 thread  {rate:8,.0f} grain-steps/CPU s  "
-              f"VPSC8 {target:7,d}  ratio {rate / target:.2f}  wall on {cores} threads {wall[0] / wall[1]:.2f} x faster",
-              flush=True)
+        print(
+            f"{name:22s} {grains} x {steps:3d}  n = 20  tol {tol:5.0e}  {path.n_iter.mean():4.1f} passes  "
+            f"{path.newton_iterations.mean():4.1f} Newton per grain-step  1 thread  {rate:8,.0f} grain-steps/CPU s  "
+            f"VPSC8 {target:7,d}  ratio {rate / target:.2f}  wall on {cores} threads {wall[0] / wall[1]:.2f} x faster",
+            flush=True,
+        )
         if rules is None:
             rates[f"{name}, tol {tol:g}, gradient"] = cost = path_gradient(run, strength)
-            print(f"{name:22s} {grains} x  20  with gradient of the stress by strengths  {cost:.2f} x  (bound {AIM_PATH})",
-                  flush=True)
+            print(
+                f"{name:22s} {grains} x  20  with gradient of the stress by strengths  {cost:.2f} x  (bound {AIM_PATH})",
+                flush=True,
+            )
     return rates
 
 
 def path_gradient(run, strength) -> float:
     """CPU time of a path and its gradient by the strengths, over that of the path alone; 20 steps."""
+
     def whole():
         value = torch.tensor(strength, dtype=torch.float64, requires_grad=True)
         torch.autograd.grad(run(value, count=20).von_mises.sum(), value)

@@ -29,8 +29,10 @@ def main(*parts: str) -> dict[str, bool]:
         rows = compare_case(folder, name)
         seconds = time.perf_counter() - start
         for row in rows:
-            print(f"{name:42s} {row.quantity:26s} {row.reference:13.6g} {row.ours:13.6g} {row.deviation:10.1e} "
-                  f"{row.bound:7.0e} {'pass' if row.passed else 'FAIL'}")
+            print(
+                f"{name:42s} {row.quantity:26s} {row.reference:13.6g} {row.ours:13.6g} {row.deviation:10.1e} "
+                f"{row.bound:7.0e} {'pass' if row.passed else 'FAIL'}"
+            )
         passed[name] = all(row.passed for row in rows)
         for row in rows:
             key = (name[0], row.quantity)

@@ -103,4 +103,5 @@ class Comparison(Run):
         import pandas as pd
 
         tables = [self._table(dataset, name).assign(dataset=dataset) for dataset in self.names]
-        return pd.concat([t for t in tables if len(t.columns) > 1], ignore_index=True)
+        there = [table for table in tables if len(table)]
+        return pd.concat(there, ignore_index=True) if there else pd.DataFrame()

@@ -2,9 +2,10 @@
 
 import json
 
+import pandas as pd
 import pytest
 
-from cpml import paths
+from cpml import evaluation, paths
 from cpml.pipeline import run_dataset
 
 
@@ -23,5 +24,19 @@ def test_the_chain_runs_reruns_nothing_and_stays_physical(tiny_demo, capsys):
     for name, value in metrics.items():
         if name.endswith(("pr_auc", "roc_auc", "brier", "top1", "top2")) and value is not None:
             assert 0.0 <= value <= 1.0, name
+    check_that_predictions_regenerate_the_numbers(metrics)
     run_dataset(str(tiny_demo))
     assert capsys.readouterr().out.count("cached") == 6
+
+
+def check_that_predictions_regenerate_the_numbers(metrics):
+    """The scores in metrics.json, and the table in the report, are those of the predictions on disk."""
+    held_out = pd.read_parquet(paths.derived("tiny-demo") / "evaluation.parquet")
+    predictions, labels, splits = evaluation.from_record(held_out)
+    scores = evaluation.evaluate(predictions, labels, splits=splits)
+    for name, value in evaluation.flat_metrics(scores).items():
+        assert (
+            metrics[name] == pytest.approx(value, nan_ok=True) if value == value else metrics[name] is None
+        ), name
+    shown = pd.read_csv(paths.reports("tiny-demo") / "tables" / "05_scores.csv")
+    pd.testing.assert_frame_equal(shown, evaluation.overview(scores), check_dtype=False)

@@ -58,7 +58,9 @@ def test_image_lines_are_traces_where_asked_for(demo):
     dataset, ebsd, twins = demo
     assert observe(dataset, ebsd, twins.parent_label).image is None
     asked = replace(dataset, labels={**dataset.labels, "images": "auto"})
-    assert set(observe(asked, ebsd, twins.parent_label).traces["source"]) == {"traces", "image"}
+    traces = observe(asked, ebsd, twins.parent_label).traces
+    labels = microscopy.slip_labels(twins.parents, traces, dataset.systems())
+    assert set(traces["source"]) == set(labels.loc[labels["row"] == "trace", "source"]) == {"traces", "image"}
 
 
 def test_points_on_a_line_are_an_error_of_the_description(demo):

@@ -136,7 +136,7 @@ def slip_labels(
     Parameters
     ----------
     parents : table with parent_id, phase, qw, qx, qy, qz
-    traces : table with grain_id and angle_deg, and sigma_deg where known; NaN angle: imaged, no trace
+    traces : table with grain_id and angle_deg, and sigma_deg and source where known; NaN angle: imaged, no trace
     systems : of all grains, or of each phase id; phases without systems get no rows
     sigma_deg : error of a line whose own is not given
     tolerance_deg : planes further than this from a line are no candidates for it
@@ -204,7 +204,18 @@ def _grain_rows(
         order = [k for k in np.argsort(-posterior, kind="stable") if near[k]]
         text = ";".join(f"{names[k]}:{posterior[k]:.4f}" for k in order)
         rows.append(
-            (grain, "slip", "", 1.0, text, 1.0, source, line.angle_deg % 180, line.sigma_deg, "trace")
+            (
+                grain,
+                "slip",
+                "",
+                1.0,
+                text,
+                1.0,
+                getattr(line, "source", source),
+                line.angle_deg % 180,
+                line.sigma_deg,
+                "trace",
+            )
         )
         state[near] = np.nan
         is_certain |= near & ((near.sum() == 1) | (posterior > CERTAIN))

@@ -146,10 +146,7 @@ def _region_rows(region: int, x: NDArray, y: NDArray, f: NDArray, lines: str, li
     found = _without_satellites(x, y, f, find_families(x, y, f, limits=limits), lines)
     if not found:
         return [(region, 0, np.nan, np.nan, np.nan, 0, np.nan, np.nan, False, len(x))]
-    shapes = [ridges.stripes(x, y, f, t) for t, _ in found]
-    for _ in range(SWEEPS):  # every g_k on what the others leave
-        for k, (t, _) in enumerate(found):
-            shapes[k] = ridges.stripes(x, y, f - sum(shapes) + shapes[k], t)
+    shapes = _joint_fit(x, y, f, [t for t, _ in found])
     residual = f - sum(shapes)
     rows = []
     for rank, (k, (t, score)) in enumerate(enumerate(found), start=1):
@@ -173,6 +170,7 @@ def find_families(
         return []
     coarse = np.radians(np.arange(0.0, 180.0, 0.5))
     families: list[float] = []
+    left = 1.0
     for _ in range(most):
         rest = _without(x, y, f, families, local=True)
         curve = ridges.scores(x, y, rest, coarse)
@@ -187,13 +185,24 @@ def find_families(
         # judged on the joint fit: the pieces taken out along earlier lines hold some of a family close to them
         trial = _backfit(x, y, f, [*families, float(coarse[k])])
         shares = [_score(x, y, f, trial, j) for j in range(len(trial))]
-        if shares[-1] < max(min_score, relative * max(shares)):
+        left_then = float(np.sum((f - sum(_joint_fit(x, y, f, trial))) ** 2) / total)
+        # two families close to one another can share the lines of one: then both together explain no more than it did
+        if min(shares[-1], left - left_then) < max(min_score, relative * max(shares)):
             break
-        families = trial
+        families, left = trial, left_then
     scored = [(t, _score(x, y, f, families, k)) for k, t in enumerate(families)]
     best = max((s for _, s in scored), default=0.0)
     kept = [(t, s) for t, s in scored if s >= max(min_score, relative * best)]
     return sorted(kept, key=lambda item: -item[1])
+
+
+def _joint_fit(x: NDArray, y: NDArray, f: NDArray, families: list[float]) -> list[NDArray]:
+    """Stripes (N,) of every family, each on what the others leave."""
+    shapes = [np.zeros(len(x)) for _ in families]
+    for _ in range(SWEEPS):
+        for k, t in enumerate(families):
+            shapes[k] = ridges.stripes(x, y, f - sum(shapes) + shapes[k], t)
+    return shapes
 
 
 def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -> list[tuple[float, float]]:

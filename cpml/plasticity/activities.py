@@ -1,7 +1,7 @@
 """What each mechanism does in each grain: slip and twin families, climb, cross-slip.
 
-    share of a family = sum of its |rates| / sum of all |rates| of the grain;   the shares add up to 1
-    cross-slip        = rate of transfer between planes / total slip rate of the grain (no strain of its own)
+share of a family = sum of its |rates| / sum of all |rates| of the grain;   the shares add up to 1
+cross-slip        = rate of transfer between planes / total slip rate of the grain (no strain of its own)
 """
 
 import torch
@@ -14,8 +14,14 @@ from cpml.plasticity.orientation import as_matrices
 from cpml.plasticity.response import MeanField
 
 
-def mechanism_activities(law, field: MeanField, orientations, *, cross_slip: CrossSlip | None = None,
-                         temperature: float | None = None) -> dict[str, Tensor]:
+def mechanism_activities(
+    law,
+    field: MeanField,
+    orientations,
+    *,
+    cross_slip: CrossSlip | None = None,
+    temperature: float | None = None,
+) -> dict[str, Tensor]:
     """Shares (G,) by family (climb included) of a response of `law`; with `cross_slip` and a temperature (K) also that.
 
     Examples
@@ -36,7 +42,7 @@ def mechanism_activities(law, field: MeanField, orientations, *, cross_slip: Cro
     if cross_slip is not None:
         turn = rotation_5x5(as_matrices(orientations).reshape(-1, 3, 3))
         crystal = (field.grain_stress[:, None, :] @ turn)[:, 0]
-        glide = field.shear_rate[:, :modes.gliding]
+        glide = field.shear_rate[:, : modes.gliding]
         slip = glide.abs()[:, torch.as_tensor(cross_slip.systems.slip)].sum(-1)
         transfer = cross_slip.activity(glide, crystal, temperature).sum(-1)
         found["cross_slip"] = transfer / slip.clamp(min=1e-300)

@@ -64,7 +64,9 @@ class MeanFieldSolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *bars):
         theta = ctx.saved_tensors  # read once: checkpointing recomputes them on access
-        found = _Adjoint(ctx.solved, *(t.detach().numpy() for t in theta))(*(np.ascontiguousarray(b.numpy()) for b in bars))
+        found = _Adjoint(ctx.solved, *(t.detach().numpy() for t in theta))(
+            *(np.ascontiguousarray(b.numpy()) for b in bars)
+        )
         return (None, *(torch.as_tensor(x).reshape(t.shape) for x, t in zip(found, theta)))
 
 
@@ -97,7 +99,9 @@ class _Adjoint:
         total = self.keep * sums["lam"].sum(0)
         x_bar = [stress_bar * self.unit_stress + mt @ total, rate_bar * self.unit_rate + total]
         if self.line.has_medium:
-            x_bar.insert(0, np.einsum("rij,ij->r", d_a, sums["moved"]) + np.einsum("rijb,ijb->r", d_spin, spin_bar))
+            x_bar.insert(
+                0, np.einsum("rij,ij->r", d_a, sums["moved"]) + np.einsum("rijb,ijb->r", d_spin, spin_bar)
+            )
         m = np.linalg.solve(jacobian.T, -np.concatenate(x_bar))
         return self._scatter(grain_bar, shear_bar, sums, m)
 
@@ -107,11 +111,34 @@ class _Adjoint:
         return interaction_slopes(self.compliance, *self.solved.sphere, self.line.n_eff)
 
     def _gather(self, grain_bar, shear_bar) -> dict[str, NDArray]:
-        shapes = {"lam": self.stress.shape, "moved": (5, 5), "flow": (5, 5), "compliance": (15,), "spread": (5, 5, 5),
-                  "turned": (15, 5), "product": (15, 5, 5), "curved": (15, 5), "curved_turned": (15, 5, 5)}
+        shapes = {
+            "lam": self.stress.shape,
+            "moved": (5, 5),
+            "flow": (5, 5),
+            "compliance": (15,),
+            "spread": (5, 5, 5),
+            "turned": (15, 5),
+            "product": (15, 5, 5),
+            "curved": (15, 5),
+            "curved_turned": (15, 5, 5),
+        }
         sums = {key: np.zeros(shape) for key, shape in shapes.items()}
-        gather(self.p, self.n, self.a, self.share, self.weights, self.stress, self.slope, self.sigma, grain_bar,
-               shear_bar, self.line.has_medium, 0, len(self.p), *sums.values())
+        gather(
+            self.p,
+            self.n,
+            self.a,
+            self.share,
+            self.weights,
+            self.stress,
+            self.slope,
+            self.sigma,
+            grain_bar,
+            shear_bar,
+            self.line.has_medium,
+            0,
+            len(self.p),
+            *sums.values(),
+        )
         return sums
 
     def _jacobian(self, sums, d_a, mt) -> NDArray:
@@ -119,17 +146,20 @@ class _Adjoint:
         rates, stresses = self.solved.loading.rate_rows, self.solved.loading.stress_rows
         flow, k = sums["flow"] * self.keep, len(d_a)
         matrix = np.zeros((k + 10, k + 10))
-        matrix[k:k + 5, k:k + 5], matrix[k:k + 5, k + 5:] = flow @ mt - np.eye(5), flow
-        matrix[k + 5:k + 5 + len(rates), k + 5:], matrix[k + 5 + len(rates):, k:k + 5] = rates, stresses
+        matrix[k : k + 5, k : k + 5], matrix[k : k + 5, k + 5 :] = flow @ mt - np.eye(5), flow
+        matrix[k + 5 : k + 5 + len(rates), k + 5 :], matrix[k + 5 + len(rates) :, k : k + 5] = rates, stresses
         if k:
             flat = d_a.reshape(15, 25).T
             self.inverse = np.linalg.inv(_full(sums["compliance"]))
-            change = [sums["curved_turned"].reshape(15, 25) @ flat + sums["product"].reshape(15, 25) @ flat,
-                      sums["curved"] @ mt, sums["curved"]]
+            change = [
+                sums["curved_turned"].reshape(15, 25) @ flat + sums["product"].reshape(15, 25) @ flat,
+                sums["curved"] @ mt,
+                sums["curved"],
+            ]
             change = self.inverse @ _full(np.concatenate(change, 1).T) @ self.inverse
             change[:15] -= d_a + UNITS
             matrix[:15] = change[:, LOWER[0], LOWER[1]].T
-            matrix[k:k + 5, :15] = sums["spread"].reshape(5, 25) @ flat
+            matrix[k : k + 5, :15] = sums["spread"].reshape(5, 25) @ flat
         return matrix
 
     def _scatter(self, grain_bar, shear_bar, sums, m):
@@ -138,12 +168,41 @@ class _Adjoint:
         if k:
             multiplier = _full(m[:15] / _DOUBLE)
             pull = self.inverse @ multiplier @ self.inverse
-        xi_bar, matrix_bar, n_bar, weight_bar = (np.zeros(s) for s in (self.xi.shape, (count, 3, 3), count, count))
+        xi_bar, matrix_bar, n_bar, weight_bar = (
+            np.zeros(s) for s in (self.xi.shape, (count, 3, 3), count, count)
+        )
         moved, pushed, share_bar = np.zeros((5, 5)), np.zeros((5, 5)), np.zeros(1)
-        scatter(self.p, self.xi, self.n, self.rate0, self.a, self.share, self.weights, self.stress, self.shear,
-                self.slope, self.sigma, grain_bar, shear_bar, np.ascontiguousarray(m[k:k + 5]), pull, k > 0, self.keep,
-                self.matrices, self.schmid, BASIS, 0, count, xi_bar, matrix_bar, n_bar, weight_bar, moved, pushed,
-                share_bar)
+        scatter(
+            self.p,
+            self.xi,
+            self.n,
+            self.rate0,
+            self.a,
+            self.share,
+            self.weights,
+            self.stress,
+            self.shear,
+            self.slope,
+            self.sigma,
+            grain_bar,
+            shear_bar,
+            np.ascontiguousarray(m[k : k + 5]),
+            pull,
+            k > 0,
+            self.keep,
+            self.matrices,
+            self.schmid,
+            BASIS,
+            0,
+            count,
+            xi_bar,
+            matrix_bar,
+            n_bar,
+            weight_bar,
+            moved,
+            pushed,
+            share_bar,
+        )
         rate0_bar = -float((self.xi * xi_bar).sum()) / (self.n * self.rate0)
         total_n = float(n_bar.sum())
         if k and self.share != 1.0:  # share = 1/n
@@ -160,7 +219,8 @@ def _full(lower: NDArray) -> NDArray:
     return full
 
 
-def solution_of(solved: Solved, matrices: Tensor, strength: Tensor, n: Tensor, reference_rate: Tensor,
-                weights: Tensor) -> tuple[Tensor, ...]:
+def solution_of(
+    solved: Solved, matrices: Tensor, strength: Tensor, n: Tensor, reference_rate: Tensor, weights: Tensor
+) -> tuple[Tensor, ...]:
     """Sigma (5,), D (5,), grain stress (G, 5), shear rates (G, S), spin tensor (3, 3, 5), with first derivatives."""
     return MeanFieldSolution.apply(solved, matrices, strength, n, reference_rate, weights)

@@ -41,8 +41,30 @@ def _curvature(p, s, slope, n, out):
 
 
 @compiled
-def gather(p, n, a, share, weights, stress, slope, sigma, stress_bar, shear_bar, has_medium, first, last, lam, moved,
-           flow, compliance, spread, turned, product, curved, curved_turned):
+def gather(
+    p,
+    n,
+    a,
+    share,
+    weights,
+    stress,
+    slope,
+    sigma,
+    stress_bar,
+    shear_bar,
+    has_medium,
+    first,
+    last,
+    lam,
+    moved,
+    flow,
+    compliance,
+    spread,
+    turned,
+    product,
+    curved,
+    curved_turned,
+):
     """Sums over grains first..last that make up the reduced system.
 
     lam (G, 5) = (H + A)^-1 (stress_bar + P slope shear_bar); moved (5, 5) += lam (sigma - s); flow = <(H + A)^-1>;
@@ -50,8 +72,13 @@ def gather(p, n, a, share, weights, stress, slope, sigma, stress_bar, shear_bar,
     the right sides of the grains. `turned` is scratch (15, 5).
     """
     systems = p.shape[2]
-    h, part, low, tangent, linear = (np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5)),
-                                     np.empty((5, 5)))
+    h, part, low, tangent, linear = (
+        np.empty((5, 5)),
+        np.empty((5, 5)),
+        np.empty((5, 5)),
+        np.empty((5, 5)),
+        np.empty((5, 5)),
+    )
     bend, right, away, one, two = np.empty(systems), np.empty(5), np.empty(5), np.empty(5), np.empty(5)
     for g in range(first, last):
         w, pg, slope_g = weights[g], p[g], slope[g]
@@ -117,28 +144,71 @@ def _turn_back(p_bar, schmid, r, basis, out, q, half):
     for b in range(5):  # Q_ab = T_a : R T_b R^T, so dQ_ab = 2 T_a R T_b : dR
         for i in range(3):
             for j in range(3):
-                half[i, j] = 2 * (r[i, 0] * basis[b, 0, j] + r[i, 1] * basis[b, 1, j] + r[i, 2] * basis[b, 2, j])
+                half[i, j] = 2 * (
+                    r[i, 0] * basis[b, 0, j] + r[i, 1] * basis[b, 1, j] + r[i, 2] * basis[b, 2, j]
+                )
         for a in range(5):
             for i in range(3):
                 for j in range(3):
-                    out[i, j] += q[a, b] * (basis[a, i, 0] * half[0, j] + basis[a, i, 1] * half[1, j]
-                                            + basis[a, i, 2] * half[2, j])
+                    out[i, j] += q[a, b] * (
+                        basis[a, i, 0] * half[0, j]
+                        + basis[a, i, 1] * half[1, j]
+                        + basis[a, i, 2] * half[2, j]
+                    )
 
 
 @compiled
-def scatter(p, xi, n, reference_rate, a, share, weights, stress, shear, slope, sigma, stress_bar, shear_bar, mu, pull,
-            has_medium, keep, matrices, schmid, basis, first, last, xi_bar, matrix_bar, n_bar, weight_bar, moved, pushed,
-            share_bar):
+def scatter(
+    p,
+    xi,
+    n,
+    reference_rate,
+    a,
+    share,
+    weights,
+    stress,
+    shear,
+    slope,
+    sigma,
+    stress_bar,
+    shear_bar,
+    mu,
+    pull,
+    has_medium,
+    keep,
+    matrices,
+    schmid,
+    basis,
+    first,
+    last,
+    xi_bar,
+    matrix_bar,
+    n_bar,
+    weight_bar,
+    moved,
+    pushed,
+    share_bar,
+):
     """Derivatives by strengths (G, S), matrices (G, 3, 3), n (G,), weights (G,) once the multipliers mu and pull are known.
 
     moved (5, 5) += lam (sigma - s), pushed (5, 5) += w C pull C, share_bar (1,) += w tr(pull C H C).
     """
     systems = p.shape[2]
-    h, part, low, tangent, linear = (np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5)),
-                                     np.empty((5, 5)))
+    h, part, low, tangent, linear = (
+        np.empty((5, 5)),
+        np.empty((5, 5)),
+        np.empty((5, 5)),
+        np.empty((5, 5)),
+        np.empty((5, 5)),
+    )
     core, half5, q, half = np.zeros((5, 5)), np.empty((5, 5)), np.empty((5, 5)), np.empty((3, 3))
-    bend, size, p_bar, lam, right = (np.empty(systems), np.zeros(systems), np.empty((5, systems)), np.empty(5),
-                                     np.empty(5))
+    bend, size, p_bar, lam, right = (
+        np.empty(systems),
+        np.zeros(systems),
+        np.empty((5, systems)),
+        np.empty(5),
+        np.empty(5),
+    )
     for g in range(first, last):
         w, pg, slope_g, s = weights[g], p[g], slope[g], stress[g]
         _inverses(pg, slope_g, a, share, h, part, low, tangent, linear)
@@ -146,8 +216,13 @@ def scatter(p, xi, n, reference_rate, a, share, weights, stress, shear, slope, s
         if has_medium:  # core = C pull C, size_s = w share P_s.core.P_s
             for i in range(5):
                 for j in range(5):
-                    half5[i, j] = (linear[i, 0] * pull[0, j] + linear[i, 1] * pull[1, j] + linear[i, 2] * pull[2, j]
-                                   + linear[i, 3] * pull[3, j] + linear[i, 4] * pull[4, j])
+                    half5[i, j] = (
+                        linear[i, 0] * pull[0, j]
+                        + linear[i, 1] * pull[1, j]
+                        + linear[i, 2] * pull[2, j]
+                        + linear[i, 3] * pull[3, j]
+                        + linear[i, 4] * pull[4, j]
+                    )
             inner = 0.0
             for i in range(5):
                 for j in range(5):
@@ -172,14 +247,25 @@ def scatter(p, xi, n, reference_rate, a, share, weights, stress, shear, slope, s
             right[i] = value
             weight_bar[g] += mu[i] * s[i]
         for i in range(5):
-            lam[i] = (tangent[i, 0] * right[0] + tangent[i, 1] * right[1] + tangent[i, 2] * right[2]
-                      + tangent[i, 3] * right[3] + tangent[i, 4] * right[4])
+            lam[i] = (
+                tangent[i, 0] * right[0]
+                + tangent[i, 1] * right[1]
+                + tangent[i, 2] * right[2]
+                + tangent[i, 3] * right[3]
+                + tangent[i, 4] * right[4]
+            )
             for j in range(5):
                 moved[i, j] += lam[i] * (sigma[j] - s[j])
         total = 0.0
         for k in range(systems):
             tau = pg[0, k] * s[0] + pg[1, k] * s[1] + pg[2, k] * s[2] + pg[3, k] * s[3] + pg[4, k] * s[4]
-            along = lam[0] * pg[0, k] + lam[1] * pg[1, k] + lam[2] * pg[2, k] + lam[3] * pg[3, k] + lam[4] * pg[4, k]
+            along = (
+                lam[0] * pg[0, k]
+                + lam[1] * pg[1, k]
+                + lam[2] * pg[2, k]
+                + lam[3] * pg[3, k]
+                + lam[4] * pg[4, k]
+            )
             e = shear_bar[g, k] - along
             xi_bar[g, k] = -n * (shear[g, k] * e + size[k] * slope_g[k]) / xi[g, k]
             if slope_g[k] > 0 and tau != 0:
@@ -190,6 +276,8 @@ def scatter(p, xi, n, reference_rate, a, share, weights, stress, shear, slope, s
                 value = 0.0
                 for j in range(5):
                     value += core[i, j] * pg[j, k]
-                p_bar[i, k] = keep[i] * (push * s[i] - lam[i] * shear[g, k] + 2 * w * share * slope_g[k] * value)
+                p_bar[i, k] = keep[i] * (
+                    push * s[i] - lam[i] * shear[g, k] + 2 * w * share * slope_g[k] * value
+                )
         n_bar[g] = total
         _turn_back(p_bar, schmid, matrices[g], basis, matrix_bar[g], q, half)

@@ -40,8 +40,16 @@ class FixedPoint:
     converged: bool
 
 
-def fixed_point(function: Callable[[NDArray, float], NDArray], start: NDArray, *, tol: float, max_iter: int,
-                depth: int = 12, memory: Memory | None = None, largest: float = 1.0) -> FixedPoint:
+def fixed_point(
+    function: Callable[[NDArray, float], NDArray],
+    start: NDArray,
+    *,
+    tol: float,
+    max_iter: int,
+    depth: int = 12,
+    memory: Memory | None = None,
+    largest: float = 1.0,
+) -> FixedPoint:
     """Iterate until max |F(x) - x| <= tol; `function(x, size)` gets the last residual, to choose its own accuracy.
 
     A step longer than `largest` in a component is shortened; a residual that grows threefold empties the memory.

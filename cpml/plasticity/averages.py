@@ -57,7 +57,9 @@ def rotate_schmid(matrices, schmid, basis, first, last, out):
         for b in range(5):
             for i in range(3):
                 for j in range(3):
-                    half[i, j] = r[i, 0] * basis[b, 0, j] + r[i, 1] * basis[b, 1, j] + r[i, 2] * basis[b, 2, j]
+                    half[i, j] = (
+                        r[i, 0] * basis[b, 0, j] + r[i, 1] * basis[b, 1, j] + r[i, 2] * basis[b, 2, j]
+                    )
             for i in range(3):
                 for j in range(i + 1):
                     full[i, j] = half[i, 0] * r[j, 0] + half[i, 1] * r[j, 1] + half[i, 2] * r[j, 2]
@@ -66,5 +68,10 @@ def rotate_schmid(matrices, schmid, basis, first, last, out):
             q[2, b], q[3, b], q[4, b] = r2 * full[2, 1], r2 * full[2, 0], r2 * full[1, 0]
         for i in range(5):
             for s in range(schmid.shape[0]):
-                out[g, i, s] = (q[i, 0] * schmid[s, 0] + q[i, 1] * schmid[s, 1] + q[i, 2] * schmid[s, 2]
-                                + q[i, 3] * schmid[s, 3] + q[i, 4] * schmid[s, 4])
+                out[g, i, s] = (
+                    q[i, 0] * schmid[s, 0]
+                    + q[i, 1] * schmid[s, 1]
+                    + q[i, 2] * schmid[s, 2]
+                    + q[i, 3] * schmid[s, 3]
+                    + q[i, 4] * schmid[s, 4]
+                )

@@ -72,11 +72,15 @@ class Loading:
         for i, j in ((0, 0), (1, 1), (2, 2), *_PAIRS):
             name = f"{i + 1}{j + 1}"
             if has_rate[i, j] and has_stress[i, j]:
-                raise ParameterError(f"component {name} is over-prescribed: give the rate or the stress, not both")
+                raise ParameterError(
+                    f"component {name} is over-prescribed: give the rate or the stress, not both"
+                )
             if not has_rate[i, j] and not has_stress[i, j]:
                 raise ParameterError(f"component {name} has neither rate nor stress: impose one of them")
             if i != j and np.isnan(gradient[i, j]) and np.isnan(gradient[j, i]):
-                raise ParameterError(f"L_{name} and L_{name[::-1]} are both free: impose one, or the spin is unknown")
+                raise ParameterError(
+                    f"L_{name} and L_{name[::-1]} are both free: impose one, or the spin is unknown"
+                )
         rates, stresses = _normal_rows(gradient, stress, has_rate, has_stress)
         for k, (i, j) in zip((2, 3, 4), _PAIRS):
             row = np.eye(5)[k]
@@ -97,8 +101,14 @@ class Loading:
         """Deviatoric stress parallel to `direction` (5,), with the work-conjugate part of `rate` (5,) imposed."""
         axis = np.asarray(direction, float) / np.linalg.norm(direction)
         across = np.linalg.svd(axis[None])[2][1:]
-        return cls(axis[None], np.array([axis @ np.asarray(rate, float)]), across, np.zeros(4), np.full((3, 3), np.nan),
-                   np.full((3, 3), np.nan))
+        return cls(
+            axis[None],
+            np.array([axis @ np.asarray(rate, float)]),
+            across,
+            np.zeros(4),
+            np.full((3, 3), np.nan),
+            np.full((3, 3), np.nan),
+        )
 
     @classmethod
     def of(cls, loading) -> "Loading":
@@ -126,8 +136,14 @@ class Loading:
 
     def scaled(self, rate: float, stress: float) -> "Loading":
         """The same conditions in units of `rate` and `stress`."""
-        return Loading(self.rate_rows, self.rate_values / rate, self.stress_rows, self.stress_values / stress,
-                       self.velocity_gradient, self.stress)
+        return Loading(
+            self.rate_rows,
+            self.rate_values / rate,
+            self.stress_rows,
+            self.stress_values / stress,
+            self.velocity_gradient,
+            self.stress,
+        )
 
     def relaxed(self, free: tuple[bool, ...] | None) -> "Loading":
         """The same conditions with the components `free` (5,) of D left free and their stresses zero.
@@ -140,13 +156,23 @@ class Loading:
             return self
         is_free = np.array(free)
         touches = [np.abs(rows[:, is_free]).sum(1) > 0 for rows in (self.rate_rows, self.stress_rows)]
-        mixes = any(np.abs(rows[t][:, ~is_free]).any() for rows, t in zip((self.rate_rows, self.stress_rows), touches))
+        mixes = any(
+            np.abs(rows[t][:, ~is_free]).any() for rows, t in zip((self.rate_rows, self.stress_rows), touches)
+        )
         if mixes or np.any(self.stress_values[touches[1]] != 0):
-            raise ParameterError("relaxed constraints need conditions by component, without stress on the relaxed shears")
+            raise ParameterError(
+                "relaxed constraints need conditions by component, without stress on the relaxed shears"
+            )
         rows = np.concatenate([self.stress_rows[~touches[1]], np.eye(5)[is_free]])
         values = np.concatenate([self.stress_values[~touches[1]], np.zeros(int(is_free.sum()))])
-        return Loading(self.rate_rows[~touches[0]], self.rate_values[~touches[0]], rows, values, self.velocity_gradient,
-                       self.stress)
+        return Loading(
+            self.rate_rows[~touches[0]],
+            self.rate_values[~touches[0]],
+            rows,
+            values,
+            self.velocity_gradient,
+            self.stress,
+        )
 
     def pinned(self, free: tuple[bool, ...] | None, rate: NDArray) -> "Loading":
         """After `relaxed`: the free components of D held at `rate` (5,), so that five conditions are independent again."""
@@ -154,8 +180,14 @@ class Loading:
             return self
         index = np.flatnonzero(free)
         rows = np.concatenate([self.rate_rows, np.eye(5)[index]])
-        return Loading(rows, np.concatenate([self.rate_values, rate[index]]), self.stress_rows[:-len(index)],
-                       self.stress_values[:-len(index)], self.velocity_gradient, self.stress)
+        return Loading(
+            rows,
+            np.concatenate([self.rate_values, rate[index]]),
+            self.stress_rows[: -len(index)],
+            self.stress_values[: -len(index)],
+            self.velocity_gradient,
+            self.stress,
+        )
 
     def spin(self, rate: NDArray) -> NDArray:
         """Macroscopic spin W (3, 3), 1/s, with the solved strain rate (5,); 0 where L says nothing."""
@@ -185,8 +217,10 @@ def _normal_rows(gradient, stress, has_rate, has_stress) -> tuple[list, list]:
     if len(rated) == 3:
         trace = np.trace(gradient)
         if abs(trace) > 1e-9 * max(np.abs(gradient).max(), 1e-300):
-            raise ParameterError(f"the imposed velocity gradient has a trace of {trace:.3g}: plastic flow keeps the "
-                                 "volume, so leave one normal component free or make the trace zero")
+            raise ParameterError(
+                f"the imposed velocity gradient has a trace of {trace:.3g}: plastic flow keeps the "
+                "volume, so leave one normal component free or make the trace zero"
+            )
         rated = rated[:2]
     rates = [(diagonal[i], gradient[i, i]) for i in rated]
     held = np.flatnonzero(np.diag(has_stress))

@@ -37,7 +37,9 @@ def sachs(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, r
     return collect(stress, shear_rate, weights, grain_rate, is_moving, residual, 1)
 
 
-def free_rate(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor, tol: float) -> Tensor:
+def free_rate(
+    law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor, tol: float
+) -> Tensor:
     """Strain rate (5,) with the work-conjugate axial rate of `rate` and a mean stress parallel to `direction`."""
     axis, across = _complement(direction)
     axial, free = float(rate @ axis), across.T @ rate
@@ -49,15 +51,20 @@ def free_rate(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tenso
         size = float(lateral.norm() / stress.norm())
         if size <= 1e-9:
             return current
-        step = -torch.linalg.solve(across.T @ _mean_stiffness(law, matrices, weights, solved) @ across, lateral)
+        step = -torch.linalg.solve(
+            across.T @ _mean_stiffness(law, matrices, weights, solved) @ across, lateral
+        )
         for halving in range(30):
             share = 0.5**halving
             candidate = axial * axis + across @ (free + share * step)
             trial = single_crystal(law, candidate, matrices, tol=tol, start=solved.stress.detach())
             trial_stress = _mean(weights, trial)
             # the work decides far from the solution; close to it its changes are rounding, and the gradient decides
-            is_better = float(trial_stress @ candidate) < float(stress @ current) if size > 1e-3 else (
-                float((across.T @ trial_stress).norm()) < (1 - 1e-4 * share) * float(lateral.norm()))
+            is_better = (
+                float(trial_stress @ candidate) < float(stress @ current)
+                if size > 1e-3
+                else (float((across.T @ trial_stress).norm()) < (1 - 1e-4 * share) * float(lateral.norm()))
+            )
             if is_better and bool(trial.converged.all()):
                 break
         else:
@@ -65,8 +72,10 @@ def free_rate(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tenso
         free, current, solved, stress = free + share * step, candidate, trial, trial_stress
     if size <= 1e-6:  # the noise of grains with idle systems can hold the lateral stress above 1e-9
         return current
-    raise ParameterError(f"no uniaxial stress state found: lateral stress {size:.1e} of the axial one; some grains may "
-                         "be unable to deform")
+    raise ParameterError(
+        f"no uniaxial stress state found: lateral stress {size:.1e} of the axial one; some grains may "
+        "be unable to deform"
+    )
 
 
 def _complement(direction: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,8 +84,9 @@ def _complement(direction: Tensor) -> tuple[Tensor, Tensor]:
     return axis, torch.linalg.svd(axis[None, :])[2][1:].T
 
 
-def attach_gradient(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor,
-                     tol: float) -> Tensor:
+def attach_gradient(
+    law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor, tol: float
+) -> Tensor:
     """The converged rate with its dependence on the parameters: one Newton step whose matrix carries no gradient."""
     solved = single_crystal(law, rate, matrices, tol=tol)
     if not solved.stress.requires_grad:

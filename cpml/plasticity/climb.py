@@ -42,8 +42,10 @@ class PowerClimb:
 
     def __post_init__(self):
         if not self.strength > 0 or not 1 <= self.n <= 1000 or not self.reference_rate > 0:
-            raise ParameterError(f"climb strength {self.strength}, n {self.n} and rate {self.reference_rate} must be "
-                                 "positive, n at least 1")
+            raise ParameterError(
+                f"climb strength {self.strength}, n {self.n} and rate {self.reference_rate} must be "
+                "positive, n at least 1"
+            )
 
     @property
     def schmid(self) -> Tensor:
@@ -72,18 +74,37 @@ class DiffusionClimb:
     name = "climb"
 
     def __post_init__(self):
-        for name in ("temperature", "diffusion0", "activation", "burgers", "atomic_volume", "density", "log_ratio"):
+        for name in (
+            "temperature",
+            "diffusion0",
+            "activation",
+            "burgers",
+            "atomic_volume",
+            "density",
+            "log_ratio",
+        ):
             if not bool((as_tensor(getattr(self, name)) > 0).all()):
                 raise ParameterError(f"{name} = {getattr(self, name)} must be positive")
 
     @classmethod
-    def from_material(cls, material, temperature: float | Tensor, *, families=None, **options) -> "DiffusionClimb":
+    def from_material(
+        cls, material, temperature: float | Tensor, *, families=None, **options
+    ) -> "DiffusionClimb":
         """Climb with the self-diffusion of a material file (block `diffusion`); ParameterError when it has none."""
         block = material.diffusion
         if not block:
-            raise ParameterError(f"material {material.name!r} has no block diffusion: its climb rate is unknown")
-        return cls(material.systems(families), temperature, float(block["d0_m2_per_s"]), 1e3 * float(block["q_kj_per_mol"]),
-                   material.burgers, 1e-27 * float(block["atomic_volume_nm3"]), **options)
+            raise ParameterError(
+                f"material {material.name!r} has no block diffusion: its climb rate is unknown"
+            )
+        return cls(
+            material.systems(families),
+            temperature,
+            float(block["d0_m2_per_s"]),
+            1e3 * float(block["q_kj_per_mol"]),
+            material.burgers,
+            1e-27 * float(block["atomic_volume_nm3"]),
+            **options,
+        )
 
     @property
     def schmid(self) -> Tensor:

@@ -43,7 +43,9 @@ def cross_slip_pairs(systems: Systems) -> NDArray:
     return np.argwhere(same)
 
 
-def constriction_energy(stacking_fault_energy: float, shear_modulus: float, burgers: float, poisson: float = 0.33) -> float:
+def constriction_energy(
+    stacking_fault_energy: float, shear_modulus: float, burgers: float, poisson: float = 0.33
+) -> float:
     """dG0 (J) of a constriction; stacking-fault energy in J/m^2, shear modulus in MPa, Burgers vector in m.
 
     Examples
@@ -52,7 +54,9 @@ def constriction_energy(stacking_fault_energy: float, shear_modulus: float, burg
     True
     """
     if not (stacking_fault_energy > 0 and shear_modulus > 0 and burgers > 0 and 0 < poisson < 0.5):
-        raise ParameterError("stacking-fault energy, shear modulus and Burgers vector must be positive, 0 < nu < 0.5")
+        raise ParameterError(
+            "stacking-fault energy, shear modulus and Burgers vector must be positive, 0 < nu < 0.5"
+        )
     mu = 1e6 * shear_modulus
     width = mu * burgers**2 * (2 - 3 * poisson) / (24 * np.pi * stacking_fault_energy * (1 - poisson))
     ratio = np.log(max(np.sqrt(3) * width / burgers, 1.0))
@@ -79,14 +83,21 @@ class CrossSlip:
         """Cross-slip of a material file (block `cross_slip`, with its stacking-fault energy); ParameterError without one."""
         block, b = material.cross_slip, material.burgers
         if not block:
-            raise ParameterError(f"material {material.name!r} has no block cross_slip: its activation energy is unknown")
+            raise ParameterError(
+                f"material {material.name!r} has no block cross_slip: its activation energy is unknown"
+            )
         energy = ELECTRON * float(block.get("energy_ev", 0))
         if "stacking_fault_mj_per_m2" in block:
             bulk, shear = hershey(*(material.elastic[key] for key in ("C11", "C12", "C44")))
             poisson = (3 * bulk - 2 * shear) / (2 * (3 * bulk + shear))
             energy = constriction_energy(1e-3 * float(block["stacking_fault_mj_per_m2"]), shear, b, poisson)
-        return cls(material.systems(families), energy, float(block["activation_volume_b3"]) * b**3,
-                   float(block["onset_mpa"]), escaig_volume)
+        return cls(
+            material.systems(families),
+            energy,
+            float(block["activation_volume_b3"]) * b**3,
+            float(block["onset_mpa"]),
+            escaig_volume,
+        )
 
     @property
     def pairs(self) -> NDArray:
@@ -104,10 +115,15 @@ class CrossSlip:
         dyad = edge[:, :, None] * systems.plane[:, None, :]
         escaig = (stress @ torch.as_tensor(to_vector((dyad + dyad.transpose(0, 2, 1)) / 2)).T).abs()
         start, end = torch.as_tensor(self.pairs[:, 0]), torch.as_tensor(self.pairs[:, 1])
-        barrier = (self.energy - 1e6 * self.volume * (onto[..., end] - self.onset)
-                   - 1e6 * self.escaig_volume * (escaig[..., start] - escaig[..., end]))
+        barrier = (
+            self.energy
+            - 1e6 * self.volume * (onto[..., end] - self.onset)
+            - 1e6 * self.escaig_volume * (escaig[..., start] - escaig[..., end])
+        )
         return torch.exp(-barrier.clamp(min=0) / (BOLTZMANN_J * temperature))
 
     def activity(self, shear_rate: Tensor, stress: Tensor, temperature: float) -> Tensor:
         """(..., P) rate of transfer, 1/s, of shear rates (..., S)."""
-        return shear_rate.abs()[..., torch.as_tensor(self.pairs[:, 0])] * self.probability(stress, temperature)
+        return shear_rate.abs()[..., torch.as_tensor(self.pairs[:, 0])] * self.probability(
+            stress, temperature
+        )

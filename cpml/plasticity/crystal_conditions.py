@@ -28,10 +28,16 @@ def directions(loading) -> tuple[Tensor, Tensor, Tensor]:
         rate = as_rate(loading)
         return torch.zeros_like(rate), torch.eye(5, dtype=rate.dtype, device=rate.device), rate
     if len(loading.rate_values) and np.abs(loading.rate_rows @ loading.stress_rows.T).max(initial=0.0) > 1e-9:
-        raise ParameterError("rates and stresses are imposed on overlapping directions of the deviatoric space")
+        raise ParameterError(
+            "rates and stresses are imposed on overlapping directions of the deviatoric space"
+        )
     basis = np.linalg.qr(loading.rate_rows.T)[0] if len(loading.rate_values) else np.zeros((5, 0))
     rate = np.linalg.solve(loading.rate_rows @ basis, loading.rate_values) if basis.shape[1] else np.zeros(0)
-    stress = np.linalg.pinv(loading.stress_rows) @ loading.stress_values if len(loading.stress_values) else np.zeros(5)
+    stress = (
+        np.linalg.pinv(loading.stress_rows) @ loading.stress_values
+        if len(loading.stress_values)
+        else np.zeros(5)
+    )
     return tuple(torch.as_tensor(x.copy()) for x in (stress, basis, rate))
 
 
@@ -53,7 +59,9 @@ def solve_mixed(law, loading, matrices: Tensor, tol: float, max_iter: int = 300)
     shear_rate, _ = law.rates(equations.tau(y))
     rate = (shear_rate[:, None, :] @ rotated)[:, 0]
     stress, rate, shear_rate = (x.reshape(*shape, x.shape[-1]) for x in (stress, rate, shear_rate))
-    return Solution(stress, rate, shear_rate, (residual <= tol).reshape(shape), n_iter, residual.reshape(shape))
+    return Solution(
+        stress, rate, shear_rate, (residual <= tol).reshape(shape), n_iter, residual.reshape(shape)
+    )
 
 
 def _batch(law) -> tuple[int, ...]:
@@ -65,16 +73,26 @@ def _flat(law, shape):
     """The law with its batch of strengths flattened to the points."""
     if not _batch(law):
         return law
-    return replace(law, strength=law.system_strength.expand(*shape, len(law.systems)).reshape(-1, len(law.systems)))
+    return replace(
+        law, strength=law.system_strength.expand(*shape, len(law.systems)).reshape(-1, len(law.systems))
+    )
 
 
 def _solve(law, equations: Equations, tol: float, max_iter: int) -> tuple[Tensor, Tensor, int]:
     """Newton without a graph; a power law is reached by growing exponents."""
     with torch.no_grad():
-        fixed = replace(equations, modes=equations.modes.detach(), right=equations.right.detach(),
-                        given=equations.given.detach())
+        fixed = replace(
+            equations,
+            modes=equations.modes.detach(),
+            right=equations.right.detach(),
+            given=equations.given.detach(),
+        )
         if fixed.modes.shape[-1] == 0:
-            return fixed.right, torch.zeros(len(fixed.modes), dtype=fixed.modes.dtype, device=fixed.modes.device), 0
+            return (
+                fixed.right,
+                torch.zeros(len(fixed.modes), dtype=fixed.modes.dtype, device=fixed.modes.device),
+                0,
+            )
         y, total = None, 0
         for step in _stages(law):
             now = replace(fixed, rates=step.rates)

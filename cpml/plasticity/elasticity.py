@@ -66,8 +66,16 @@ def rotation_6x6(matrices: NDArray) -> NDArray:
     return np.einsum("aij,...bij->...ab", MANDEL, turned)
 
 
-def polycrystal_stiffness(stiffness, orientations, *, weights=None, average: str = "self_consistent", shape=None,
-                          tol: float = 1e-11, quadrature=QUADRATURE) -> NDArray:
+def polycrystal_stiffness(
+    stiffness,
+    orientations,
+    *,
+    weights=None,
+    average: str = "self_consistent",
+    shape=None,
+    tol: float = 1e-11,
+    quadrature=QUADRATURE,
+) -> NDArray:
     """Stiffness of a polycrystal.
 
     Parameters
@@ -83,7 +91,11 @@ def polycrystal_stiffness(stiffness, orientations, *, weights=None, average: str
     if average not in AVERAGES:
         raise ParameterError(f"average = {average!r}: choose from {', '.join(AVERAGES)}")
     crystal = crystal_stiffness(stiffness) if isinstance(stiffness, Mapping) else np.asarray(stiffness, float)
-    if crystal.shape != (6, 6) or not np.allclose(crystal, crystal.T) or not np.linalg.eigvalsh(crystal)[0] > 0:
+    if (
+        crystal.shape != (6, 6)
+        or not np.allclose(crystal, crystal.T)
+        or not np.linalg.eigvalsh(crystal)[0] > 0
+    ):
         raise ParameterError("stiffness must be a symmetric positive definite (6, 6) Voigt matrix")
     matrices = as_matrices(orientations).detach().numpy().reshape(-1, 3, 3)
     share = normalised(weights, len(matrices)).detach().numpy()
@@ -106,7 +118,9 @@ def polycrystal_stiffness(stiffness, orientations, *, weights=None, average: str
 
     solved = fixed_point(improve, ((voigt + reuss) / 2 / unit).ravel(), tol=tol, max_iter=100)
     if not solved.converged:
-        raise ParameterError(f"the self-consistent stiffness did not converge (residual {solved.residual:.1e})")
+        raise ParameterError(
+            f"the self-consistent stiffness did not converge (residual {solved.residual:.1e})"
+        )
     return to_voigt(solved.value.reshape(6, 6) * unit)
 
 

@@ -33,7 +33,9 @@ for _k, (_i, _j) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
 MANDEL.setflags(write=False)
 
 QUADRATURE = (32, 64)  # points in cos(theta) and phi over the whole sphere
-VPSC = "vpsc"  # for comparison: 40 x 40 Gauss-Legendre in theta and phi over (0, pi), pole along the second axis
+VPSC = (
+    "vpsc"  # for comparison: 40 x 40 Gauss-Legendre in theta and phi over (0, pi), pole along the second axis
+)
 
 
 @lru_cache(maxsize=8)
@@ -50,13 +52,17 @@ def sphere_rule(n_cosine: int, n_angle: int) -> tuple[NDArray, NDArray]:
 @lru_cache(maxsize=2)
 def _vpsc_rule() -> tuple[NDArray, NDArray]:
     node, weight = np.polynomial.legendre.leggauss(40)
-    theta, phi = (grid.ravel() for grid in np.meshgrid((node + 1) * np.pi / 2, (node + 1) * np.pi / 2, indexing="ij"))
+    theta, phi = (
+        grid.ravel() for grid in np.meshgrid((node + 1) * np.pi / 2, (node + 1) * np.pi / 2, indexing="ij")
+    )
     share = np.outer(weight, weight).ravel() * np.sin(theta)
     points = np.stack([np.sin(theta) * np.cos(phi), np.cos(theta), np.sin(theta) * np.sin(phi)], -1)
     return np.ascontiguousarray(points), share / share.sum()
 
 
-def directions(shape: NDArray | None, quadrature: tuple[int, int] | str = QUADRATURE) -> tuple[NDArray, NDArray]:
+def directions(
+    shape: NDArray | None, quadrature: tuple[int, int] | str = QUADRATURE
+) -> tuple[NDArray, NDArray]:
     """zeta (N, 3) of an ellipsoid F (3, 3), None = sphere, scaled to unit length, and weights (N,)."""
     points, weights = _vpsc_rule() if quadrature == VPSC else sphere_rule(*quadrature)
     if shape is None:
@@ -130,13 +136,17 @@ def eshelby(stiffness: NDArray, zeta: NDArray, weights: NDArray) -> tuple[NDArra
     """Gamma (B, B) and the spin tensor Pi Gamma^-1 (3, 3, B) of a medium: B = 5 incompressible, B = 6 elastic."""
     size = len(stiffness)
     out, spin = np.zeros((size, size)), np.zeros((3, 3, size))
-    _gamma(np.ascontiguousarray(stiffness), zeta, weights, BASIS if size == 5 else MANDEL, size == 5, out, spin)
+    _gamma(
+        np.ascontiguousarray(stiffness), zeta, weights, BASIS if size == 5 else MANDEL, size == 5, out, spin
+    )
     out = (out + out.T) / 2
     spin = (spin - spin.swapaxes(0, 1)) / 2
     return out, spin @ np.linalg.inv(out)
 
 
-def interaction(compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: float = 1.0) -> tuple[NDArray, NDArray]:
+def interaction(
+    compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: float = 1.0
+) -> tuple[NDArray, NDArray]:
     """Mt (5, 5) = n_eff (Gamma^-1 - L)^-1 of a medium of `compliance` (5, 5), and the spin tensor (3, 3, 5)."""
     stiffness = np.linalg.inv(compliance)
     gamma, spin = eshelby((stiffness + stiffness.T) / 2, zeta, weights)
@@ -144,7 +154,9 @@ def interaction(compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: flo
     return n_eff * (found + found.T) / 2, spin
 
 
-def interaction_torch(compliance: torch.Tensor, zeta: NDArray, weights: NDArray, n_eff) -> tuple[torch.Tensor, ...]:
+def interaction_torch(
+    compliance: torch.Tensor, zeta: NDArray, weights: NDArray, n_eff
+) -> tuple[torch.Tensor, ...]:
     """`interaction` in torch operations, differentiable in the compliance (5, 5) and n_eff."""
     zeta, weights, basis = (torch.as_tensor(x.copy()) for x in (zeta, weights, BASIS))
     stiffness = torch.linalg.inv(compliance)

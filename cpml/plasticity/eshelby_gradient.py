@@ -47,7 +47,9 @@ def _second_moments(stiffness, zeta, weights, basis, kk, turning):
                             turning[i, j, b, c, d] += size * k[d, b]
 
 
-def interaction_slopes(compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: float) -> tuple[NDArray, NDArray]:
+def interaction_slopes(
+    compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: float
+) -> tuple[NDArray, NDArray]:
     """d Mt (15, 5, 5) and d spin (15, 3, 3, 5) along UNITS, of a medium of `compliance` (5, 5)."""
     stiffness = np.linalg.inv(compliance)
     stiffness = (stiffness + stiffness.T) / 2
@@ -64,5 +66,7 @@ def interaction_slopes(compliance: NDArray, zeta: NDArray, weights: NDArray, n_e
     d_turning = -(turning.reshape(45, 25) @ flat).T.reshape(15, 3, 3, 5)
     d_turning = (d_turning - d_turning.swapaxes(1, 2)) / 2
     # spin = Pi Gamma^-1 and so Pi = spin Gamma
-    d_spin = (d_turning.reshape(15, 9, 5) @ inverse + (spin @ gamma).reshape(9, 5) @ d_inverse).reshape(15, 3, 3, 5)
+    d_spin = (d_turning.reshape(15, 9, 5) @ inverse + (spin @ gamma).reshape(9, 5) @ d_inverse).reshape(
+        15, 3, 3, 5
+    )
     return n_eff * (d_y + d_y.swapaxes(1, 2)) / 2, d_spin

@@ -29,16 +29,30 @@ def material_hardening(material, *, families=None):
         return scale * np.array([float(value[name] if isinstance(value, dict) else value) for name in names])
 
     if block["law"] == "voce":
-        return Voce(systems, values("tau1_mpa"), values("theta0_mpa"), values("theta1_mpa"), _latent(block, systems))
+        return Voce(
+            systems, values("tau1_mpa"), values("theta0_mpa"), values("theta1_mpa"), _latent(block, systems)
+        )
     if block["law"] == "saturation":
-        return Saturation(systems, values("h0_mpa"), values("saturation_mpa"), values("exponent"), _latent(block, systems))
+        return Saturation(
+            systems, values("h0_mpa"), values("saturation_mpa"), values("exponent"), _latent(block, systems)
+        )
     if not material.elastic:
-        raise ParameterError(f"material {material.name!r} has no elastic constants: its dislocation hardening needs them")
-    return KocksMecking(systems, tau0=values("tau0_mpa"), k1=values("k1_per_m"), drag=values("drag_mpa"),
-                        activation=values("activation"), shear_modulus=shear_moduli(material, systems),
-                        burgers=values("burgers_nm", 1e-9), density=values("density_per_m2"),
-                        chi=values("chi", default=0.9), rate0=float(block.get("rate0", 1e7)),
-                        interactions=interaction_matrix(systems, block["interactions"]) if "interactions" in block else None)
+        raise ParameterError(
+            f"material {material.name!r} has no elastic constants: its dislocation hardening needs them"
+        )
+    return KocksMecking(
+        systems,
+        tau0=values("tau0_mpa"),
+        k1=values("k1_per_m"),
+        drag=values("drag_mpa"),
+        activation=values("activation"),
+        shear_modulus=shear_moduli(material, systems),
+        burgers=values("burgers_nm", 1e-9),
+        density=values("density_per_m2"),
+        chi=values("chi", default=0.9),
+        rate0=float(block.get("rate0", 1e7)),
+        interactions=interaction_matrix(systems, block["interactions"]) if "interactions" in block else None,
+    )
 
 
 def shear_moduli(material, systems) -> np.ndarray:

@@ -53,7 +53,9 @@ class Together:
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Rates and slopes of all modes."""
         found = [law.rates(tau[..., part]) for law, part in zip(self.laws, self.parts)]
-        shape = torch.broadcast_shapes(*(f[0].shape[:-1] for f in found))  # strengths of one law may be per grain
+        shape = torch.broadcast_shapes(
+            *(f[0].shape[:-1] for f in found)
+        )  # strengths of one law may be per grain
         return tuple(torch.cat([f[i].expand(*shape, f[i].shape[-1]) for f in found], -1) for i in (0, 1))
 
     def with_strength(self, strength: Tensor) -> "Together":

@@ -53,7 +53,9 @@ class ThermalGlide:
             value = value if is_per_grain else per_system(self.systems, value, name)
             object.__setattr__(self, name, value)
             if bool((value.detach() < 0).any()) or name != "passing" and bool((value.detach() == 0).any()):
-                raise ParameterError(f"{name} must be positive, got a smallest of {float(value.detach().min())}")
+                raise ParameterError(
+                    f"{name} must be positive, got a smallest of {float(value.detach().min())}"
+                )
         if bool((self.p > 1).any()) or bool((self.q < 1).any()) or bool((self.q > 2).any()):
             raise ParameterError("the obstacle shape needs 0 < p <= 1 <= q <= 2")
 

@@ -51,7 +51,9 @@ class Grains:
     def scale(self, loading: Loading) -> tuple[float, float]:
         """rate0 (1/s) and sigma0 (MPa)."""
         rate = loading.rate_size or self.reference_rate
-        return rate, float(self.weights @ self.strength.mean(1)) * (rate / self.reference_rate) ** (1 / self.n)
+        return rate, float(self.weights @ self.strength.mean(1)) * (rate / self.reference_rate) ** (
+            1 / self.n
+        )
 
     def start(self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float) -> "PowerPass":
         """A pass that begins at scaled stresses (G, 5)."""
@@ -80,8 +82,24 @@ class PowerPass:
         g, count, rows, a = self.grains, len(self.xi), np.ascontiguousarray(c)[None], np.ascontiguousarray(a)
 
         def part(first: int, last: int) -> tuple[NDArray, NDArray]:
-            solve_grains(g.schmid, self.xi, g.polar, g.n, a, rows, self.is_warm, tol, 60, self.stress, self.rate,
-                         self.slope, self.iterations, self.residual, first, last)
+            solve_grains(
+                g.schmid,
+                self.xi,
+                g.polar,
+                g.n,
+                a,
+                rows,
+                self.is_warm,
+                tol,
+                60,
+                self.stress,
+                self.rate,
+                self.slope,
+                self.iterations,
+                self.residual,
+                first,
+                last,
+            )
             sums, mean = np.zeros((2, 5, 5)), np.zeros(5)
             average(g.schmid, a, g.weights, self.stress, self.slope, share, first, last, sums, mean)
             return sums, mean
@@ -119,10 +137,14 @@ class GeneralGrains:
                 raise ParameterError("no mode of this law moves at the imposed rate below 100 GPa")
             return loading.rate_size, float(moves.median())
         sigma0 = float(np.linalg.norm(loading.stress_values))
-        probe = torch.full((self.schmid.shape[-1],), 0.5 * sigma0, dtype=torch.float64, device=self.schmid.device)
+        probe = torch.full(
+            (self.schmid.shape[-1],), 0.5 * sigma0, dtype=torch.float64, device=self.schmid.device
+        )
         return max(float(self.law.rates(probe)[0].detach().abs().max()), 1e-300), sigma0
 
-    def start(self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float) -> "GeneralPass":
+    def start(
+        self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float
+    ) -> "GeneralPass":
         """A pass that begins at scaled stresses (G, 5)."""
         return GeneralPass(self, stress, is_warm, rate0, sigma0)
 

@@ -41,8 +41,10 @@ def per_system(systems: Systems, value, name: str) -> Tensor:
         return value[torch.as_tensor(systems.family)]
     if value.shape == (len(systems),):
         return value
-    raise ParameterError(f"{name} of shape {tuple(value.shape)}: give one number, {len(systems.family_names)} per "
-                         f"family {systems.family_names} or {len(systems)} per system")
+    raise ParameterError(
+        f"{name} of shape {tuple(value.shape)}: give one number, {len(systems.family_names)} per "
+        f"family {systems.family_names} or {len(systems)} per system"
+    )
 
 
 def latent_matrix(systems: Systems, latent=None) -> Tensor:
@@ -57,8 +59,10 @@ def latent_matrix(systems: Systems, latent=None) -> Tensor:
         if h.ndim == 0:
             h = h.expand(families, families)
         if h.shape != (families, families):
-            raise ParameterError(f"latent matrix of shape {tuple(h.shape)}: ({families}, {families}) for the families "
-                                 f"{systems.family_names} or ({count}, {count}) is expected")
+            raise ParameterError(
+                f"latent matrix of shape {tuple(h.shape)}: ({families}, {families}) for the families "
+                f"{systems.family_names} or ({count}, {count}) is expected"
+            )
         family = torch.as_tensor(systems.family)
         matrix = h[family][:, family]
         eye = torch.eye(count, dtype=torch.float64)
@@ -136,8 +140,10 @@ class Saturation:
         if bool((self.saturation.detach() <= 0).any()) or bool((self.exponent.detach() <= 0).any()):
             raise ParameterError("saturation and exponent must be positive")
         if min(*self.twin_rise, self.twin_saturation) < 0:
-            raise ParameterError(f"twin_rise = {self.twin_rise} and twin_saturation = {self.twin_saturation} must not be "
-                                 "negative")
+            raise ParameterError(
+                f"twin_rise = {self.twin_rise} and twin_saturation = {self.twin_saturation} must not be "
+                "negative"
+            )
         object.__setattr__(self, "latent", latent_matrix(self.systems, self.latent))
 
     def start(self, strength: Tensor) -> State:
@@ -149,12 +155,17 @@ class Saturation:
         twinned, is_slip = state["twinned"], torch.as_tensor(self.systems.slip)
         h0, limit = self.h0, self.saturation
         if self.systems.twin.any() and (self.twin_rise[0] > 0 or self.twin_saturation > 0):
-            root, power = (torch.where(twinned > 0, twinned.clamp(min=1e-300) ** k, 0.0) for k in (0.5, self.twin_rise[1]))
+            root, power = (
+                torch.where(twinned > 0, twinned.clamp(min=1e-300) ** k, 0.0)
+                for k in (0.5, self.twin_rise[1])
+            )
             h0 = torch.where(is_slip, h0 * (1 + self.twin_rise[0] * power), h0)
             limit = torch.where(is_slip, limit + self.twin_saturation * root, limit)
         left = 1 - state["strength"] / limit
         size = torch.where(left == 0, 0.0, torch.where(left == 0, 1.0, left.abs()) ** self.exponent)
         slip = shear_rate.abs() * dt
         inverse = torch.as_tensor(1 / np.where(self.systems.twin, self.systems.twin_shear, np.inf))
-        return {"strength": state["strength"] + h0 * size * left.sign() * (slip @ self.latent.T),
-                "twinned": (twinned + (slip @ inverse)[:, None]).clamp(max=1.0)}
+        return {
+            "strength": state["strength"] + h0 * size * left.sign() * (slip @ self.latent.T),
+            "twinned": (twinned + (slip @ inverse)[:, None]).clamp(max=1.0),
+        }

@@ -46,7 +46,10 @@ class Parameters:
         """Whether a derivative is asked for."""
         if any(isinstance(t, Tensor) and t.requires_grad for t in self.__dict__.values()):
             return True
-        return self.law is not None and self.law.rates(torch.ones(self.schmid.shape[-1], dtype=torch.float64))[0].requires_grad
+        return (
+            self.law is not None
+            and self.law.rates(torch.ones(self.schmid.shape[-1], dtype=torch.float64))[0].requires_grad
+        )
 
     def detached(self) -> "Parameters":
         """The same numbers without their graph (a law keeps its own)."""
@@ -60,15 +63,20 @@ class Parameters:
         x = torch.where(self.polar, x.clamp(min=0), x)
         # log form: its derivative by n is finite at rest
         size = torch.where(x == 0, 1.0, x.abs())
-        f = torch.where(x == 0, 0.0, torch.exp((self.n - 1) * size.log())) if self.n.item() > 1 else (
-            torch.where(self.polar & (x == 0), 0.0, torch.ones_like(x)))
+        f = (
+            torch.where(x == 0, 0.0, torch.exp((self.n - 1) * size.log()))
+            if self.n.item() > 1
+            else (torch.where(self.polar & (x == 0), 0.0, torch.ones_like(x)))
+        )
         f = f * self.reference_rate
         return f * x, self.n * f / self.strength
 
     def flow(self, stress: Tensor) -> tuple[Tensor, Tensor]:
         """Strain rate (G, 5) and its derivative H (G, 5, 5) at grain stresses (G, 5)."""
         rate, slope = self.slip(torch.einsum("gis,gi->gs", self.schmid, stress))
-        return torch.einsum("gis,gs->gi", self.schmid, rate), torch.einsum("gis,gs,gjs->gij", self.schmid, slope, self.schmid)
+        return torch.einsum("gis,gs->gi", self.schmid, rate), torch.einsum(
+            "gis,gs,gjs->gij", self.schmid, slope, self.schmid
+        )
 
 
 @dataclass(frozen=True)
@@ -122,9 +130,11 @@ class _Equations:
     def __call__(self, x: Tensor, theta: Parameters) -> Tensor:
         compliance, sigma, rate = self.unpack(x)
         stress, mt, _ = self.grains(x, theta)
-        parts = [(theta.weights @ stress - sigma) / self.size[1],
-                 (self.rows[0] @ rate - self.values[0]) / self.size[2],
-                 (self.rows[1] @ sigma - self.values[1]) / self.size[1]]
+        parts = [
+            (theta.weights @ stress - sigma) / self.size[1],
+            (self.rows[0] @ rate - self.values[0]) / self.size[2],
+            (self.rows[1] @ sigma - self.values[1]) / self.size[1],
+        ]
         if compliance is not None:
             _, slope = theta.flow(stress)
             share = 1.0 if self.line.share == 1.0 else 1 / theta.n
@@ -134,13 +144,24 @@ class _Equations:
         return torch.cat(parts)
 
 
-def attach(medium: Medium, theta: Parameters, loading: Loading, line: Linearisation, sphere, *,
-           n_eff_is_n: bool = False) -> Attached:
+def attach(
+    medium: Medium,
+    theta: Parameters,
+    loading: Loading,
+    line: Linearisation,
+    sphere,
+    *,
+    n_eff_is_n: bool = False,
+) -> Attached:
     """The solution as a differentiable function of theta (first derivatives)."""
     theta = replace(theta, schmid=theta.schmid * torch.as_tensor(line.keep)[:, None])
-    equations = _Equations(medium, loading, line, sphere, (lambda p: p.n) if n_eff_is_n else (lambda p: line.n_eff))
+    equations = _Equations(
+        medium, loading, line, sphere, (lambda p: p.n) if n_eff_is_n else (lambda p: line.n_eff)
+    )
     fixed = theta.detached()
-    jacobian = torch.autograd.functional.jacobian(lambda x: equations(x, fixed), equations.solution, vectorize=True)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda x: equations(x, fixed), equations.solution, vectorize=True
+    )
     residual = equations(equations.solution, theta)
     x = equations.solution - torch.linalg.solve(jacobian, residual - residual.detach())
     _, sigma, rate = equations.unpack(x)

@@ -98,7 +98,7 @@ def _best_radius(power, quadratic, linear, n):
     if quadratic <= TINY or power <= TINY:
         return alpha
     for _ in range(60):
-        top = power * alpha ** n
+        top = power * alpha**n
         step = (top + quadratic * alpha - linear) / (n * top / alpha + quadratic)
         alpha -= step
         if abs(step) < 1e-3 * alpha:
@@ -209,15 +209,31 @@ def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors
     while True:
         exponent = n if exponent * 2.7 >= n else (3.0 if exponent == 1.0 else 2.5 * exponent)
         _rescale(p, inverse, xi, polar, exponent, a, c, s, work[0], work[1], work[2])
-        used = _newton(p, inverse, xi, polar, exponent, a, c, s, floor, tol if exponent == n else 1e-2, max_iter,
-                       work, vectors, matrices)
+        used = _newton(
+            p,
+            inverse,
+            xi,
+            polar,
+            exponent,
+            a,
+            c,
+            s,
+            floor,
+            tol if exponent == n else 1e-2,
+            max_iter,
+            work,
+            vectors,
+            matrices,
+        )
         total += abs(used)
         if exponent == n:
             return total if used > 0 else -total
 
 
 @compiled
-def solve_grains(p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope, iterations, residual, first, last):
+def solve_grains(
+    p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope, iterations, residual, first, last
+):
     """Solve grains first..last; stress (G, 5) holds the starts where `warm`.
 
     c (1 or G, 5), p (1 or G, 5, S) and xi (1 or G, S). Fills stress, rate |x|^n sgn(x) and slope (n/xi)|x|^(n-1) (G, S),

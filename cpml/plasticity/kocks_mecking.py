@@ -54,10 +54,24 @@ class KocksMecking:
     interactions: Tensor | None = None  # (S, S) a_st; None: 1 within a family, 0 between families
 
     def __post_init__(self):
-        for name in ("tau0", "k1", "drag", "activation", "shear_modulus", "burgers", "density", "chi", "debris_factor"):
+        for name in (
+            "tau0",
+            "k1",
+            "drag",
+            "activation",
+            "shear_modulus",
+            "burgers",
+            "density",
+            "chi",
+            "debris_factor",
+        ):
             object.__setattr__(self, name, per_system(self.systems, getattr(self, name), name))
             value = getattr(self, name).detach()
-            if bool((value < 0).any()) or name in ("drag", "activation", "burgers") and bool((value == 0).any()):
+            if (
+                bool((value < 0).any())
+                or name in ("drag", "activation", "burgers")
+                and bool((value == 0).any())
+            ):
                 raise ParameterError(f"{name} must be positive, got a smallest of {float(value.min())}")
         family = torch.as_tensor(self.systems.family)
         same = (family[:, None] == family[None, :]).to(torch.float64)
@@ -84,7 +98,11 @@ class KocksMecking:
         """State after an explicit step of length dt (s) at shear rates (G, S), strain rate and temperature."""
         if rate is None or temperature is None:
             raise ParameterError("dislocation densities need the strain rate and the temperature")
-        k2, slip, rho = self.recovery(float(rate), float(temperature)), shear_rate.abs() * dt, state["density"]
+        k2, slip, rho = (
+            self.recovery(float(rate), float(temperature)),
+            shear_rate.abs() * dt,
+            state["density"],
+        )
         after = (rho + (self.k1 * rho.sqrt() - k2 * rho) * slip).clamp(min=1.0)
         removed = (self.debris_factor * self.burgers * k2 * rho * slip).sum(-1, keepdim=True)
         debris = state["debris"] + removed * state["debris"].clamp(min=0).sqrt()
@@ -93,6 +111,8 @@ class KocksMecking:
     def _with_strength(self, density: Tensor, debris: Tensor) -> State:
         forest = (density @ self.interactions.T).sqrt()
         length = self.burgers * debris.clamp(min=1e-30).sqrt()
-        sub = torch.where(debris > 0, self.chi_debris * self.shear_modulus * length * torch.log(1 / length), 0.0)
+        sub = torch.where(
+            debris > 0, self.chi_debris * self.shear_modulus * length * torch.log(1 / length), 0.0
+        )
         strength = self.tau0 + self.chi * self.shear_modulus * self.burgers * forest + sub
         return {"strength": strength, "density": density, "debris": debris}

@@ -28,10 +28,10 @@ from cpml.plasticity.orientation import as_tensor
 def integer_power(base: Tensor, exponent: float | Tensor) -> Tensor:
     """base ** exponent for base >= 0, by repeated squaring when the exponent is a whole number (4 times faster)."""
     if isinstance(exponent, Tensor) and exponent.requires_grad:
-        return base ** exponent
+        return base**exponent
     value = float(exponent)
     if value != int(value) or not 0 <= value < 128:
-        return base ** exponent
+        return base**exponent
     result, square, left = None, base, int(value)
     while left:
         if left & 1:
@@ -54,10 +54,14 @@ class PowerLaw:
         object.__setattr__(self, "strength", as_tensor(self.strength))
         size = self.strength.shape[-1] if self.strength.ndim else 0
         if size not in (len(self.systems), len(self.systems.family_names)):
-            raise ParameterError(f"{size} strengths for {len(self.systems.family_names)} families "
-                                 f"{self.systems.family_names} or {len(self.systems)} systems")
+            raise ParameterError(
+                f"{size} strengths for {len(self.systems.family_names)} families "
+                f"{self.systems.family_names} or {len(self.systems)} systems"
+            )
         if not bool((self.strength.detach() > 0).all() and torch.isfinite(self.strength.detach()).all()):
-            raise ParameterError(f"strengths must be positive, got a smallest of {float(self.strength.min())} MPa")
+            raise ParameterError(
+                f"strengths must be positive, got a smallest of {float(self.strength.min())} MPa"
+            )
         n, reference_rate = as_tensor(self.n).item(), as_tensor(self.reference_rate).item()
         if not 1 <= n <= 1000 or not reference_rate > 0:
             raise ParameterError(f"n = {n} must be 1 to 1000, reference rate {reference_rate} positive")
@@ -67,8 +71,12 @@ class PowerLaw:
         """Law of a material file; strength (K,) MPa replaces the file's (learned values), n its exponent."""
         systems = material.systems(families)
         chosen = [material.families[f].strength for f in systems.family_names]
-        return cls(systems, chosen if strength is None else strength, material.n if n is None else n,
-                   material.reference_rate)
+        return cls(
+            systems,
+            chosen if strength is None else strength,
+            material.n if n is None else n,
+            material.reference_rate,
+        )
 
     @property
     def system_strength(self) -> Tensor:
@@ -103,12 +111,16 @@ class PowerLaw:
         x = torch.where(self.is_polar, x.clamp(min=0), x)
         f = self.reference_rate * integer_power(x.abs(), self.n - 1)
         slope = self.n * f / strength
-        return f * x, torch.where(self.is_polar & (x <= 0), 0.0, slope)  # matters for n = 1, where f = 1 at rest
+        return f * x, torch.where(
+            self.is_polar & (x <= 0), 0.0, slope
+        )  # matters for n = 1, where f = 1 at rest
 
 
 def check_rank(schmid: np.ndarray) -> None:
     """Raise ParameterError when the systems (S, 5) span fewer than five strain modes."""
     rank = int(np.linalg.matrix_rank(np.asarray(schmid), tol=1e-9))
     if rank < 5:
-        raise ParameterError(f"these systems span {rank} of the 5 strain modes, so a general strain rate cannot be met: "
-                             "add a family (pyramidal <c+a> in hexagonal crystals)")
+        raise ParameterError(
+            f"these systems span {rank} of the 5 strain modes, so a general strain rate cannot be met: "
+            "add a family (pyramidal <c+a> in hexagonal crystals)"
+        )

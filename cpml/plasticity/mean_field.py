@@ -46,10 +46,24 @@ RELAXED = ("23", "13")
 _SHEARS = {"23": 2, "13": 3, "12": 4}
 
 
-def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: str = "taylor",
-               n_eff: float | None = None, relaxed=RELAXED, lateral: str = "axisymmetric", shape=None,
-               tol: float | None = None, start: Start | None = None, quadrature=QUADRATURE,
-               threads: int = 1, engine: str = "numba", device=None) -> MeanField:
+def mean_field(
+    law: PowerLaw,
+    orientations,
+    *,
+    weights=None,
+    loading,
+    scheme: str = "taylor",
+    n_eff: float | None = None,
+    relaxed=RELAXED,
+    lateral: str = "axisymmetric",
+    shape=None,
+    tol: float | None = None,
+    start: Start | None = None,
+    quadrature=QUADRATURE,
+    threads: int = 1,
+    engine: str = "numba",
+    device=None,
+) -> MeanField:
     """Response of a polycrystal under one scheme.
 
     Parameters
@@ -87,8 +101,22 @@ def mean_field(law: PowerLaw, orientations, *, weights=None, loading, scheme: st
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
     weights = normalised(weights, len(matrices))
     if scheme not in ("taylor", "sachs") or isinstance(loading, Loading) or not isinstance(law, PowerLaw):
-        return _solve(law, matrices, weights, conditions(loading, lateral), scheme, n_eff, relaxed, shape, tol or 1e-9,
-                      start, quadrature, threads, engine, device)
+        return _solve(
+            law,
+            matrices,
+            weights,
+            conditions(loading, lateral),
+            scheme,
+            n_eff,
+            relaxed,
+            shape,
+            tol or 1e-9,
+            start,
+            quadrature,
+            threads,
+            engine,
+            device,
+        )
     tol = tol or 1e-10
     stress, rate = load_directions(loading)
     if scheme == "sachs":
@@ -108,17 +136,25 @@ def check_scheme(scheme: str, n_eff, lateral: str, loading, law=None) -> None:
     if scheme not in SCHEMES:
         raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
     if lateral not in LATERAL or (lateral == "free" and (scheme == "sachs" or isinstance(loading, Loading))):
-        raise ParameterError(f"lateral = {lateral!r} with scheme {scheme!r}: choose from {', '.join(LATERAL)}; "
-                             "'free' goes with a Load and 'taylor' or a self-consistent scheme")
+        raise ParameterError(
+            f"lateral = {lateral!r} with scheme {scheme!r}: choose from {', '.join(LATERAL)}; "
+            "'free' goes with a Load and 'taylor' or a self-consistent scheme"
+        )
     if n_eff is not None and (scheme != "n_eff" or not 1 <= float(n_eff) < np.inf):
-        raise ParameterError(f"n_eff = {n_eff} with scheme {scheme!r}: it must be 1 or more and goes with 'n_eff'")
+        raise ParameterError(
+            f"n_eff = {n_eff} with scheme {scheme!r}: it must be 1 or more and goes with 'n_eff'"
+        )
     if scheme == "sachs" and isinstance(loading, Loading):
-        raise ParameterError("scheme 'sachs' takes a Load or a strain rate: it prescribes the stress direction itself")
+        raise ParameterError(
+            "scheme 'sachs' takes a Load or a strain rate: it prescribes the stress direction itself"
+        )
     if law is not None and not isinstance(law, PowerLaw):
         check_law(law)
         if scheme not in ANY_LAW:
-            raise ParameterError(f"scheme {scheme!r} needs the one exponent of a PowerLaw; for {type(law).__name__} choose "
-                                 f"from {', '.join(ANY_LAW)}")
+            raise ParameterError(
+                f"scheme {scheme!r} needs the one exponent of a PowerLaw; for {type(law).__name__} choose "
+                f"from {', '.join(ANY_LAW)}"
+            )
 
 
 def conditions(loading, lateral: str) -> Loading:
@@ -128,8 +164,11 @@ def conditions(loading, lateral: str) -> Loading:
     stress, rate = load_directions(loading)
     if lateral == "free":
         return Loading.parallel(stress.detach().numpy(), rate.detach().numpy())
-    return Loading.of(np.asarray(loading.rate_direction) * float(loading.rate)
-                      if hasattr(loading, "rate_direction") else as_tensor(loading).detach().numpy())
+    return Loading.of(
+        np.asarray(loading.rate_direction) * float(loading.rate)
+        if hasattr(loading, "rate_direction")
+        else as_tensor(loading).detach().numpy()
+    )
 
 
 def linearisation(scheme: str, n: float | None, n_eff: float | None = None, relaxed=RELAXED) -> Linearisation:
@@ -138,7 +177,9 @@ def linearisation(scheme: str, n: float | None, n_eff: float | None = None, rela
         return Linearisation(1.0, 1.0, False)
     if scheme == "relaxed":
         if not relaxed or any(r not in _SHEARS for r in relaxed):
-            raise ParameterError(f"relaxed = {relaxed!r}: name shears to be left free, of {', '.join(_SHEARS)}")
+            raise ParameterError(
+                f"relaxed = {relaxed!r}: name shears to be left free, of {', '.join(_SHEARS)}"
+            )
         return Linearisation(1.0, 1.0, False, tuple(k in {_SHEARS[r] for r in relaxed} for k in range(5)))
     if scheme == "affine":
         return Linearisation(1.0, 1.0)
@@ -152,8 +193,10 @@ def check_shape(shape) -> np.ndarray | None:
         return None
     shape = np.asarray(shape, float)
     if shape.shape != (3, 3) or not np.isfinite(shape).all() or not np.linalg.det(shape) > 0:
-        raise ParameterError("shape must be a (3, 3) map from the unit sphere to the ellipsoid with a positive "
-                             "determinant, e.g. numpy.diag([4, 2, 1])")
+        raise ParameterError(
+            "shape must be a (3, 3) map from the unit sphere to the ellipsoid with a positive "
+            "determinant, e.g. numpy.diag([4, 2, 1])"
+        )
     return shape
 
 
@@ -162,16 +205,37 @@ def exponent(law) -> float | None:
     return as_tensor(law.n).item() if isinstance(law, PowerLaw) else None
 
 
-def _solve(law, matrices, weights, loading, scheme, n_eff, relaxed, shape, tol, start, quadrature, threads, engine,
-           device) -> MeanField:
+def _solve(
+    law,
+    matrices,
+    weights,
+    loading,
+    scheme,
+    n_eff,
+    relaxed,
+    shape,
+    tol,
+    start,
+    quadrature,
+    threads,
+    engine,
+    device,
+) -> MeanField:
     line = linearisation(scheme, exponent(law), n_eff, relaxed)
     if not line.has_medium and line.relaxed is None:
         check_rank(law.schmid.detach().numpy())
     loading = loading.relaxed(line.relaxed)
     sphere = directions(check_shape(shape), quadrature)
     theta = parameters(law, matrices, weights)
-    medium = solve_medium(as_grains(theta, law, line, engine, device), loading, line, *sphere, start=start, tol=tol,
-                          threads=threads)
+    medium = solve_medium(
+        as_grains(theta, law, line, engine, device),
+        loading,
+        line,
+        *sphere,
+        start=start,
+        tol=tol,
+        threads=threads,
+    )
     return respond(medium, theta, matrices, law, loading, line, sphere, scheme)
 
 
@@ -180,7 +244,9 @@ def parameters(law, matrices: Tensor, weights: Tensor, strength: Tensor | None =
     schmid = law.schmid
     if isinstance(law, PowerLaw) or not matrices.requires_grad:
         turned, crystal = np.empty((len(matrices), 5, len(schmid))), schmid.detach().numpy()
-        rotate_schmid(np.ascontiguousarray(matrices.detach().numpy()), crystal, BASIS, 0, len(matrices), turned)
+        rotate_schmid(
+            np.ascontiguousarray(matrices.detach().numpy()), crystal, BASIS, 0, len(matrices), turned
+        )
         schmid = torch.as_tensor(turned)
     else:
         schmid = rotation_5x5(matrices) @ schmid.T
@@ -188,30 +254,47 @@ def parameters(law, matrices: Tensor, weights: Tensor, strength: Tensor | None =
         law = law if strength is None else law.with_strength(strength)
         return Parameters(schmid, weights, law=law)
     strength = law.system_strength.expand(len(matrices), len(law.systems)) if strength is None else strength
-    return Parameters(schmid, weights, strength, as_tensor(law.n), as_tensor(law.reference_rate), law.is_polar)
+    return Parameters(
+        schmid, weights, strength, as_tensor(law.n), as_tensor(law.reference_rate), law.is_polar
+    )
 
 
-def as_grains(theta: Parameters, law, line: Linearisation, engine: str = "numba", device=None) -> Grains | GeneralGrains:
+def as_grains(
+    theta: Parameters, law, line: Linearisation, engine: str = "numba", device=None
+) -> Grains | GeneralGrains:
     """The numbers of `theta` for the solver of the medium."""
     schmid, weights = np.ascontiguousarray(theta.schmid.detach().numpy()), theta.weights.detach().numpy()
     if line.relaxed is not None:
         schmid = schmid * line.keep[:, None]
     if theta.law is not None or engine == "torch" or device is not None:
-        own = theta.law or PowerLaw(law.systems, theta.strength.detach(), theta.n.detach(), theta.reference_rate.detach())
+        own = theta.law or PowerLaw(
+            law.systems, theta.strength.detach(), theta.n.detach(), theta.reference_rate.detach()
+        )
         own = own if device is None else own.to(device)
         return GeneralGrains(own, torch.as_tensor(schmid, device=device), weights)
     strength = np.ascontiguousarray(theta.strength.detach().numpy())
     return Grains(schmid, strength, theta.polar.numpy(), theta.n.item(), theta.reference_rate.item(), weights)
 
 
-def respond(medium: Medium, theta: Parameters, matrices: Tensor, law, loading: Loading, line: Linearisation, sphere,
-            scheme: str) -> MeanField:
+def respond(
+    medium: Medium,
+    theta: Parameters,
+    matrices: Tensor,
+    law,
+    loading: Loading,
+    line: Linearisation,
+    sphere,
+    scheme: str,
+) -> MeanField:
     """MeanField of a solved medium, with derivatives where a parameter asks for them."""
     converged = torch.as_tensor(medium.grain_residual <= 1e-6) & medium.converged
     residual = torch.as_tensor(np.maximum(medium.grain_residual, medium.residual))
     loading = loading.pinned(line.relaxed, medium.rate)
     if not torch.is_grad_enabled() or not (theta.requires_grad or matrices.requires_grad):
-        found = [torch.as_tensor(x) for x in (medium.stress, medium.rate, medium.grain_stress, medium.shear_rate, medium.spin)]
+        found = [
+            torch.as_tensor(x)
+            for x in (medium.stress, medium.rate, medium.grain_stress, medium.shear_rate, medium.spin)
+        ]
     elif theta.law is None:
         solved = Solved(medium, loading, line, sphere, scheme == "tangent", law.systems.schmid5)
         found = solution_of(solved, matrices, theta.strength, theta.n, theta.reference_rate, theta.weights)
@@ -223,5 +306,15 @@ def respond(medium: Medium, theta: Parameters, matrices: Tensor, law, loading: L
     if line.relaxed is not None:  # the free components of D are what the grains do on average
         mean = theta.weights @ (rotation_5x5(matrices) @ (shear @ law.schmid)[..., None])[..., 0]
         rate = torch.where(torch.tensor(line.relaxed), mean, rate)
-    return collect(grain_stress, shear, theta.weights, rate, converged, residual, medium.n_iter, macro=stress,
-                   medium=medium, spin=spin)
+    return collect(
+        grain_stress,
+        shear,
+        theta.weights,
+        rate,
+        converged,
+        residual,
+        medium.n_iter,
+        macro=stress,
+        medium=medium,
+        spin=spin,
+    )

@@ -83,7 +83,9 @@ class _Map:
             return np.diag(1 - self.line.keep), relaxed_spin(self.line)
         return interaction(compliance, self.zeta, self.zeta_weights, self.line.n_eff)
 
-    def solve(self, a: NDArray, sigma: NDArray, rate: NDArray, tol: float) -> tuple[NDArray, NDArray, NDArray]:
+    def solve(
+        self, a: NDArray, sigma: NDArray, rate: NDArray, tol: float
+    ) -> tuple[NDArray, NDArray, NDArray]:
         """<s>, <(H + A)^-1>, <(M + A)^-1> at a guess of the medium."""
         if not self.line.has_medium:
             return self.one.solve(a, self.line.keep * rate, tol, 1.0)
@@ -134,9 +136,18 @@ def unpack(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     return (vectors * np.exp(values)) @ vectors.T, x[15:20], x[20:25]
 
 
-def solve_medium(grains: Grains | GeneralGrains, loading: Loading, line: Linearisation, zeta: NDArray,
-                 zeta_weights: NDArray, *, start: Start | None = None, tol: float = 1e-9, max_iter: int = 200,
-                 threads: int = 1) -> Medium:
+def solve_medium(
+    grains: Grains | GeneralGrains,
+    loading: Loading,
+    line: Linearisation,
+    zeta: NDArray,
+    zeta_weights: NDArray,
+    *,
+    start: Start | None = None,
+    tol: float = 1e-9,
+    max_iter: int = 200,
+    threads: int = 1,
+) -> Medium:
     """Solve the mean field; `tol` bounds the change of log(Mbar), Sigma and D in scaled units."""
     rate0, sigma0 = grains.scale(loading)
     stress = np.zeros((len(grains.schmid), 5)) if start is None else start.stress.copy()
@@ -151,8 +162,10 @@ def solve_medium(grains: Grains | GeneralGrains, loading: Loading, line: Lineari
     if not solved.converged and line.has_medium:
         solved, passes = _by_stages(the_map, tol, max_iter, memory)
     if not np.isfinite(solved.value).all():
-        raise ParameterError("no medium found: these grains cannot deform as the loading asks; add slip families or "
-                             "grains, or leave components of the loading free")
+        raise ParameterError(
+            "no medium found: these grains cannot deform as the loading asks; add slip families or "
+            "grains, or leave components of the loading free"
+        )
     compliance, sigma, rate = unpack(solved.value)
     a, spin = the_map.interaction(compliance)
     the_map.solve(a, sigma, rate, the_map.tol)
@@ -165,7 +178,9 @@ def _taylor(the_map: _Map, sigma0: float, rate0: float, memory: Memory) -> Mediu
     mean, tangent, _ = the_map.solve(np.zeros((5, 5)), np.zeros(5), rate, the_map.tol)
     compliance = np.linalg.inv(tangent)
     solved = FixedPoint(pack(compliance, mean, rate), 0.0, 1, True)
-    return _as_medium(the_map, solved, compliance, np.zeros((5, 5)), np.zeros((3, 3, 5)), 1, sigma0, rate0, memory)
+    return _as_medium(
+        the_map, solved, compliance, np.zeros((5, 5)), np.zeros((3, 3, 5)), 1, sigma0, rate0, memory
+    )
 
 
 def _first(the_map: _Map) -> NDArray:
@@ -188,7 +203,9 @@ def _by_stages(the_map: _Map, tol: float, max_iter: int, memory: Memory):
         memory.steps, memory.changes = [], []
         the_map.line = replace(line, n_eff=n_eff)
         is_last = n_eff == line.n_eff
-        solved = fixed_point(the_map, x, tol=tol if is_last else 1e-4, max_iter=max_iter, memory=memory, largest=0.3)
+        solved = fixed_point(
+            the_map, x, tol=tol if is_last else 1e-4, max_iter=max_iter, memory=memory, largest=0.3
+        )
         x, total = solved.value, total + solved.n_iter
     the_map.line = line
     return solved, total
@@ -198,7 +215,20 @@ def _as_medium(the_map, solved, compliance, a, spin, passes, sigma0, rate0, memo
     """Scaled results in MPa and 1/s."""
     one, sigma, rate = the_map.one, solved.value[15:20], solved.value[20:25]
     factor = rate0 / sigma0
-    return Medium(compliance * factor, (rate - compliance @ sigma) * rate0, a * factor, spin, sigma * sigma0,
-                  rate * rate0, one.stress * sigma0, one.rate * rate0, one.slope * factor, solved.residual,
-                  one.residual.copy(), solved.converged and bool((one.iterations > 0).all()), passes, one.newton,
-                  Start(solved.value, one.stress, memory))
+    return Medium(
+        compliance * factor,
+        (rate - compliance @ sigma) * rate0,
+        a * factor,
+        spin,
+        sigma * sigma0,
+        rate * rate0,
+        one.stress * sigma0,
+        one.rate * rate0,
+        one.slope * factor,
+        solved.residual,
+        one.residual.copy(),
+        solved.converged and bool((one.iterations > 0).all()),
+        passes,
+        one.newton,
+        Start(solved.value, one.stress, memory),
+    )

@@ -39,8 +39,14 @@ class Modes:
             family.append(torch.full((len(other.schmid),), len(names)))
             names.append(name)
         schmid = law.schmid.detach()
-        return cls(tuple(names), torch.cat(family), len(systems), len(systems.family_names), slip_spin(systems),
-                   to_matrix(schmid).reshape(-1, 9))
+        return cls(
+            tuple(names),
+            torch.cat(family),
+            len(systems),
+            len(systems.family_names),
+            slip_spin(systems),
+            to_matrix(schmid).reshape(-1, 9),
+        )
 
     def strain_rate(self, matrices: Tensor, shear_rate: Tensor) -> Tensor:
         """(G, 5) strain rates of the grains, sample frame."""
@@ -53,7 +59,7 @@ class Modes:
 
     def mean_by_family(self, values: Tensor) -> Tensor:
         """(K,) means of (gliding,), NaN for modes that do not glide."""
-        family = self.family[:self.gliding]
+        family = self.family[: self.gliding]
         count = torch.bincount(family, minlength=len(self.families))
         return torch.zeros(len(self.families), dtype=values.dtype).index_add(0, family, values) / count
 

@@ -120,11 +120,26 @@ def stages(n: float) -> tuple[float, ...]:
     return (*(s for s in steps if s < n), n)
 
 
-def minimise(d: Tensor, schmid: Tensor, strength: Tensor, is_polar: Tensor, n: float, *, tol: float, max_iter: int,
-             start: Tensor | None = None) -> Minimum:
+def minimise(
+    d: Tensor,
+    schmid: Tensor,
+    strength: Tensor,
+    is_polar: Tensor,
+    n: float,
+    *,
+    tol: float,
+    max_iter: int,
+    start: Tensor | None = None,
+) -> Minimum:
     """Minimise phi for G points with |d| = 1; with a start, continuation serves only the points that need it."""
-    problem = _Problem(d, schmid, (schmid[:, _ROWS] * schmid[:, _COLUMNS]).T.contiguous(), strength,
-                       is_polar[:, None], bool(is_polar.any()))
+    problem = _Problem(
+        d,
+        schmid,
+        (schmid[:, _ROWS] * schmid[:, _COLUMNS]).T.contiguous(),
+        strength,
+        is_polar[:, None],
+        bool(is_polar.any()),
+    )
     if start is not None:
         first = _newton(problem, start, n, tol, max_iter)
         missed = torch.nonzero(~(first.residual <= tol))[:, 0]
@@ -171,8 +186,9 @@ def _newton(problem: _Problem, s: Tensor, n: float, tol: float, max_iter: int) -
     return Minimum(state.s, residual, n_iter)
 
 
-def _line_search(problem: _Problem, state: _State, gradient: Tensor, step: Tensor, n: float,
-                 residual: Tensor) -> tuple[_State, Tensor]:
+def _line_search(
+    problem: _Problem, state: _State, gradient: Tensor, step: Tensor, n: float, residual: Tensor
+) -> tuple[_State, Tensor]:
     """Armijo backtracking per point; returns the new state and which points moved."""
     slope = (gradient * step).sum(0)
     best = problem.state(state.s + step, n)

@@ -33,28 +33,46 @@ def as_matrices(orientation) -> Tensor:
     if orientation.shape[-2:] == (3, 3):
         return _rotations(_finite(orientation, "orientation"))
     if orientation.shape[-1:] != (4,):
-        raise ParameterError(f"orientations have shape {tuple(orientation.shape)}: give (..., 4) quaternions or "
-                             "(..., 3, 3) crystal_to_sample matrices")
+        raise ParameterError(
+            f"orientations have shape {tuple(orientation.shape)}: give (..., 4) quaternions or "
+            "(..., 3, 3) crystal_to_sample matrices"
+        )
     norm = _finite(orientation, "orientation").norm(dim=-1)
     is_off = (norm - 1).abs() > 1e-6
     if bool(is_off.any()):
-        raise ParameterError(f"a quaternion has length {float(norm[is_off].detach()[0]):.6g}: normalise first")
+        raise ParameterError(
+            f"a quaternion has length {float(norm[is_off].detach()[0]):.6g}: normalise first"
+        )
     w, x, y, z = orientation.unbind(-1)
-    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+    rows = [
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - w * z),
+        2 * (x * z + w * y),
+        2 * (x * y + w * z),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - w * x),
+        2 * (x * z - w * y),
+        2 * (y * z + w * x),
+        1 - 2 * (x * x + y * y),
+    ]
     return torch.stack(rows, -1).reshape(*orientation.shape[:-1], 3, 3)
 
 
 def _rotations(matrices: Tensor) -> Tensor:
     """The matrices themselves; ParameterError unless each is a rotation, to 1e-6."""
     fixed = matrices.detach()
-    error = (fixed @ fixed.transpose(-1, -2) - torch.eye(3, dtype=fixed.dtype, device=fixed.device)).abs().amax((-1, -2))
+    error = (
+        (fixed @ fixed.transpose(-1, -2) - torch.eye(3, dtype=fixed.dtype, device=fixed.device))
+        .abs()
+        .amax((-1, -2))
+    )
     is_off = (error > 1e-6) | (torch.linalg.det(fixed) < 0)
     if bool(is_off.any()):
         at = int(torch.nonzero(is_off.reshape(-1))[0])
-        raise ParameterError(f"orientation {at} is no rotation: R R^T differs from 1 by {float(error.reshape(-1)[at]):.2g}, "
-                             f"det R = {float(torch.linalg.det(fixed).reshape(-1)[at]):.3g}")
+        raise ParameterError(
+            f"orientation {at} is no rotation: R R^T differs from 1 by {float(error.reshape(-1)[at]):.2g}, "
+            f"det R = {float(torch.linalg.det(fixed).reshape(-1)[at]):.3g}"
+        )
     return matrices
 
 
@@ -71,12 +89,16 @@ def as_rate(rate) -> Tensor:
         trace = rate.diagonal(dim1=-2, dim2=-1).sum(-1).abs()
         skew = (rate - rate.transpose(-1, -2)).abs().amax((-1, -2))
         if bool((trace > 1e-6 * size).any()) or bool((skew > 1e-6 * size).any()):
-            raise ParameterError("a strain rate must be symmetric and traceless (plastic flow keeps the volume)")
+            raise ParameterError(
+                "a strain rate must be symmetric and traceless (plastic flow keeps the volume)"
+            )
         rate = to_vector(rate)
     elif rate.shape[-1:] != (5,):
         raise ParameterError(f"strain rate of shape {tuple(rate.shape)}: give (..., 3, 3) or (..., 5)")
     if bool((_finite(rate, "strain rate").norm(dim=-1) == 0).any()):
-        raise ParameterError("a strain rate is zero: the stress of a rate-dependent crystal is undefined there")
+        raise ParameterError(
+            "a strain rate is zero: the stress of a rate-dependent crystal is undefined there"
+        )
     return rate
 
 

@@ -81,16 +81,24 @@ class Path:
         """Rows as a pandas DataFrame with units in the names."""
         import pandas as pd
 
-        columns = {"strain": self.strain, "stress_mpa": self.von_mises, "time_s": self.time,
-                   "taylor_factor": self.taylor_factor}
+        columns = {
+            "strain": self.strain,
+            "stress_mpa": self.von_mises,
+            "time_s": self.time,
+            "taylor_factor": self.taylor_factor,
+        }
         for k, name in enumerate(self.families):
             columns |= {f"activity_{name}": self.activity[:, k]}
             if bool(torch.isfinite(self.strength[:, k].detach()).all()):
                 columns |= {f"strength_{name}_mpa": self.strength[:, k]}
             if np.any(self.twin_fraction[:, k] > 0):
-                columns |= {f"twin_fraction_{name}": self.twin_fraction[:, k],
-                            f"reoriented_{name}": self.reoriented[:, k]}
-        return pd.DataFrame({key: np.asarray(v.detach() if isinstance(v, Tensor) else v) for key, v in columns.items()})
+                columns |= {
+                    f"twin_fraction_{name}": self.twin_fraction[:, k],
+                    f"reoriented_{name}": self.reoriented[:, k],
+                }
+        return pd.DataFrame(
+            {key: np.asarray(v.detach() if isinstance(v, Tensor) else v) for key, v in columns.items()}
+        )
 
 
 @dataclass(frozen=True)
@@ -105,12 +113,33 @@ class _Now:
     time: Tensor
 
 
-def deform(law: PowerLaw, hardening, orientations, *, loading, weights=None, increment: float, steps: int,
-           control: str = "von_mises", scheme: str = "taylor", n_eff: float | None = None, relaxed=RELAXED,
-           lateral: str = "axisymmetric", reorientation: Reorientation | None = None, shape=None,
-           update_shape: bool = False, update_texture: bool = True, temperature: float | None = None,
-           rate_insensitive: bool = False, tol: float = 1e-9, quadrature=QUADRATURE, threads: int = 1,
-           checkpoint: bool = False, engine: str = "numba", device=None) -> Path:
+def deform(
+    law: PowerLaw,
+    hardening,
+    orientations,
+    *,
+    loading,
+    weights=None,
+    increment,
+    steps: int,
+    control: str = "von_mises",
+    scheme: str = "taylor",
+    n_eff: float | None = None,
+    relaxed=RELAXED,
+    lateral: str = "axisymmetric",
+    reorientation: Reorientation | None = None,
+    shape=None,
+    update_shape: bool = False,
+    update_texture: bool = True,
+    temperature: float | None = None,
+    rate_insensitive: bool = False,
+    tol: float = 1e-9,
+    quadrature=QUADRATURE,
+    threads: int = 1,
+    checkpoint: bool = False,
+    engine: str = "numba",
+    device=None,
+) -> Path:
     """Deform a polycrystal.
 
     Parameters
@@ -121,8 +150,8 @@ def deform(law: PowerLaw, hardening, orientations, *, loading, weights=None, inc
         hardening
     orientations, weights, scheme, n_eff, relaxed, lateral, tol, quadrature, threads, engine, device : as in mean_field
     loading : Loading, Load or strain rate; or a function of the step number that returns one
-    increment, steps, control : strain per step of the control component ("von_mises", or "11", "22", "33", "23", "13",
-        "12": a tensor component of D) and number of steps
+    increment, steps, control : strain per step (one number, or one for each step) of the control component
+        ("von_mises", or "11", "22", "33", "23", "13", "12": a tensor component of D), and number of steps
     reorientation : rules of twin reorientation; None only accumulates the fractions
     shape, update_shape : initial mean ellipsoid (3, 3) and whether it follows the strain
     temperature : K, for laws that depend on it
@@ -133,16 +162,43 @@ def deform(law: PowerLaw, hardening, orientations, *, loading, weights=None, inc
     ------
     ParameterError : as mean_field; a control component that does not move; an increment that is not positive
     """
-    if not (isinstance(steps, int) and steps >= 0) or not (np.isfinite(increment) and increment > 0):
-        raise ParameterError(f"increment = {increment} must be positive and steps = {steps} a whole number")
+    sizes = np.asarray(increment, float)
+    if (
+        not (isinstance(steps, int) and steps >= 0)
+        or not np.all(np.isfinite(sizes) & (sizes > 0))
+        or (sizes.ndim and sizes.shape != (steps,))
+    ):
+        raise ParameterError(
+            f"increment = {increment} must be positive, one number or one for each of steps = {steps}, a "
+            "whole number"
+        )
     if control not in CONTROLS and control != "von_mises":
         raise ParameterError(f"control = {control!r}: choose von_mises, {', '.join(CONTROLS)}")
     if scheme == "sachs" or scheme not in SCHEMES:
-        raise ParameterError(f"scheme {scheme!r} has no path; choose from {', '.join(s for s in SCHEMES if s != 'sachs')}")
-    run = _Run(law, hardening or NoHardening(), normalised(weights, len(as_matrices(orientations).reshape(-1, 3, 3))),
-               scheme, n_eff, relaxed, lateral, reorientation, update_shape, update_texture, temperature,
-               rate_insensitive, tol, quadrature, threads, checkpoint, engine, device)
-    return run(orientations, loading, increment, steps, control, check_shape(shape))
+        raise ParameterError(
+            f"scheme {scheme!r} has no path; choose from {', '.join(s for s in SCHEMES if s != 'sachs')}"
+        )
+    run = _Run(
+        law,
+        hardening or NoHardening(),
+        normalised(weights, len(as_matrices(orientations).reshape(-1, 3, 3))),
+        scheme,
+        n_eff,
+        relaxed,
+        lateral,
+        reorientation,
+        update_shape,
+        update_texture,
+        temperature,
+        rate_insensitive,
+        tol,
+        quadrature,
+        threads,
+        checkpoint,
+        engine,
+        device,
+    )
+    return run(orientations, loading, np.broadcast_to(sizes, (steps,)), control, check_shape(shape))
 
 
 @dataclass
@@ -166,41 +222,43 @@ class _Run:
     engine: str
     device: object
 
-    def __call__(self, orientations, loading, increment: float, steps: int, control: str, shape) -> Path:
+    def __call__(self, orientations, loading, increments: np.ndarray, control: str, shape) -> Path:
         glide = glide_of(self.law)
         self.modes = Modes.of(self.law)
         self.line = linearisation(self.scheme, exponent(self.law), self.n_eff, self.relaxed)
         self.reference = as_tensor(getattr(self.law, "reference_rate", 1.0))
-        self.increment, self.control, self.warm = increment, control, None
+        self.control, self.warm = control, None
         matrices, none = as_matrices(orientations).reshape(-1, 3, 3), torch.zeros((), dtype=torch.float64)
         strength = glide.system_strength.expand(len(matrices), len(glide.systems))
         self.rules = self.reorientation or Reorientation(glide.systems)
-        now = _Now(matrices, self.hardening.start(strength), shape, self.rules.start(len(matrices)), none, none)
+        now = _Now(
+            matrices, self.hardening.start(strength), shape, self.rules.start(len(matrices)), none, none
+        )
         is_function = isinstance(loading, Callable) and not isinstance(loading, Loading)
         same = None if is_function else conditions(loading, self.lateral).relaxed(self.line.relaxed)
         rows, fields = [], []
-        for k in range(steps + 1):
+        for k, increment in enumerate([*increments.tolist(), None]):
             load = conditions(loading(k), self.lateral).relaxed(self.line.relaxed) if is_function else same
             if k == 0:
                 check_scheme(self.scheme, self.n_eff, "axisymmetric", load, self.law)
-            row, field, then = self.step(now, load, k < steps)
-            rows.append(row | {"control": torch.as_tensor(k * increment)})
+            row, field, then = self.step(now, load, increment)
+            rows.append(row | {"control": torch.as_tensor(float(increments[:k].sum()))})
             fields = [*fields[:1], field]
             now = then
         return self.collect(rows, fields, now)
 
-    def step(self, now: _Now, load: Loading, moves: bool):
+    def step(self, now: _Now, load: Loading, increment: float | None):
         """Row, response and next state; under checkpoint its graph is made again in the backward pass."""
         solved = []
         if self.checkpoint and torch.is_grad_enabled():
-            return recompute(self.step_of, now, load, moves, solved, use_reentrant=False)
-        return self.step_of(now, load, moves, solved)
+            return recompute(self.step_of, now, load, increment, solved, use_reentrant=False)
+        return self.step_of(now, load, increment, solved)
 
-    def step_of(self, now: _Now, load: Loading, moves: bool, solved: list):
+    def step_of(self, now: _Now, load: Loading, increment: float | None, solved: list):
         field = self.solve(now, load, solved)
         work_rate = (field.stress @ field.rate) / field.von_mises
         row = self.row(field, now, load, work_rate)
-        return row, field, self.advance(now, field, load, work_rate) if moves else now
+        return row, field, now if increment is None else self.advance(now, field, load, work_rate, increment)
 
     def solve(self, now: _Now, load: Loading, solved: list) -> MeanField:
         """The response; what was solved before (`solved`) is not solved again."""
@@ -209,8 +267,15 @@ class _Run:
         if not solved:
             for _ in range(20 if self.rate_insensitive else 1):
                 theta = self.at_reference(theta)
-                medium = solve_medium(as_grains(theta, self.law, self.line, self.engine, self.device), load, self.line,
-                                      *sphere, start=self.warm, tol=self.tol, threads=self.threads)
+                medium = solve_medium(
+                    as_grains(theta, self.law, self.line, self.engine, self.device),
+                    load,
+                    self.line,
+                    *sphere,
+                    start=self.warm,
+                    tol=self.tol,
+                    threads=self.threads,
+                )
                 self.warm = medium.start
                 size = float(np.linalg.norm(medium.rate))
                 if not self.rate_insensitive or abs(size / self.reference.item() - 1) < 1e-9:
@@ -224,9 +289,11 @@ class _Run:
     def at_reference(self, theta):
         return theta if theta.law is not None else replace(theta, reference_rate=self.reference)
 
-    def advance(self, now: _Now, field: MeanField, load: Loading, work_rate: Tensor) -> _Now:
-        dt = self.increment / _control_rate(field.rate, self.control)
-        step, glide = dt.item(), field.shear_rate[:, :self.modes.gliding]
+    def advance(
+        self, now: _Now, field: MeanField, load: Loading, work_rate: Tensor, increment: float
+    ) -> _Now:
+        dt = increment / _control_rate(field.rate, self.control)
+        step, glide = dt.item(), field.shear_rate[:, : self.modes.gliding]
         matrices, hardening = now.matrices, dict(now.hardening)
         twins, grains, system = self.twin(now, (glide.detach() * step).numpy())
         if len(grains):
@@ -243,7 +310,9 @@ class _Run:
             deviation = None
             if self.line.has_medium or self.line.relaxed is not None:
                 deviation = self.modes.strain_rate(now.matrices, field.shear_rate) - field.rate
-            matrices = turn(matrices, glide, self.modes.spin, torch.as_tensor(axial(spin)), deviation, field.spin, dt)
+            matrices = turn(
+                matrices, glide, self.modes.spin, torch.as_tensor(axial(spin)), deviation, field.spin, dt
+            )
         if self.update_shape:
             shape = (np.eye(3) + (to_matrix(rate) + spin) * step) @ (np.eye(3) if shape is None else shape)
         size = float(von_mises_rate(field.rate.detach()))
@@ -260,22 +329,57 @@ class _Run:
     def row(self, field: MeanField, now: _Now, load: Loading, work_rate: Tensor) -> dict:
         slip = self.weights @ field.shear_rate.abs()
         by_family = self.modes.sum_by_family(slip)
-        return {"strain": now.strain, "time": now.time, "stress": field.stress, "rate": field.rate,
-                "activity": by_family / by_family.sum(), "taylor": slip.sum() / work_rate,
-                "strength": self.modes.mean_by_family(self.weights @ now.hardening["strength"]),
-                "twin": self.modes.pad(now.twins.accumulated), "effective": self.modes.pad(now.twins.effective),
-                "cauchy": load.cauchy(field.stress.detach().numpy()), "n_iter": field.medium.n_iter,
-                "newton": field.medium.newton_iterations / len(self.weights), "converged": field.medium.converged}
+        return {
+            "strain": now.strain,
+            "time": now.time,
+            "stress": field.stress,
+            "rate": field.rate,
+            "activity": by_family / by_family.sum(),
+            "taylor": slip.sum() / work_rate,
+            "strength": self.modes.mean_by_family(self.weights @ now.hardening["strength"]),
+            "twin": self.modes.pad(now.twins.accumulated),
+            "effective": self.modes.pad(now.twins.effective),
+            "cauchy": load.cauchy(field.stress.detach().numpy()),
+            "n_iter": field.medium.n_iter,
+            "newton": field.medium.newton_iterations / len(self.weights),
+            "converged": field.medium.converged,
+        }
 
     def collect(self, rows: list[dict], fields: list[MeanField], now: _Now) -> Path:
-        s = {key: torch.stack([r[key] for r in rows])
-             for key in ("strain", "time", "control", "stress", "rate", "activity", "strength", "taylor")}
-        plain = {key: np.array([r[key] for r in rows]) for key in ("twin", "effective", "n_iter", "newton", "converged")}
+        s = {
+            key: torch.stack([r[key] for r in rows])
+            for key in ("strain", "time", "control", "stress", "rate", "activity", "strength", "taylor")
+        }
+        plain = {
+            key: np.array([r[key] for r in rows])
+            for key in ("twin", "effective", "n_iter", "newton", "converged")
+        }
         cauchy = None if rows[0]["cauchy"] is None else np.stack([r["cauchy"] for r in rows])
-        return Path(self.modes.families, s["strain"], s["time"], s["control"], s["stress"],
-                    von_mises_stress(s["stress"]), s["rate"], cauchy, s["taylor"], s["activity"], s["strength"],
-                    plain["twin"], plain["effective"], now.matrices, now.hardening["strength"], now.shape, fields[0],
-                    fields[-1], now.twins.count, now.hardening, plain["n_iter"], plain["newton"], plain["converged"])
+        return Path(
+            self.modes.families,
+            s["strain"],
+            s["time"],
+            s["control"],
+            s["stress"],
+            von_mises_stress(s["stress"]),
+            s["rate"],
+            cauchy,
+            s["taylor"],
+            s["activity"],
+            s["strength"],
+            plain["twin"],
+            plain["effective"],
+            now.matrices,
+            now.hardening["strength"],
+            now.shape,
+            fields[0],
+            fields[-1],
+            now.twins.count,
+            now.hardening,
+            plain["n_iter"],
+            plain["newton"],
+            plain["converged"],
+        )
 
 
 def _control_rate(rate: Tensor, control: str) -> Tensor:

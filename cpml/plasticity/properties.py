@@ -66,8 +66,15 @@ class YieldSurface:
         return np.stack([matrix[:, 0, 0] - matrix[:, 2, 2], matrix[:, 1, 1] - matrix[:, 2, 2]], -1)
 
 
-def lankford(law: PowerLaw, orientations, *, weights=None, angle_deg: ArrayLike = (0, 15, 30, 45, 60, 75, 90),
-             rate: float = 1e-3, **options) -> Lankford:
+def lankford(
+    law: PowerLaw,
+    orientations,
+    *,
+    weights=None,
+    angle_deg: ArrayLike = (0, 15, 30, 45, 60, 75, 90),
+    rate: float = 1e-3,
+    **options,
+) -> Lankford:
     """r-values of a sheet with normal z; options go to mean_field (scheme, n_eff, shape, ...).
 
     Examples
@@ -78,7 +85,10 @@ def lankford(law: PowerLaw, orientations, *, weights=None, angle_deg: ArrayLike 
     >>> [f"{abs(r):.3f}" for r in cube.r]
     ['1.000', '1.000']
     """
-    matrices, angles = as_matrices(orientations).detach().reshape(-1, 3, 3), np.atleast_1d(np.asarray(angle_deg, float))
+    matrices, angles = (
+        as_matrices(orientations).detach().reshape(-1, 3, 3),
+        np.atleast_1d(np.asarray(angle_deg, float)),
+    )
     loading, ratio, stress, start = Loading.uniaxial(0, rate), [], [], None
     if options.get("shape") is not None:
         raise ParameterError("lankford turns the specimen: give equiaxed grains (shape = None)")
@@ -94,8 +104,16 @@ def lankford(law: PowerLaw, orientations, *, weights=None, angle_deg: ArrayLike 
     return Lankford(angles, np.array(ratio), np.array(stress))
 
 
-def yield_surface(law: PowerLaw, orientations, *, weights=None, axes: ArrayLike = ((1, 0, 0, 0, 0), (0, 1, 0, 0, 0)),
-                  n_points: int = 72, power: float | None = None, **options) -> YieldSurface:
+def yield_surface(
+    law: PowerLaw,
+    orientations,
+    *,
+    weights=None,
+    axes: ArrayLike = ((1, 0, 0, 0, 0), (0, 1, 0, 0, 0)),
+    n_points: int = 72,
+    power: float | None = None,
+    **options,
+) -> YieldSurface:
     """Section of the yield surface in the plane of two directions of deviatoric stress space.
 
     Parameters

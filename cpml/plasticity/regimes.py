@@ -24,7 +24,9 @@ from cpml.plasticity.single_crystal import single_crystal
 TENSION = np.diag([1.0, -0.5, -0.5])
 
 
-def regimes(material: Material, *, temperatures, rates=(1e-3, 1e-5, 1e-7), n_crystals: int = 6, seed: int = 0) -> pd.DataFrame:
+def regimes(
+    material: Material, *, temperatures, rates=(1e-3, 1e-5, 1e-7), n_crystals: int = 6, seed: int = 0
+) -> pd.DataFrame:
     """Shares of climb and cross-slip over temperature and rate.
 
     Parameters
@@ -42,19 +44,41 @@ def regimes(material: Material, *, temperatures, rates=(1e-3, 1e-5, 1e-7), n_cry
     ------
     ParameterError : a material without self-diffusion
     """
-    glide, one = PowerLaw.from_material(material), as_matrices(random_quaternions(n_crystals, np.random.default_rng(seed)))
+    glide, one = (
+        PowerLaw.from_material(material),
+        as_matrices(random_quaternions(n_crystals, np.random.default_rng(seed))),
+    )
     points = np.array([(r, t) for r in rates for t in temperatures], float)
-    rate, temperature = (torch.as_tensor(points[:, k].copy()).repeat_interleave(n_crystals)[:, None] for k in (0, 1))
-    matrices, law = one.repeat(len(points), 1, 1), Together((glide, DiffusionClimb.from_material(material, temperature)))
+    rate, temperature = (
+        torch.as_tensor(points[:, k].copy()).repeat_interleave(n_crystals)[:, None] for k in (0, 1)
+    )
+    matrices, law = (
+        one.repeat(len(points), 1, 1),
+        Together((glide, DiffusionClimb.from_material(material, temperature))),
+    )
     with torch.no_grad():
         found = single_crystal(law, rate * torch.as_tensor(to_vector(TENSION)), matrices, tol=1e-8)
     slip, climb = (found.shear_rate[:, part].abs().sum(-1) for part in law.parts)
     transfer = torch.full_like(slip, torch.nan)
     if material.cross_slip:
         crystal = (found.stress[:, None, :] @ rotation_5x5(matrices))[:, 0]
-        transfer = CrossSlip.from_material(material).activity(found.shear_rate[:, law.parts[0]], crystal, temperature).sum(-1)
-    mean = [x.reshape(len(points), n_crystals).mean(1).numpy() for x in (von_mises_stress(found.stress), slip, climb, transfer)]
-    return pd.DataFrame({"rate_per_s": points[:, 0], "temperature_k": points[:, 1],
-                         "homologous": points[:, 1] / material.diffusion["melting_k"], "stress_mpa": mean[0],
-                         "climb": mean[2] / (mean[1] + mean[2]), "cross_slip": mean[3] / np.maximum(mean[1], 1e-300),
-                         "converged": found.converged.reshape(len(points), n_crystals).all(1).numpy()})
+        transfer = (
+            CrossSlip.from_material(material)
+            .activity(found.shear_rate[:, law.parts[0]], crystal, temperature)
+            .sum(-1)
+        )
+    mean = [
+        x.reshape(len(points), n_crystals).mean(1).numpy()
+        for x in (von_mises_stress(found.stress), slip, climb, transfer)
+    ]
+    return pd.DataFrame(
+        {
+            "rate_per_s": points[:, 0],
+            "temperature_k": points[:, 1],
+            "homologous": points[:, 1] / material.diffusion["melting_k"],
+            "stress_mpa": mean[0],
+            "climb": mean[2] / (mean[1] + mean[2]),
+            "cross_slip": mean[3] / np.maximum(mean[1], 1e-300),
+            "converged": found.converged.reshape(len(points), n_crystals).all(1).numpy(),
+        }
+    )

@@ -63,12 +63,16 @@ class Reorientation:
 
     def __post_init__(self):
         if self.order not in ORDERS or self.about not in ("normal", "direction"):
-            raise ParameterError(f"order = {self.order!r} must be one of {', '.join(ORDERS)} and about = "
-                                 f"{self.about!r} 'normal' or 'direction'")
+            raise ParameterError(
+                f"order = {self.order!r} must be one of {', '.join(ORDERS)} and about = "
+                f"{self.about!r} 'normal' or 'direction'"
+            )
         if self.rule not in RULES:
             raise ParameterError(f"rule = {self.rule!r}: choose from {', '.join(RULES)}")
         if min(self.threshold) < 0 or not 0 < self.soften <= 1:
-            raise ParameterError(f"threshold = {self.threshold} must not be negative, soften = {self.soften} in (0, 1]")
+            raise ParameterError(
+                f"threshold = {self.threshold} must not be negative, soften = {self.soften} in (0, 1]"
+            )
         shear = self.systems.twin_shear if self.twin_shear is None else np.asarray(self.twin_shear, float)
         if shear.shape == (len(self.systems.family_names),):
             shear = shear[self.systems.family]
@@ -79,8 +83,12 @@ class Reorientation:
     def start(self, n_grains: int) -> TwinState:
         """Nothing twinned."""
         families = len(self.systems.family_names)
-        return TwinState(np.zeros((n_grains, len(self.systems))), np.zeros(families), np.zeros(families),
-                         np.zeros(n_grains, int))
+        return TwinState(
+            np.zeros((n_grains, len(self.systems))),
+            np.zeros(families),
+            np.zeros(families),
+            np.zeros(n_grains, int),
+        )
 
     def accumulate(self, state: TwinState, shear: NDArray, weights: NDArray) -> TwinState:
         """Add the fractions of shears (G, S) of a step; no grain is reoriented."""
@@ -89,10 +97,17 @@ class Reorientation:
         added = np.where(self.systems.twin, shear / self._shear, 0.0)
         by_family = np.zeros_like(state.accumulated)
         np.add.at(by_family, self.systems.family, weights @ added)
-        return replace(state, fraction=state.fraction + added, accumulated=state.accumulated + by_family,
-                       effective=state.effective.copy(), count=state.count.copy())
+        return replace(
+            state,
+            fraction=state.fraction + added,
+            accumulated=state.accumulated + by_family,
+            effective=state.effective.copy(),
+            count=state.count.copy(),
+        )
 
-    def advance(self, state: TwinState, shear: NDArray, weights: NDArray) -> tuple[TwinState, NDArray, NDArray]:
+    def advance(
+        self, state: TwinState, shear: NDArray, weights: NDArray
+    ) -> tuple[TwinState, NDArray, NDArray]:
         """After shears (G, S) of a step: new state, reoriented grains (R,) and the twin system of each (R,)."""
         new, twin, family = self.accumulate(state, shear, weights), self.systems.twin, self.systems.family
         if not twin.any():
@@ -103,13 +118,19 @@ class Reorientation:
         in_mode = (fraction * (family[None, :] == mode[:, None])).sum(1)
         limit = 2 if self.secondary else 1
         candidates = (in_mode > self.threshold[0]) & (new.count < limit)
-        grains = np.flatnonzero(candidates) if self.rule == "variant" else self._by_ptr(
-            new, candidates, mode, in_mode, fraction[np.arange(len(lead)), lead], weights)
+        grains = (
+            np.flatnonzero(candidates)
+            if self.rule == "variant"
+            else self._by_ptr(new, candidates, mode, in_mode, fraction[np.arange(len(lead)), lead], weights)
+        )
         if self.rule == "variant":
             np.add.at(new.effective, mode[grains], weights[grains])
         new.count[grains] += 1
-        return replace(new, fraction=np.where(np.isin(np.arange(len(lead)), grains)[:, None], 0.0, fraction)), grains, (
-            lead[grains])
+        return (
+            replace(new, fraction=np.where(np.isin(np.arange(len(lead)), grains)[:, None], 0.0, fraction)),
+            grains,
+            (lead[grains]),
+        )
 
     def _by_ptr(self, new: TwinState, candidates, mode, in_mode, largest, weights) -> NDArray:
         """Grains that PTR reorients, in the order of visits; adds their weights to the reoriented ones."""

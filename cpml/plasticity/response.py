@@ -31,10 +31,14 @@ class MeanField:
 def normalised(weights, n_grains: int) -> Tensor:
     """Weights (G,) as shares; ParameterError unless they are non-negative, one per grain, not all zero."""
     weights = torch.ones(n_grains, dtype=torch.float64) if weights is None else as_tensor(weights)
-    is_right = weights.shape == (n_grains,) and bool((weights >= 0).all()) and bool(torch.isfinite(weights).all())
+    is_right = (
+        weights.shape == (n_grains,) and bool((weights >= 0).all()) and bool(torch.isfinite(weights).all())
+    )
     if not is_right or not bool(weights.sum() > 0):
-        raise ParameterError(f"weights of shape {tuple(weights.shape)} for {n_grains} grains must be non-negative, "
-                             "one per grain, not all zero")
+        raise ParameterError(
+            f"weights of shape {tuple(weights.shape)} for {n_grains} grains must be non-negative, "
+            "one per grain, not all zero"
+        )
     return weights / weights.sum()
 
 
@@ -46,17 +50,32 @@ def load_directions(loading) -> tuple[Tensor, Tensor]:
         return stress / von_mises_stress(stress), rate
     rate = as_rate(loading)
     if rate.shape != (5,):
-        raise ParameterError(f"loading gives a strain rate of shape {tuple(rate.shape)}: one (3, 3) matrix is expected")
+        raise ParameterError(
+            f"loading gives a strain rate of shape {tuple(rate.shape)}: one (3, 3) matrix is expected"
+        )
     return rate / von_mises_stress(rate), rate
 
 
-def collect(stress, shear_rate, weights, rate, converged, residual, n_iter, *, macro=None, medium=None,
-            spin=None) -> MeanField:
+def collect(
+    stress, shear_rate, weights, rate, converged, residual, n_iter, *, macro=None, medium=None, spin=None
+) -> MeanField:
     """MeanField of the grains' stresses (G, 5) and shear rates (G, S); rate is macroscopic (5,) or per grain (G, 5)."""
     slip = shear_rate.abs()
     total = slip.sum(-1)
     strain = von_mises_rate(rate) if rate.ndim == 1 else von_mises_rate(rate).clamp(min=1e-300)
     macro = (weights[:, None] * stress).sum(0) if macro is None else macro
     macro_rate = rate if rate.ndim == 1 else (weights[:, None] * rate).sum(0)
-    return MeanField(macro, von_mises_stress(macro), macro_rate, stress, shear_rate,
-                     slip / total.clamp(min=1e-300)[:, None], total / strain, converged, residual, n_iter, medium, spin)
+    return MeanField(
+        macro,
+        von_mises_stress(macro),
+        macro_rate,
+        stress,
+        shear_rate,
+        slip / total.clamp(min=1e-300)[:, None],
+        total / strain,
+        converged,
+        residual,
+        n_iter,
+        medium,
+        spin,
+    )

@@ -80,8 +80,18 @@ def _solve_hessian(schmid: Tensor, slope: Tensor, right: Tensor) -> Tensor:
     return solve5(lower.T, right.T, 1e-15).T.reshape(*shape, 5)
 
 
-def single_crystal(law, rate, crystal_to_sample, *, stress=None, tol: float = 1e-10, max_iter: int = 100,
-                   start: Tensor | None = None, engine: str = "numba", device=None) -> Solution:
+def single_crystal(
+    law,
+    rate,
+    crystal_to_sample,
+    *,
+    stress=None,
+    tol: float = 1e-10,
+    max_iter: int = 100,
+    start: Tensor | None = None,
+    engine: str = "numba",
+    device=None,
+) -> Solution:
     """Single crystals under a strain rate, under a stress, or under mixed conditions.
 
     Parameters
@@ -145,12 +155,20 @@ def _of_stress(law, stress: Tensor, turn: Tensor) -> Solution:
     shear_rate, _ = law.rates((stress[..., None, :] @ turn)[..., 0, :] @ schmid.T)
     rate = (turn @ (shear_rate @ schmid)[..., None])[..., 0]
     is_finite = torch.isfinite(rate).all(-1)
-    return Solution(stress.expand(rate.shape), rate, shear_rate, is_finite, 0, torch.where(is_finite, 0.0, torch.inf),
-                    "rate")
+    return Solution(
+        stress.expand(rate.shape),
+        rate,
+        shear_rate,
+        is_finite,
+        0,
+        torch.where(is_finite, 0.0, torch.inf),
+        "rate",
+    )
 
 
-def _solve(law, rate: Tensor, strength: Tensor, guess, tol: float, max_iter: int,
-           engine: str) -> tuple[Tensor, Tensor, int]:
+def _solve(
+    law, rate: Tensor, strength: Tensor, guess, tol: float, max_iter: int, engine: str
+) -> tuple[Tensor, Tensor, int]:
     """Scale to |d| = 1 and unit strength, flatten the batch, minimise, scale back; residual relative to |d|."""
     n, rate0 = as_tensor(law.n).item(), as_tensor(law.reference_rate).item()
     shape = torch.broadcast_shapes(rate.shape[:-1], strength.shape[:-1])
@@ -168,19 +186,44 @@ def _solve(law, rate: Tensor, strength: Tensor, guess, tol: float, max_iter: int
         stress, residual, n_iter = _fused(law, rate / size, relative, n, tol, max_iter, guess)
         return (stress * factor).reshape(*shape, 5), residual.reshape(shape), n_iter
     guess = None if guess is None else guess.T.contiguous()
-    found = minimise((rate / size).T.contiguous(), law.schmid, relative.T,
-                     law.is_polar, n, tol=tol, max_iter=max_iter, start=guess)
+    found = minimise(
+        (rate / size).T.contiguous(),
+        law.schmid,
+        relative.T,
+        law.is_polar,
+        n,
+        tol=tol,
+        max_iter=max_iter,
+        start=guess,
+    )
     stress = (found.stress.T * factor).reshape(*shape, 5)
     return stress, found.residual.reshape(shape), found.n_iter
 
 
-def _fused(law, rate: Tensor, strength: Tensor, n: float, tol: float, max_iter: int, guess) -> tuple[Tensor, Tensor, int]:
+def _fused(
+    law, rate: Tensor, strength: Tensor, n: float, tol: float, max_iter: int, guess
+) -> tuple[Tensor, Tensor, int]:
     """The scaled problem by the compiled loop: stress (N, 5), residual (N,), iterations of the slowest point."""
     count, systems = len(rate), len(law.systems)
     stress = np.zeros((count, 5)) if guess is None else np.array(guess.numpy())
     schmid = np.ascontiguousarray(law.systems.schmid5.T)[None]
     iterations, residual = np.zeros(count, np.int64), np.empty(count)
-    solve_grains(schmid, np.ascontiguousarray(strength.numpy()), law.systems.twin, n, np.zeros((5, 5)),
-                 np.ascontiguousarray(rate.numpy()), guess is not None, tol, max_iter, stress,
-                 np.empty((count, systems)), np.empty((count, systems)), iterations, residual, 0, count)
+    solve_grains(
+        schmid,
+        np.ascontiguousarray(strength.numpy()),
+        law.systems.twin,
+        n,
+        np.zeros((5, 5)),
+        np.ascontiguousarray(rate.numpy()),
+        guess is not None,
+        tol,
+        max_iter,
+        stress,
+        np.empty((count, systems)),
+        np.empty((count, systems)),
+        iterations,
+        residual,
+        0,
+        count,
+    )
     return torch.as_tensor(stress), torch.as_tensor(residual), int(np.abs(iterations).max())

@@ -46,7 +46,9 @@ def yield_vertices(systems: Systems, strength_ratio: ArrayLike | None = None) ->
     return _vertices(np.ascontiguousarray(systems.schmid5 / ratio[:, None]).tobytes(), systems.twin.tobytes())
 
 
-def taylor_stress(systems: Systems, rate, crystal_to_sample, strength_ratio: ArrayLike | None = None) -> NDArray:
+def taylor_stress(
+    systems: Systems, rate, crystal_to_sample, strength_ratio: ArrayLike | None = None
+) -> NDArray:
     """(N, 5) deviatoric stress, sample frame, in units of the reference strength, that maximises the plastic work.
 
     Where several vertices share the maximum (symmetric orientations) the first is returned: the work is unique, the
@@ -57,7 +59,9 @@ def taylor_stress(systems: Systems, rate, crystal_to_sample, strength_ratio: Arr
     return np.einsum("gij,gj->gi", turn, vertices[best])
 
 
-def taylor_factor(systems: Systems, rate, crystal_to_sample, strength_ratio: ArrayLike | None = None) -> NDArray:
+def taylor_factor(
+    systems: Systems, rate, crystal_to_sample, strength_ratio: ArrayLike | None = None
+) -> NDArray:
     """Rate-independent Taylor factors.
 
     Parameters
@@ -97,8 +101,10 @@ def _system_ratio(systems: Systems, strength_ratio) -> NDArray:
     if ratio.shape == (len(systems.family_names),):
         ratio = ratio[systems.family]
     if ratio.shape != (len(systems),) or not np.all(ratio > 0) or not np.all(np.isfinite(ratio)):
-        raise ParameterError(f"strength_ratio must be {len(systems.family_names)} positive numbers, one per family "
-                             f"{systems.family_names}, or {len(systems)}, one per system")
+        raise ParameterError(
+            f"strength_ratio must be {len(systems.family_names)} positive numbers, one per family "
+            f"{systems.family_names}, or {len(systems)}, one per system"
+        )
     return ratio
 
 
@@ -111,10 +117,14 @@ def _vertices(facets: bytes, polar: bytes) -> NDArray:
     try:
         planes = ConvexHull(points).equations  # outward normal.x + offset <= 0
     except QhullError as error:
-        raise ParameterError(f"the yield polytope of these systems is degenerate: {str(error).splitlines()[0]}") from None
+        raise ParameterError(
+            f"the yield polytope of these systems is degenerate: {str(error).splitlines()[0]}"
+        ) from None
     if not np.all(planes[:, -1] < -1e-12 * np.abs(points).max()):
-        raise ParameterError("these systems cannot produce every strain (twins work one way only): add a slip family, "
-                             "e.g. pyramidal <c+a> in hexagonal crystals")
+        raise ParameterError(
+            "these systems cannot produce every strain (twins work one way only): add a slip family, "
+            "e.g. pyramidal <c+a> in hexagonal crystals"
+        )
     found = -planes[:, :-1] / planes[:, -1:]
     scale = np.abs(found).max()
     _, first = np.unique(np.round(found / scale, 9), axis=0, return_index=True)

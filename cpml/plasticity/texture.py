@@ -16,8 +16,11 @@ from cpml.crystallography.systems import Systems
 
 def axial(matrix):
     """Axial vectors (..., 3) of the skew parts of (..., 3, 3), numpy or torch."""
-    parts = [(matrix[..., 2, 1] - matrix[..., 1, 2]) / 2, (matrix[..., 0, 2] - matrix[..., 2, 0]) / 2,
-             (matrix[..., 1, 0] - matrix[..., 0, 1]) / 2]
+    parts = [
+        (matrix[..., 2, 1] - matrix[..., 1, 2]) / 2,
+        (matrix[..., 0, 2] - matrix[..., 2, 0]) / 2,
+        (matrix[..., 1, 0] - matrix[..., 0, 1]) / 2,
+    ]
     return torch.stack(parts, -1) if isinstance(matrix, Tensor) else np.stack(parts, -1)
 
 
@@ -39,8 +42,15 @@ def rotation(vector: Tensor) -> Tensor:
     return torch.eye(3, dtype=vector.dtype) + sine * skew + cosine * (skew @ skew)
 
 
-def turn(matrices: Tensor, shear_rate: Tensor, slip_axes: Tensor, spin: Tensor, deviation: Tensor | None,
-         spin_tensor: Tensor, dt: float) -> Tensor:
+def turn(
+    matrices: Tensor,
+    shear_rate: Tensor,
+    slip_axes: Tensor,
+    spin: Tensor,
+    deviation: Tensor | None,
+    spin_tensor: Tensor,
+    dt: float,
+) -> Tensor:
     """Orientations (G, 3, 3) after dt: macroscopic spin (3,), shear rates (G, S), D_g - D (G, 5) or None (Taylor)."""
     plastic = (matrices @ (shear_rate @ slip_axes)[..., None])[..., 0]
     omega = spin - plastic

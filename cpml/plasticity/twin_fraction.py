@@ -56,6 +56,13 @@ class TwinFraction:
 
     def _wrap(self, inner: State, fraction: Tensor) -> State:
         left = (1 - fraction.sum(-1, keepdim=True)) ** (-1 / self.n)
-        applies = torch.ones(len(self.systems), dtype=torch.bool) if self.slip_too else torch.as_tensor(self.systems.twin)
-        return {"strength": torch.where(applies, inner["strength"] * left, inner["strength"]), "inner": inner,
-                "fraction": fraction}
+        applies = (
+            torch.ones(len(self.systems), dtype=torch.bool)
+            if self.slip_too
+            else torch.as_tensor(self.systems.twin)
+        )
+        return {
+            "strength": torch.where(applies, inner["strength"] * left, inner["strength"]),
+            "inner": inner,
+            "fraction": fraction,
+        }

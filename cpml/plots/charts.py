@@ -193,7 +193,7 @@ def twin_deviation_histogram(
 
 def trace_deviation_histogram(
     deviation_deg, flipped_deg=None, *, labels=("frame as declared", "y axis flipped"), bin_deg=2.0,
-    max_deg=None,
+    max_deg=None, label="deviation / °",
     caption="", title="", unit="traces", width="single",
 ):  # fmt: skip
     """Angles between observed traces and the nearest plane, in the declared and in a flipped frame."""
@@ -204,7 +204,7 @@ def trace_deviation_histogram(
     top = max_deg or max(np.ceil(largest / bin_deg) * bin_deg, 5 * bin_deg)
     named = {f"{k}, median {np.median(v[0]):.1f}°" if len(v[0]) else k: v for k, v in groups.items()}
     bins = np.arange(0, top + bin_deg / 2, bin_deg)
-    return _overlaid(named, bins, {}, "deviation / °", caption, title, unit, width)
+    return _overlaid(named, bins, {}, label, caption, title, unit, width)
 
 
 def frequency_vs_schmid(

@@ -21,8 +21,7 @@ from cpml.plots.style import (
 
 def stress_strain(
     curves, *, experiment=None, strain_label="strain / %", stress_label="stress / MPa", percent=True,
-    caption="",
-    title="", width="middle",
+    band_label="90 % interval", caption="", title="", width="middle",
 ):  # fmt: skip
     """Stress-strain curves with the experiment as points.
 
@@ -31,6 +30,7 @@ def stress_strain(
     curves : dict name -> (strain, stress) or (strain, stress, low, high); strain as a number, stress in MPa
     experiment : (strain, stress) points
     percent : strains are drawn in percent
+    band_label : what low and high of a curve are, for the legend
 
     Returns
     -------
@@ -49,7 +49,8 @@ def stress_strain(
         look = model_style(name, marker=False) if name in MODEL_COLOURS else other
         ax.plot(scale * strain, stress, linewidth=1.0, label=model_label(name), **look)
         if band:
-            ax.fill_between(scale * strain, *band, color=look["color"], alpha=0.2, linewidth=0)
+            shade = {"color": look["color"], "alpha": 0.25, "linewidth": 0, "label": band_label}
+            ax.fill_between(scale * strain, *band, **shade)
     if experiment is not None:
         strain, stress = (np.asarray(v, dtype=float) for v in experiment)
         points = {"color": "black", "markersize": 3, "markerfacecolor": "none", "label": "experiment"}
@@ -79,7 +80,10 @@ def regime_shares(
     need_columns(table, ["rate_per_s", "homologous", column], "table of regimes")
     fig, ax = figure(width, aspect=0.5)
     for i, (rate, part) in enumerate(table.groupby("rate_per_s", sort=False)):
-        look = {"color": CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)], "linestyle": ("-", "--", "-.", ":")[i % 4]}
+        look = {
+            "color": CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)],
+            "linestyle": ("-", "--", "-.", ":")[i % 4],
+        }
         ax.plot(part["homologous"], part[column], linewidth=1.0, label=f"{rate:.0e} /s", **look)
     ax.set(xlabel="temperature / melting point", ylabel=label, ylim=(-0.02, 1.02))
     ax.set_title(title)

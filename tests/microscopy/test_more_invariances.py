@@ -307,7 +307,8 @@ def test_lines_turn_with_the_picture(kind, angle, seed):
     expected = (lambda a: (a - 90) % 180) if kind == "quarter" else (lambda a: -a % 180)
     first, second = detect_traces(picture), detect_traces(other)
     assert len(first) == len(second)
-    same_lines(second["angle_deg"], expected(first["angle_deg"]), 0.05)
+    # pixels are counted in sixteenths of a pixel from one corner: the other corner moves the angle within its error
+    same_lines(second["angle_deg"], expected(first["angle_deg"]), 4 * first["sigma_deg"].max())
     np.testing.assert_allclose(second["score"], first["score"], atol=0.01)
     label = np.ones(picture.shape, int)
     # the plain score counts whole degrees: one step apart at most, as bins fall differently

@@ -37,6 +37,14 @@ def test_one_family_to_a_tenth_of_a_degree(angle, sign, kind):
     assert not found["is_wavy"][0]
 
 
+@pytest.mark.parametrize("angle", [0.0, 45.0, 90.0, 0.1, 89.8])
+def test_lines_along_the_pixels_are_not_drawn_away(angle):
+    """Along rows, columns and diagonals all pixels of a line share one place in their bins: one family within 0.1 deg."""
+    found = detect_traces(stripes(angle, shape=(70, 70), spacing=9.0))
+    assert len(found) == 1 and off(found["angle_deg"][0], angle) < 0.1
+    assert off(found["angle_deg"][0], angle) < 3 * found["sigma_deg"][0]
+
+
 @pytest.mark.parametrize("apart", [8.0, 15.0, 60.0])
 def test_families_may_be_close(apart):
     """Two families 8 deg apart, the second with a quarter of the contrast, come apart within 0.3 deg."""

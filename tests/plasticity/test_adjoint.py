@@ -35,11 +35,17 @@ def test_two_derivations_agree(scheme):
     mix = torch.as_tensor(np.random.default_rng(2).standard_normal((12, 5)))
 
     def gradients(wrap):
-        given = [torch.tensor([10.0, 55, 60, 40], dtype=torch.float64), torch.tensor(10.0, dtype=torch.float64),
-                 torch.as_tensor(quaternion_to_matrix(Q)), weights.clone()]
+        given = [
+            torch.tensor([10.0, 55, 60, 40], dtype=torch.float64),
+            torch.tensor(10.0, dtype=torch.float64),
+            torch.as_tensor(quaternion_to_matrix(Q)),
+            weights.clone(),
+        ]
         given = [g.requires_grad_() for g in given]
         law = wrap(PowerLaw(MG, given[0], given[1], 1e-3))
-        f = mean_field(law, given[2], weights=given[3], loading=Loading.uniaxial(2, -1e-3), scheme=scheme, tol=1e-12)
+        f = mean_field(
+            law, given[2], weights=given[3], loading=Loading.uniaxial(2, -1e-3), scheme=scheme, tol=1e-12
+        )
         loss = f.von_mises + 1e4 * f.rate[0] + (mix * f.grain_stress).sum() + 1e3 * f.shear_rate.abs().sum()
         return torch.autograd.grad(loss, given)
 
@@ -51,7 +57,9 @@ def test_relaxed_constraints():
     """Free shears carry no stress, the others follow the macroscopic rate; power below Taylor; no freedom left out."""
     law = PowerLaw(FCC, [1.0])
     held = mean_field(law, Q, loading=TENSION)
-    pancake, lath = (mean_field(law, Q, loading=TENSION, scheme="relaxed", relaxed=r) for r in (("13", "23"), ("13",)))
+    pancake, lath = (
+        mean_field(law, Q, loading=TENSION, scheme="relaxed", relaxed=r) for r in (("13", "23"), ("13",))
+    )
     s = to_matrix(pancake.grain_stress.numpy())
     assert np.abs(s[:, [0, 1], 2]).max() < 1e-12 and bool(pancake.converged.all())
     assert to_matrix(pancake.rate.numpy())[[0, 1, 2], [0, 1, 2]] == pytest.approx([1, -0.5, -0.5])
@@ -62,8 +70,11 @@ def test_relaxed_constraints():
 @pytest.mark.parametrize("parameter", ["strength", "n", "orientation"])
 def test_relaxed_gradient(parameter):
     """Derivatives of relaxed constraints through two steps of texture equal central differences (1e-6)."""
-    start = {"strength": torch.tensor([30.0], dtype=torch.float64), "n": torch.tensor(10.0, dtype=torch.float64),
-             "orientation": torch.zeros(3, dtype=torch.float64)}
+    start = {
+        "strength": torch.tensor([30.0], dtype=torch.float64),
+        "n": torch.tensor(10.0, dtype=torch.float64),
+        "orientation": torch.zeros(3, dtype=torch.float64),
+    }
     base = torch.as_tensor(quaternion_to_matrix(Q[:5]))
 
     def final(value):
@@ -71,8 +82,16 @@ def test_relaxed_gradient(parameter):
         x, y, z = v["orientation"]
         o = torch.zeros_like(x)
         turn = torch.linalg.matrix_exp(torch.stack([o, -z, y, z, o, -x, -y, x, o]).reshape(3, 3))
-        path = deform(PowerLaw(FCC, v["strength"], v["n"], 1e-3), None, turn @ base, loading=np.diag([1.0, 0, -1]),
-                      increment=0.05, steps=2, scheme="relaxed", tol=1e-12)
+        path = deform(
+            PowerLaw(FCC, v["strength"], v["n"], 1e-3),
+            None,
+            turn @ base,
+            loading=np.diag([1.0, 0, -1]),
+            increment=0.05,
+            steps=2,
+            scheme="relaxed",
+            tol=1e-12,
+        )
         return path.von_mises[-1] + 30 * path.orientations[1, 0, 1] + 20 * path.rate[-1, 3]
 
     value = start[parameter].clone().requires_grad_()
@@ -90,7 +109,9 @@ def test_relaxed_conditions():
     law, free = PowerLaw(FCC, [1.0]), np.nan
     with pytest.raises(ParameterError, match="name shears"):
         mean_field(law, Q, loading=TENSION, scheme="relaxed", relaxed=("33",))
-    stressed = Loading.mixed([[1.0, 0, 0], [0, -0.5, 0], [free, 0, -0.5]], [[free, free, 5.0], [free] * 3, [5.0, free, free]])
+    stressed = Loading.mixed(
+        [[1.0, 0, 0], [0, -0.5, 0], [free, 0, -0.5]], [[free, free, 5.0], [free] * 3, [5.0, free, free]]
+    )
     with pytest.raises(ParameterError, match="relaxed"):
         mean_field(law, Q, loading=stressed, scheme="relaxed")
 
@@ -105,9 +126,17 @@ def saved_numbers(checkpoint):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        path = deform(PowerLaw(FCC, strength, n, 1e-3), Voce(FCC, 20.0, 200.0, 10.0, 1.4), Q,
-                      loading=Loading.uniaxial(2, 1e-3), increment=0.03, steps=4, scheme="affine", tol=1e-10,
-                      checkpoint=checkpoint)
+        path = deform(
+            PowerLaw(FCC, strength, n, 1e-3),
+            Voce(FCC, 20.0, 200.0, 10.0, 1.4),
+            Q,
+            loading=Loading.uniaxial(2, 1e-3),
+            increment=0.03,
+            steps=4,
+            scheme="affine",
+            tol=1e-10,
+            checkpoint=checkpoint,
+        )
     loss = path.von_mises[-1] + 10 * path.orientations[0, 0, 1]
     total = sum(kept)
     return total, torch.autograd.grad(loss, [strength, n]), float(loss.detach())

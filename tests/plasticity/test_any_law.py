@@ -35,7 +35,9 @@ def test_engines_agree(scheme):
     one = mean_field(law, Q, loading=load, scheme=scheme, tol=1e-11)
     two = mean_field(law, Q, loading=load, scheme=scheme, tol=1e-11, device="cpu")
     assert bool(one.converged.all()) and bool(two.converged.all())
-    assert two.grain_stress.numpy() == pytest.approx(one.grain_stress.numpy(), abs=1e-8 * float(one.von_mises))
+    assert two.grain_stress.numpy() == pytest.approx(
+        one.grain_stress.numpy(), abs=1e-8 * float(one.von_mises)
+    )
 
 
 @pytest.mark.parametrize("scheme", ["taylor", "affine"])
@@ -57,14 +59,20 @@ def test_cross_slip_among_the_activities():
     """Cross-slip stands beside the families as a share of slip, grows with temperature, and needs a temperature."""
     law, cross = PowerLaw.from_material(AL), CrossSlip.from_material(AL)
     found = mean_field(law, Q, loading=1e-3 * TENSION)
-    cold, hot = (mechanism_activities(law, found, Q, cross_slip=cross, temperature=t)["cross_slip"] for t in (200.0, 500.0))
+    cold, hot = (
+        mechanism_activities(law, found, Q, cross_slip=cross, temperature=t)["cross_slip"]
+        for t in (200.0, 500.0)
+    )
     assert bool((cold < hot).all()) and bool((hot <= 1).all())
 
 
 @pytest.mark.parametrize("name", ["strength", "n"])
 def test_gradient_with_climb(name):
     """Affine polycrystal of glide and climb: derivative equal to central differences (1e-6)."""
-    start = {"strength": torch.tensor([10.0], dtype=torch.float64), "n": torch.tensor(10.0, dtype=torch.float64)}
+    start = {
+        "strength": torch.tensor([10.0], dtype=torch.float64),
+        "n": torch.tensor(10.0, dtype=torch.float64),
+    }
 
     def stress(value):
         v = {**start, name: value}
@@ -81,13 +89,21 @@ def test_gradient_with_climb(name):
 def test_path_with_climb():
     """A path of Together hardens the glide part alone; activities sum to one and name climb; climb turns no lattice."""
     law = Together((PowerLaw(FCC, [10.0], 10.0, 1e-3), PowerClimb(FCC, 40.0)))
-    path = deform(law, Saturation(FCC, 200.0, 60.0), Q, loading=1e-3 * TENSION, increment=0.01, steps=3, scheme="affine")
+    path = deform(
+        law, Saturation(FCC, 200.0, 60.0), Q, loading=1e-3 * TENSION, increment=0.01, steps=3, scheme="affine"
+    )
     assert path.families == ("octahedral", "climb") and bool(path.converged.all())
     assert path.activity.sum(1).numpy() == pytest.approx(1) and path.activity[-1, 1] > path.activity[0, 1]
     assert float(path.strength[-1, 0]) > 10 and np.isnan(path.strength[-1, 1].item())
     assert "strength_climb_mpa" not in path.table() and "activity_climb" in path.table()
-    climb_only = deform(Together((PowerLaw(FCC, [1e4], 10.0, 1e-3), PowerClimb(FCC, 1.0, 1.0, 1.0))), None, Q,
-                        loading=TENSION, increment=0.1, steps=1)
+    climb_only = deform(
+        Together((PowerLaw(FCC, [1e4], 10.0, 1e-3), PowerClimb(FCC, 1.0, 1.0, 1.0))),
+        None,
+        Q,
+        loading=TENSION,
+        increment=0.1,
+        steps=1,
+    )
     still = deform(PowerLaw(FCC, [1.0]), None, Q, loading=TENSION, increment=0.1, steps=0)
     assert climb_only.orientations.numpy() == pytest.approx(still.orientations.numpy(), abs=1e-12)
 
@@ -96,11 +112,28 @@ def test_thermal_glide_with_dislocation_densities():
     """Thermally activated glide over obstacles, passing stress from Kocks-Mecking densities: hardens, and cold is harder."""
     stress = []
     for temperature in (250.0, 400.0):
-        density = KocksMecking(FCC, tau0=0.0, k1=2e8, drag=300.0, activation=4e-3, shear_modulus=45e3, burgers=2.56e-10,
-                               density=1e12, chi=0.35)
-        law = ThermalGlide(FCC, temperature, energy=2e-19, strength0=60.0, burgers=2.56e-10,
-                           passing=density.start(torch.ones(1, 12))["strength"][0])
-        path = deform(law, density, Q[:6], loading=1e-3 * TENSION, increment=0.01, steps=3, temperature=temperature)
+        density = KocksMecking(
+            FCC,
+            tau0=0.0,
+            k1=2e8,
+            drag=300.0,
+            activation=4e-3,
+            shear_modulus=45e3,
+            burgers=2.56e-10,
+            density=1e12,
+            chi=0.35,
+        )
+        law = ThermalGlide(
+            FCC,
+            temperature,
+            energy=2e-19,
+            strength0=60.0,
+            burgers=2.56e-10,
+            passing=density.start(torch.ones(1, 12))["strength"][0],
+        )
+        path = deform(
+            law, density, Q[:6], loading=1e-3 * TENSION, increment=0.01, steps=3, temperature=temperature
+        )
         assert bool(path.converged.all()) and float(path.von_mises[-1]) > float(path.von_mises[0])
         stress.append(float(path.von_mises[-1]))
     assert stress[0] > stress[1]

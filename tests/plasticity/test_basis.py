@@ -21,8 +21,13 @@ def test_orthonormal():
 def test_definition():
     """a1 = (A22-A11)/sqrt2, a2 = (2A33-A11-A22)/sqrt6, a3..5 = sqrt2 (A23, A13, A12)."""
     a = A[0]
-    expected = [(a[1, 1] - a[0, 0]) / 2**.5, (2 * a[2, 2] - a[0, 0] - a[1, 1]) / 6**.5,
-                2**.5 * a[1, 2], 2**.5 * a[0, 2], 2**.5 * a[0, 1]]
+    expected = [
+        (a[1, 1] - a[0, 0]) / 2**0.5,
+        (2 * a[2, 2] - a[0, 0] - a[1, 1]) / 6**0.5,
+        2**0.5 * a[1, 2],
+        2**0.5 * a[0, 2],
+        2**0.5 * a[0, 1],
+    ]
     assert to_vector(a) == pytest.approx(expected)
 
 

@@ -15,8 +15,9 @@ LAWS = {"fcc": PowerLaw(FCC, [30.0], 20.0, 1e-3), "mg": PowerLaw(MG, [10.0, 55, 
 Q = random_quaternions(25, np.random.default_rng(0))
 TENSION = 1e-3 * np.diag([1.0, -0.5, -0.5])
 FREE = np.nan
-MIXED = Loading.mixed([[FREE, 0, 0], [FREE, FREE, 0], [0, 0, 1e-3]],
-                      [[5.0, 8.0, FREE], [8.0, -3.0, FREE], [FREE, FREE, FREE]])
+MIXED = Loading.mixed(
+    [[FREE, 0, 0], [FREE, FREE, 0], [0, 0, 1e-3]], [[5.0, 8.0, FREE], [8.0, -3.0, FREE], [FREE, FREE, FREE]]
+)
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -27,7 +28,9 @@ def test_rate_of_a_stress_inverts(name):
     assert back.value.numpy() == pytest.approx(np.tile(to_vector(TENSION), (25, 1)), abs=1e-13)
     assert bool(back.converged.all()) and back.n_iter == 0 and back.solves_for == "rate"
     pressed = to_matrix(solved.value.numpy()) - 300 * np.eye(3)
-    assert single_crystal(LAWS[name], None, Q, stress=pressed).value.numpy() == pytest.approx(back.value.numpy(), abs=1e-16)
+    assert single_crystal(LAWS[name], None, Q, stress=pressed).value.numpy() == pytest.approx(
+        back.value.numpy(), abs=1e-16
+    )
 
 
 @pytest.mark.parametrize("n", [1.0, 2.5, 7.0, 20.0, 50.0, 100.0])
@@ -49,7 +52,10 @@ def test_all_rates_imposed_is_the_rate_problem():
     """A Loading with every component imposed, and Together of one law, equal the compiled solver (1e-8)."""
     for law in LAWS.values():
         known = single_crystal(law, TENSION, Q).value
-        for found in (single_crystal(law, Loading.mixed(TENSION), Q), single_crystal(Together((law,)), TENSION, Q)):
+        for found in (
+            single_crystal(law, Loading.mixed(TENSION), Q),
+            single_crystal(Together((law,)), TENSION, Q),
+        ):
             assert bool(found.converged.all())
             assert found.value.numpy() == pytest.approx(known.numpy(), abs=1e-8 * float(known.abs().max()))
 
@@ -59,7 +65,10 @@ def test_a_bad_point_stays_alone():
     law = PowerLaw(systems("hcp", families=["basal", "twin_1012"], c_over_a=1.6236), [10.0, 40], 20.0, 1e-3)
     squeeze = Loading.uniaxial(2, -1e-3)  # along c of the first: no basal slip, and no twin in this sense
     lying = [np.cos(np.pi / 5), np.sin(np.pi / 5), 0, 0]
-    both, alone = single_crystal(law, squeeze, np.array([[1.0, 0, 0, 0], lying])), single_crystal(law, squeeze, lying)
+    both, alone = (
+        single_crystal(law, squeeze, np.array([[1.0, 0, 0, 0], lying])),
+        single_crystal(law, squeeze, lying),
+    )
     assert both.converged.tolist() == [False, bool(alone.converged)] and bool(alone.converged)
     assert both.value[1].numpy() == pytest.approx(alone.value.numpy(), rel=1e-6)
 
@@ -67,7 +76,9 @@ def test_a_bad_point_stays_alone():
 def build(kind, v):
     """A law from the parameters of `v`."""
     if kind == "thermal":
-        return ThermalGlide(FCC, 300.0, energy=v["energy"], strength0=v["strength"] * 8, burgers=2.5e-10, density=1e13)
+        return ThermalGlide(
+            FCC, 300.0, energy=v["energy"], strength0=v["strength"] * 8, burgers=2.5e-10, density=1e13
+        )
     glide = PowerLaw(FCC, v["strength"], v["n"], v["rate0"])
     if kind == "power":
         return glide
@@ -78,8 +89,14 @@ def build(kind, v):
 @pytest.mark.parametrize("condition", ["mixed", "stress", "rate"])
 def test_gradients(kind, condition):
     """Orientation, strength, n, reference rate, obstacle energy and load by central differences: 1e-6 relative."""
-    start = {"strength": torch.tensor([30.0]), "n": torch.tensor(12.0), "rate0": torch.tensor(1e-3),
-             "energy": torch.tensor(2.0e-19), "load": torch.as_tensor(to_vector(TENSION)), "tilt": torch.zeros(3)}
+    start = {
+        "strength": torch.tensor([30.0]),
+        "n": torch.tensor(12.0),
+        "rate0": torch.tensor(1e-3),
+        "energy": torch.tensor(2.0e-19),
+        "load": torch.as_tensor(to_vector(TENSION)),
+        "tilt": torch.zeros(3),
+    }
     start = {k: v.to(torch.float64) for k, v in start.items()}
     sizes = {"strength": 30.0, "n": 12.0, "rate0": 1e-3, "energy": 2e-19, "load": 1e-3, "tilt": 0.1}
     base = torch.as_tensor(quaternion_to_matrix(Q[:4]))
@@ -96,9 +113,15 @@ def test_gradients(kind, condition):
             found = single_crystal(law, v["load"], q, tol=1e-12)
         else:
             found = single_crystal(law, None, q, stress=5e4 * v["load"])
-        return (mix * found.stress).sum() + 1e4 * (mix * found.rate).sum() + 1e3 * found.shear_rate.abs().sum()
+        return (
+            (mix * found.stress).sum() + 1e4 * (mix * found.rate).sum() + 1e3 * found.shear_rate.abs().sum()
+        )
 
-    names = {"power": ["strength", "n", "rate0"], "climb": ["strength", "n"], "thermal": ["strength", "energy"]}[kind]
+    names = {
+        "power": ["strength", "n", "rate0"],
+        "climb": ["strength", "n"],
+        "thermal": ["strength", "energy"],
+    }[kind]
     for name in [*names, "tilt", *(["load"] if condition != "mixed" else [])]:
         value = start[name].clone().requires_grad_()
         (gradient,) = torch.autograd.grad(loss({**start, name: value}), value)
@@ -106,7 +129,10 @@ def test_gradients(kind, condition):
         for k in range(min(2, len(flat))):
             step = torch.zeros_like(flat)
             step[k] = h
-            f = {m: float(loss({**start, name: (flat + m * step).reshape(start[name].shape)}).detach()) for m in (1, -1, 2, -2)}
+            f = {
+                m: float(loss({**start, name: (flat + m * step).reshape(start[name].shape)}).detach())
+                for m in (1, -1, 2, -2)
+            }
             # fourth order: truncation (h/size)^4
             difference = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * h)
             scale = float(gradient.abs().max())
@@ -120,9 +146,16 @@ def test_solution_on_a_device():
     assert found.value.numpy() == pytest.approx(known.numpy(), abs=1e-8 * float(known.abs().max()))
 
 
-@pytest.mark.parametrize("rate, stress, words", [
-    (None, None, "either"), (TENSION, np.eye(3), "either"), (None, np.full(5, np.nan), "NaN"),
-    (None, np.triu(np.ones((3, 3))), "symmetric"), (None, np.ones(4), "shape")])
+@pytest.mark.parametrize(
+    "rate, stress, words",
+    [
+        (None, None, "either"),
+        (TENSION, np.eye(3), "either"),
+        (None, np.full(5, np.nan), "NaN"),
+        (None, np.triu(np.ones((3, 3))), "symmetric"),
+        (None, np.ones(4), "shape"),
+    ],
+)
 def test_wrong_input(rate, stress, words):
     """Both or neither of rate and stress, NaN, a stress that is not symmetric or has the wrong shape: ParameterError."""
     with pytest.raises(ParameterError, match=words):

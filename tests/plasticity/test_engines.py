@@ -9,12 +9,18 @@ from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw, single_crystal
 
 TENSION = np.diag([1.0, -0.5, -0.5])
-LAWS = {"fcc": PowerLaw(systems("fcc", families=["octahedral"]), [30.0]),
-        "bcc": PowerLaw(systems("bcc", families=["110", "112", "123"]), [1.0, 1.2, 0.9], 7.5, 1e-3),
-        "mg": PowerLaw(systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
-                       [10.0, 55, 60, 40], 20.0, 1e-3),
-        "linear": PowerLaw(systems("fcc", families=["octahedral"]), [30.0], 1.0),
-        "steep": PowerLaw(systems("fcc", families=["octahedral"]), [30.0], 100.0)}
+LAWS = {
+    "fcc": PowerLaw(systems("fcc", families=["octahedral"]), [30.0]),
+    "bcc": PowerLaw(systems("bcc", families=["110", "112", "123"]), [1.0, 1.2, 0.9], 7.5, 1e-3),
+    "mg": PowerLaw(
+        systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
+        [10.0, 55, 60, 40],
+        20.0,
+        1e-3,
+    ),
+    "linear": PowerLaw(systems("fcc", families=["octahedral"]), [30.0], 1.0),
+    "steep": PowerLaw(systems("fcc", families=["octahedral"]), [30.0], 100.0),
+}
 Q = random_quaternions(200, np.random.default_rng(0))
 
 
@@ -42,7 +48,9 @@ def test_strengths_per_point():
     strength = torch.linspace(20, 60, 5, dtype=torch.float64)[:, None].expand(5, 12)
     law = PowerLaw(LAWS["fcc"].systems, strength)
     found = single_crystal(law, TENSION, Q[0]).stress
-    assert found.shape == (5, 5) and (found / strength[:, :1]).numpy() == pytest.approx((found[:1] / 20).numpy().repeat(5, 0))
+    assert found.shape == (5, 5) and (found / strength[:, :1]).numpy() == pytest.approx(
+        (found[:1] / 20).numpy().repeat(5, 0)
+    )
 
 
 def test_unknown_engine():

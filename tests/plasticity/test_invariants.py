@@ -15,7 +15,16 @@ from cpml.crystallography import (
     systems,
 )
 from cpml.errors import CpmlError, ParameterError
-from cpml.plasticity import Loading, PowerLaw, Reorientation, TwinFraction, deform, mean_field, single_crystal, taylor_factor
+from cpml.plasticity import (
+    Loading,
+    PowerLaw,
+    Reorientation,
+    TwinFraction,
+    deform,
+    mean_field,
+    single_crystal,
+    taylor_factor,
+)
 from cpml.plasticity.basis import rotation_5x5, to_matrix, to_vector, von_mises_rate
 
 FCC = systems("fcc", families=["octahedral"])
@@ -29,7 +38,9 @@ schemes = st.sampled_from(["taylor", "secant", "affine", "n_eff"])
 def sample(seed, found=MG, grains=10):
     """Random law, texture, weights and strain rate of a seed."""
     rng = np.random.default_rng(seed)
-    strength = np.array([10.0, 55, 60, 40])[:len(found.family_names)] * np.exp(0.3 * rng.standard_normal(len(found.family_names)))
+    strength = np.array([10.0, 55, 60, 40])[: len(found.family_names)] * np.exp(
+        0.3 * rng.standard_normal(len(found.family_names))
+    )
     rate = to_matrix(rng.standard_normal(5))
     return PowerLaw(found, strength, 10.0), random_quaternions(grains, rng), rng.uniform(0.5, 2, grains), rate
 
@@ -65,7 +76,9 @@ def test_sign_reversal(seed, scheme):
     one, two = (mean_field(law, q, weights=w, loading=s * d, scheme=scheme).stress.numpy() for s in (1, -1))
     assert two == pytest.approx(-one, abs=1e-8 * np.abs(one).max())
     twinning = PowerLaw(MG, [10.0, 55, 60, 40], 10.0)
-    up, down = (single_crystal(twinning, s * np.diag([-0.5, -0.5, 1.0]), [1.0, 0, 0, 0]).stress for s in (1, -1))
+    up, down = (
+        single_crystal(twinning, s * np.diag([-0.5, -0.5, 1.0]), [1.0, 0, 0, 0]).stress for s in (1, -1)
+    )
     assert abs(float(up.norm() / down.norm()) - 1) > 0.1
 
 
@@ -75,7 +88,9 @@ def test_dissipation(seed, scheme):
     """tau gamma >= 0 on every system of every grain, and so on average; twins shear one way."""
     law, q, w, d = sample(seed)
     found = mean_field(law, q, weights=w, loading=d, scheme=scheme)
-    tau = np.einsum("gi,gij,sj->gs", found.grain_stress.numpy(), rotation_5x5(quaternion_to_matrix(q)), MG.schmid5)
+    tau = np.einsum(
+        "gi,gij,sj->gs", found.grain_stress.numpy(), rotation_5x5(quaternion_to_matrix(q)), MG.schmid5
+    )
     assert (tau * found.shear_rate.numpy()).min() >= 0 and float(found.shear_rate[:, MG.twin].min()) >= 0
     assert float(found.stress @ found.rate) > 0
 
@@ -85,9 +100,13 @@ def test_dissipation(seed, scheme):
 def test_order_of_the_schemes(seed):
     """Stress power: Taylor > secant > affine-like schemes > uniform stress (Sachs), at one macroscopic strain rate."""
     law, q, w, d = sample(seed)
-    power = [float(f.stress @ f.rate) for f in (
-        mean_field(law, q, weights=w, loading=d, scheme=s, **o) for s, o in (
-            ("taylor", {}), ("secant", {}), ("n_eff", {"n_eff": 5.0}), ("tangent", {})))]
+    power = [
+        float(f.stress @ f.rate)
+        for f in (
+            mean_field(law, q, weights=w, loading=d, scheme=s, **o)
+            for s, o in (("taylor", {}), ("secant", {}), ("n_eff", {"n_eff": 5.0}), ("tangent", {}))
+        )
+    ]
     turn, share = rotation_5x5(quaternion_to_matrix(q)), torch.as_tensor(w / w.sum())[:, None]
 
     class UniformStress:
@@ -108,10 +127,18 @@ def test_order_of_the_schemes(seed):
 def test_fractions(seed):
     """Activities sum to one; twin fractions stay in [0, 1], never shrink, and with the parent make one."""
     law, q, w, _ = sample(seed)
-    path = deform(law, TwinFraction(MG, Reorienting(), 10.0), q, weights=w, loading=-TENSION, increment=0.03, steps=3)
+    path = deform(
+        law, TwinFraction(MG, Reorienting(), 10.0), q, weights=w, loading=-TENSION, increment=0.03, steps=3
+    )
     fraction = path.state["fraction"].detach().numpy()
-    assert path.activity.sum(1).numpy() == pytest.approx(1) and np.all(fraction >= 0) and fraction.sum(1).max() <= 1
-    turned = deform(law, None, q, weights=w, loading=-TENSION, increment=0.03, steps=3, reorientation=Reorientation(MG))
+    assert (
+        path.activity.sum(1).numpy() == pytest.approx(1)
+        and np.all(fraction >= 0)
+        and fraction.sum(1).max() <= 1
+    )
+    turned = deform(
+        law, None, q, weights=w, loading=-TENSION, increment=0.03, steps=3, reorientation=Reorientation(MG)
+    )
     assert np.all(np.diff(turned.twin_fraction, axis=0) >= 0) and np.all(turned.reoriented <= 1 + 1e-12)
 
 
@@ -134,8 +161,10 @@ def test_towards_the_linear_programme(seed):
     law, q, w, d = sample(seed)
     d = d / float(von_mises_rate(to_vector(d)))
     exact = w / w.sum() @ taylor_factor(MG, d, q, law.strength.numpy())
-    errors = [abs(float(f.stress @ f.rate) / exact - 1) for f in (
-        mean_field(PowerLaw(MG, law.strength, n), q, weights=w, loading=d) for n in (20.0, 100.0))]
+    errors = [
+        abs(float(f.stress @ f.rate) / exact - 1)
+        for f in (mean_field(PowerLaw(MG, law.strength, n), q, weights=w, loading=d) for n in (20.0, 100.0))
+    ]
     assert errors[0] < 3 / 20 and errors[1] < 3 / 100 and errors[1] < 0.4 * errors[0]
 
 
@@ -148,8 +177,11 @@ def test_degenerate_orientations(n):
 
     The aggregate has nothing but such grains, so that whole modes of its medium are idle; there n stops at 20.
     """
-    for law in (PowerLaw(FCC, [30.0], n, 1e-3), PowerLaw(FCC, [1.0, *[400.0] * 11], n, 1e-3),
-                PowerLaw(MG, [1.0, 300, 500, 40], n, 1e-3)):
+    for law in (
+        PowerLaw(FCC, [30.0], n, 1e-3),
+        PowerLaw(FCC, [1.0, *[400.0] * 11], n, 1e-3),
+        PowerLaw(MG, [1.0, 300, 500, 40], n, 1e-3),
+    ):
         for load in (1e-3 * TENSION, 1e-3 * np.diag([1.0, 0, -1]), Loading.uniaxial(2, -1e-3)):
             assert all(bool(single_crystal(law, load, q).converged) for q in TIES)
             assert n > 20 or bool(mean_field(law, TIES, loading=load, scheme="affine").converged.all())
@@ -159,17 +191,33 @@ NOT_ROTATION = np.diag([1.0, 1.0, -1.0])
 FREE = np.full((3, 3), np.nan)
 
 
-@pytest.mark.parametrize("build, words", [
-    (lambda: PowerLaw(FCC, [-1.0]), "strengths must be positive"),
-    (lambda: PowerLaw(FCC, [1.0], 0.9), "n = 0.9"),
-    (lambda: single_crystal(PowerLaw(FCC, [1.0]), TENSION, NOT_ROTATION), "no rotation"),
-    (lambda: mean_field(PowerLaw(FCC, [1.0]), [np.eye(3), 1.01 * np.eye(3)], loading=TENSION), "orientation 1 is no rotation"),
-    (lambda: mean_field(PowerLaw(FCC, [1.0]), [[1.0, 0, 0, 0]], loading=TENSION, weights=[0.0]), "not all zero"),
-    (lambda: mean_field(PowerLaw(FCC, [1.0]), [[1.0, 0, 0, 0]], loading=TENSION, weights=[-1.0]), "non-negative"),
-    (lambda: Loading.mixed(TENSION, np.eye(3)), "over-prescribed"),
-    (lambda: Loading.mixed(FREE, FREE), "neither rate nor stress"),
-    (lambda: PowerLaw.from_material(load_material("nickel"), families=["basal"]), "no family 'basal'"),
-    (lambda: PowerLaw.from_material(load_material("magnesium"), families=["twin_1011"]), "no family 'twin_1011'")])
+@pytest.mark.parametrize(
+    "build, words",
+    [
+        (lambda: PowerLaw(FCC, [-1.0]), "strengths must be positive"),
+        (lambda: PowerLaw(FCC, [1.0], 0.9), "n = 0.9"),
+        (lambda: single_crystal(PowerLaw(FCC, [1.0]), TENSION, NOT_ROTATION), "no rotation"),
+        (
+            lambda: mean_field(PowerLaw(FCC, [1.0]), [np.eye(3), 1.01 * np.eye(3)], loading=TENSION),
+            "orientation 1 is no rotation",
+        ),
+        (
+            lambda: mean_field(PowerLaw(FCC, [1.0]), [[1.0, 0, 0, 0]], loading=TENSION, weights=[0.0]),
+            "not all zero",
+        ),
+        (
+            lambda: mean_field(PowerLaw(FCC, [1.0]), [[1.0, 0, 0, 0]], loading=TENSION, weights=[-1.0]),
+            "non-negative",
+        ),
+        (lambda: Loading.mixed(TENSION, np.eye(3)), "over-prescribed"),
+        (lambda: Loading.mixed(FREE, FREE), "neither rate nor stress"),
+        (lambda: PowerLaw.from_material(load_material("nickel"), families=["basal"]), "no family 'basal'"),
+        (
+            lambda: PowerLaw.from_material(load_material("magnesium"), families=["twin_1011"]),
+            "no family 'twin_1011'",
+        ),
+    ],
+)
 def test_bad_input(build, words):
     """Each is one error of the package, whose message names the value."""
     with pytest.raises(ParameterError, match=words) as error:

@@ -45,7 +45,7 @@ def test_derivative(n):
 def test_integer_power(exponent):
     """Repeated squaring equals pow."""
     base = torch.linspace(0, 1.5, 31, dtype=torch.float64)
-    assert integer_power(base, exponent).numpy() == pytest.approx((base ** exponent).numpy(), rel=1e-13)
+    assert integer_power(base, exponent).numpy() == pytest.approx((base**exponent).numpy(), rel=1e-13)
 
 
 def test_from_material():
@@ -56,7 +56,9 @@ def test_from_material():
     assert PowerLaw.from_material(magnesium, strength=[1, 2, 3, 4]).strength.tolist() == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("arguments", [([-1.0],), ([1.0, 2.0],), ([float("nan")],), ([1.0], 0.5), ([1.0], 20, 0.0)])
+@pytest.mark.parametrize(
+    "arguments", [([-1.0],), ([1.0, 2.0],), ([float("nan")],), ([1.0], 0.5), ([1.0], 20, 0.0)]
+)
 def test_wrong_parameters(arguments):
     """Non-positive strength, wrong count, n below 1, rate 0: ParameterError."""
     with pytest.raises(ParameterError):

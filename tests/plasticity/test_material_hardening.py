@@ -21,9 +21,16 @@ hardening: {law: voce, tau1_mpa: 10, theta0_mpa: 100, theta1_mpa: 5, source: min
 def test_shipped_blocks_harden(name):
     """Five percent of strain raises the stress of every material that has a block."""
     material = load_material(name)
-    path = deform(PowerLaw.from_material(material), material_hardening(material),
-                  random_quaternions(10, np.random.default_rng(0)), loading=1e-3 * TENSION, increment=0.01, steps=5,
-                  temperature=293.0, update_texture=False)
+    path = deform(
+        PowerLaw.from_material(material),
+        material_hardening(material),
+        random_quaternions(10, np.random.default_rng(0)),
+        loading=1e-3 * TENSION,
+        increment=0.01,
+        steps=5,
+        temperature=293.0,
+        update_texture=False,
+    )
     assert bool(path.converged.all()) and float(path.von_mises[-1]) > float(path.von_mises[0])
 
 
@@ -48,10 +55,17 @@ def test_interactions_of_a_file(tmp_path):
     assert sorted(set(latent[0].tolist())) == [0.5, 1.0, 5.0] and int((latent[0] == 5).sum()) == 1
 
 
-@pytest.mark.parametrize("old, new, words", [
-    ("law: voce", "law: vocce", "voce"), ("theta1_mpa: 5, ", "", "theta1_mpa missing"), ("100", "-100", "-100"),
-    ("tau1_mpa: 10", "tau1_mpa: {octahedron: 10}", "octahedron"), (", source: mine}\n", "}\n", "source"),
-    ("{law: voce,", "{law: voce, latent: {octahedral: 2},", "latent")])
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("law: voce", "law: vocce", "voce"),
+        ("theta1_mpa: 5, ", "", "theta1_mpa missing"),
+        ("100", "-100", "-100"),
+        ("tau1_mpa: 10", "tau1_mpa: {octahedron: 10}", "octahedron"),
+        (", source: mine}\n", "}\n", "source"),
+        ("{law: voce,", "{law: voce, latent: {octahedral: 2},", "latent"),
+    ],
+)
 def test_wrong_blocks(tmp_path, old, new, words):
     """Unknown law, missing key or source, negative value, unknown family, latent row of the wrong form: DatasetError."""
     path = tmp_path / "own.yml"

@@ -20,17 +20,41 @@ from cpml.plasticity import PowerLaw, mean_field
 from cpml.plasticity.basis import to_matrix, to_vector
 
 FCC = PowerLaw(systems("fcc", families=["octahedral"]), [1.0])
-MG = PowerLaw(systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
-              [10.0, 55, 60, 40], 20.0, 1e-3)
+MG = PowerLaw(
+    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
+    [10.0, 55, 60, 40],
+    20.0,
+    1e-3,
+)
 TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(300, np.random.default_rng(0))
 
-FAMILY = {"prism_a": "prismatic", "basal_a": "basal", "pyr_ca": "pyramidal1_ca", "tt1012": "twin_1012",
-          "ct1122": "twin_1122", "fcc111_110": "octahedral", "bcc110_111": "110", "bcc112_111": "112",
-          "bcc123_111": "123"}
-CASES = ["a_fcc_n20_tension_FC", "a_fcc_n5_tension_FC_1step", "a_fcc_n50_tension_FC_1step", "a_fcc_n20_psc_FC",
-         "a_fcc_n20_shear_FC", "c_bcc24_psc_FC", "c_bcc48_psc_FC", "d_zr76_random_FC", "e_mg_RDcompression_FC",
-         "f_single_fcc_tension_FC", "f_single_mg_tension_FC", "f_single_zr_compression_FC", "f_single_bcc48_psc_FC"]
+FAMILY = {
+    "prism_a": "prismatic",
+    "basal_a": "basal",
+    "pyr_ca": "pyramidal1_ca",
+    "tt1012": "twin_1012",
+    "ct1122": "twin_1122",
+    "fcc111_110": "octahedral",
+    "bcc110_111": "110",
+    "bcc112_111": "112",
+    "bcc123_111": "123",
+}
+CASES = [
+    "a_fcc_n20_tension_FC",
+    "a_fcc_n5_tension_FC_1step",
+    "a_fcc_n50_tension_FC_1step",
+    "a_fcc_n20_psc_FC",
+    "a_fcc_n20_shear_FC",
+    "c_bcc24_psc_FC",
+    "c_bcc48_psc_FC",
+    "d_zr76_random_FC",
+    "e_mg_RDcompression_FC",
+    "f_single_fcc_tension_FC",
+    "f_single_mg_tension_FC",
+    "f_single_zr_compression_FC",
+    "f_single_bcc48_psc_FC",
+]
 
 
 def oracle(folder):
@@ -40,15 +64,26 @@ def oracle(folder):
     texture = pd.read_csv(folder / case["texture"])
     modes, crystal = case["crystal"]["modes"], case["crystal"]
     lattice = "hcp" if crystal["symmetry"] == "hexagonal" else ("bcc" if "bcc" in name else "fcc")
-    found = systems(lattice, families=[FAMILY[m["key"]] for m in modes],
-                    c_over_a=crystal["cell_a_b_c_alpha_beta_gamma"][2])
-    law = PowerLaw(found, [m["hardening"]["tau0"] for m in modes], modes[0]["rate_exponent_n"], modes[0]["gamma0"])
+    found = systems(
+        lattice,
+        families=[FAMILY[m["key"]] for m in modes],
+        c_over_a=crystal["cell_a_b_c_alpha_beta_gamma"][2],
+    )
+    law = PowerLaw(
+        found, [m["hardening"]["tau0"] for m in modes], modes[0]["rate_exponent_n"], modes[0]["gamma0"]
+    )
     gradient = np.array(case["process"]["velocity_gradient"])
     grains = pd.read_csv(folder / "grains_first.csv")
     stress = grains[["sdev11", "sdev22", "sdev33", "sdev23", "sdev13", "sdev12"]].to_numpy()
-    return (law, euler_to_quaternion(np.deg2rad(texture[["phi1", "Phi", "phi2"]].to_numpy())),
-            texture["weight"].to_numpy(), (gradient + gradient.T) / 2, pd.read_csv(folder / "steps.csv").iloc[0],
-            stress, [f"activity_{m['key']}" for m in modes])
+    return (
+        law,
+        euler_to_quaternion(np.deg2rad(texture[["phi1", "Phi", "phi2"]].to_numpy())),
+        texture["weight"].to_numpy(),
+        (gradient + gradient.T) / 2,
+        pd.read_csv(folder / "steps.csv").iloc[0],
+        stress,
+        [f"activity_{m['key']}" for m in modes],
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -61,8 +96,10 @@ def test_full_constraint_equals_vpsc8(name, reference):
     assert bool(found.converged.all())
     assert float(found.von_mises) == pytest.approx(row["sig_vm"], rel=1e-7)
     assert np.abs(stress - expected).max() < 1e-6 * np.abs(expected).max()
-    by_family = weights @ np.stack([found.shear_rate.numpy()[:, law.systems.family == k].__abs__().sum(1)
-                                    for k in range(len(shares))], -1)
+    by_family = weights @ np.stack(
+        [found.shear_rate.numpy()[:, law.systems.family == k].__abs__().sum(1) for k in range(len(shares))],
+        -1,
+    )
     assert by_family / by_family.sum() == pytest.approx(row[shares].to_numpy(float), abs=1e-6)
 
 
@@ -70,8 +107,13 @@ def test_taylor_bounds_sachs():
     """The uniform-rate stress power is not below the uniform-stress one, for both lattices and signs."""
     for law in (FCC, MG):
         for sign in (1, -1):
-            taylor, sachs = (mean_field(law, Q, loading=sign * TENSION, scheme=s) for s in ("taylor", "sachs"))
-            work = [float((f.grain_stress @ torch.as_tensor(to_vector(sign * TENSION))).mean()) for f in (taylor, sachs)]
+            taylor, sachs = (
+                mean_field(law, Q, loading=sign * TENSION, scheme=s) for s in ("taylor", "sachs")
+            )
+            work = [
+                float((f.grain_stress @ torch.as_tensor(to_vector(sign * TENSION))).mean())
+                for f in (taylor, sachs)
+            ]
             assert work[0] >= work[1] > 0
 
 
@@ -112,6 +154,7 @@ def test_weights_are_shares():
 def test_taylor_factor_of_mean_field():
     """With large n the shear sum over D_vM tends to the linear programme (1 % at n = 100)."""
     from cpml.plasticity import taylor_factor
+
     found = mean_field(PowerLaw(FCC.systems, [1.0], 100.0), Q, loading=TENSION)
     assert found.taylor_factor.numpy() == pytest.approx(taylor_factor(FCC.systems, TENSION, Q), rel=0.01)
 
@@ -146,7 +189,9 @@ def test_gradient_to_strengths(options):
         step = torch.zeros(4, dtype=torch.float64)
         step[k] = 1e-4 * strength[k].item()
         up, down = float(size(strength.detach() + step)), float(size(strength.detach() - step))
-        assert float(gradient[k]) == pytest.approx((up - down) / (2 * float(step[k])), abs=1e-6 * value.item())
+        assert float(gradient[k]) == pytest.approx(
+            (up - down) / (2 * float(step[k])), abs=1e-6 * value.item()
+        )
 
 
 def test_copies_of_a_grain_change_nothing():
@@ -156,10 +201,16 @@ def test_copies_of_a_grain_change_nothing():
     assert one.numpy() == pytest.approx(two.numpy(), abs=1e-8)
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"scheme": "relax"}, "taylor, sachs"), ({"lateral": "loose"}, "axisymmetric, free"),
-    ({"scheme": "sachs", "lateral": "free"}, "taylor"), ({"weights": [1.0]}, "weights"),
-    ({"weights": -np.ones(300)}, "weights")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"scheme": "relax"}, "taylor, sachs"),
+        ({"lateral": "loose"}, "axisymmetric, free"),
+        ({"scheme": "sachs", "lateral": "free"}, "taylor"),
+        ({"weights": [1.0]}, "weights"),
+        ({"weights": -np.ones(300)}, "weights"),
+    ],
+)
 def test_wrong_options(options, words):
     """Unknown scheme (available ones are listed), unknown lateral condition, wrong weights."""
     with pytest.raises(ParameterError, match=words):

@@ -20,8 +20,15 @@ BCC = systems("bcc", families=["110", "112"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
 TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(20, np.random.default_rng(0))
-ROOM = {"energy": 1.57e-19, "strength0": 454.0, "burgers": 2.49e-10, "density": 2.81e12, "velocity0": 1.4e3, "p": 0.325,
-        "q": 1.55}
+ROOM = {
+    "energy": 1.57e-19,
+    "strength0": 454.0,
+    "burgers": 2.49e-10,
+    "density": 2.81e12,
+    "velocity0": 1.4e3,
+    "p": 0.325,
+    "q": 1.55,
+}
 
 
 def test_general_solver_equals_the_power_law():
@@ -29,7 +36,9 @@ def test_general_solver_equals_the_power_law():
     law = PowerLaw(MG, [10.0, 55, 60, 40], 8.0, 1e-3)
     found, known = single_crystal(Together((law,)), 1e-3 * TENSION, Q), single_crystal(law, 1e-3 * TENSION, Q)
     assert bool(found.converged.all())
-    assert found.stress.numpy() == pytest.approx(known.stress.numpy(), abs=1e-6 * float(known.stress.abs().max()))
+    assert found.stress.numpy() == pytest.approx(
+        known.stress.numpy(), abs=1e-6 * float(known.stress.abs().max())
+    )
 
 
 def test_thermal_glide_derivative():
@@ -45,11 +54,15 @@ def test_thermal_glide_derivative():
 
 def test_thermal_glide_softens_with_temperature():
     """Hot is soft, fast is hard; above tau0 drag limits the rate: v -> tau b / B."""
-    stress = [float(single_crystal(ThermalGlide(BCC, t, **ROOM), r * TENSION, Q).stress.norm(dim=-1).mean())
-              for t, r in ((200.0, 1e-3), (300.0, 1e-3), (400.0, 1e-3), (400.0, 1.0))]
+    stress = [
+        float(single_crystal(ThermalGlide(BCC, t, **ROOM), r * TENSION, Q).stress.norm(dim=-1).mean())
+        for t, r in ((200.0, 1e-3), (300.0, 1e-3), (400.0, 1e-3), (400.0, 1.0))
+    ]
     assert stress[0] > stress[1] > stress[2] < stress[3]
     law = ThermalGlide(BCC, 300.0, **ROOM, drag=1e-7)
-    velocity = law.rates(torch.full((len(BCC),), 2000.0, dtype=torch.float64))[0][0].item() / (2.81e12 * 2.49e-10)
+    velocity = law.rates(torch.full((len(BCC),), 2000.0, dtype=torch.float64))[0][0].item() / (
+        2.81e12 * 2.49e-10
+    )
     assert velocity == pytest.approx(1 / (1 / 1.4e3 + 1e-7 / (2000 * 2.49e-10)))
 
 
@@ -133,7 +146,9 @@ def test_twin_fraction():
     """0 <= F <= limit, growing; twinning and slip slow down by (1 - F); gradients pass through the whole path."""
     strength = torch.tensor([10.0, 80, 100, 15], dtype=torch.float64, requires_grad=True)
     law = TwinFraction(MG, Voce(MG, 0.0, 0.0, 0.0), 20.0)
-    path = deform(PowerLaw(MG, strength, 20.0, 1e-3), law, Q[:8], loading=-1e-3 * TENSION, increment=0.02, steps=6)
+    path = deform(
+        PowerLaw(MG, strength, 20.0, 1e-3), law, Q[:8], loading=-1e-3 * TENSION, increment=0.02, steps=6
+    )
     total = path.state["fraction"].sum(-1).detach()
     assert bool((total >= 0).all()) and float(total.max()) <= 0.999 and float(total.max()) > 0.1
     assert float(torch.autograd.grad(path.von_mises[-1], strength)[0].abs().min()) > 0
@@ -151,11 +166,20 @@ def test_volume_is_kept():
     assert np.trace(to_matrix(law.schmid.numpy()), axis1=1, axis2=2) == pytest.approx(0, abs=1e-14)
 
 
-@pytest.mark.parametrize("build", [
-    lambda: ThermalGlide(FCC, -1.0, **ROOM), lambda: ThermalGlide(FCC, 300.0, **{**ROOM, "p": 2.0}),
-    lambda: PowerClimb(FCC, 0.0), lambda: DiffusionClimb.from_material(load_material("zirconium"), 300.0), lambda: CrossSlip(FCC, -1.0, 0.0),
-    lambda: TwinFraction(FCC, None), lambda: constriction_energy(0.0, 1.0, 1.0),
-    lambda: MG.subset(MG.twin).climb, lambda: DiffusionClimb.from_material(load_material("nickel"), 0.0)])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: ThermalGlide(FCC, -1.0, **ROOM),
+        lambda: ThermalGlide(FCC, 300.0, **{**ROOM, "p": 2.0}),
+        lambda: PowerClimb(FCC, 0.0),
+        lambda: DiffusionClimb.from_material(load_material("zirconium"), 300.0),
+        lambda: CrossSlip(FCC, -1.0, 0.0),
+        lambda: TwinFraction(FCC, None),
+        lambda: constriction_energy(0.0, 1.0, 1.0),
+        lambda: MG.subset(MG.twin).climb,
+        lambda: DiffusionClimb.from_material(load_material("nickel"), 0.0),
+    ],
+)
 def test_wrong_parameters(build):
     """Impossible temperatures, shapes, strengths, names: ParameterError."""
     with pytest.raises(ParameterError):

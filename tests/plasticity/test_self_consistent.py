@@ -12,9 +12,15 @@ from cpml.plasticity.basis import rotation_5x5, to_matrix, to_vector
 from cpml.plasticity.eshelby import directions, eshelby, interaction, interaction_torch
 
 FCC = PowerLaw(systems("fcc", families=["octahedral"]), [1.0])
-MG = PowerLaw(systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
-              [10.0, 55, 60, 40], 20.0, 1e-3)
-SLIP = PowerLaw(systems("hcp", families=["basal", "prismatic", "pyramidal2_ca"], c_over_a=1.6236), [10.0, 55, 60])
+MG = PowerLaw(
+    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
+    [10.0, 55, 60, 40],
+    20.0,
+    1e-3,
+)
+SLIP = PowerLaw(
+    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca"], c_over_a=1.6236), [10.0, 55, 60]
+)
 SCHEMES = ["secant", "affine", "n_eff", "tangent"]
 TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(40, np.random.default_rng(0))
@@ -69,7 +75,9 @@ def test_averages_and_interaction(scheme, law):
     turn = rotation_5x5(quaternion_to_matrix(Q))
     rate = np.einsum("gij,gj->gi", turn, found.shear_rate.numpy() @ law.systems.schmid5)
     assert rate.mean(0) == pytest.approx(to_vector(1e-3 * TENSION), abs=1e-11)
-    assert rate - found.rate.numpy() == pytest.approx(-(stress - found.stress.numpy()) @ medium.interaction, abs=1e-10)
+    assert rate - found.rate.numpy() == pytest.approx(
+        -(stress - found.stress.numpy()) @ medium.interaction, abs=1e-10
+    )
     assert medium.compliance @ medium.stress + medium.offset == pytest.approx(medium.rate, abs=1e-12)
 
 
@@ -78,8 +86,11 @@ def test_averages_and_interaction(scheme, law):
 def test_between_the_bounds(law, sign):
     """Stress power of Taylor >= secant, affine, n_eff, tangent >= uniform stress at the same mean rate."""
     d = sign * TENSION
-    power = {s: float(f.stress @ f.rate) for s in ["taylor", *SCHEMES]
-             for f in [mean_field(law, Q, loading=d, scheme=s)]}
+    power = {
+        s: float(f.stress @ f.rate)
+        for s in ["taylor", *SCHEMES]
+        for f in [mean_field(law, Q, loading=d, scheme=s)]
+    }
     # uniform stress with <D_g> = D, the lower bound: one crystal that has the systems of all grains
     together = AllGrains(law, rotation_5x5(quaternion_to_matrix(Q)))
     lowest = single_crystal(together, d, np.eye(3))
@@ -102,12 +113,17 @@ def test_one_grain_is_a_single_crystal(scheme):
 @pytest.mark.parametrize("scheme", ["affine", "n_eff"])
 def test_objectivity_and_symmetry(scheme):
     """Rotating texture, ellipsoid and load rotates the stress; symmetry copies change nothing (quadrature: 1e-6)."""
-    shape, turn = np.diag([2.0, 1.0, 0.7]), quaternion_to_matrix(random_quaternions(1, np.random.default_rng(5)))[0]
+    shape, turn = (
+        np.diag([2.0, 1.0, 0.7]),
+        quaternion_to_matrix(random_quaternions(1, np.random.default_rng(5)))[0],
+    )
     r = quaternion_to_matrix(Q)
     one = mean_field(FCC, r, loading=TENSION, scheme=scheme, shape=shape)
     two = mean_field(FCC, turn @ r, loading=turn @ TENSION @ turn.T, scheme=scheme, shape=turn @ shape)
     size = float(one.von_mises)
-    assert to_matrix(two.stress.numpy()) == pytest.approx(turn @ to_matrix(one.stress.numpy()) @ turn.T, abs=1e-5 * size)
+    assert to_matrix(two.stress.numpy()) == pytest.approx(
+        turn @ to_matrix(one.stress.numpy()) @ turn.T, abs=1e-5 * size
+    )
     copies = quaternion_multiply(Q, np.array([0.0, 1.0, 0.0, 0.0]))
     three = mean_field(FCC, copies, loading=TENSION, scheme=scheme, shape=shape)
     assert three.stress.numpy() == pytest.approx(one.stress.numpy(), abs=1e-8 * size)
@@ -116,7 +132,9 @@ def test_objectivity_and_symmetry(scheme):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_sign_reversal(scheme):
     """Slip: Sigma(-D) = -Sigma(D). Twins: not, where c lies along the load."""
-    forward, backward = (mean_field(SLIP, Q, loading=s * TENSION, scheme=scheme).stress.numpy() for s in (1, -1))
+    forward, backward = (
+        mean_field(SLIP, Q, loading=s * TENSION, scheme=scheme).stress.numpy() for s in (1, -1)
+    )
     assert backward == pytest.approx(-forward, abs=1e-7 * np.abs(forward).max())
     along = np.array([[np.cos(a), 0.05 * b, np.sin(a), 0.02] for a in (0.7, 0.8, 0.9) for b in (-1, 0, 1)])
     along /= np.linalg.norm(along, axis=1, keepdims=True)
@@ -137,7 +155,9 @@ def test_dissipation_is_never_negative():
 def test_linear_polycrystal():
     """n = 1: all schemes are one; sphere of isotropic grains: a random fcc aggregate is nearly isotropic."""
     law = PowerLaw(FCC.systems, [1.0], 1.0)
-    first, *rest = (mean_field(law, Q, loading=TENSION, scheme=s).stress.numpy() for s in SCHEMES[:2] + SCHEMES[3:])
+    first, *rest = (
+        mean_field(law, Q, loading=TENSION, scheme=s).stress.numpy() for s in SCHEMES[:2] + SCHEMES[3:]
+    )
     assert all(r == pytest.approx(first, abs=1e-7) for r in rest)
 
 
@@ -166,15 +186,23 @@ def test_free_lateral_strain_equals_the_minimum():
 def test_imposed_stress_gives_back_the_rate():
     """Creep: the stress of a solved rate, imposed, returns that rate."""
     rate = mean_field(FCC, Q, loading=TENSION, scheme="affine")
-    back = mean_field(FCC, Q, scheme="affine", loading=Loading.mixed(
-        np.where(np.triu(np.ones((3, 3)), 1) > 0, 0.0, np.nan), to_matrix(rate.stress.numpy())))
+    back = mean_field(
+        FCC,
+        Q,
+        scheme="affine",
+        loading=Loading.mixed(
+            np.where(np.triu(np.ones((3, 3)), 1) > 0, 0.0, np.nan), to_matrix(rate.stress.numpy())
+        ),
+    )
     assert back.rate.numpy() == pytest.approx(rate.rate.numpy(), abs=1e-6)
 
 
 def test_threads_and_warm_start():
     """Two threads give the same to rounding; a start from the solution needs few passes."""
     one = mean_field(FCC, np.tile(Q, (4, 1)), loading=TENSION, scheme="affine")
-    two = mean_field(FCC, np.tile(Q, (4, 1)), loading=TENSION, scheme="affine", threads=2, start=one.medium.start)
+    two = mean_field(
+        FCC, np.tile(Q, (4, 1)), loading=TENSION, scheme="affine", threads=2, start=one.medium.start
+    )
     assert two.n_iter <= 3 and two.stress.numpy() == pytest.approx(one.stress.numpy(), abs=1e-8)
 
 
@@ -182,9 +210,13 @@ def test_threads_and_warm_start():
 @pytest.mark.parametrize("parameter", ["strength", "n", "reference_rate", "orientation", "weights"])
 def test_implicit_gradient(scheme, parameter):
     """Derivatives of stress, strain rate and slip under mixed conditions equal central differences to 1e-6."""
-    start = {"strength": MG.strength.clone(), "n": torch.tensor(10.0, dtype=torch.float64),
-             "reference_rate": torch.tensor(1e-3, dtype=torch.float64),
-             "orientation": torch.zeros(3, dtype=torch.float64), "weights": torch.ones(12, dtype=torch.float64)}
+    start = {
+        "strength": MG.strength.clone(),
+        "n": torch.tensor(10.0, dtype=torch.float64),
+        "reference_rate": torch.tensor(1e-3, dtype=torch.float64),
+        "orientation": torch.zeros(3, dtype=torch.float64),
+        "weights": torch.ones(12, dtype=torch.float64),
+    }
     matrices = torch.as_tensor(quaternion_to_matrix(Q[:12]))
 
     def loss(value):
@@ -193,8 +225,14 @@ def test_implicit_gradient(scheme, parameter):
         zero = torch.zeros_like(x)
         skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
         turned = torch.cat([torch.linalg.matrix_exp(skew) @ matrices[:1], matrices[1:]])
-        found = mean_field(PowerLaw(MG.systems, v["strength"], v["n"], v["reference_rate"]), turned,
-                           weights=v["weights"], loading=Loading.uniaxial(2, -1e-3), scheme=scheme, tol=1e-12)
+        found = mean_field(
+            PowerLaw(MG.systems, v["strength"], v["n"], v["reference_rate"]),
+            turned,
+            weights=v["weights"],
+            loading=Loading.uniaxial(2, -1e-3),
+            scheme=scheme,
+            tol=1e-12,
+        )
         return found.von_mises + 3e3 * found.rate[0] + 1e3 * found.shear_rate[:3].abs().sum()
 
     value = start[parameter].clone().requires_grad_()
@@ -207,23 +245,37 @@ def test_implicit_gradient(scheme, parameter):
             up, down = (loss((flat + s * move).reshape(start[parameter].shape)) for s in (1, -1))
             two, back = (loss((flat + 2 * s * move).reshape(start[parameter].shape)) for s in (1, -1))
         difference = float(8 * (up - down) - (two - back)) / (12 * h)  # fourth order: truncation below 1e-7
-        assert float(gradient.reshape(-1)[k]) == pytest.approx(difference, abs=1e-6 * float(gradient.abs().max()))
+        assert float(gradient.reshape(-1)[k]) == pytest.approx(
+            difference, abs=1e-6 * float(gradient.abs().max())
+        )
 
 
-@pytest.mark.parametrize("gradient, stress, words", [
-    (np.diag([1.0, 1, 1]), None, "trace"), (np.diag([np.nan, 0, 0]), None, "11 has neither"),
-    (np.diag([1.0, -1, 0]), np.diag([5.0, np.nan, np.nan]), "over-prescribed"), (np.ones((2, 2)), None, r"\(3, 3\)"),
-    (np.full((3, 3), np.nan), np.zeros((3, 3)), "both free")])
+@pytest.mark.parametrize(
+    "gradient, stress, words",
+    [
+        (np.diag([1.0, 1, 1]), None, "trace"),
+        (np.diag([np.nan, 0, 0]), None, "11 has neither"),
+        (np.diag([1.0, -1, 0]), np.diag([5.0, np.nan, np.nan]), "over-prescribed"),
+        (np.ones((2, 2)), None, r"\(3, 3\)"),
+        (np.full((3, 3), np.nan), np.zeros((3, 3)), "both free"),
+    ],
+)
 def test_wrong_conditions(gradient, stress, words):
     """Trace, nothing or too much prescribed, wrong shape, unknown spin: one ParameterError that says which."""
     with pytest.raises(ParameterError, match=words):
         Loading.mixed(gradient, stress)
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"n_eff": 0.5, "scheme": "n_eff"}, "n_eff"), ({"n_eff": 5.0, "scheme": "affine"}, "n_eff"),
-    ({"scheme": "affine", "shape": np.diag([1.0, -1, 1])}, "shape"), ({"scheme": "affine", "weights": [0.0] * 40}, "weights"),
-    ({"scheme": "sachs", "loading": Loading.uniaxial(2, 1.0)}, "sachs")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"n_eff": 0.5, "scheme": "n_eff"}, "n_eff"),
+        ({"n_eff": 5.0, "scheme": "affine"}, "n_eff"),
+        ({"scheme": "affine", "shape": np.diag([1.0, -1, 1])}, "shape"),
+        ({"scheme": "affine", "weights": [0.0] * 40}, "weights"),
+        ({"scheme": "sachs", "loading": Loading.uniaxial(2, 1.0)}, "sachs"),
+    ],
+)
 def test_wrong_options(options, words):
     """n_eff below 1 or without its scheme, an impossible ellipsoid, weights of zero, Sachs with mixed conditions."""
     with pytest.raises(ParameterError, match=words):

@@ -21,11 +21,19 @@ from cpml.plasticity.newton import solve5
 
 TENSION = np.diag([1.0, -0.5, -0.5])
 FCC = PowerLaw(systems("fcc", families=["octahedral"]), [30.0])
-MG = PowerLaw(systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
-              [10.0, 55, 60, 40], 20.0, 1e-3)
+MG = PowerLaw(
+    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
+    [10.0, 55, 60, 40],
+    20.0,
+    1e-3,
+)
 LAWS = {"fcc": FCC, "mg": MG}
-SLIP_ONLY = PowerLaw(systems("hcp", families=["basal", "prismatic", "pyramidal2_ca"], c_over_a=1.6236),
-                     [10.0, 55, 60], 20.0, 1e-3)
+SLIP_ONLY = PowerLaw(
+    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca"], c_over_a=1.6236),
+    [10.0, 55, 60],
+    20.0,
+    1e-3,
+)
 
 
 def orientations(seed, n=20):
@@ -90,7 +98,9 @@ def test_slip_reverses_with_the_rate(seed):
 def test_twins_do_not_reverse():
     """Magnesium along c is soft in tension (twins: xi 40 / Schmid 1/2) and hard in compression (pyramidal)."""
     along_c = np.diag([-0.5, -0.5, 1.0])
-    soft, hard = (float(von_mises_stress(single_crystal(MG, s * along_c, [1.0, 0, 0, 0]).stress)) for s in (1, -1))
+    soft, hard = (
+        float(von_mises_stress(single_crystal(MG, s * along_c, [1.0, 0, 0, 0]).stress)) for s in (1, -1)
+    )
     assert hard > 1.3 * soft
 
 
@@ -150,8 +160,9 @@ def test_batch_equals_loop():
 
 def test_one_bad_point_does_not_spoil_the_batch():
     """A crystal that cannot shorten c (no family for it) is flagged; the others keep their solution."""
-    twins_only_for_c = PowerLaw(systems("hcp", families=["basal", "prismatic", "twin_1012"], c_over_a=1.6236),
-                                [10.0, 55, 40], 20.0)
+    twins_only_for_c = PowerLaw(
+        systems("hcp", families=["basal", "prismatic", "twin_1012"], c_over_a=1.6236), [10.0, 55, 40], 20.0
+    )
     d = np.diag([0.5, 0.5, -1.0])  # shortens z
     lying = [np.cos(np.pi / 4), np.sin(np.pi / 4), 0, 0]  # c in the xy plane: z shortening is possible
     q = np.array([[1.0, 0, 0, 0], lying])
@@ -165,7 +176,9 @@ def test_one_bad_point_does_not_spoil_the_batch():
 @pytest.mark.parametrize("strength", [[10.0, 55, 60, 40], [1.0, 300, 20, 700]])
 def test_symmetric_orientations_converge(n, strength):
     """Orientations with idle directions (c or a on the load axes) converge too: their Hessian is singular to rounding."""
-    angles = np.deg2rad([[a, b, c] for a in (0, 30, 45, 90) for b in (0, 30, 45, 90, 180) for c in (0, 15, 30)])
+    angles = np.deg2rad(
+        [[a, b, c] for a in (0, 30, 45, 90) for b in (0, 30, 45, 90, 180) for c in (0, 15, 30)]
+    )
     for law in (PowerLaw(MG.systems, strength, n), PowerLaw(FCC.systems, [30.0], n)):
         for d in (TENSION, -TENSION, np.diag([1.0, 0, -1]), np.array([[0, 1.0, 0], [1, 0, 0], [0, 0, 0]])):
             assert bool(single_crystal(law, d, euler_to_quaternion(angles)).converged.all())
@@ -185,16 +198,22 @@ def test_implicit_gradient(name, parameter):
     """dL/dtheta equals central differences to 1e-6 for strengths, n, reference rate, strain rate and orientation."""
     law, q = LAWS[name], orientations(11, 6)
     given_d = to_vector(random_rate(5))
-    start = {"strength": law.strength.clone(), "n": torch.tensor(20.0, dtype=torch.float64),
-             "rate0": torch.tensor(1e-3, dtype=torch.float64), "rate": torch.as_tensor(given_d),
-             "orientation": torch.zeros(6, 3, dtype=torch.float64)}
+    start = {
+        "strength": law.strength.clone(),
+        "n": torch.tensor(20.0, dtype=torch.float64),
+        "rate0": torch.tensor(1e-3, dtype=torch.float64),
+        "rate": torch.as_tensor(given_d),
+        "orientation": torch.zeros(6, 3, dtype=torch.float64),
+    }
     mix = torch.as_tensor(np.random.default_rng(3).standard_normal((6, 5)))
 
     def loss(value):
         v = {**start, parameter: value}
         tilt = torch.linalg.matrix_exp(_skew(v["orientation"]))
         turned = tilt @ torch.as_tensor(quaternion_to_matrix(q))
-        solved = single_crystal(PowerLaw(law.systems, v["strength"], v["n"], v["rate0"]), v["rate"], turned, tol=1e-13)
+        solved = single_crystal(
+            PowerLaw(law.systems, v["strength"], v["n"], v["rate0"]), v["rate"], turned, tol=1e-13
+        )
         return (mix * solved.stress).sum() + 0.1 * solved.shear_rate.abs().sum()
 
     theta = start[parameter].clone().requires_grad_()
@@ -226,8 +245,10 @@ def test_second_derivative():
     def stress(strength, rate):
         return single_crystal(PowerLaw(FCC.systems, strength, 5.0), rate, q, tol=1e-14).stress
 
-    inputs = (torch.tensor([1.3], dtype=torch.float64, requires_grad=True),
-              torch.as_tensor(to_vector(random_rate(2))).requires_grad_())
+    inputs = (
+        torch.tensor([1.3], dtype=torch.float64, requires_grad=True),
+        torch.as_tensor(to_vector(random_rate(2))).requires_grad_(),
+    )
     assert torch.autograd.gradgradcheck(stress, inputs, eps=1e-5, atol=1e-5, rtol=1e-4)
 
 
@@ -235,7 +256,9 @@ def test_strength_per_point():
     """(G, K) strengths: each grain gets its own, as in separate calls."""
     q, strength = orientations(4, 3), np.array([[20.0], [30.0], [60.0]])
     batch = single_crystal(PowerLaw(FCC.systems, strength), TENSION, q).stress
-    single = torch.stack([single_crystal(PowerLaw(FCC.systems, s), TENSION, x).stress for s, x in zip(strength, q)])
+    single = torch.stack(
+        [single_crystal(PowerLaw(FCC.systems, s), TENSION, x).stress for s, x in zip(strength, q)]
+    )
     assert batch.numpy() == pytest.approx(single.numpy(), abs=1e-7)
 
 
@@ -244,14 +267,23 @@ def test_solve5():
     m = np.random.default_rng(0).standard_normal((30, 5, 5))
     m, b = m @ m.swapaxes(1, 2) + 0.1 * np.eye(5), np.ones((30, 5))
     lower = torch.as_tensor(np.stack([m[:, i, j] for i in range(5) for j in range(i + 1)]))
-    assert solve5(lower, torch.as_tensor(b.T.copy())).numpy().T == pytest.approx(np.linalg.solve(m, b[..., None])[..., 0])
+    assert solve5(lower, torch.as_tensor(b.T.copy())).numpy().T == pytest.approx(
+        np.linalg.solve(m, b[..., None])[..., 0]
+    )
 
 
-@pytest.mark.parametrize("rate, q, words", [
-    (np.eye(3), [1.0, 0, 0, 0], "traceless"), (np.zeros((3, 3)), [1.0, 0, 0, 0], "zero"),
-    (np.full((3, 3), np.nan), [1.0, 0, 0, 0], "NaN"), (TENSION, [np.nan, 0, 0, 0], "NaN"),
-    (TENSION, [2.0, 0, 0, 0], "length"), (np.array([[0, 1.0, 0], [0, 0, 0], [0, 0, 0]]), [1.0, 0, 0, 0], "symmetric"),
-    (TENSION, np.zeros((0, 4)), "empty|no orientation")])
+@pytest.mark.parametrize(
+    "rate, q, words",
+    [
+        (np.eye(3), [1.0, 0, 0, 0], "traceless"),
+        (np.zeros((3, 3)), [1.0, 0, 0, 0], "zero"),
+        (np.full((3, 3), np.nan), [1.0, 0, 0, 0], "NaN"),
+        (TENSION, [np.nan, 0, 0, 0], "NaN"),
+        (TENSION, [2.0, 0, 0, 0], "length"),
+        (np.array([[0, 1.0, 0], [0, 0, 0], [0, 0, 0]]), [1.0, 0, 0, 0], "symmetric"),
+        (TENSION, np.zeros((0, 4)), "empty|no orientation"),
+    ],
+)
 def test_wrong_input(rate, q, words):
     """Trace, zero rate, NaN, unnormalised quaternion, skew part, no points: ParameterError that says so."""
     with pytest.raises(ParameterError, match=words):

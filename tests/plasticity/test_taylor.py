@@ -24,9 +24,17 @@ def along(axis):
     return matrix_to_quaternion(np.array([x, np.cross(z, x), z]))
 
 
-@pytest.mark.parametrize("axis, value", [
-    ((0, 0, 1), np.sqrt(6)), ((0, 1, 1), 1.5 * np.sqrt(6)), ((1, 1, 1), 1.5 * np.sqrt(6)),
-    ((1, 2, 3), 3.1493), ((1, 1, 2), 3.0619), ((0, 1, 2), 2.9394)])
+@pytest.mark.parametrize(
+    "axis, value",
+    [
+        ((0, 0, 1), np.sqrt(6)),
+        ((0, 1, 1), 1.5 * np.sqrt(6)),
+        ((1, 1, 1), 1.5 * np.sqrt(6)),
+        ((1, 2, 3), 3.1493),
+        ((1, 1, 2), 3.0619),
+        ((0, 1, 2), 2.9394),
+    ],
+)
 def test_fcc_points(axis, value):
     """Axisymmetric tension along simple directions."""
     assert taylor_factor(FCC, TENSION, along(axis))[0] == pytest.approx(value, abs=1e-4)
@@ -54,9 +62,16 @@ def octant_mean(s, n=240):
     return float(((local @ yield_vertices(s).T).max(axis=1) / von_mises_rate(local)).mean())
 
 
-@pytest.mark.parametrize("lattice, families, value", [
-    ("fcc", ["octahedral"], 3.06667), ("bcc", ["110"], 3.06667), ("bcc", ["112"], 2.95421),
-    ("bcc", ["110", "112"], 2.79493), ("bcc", ["110", "112", "123"], 2.75435)])
+@pytest.mark.parametrize(
+    "lattice, families, value",
+    [
+        ("fcc", ["octahedral"], 3.06667),
+        ("bcc", ["110"], 3.06667),
+        ("bcc", ["112"], 2.95421),
+        ("bcc", ["110", "112"], 2.79493),
+        ("bcc", ["110", "112", "123"], 2.75435),
+    ],
+)
 def test_random_taylor_factor(lattice, families, value):
     """Isotropic polycrystals in tension, converged values to 1e-4."""
     assert octant_mean(systems(lattice, families=families)) == pytest.approx(value, abs=1e-4)
@@ -69,9 +84,16 @@ def octant_axes(n=240):
     return np.stack([np.sqrt(1 - c**2) * np.cos(p), np.sqrt(1 - c**2) * np.sin(p), c], -1)
 
 
-@pytest.mark.parametrize("lattice, families, sachs, largest", [
-    ("fcc", ["octahedral"], 2.23250, 0.45235), ("bcc", ["110"], 2.23250, 0.45235), ("bcc", ["112"], 2.2015, 0.4569),
-    ("bcc", ["110", "112"], 2.14125, 0.46982), ("bcc", ["110", "112", "123"], 2.12664, 0.47300)])
+@pytest.mark.parametrize(
+    "lattice, families, sachs, largest",
+    [
+        ("fcc", ["octahedral"], 2.23250, 0.45235),
+        ("bcc", ["110"], 2.23250, 0.45235),
+        ("bcc", ["112"], 2.2015, 0.4569),
+        ("bcc", ["110", "112"], 2.14125, 0.46982),
+        ("bcc", ["110", "112", "123"], 2.12664, 0.47300),
+    ],
+)
 def test_random_schmid_factors(lattice, families, sachs, largest):
     """Sachs <1/m> and mean largest Schmid factor of random crystals, converged values to 1e-4."""
     found, axes = systems(lattice, families=families), octant_axes()
@@ -104,8 +126,9 @@ def highs(s, strain5, ratio):
     return linprog(cost, A_eq=a, b_eq=strain5, bounds=(0, None), method="highs").fun / von_mises_rate(strain5)
 
 
-@pytest.mark.parametrize("s, strengths", [(FCC, [1.0]), (MG, [1.0, 5.5, 6.0, 4.0]),
-                                          (systems("bcc"), [1.0, 1.1, 0.9, 1.3])])
+@pytest.mark.parametrize(
+    "s, strengths", [(FCC, [1.0]), (MG, [1.0, 5.5, 6.0, 4.0]), (systems("bcc"), [1.0, 1.1, 0.9, 1.3])]
+)
 @pytest.mark.parametrize("strain", [TENSION, -TENSION, PLANE_STRAIN])
 def test_equals_highs(s, strengths, strain):
     """The vertex search equals the primal linear programme to 1e-9, unequal strengths and polar twins included."""
