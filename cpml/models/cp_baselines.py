@@ -8,6 +8,9 @@ likelihood of the observed planes and variants, log-normal priors (xi: the mater
 gradient through the mean field, L-BFGS. One strength stays where it is, since only ratios matter. No latent stress, no
 candidate sets.
 
+The scheme "full_field" solves the law on the whole map, as the coupled model does, with the literature's strengths: what
+the mechanics alone is worth. Its score is the share times the grain's total shear.
+
 The shares of the literature are those of notebook 03 (``Specimen.cp``); a scheme that is not there is solved here.
 """
 
@@ -18,7 +21,7 @@ from scipy.optimize import minimize
 
 from cpml.errors import CpmlError
 from cpml.models.baselines import PerMechanism, observed, twin_tokens
-from cpml.models.features import share_of_tokens
+from cpml.models.features import full_field_shear, share_of_tokens
 from cpml.models.specimen import Specimen
 
 CLIP = 1e-3
@@ -49,7 +52,8 @@ def law_share(specimen: Specimen, scheme: str, strengths: torch.Tensor, n: torch
 
 
 class CrystalPlasticity(PerMechanism):
-    """The law alone; ``scheme`` "sachs", "taylor" or "affine" (self-consistent), strengths literature or ``fitted``.
+    """The law alone; ``scheme`` "sachs", "taylor", "affine" (self-consistent) or "full_field", strengths of the literature or
+    (not for the last) ``fitted``.
 
     Attributes
     ----------
@@ -73,6 +77,8 @@ class CrystalPlasticity(PerMechanism):
         ------
         CpmlError : specimens of different families while strengths are fitted
         """
+        if self.fitted and self.scheme == "full_field":
+            raise CpmlError("scheme full_field takes the literature's strengths: fitted ones are what CoupledClassifier learns")
         families = {s.systems.family_names for s in specimens}
         self.log_shift_ = None
         if self.fitted:
@@ -90,6 +96,8 @@ class CrystalPlasticity(PerMechanism):
         return super().fit(specimens)
 
     def _score(self, specimen):
+        if self.scheme == "full_field":
+            return full_field_shear(specimen)
         key = f"share_{self.scheme}"
         if self.log_shift_ is None and key in specimen.cp:
             return share_of_tokens(specimen, self.scheme)

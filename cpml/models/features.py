@@ -48,12 +48,13 @@ def grain_columns(specimen: Specimen) -> pd.DataFrame:
     return specimen.grains[[c for c in GRAIN_COLUMNS if c in specimen.grains]].astype(float)
 
 
-def token_features(specimen: Specimen, *, physics: bool) -> pd.DataFrame:
+def token_features(specimen: Specimen, *, physics: bool, full_field: bool = False) -> pd.DataFrame:
     """Feature table of every (grain, token), in the order of ``Specimen.predictions``.
 
     Parameters
     ----------
     physics : add what the crystal-plasticity law says
+    full_field : add what it says when it is solved on the whole map
     """
     tokens, n_tokens = specimen.tokens, len(specimen.tokens)
     table = grain_columns(specimen).loc[np.repeat(np.arange(len(specimen)), n_tokens)].reset_index(drop=True)
@@ -69,7 +70,26 @@ def token_features(specimen: Specimen, *, physics: bool) -> pd.DataFrame:
         own = vectors if name == "plane" else vectors * specimen.systems.twin[first][:, None]
         cosine = np.abs(np.einsum("gij,tj->gti", turn, own))
         table[[f"{name}_{axis}" for axis in "xyz"]] = cosine.reshape(-1, 3)
-    return pd.concat([table, _physics(specimen)], axis=1) if physics else table
+    parts = [table, *([_physics(specimen)] if physics else [])]
+    if full_field:
+        parts.append(pd.DataFrame({"log_shear_full_field": np.log(full_field_shear(specimen) + TINY).ravel()}))
+    return pd.concat(parts, axis=1)
+
+
+def full_field_shear(specimen: Specimen) -> np.ndarray:
+    """(G, T) shear on every token over the mean shear of a grain: the law with literature strengths on the map.
+
+    A specimen without a map gets the self-consistent medium.
+    """
+    from cpml.models.localisation import grain_state, schmid_vectors
+
+    strength, scheme = specimen.material.strengths, "affine" if specimen.raster is None else "full_field"
+    state = grain_state(specimen, strength, scheme)
+    tau = np.einsum("gsi,gi->gs", schmid_vectors(specimen.systems, specimen.quaternions), state.stress)
+    x = np.where(specimen.systems.twin, np.maximum(tau, 0.0), np.abs(tau)) / strength[specimen.systems.family]
+    share = (x / x.max(1, keepdims=True)) ** specimen.material.n
+    share = share / share.sum(1, keepdims=True)
+    return _per_token(specimen, share * np.exp(state.log_total)[:, None], "sum")
 
 
 def _physics(specimen: Specimen) -> pd.DataFrame:

@@ -28,7 +28,8 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
     """
     quick = [
         Prevalence(), SchmidRule(), CrystalPlasticity("sachs"), CrystalPlasticity("taylor"),
-        CrystalPlasticity("sachs", fitted=True), GradientBoosting(seed=seed), GradientBoosting("physics", seed=seed),
+        CrystalPlasticity("sachs", fitted=True), CrystalPlasticity("full_field"), GradientBoosting(seed=seed),
+        GradientBoosting("physics", seed=seed), GradientBoosting("full_field", seed=seed),
     ]  # fmt: skip
     models = _every_baseline(seed) if full else quick
     return [*models, CoupledClassifier(seed=seed)] if coupled else models
@@ -37,6 +38,7 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
 def _every_baseline(seed: int) -> list:
     models = [Prevalence(), SchmidRule()]
     models += [CrystalPlasticity(scheme, fitted=fitted) for fitted in (False, True) for scheme in SCHEMES]
+    models += [CrystalPlasticity("full_field")]
     models += [
         kind(features, seed=seed) for kind in (GradientBoosting, RandomForest) for features in FEATURES
     ]

@@ -5,6 +5,7 @@
 | orientation | family, direction cosines of the token's plane (and of a twin's shear) in the sample frame |
 | engineered | the same, with size, shape, spread and neighbourhood of the grain |
 | physics | the same, with Schmid factor, stress over strength, activities of the law, pull of the neighbours (stacking) |
+| full_field | the same, with the law solved on the whole map, literature strengths (stacking on the same mechanics as F) |
 
 Cosines are absolute values of the token's own vectors, so no column depends on the symmetry copy of the crystal. Size
 and regularisation of the trees are chosen on blocks inside the training grains (`cpml.models.tuning`); the number of
@@ -21,7 +22,7 @@ from cpml.models.features import token_features
 from cpml.models.specimen import Specimen
 from cpml.models.tuning import choose, inner_halves, key_of, summed_loss
 
-FEATURES = ("orientation", "engineered", "physics")
+FEATURES = ("orientation", "engineered", "physics", "full_field")
 BOOSTING_GRID = (
     {"max_leaf_nodes": 6, "learning_rate": 0.05, "l2_regularization": 1.0},
     {"max_leaf_nodes": 3, "learning_rate": 0.1, "l2_regularization": 1.0},
@@ -38,7 +39,9 @@ def feature_table(specimen: Specimen, features: str) -> pd.DataFrame:
     """Columns of one of FEATURES for every (grain, token), in the order of ``Specimen.predictions``."""
     if features not in FEATURES:
         raise ParameterError(f"features {features!r}: choose one of {', '.join(FEATURES)}")
-    table = token_features(specimen, physics=features == "physics")
+    table = token_features(
+        specimen, physics=features in ("physics", "full_field"), full_field=features == "full_field"
+    )
     if features == "orientation":
         table = table[["family", *(c for c in table if c.startswith(("plane_", "sense_")))]]
     return table
@@ -88,6 +91,7 @@ class _Trees(BaseEstimator):
             "orientation": f"{self._kind}_orientation",
             "engineered": self._kind,
             "physics": self._stacked,
+            "full_field": f"{self._stacked}_full_field",
         }[self.features]
 
 
