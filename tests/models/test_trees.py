@@ -11,9 +11,9 @@ from cpml.models.tuning import choose, inner_halves, key_of
 
 
 def test_feature_sets_are_nested_and_orientation_is_geometry_alone(specimen):
-    """orientation < engineered < physics; the first has the family and direction cosines of the token only."""
+    """orientation < engineered < physics < full field; the first has the family and direction cosines of the token only."""
     columns = [set(feature_table(specimen, f).columns) for f in FEATURES]
-    assert columns[0] < columns[1] < columns[2]
+    assert columns[0] < columns[1] < columns[2] < columns[3]
     assert columns[0] == {"family", *(f"{v}_{a}" for v in ("plane", "sense") for a in "xyz")}
     with pytest.raises(ParameterError, match="orientation, engineered, physics"):
         feature_table(specimen, "raw")
