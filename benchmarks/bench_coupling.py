@@ -44,9 +44,10 @@ QUARTER = 0.25
 FLAGS = {
     "no_latent_scatter": {"scatter": False},
     "no_residual": {"residual": False},
-    "no_localisation": {"localisation": False},
     "no_edges": {"edges": False},
-    "zero_layers": {"n_layers": 0},
+    "no_full_field": {"scheme": "affine"},
+    "no_neighbours": {"scheme": "affine", "edges": False},
+    "macroscopic_stress": {"scheme": "sachs", "edges": False, "scatter": False},
 }
 ABLATED = "mg_hcp_B"  # specimen on which ablations are scored
 
@@ -75,11 +76,6 @@ def quarter_of_labels(specimen):
     known = np.unique(specimen.labels.loc[specimen.labels["observed"].notna(), "grain_id"])
     kept = np.random.default_rng(0).permutation(known)[: max(int(QUARTER * len(known)), 1)]
     return specimen.with_labels_of(kept)
-
-
-def without_neighbours(specimen):
-    """Every grain alone."""
-    return replace(specimen, neighbours=np.empty((0, 2), int), edge_length=np.empty(0))
 
 
 def with_shuffled_neighbours(specimen):
@@ -127,7 +123,6 @@ def ablations() -> list[Changed]:
     return [
         *variants,
         Changed(models.CoupledClassifier(), "coupled_schmid_labels", models.pick_max_schmid),
-        Changed(models.CoupledClassifier(), "coupled_no_neighbours", always=without_neighbours),
         Changed(models.CoupledClassifier(), "coupled_shuffled_neighbours", always=with_shuffled_neighbours),
     ]
 
