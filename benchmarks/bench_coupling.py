@@ -47,9 +47,9 @@ FLAGS = {
     "no_residual": {"residual": False},
     "no_edges": {"edges": False},
     "free_surface": {"free_surface": True},
-    "mean_medium": {"scheme": "affine"},
-    "mean_medium_no_edges": {"scheme": "affine", "edges": False},
-    "macroscopic_stress": {"scheme": "sachs", "edges": False},
+    "no_full_field": {"scheme": "affine"},
+    "no_neighbours": {"scheme": "affine", "edges": False},
+    "macroscopic_stress": {"scheme": "sachs", "edges": False, "scatter": False},
 }
 ABLATED = "mg_hcp_B"  # specimen on which ablations are scored
 
@@ -78,12 +78,6 @@ def quarter_of_labels(specimen):
     known = np.unique(specimen.labels.loc[specimen.labels["observed"].notna(), "grain_id"])
     kept = np.random.default_rng(0).permutation(known)[: max(int(QUARTER * len(known)), 1)]
     return specimen.with_labels_of(kept)
-
-
-def without_neighbours(specimen):
-    """Every grain alone: no map, no edges (zero layers)."""
-    empty = {"neighbours": np.empty((0, 2), int), "edge_length": np.empty(0), "edge_angle": np.empty(0)}
-    return replace(specimen, raster=None, **empty)
 
 
 def with_shuffled_neighbours(specimen):
@@ -132,7 +126,6 @@ def ablations() -> list[Changed]:
     return [
         *variants,
         Changed(models.CoupledClassifier(), "coupled_schmid_labels", models.pick_max_schmid),
-        Changed(models.CoupledClassifier(), "coupled_no_neighbours", always=without_neighbours),
         Changed(models.CoupledClassifier(), "coupled_shuffled_neighbours", always=with_shuffled_neighbours),
     ]
 

@@ -10,7 +10,8 @@ import time
 import torch
 
 from cpml import paths
-from cpml.plasticity.vpsc import case_names, compare_case
+from cpml.plasticity.vpsc import compare_case
+from cpml.plasticity.vpsc_cases import case_names
 
 
 def main(*parts: str) -> dict[str, bool]:

@@ -226,9 +226,10 @@ def _display(fig) -> None:
 
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png", dpi="figure")
-    Image.open(full).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-        small, "PNG", optimize=True
-    )
+    method = Image.Quantize.FASTOCTREE  # the others lose the few coloured lines on a grey picture
+    picture = Image.open(full).convert("RGB").quantize(256, method, dither=Image.Dither.NONE)
+    picture.putpalette([255 if level > 252 else level for level in picture.getpalette()])  # white stays white
+    picture.save(small, "PNG", optimize=True)
     content = {"text/plain": repr(fig), "image/png": small.getvalue()}
     sys.modules["IPython"].display.display(content, raw=True)
     plt.close(fig)  # else the inline backend shows it a second time

@@ -19,6 +19,7 @@
 |              | spike_deg, min_grain_pixels, fill_holes_pixels, denoise, threshold_deg: cpml.microscopy.cleaning |
 | segmentation | threshold 5.0 deg or {phase name: deg}, min_pixels 5, twin_tolerance 5.0 deg                |
 | labels       | traces, twins, dic, images: manual, auto or none; trace_sigma_deg                           |
+|              | twins: auto looks for lamellae in the map, manual takes those recorded in files.traces      |
 | registration | dic_to_ebsd: at least 3 rows [x_dic, y_dic, x_ebsd, y_ebsd] of one point in both, in pixels;|
 |              | image_to_ebsd: the same for the first image; image_kind: affine (default), similarity,      |
 |              | projective, thin_plate                                                                      |

@@ -16,34 +16,17 @@ References: Sachs 1928; Taylor 1938; Honneff & Mecking 1978 (relaxed constraints
 Mater. 41:2611.
 """
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from cpml.errors import ParameterError
-from cpml.plasticity.adjoint import Solved, solution_of
-from cpml.plasticity.averages import rotate_schmid
-from cpml.plasticity.basis import BASIS, rotation_5x5
 from cpml.plasticity.boundary import Loading
 from cpml.plasticity.bounds import attach_gradient, free_rate, sachs
 from cpml.plasticity.eshelby import QUADRATURE, directions
-from cpml.plasticity.general import check_law
-from cpml.plasticity.grains import GeneralGrains, Grains, Linearisation
-from cpml.plasticity.implicit import Parameters, attach
+from cpml.plasticity.fields import as_grains, parameters, respond
 from cpml.plasticity.law import PowerLaw, check_rank
-from cpml.plasticity.medium import Medium, Start, solve_medium
-from cpml.plasticity.orientation import as_matrices, as_tensor
+from cpml.plasticity.medium import Start, solve_medium
+from cpml.plasticity.orientation import as_matrices
 from cpml.plasticity.response import MeanField, collect, load_directions, normalised
+from cpml.plasticity.schemes import RELAXED, check_scheme, check_shape, conditions, exponent, linearisation
 from cpml.plasticity.single_crystal import ENGINES, single_crystal
-
-SELF_CONSISTENT = ("secant", "tangent", "affine", "n_eff")
-SCHEMES = ("taylor", "sachs", "relaxed", *SELF_CONSISTENT)
-ANY_LAW = ("taylor", "relaxed", "affine")
-"""Schemes for laws without one exponent n."""
-LATERAL = ("axisymmetric", "free")
-RELAXED = ("23", "13")
-"""Shears that flat grains (pancakes normal to z) leave free; long ones (laths along x): ("13",)."""
-_SHEARS = {"23": 2, "13": 3, "12": 4}
 
 
 def mean_field(
@@ -131,80 +114,6 @@ def mean_field(
     return collect(stress, shear_rate, weights, rate, converged, residual, solved.n_iter)
 
 
-def check_scheme(scheme: str, n_eff, lateral: str, loading, law=None) -> None:
-    """ParameterError for an unknown scheme or options that do not go with it."""
-    if scheme not in SCHEMES:
-        raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
-    if lateral not in LATERAL or (lateral == "free" and (scheme == "sachs" or isinstance(loading, Loading))):
-        raise ParameterError(
-            f"lateral = {lateral!r} with scheme {scheme!r}: choose from {', '.join(LATERAL)}; "
-            "'free' goes with a Load and 'taylor' or a self-consistent scheme"
-        )
-    if n_eff is not None and (scheme != "n_eff" or not 1 <= float(n_eff) < np.inf):
-        raise ParameterError(
-            f"n_eff = {n_eff} with scheme {scheme!r}: it must be 1 or more and goes with 'n_eff'"
-        )
-    if scheme == "sachs" and isinstance(loading, Loading):
-        raise ParameterError(
-            "scheme 'sachs' takes a Load or a strain rate: it prescribes the stress direction itself"
-        )
-    if law is not None and not isinstance(law, PowerLaw):
-        check_law(law)
-        if scheme not in ANY_LAW:
-            raise ParameterError(
-                f"scheme {scheme!r} needs the one exponent of a PowerLaw; for {type(law).__name__} choose "
-                f"from {', '.join(ANY_LAW)}"
-            )
-
-
-def conditions(loading, lateral: str) -> Loading:
-    """Boundary conditions of a Loading, a Load or a strain rate."""
-    if isinstance(loading, Loading):
-        return loading
-    stress, rate = load_directions(loading)
-    if lateral == "free":
-        return Loading.parallel(stress.detach().numpy(), rate.detach().numpy())
-    return Loading.of(
-        np.asarray(loading.rate_direction) * float(loading.rate)
-        if hasattr(loading, "rate_direction")
-        else as_tensor(loading).detach().numpy()
-    )
-
-
-def linearisation(scheme: str, n: float | None, n_eff: float | None = None, relaxed=RELAXED) -> Linearisation:
-    """How a scheme sees its grains (table in cpml.plasticity.medium)."""
-    if scheme == "taylor":
-        return Linearisation(1.0, 1.0, False)
-    if scheme == "relaxed":
-        if not relaxed or any(r not in _SHEARS for r in relaxed):
-            raise ParameterError(
-                f"relaxed = {relaxed!r}: name shears to be left free, of {', '.join(_SHEARS)}"
-            )
-        return Linearisation(1.0, 1.0, False, tuple(k in {_SHEARS[r] for r in relaxed} for k in range(5)))
-    if scheme == "affine":
-        return Linearisation(1.0, 1.0)
-    factor = {"secant": 1.0, "tangent": n, "n_eff": 10.0 if n_eff is None else float(n_eff)}[scheme]
-    return Linearisation(1.0 / n, factor)
-
-
-def check_shape(shape) -> np.ndarray | None:
-    """(3, 3) map from the unit sphere to the ellipsoid, or None."""
-    if shape is None:
-        return None
-    shape = np.asarray(shape, float)
-    if shape.shape != (3, 3) or not np.isfinite(shape).all() or not np.linalg.det(shape) > 0:
-        raise ParameterError(
-            "shape must be a (3, 3) map from the unit sphere to the ellipsoid with a positive "
-            "determinant, e.g. numpy.diag([4, 2, 1])"
-        )
-    return shape
-
-
-def exponent(law) -> float | None:
-    """n of a power law, None of other laws."""
-    return as_tensor(law.n).item() if isinstance(law, PowerLaw) else None
-
-
 def _solve(
     law,
     matrices,
@@ -237,84 +146,3 @@ def _solve(
         threads=threads,
     )
     return respond(medium, theta, matrices, law, loading, line, sphere, scheme)
-
-
-def parameters(law, matrices: Tensor, weights: Tensor, strength: Tensor | None = None) -> Parameters:
-    """Schmid tensors in the sample frame, and strengths (G, S) of every grain: the law's own when None."""
-    schmid = law.schmid
-    if isinstance(law, PowerLaw) or not matrices.requires_grad:
-        turned, crystal = np.empty((len(matrices), 5, len(schmid))), schmid.detach().numpy()
-        rotate_schmid(
-            np.ascontiguousarray(matrices.detach().numpy()), crystal, BASIS, 0, len(matrices), turned
-        )
-        schmid = torch.as_tensor(turned)
-    else:
-        schmid = rotation_5x5(matrices) @ schmid.T
-    if not isinstance(law, PowerLaw):
-        law = law if strength is None else law.with_strength(strength)
-        return Parameters(schmid, weights, law=law)
-    strength = law.system_strength.expand(len(matrices), len(law.systems)) if strength is None else strength
-    return Parameters(
-        schmid, weights, strength, as_tensor(law.n), as_tensor(law.reference_rate), law.is_polar
-    )
-
-
-def as_grains(
-    theta: Parameters, law, line: Linearisation, engine: str = "numba", device=None
-) -> Grains | GeneralGrains:
-    """The numbers of `theta` for the solver of the medium."""
-    schmid, weights = np.ascontiguousarray(theta.schmid.detach().numpy()), theta.weights.detach().numpy()
-    if line.relaxed is not None:
-        schmid = schmid * line.keep[:, None]
-    if theta.law is not None or engine == "torch" or device is not None:
-        own = theta.law or PowerLaw(
-            law.systems, theta.strength.detach(), theta.n.detach(), theta.reference_rate.detach()
-        )
-        own = own if device is None else own.to(device)
-        return GeneralGrains(own, torch.as_tensor(schmid, device=device), weights)
-    strength = np.ascontiguousarray(theta.strength.detach().numpy())
-    return Grains(schmid, strength, theta.polar.numpy(), theta.n.item(), theta.reference_rate.item(), weights)
-
-
-def respond(
-    medium: Medium,
-    theta: Parameters,
-    matrices: Tensor,
-    law,
-    loading: Loading,
-    line: Linearisation,
-    sphere,
-    scheme: str,
-) -> MeanField:
-    """MeanField of a solved medium, with derivatives where a parameter asks for them."""
-    converged = torch.as_tensor(medium.grain_residual <= 1e-6) & medium.converged
-    residual = torch.as_tensor(np.maximum(medium.grain_residual, medium.residual))
-    loading = loading.pinned(line.relaxed, medium.rate)
-    if not torch.is_grad_enabled() or not (theta.requires_grad or matrices.requires_grad):
-        found = [
-            torch.as_tensor(x)
-            for x in (medium.stress, medium.rate, medium.grain_stress, medium.shear_rate, medium.spin)
-        ]
-    elif theta.law is None:
-        solved = Solved(medium, loading, line, sphere, scheme == "tangent", law.systems.schmid5)
-        found = solution_of(solved, matrices, theta.strength, theta.n, theta.reference_rate, theta.weights)
-    else:
-        at = attach(medium, theta, loading, line, sphere)
-        shear, _ = theta.slip(torch.einsum("gis,gi->gs", theta.schmid, at.grain_stress))
-        found = (at.stress, at.rate, at.grain_stress, shear, at.spin)
-    stress, rate, grain_stress, shear, spin = found
-    if line.relaxed is not None:  # the free components of D are what the grains do on average
-        mean = theta.weights @ (rotation_5x5(matrices) @ (shear @ law.schmid)[..., None])[..., 0]
-        rate = torch.where(torch.tensor(line.relaxed), mean, rate)
-    return collect(
-        grain_stress,
-        shear,
-        theta.weights,
-        rate,
-        converged,
-        residual,
-        medium.n_iter,
-        macro=stress,
-        medium=medium,
-        spin=spin,
-    )

@@ -57,8 +57,8 @@ class Reorientation:
     about: str = "normal"
     secondary: bool = True
     order: str = "shuffled"
-    rule: str = "ptr"
     soften: float = 1.0  # factor on the strength of the twin system that reoriented its grain (VPSC8: 0.5)
+    rule: str = "ptr"  # or "variant"
     _shear: NDArray = field(init=False, default=None)
 
     def __post_init__(self):

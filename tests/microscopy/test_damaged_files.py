@@ -330,3 +330,11 @@ def test_a_long_field_of_a_table(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(MapFileError, match=r"traces\.csv.*UTF-8"):
         read_traces(path)
+
+
+@pytest.mark.parametrize("phases", [None, [], [1], {1: "Nickel"}])
+def test_text_maps_need_described_phases(tmp_path, phases):
+    """No phases, or something that is none: an error that says what to give."""
+    delimited(tmp_path / "m.txt")
+    with pytest.raises(CpmlError, match="MapPhase"):
+        read_map(tmp_path / "m.txt", columns=COLUMNS, phases=phases)

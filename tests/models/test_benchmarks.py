@@ -47,14 +47,13 @@ def test_one_small_run_of_the_study():
 
 
 def test_variants_of_a_specimen(specimen):
-    """A quarter of the labels is a quarter of the labelled grains; shuffled neighbours keep their number; or there are none."""
+    """A quarter of the labels is a quarter of the labelled grains; shuffled neighbours keep their number."""
     bench = load("bench_coupling")
     known = np.isfinite(observed(specimen)).any(1).sum()
     assert np.isfinite(observed(bench.quarter_of_labels(specimen))).any(1).sum() == known // 4
     shuffled = bench.with_shuffled_neighbours(specimen)
     assert shuffled.neighbours.shape == specimen.neighbours.shape
     assert not np.array_equal(shuffled.neighbours, specimen.neighbours)
-    assert len(bench.without_neighbours(specimen).neighbours) == 0
 
 
 def test_verdict_names_the_best_baseline():

@@ -31,8 +31,8 @@ def traces(specimen):
 
 @pytest.mark.parametrize("law", ["gaussian", "student"])
 def test_scatter_is_relative_to_the_length_of_the_deviator(law):
-    """Components of the local stress deviate by 15 % of |Sigma|: 5 x 6000 draws give 1 % (normal), t3 has wide tails."""
-    made = synthetic_specimen(6000, law=law, labelled=False)
+    """Components of the local stress deviate by 15 % of |Sigma|: 5 x 3000 draws give 1 % (normal), t3 has wide tails."""
+    made = synthetic_specimen(3000, law=law, labelled=False)
     mean = to_vector(made.specimen.load.stress)
     deviation = (made.stress - mean) / np.linalg.norm(mean)
     assert deviation.std() == pytest.approx(0.15, rel=0.02 if law == "gaussian" else 0.15)
@@ -64,9 +64,9 @@ def test_exact_microscope_records_what_is_visible():
 
 
 def test_recorded_rates():
-    """2000 grains: angles err by 2 deg, 15 % of the lines are missed, 3 % of the grains have a false one."""
-    exact, noisy = (traces(synthetic_specimen(2000, microscope=m).specimen) for m in (EXACT, Microscope()))
-    assert len(noisy) == pytest.approx(0.85 * len(exact) + 0.03 * 2000, rel=0.03)
+    """800 grains: angles err by 2 deg, 15 % of the lines are missed, 3 % of the grains have a false one."""
+    exact, noisy = (traces(synthetic_specimen(800, microscope=m).specimen) for m in (EXACT, Microscope()))
+    assert len(noisy) == pytest.approx(0.85 * len(exact) + 0.03 * 800, rel=0.05)
     single = [
         t.drop_duplicates("grain_id", keep=False).set_index("grain_id")["angle_deg"] for t in (exact, noisy)
     ]

@@ -46,8 +46,8 @@ def test_climb_in_a_polycrystal(scheme):
     stress, share = [], []
     for temperature in (300.0, 0.7 * AL.diffusion["melting_k"]):
         law = Together((PowerLaw.from_material(AL), DiffusionClimb.from_material(AL, temperature)))
-        found = mean_field(law, Q, loading=Loading.uniaxial(2, 1e-7), scheme=scheme)
-        shares = mechanism_activities(law, found, Q)
+        found = mean_field(law, Q[:6], loading=1e-7 * TENSION, scheme=scheme)
+        shares = mechanism_activities(law, found, Q[:6])
         assert bool(found.converged.all()) and sum(shares.values()).numpy() == pytest.approx(1)
         assert float(found.rate @ found.stress) > 0
         stress.append(float(found.von_mises))
@@ -77,7 +77,7 @@ def test_gradient_with_climb(name):
     def stress(value):
         v = {**start, name: value}
         law = Together((PowerLaw(FCC, v["strength"], v["n"], 1e-3), DiffusionClimb.from_material(AL, 450.0)))
-        return mean_field(law, Q[:6], loading=Loading.uniaxial(2, 1e-6), scheme="affine", tol=1e-12).von_mises
+        return mean_field(law, Q[:4], loading=1e-6 * TENSION, scheme="affine", tol=1e-12).von_mises
 
     value = start[name].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(stress(value), value)

@@ -126,7 +126,7 @@ def test_gradients(kind, condition):
         value = start[name].clone().requires_grad_()
         (gradient,) = torch.autograd.grad(loss({**start, name: value}), value)
         flat, h = start[name].reshape(-1), 1e-3 * sizes[name]
-        for k in range(min(2, len(flat))):
+        for k in [len(flat) // 2]:
             step = torch.zeros_like(flat)
             step[k] = h
             f = {

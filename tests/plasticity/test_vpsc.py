@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cpml import paths
-from cpml.plasticity.vpsc import case_names, compare_case, solve_case
+from cpml.plasticity.vpsc import compare_case
+from cpml.plasticity.vpsc_cases import case_names, solve_case
 
 
 def _names():

@@ -80,7 +80,8 @@ def _check(columns: list[str], angles: str, phases) -> None:
         )
     if angles not in ("degrees", "radians"):
         raise ParameterError(f"angles {angles!r}: give 'degrees' or 'radians'")
-    if not phases:
+    listed = phases.values() if isinstance(phases, dict) else phases or ()
+    if not phases or not all(isinstance(phase, MapPhase) for phase in listed):
         raise ParameterError(
             "a delimited text file does not describe its phases: give phases={number: MapPhase(...)}"
         )
