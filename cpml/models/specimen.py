@@ -268,5 +268,5 @@ def specimen_of(run) -> Specimen:
         phase=dataset.phases[0].name,
         cp=run.read("cp_baseline") if run.has("cp_baseline") else None,
         curve=curve,
-        points=(EbsdMap.from_hdf(run.path("map.h5")).xy, run.read("pixels")["parent"].to_numpy()),
+        points=(EbsdMap.from_hdf(run.path("map.h5")).xy, run.read("pixels")["parent"]),
     )

@@ -24,6 +24,7 @@ _MODULES = {
     "comparison": (
         "forest", "model_scores", "optimism_points", "calibration_by_dataset", "coverage_rows", "strengths_by_dataset",
     ),
+    "causes": ("cause_chain",),
     "mechanics": ("stress_strain", "regime_shares", "strengths_plot", "reachable_region"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
