@@ -10,9 +10,11 @@ from cpml.models.coupled import CoupledClassifier
 from cpml.models.cp_baselines import CrystalPlasticity
 from cpml.models.features import schmid_of_tokens, share_of_tokens
 from cpml.models.graph_network import GraphNetwork
+from cpml.models.latent_load import LatentLoad
 from cpml.models.specimen import Specimen
 from cpml.models.trees import FEATURES, GradientBoosting, RandomForest
 
+LATENT_AXES = 4  # in the plane of the map; its normal is one more
 SCHEMES = ("sachs", "taylor", "affine")
 
 
@@ -33,6 +35,15 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
     ]  # fmt: skip
     models = _every_baseline(seed) if full else quick
     return [*models, CoupledClassifier(seed=seed)] if coupled else models
+
+
+def models_for(specimen: Specimen, *, seed: int = 0) -> list:
+    """Unfitted models for one specimen: the quick set, and where the load is assumed F with its direction as a latent."""
+    models = all_models(seed=seed)
+    if specimen.load.assumed and specimen.load.kind in ("tension", "compression"):
+        part = CoupledClassifier(scheme="affine", residual=False, n_draws=32, seed=seed)
+        models.append(LatentLoad(part, n_axes=LATENT_AXES))
+    return models
 
 
 def _every_baseline(seed: int) -> list:
