@@ -2,7 +2,8 @@
 
 Run: python benchmarks/bench_plasticity.py [orientations]. Prints tolerance, exponent, iterations and threads beside each
 rate. Rates count CPU seconds of this process (other work on the machine does not enter); first calls warm up, the best of
-several is reported. VPSC8: compiled Fortran with its shipped tolerances, one core, grain-steps per CPU second.
+several is reported; the wall ratio of threads means something on an idle machine only. VPSC8: compiled Fortran with
+its shipped tolerances, one core, grain-steps per CPU second.
 """
 
 import os

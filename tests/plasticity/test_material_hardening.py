@@ -41,7 +41,7 @@ def test_latent_and_missing_blocks():
     assert isinstance(material_hardening(load_material("nickel")), NoHardening)
 
 
-def test_the_set_of_the_issue():
+def test_named_alloys():
     """Ferrite, 316L and the alpha phase of Ti-6Al-4V are among the materials, with sources."""
     for name in ("ferrite", "stainless_316l", "titanium_ti64_alpha"):
         assert all(f.source and f.log_spread >= 0.3 for f in load_material(name).families.values())
