@@ -19,7 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,9 @@ def main(*, full: bool = True) -> None:
         for name, labels in (("observed", tested.specimen.labels), ("truth", tested.truth)):
             print(f"\n{test}, {'trained on ' + train if train else 'held-out blocks'}, against {name}")
             answer = active_where_known(predictions) if name == "truth" else predictions
-            metrics |= evaluation.flat_metrics(scored(answer, labels, tested.splits), prefix=f"{test}_{name}_")
+            metrics |= evaluation.flat_metrics(
+                scored(answer, labels, tested.splits), prefix=f"{test}_{name}_"
+            )
         _beside_reference(test, metrics, [m.name for m in everyone])
         print(f"{time.perf_counter() - start:.0f} s", flush=True)
     merge_json(

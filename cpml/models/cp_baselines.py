@@ -78,7 +78,9 @@ class CrystalPlasticity(PerMechanism):
         CpmlError : specimens of different families while strengths are fitted
         """
         if self.fitted and self.scheme == "full_field":
-            raise CpmlError("scheme full_field takes the literature's strengths: fitted ones are what CoupledClassifier learns")
+            raise CpmlError(
+                "scheme full_field takes the literature's strengths: fitted ones are what CoupledClassifier learns"
+            )
         families = {s.systems.family_names for s in specimens}
         self.log_shift_ = None
         if self.fitted:

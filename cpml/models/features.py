@@ -72,7 +72,9 @@ def token_features(specimen: Specimen, *, physics: bool, full_field: bool = Fals
         table[[f"{name}_{axis}" for axis in "xyz"]] = cosine.reshape(-1, 3)
     parts = [table, *([_physics(specimen)] if physics else [])]
     if full_field:
-        parts.append(pd.DataFrame({"log_shear_full_field": np.log(full_field_shear(specimen) + TINY).ravel()}))
+        parts.append(
+            pd.DataFrame({"log_shear_full_field": np.log(full_field_shear(specimen) + TINY).ravel()})
+        )
     return pd.concat(parts, axis=1)
 
 

@@ -32,9 +32,28 @@ def cause_chain(table, *, most=6, caption="", title="", width="text"):
     for name, (colour, hatch, label) in TERMS.items():
         part = rows[name].to_numpy()
         start = np.where(part >= 0, high, low)  # negative terms are stacked to the left of zero
-        ax.barh(place, part, left=start, height=0.6, color=colour, hatch=hatch, edgecolor="white", linewidth=0.4, label=label)
+        ax.barh(
+            place,
+            part,
+            left=start,
+            height=0.6,
+            color=colour,
+            hatch=hatch,
+            edgecolor="white",
+            linewidth=0.4,
+            label=label,
+        )
         high, low = high + np.maximum(part, 0), low + np.minimum(part, 0)
-    ax.errorbar(rows["x"], place, xerr=rows["scatter"], fmt="D", color="black", markersize=3.5, capsize=2, label="sum, with scatter")
+    ax.errorbar(
+        rows["x"],
+        place,
+        xerr=rows["scatter"],
+        fmt="D",
+        color="black",
+        markersize=3.5,
+        capsize=2,
+        label="sum, with scatter",
+    )
     ax.axvline(1.0, color="black", linewidth=0.8, linestyle=(0, (4, 2)))
     ax.set_yticks(place, [f"{t}  p = {p:.2f}" for t, p in zip(rows["target"], rows["p_active"])])
     ax.set_xlabel("resolved shear stress / strength (mean of the most loaded = 1)")
