@@ -180,7 +180,15 @@ def strength_table(prior: Prior, vector: Tensor, covariance: np.ndarray) -> pd.D
 
 
 def correlation_table(prior: Prior, covariance: np.ndarray) -> pd.DataFrame:
-    """Posterior correlations of the parameters (strengths as logarithms): what is traded against what."""
-    sd = np.sqrt(np.diag(covariance))
-    names = [*prior.families, *PRIORS]
-    return pd.DataFrame(covariance / np.outer(sd, sd), index=names, columns=names)
+    """Posterior correlations of the log strength ratios and the other parameters: what is traded against what.
+
+    The common scale of the strengths, which footprints do not tell, is left out.
+    """
+    k, ref = len(prior.families), prior.reference
+    turn = np.eye(len(covariance))
+    turn[:k, ref] -= 1.0
+    kept = np.arange(len(covariance)) != ref
+    turned = (turn @ covariance @ turn.T)[np.ix_(kept, kept)]
+    sd = np.sqrt(np.diag(turned))
+    names = [n for i, n in enumerate([*prior.families, *PRIORS]) if i != ref]
+    return pd.DataFrame(turned / np.outer(sd, sd), index=names, columns=names)
