@@ -32,6 +32,7 @@ from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
 from cpml.errors import CpmlError, ParameterError
+from cpml.models.adapted_draws import adapt
 from cpml.models.explanation import explain
 from cpml.models.likelihood import mean_frequency, seen_probability
 from cpml.models.localisation import SCHEMES, Medium, grid_point
@@ -44,6 +45,7 @@ from cpml.models.specimen import Specimen
 from cpml.models.storage import read_model, write_model
 
 COARSE_DRAWS = 32
+ADAPTATIONS = 2  # of the draws: at the end of the coarse search, and where that leads
 POSTERIOR_DRAWS = 32
 ROUNDS = 4  # linearisations of the localisation at most
 REACH = 0.6  # of a log strength between two of them
@@ -58,8 +60,8 @@ class CoupledClassifier(BaseEstimator):
         specimens with a map, "affine" for others
     edges : False shuts the corrections from neighbours (an ablation; the full field knows its neighbours all the same)
     free_surface : no shear stress on the map's surface
-    n_draws : quasi-random draws of the local stress per grain; strengths of rare families come out high with few of them
-        (10 % with 32, 3 % with 128), so the search begins with COARSE_DRAWS and ends with all
+    n_draws : quasi-random draws of the local stress per grain; the search begins with COARSE_DRAWS from the prior and ends
+        with this number, adapted to each grain (`adapted_draws`)
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     shrinkage : precision of the residual network's weights
@@ -158,11 +160,19 @@ class CoupledClassifier(BaseEstimator):
         return posterior, optimum
 
     def _polish(self, specimens: list[Specimen], vector: torch.Tensor) -> tuple[Posterior, Optimum]:
-        """The last steps to the maximum, with all draws and, where its gate is open, the residual."""
+        """The last steps to the maximum, with draws adapted to each grain and, where its gate is open, the residual."""
         posterior = self._posterior(specimens, vector, self.n_draws)
         if not posterior.count:
             return posterior, Optimum(vector, -float(posterior.cost(vector, gate=0.0)), True, 0)
-        return posterior, posterior.maximise(vector, gate=self.gate_, max_iter=self.max_iter, reach=REACH)
+        options = {"gate": self.gate_, "n_draws": self.n_draws, "seed": self.seed}
+        for _ in range(ADAPTATIONS):
+            theta = self.prior_.unpack(vector)
+            posterior = Posterior(
+                self.prior_, tuple(adapt(d, theta, self.prior_.head, **options) for d in posterior.data)
+            )
+            optimum = posterior.maximise(vector, gate=self.gate_, max_iter=self.max_iter, reach=REACH)
+            vector = optimum.vector
+        return posterior, optimum
 
     def predict(self, specimen: Specimen, *, interval: bool = False) -> pd.DataFrame:
         """Probability of every token of every grain.

@@ -168,29 +168,34 @@ def seen_probability(
     return (1 - rates.outlier) * law + rates.outlier * chance
 
 
-def log_likelihood(active: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
+def log_likelihood(
+    active: Tensor, evidence: Evidence, rates: Detection, log_weight: Tensor | None = None
+) -> Tensor:
     """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
 
     Parameters
     ----------
     active : (G, K, T) from :func:`activity`
+    log_weight : (G, K) of draws that are not from the prior (`cpml.models.adapted_draws`)
     """
+    logs = per_draw(active, evidence, rates)
+    logs = logs if log_weight is None else logs + log_weight
+    law = torch.logsumexp(logs, dim=1) - np.log(active.shape[1])
+    return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
+
+
+def per_draw(active: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
+    """Log-likelihood (G, K) of every grain's footprints under every draw of its stress, if the law explains them."""
     n_planes = evidence.visible.shape[1]
     seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
     logs = torch.zeros(active.shape[:2], dtype=active.dtype)
     for grains, density in evidence.traces:
-        traces = (
-            torch.log(
-                _trace_likelihood(seen[grains], density, evidence.covered[grains], rates.false_rate) + TINY
-            )
-            - rates.false_rate
-        )
+        traces = _trace_likelihood(seen[grains], density, evidence.covered[grains], rates.false_rate)
+        traces = torch.log(traces + TINY) - rates.false_rate
         logs = logs.index_add(0, grains, traces * evidence.imaged[grains, None])
     variant = active[..., n_planes:].clamp(TINY, 1 - TINY)
     bernoulli = torch.where(evidence.twin[:, None, :] > 0, torch.log(variant), torch.log1p(-variant))
-    logs = logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
-    law = torch.logsumexp(logs, dim=1) - np.log(active.shape[1])
-    return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
+    return logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
 
 
 def _trace_likelihood(seen: Tensor, density: Tensor, covered: Tensor, false_rate: Tensor) -> Tensor:

@@ -197,9 +197,11 @@ class Medium:
     log_total: Tensor  # (G,)
     total_slope: Tensor  # (K, G)
     pulls: Tensor  # (C, G, 5)
-    draws: Tensor  # (D, 5)
+    draws: Tensor  # (D, 5), or (G, D, 5) where every grain has its own
+    frame: Tensor  # (5, 5) turns standard draws with the specimen
     taylor: float  # mean total shear per macroscopic strain
     free_surface: bool = False
+    log_weight: Tensor | None = None  # (G, D) of draws that are not from the prior
 
     @classmethod
     def of(
@@ -222,7 +224,7 @@ class Medium:
         schmid = schmid_vectors(specimen.systems, specimen.quaternions)
         force = pulls(specimen, schmid, base.stress, np.exp(log_x)[specimen.systems.family])
         tensors = (schmid, specimen.systems.twin, macro / np.linalg.norm(macro), log_x, base.stress, stress_slope,
-                   base.log_total, total_slope, force, stress_draws(n_draws, seed) @ turn.T)  # fmt: skip
+                   base.log_total, total_slope, force, stress_draws(n_draws, seed) @ turn.T, turn)  # fmt: skip
         return cls(*(torch.tensor(np.ascontiguousarray(t)) for t in tensors), base.taylor, free_surface)
 
     def local_stress(self, theta: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -97,7 +97,9 @@ class Posterior:
         """Log-likelihood (G,) of every grain of each specimen."""
         theta = self.prior.unpack(vector)
         return [
-            log_likelihood(d.active(theta, self.prior.head, gate=gate)[0], d.evidence, rates(theta))
+            log_likelihood(
+                d.active(theta, self.prior.head, gate=gate)[0], d.evidence, rates(theta), d.medium.log_weight
+            )
             for d in self.data
         ]
 
