@@ -22,6 +22,7 @@ strength ratios; the common scale stays with the prior until a stress-strain cur
 | g0, beta | visible limit of slip and of twins, its steepness | - | scalars |
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ class CoupledClassifier(BaseEstimator):
     Attributes
     ----------
     theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : 0.0 or 1.0;
-    converged_, n_iter_, log_posterior_ : state of the last optimisation; holdout_ : log-likelihoods behind the gate
+    converged_, n_iter_, log_posterior_ : state of the search, steps over all its stages; holdout_ : log-likelihoods behind the gate
     """
 
     name = "coupled"
@@ -121,7 +122,7 @@ class CoupledClassifier(BaseEstimator):
         self.gate_, self.holdout_ = float(self.residual is True), {}
         if self.residual == "auto" and posterior.count:
             self._choose_gate(specimens, posterior, optimum.vector)
-        posterior, optimum = self._polish(specimens, optimum.vector)
+        posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
         self.theta_ = self.prior_.named(self.vector_)
@@ -142,7 +143,7 @@ class CoupledClassifier(BaseEstimator):
 
     def _search(self, specimens: list[Specimen], vector: torch.Tensor) -> tuple[Posterior, Optimum]:
         """Maximum without residual; the localisation is linearised again where the search ends, until that moves little."""
-        k = len(self.prior_.families)
+        k, steps = len(self.prior_.families), 0
         for _ in tqdm(
             range(ROUNDS),
             desc="coupled model",
@@ -154,16 +155,18 @@ class CoupledClassifier(BaseEstimator):
             if not posterior.count:  # nothing to learn from: the prior stays
                 return posterior, Optimum(vector, -float(posterior.cost(vector, gate=0.0)), True, 0)
             optimum = posterior.maximise(vector, gate=0.0, max_iter=self.max_iter, reach=REACH)
+            steps += optimum.n_iter
             before, vector = grid_point(vector[:k].exp().numpy()), optimum.vector
             if np.array_equal(before, grid_point(vector[:k].exp().numpy())):
                 break
-        return posterior, optimum
+        return posterior, replace(optimum, n_iter=steps)
 
-    def _polish(self, specimens: list[Specimen], vector: torch.Tensor) -> tuple[Posterior, Optimum]:
+    def _polish(self, specimens: list[Specimen], start: Optimum) -> tuple[Posterior, Optimum]:
         """The last steps to the maximum, with draws adapted to each grain and, where its gate is open, the residual."""
+        vector, steps = start.vector, start.n_iter
         posterior = self._posterior(specimens, vector, self.n_draws)
         if not posterior.count:
-            return posterior, Optimum(vector, -float(posterior.cost(vector, gate=0.0)), True, 0)
+            return posterior, start
         options = {"gate": self.gate_, "n_draws": self.n_draws, "seed": self.seed}
         for _ in range(ADAPTATIONS):
             theta = self.prior_.unpack(vector)
@@ -171,8 +174,8 @@ class CoupledClassifier(BaseEstimator):
                 self.prior_, tuple(adapt(d, theta, self.prior_.head, **options) for d in posterior.data)
             )
             optimum = posterior.maximise(vector, gate=self.gate_, max_iter=self.max_iter, reach=REACH)
-            vector = optimum.vector
-        return posterior, optimum
+            vector, steps = optimum.vector, steps + optimum.n_iter
+        return posterior, replace(optimum, n_iter=steps)
 
     def predict(self, specimen: Specimen, *, interval: bool = False) -> pd.DataFrame:
         """Probability of every token of every grain.

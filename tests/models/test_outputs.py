@@ -99,12 +99,15 @@ def test_explanation_adds_up(specimen, fitted):
     assert set(table.loc[table["grain_id"] == grain, "from_grain"]) <= known
 
 
-def test_warm_start_arrives_at_the_same_place(specimen, fitted):
-    """A second fit that starts where the first ended is as good, in fewer steps."""
-    again = CoupledClassifier(**QUICK, warm_start=True).fit([specimen])
-    first = again.n_iter_
+def test_warm_start_arrives_at_the_same_place(specimen):
+    """A second fit that starts where the first ended is as good, in fewer steps.
+
+    The draws are adapted where each search passes, so the posteriors differ by the noise of 64 draws: about a nat.
+    """
+    again = CoupledClassifier(**QUICK | {"n_draws": 64}, warm_start=True).fit([specimen])
+    steps, posterior = again.n_iter_, again.log_posterior_
     again.fit([specimen])
-    assert again.n_iter_ <= first and again.log_posterior_ == pytest.approx(fitted.log_posterior_, abs=0.05)
+    assert again.n_iter_ < steps and again.log_posterior_ == pytest.approx(posterior, abs=2.0)
 
 
 def test_identifiability(specimen, fitted):
