@@ -220,7 +220,8 @@ def build_specimen(
 
     Raises
     ------
-    CpmlError : no load is declared, no grain of the phase, or labels of grains that do not exist
+    CpmlError : no load is declared, no grain of the phase, labels of grains that do not exist, or labels or candidates that
+        are no plane or variant of the phase
     """
     if load is None:
         raise CpmlError(
@@ -243,10 +244,33 @@ def build_specimen(
     angle = np.deg2rad(edges["trace_deg"].to_numpy(float)) if "trace_deg" in edges else None
     row = None if points is None else where.reindex(points[1]).fillna(-1).to_numpy(int)
     raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(grains))
-    return Specimen(
+    specimen = Specimen(
         name, grains, material.systems(), material, load, labels[labels["grain_id"].isin(where.index)],
         neighbours.astype(int).reshape(-1, 2), edges["length_um"].to_numpy(), cp or {}, curve, raster, angle,
     )  # fmt: skip
+    _check_targets(specimen)
+    return specimen
+
+
+def _check_targets(specimen: Specimen) -> None:
+    """CpmlError where a label or a candidate names a plane or variant that the phase does not have."""
+    known, labels = set(specimen.tokens["target"]), specimen.labels
+    named = labels[labels["row"].isin(["plane", "variant"])].set_index("grain_id")["target"]
+    lists = (
+        labels[labels["row"] == "trace"]
+        .set_index("grain_id")["candidates"]
+        .fillna("")
+        .str.split(";")
+        .explode()
+    )
+    candidates = lists[lists != ""].str.rsplit(":", n=1).str[0]
+    for what, names in (("label", named), ("candidate", candidates)):
+        strange = names[~names.isin(known)]
+        if len(strange):
+            raise CpmlError(
+                f"specimen {specimen.name!r}: {what} {strange.iloc[0]!r} of grain {strange.index[0]} is no plane or variant of "
+                f"{specimen.material.name}; it has {', '.join(sorted(known)[:3])}, ... ({len(known)} in all)"
+            )
 
 
 def specimen_of(run) -> Specimen:

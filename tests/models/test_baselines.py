@@ -127,7 +127,7 @@ def test_cross_validation_hides_labels(specimen):
 
 
 def test_specimen_without_load_or_with_strange_labels(specimen):
-    """No load, an unknown phase, labels of grains that do not exist: one clear error each."""
+    """No load, an unknown phase, labels of strange grains, planes and candidates: one clear error each."""
     import pandas as pd
 
     parts = {
@@ -144,6 +144,16 @@ def test_specimen_without_load_or_with_strange_labels(specimen):
         build_specimen("s", **{**parts, "phase": "B"})
     with pytest.raises(CpmlError, match="do not exist"):
         build_specimen("s", **{**parts, "labels": specimen.labels.assign(grain_id=10**6)})
+    planes = specimen.labels["row"] == "plane"
+    with pytest.raises(CpmlError, match="label 'cubic .* is no plane or variant"):
+        build_specimen(
+            "s", **{**parts, "labels": specimen.labels[planes].head(1).assign(target="cubic (100)")}
+        )
+    lines = specimen.labels["row"] == "trace"
+    with pytest.raises(CpmlError, match="candidate 'cubic .* is no plane or variant"):
+        build_specimen(
+            "s", **{**parts, "labels": specimen.labels[lines].head(1).assign(candidates="cubic (100):1.0")}
+        )
 
 
 def test_offset_yield_of_a_bilinear_curve():
