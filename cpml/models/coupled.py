@@ -35,6 +35,7 @@ from tqdm import tqdm
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.adapted_draws import adapt
 from cpml.models.explanation import explain
+from cpml.models.gate import residual_gate
 from cpml.models.likelihood import mean_frequency, seen_probability
 from cpml.models.localisation import SCHEMES, Medium, grid_point
 from cpml.models.neighbourhood import PULLS
@@ -121,7 +122,9 @@ class CoupledClassifier(BaseEstimator):
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         self.gate_, self.holdout_ = float(self.residual is True), {}
         if self.residual == "auto" and posterior.count:
-            self._choose_gate(specimens, posterior, optimum.vector)
+            self.gate_, self.holdout_ = residual_gate(
+                specimens, posterior, optimum.vector, max_iter=self.max_iter, reach=REACH
+            )
         posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
@@ -299,28 +302,6 @@ class CoupledClassifier(BaseEstimator):
 
     def _posterior(self, specimens: list[Specimen], vector: torch.Tensor, n_draws: int) -> Posterior:
         return Posterior(self.prior_, tuple(self._forward(s, vector, n_draws) for s in specimens))
-
-    def _choose_gate(self, specimens: list[Specimen], posterior: Posterior, vector: torch.Tensor) -> None:
-        """Open the gate only if the residual helps on blocks that it has not seen, by more than one standard error."""
-        halves = [s.chequerboard() for s in specimens]
-        known = Posterior(self.prior_, tuple(
-            Forward.of(s.with_labels_of(s.grain_ids[h]), self.prior_.head, d.medium)
-            for s, h, d in zip(specimens, halves, posterior.data, strict=True)
-        ))  # fmt: skip
-        if not known.count:
-            return
-        plain = known.maximise(vector, gate=0.0, max_iter=self.max_iter, reach=REACH).vector
-        opened = known.maximise(plain, gate=1.0, max_iter=self.max_iter, reach=REACH).vector
-        with torch.no_grad():
-            pairs = zip(
-                posterior.log_likelihood(opened, gate=1.0),
-                posterior.log_likelihood(plain, gate=0.0),
-                strict=True,
-            )
-            gain = torch.cat([(a - b)[torch.tensor(~h)] for (a, b), h in zip(pairs, halves, strict=True)])
-        error = float(gain.std() * len(gain) ** 0.5)
-        self.holdout_ = {"residual_gain_nats": float(gain.sum()), "standard_error_nats": error}
-        self.gate_ = float(float(gain.sum()) > error)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "vector_"):
