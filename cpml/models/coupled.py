@@ -40,7 +40,7 @@ from cpml.models.likelihood import mean_frequency, seen_probability
 from cpml.models.localisation import SCHEMES, Medium, grid_point
 from cpml.models.neighbourhood import PULLS
 from cpml.models.outputs import all_levels
-from cpml.models.posterior import Forward, Optimum, Posterior, correlation_table, strength_table
+from cpml.models.posterior import BOUND, Forward, Optimum, Posterior, correlation_table, strength_table
 from cpml.models.prior import Prior, rates
 from cpml.models.residual import ResidualHead
 from cpml.models.specimen import Specimen
@@ -181,7 +181,7 @@ class CoupledClassifier(BaseEstimator):
         return posterior, replace(optimum, n_iter=steps)
 
     def predict(self, specimen: Specimen, *, interval: bool = False) -> pd.DataFrame:
-        """Probability of every token of every grain.
+        """Probability of every token of every grain, averaged over the parameters that explain the footprints.
 
         Parameters
         ----------
@@ -197,11 +197,10 @@ class CoupledClassifier(BaseEstimator):
         """
         data, theta = self.forward(specimen)
         amount = data.medium.taylor * specimen.load.strain if specimen.load.strain else float("nan")
-        values = self._predict(data, theta, amount)
-        law = self._predict(data, self._law_alone(theta), amount, gate=0.0)
-        values["p_cp"] = law["p"]
+        draws = [self._predict(data, self.prior_.unpack(v), amount) for v in self._posterior_draws()]
+        values = {name: np.mean([d[name] for d in draws], axis=0) for name in draws[0]}
+        values["p_cp"] = self._predict(data, self._law_alone(theta), amount, gate=0.0)["p"]
         if interval:
-            draws = [self._predict(data, self.prior_.unpack(v), amount) for v in self._posterior_draws()]
             for name in ("p", "p_active", "share", "shear"):
                 low, high = np.quantile([d[name] for d in draws], [0.05, 0.95], axis=0)
                 values |= {
@@ -232,13 +231,16 @@ class CoupledClassifier(BaseEstimator):
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 
     def _posterior_draws(self) -> list[torch.Tensor]:
-        """Parameter vectors drawn from Laplace's approximation, the residual's weights at their maximum."""
+        """Parameter vectors drawn from Laplace's approximation within the bounds of the search; the residual's stay."""
         n = self.prior_.n_base
         root = np.linalg.cholesky(self.covariance_ + 1e-12 * np.eye(n))
-        normal = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed)).random(
-            POSTERIOR_DRAWS
+        half = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed)).random(
+            POSTERIOR_DRAWS // 2
         )
-        return [torch.cat([self.vector_[:n] + torch.tensor(root @ z), self.vector_[n:]]) for z in normal]
+        centre, width = self.prior_.centre()[:n].numpy(), BOUND * self.prior_.width(n)
+        drawn = [self.vector_[:n].numpy() + root @ z for z in np.concatenate([half, -half])]
+        inside = [np.clip(v, centre - width, centre + width) for v in drawn]
+        return [torch.cat([torch.tensor(v), self.vector_[n:]]) for v in inside]
 
     @staticmethod
     def _law_alone(theta: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
