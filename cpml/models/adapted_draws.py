@@ -25,19 +25,23 @@ from cpml.models.posterior import Forward
 from cpml.models.prior import rates
 
 LOOK = 512  # draws that search
-WIDE = 0.25  # a, share of the prior in the mixture: a quarter of the draws, evenly among them
 INFLATION = 1.3  # of the covariance: tails must be sampled, not cut
 SHRINK = 4.0  # draws' worth of identity in the covariance
 
 
 def adapt(data: Forward, theta: dict[str, Tensor], head, *, gate: float, n_draws: int, seed: int) -> Forward:
-    """The same specimen with draws of its own for every grain, made for the parameters ``theta``."""
+    """The same specimen with draws of its own for every grain, made for the parameters ``theta``.
+
+    ``n_draws`` come from N(mu_g, C_g) and a quarter as many from the prior, so a = 1/5.
+    """
     frame = data.medium.frame
     looking = replace(data, medium=replace(data.medium, draws=_prior(LOOK, seed + 1, frame), log_weight=None))
     with torch.no_grad():
         active, _ = looking.active(theta, head, gate=gate)
         belief = torch.softmax(per_draw(active, data.evidence, rates(theta)), dim=1)
-    draws, log_weight = _mixture(belief, looking.medium.draws, _prior(n_draws, seed, frame))
+    # two sets of their own: every fourth point of one quasi-random set would lie in one corner of the space
+    narrow, wide = _prior(n_draws, seed, frame), _prior(max(n_draws // 4, 2), seed + 2, frame)
+    draws, log_weight = _mixture(belief, looking.medium.draws, narrow, wide)
     return replace(data, medium=replace(data.medium, draws=draws, log_weight=log_weight))
 
 
@@ -45,8 +49,8 @@ def _prior(n: int, seed: int, frame: Tensor) -> Tensor:
     return torch.as_tensor(stress_draws(n, seed)) @ frame.T
 
 
-def _mixture(belief: Tensor, eta: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws (G, K, 5) of the mixture from standard ones (K, 5), and log w (G, K); belief (G, L) on eta (L, 5)."""
+def _mixture(belief: Tensor, eta: Tensor, narrow: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws (G, K, 5) of the mixture from standard ones for its two parts, and log w (G, K); belief (G, L) on eta (L, 5)."""
     mean = belief @ eta
     apart = eta[None] - mean[:, None]
     covariance = torch.einsum("gl,gli,glj->gij", belief, apart, apart)
@@ -56,12 +60,11 @@ def _mixture(belief: Tensor, eta: Tensor, normal: Tensor) -> tuple[Tensor, Tenso
     value, vector = torch.linalg.eigh(covariance)
     # the symmetric root turns with the specimen; a triangular one would not
     root = (vector * value.sqrt()[:, None, :]) @ vector.mT
-    local = mean[:, None] + normal @ root
-    is_wide = torch.arange(len(normal)) % round(1 / WIDE) == 0
-    draws = torch.where(is_wide[None, :, None], normal.expand_as(local), local)
+    local = mean[:, None] + narrow @ root
+    draws = torch.cat([local, wide.expand(len(mean), -1, -1)], dim=1)
     inside = (draws - mean[:, None]) @ vector / value.sqrt()[:, None, :]
     log_prior = -0.5 * (draws**2).sum(-1)
     log_local = -0.5 * (inside**2).sum(-1) - 0.5 * value.log().sum(1)[:, None]
-    share = float(is_wide.double().mean())
+    share = len(wide) / draws.shape[1]
     mixed = torch.logaddexp(log_local + np.log1p(-share), log_prior + np.log(share))
     return draws, log_prior - mixed

@@ -63,7 +63,7 @@ class CoupledClassifier(BaseEstimator):
     edges : False shuts the corrections from neighbours (an ablation; the full field knows its neighbours all the same)
     free_surface : no shear stress on the map's surface
     n_draws : quasi-random draws of the local stress per grain; the search begins with COARSE_DRAWS from the prior and ends
-        with this number, adapted to each grain (`adapted_draws`)
+        with this number, adapted to each grain (`adapted_draws`); a power of two
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     shrinkage : precision of the residual network's weights
