@@ -211,9 +211,17 @@ class CoupledClassifier(BaseEstimator):
 
     def predict_levels(self, specimen: Specimen) -> pd.DataFrame:
         """Probabilities of single systems, families, slip or twinning at all, cross-slip pairs and climb (`outputs`)."""
-        data, theta = self.forward(specimen)
-        strengths = self.vector_[: len(self.prior_.families)].exp().numpy()
-        return all_levels(specimen, data, theta, self.prior_.head, gate=self.gate_, strengths=strengths)
+        data, _ = self.forward(specimen)
+        k, tables = len(self.prior_.families), []
+        for vector in self._posterior_draws():
+            theta, strengths = self.prior_.unpack(vector), vector[:k].exp().numpy()
+            tables.append(
+                all_levels(specimen, data, theta, self.prior_.head, gate=self.gate_, strengths=strengths)
+            )
+        columns = ["p", "p_low", "p_high"]
+        return tables[0].assign(
+            **dict(zip(columns, np.mean([t[columns] for t in tables], axis=0).T, strict=True))
+        )
 
     def explain(self, specimen: Specimen) -> pd.DataFrame:
         """The chain of causes of every grain and token (`explanation`)."""
