@@ -46,7 +46,7 @@ _MODELS = {
     "forest_stacking_full_field": ("#B07AA8", "8", (0, (8, 1, 1, 1, 1, 1)), "stacking, forest, full field"),
     "graph_network": ("#4B3F72", "X", (0, (1, 2)), "graph network"),
     "coupled": (BLUE, "o", "-", "coupled"),
-    "coupled_latent_load": ("#4FA3D9", ".", "-", "coupled, load direction latent"),
+    "coupled_latent_load": ("#4FA3D9", ".", (0, (10, 2)), "coupled, load direction latent"),
 }
 MODEL_COLOURS, MODEL_MARKERS, MODEL_LINES, MODEL_LABELS = (
     {name: look[i] for name, look in _MODELS.items()} for i in range(4)
