@@ -124,7 +124,9 @@ def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
 
 @task(
     iterable=["dataset"],
-    help={"dataset": "name; may be repeated or a list with commas; all that have been evaluated when not given"},
+    help={
+        "dataset": "name; may be repeated or a list with commas; all that have been evaluated when not given"
+    },
 )
 @reports_errors
 def compare(c, dataset=None):

@@ -10,7 +10,9 @@ DELAY_S = 1.0
 """Work that takes less shows no bar."""
 
 
-def progress(items: Iterable[Item], what: str, *, total: int | None = None, unit: str = "it") -> Iterator[Item]:
+def progress(
+    items: Iterable[Item], what: str, *, total: int | None = None, unit: str = "it"
+) -> Iterator[Item]:
     """The items one after the other, with a bar named `what`.
 
     Examples

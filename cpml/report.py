@@ -151,7 +151,9 @@ def _numbers(folder: Path) -> str:
         cells = "".join(f"<tr><td>{escape(k)}</td><td>{_shown(v)}</td></tr>" for k, v in shown.items())
         if len(shown) < len(numbers):
             more = len(numbers) - len(shown)
-            cells += f'<tr><td colspan="2">and {more} more in <a href="metrics.json">metrics.json</a></td></tr>'
+            cells += (
+                f'<tr><td colspan="2">and {more} more in <a href="metrics.json">metrics.json</a></td></tr>'
+            )
         blocks.append(f"<div><h4>{escape(path.stem)}</h4><table>{cells}</table></div>" if cells else "")
     return "".join(blocks) or "<p>No metrics were saved.</p>"
 

@@ -46,8 +46,13 @@ def separate(points: NDArray, target: NDArray) -> Hyperplane:
     """
     m, count = points.shape
     difference = target[:, None] - points
-    found = linprog(np.r_[np.zeros(m), -1.0], A_ub=np.c_[-difference.T, np.ones(count)], b_ub=np.zeros(count),
-                    bounds=[(-1, 1)] * m + [(None, None)], method="highs")
+    found = linprog(
+        np.r_[np.zeros(m), -1.0],
+        A_ub=np.c_[-difference.T, np.ones(count)],
+        b_ub=np.zeros(count),
+        bounds=[(-1, 1)] * m + [(None, None)],
+        method="highs",
+    )
     normal = found.x[:m]
     offset = float((normal @ points).max())
     return Hyperplane(normal, offset, float(normal @ target - offset))
@@ -57,8 +62,13 @@ def extreme(points: NDArray, target: NDArray, objective: NDArray, sign: int) -> 
     """Largest (sign +1) or smallest (-1) objective.w subject to points w = target; None when no w exists (HiGHS)."""
     count = points.shape[1]
     scale = max(1.0, np.abs(points).max())
-    found = linprog(-sign * objective, A_eq=np.r_[points / scale, np.ones((1, count))], b_eq=np.r_[target / scale, 1.0],
-                    bounds=(0, None), method="highs")
+    found = linprog(
+        -sign * objective,
+        A_eq=np.r_[points / scale, np.ones((1, count))],
+        b_eq=np.r_[target / scale, 1.0],
+        bounds=(0, None),
+        method="highs",
+    )
     if found.status != 0:
         return None
     weights = np.clip(found.x, 0, None)
@@ -66,8 +76,9 @@ def extreme(points: NDArray, target: NDArray, objective: NDArray, sign: int) -> 
     return float(objective @ weights), weights
 
 
-def closest_to_prior(points: NDArray, target: NDArray, prior: NDArray, *, tol: float = 1e-12,
-                     max_iter: int = 200) -> Closest:
+def closest_to_prior(
+    points: NDArray, target: NDArray, prior: NDArray, *, tol: float = 1e-12, max_iter: int = 200
+) -> Closest:
     """Weights of least relative entropy to a prior (G,) with points (m, G) averaging to target (m,)."""
     scale = np.maximum(np.abs(points - target[:, None]).max(axis=1), 1e-300)
     centred = (points - target[:, None]) / scale[:, None]
@@ -88,8 +99,14 @@ def closest_to_prior(points: NDArray, target: NDArray, prior: NDArray, *, tol: f
         u, value, weights = u + size * step, trial_value, trial_weights
     residual = centred @ weights
     entropy = float(np.sum(weights * (np.log(np.maximum(weights, 1e-300)) - np.log(prior))))
-    return Closest(weights, u / scale, entropy, float(entropy + value), float(np.abs(residual * scale).max()),
-                   bool(np.abs(residual).max() <= 1e-10))
+    return Closest(
+        weights,
+        u / scale,
+        entropy,
+        float(entropy + value),
+        float(np.abs(residual * scale).max()),
+        bool(np.abs(residual).max() <= 1e-10),
+    )
 
 
 def _log_partition(u: NDArray, centred: NDArray, prior: NDArray) -> tuple[float, NDArray]:

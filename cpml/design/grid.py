@@ -47,14 +47,26 @@ def sample_copies(quaternions: NDArray, sample_symmetry: str) -> NDArray:
     """(C, G, 4) copies of orientations under the sample symmetry, the original first."""
     if sample_symmetry not in SAMPLE_SYMMETRY:
         raise ParameterError(f"sample_symmetry {sample_symmetry!r}: choose {', '.join(SAMPLE_SYMMETRY)}")
-    return quaternion_multiply(proper_group(SAMPLE_SYMMETRY[sample_symmetry])[:, None], np.asarray(quaternions)[None])
+    return quaternion_multiply(
+        proper_group(SAMPLE_SYMMETRY[sample_symmetry])[:, None], np.asarray(quaternions)[None]
+    )
 
 
 # fibres: crystal direction families on sample axes (x load, y width, z sheet normal), each a pair (crystal, sample)
-_FIBRES = {"cubic": {"random": (), "cube": (((0, 0, 1), (0, 0, 1)), ((1, 0, 0), (1, 0, 0))),
-                     "gamma": (((1, 1, 1), (0, 0, 1)),), "alpha": (((1, 1, 0), (1, 0, 0)),)},
-           "hexagonal": {"random": (), "basal": (((0, 0, 1), (0, 0, 1)),), "transverse": (((0, 0, 1), (0, 1, 0)),),
-                         "prismatic": (((0, 0, 1), (1, 0, 0)),)}}
+_FIBRES = {
+    "cubic": {
+        "random": (),
+        "cube": (((0, 0, 1), (0, 0, 1)), ((1, 0, 0), (1, 0, 0))),
+        "gamma": (((1, 1, 1), (0, 0, 1)),),
+        "alpha": (((1, 1, 0), (1, 0, 0)),),
+    },
+    "hexagonal": {
+        "random": (),
+        "basal": (((0, 0, 1), (0, 0, 1)),),
+        "transverse": (((0, 0, 1), (0, 1, 0)),),
+        "prismatic": (((0, 0, 1), (1, 0, 0)),),
+    },
+}
 
 
 def prior_names(lattice: str) -> tuple[str, ...]:
@@ -66,8 +78,9 @@ def _fibres(lattice: str) -> dict:
     return _FIBRES["cubic" if group_of_lattice(lattice) == "432" else "hexagonal"]
 
 
-def prior_texture(lattice: str, name: str, quaternions: NDArray, *, spread_deg: float = 20.0,
-                  background: float = 0.1) -> NDArray:
+def prior_texture(
+    lattice: str, name: str, quaternions: NDArray, *, spread_deg: float = 20.0, background: float = 0.1
+) -> NDArray:
     """(G,) weights, sum 1: a random background and a fibre or component of Gaussian spread (module's table).
 
     Raises

@@ -53,8 +53,10 @@ class CrystalPoints:
         rate = strain_rate(q) * float(self.law.reference_rate)
         solved = single_crystal(self.law, rate, self.quaternions, start=self._last)
         if not bool(solved.converged.all()):
-            raise CpmlError(f"{int((~solved.converged).sum())} of {len(self.quaternions)} crystals did not converge at "
-                            f"q = {q:.3f}: a family that shortens the c axis may be missing")
+            raise CpmlError(
+                f"{int((~solved.converged).sum())} of {len(self.quaternions)} crystals did not converge at "
+                f"q = {q:.3f}: a family that shortens the c axis may be missing"
+            )
         self._last = solved.stress.detach()
         return to_matrix(self._last).numpy()
 
@@ -72,8 +74,13 @@ class CrystalPoints:
         return s[:, 0, 0] - (s[:, 1, 1] + s[:, 2, 2]) / 2, np.array(conditions)
 
 
-def texture_properties(law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None, *,
-                       points: CrystalPoints | None = None) -> dict[str, float]:
+def texture_properties(
+    law: PowerLaw,
+    quaternions: NDArray,
+    weights: NDArray | None = None,
+    *,
+    points: CrystalPoints | None = None,
+) -> dict[str, float]:
     """yield_stress_mpa and r_value of an orthotropic texture (G, 4) by the free edge <s22> = <s33>, solved for q.
 
     Raises
@@ -81,19 +88,25 @@ def texture_properties(law: PowerLaw, quaternions: NDArray, weights: NDArray | N
     CpmlError : no free edge for r between 0.001 and 999
     """
     points = points or CrystalPoints(law, quaternions)
-    weights = np.full(len(quaternions), 1 / len(quaternions)) if weights is None else weights / np.sum(weights)
+    weights = (
+        np.full(len(quaternions), 1 / len(quaternions)) if weights is None else weights / np.sum(weights)
+    )
 
     def lateral(q: float) -> float:
         return float(points.rows(q)[1][0] @ weights)
 
     low, high = lateral(Q_RANGE[0]), lateral(Q_RANGE[1])
     if low * high > 0:
-        raise CpmlError("this texture has no free edge with r between 0.001 and 999: its r-value is outside the range")
+        raise CpmlError(
+            "this texture has no free edge with r between 0.001 and 999: its r-value is outside the range"
+        )
     q = brentq(lateral, *Q_RANGE, xtol=1e-13)
     return {"yield_stress_mpa": float(points.rows(q)[0] @ weights), "r_value": q / (1 - q)}
 
 
-def free_edge_properties(law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None) -> dict[str, float]:
+def free_edge_properties(
+    law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None
+) -> dict[str, float]:
     """Yield stress and r-value by mean_field with all five lateral conditions free (shears included)."""
     load = Load.from_dict({"kind": "tension", "axis": "x", "rate": float(law.reference_rate)})
     found = mean_field(law, quaternions, weights=weights, loading=load, lateral="free")
@@ -101,14 +114,18 @@ def free_edge_properties(law: PowerLaw, quaternions: NDArray, weights: NDArray |
     return {"yield_stress_mpa": float(found.von_mises), "r_value": float(rate[1, 1] / rate[2, 2])}
 
 
-def rate_independent_properties(law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None) -> dict[str, float]:
+def rate_independent_properties(
+    law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None
+) -> dict[str, float]:
     """The same two numbers in the limit n -> infinity: minimum over q of the exact plastic work (linear programmes)."""
     strength = law.system_strength.detach().numpy()
     if strength.ndim != 1:
         raise ParameterError("strengths per grain are not supported here: give one per family")
     vertices = yield_vertices(law.systems, strength)
     turn = rotation_5x5(quaternion_to_matrix(quaternions))
-    weights = np.full(len(quaternions), 1 / len(quaternions)) if weights is None else weights / np.sum(weights)
+    weights = (
+        np.full(len(quaternions), 1 / len(quaternions)) if weights is None else weights / np.sum(weights)
+    )
 
     def work(q: float) -> float:
         return float(weights @ ((to_vector(strain_rate(q)) @ turn) @ vertices.T).max(axis=1))

@@ -82,9 +82,18 @@ class TextureDesign:
         return copies[rng.integers(len(copies), size=n), np.arange(n)]
 
 
-def suggest(target: dict, *, material=None, law: PowerLaw | None = None, grid_deg: float = 10.0,
-            sample_symmetry: str = "orthotropic", priors: Sequence[str] | None = None, verify: bool = True,
-            n_drawn: int = 500, seed: int = 0) -> TextureDesign:
+def suggest(
+    target: dict,
+    *,
+    material=None,
+    law: PowerLaw | None = None,
+    grid_deg: float = 10.0,
+    sample_symmetry: str = "orthotropic",
+    priors: Sequence[str] | None = None,
+    verify: bool = True,
+    n_drawn: int = 500,
+    seed: int = 0,
+) -> TextureDesign:
     """A texture with the wanted properties, or the nearest reachable one with proof that the target is out of reach.
 
     Parameters
@@ -130,9 +139,12 @@ def _checked(target: dict) -> dict[str, float]:
 
 def _law(material, law: PowerLaw | None) -> PowerLaw:
     if (material is None) == (law is None):
-        raise ParameterError("give either material= (name, path or Material) or law= (a PowerLaw), and not both")
+        raise ParameterError(
+            "give either material= (name, path or Material) or law= (a PowerLaw), and not both"
+        )
     if law is None:
         from cpml.crystallography import load_material
+
         return PowerLaw.from_material(material if hasattr(material, "families") else load_material(material))
     return PowerLaw(law.systems, law.strength.detach(), float(law.n), float(law.reference_rate))
 
@@ -161,13 +173,28 @@ def _closest(target: dict, points: CrystalPoints, prior_name: str, problems: lis
     """Of several lateral shares q with their conditions, the texture of least entropy relative to the prior."""
     prior = prior_texture(points.law.systems.lattice, prior_name, points.quaternions)
     solved = [(closest_to_prior(*problem, prior), q) for q, problem in problems]
-    best, q = min((s for s in solved if s[0].converged), key=lambda s: s[0].relative_entropy, default=(None, None))
+    best, q = min(
+        (s for s in solved if s[0].converged), key=lambda s: s[0].relative_entropy, default=(None, None)
+    )
     if best is None:
         return None
-    certificate = {"kind": "duality gap", "duality_gap": best.duality_gap, "relative_entropy": best.relative_entropy,
-                   "multipliers": best.multipliers, "residual_mpa": best.residual}
-    return TextureDesign("reached", target, _achieved(points, q, best.weights), points.quaternions, best.weights,
-                         prior_name, points.sample_symmetry, certificate)
+    certificate = {
+        "kind": "duality gap",
+        "duality_gap": best.duality_gap,
+        "relative_entropy": best.relative_entropy,
+        "multipliers": best.multipliers,
+        "residual_mpa": best.residual,
+    }
+    return TextureDesign(
+        "reached",
+        target,
+        _achieved(points, q, best.weights),
+        points.quaternions,
+        best.weights,
+        prior_name,
+        points.sample_symmetry,
+        certificate,
+    )
 
 
 def _achieved(points: CrystalPoints, q: float, weights: NDArray) -> dict[str, float]:
@@ -184,27 +211,65 @@ def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares
     sweep = np.unique(np.clip([*_SWEEP, *shares], *Q_RANGE))
     candidates = [c for q in sweep if (c := _nearest_at(float(q), target, points))]
     if not candidates:
-        raise ParameterError("no orientation mixture has free edges for any r-value: the families may be too few")
+        raise ParameterError(
+            "no orientation mixture has free edges for any r-value: the families may be too few"
+        )
     nearest = min(candidates, key=lambda c: c[0])
     for step in (0.01, 0.003, 0.001, 0.0003):  # refine q by shrinking neighbourhoods
         trials = [float(np.clip(nearest[1] + step * k, *Q_RANGE)) for k in (-3, -2, -1, 1, 2, 3)]
-        nearest = min([nearest, *(c for q in trials if (c := _nearest_at(q, target, points)))], key=lambda c: c[0])
+        nearest = min(
+            [nearest, *(c for q in trials if (c := _nearest_at(q, target, points)))], key=lambda c: c[0]
+        )
     deviation, q, weights, ends = nearest
     if deviation < 1e-18:
-        certificate = {"kind": "duality gap", "duality_gap": 0.0,
-                       "note": "on the edge of the hull: a mixture of few orientations found by linear programme"}
-        return [TextureDesign("reached", target, _achieved(points, q, weights), points.quaternions, weights, "none",
-                              points.sample_symmetry, certificate)]
-    certificate = {"kind": "separating hyperplane", "normal": planes[best].normal, "offset_mpa": planes[best].offset,
-                   "margin_mpa": planes[best].margin, "at_r_value": float(shares[best] / (1 - shares[best])),
-                   "smallest_margin_over_r_mpa": min(p.margin for p in planes), "n_r_values": len(planes),
-                   "relative_deviation": float(np.sqrt(deviation))}
-    main = TextureDesign("nearest", target, _achieved(points, q, weights), points.quaternions, weights, "none",
-                         points.sample_symmetry, certificate)
+        certificate = {
+            "kind": "duality gap",
+            "duality_gap": 0.0,
+            "note": "on the edge of the hull: a mixture of few orientations found by linear programme",
+        }
+        return [
+            TextureDesign(
+                "reached",
+                target,
+                _achieved(points, q, weights),
+                points.quaternions,
+                weights,
+                "none",
+                points.sample_symmetry,
+                certificate,
+            )
+        ]
+    certificate = {
+        "kind": "separating hyperplane",
+        "normal": planes[best].normal,
+        "offset_mpa": planes[best].offset,
+        "margin_mpa": planes[best].margin,
+        "at_r_value": float(shares[best] / (1 - shares[best])),
+        "smallest_margin_over_r_mpa": min(p.margin for p in planes),
+        "n_r_values": len(planes),
+        "relative_deviation": float(np.sqrt(deviation)),
+    }
+    main = TextureDesign(
+        "nearest",
+        target,
+        _achieved(points, q, weights),
+        points.quaternions,
+        weights,
+        "none",
+        points.sample_symmetry,
+        certificate,
+    )
     margin = 0.02 * (ends[1] - ends[0])
-    eased = {"yield_stress_mpa": float(np.clip(main.properties["yield_stress_mpa"], ends[0] + margin, ends[1] - margin))}
+    eased = {
+        "yield_stress_mpa": float(
+            np.clip(main.properties["yield_stress_mpa"], ends[0] + margin, ends[1] - margin)
+        )
+    }
     others = [_closest(target, points, name, [(q, _problem(points, q, eased))]) for name in names]
-    return [main, *(replace(d, status="nearest", certificate={**d.certificate, **certificate}) for d in others if d)]
+    return [
+        main,
+        *(replace(d, status="nearest", certificate={**d.certificate, **certificate}) for d in others if d),
+    ]
 
 
 def _nearest_at(q: float, target: dict, points: CrystalPoints) -> tuple | None:
@@ -246,8 +311,14 @@ def _is_inside(r: float) -> bool:
     return Q_RANGE[0] < q_of_r(r) < Q_RANGE[1]
 
 
-def reachable(*, material=None, law: PowerLaw | None = None, grid_deg: float = 10.0,
-              sample_symmetry: str = "orthotropic", r_values: Sequence[float] | None = None) -> pd.DataFrame:
+def reachable(
+    *,
+    material=None,
+    law: PowerLaw | None = None,
+    grid_deg: float = 10.0,
+    sample_symmetry: str = "orthotropic",
+    r_values: Sequence[float] | None = None,
+) -> pd.DataFrame:
     """The reachable region: columns r_value, yield_min_mpa, yield_max_mpa; r-values that no texture has are left out."""
     law = _law(material, law)
     points = CrystalPoints(law, orientation_grid(law.systems.lattice, grid_deg), sample_symmetry)

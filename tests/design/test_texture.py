@@ -71,8 +71,10 @@ def test_out_of_reach_is_proved(random_texture):
     assert proof["normal"] @ np.r_[target["yield_stress_mpa"], 0] > sides.max() + 1
     best = reachable(law=law, grid_deg=GRID, r_values=[design.properties["r_value"]])
     assert design.properties["yield_stress_mpa"] == pytest.approx(best["yield_max_mpa"][0], rel=1e-6)
-    assert all(d.status == "nearest" and d.properties["yield_stress_mpa"] < target["yield_stress_mpa"]
-               for d in design.alternatives)
+    assert all(
+        d.status == "nearest" and d.properties["yield_stress_mpa"] < target["yield_stress_mpa"]
+        for d in design.alternatives
+    )
 
 
 def test_yield_stress_alone_out_of_reach():
@@ -86,7 +88,9 @@ def test_edge_of_the_hull():
     """The highest reachable yield stress itself is reached (1e-8), by a mixture of few orientations."""
     best = float(reachable(law=STEEL, grid_deg=GRID, r_values=[2.0])["yield_max_mpa"][0])
     design = suggest({"yield_stress_mpa": best, "r_value": 2.0}, law=STEEL, grid_deg=GRID, verify=False)
-    assert design.status == "reached" and design.properties["yield_stress_mpa"] == pytest.approx(best, rel=1e-8)
+    assert design.status == "reached" and design.properties["yield_stress_mpa"] == pytest.approx(
+        best, rel=1e-8
+    )
     assert design.effective_orientations < 5
 
 
@@ -94,7 +98,7 @@ def test_edge_of_the_hull():
 def test_single_targets(target):
     """One property alone is met."""
     design = suggest(target, law=STEEL, grid_deg=GRID, verify=False)
-    (key, value), = target.items()
+    ((key, value),) = target.items()
     assert design.status == "reached" and design.properties[key] == pytest.approx(value, rel=1e-8)
 
 
@@ -103,15 +107,25 @@ def test_verification():
     r reacts ten times more than the yield stress); rate-independent: yield 5 % (1/n)."""
     design = suggest({"yield_stress_mpa": 255.0, "r_value": 1.2}, law=STEEL, grid_deg=GRID, priors=["random"])
     found = design.verification
-    assert abs(found["grid_yield_stress_mpa_deviation"]) < 1e-6 and abs(found["grid_r_value_deviation"]) < 1e-6
-    assert abs(found["drawn_yield_stress_mpa_deviation"]) < 0.02 and abs(found["drawn_r_value_deviation"]) < 0.15
+    assert (
+        abs(found["grid_yield_stress_mpa_deviation"]) < 1e-6 and abs(found["grid_r_value_deviation"]) < 1e-6
+    )
+    assert (
+        abs(found["drawn_yield_stress_mpa_deviation"]) < 0.02 and abs(found["drawn_r_value_deviation"]) < 0.15
+    )
     assert abs(found["limit_yield_stress_mpa_deviation"]) < 0.05
 
 
 def test_triclinic_conditions():
     """Without sample symmetry the three mean shear stresses are conditions and hold too."""
-    design = suggest({"r_value": 1.3}, law=STEEL, grid_deg=GRID, sample_symmetry="triclinic", priors=["random"],
-                     verify=False)
+    design = suggest(
+        {"r_value": 1.3},
+        law=STEEL,
+        grid_deg=GRID,
+        sample_symmetry="triclinic",
+        priors=["random"],
+        verify=False,
+    )
     _, conditions = CrystalPoints(STEEL, design.quaternions, "triclinic").rows(q_of_r(1.3))
     assert len(conditions) == 4 and np.abs(conditions @ design.weights).max() < 1e-6
 
@@ -124,7 +138,9 @@ def test_reachable_region():
     assert row["yield_min_mpa"] < own["yield_stress_mpa"] < row["yield_max_mpa"]
     doubled = PowerLaw(STEEL.systems, 2 * STEEL.strength, STEEL.n, STEEL.reference_rate)
     twice = reachable(law=doubled, grid_deg=GRID, r_values=[0.5, own["r_value"], 3.0])
-    assert twice["yield_max_mpa"].to_numpy() == pytest.approx(2 * region["yield_max_mpa"].to_numpy(), rel=1e-6)
+    assert twice["yield_max_mpa"].to_numpy() == pytest.approx(
+        2 * region["yield_max_mpa"].to_numpy(), rel=1e-6
+    )
 
 
 def test_lateral_condition_is_the_slope_of_the_work():
@@ -159,7 +175,8 @@ def test_frame_and_draw():
     poles = quaternion_to_matrix(design.draw(4000))[:, 2, :]
     expected = quaternion_to_matrix(table[["qw", "qx", "qy", "qz"]].to_numpy())[:, 2, :]
     assert np.mean(np.abs(poles.prod(axis=1))) == pytest.approx(
-        np.sum(table["weight"] * np.abs(expected.prod(axis=1))), rel=0.03)
+        np.sum(table["weight"] * np.abs(expected.prod(axis=1))), rel=0.03
+    )
 
 
 def test_grid_is_uniform():
@@ -178,11 +195,24 @@ def test_rate_independent_limit():
     """Random fcc: M = 3.07 within the grid's 2 %, r = 1 within 5 %."""
     law = PowerLaw(systems("fcc", families=["octahedral"]), [1.0])
     found = rate_independent_properties(law, spiral_orientations(3000))
-    assert found["yield_stress_mpa"] == pytest.approx(3.067, rel=0.02) and found["r_value"] == pytest.approx(1, abs=0.05)
+    assert found["yield_stress_mpa"] == pytest.approx(3.067, rel=0.02) and found["r_value"] == pytest.approx(
+        1, abs=0.05
+    )
 
 
-@pytest.mark.parametrize("target", [{"yield_stress_mpa": -1}, {"r_value": 0}, {"r_value": float("nan")}, {}, None,
-                                    {"strength": 5}, {"r_value": "high"}, {"r_value": True}])
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"yield_stress_mpa": -1},
+        {"r_value": 0},
+        {"r_value": float("nan")},
+        {},
+        None,
+        {"strength": 5},
+        {"r_value": "high"},
+        {"r_value": True},
+    ],
+)
 def test_wrong_targets(target):
     """Negative yield stress, r of zero, NaN, nothing, unknown key, text: ParameterError."""
     with pytest.raises(ParameterError):
@@ -191,7 +221,12 @@ def test_wrong_targets(target):
 
 def test_wrong_options():
     """Both or neither of material and law, unknown prior, symmetry and spacing."""
-    for options in ({}, {"law": STEEL, "material": "if_steel"}, {"law": STEEL, "priors": ["brass"]},
-                    {"law": STEEL, "sample_symmetry": "cubic"}, {"law": STEEL, "grid_deg": 0.1}):
+    for options in (
+        {},
+        {"law": STEEL, "material": "if_steel"},
+        {"law": STEEL, "priors": ["brass"]},
+        {"law": STEEL, "sample_symmetry": "cubic"},
+        {"law": STEEL, "grid_deg": 0.1},
+    ):
         with pytest.raises(ParameterError):
             suggest({"r_value": 1.0}, **options)
