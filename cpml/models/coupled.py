@@ -74,6 +74,7 @@ class CoupledClassifier(BaseEstimator):
     Attributes
     ----------
     theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : 0.0 or 1.0;
+    mechanics_converged_ : whether every solution of the scheme behind the localisation converged;
     converged_, n_iter_, log_posterior_ : state of the search, steps over all its stages; holdout_ : log-likelihoods behind the gate
     """
 
@@ -128,6 +129,7 @@ class CoupledClassifier(BaseEstimator):
         posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
+        self.mechanics_converged_ = all(d.medium.converged for d in posterior.data)
         self.theta_ = self.prior_.named(self.vector_)
         self.covariance_ = posterior.covariance(self.vector_, gate=self.gate_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)

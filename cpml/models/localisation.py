@@ -64,6 +64,7 @@ class GrainState:
     family_share: NDArray  # (K,) share of all shear
     taylor: float = np.nan  # mean total shear per macroscopic von Mises strain
     start: NDArray | None = None  # strain-rate field of a nearby full-field problem
+    converged: bool = True
 
 
 def grain_state(specimen, strengths: NDArray, scheme: str, start: NDArray | None = None) -> GrainState:
@@ -80,7 +81,15 @@ def grain_state(specimen, strengths: NDArray, scheme: str, start: NDArray | None
     if scheme not in SCHEMES:
         raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
     relative = np.asarray(strengths) / np.exp(np.mean(np.log(strengths)))
-    parts = [specimen.quaternions, specimen.load.stress, specimen.raster, relative.round(6)]
+    # whatever the answer depends on: also the lattice (names hide c/a) and the areas behind the mean
+    parts = [
+        specimen.quaternions,
+        specimen.systems.schmid5,
+        specimen.weights,
+        specimen.load.stress,
+        specimen.raster,
+        relative.round(6),
+    ]
     key = (
         scheme,
         specimen.systems.names,
@@ -115,18 +124,22 @@ def _solve(specimen, strengths, scheme, start) -> GrainState:
         field = full_field(
             law, specimen.raster, quaternions, loading=specimen.load, tol=FIELD_TOL, start=start
         )
+        converged = field.converged
         shear, begin = np.abs(field.shear_rate).reshape(-1, len(specimen.systems)), field.rate
         total = field.grain_mean(shear.sum(1).reshape(field.grain_id.shape))
         stress, total = _fill(specimen, strengths, field.grain_mean(field.stress), total)
     else:
         with torch.no_grad():
             solved = mean_field(law, quaternions, weights=weights, loading=specimen.load, scheme=scheme)
+        converged = bool(solved.converged.all())
         shear, begin = np.abs(solved.shear_rate.numpy()), None
         stress, total = solved.grain_stress.numpy(), shear.sum(1)
     family = np.bincount(specimen.systems.family, shear.sum(0), minlength=len(strengths)) / shear.sum()
     mean = weights @ (stress @ macro)
     relative = np.log(np.maximum(total / (weights @ total), 1e-3))
-    return GrainState(stress / mean, relative, family, float(weights @ total) / specimen.load.rate, begin)
+    return GrainState(
+        stress / mean, relative, family, float(weights @ total) / specimen.load.rate, begin, converged
+    )
 
 
 def _fill(specimen, strengths, stress, total):
@@ -201,6 +214,7 @@ class Medium:
     frame: Tensor  # (5, 5) turns standard draws with the specimen
     taylor: float  # mean total shear per macroscopic strain
     free_surface: bool = False
+    converged: bool = True  # of the scheme, at its point and beside it
     log_weight: Tensor | None = None  # (G, D) of draws that are not from the prior
 
     @classmethod
@@ -214,9 +228,11 @@ class Medium:
             np.zeros((len(log_x), *base.stress.shape)),
             np.zeros((len(log_x), len(specimen))),
         )
+        converged = base.converged
         for k in np.flatnonzero(base.family_share > IDLE):
             shift = STEP * np.eye(len(log_x))[k]
             moved = grain_state(specimen, np.exp(log_x + shift), scheme, base.start)
+            converged &= moved.converged
             stress_slope[k] = (moved.stress - base.stress) / STEP
             total_slope[k] = (moved.log_total - base.log_total) / STEP
         macro = to_vector(specimen.load.stress)
@@ -225,7 +241,9 @@ class Medium:
         force = pulls(specimen, schmid, base.stress, np.exp(log_x)[specimen.systems.family])
         tensors = (schmid, specimen.systems.twin, macro / np.linalg.norm(macro), log_x, base.stress, stress_slope,
                    base.log_total, total_slope, force, stress_draws(n_draws, seed) @ turn.T, turn)  # fmt: skip
-        return cls(*(torch.tensor(np.ascontiguousarray(t)) for t in tensors), base.taylor, free_surface)
+        return cls(
+            *(torch.tensor(np.ascontiguousarray(t)) for t in tensors), base.taylor, free_surface, converged
+        )
 
     def local_stress(self, theta: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Drawn stresses (G, D, 5) of every grain in units of the mean stress, and log of its total shear (G,).

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cpml.crystallography import load_material
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import CpmlError, ParameterError
@@ -51,6 +52,21 @@ def test_schemes_are_normalised(mapped, scheme):
     assert mapped.weights @ along == pytest.approx(
         1.0, abs=1e-9
     ) and state.family_share.sum() == pytest.approx(1.0)
+
+
+def test_remembered_answers_are_those_of_the_question(mapped):
+    """Other areas or another c/a with the same crystals: another answer, not the remembered one."""
+    strengths = mapped.material.strengths
+    areas = mapped.grains.assign(n_pixels=np.arange(1, len(mapped) + 1) * 10)
+    first = grain_state(mapped, strengths, "affine")
+    assert first.converged and not np.allclose(
+        first.stress, grain_state(replace(mapped, grains=areas), strengths, "affine").stress
+    )
+    titanium = load_material("titanium_cp").systems(["basal", "twin_1012"])
+    ours = replace(mapped, systems=mapped.material.systems(["basal", "twin_1012"]))
+    assert titanium.names == ours.systems.names
+    flat = grain_state(replace(ours, systems=titanium), strengths[:2], "sachs")
+    assert flat is not grain_state(ours, strengths[:2], "sachs")
 
 
 def test_linearised_localisation_follows_the_scheme(specimen):
