@@ -1,4 +1,5 @@
-"""For every test run: outputs go to a temporary folder, and stored notebook outputs are compared with tolerance.
+"""For every test run: outputs go to a temporary folder, and stored notebook
+outputs are compared with tolerance.
 
 At the root, because the notebooks (nbval) and the package's doctests need it as well as tests/.
 """

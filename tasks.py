@@ -1,7 +1,9 @@
-"""The commands of cpml. `python3 tasks.py <task>` sets up what is missing and runs the task; `--list` shows them all.
+"""The commands of cpml. `python3 tasks.py <task>` sets up what is missing and runs the
+task; `--list` shows them all.
 
-Above the line: standard library only, it builds .venv when pyproject.toml, requirements.lock, the interpreter or the
-folder changed. Below: the Invoke tasks; inside an environment of your own, `invoke <task>` is the same.
+Above the line: standard library only, it builds .venv when pyproject.toml, requirements.lock,
+the interpreter or the folder changed. Below: the Invoke tasks; inside an environment of your
+own, `invoke <task>` is the same.
 """
 
 import functools
@@ -21,7 +23,9 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def bootstrap():
-    """Build .venv where its stamp does not match; the stamp is written last, so an interrupted build starts again."""
+    """Build .venv where its stamp does not match; the stamp is written last, so an
+    interrupted build starts again.
+    """
     inputs = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "requirements.lock")]
     key = hashlib.sha256(b"\0".join([*inputs, sys.version.encode(), str(ROOT).encode()])).hexdigest()
     stamp = VENV / ".stamp"
@@ -45,7 +49,8 @@ if __name__ == "__main__":
         bootstrap()
     except subprocess.CalledProcessError as error:
         sys.exit(
-            f"error: .venv could not be built ({' '.join(map(str, error.cmd[:4]))} ... failed); see the lines above"
+            f"error: .venv could not be built ({' '.join(map(str, error.cmd[:4]))} ... "
+            "failed); see the lines above"
         )
     argv = [str(PYTHON), "-m", "invoke", "--search-root", str(ROOT), *sys.argv[1:]]
     if os.name == "nt":

@@ -1,10 +1,12 @@
-"""The coupled model beside its baselines on virtual specimens with known truth: `tasks.py bench --suite coupling`.
+"""The coupled model beside its baselines on virtual specimens with known truth:
+`tasks.py bench --suite coupling`.
 
-Run: python benchmarks/bench_coupling.py [quick]. Trained on one specimen and tested on another of the same material where
-there are two (magnesium A -> B), by spatial blocks with a buffer otherwise. Scores against the public labels (what a
-microscope recorded) and against the truth (a plane is active above 1 % shear; there the coupled model answers with its
-probability of being active, the others, which know no difference, with that of being recorded), for planes and variants (slip, twin),
-families (slip_family, twin_family) and whether a grain twins at all (twin_grain).
+Run: python benchmarks/bench_coupling.py [quick]. Trained on one specimen and tested on another of the same
+material where there are two (magnesium A -> B), by spatial blocks with a buffer otherwise. Scores against
+the public labels (what a microscope recorded) and against the truth (a plane is active above 1 % shear;
+there the coupled model answers with its probability of being active, the others, which know no difference,
+with that of being recorded), for planes and variants (slip, twin), families (slip_family, twin_family) and
+whether a grain twins at all (twin_grain).
 
 | part | question |
 |---|---|
@@ -30,8 +32,8 @@ from cpml.files import merge_json
 from cpml.models.virtual_specimens import load_virtual
 
 TESTS = (("mg_hcp_B", "mg_hcp_A"), ("ti_hcp_A", None), ("ni_fcc_A", None))
-# active planes: Schmid rule, Schmid over true strengths, true grain stress over true strengths (the ceiling); from the
-# generator's README, grains of at least 20 pixels
+# active planes: Schmid rule, Schmid over true strengths, true grain stress over true strengths (the ceiling);
+# from the generator's README, grains of at least 20 pixels
 REFERENCE = {
     "mg_hcp_B": (0.344, 0.838, 0.951),
     "ti_hcp_A": (0.317, 0.743, 0.978),
@@ -157,7 +159,9 @@ def scored(predictions: pd.DataFrame, labels: pd.DataFrame, splits) -> pd.DataFr
 
 
 def verdict(scores: pd.DataFrame) -> pd.DataFrame:
-    """The coupled model, with all and with a quarter of the labels, beside the best baseline on each question and score."""
+    """The coupled model, with all and with a quarter of the labels, beside the best
+    baseline on each question and score.
+    """
     rows = []
     for (mechanism, score), part in scores[scores["metric"].isin(["pr_auc", "log_loss"])].groupby(
         ["mechanism", "metric"]
@@ -201,7 +205,8 @@ def _beside_reference(test: str, metrics: dict[str, float], names: list[str]) ->
     aim = f", aim {AIM[test]:.2f}" if test in AIM else ""
     print(
         f"active planes, PR-AUC: coupled {found['coupled']:.3f}{aim}, with a quarter of the labels "
-        f"{found['coupled_quarter']:.3f}, best other {best:.3f}; reference: Schmid {schmid}, over true strengths "
+        f"{found['coupled_quarter']:.3f}, best other {best:.3f}; reference: Schmid "
+        f"{schmid}, over true strengths "
         f"{strengths}, ceiling {ceiling}"
     )
 

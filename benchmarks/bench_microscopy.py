@@ -54,7 +54,9 @@ def best_time(stage, repeats: int = 3) -> float:
 
 
 def best_times(stages, prepare, repeats: int = 3) -> list[float]:
-    """Shortest wall time of each stage of a chain, after one run to warm up; `prepare` starts every run afresh."""
+    """Shortest wall time of each stage of a chain, after one run to warm up;
+    `prepare` starts every run afresh.
+    """
     best = [float("inf")] * len(stages)
     for run in range(repeats + 1):
         state = prepare()
@@ -88,7 +90,7 @@ def write_synthetic(path: Path, rows: int, seed: int = 0) -> None:
         f"8\t0\t{e[0]:.4f}\t{e[1]:.4f}\t{e[2]:.4f}\t0.5000\t100\t100"
         if known
         else "0\t3\t0\t0\t0\t0\t100\t100"
-        for e, known in zip(euler.tolist(), indexed)
+        for e, known in zip(euler.tolist(), indexed, strict=True)
     ]
     place = [f"{0.5 * i:.4f}" for i in range(rows)]
     with open(path, "w", encoding="ascii") as file:
@@ -143,7 +145,9 @@ def time_peer(path: Path) -> list[float]:
 
 
 def own_process(flag: str, path: Path, python: str = sys.executable) -> tuple[list[float] | None, str]:
-    """Numbers that this file prints with a flag in another interpreter, or None and the last line of its complaint."""
+    """Numbers that this file prints with a flag in another interpreter, or None and
+    the last line of its complaint.
+    """
     result = subprocess.run([python, __file__, flag, str(path)], capture_output=True, text=True, check=False)
     lines = [line for line in result.stdout.splitlines() if line.startswith("result ")]
     complaint = (result.stderr.strip().splitlines() or ["no output"])[-1]
@@ -176,7 +180,7 @@ def gnd_times(path: Path, n_peer: int = 100) -> tuple[float, float]:
         for i in some
     ]
     start = time.perf_counter()
-    for a, i in zip(columns, some):
+    for a, i in zip(columns, some, strict=True):
         linprog(np.ones(2 * a.shape[1]), A_eq=np.c_[a, -a], b_eq=y[i] * 1e3, method="highs")
     return ours / len(known), (time.perf_counter() - start) / len(some)
 
@@ -253,7 +257,9 @@ def main(rows: int = ROWS, large_rows: int = LARGE_ROWS) -> list[tuple[str, floa
         mine, orix = disorientation_times()
         for name, theirs in orix.items() or [("", None)]:
             report(f"angle and axis, a pair {name}", f"{1e6 * mine:.3f} us",
-                   f"orix {1e6 * theirs:.0f} us" if theirs else "-", theirs and theirs / mine, ">= 300x")  # fmt: skip
+                   "orix "
+                   f"{1e6 * theirs:.0f} "
+                   "us" if theirs else "-", theirs and theirs / mine, ">= 300x")  # fmt: skip
             results.append((f"angle and axis, a pair {name}", mine, theirs))
         write_synthetic(path, large_rows)
         large, complaint = own_process("--large", path)

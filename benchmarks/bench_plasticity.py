@@ -1,9 +1,10 @@
-"""Speed of single crystals, exact Taylor factors and deformation paths, beside VPSC8, and the cost of their gradients.
+"""Speed of single crystals, exact Taylor factors and deformation paths, beside VPSC8,
+and the cost of their gradients.
 
-Run: python benchmarks/bench_plasticity.py [orientations]. Prints tolerance, exponent, iterations and threads beside each
-rate. Rates count CPU seconds of this process (other work on the machine does not enter); first calls warm up, the best of
-several is reported; the wall ratio of threads means something on an idle machine only. VPSC8: compiled Fortran with
-its shipped tolerances, one core, grain-steps per CPU second.
+Run: python benchmarks/bench_plasticity.py [orientations]. Prints tolerance, exponent, iterations and threads
+beside each rate. Rates count CPU seconds of this process (other work on the machine does not enter); first
+calls warm up, the best of several is reported; the wall ratio of threads means something on an idle machine
+only. VPSC8: compiled Fortran with its shipped tolerances, one core, grain-steps per CPU second.
 """
 
 import os
@@ -50,8 +51,9 @@ def crystal_gradient(law: PowerLaw, q, solve_time: float) -> float:
 
 
 def warm_rate(law: PowerLaw, q) -> tuple[float, float, float]:
-    """Solves per second from the stress of a strain rate turned by about one degree: whole call, compiled loop alone,
-    and the loop's mean iterations."""
+    """Solves per second from the stress of a strain rate turned by about one degree: whole call, compiled
+    loop alone, and the loop's mean iterations.
+    """
     turned = TENSION + 0.02 * np.array([[0, 1.0, 0], [1.0, 0, 0], [0, 0, 0]])
     start = single_crystal(law, TENSION, q).stress
     call = best_time(lambda: single_crystal(law, turned, q, start=start))
@@ -101,7 +103,8 @@ def crystals(n_orientations: int) -> dict[str, float]:
                     rates[f"{name}, n={n:g}, gradient"] = cost = crystal_gradient(law, q, seconds)
                     extra = f"  with gradient {cost:.2f} x (bound {AIM_CRYSTAL})"
                 print(
-                    f"{name:24s} n = {n:3g}  cold  {engine:5s}  tol 1e-10  {solved.n_iter:3d} iterations at most  "
+                    f"{name:24s} n = {n:3g}  cold  {engine:5s}  tol 1e-10  "
+                    f"{solved.n_iter:3d} iterations at most  "
                     f"1 thread  {int(solved.converged.sum())}/{n_orientations} converged  "
                     f"{n_orientations / seconds:10,.0f} solves/CPU s{extra}",
                     flush=True,
@@ -109,22 +112,27 @@ def crystals(n_orientations: int) -> dict[str, float]:
         call, loop, n_iter = warm_rate(PowerLaw(found, strength, 20.0), q)
         rates[f"{name}, warm"] = loop
         print(
-            f"{name:24s} n =  20  warm  numba  tol 1e-10  {n_iter:.1f} iterations on average  1 thread  {loop:10,.0f} "
-            f"solves/CPU s in the loop, {call:10,.0f} by the call  (aim {AIM_WARM:,d}, ratio {loop / AIM_WARM:.2f})"
+            f"{name:24s} n =  20  warm  numba  tol 1e-10  {n_iter:.1f} iterations on average "
+            f" 1 thread  {loop:10,.0f} "
+            f"solves/CPU s in the loop, {call:10,.0f} by the call  (aim {AIM_WARM:,d}, "
+            f"ratio {loop / AIM_WARM:.2f})"
         )
         seconds = best_time(
             lambda found=found, strength=strength: taylor_factor(found, TENSION, q, strength), 3
         )
         rates[f"{name}, LP"] = n_orientations / seconds
         print(
-            f"{name:24s} rate-independent, exact (vertices)  1 thread  {n_orientations / seconds:10,.0f} per CPU s",
+            f"{name:24s} rate-independent, exact (vertices)  1 thread  "
+            f"{n_orientations / seconds:10,.0f} per CPU s",
             flush=True,
         )
     return rates
 
 
 def path_cases() -> list[tuple]:
-    """Name, law and hardening by strength, grains, steps, increment, PTR rules, loading, scheme, tolerance, VPSC8's rate."""
+    """Name, law and hardening by strength, grains, steps, increment, PTR rules, loading,
+    scheme, tolerance, VPSC8's rate.
+    """
     fcc = systems("fcc", families=["octahedral"])
     zr = systems("hcp", families=["prismatic", "pyramidal1_ca", "twin_1012", "twin_1122"], c_over_a=1.594)
     latent = np.array([[1, 1, 10, 2], [1, 1, 2, 2], [1, 1, 10, 16], [1, 1, 10, 5.0]])
@@ -148,7 +156,9 @@ def path_cases() -> list[tuple]:
 
 
 def paths() -> dict[str, float]:
-    """Grain-steps per CPU second of whole paths beside VPSC8, wall time on all cores, gradient through the path."""
+    """Grain-steps per CPU second of whole paths beside VPSC8, wall time on all
+    cores, gradient through the path.
+    """
     rates, cores = {}, os.cpu_count() or 1
     for name, found, strength, hardening, grains, steps, rules, loading, scheme, tol, target in path_cases():
         q = random_quaternions(grains, np.random.default_rng(0))
@@ -188,14 +198,17 @@ def paths() -> dict[str, float]:
         rates[f"{name}, tol {tol:g}"] = rate = grains * steps / cpu
         print(
             f"{name:22s} {grains} x {steps:3d}  n = 20  tol {tol:5.0e}  {path.n_iter.mean():4.1f} passes  "
-            f"{path.newton_iterations.mean():4.1f} Newton per grain-step  1 thread  {rate:8,.0f} grain-steps/CPU s  "
-            f"VPSC8 {target:7,d}  ratio {rate / target:.2f}  wall on {cores} threads {wall[0] / wall[1]:.2f} x faster",
+            f"{path.newton_iterations.mean():4.1f} Newton per grain-step  1 thread  "
+            f"{rate:8,.0f} grain-steps/CPU s  "
+            f"VPSC8 {target:7,d}  ratio {rate / target:.2f}  wall on {cores} threads "
+            f"{wall[0] / wall[1]:.2f} x faster",
             flush=True,
         )
         if rules is None:
             rates[f"{name}, tol {tol:g}, gradient"] = cost = path_gradient(run, strength)
             print(
-                f"{name:22s} {grains} x  20  with gradient of the stress by strengths  {cost:.2f} x  (bound {AIM_PATH})",
+                f"{name:22s} {grains} x  20  with gradient of the stress by strengths  "
+                f"{cost:.2f} x  (bound {AIM_PATH})",
                 flush=True,
             )
     return rates

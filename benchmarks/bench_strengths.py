@@ -1,9 +1,10 @@
-"""Do estimators of strength find the truth? Synthetic alpha titanium with known ratios: `tasks.py bench --suite strengths`.
+"""Do estimators of strength find the truth? Synthetic alpha titanium with known ratios:
+`tasks.py bench --suite strengths`.
 
-Run: python benchmarks/bench_strengths.py [repetitions] [jobs]. 1000 grains of random texture, basal / prismatic 1.30 and
-pyramidal <c+a> / prismatic 2.50, n = 20, 15 % scatter of the local stress, 2 deg of noise on traces, 15 % of them missed,
-3 % of the grains with a false one (`cpml.models.synthetic`). Every repetition draws grains, footprints and the literature
-that the estimator starts from anew.
+Run: python benchmarks/bench_strengths.py [repetitions] [jobs]. 1000 grains of random texture, basal /
+prismatic 1.30 and pyramidal <c+a> / prismatic 2.50, n = 20, 15 % scatter of the local stress, 2 deg of noise
+on traces, 15 % of them missed, 3 % of the grains with a false one (`cpml.models.synthetic`). Every repetition
+draws grains, footprints and the literature that the estimator starts from anew.
 
 | estimator | stress of a grain | labels |
 |---|---|---|
@@ -12,11 +13,11 @@ that the estimator starts from anew.
 | latent_picked | unknown, integrated over | the candidate of largest Schmid factor |
 | latent_superset | unknown, integrated over | all candidates: what `CoupledClassifier` does |
 
-All of them take the macroscopic stress for the mean of the grains' stresses (scheme "sachs"), as it is here. Then the
-last one where its assumptions are wrong: exponent, law of the scatter, a visible limit that is gradual, a self-consistent
-mean; and with fewer grains. Wanted: basal within 3 %, <c+a> within 5 % (10 % where assumptions are wrong), intervals of 90 % that
-cover in 87 to 93 % of the repetitions, a fit in less than 3 minutes on two cores. Writes strengths_* into
-reports/comparison/metrics.json.
+All of them take the macroscopic stress for the mean of the grains' stresses (scheme "sachs"), as it is here.
+Then the last one where its assumptions are wrong: exponent, law of the scatter, a visible limit that is
+gradual, a self-consistent mean; and with fewer grains. Wanted: basal within 3 %, <c+a> within 5 % (10 % where
+assumptions are wrong), intervals of 90 % that cover in 87 to 93 % of the repetitions, a fit in less than 3
+minutes on two cores. Writes strengths_* into reports/comparison/metrics.json.
 """
 
 import sys
@@ -101,7 +102,9 @@ def one(case, seed: int) -> pd.DataFrame:
 
 
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
-    """Per family: mean, sd, bias in percent with its standard error, share of intervals that cover, their mean width."""
+    """Per family: mean, sd, bias in percent with its standard error, share of
+    intervals that cover, their mean width.
+    """
     rows = {}
     for family, part in runs.groupby("family", sort=False):
         truth, ratio = part["truth"].iloc[0], part["ratio"]
@@ -135,8 +138,10 @@ def _verdict(metrics: dict[str, float]) -> None:
         )
         worst = max((abs(metrics[f"strengths_{name}_{family}_bias_pct"]), name) for name in WRONG)
         print(
-            f"{family}: bias {bias:+.1f} % (wanted within {aim:.0f}), 90 % intervals cover {100 * coverage:.0f} % "
-            f"(wanted 87 to 93), worst wrong assumption {worst[1]} {worst[0]:.1f} % (wanted within {AIM_WRONG_PCT:.0f})"
+            f"{family}: bias {bias:+.1f} % (wanted within {aim:.0f}), 90 % intervals "
+            f"cover {100 * coverage:.0f} % "
+            f"(wanted 87 to 93), worst wrong assumption {worst[1]} {worst[0]:.1f} % (wanted "
+            f"within {AIM_WRONG_PCT:.0f})"
         )
 
 

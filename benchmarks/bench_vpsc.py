@@ -1,7 +1,7 @@
 """Agreement with VPSC8: every reference case, the largest deviation of each quantity beside its bound.
 
-Run: python benchmarks/bench_vpsc.py [part of a case name ...]. Reads the folder vpsc/ below CPML_REFERENCE; says so
-when it is missing. Ends with one line per group of cases and the number of cases that pass.
+Run: python benchmarks/bench_vpsc.py [part of a case name ...]. Reads the folder vpsc/ below CPML_REFERENCE;
+says so when it is missing. Ends with one line per group of cases and the number of cases that pass.
 """
 
 import sys

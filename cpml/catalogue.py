@@ -1,7 +1,7 @@
 """Public data sets by name: looked up in a mirror, in data/raw, or downloaded once; always checked by sha256.
 
-`data/catalogue.yml` lists, for each set, title, licence, citation and files (sha256, bytes and, where one exists, url).
-A file is named "<set>/<file>", e.g. "mg-twins/twins.ctf".
+`data/catalogue.yml` lists, for each set, title, licence, citation and files (sha256, bytes and, where one
+exists, url). A file is named "<set>/<file>", e.g. "mg-twins/twins.ctf".
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def names(dataset: str | None = None) -> list[str]:
 
 
 def locate(key: str) -> Path | None:
-    """The file where it lies already (mirror, then data/raw), unchecked; None where it would have to be downloaded."""
+    """The file where it lies already (mirror, then data/raw), unchecked; None where
+    it would have to be downloaded.
+    """
     _entry(key)
     mirror = paths.from_environment("CPML_DATA_MIRROR")
     places = [folder for folder in (mirror, paths.data() / "raw") if folder]

@@ -1,7 +1,7 @@
 """All data sets side by side: what notebook 07 reads, compares and writes under reports/comparison/.
 
-Nothing is computed from maps here: only `evaluation`, `scores`, `strengths` and metrics.json of every data set that has
-been evaluated are read, so that the comparison can be made again without its raw data.
+Nothing is computed from maps here: only `evaluation`, `scores`, `strengths` and metrics.json of every data
+set that has been evaluated are read, so that the comparison can be made again without its raw data.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Comparison(Run):
         if missing or not there:
             what = f"data set {missing[0]!r} has not" if missing else "no data set has"
             raise CpmlError(
-                f"{what} been evaluated: run tasks.py run --dataset NAME first (done: {', '.join(there) or 'none'})"
+                f"{what} been evaluated: run tasks.py run --dataset NAME first (done: "
+                f"{', '.join(there) or 'none'})"
             )
         self.step, self.parameters = step, dict(parameters or {})
         self.names = [name for name in there if not datasets or name in datasets]
@@ -87,7 +88,9 @@ class Comparison(Run):
         return {name: read_json(paths.reports(name) / "metrics.json") for name in self.names}
 
     def save(self, **metrics) -> None:
-        """Write the numbers of this step and merge them into metrics.json, beside what benchmarks wrote there."""
+        """Write the numbers of this step and merge them into metrics.json,
+        beside what benchmarks wrote there.
+        """
         file = self.reports / "metrics.json"
         others, mine = read_json(file), read_json(self.reports / "metrics" / f"{self.step}.json")
         super().save(**metrics)

@@ -1,10 +1,10 @@
 """What a data set is: `data/<name>/dataset.yml`, read, checked and resolved to absolute files.
 
-Every mistake in the description is one DatasetError that names the file, the key and the value, and says what would
-be right. The schema is the table SCHEMA below; nothing else is accepted.
+Every mistake in the description is one DatasetError that names the file, the key and the value, and says what
+would be right. The schema is the table SCHEMA below; nothing else is accepted.
 
-A file is named by a path inside the folder of its dataset.yml, by a catalogue key ("mg-twins/twins.ctf"), or by
-"$CPML_REFERENCE/<path>" for reference material; {path: ..., sha256: ...} has its checksum verified.
+A file is named by a path inside the folder of its dataset.yml, by a catalogue key ("mg-twins/twins.ctf"), or
+by "$CPML_REFERENCE/<path>" for reference material; {path: ..., sha256: ...} has its checksum verified.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ class Dataset:
         import pandas as pd
 
         phases = "; ".join(
-            f"{p.name} ({p.lattice}{f', X along {p.hex_x_axis}' if p.hex_x_axis else ''}), material {p.material}"
+            f"{p.name} "
+            f"({p.lattice}{f', X along {p.hex_x_axis}' if p.hex_x_axis else ''}), material {p.material}"
             for p in self.phases
         )
         load = (

@@ -6,7 +6,9 @@ class CpmlError(Exception):
 
 
 class MapFileError(CpmlError):
-    """A microscopy file (EBSD map, HR-DIC field, image, trace table) that cannot be read as what it claims to be."""
+    """A microscopy file (EBSD map, HR-DIC field, image, trace table) that cannot
+    be read as what it claims to be.
+    """
 
 
 class DatasetError(CpmlError):

@@ -29,7 +29,8 @@ def write_json(path: Path, content) -> Path:
 
 
 def merge_json(path: Path, content: dict, *, replaces: tuple[str, ...]) -> Path:
-    """Update the object in a JSON file; keys that start with one of ``replaces`` and are not in ``content`` go.
+    """Update the object in a JSON file; keys that start with one of ``replaces``
+    and are not in ``content`` go.
 
     NaN, which strict JSON cannot hold, is left out.
     """

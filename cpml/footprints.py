@@ -1,4 +1,6 @@
-"""What a data set shows of deformation, collected from wherever it was recorded: slip traces and bands per grain."""
+"""What a data set shows of deformation, collected from wherever it was recorded:
+slip traces and bands per grain.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,8 @@ class ImageLines:
 
 
 def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
-    """Traces drawn by hand (files: traces), bands of the HR-DIC field (files: dic) and, with labels: images: auto, lines
-    of the first image, assigned to grains.
+    """Traces drawn by hand (files: traces), bands of the HR-DIC field (files: dic) and, with labels: images:
+    auto, lines of the first image, assigned to grains.
 
     Parameters
     ----------
@@ -128,12 +130,15 @@ def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:
 
 
 def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
-    """Twin families to look for in the map (None: the usual ones); none where `labels: twins` is manual or none."""
+    """Twin families to look for in the map (None: the usual ones); none where
+    `labels: twins` is manual or none.
+    """
     return () if dataset.labels.get("twins") in ("manual", "none") else None
 
 
 def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFrame:
-    """Variant labels: from the lamellae found in the map, or with `labels: twins: manual` as recorded in files: traces.
+    """Variant labels: from the lamellae found in the map, or with `labels: twins:
+    manual` as recorded in files: traces.
 
     Parameters
     ----------
@@ -151,14 +156,16 @@ def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFra
     path = dataset.files.get("traces")
     if path is None or not virtual_labels.is_public_table(path):
         raise DatasetError(
-            f"{dataset.path}: labels.twins: manual needs files.traces with the columns {', '.join(virtual_labels.NEEDED)}"
+            f"{dataset.path}: labels.twins: manual needs files.traces with the columns "
+            f"{', '.join(virtual_labels.NEEDED)}"
         )
     table = virtual_labels.read_public_table(path, ebsd_map, twins.parent_label)
     return virtual_labels.recorded_variants(table, next(iter(systems.values())))
 
 
 def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:
-    """The first image on the map, and the lines in each of its grains; None without an image or its registration.
+    """The first image on the map, and the lines in each of its grains; None
+    without an image or its registration.
 
     Parameters
     ----------
@@ -175,7 +182,7 @@ def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None
     points = [(row[:2], row[2:]) for row in dataset.registration["image_to_ebsd"]]
     kind = dataset.registration.get("image_kind", "affine")
     try:
-        to_map = microscopy.register_points(*zip(*points), kind=kind)
+        to_map = microscopy.register_points(*zip(*points, strict=True), kind=kind)
     except ParameterError as error:
         raise DatasetError(f"{dataset.path}: registration.image_to_ebsd: {error}") from error
     image = microscopy.destripe(microscopy.read_image(dataset.files["images"][0]))
@@ -188,15 +195,16 @@ def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None
 
 
 def read_dataset_map(dataset: Dataset) -> EbsdMap:
-    """The map of a data set in the project's frame, cleaned as declared, every phase checked against its declaration.
+    """The map of a data set in the project's frame, cleaned as declared, every phase
+    checked against its declaration.
 
-    What was turned and what was cleaned is in the map's `frame_note`; a phase whose lattice the file does not tell
-    gets the declared one.
+    What was turned and what was cleaned is in the map's `frame_note`; a phase whose lattice the file does
+    not tell gets the declared one.
 
     Raises
     ------
-    DatasetError : a declared phase that the map does not have, a phase of the map that is not declared, or cleaning
-        that this map cannot have
+    DatasetError : a declared phase that the map does not have, a phase of the map that is not declared, or
+        cleaning that this map cannot have
     """
     from cpml.microscopy import clean, read_map
 
@@ -224,7 +232,9 @@ def _frame(dataset: Dataset) -> dict:
 
 
 def _reading(dataset: Dataset) -> dict:
-    """Options of read_map that dataset.yml declares; phases of a text file come from their declared materials."""
+    """Options of read_map that dataset.yml declares; phases of a text file come
+    from their declared materials.
+    """
     options = {k: v for k, v in dataset.reading.items() if k != "phase_numbers"}
     numbers = dataset.reading.get("phase_numbers")
     if "columns" not in options:
@@ -237,9 +247,10 @@ def _reading(dataset: Dataset) -> dict:
     numbers = numbers or list(range(1, len(dataset.phases) + 1))
     if len(numbers) != len(dataset.phases) or len(set(numbers)) != len(numbers):
         raise DatasetError(
-            f"{dataset.path}: reading.phase_numbers {numbers}: one number for each of {len(dataset.phases)} phases"
+            f"{dataset.path}: reading.phase_numbers {numbers}: one number for each of "
+            f"{len(dataset.phases)} phases"
         )
-    return options | {"phases": dict(zip(numbers, map(_described, dataset.phases)))}
+    return options | {"phases": dict(zip(numbers, map(_described, dataset.phases), strict=True))}
 
 
 def _described(phase: PhaseSpec) -> MapPhase:
@@ -255,7 +266,9 @@ def _described(phase: PhaseSpec) -> MapPhase:
 
 
 def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
-    """The map with the declared lattice of each phase; both sides must list the same phases, with the same symmetry."""
+    """The map with the declared lattice of each phase; both sides must list the same
+    phases, with the same symmetry.
+    """
     from cpml.crystallography.symmetry import group_of_lattice
 
     name = dataset.files["ebsd"].name
@@ -276,7 +289,8 @@ def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
         lattice = declared[phase.name].lattice
         if phase.group != group_of_lattice(lattice):
             raise DatasetError(
-                f"{dataset.path}: phase {phase.name!r} is declared {lattice}, but has point group {phase.group} in {name}"
+                f"{dataset.path}: phase {phase.name!r} is declared {lattice}, but has point "
+                f"group {phase.group} in {name}"
             )
         changed[number] = replace(phase, lattice=lattice)
     return ebsd_map.with_phases(changed)

@@ -6,8 +6,8 @@
     rolling      sigma = (r (x) r - z (x) z) / sqrt(3)  plane strain: r = rolling direction (axis), z = map normal
     tensor       sigma = the given symmetric tensor, scaled
 
-Every `stress` has von Mises norm 1, sqrt(3/2 s : s) = 1 with s = dev sigma. The strain rate is that of an isotropic
-von Mises solid under the same stress, D = 3/2 s, whose von Mises rate sqrt(2/3 D : D) is 1.
+Every `stress` has von Mises norm 1, sqrt(3/2 s : s) = 1 with s = dev sigma. The strain rate is that of an
+isotropic von Mises solid under the same stress, D = 3/2 s, whose von Mises rate sqrt(2/3 D : D) is 1.
 
 | symbol | meaning                     | unit | shape  |
 |--------|-----------------------------|------|--------|

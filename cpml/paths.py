@@ -1,4 +1,5 @@
-"""Where things are. The environment is read at each call, so that a test or a cluster job can point elsewhere.
+"""Where things are. The environment is read at each call, so that a test or a
+cluster job can point elsewhere.
 
 | variable           | meaning                                                      | default            |
 |--------------------|--------------------------------------------------------------|--------------------|
@@ -75,6 +76,7 @@ def inside(folder: Path, relative: str) -> Path:
     is_absolute = PurePosixPath(relative).is_absolute() or PureWindowsPath(relative).anchor
     if not relative.strip() or "\0" in relative or is_absolute or ".." in parts:
         raise DatasetError(
-            f"path {relative!r} leaves its folder {folder}: name a file inside it (copy or link the file there)"
+            f"path {relative!r} leaves its folder {folder}: name a file inside it "
+            "(copy or link the file there)"
         )
     return folder.joinpath(*parts)

@@ -1,13 +1,14 @@
 """The chain of notebooks on one data set: run what changed, skip what did not, never leave a half-run result.
 
-The order is the numeric prefix of notebooks/NN_*.ipynb (00_explore is no step). A step is left out where the data set
-lacks what it is about: images, a map, a load. It is skipped when its
+The order is the numeric prefix of notebooks/NN_*.ipynb (00_explore is no step). A step is left out where the
+data set lacks what it is about: images, a map, a load. It is skipped when its
 
-    key = sha256(notebook sources, parameters, package sources, raw input bytes, artefacts of earlier steps, lock)
+    key = sha256(notebook sources, parameters, package sources, raw input bytes,
+    artefacts of earlier steps, lock)
 
 equals the recorded one and everything it wrote is still there, byte for byte. The record is
-reports/<dataset>/provenance.json; a step's entry is removed before it runs and written after it succeeded, so an
-interrupted run never looks finished, and the same command again is the recovery.
+reports/<dataset>/provenance.json; a step's entry is removed before it runs and written after it succeeded, so
+an interrupted run never looks finished, and the same command again is the recovery.
 
     reports/<dataset>/NN_name.ipynb     the executed notebooks        index.html   all of them, inputs hidden
 """
@@ -69,7 +70,8 @@ def run_dataset(
 
 
 def run_batch(names: list[str], *, jobs: int = 0, scheduler: str | None = None, **options) -> dict[str, str]:
-    """Run several data sets, each in a process of its own (or on a dask scheduler); data set -> error, empty when all went well.
+    """Run several data sets, each in a process of its own (or on a dask scheduler); data set ->
+    error, empty when all went well.
 
     A data set that fails does not stop the others. `jobs` = 0 means one per core.
     """
@@ -85,7 +87,8 @@ def run_batch(names: list[str], *, jobs: int = 0, scheduler: str | None = None, 
 
 
 def run_comparison(names: list[str] | None = None) -> Path:
-    """Execute the comparison of data sets (all that have been evaluated, or the named ones); path of its index.html.
+    """Execute the comparison of data sets (all that have been evaluated, or the named
+    ones); path of its index.html.
 
     Raises
     ------
@@ -187,7 +190,9 @@ def inline_figures():
 
 
 def _cell_failed(step: Step, name: str, error) -> CpmlError:
-    """One message for a failed cell. A CpmlError speaks for itself; anything else shows the failing line as well."""
+    """One message for a failed cell. A CpmlError speaks for itself; anything else
+    shows the failing line as well.
+    """
     own = {"CpmlError", *(cls.__name__ for cls in CpmlError.__subclasses__())}
     place = f"data set {name!r}, notebooks/{step.name}.ipynb, cell {error.cell_index}"
     message = f"{place}: {error.ename}: {error.evalue}"
@@ -216,7 +221,9 @@ def _now() -> str:
 
 
 def _one_thread() -> None:
-    """Kernels compute on one thread unless told otherwise: the arrays are small, and threads on shared cores only wait."""
+    """Kernels compute on one thread unless told otherwise: the arrays are small, and
+    threads on shared cores only wait.
+    """
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 
@@ -227,7 +234,7 @@ def _run_one(name: str, **options) -> tuple[str, str]:
         run_dataset(name, **options)
     except CpmlError as error:
         return name, str(error)
-    except Exception as error:  # noqa: BLE001  one broken data set must not end the others
+    except Exception as error:
         return name, f"{type(error).__name__}: {error}"
     return name, ""
 

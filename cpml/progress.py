@@ -1,4 +1,6 @@
-"""A bar for long work: on a terminal, when there is something to wait for; nothing in files, logs and notebooks' stores."""
+"""A bar for long work: on a terminal, when there is something to wait for; nothing in
+files, logs and notebooks' stores.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """reports/<dataset>/index.html: one page that is read from top to bottom, without a network.
 
-The executed notebooks in order, inputs hidden, figures embedded; above them what the data is (measured or virtual),
-its source, load and key numbers; beside them the way around. All text from data sets is escaped, and scripts are
-taken out of the notebooks' own HTML, so that a map's phase name cannot run one.
+The executed notebooks in order, inputs hidden, figures embedded; above them what the data is (measured or
+virtual), its source, load and key numbers; beside them the way around. All text from data sets is escaped,
+and scripts are taken out of the notebooks' own HTML, so that a map's phase name cannot run one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def _write_page(folder: Path, title: str, head: str) -> Path:
 
 
 def _section(path: Path) -> tuple[str, str, str]:
-    """(anchor, title, html) of one executed notebook; its anchors are prefixed, since chapters repeat headings."""
+    """(anchor, title, html) of one executed notebook; its anchors are prefixed,
+    since chapters repeat headings.
+    """
     import nbformat
     from nbconvert import HTMLExporter
 

@@ -1,4 +1,5 @@
-"""What a notebook holds in its hand: `setup(seed)` and one `Run`, which reads, writes and reports under the right names.
+"""What a notebook holds in its hand: `setup(seed)` and one `Run`, which reads, writes and
+reports under the right names.
 
     data/derived/<dataset>/<name>.parquet, .h5      what notebooks hand to each other      run.read, run.write
     reports/<dataset>/figures/<nn>_<name>.pdf, .png, .json                                 run.show
@@ -26,7 +27,8 @@ from cpml.datasets import Dataset, load_dataset
 from cpml.errors import CpmlError, ParameterError
 from cpml.files import read_json, write_atomic, write_json
 
-# artefact -> the notebook that writes it; a name that is not here belongs to the step whose prefix it carries (PREFIXES)
+# artefact -> the notebook that writes it; a name that is not here belongs to the step
+# whose prefix it carries (PREFIXES)
 ARTEFACTS = {
     "image_lines": "00_images",
     "map": "01_ingestion",
@@ -60,7 +62,8 @@ _STEP = re.compile(r"[0-9][0-9]_[A-Za-z0-9_]+")
 
 
 def setup(seed: int = 0, *, torch: bool = False) -> None:
-    """Seed random and numpy (and torch, where it is asked for), one torch thread, float64, the house plot style.
+    """Seed random and numpy (and torch, where it is asked for), one torch thread,
+    float64, the house plot style.
 
     torch costs a second to import: pass `torch=True` in the notebooks that use it.
     """
@@ -114,7 +117,9 @@ class Run:
         return f"Run({self.step!r}, dataset={self.dataset.name!r}): {self.caption}"
 
     def path(self, name: str) -> Path:
-        """Path of an artefact file, e.g. `run.path("map.h5")`; CpmlError where an earlier notebook has yet to write it."""
+        """Path of an artefact file, e.g. `run.path("map.h5")`; CpmlError where an
+        earlier notebook has yet to write it.
+        """
         path = self.derived / paths.safe_name(name, what="artefact")
         if (
             not path.exists()
@@ -149,7 +154,9 @@ class Run:
         )
 
     def show(self, fig, name: str) -> None:
-        """Save a figure as PDF, PNG and JSON sidecar, and display it where this is a notebook; the return is None."""
+        """Save a figure as PDF, PNG and JSON sidecar, and display it where this is
+        a notebook; the return is None.
+        """
         stem = self.reports / "figures" / f"{self.step[:2]}_{paths.safe_name(name, what='figure')}"
         # no dates inside: the same figure is the same bytes
         write_atomic(
@@ -164,7 +171,9 @@ class Run:
         _display(fig)
 
     def table(self, frame, name: str, caption: str = ""):
-        """Write a DataFrame as CSV (full precision) and LaTeX (booktabs); returns it rounded to 3 decimals to look at."""
+        """Write a DataFrame as CSV (full precision) and LaTeX (booktabs); returns it
+        rounded to 3 decimals to look at.
+        """
         stem = f"{self.step[:2]}_{paths.safe_name(name, what='table')}"
         folder = self.reports / "tables"
         write_atomic(
@@ -216,7 +225,9 @@ class Run:
 
 
 def _display(fig) -> None:
-    """Show a figure in the notebook at screen resolution in 256 colours: a third of the bytes that are stored."""
+    """Show a figure in the notebook at screen resolution in 256 colours: a
+    third of the bytes that are stored.
+    """
     if "IPython" not in sys.modules or (shell := sys.modules["IPython"].get_ipython()) is None:
         return
     if not hasattr(shell, "kernel"):
@@ -270,7 +281,9 @@ def _read_arrays(path: Path) -> dict:
 
 
 def _write_arrays(path: Path, content: dict) -> None:
-    """Arrays become datasets, numbers and strings attributes; no times inside, so equal content is equal bytes."""
+    """Arrays become datasets, numbers and strings attributes; no times inside,
+    so equal content is equal bytes.
+    """
     import h5py
     import numpy as np
 

@@ -1,4 +1,6 @@
-"""YAML from strangers: plain data only, no duplicate keys, no aliases, a size limit, numbers like 1e-3 read as numbers."""
+"""YAML from strangers: plain data only, no duplicate keys, no aliases, a size limit,
+numbers like 1e-3 read as numbers.
+"""
 
 from __future__ import annotations
 

@@ -55,7 +55,9 @@ ON_THE_MAP = ("traces", "dic", "labels", "truth")
 
 
 class _Wrong(Exception):
-    """(key inside the value, the value there, what is expected): turned into a DatasetError that names the file."""
+    """(key inside the value, the value there, what is expected): turned into a
+    DatasetError that names the file.
+    """
 
 
 def text(value) -> str:
@@ -317,6 +319,6 @@ def _is_rotation(rows: list[list[float]]) -> bool:
     (a, b, c), (d, e, f), (g, h, i) = rows
     determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
     products = (
-        sum(x * y for x, y in zip(rows[m], rows[n])) - (m == n) for m in range(3) for n in range(m + 1)
+        sum(x * y for x, y in zip(rows[m], rows[n], strict=True)) - (m == n) for m in range(3) for n in range(m + 1)
     )
     return abs(determinant - 1) < 1e-6 and all(abs(p) < 1e-6 for p in products)

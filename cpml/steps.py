@@ -1,7 +1,8 @@
 """The notebooks as steps of a chain: their order, their parameters cells, and values for those.
 
-A parameters cell holds plain lines `name = literal`: papermill injects given values in a cell after it, so a value
-computed there from another would keep the old one. A name that no notebook declares is an error, not a silent default.
+A parameters cell holds plain lines `name = literal`: papermill injects given values in a cell after
+it, so a value computed there from another would keep the old one. A name that no notebook declares is
+an error, not a silent default.
 """
 
 from __future__ import annotations
@@ -96,12 +97,14 @@ def _read_step(path: Path) -> Step:
 
 
 def _literals(path: Path, source: str) -> dict:
-    """The assignments of a parameters cell; each must be `name = literal`, since values are injected in a cell below it."""
+    """The assignments of a parameters cell; each must be `name = literal`, since values
+    are injected in a cell below it.
+    """
     found = {}
     try:
         for node in ast.parse(source).body:
-            is_plain = (
-                isinstance(node, ast.Assign) and len(node.targets) == 1 or isinstance(node, ast.AnnAssign)
+            is_plain = (isinstance(node, ast.Assign) and len(node.targets) == 1) or isinstance(
+                node, ast.AnnAssign
             )
             target = (node.targets[0] if isinstance(node, ast.Assign) else node.target) if is_plain else None
             if not isinstance(target, ast.Name):

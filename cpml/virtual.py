@@ -1,11 +1,13 @@
-"""Virtual specimens: full-field crystal plasticity seen through a simulated microscope, with the truth kept apart.
+"""Virtual specimens: full-field crystal plasticity seen through a simulated
+microscope, with the truth kept apart.
 
-A specimen folder of the generator (DAMASK 3.0.2 grid solver; text and tables) is exported into what a laboratory
-would have: a map, slip traces measured on the screen, a stress-strain curve. What only the simulation knows (shear on
-every slip plane, twin fraction of every variant, strengths) goes into one file, ``truth.npz``, that only scoring reads.
+A specimen folder of the generator (DAMASK 3.0.2 grid solver; text and tables) is exported into what a
+laboratory would have: a map, slip traces measured on the screen, a stress-strain curve. What only the
+simulation knows (shear on every slip plane, twin fraction of every variant, strengths) goes into one file,
+``truth.npz``, that only scoring reads.
 
-Truth is compared by geometry: a plane is its normal in the sample frame and a twin variant its K1 normal and shear
-direction, so the names and symmetry copies of generator and reader need not agree.
+Truth is compared by geometry: a plane is its normal in the sample frame and a twin variant its K1 normal and
+shear direction, so the names and symmetry copies of generator and reader need not agree.
 """
 
 import json
@@ -101,8 +103,9 @@ def truth_labels(
 
     Returns
     -------
-    DataFrame grain_id, mechanism, target, observed (1 active, 0 not), amount (shear or volume fraction); grains whose
-    orientation is not the simulated one (a twin taken for the parent) cannot be compared and are left out
+    DataFrame grain_id, mechanism, target, observed (1 active, 0 not), amount (shear or volume
+    fraction); grains whose orientation is not the simulated one (a twin taken for the parent)
+    cannot be compared and are left out
     """
     from cpml.crystallography.rotations import quaternion_to_matrix
 
@@ -160,7 +163,8 @@ def true_ratios(dataset, reference: str) -> pd.Series:
 
 
 def export_specimen(source: Path, folder: Path) -> None:
-    """Write map.ctf, traces.csv, curve.csv (observable) and truth.npz (scoring only) from a generator's folder.
+    """Write map.ctf, traces.csv, curve.csv (observable) and truth.npz (scoring
+    only) from a generator's folder.
 
     The traces go to a pixel well inside the grain, as a person at the screen would place them, with the angle
     counter-clockwise from +x (the generator counts from +x towards +y, which is clockwise on the screen).

@@ -1,8 +1,10 @@
-"""A virtual BSE image of a virtual specimen: grain contrast, slip lines of the simulated shear, the microscope's faults.
+"""A virtual BSE image of a virtual specimen: grain contrast, slip lines of the simulated
+shear, the microscope's faults.
 
-Every plane that the simulation sheared leaves dark lines along its trace, closer where the shear is larger and fainter
-where the plane is flatter; the picture is turned and scaled against the map, darker to one side, jumps from row to
-row, is noisy, and has a data bar. Truth goes in: only the demo's image is made with it, nothing reads it back.
+Every plane that the simulation sheared leaves dark lines along its trace, closer where the shear is larger
+and fainter where the plane is flatter; the picture is turned and scaled against the map, darker to one
+side, jumps from row to row, is noisy, and has a data bar. Truth goes in: only the demo's image is made
+with it, nothing reads it back.
 
     spacing = LEAST_SPACING_UM + 0.15 um / shear,     depth = DEPTH sin(inclination)
 """
@@ -43,7 +45,7 @@ def draw(truth: Truth, grain: NDArray, *, seed: int = 0) -> NDArray:
     row, column = np.mgrid[:SIZE, :SIZE].astype(float)
     x, y = map_position(column, row)
     inside = (x > -0.5) & (y > -0.5) & (x < grain.shape[1] - 0.5) & (y < grain.shape[0] - 0.5)
-    place = tuple(np.clip(np.rint(v), 0, n - 1).astype(int) for v, n in zip((y, x), grain.shape))
+    place = tuple(np.clip(np.rint(v), 0, n - 1).astype(int) for v, n in zip((y, x), grain.shape, strict=True))
     grey = rng.uniform(95, 140, int(grain.max()) + 1)[grain[place]]
     grey = grey - _lines(truth, truth.surface_grain[place], x, y, rng)
     shade = 35 * (column / SIZE) + 20 * (row / SIZE - 0.5) ** 2

@@ -1,10 +1,11 @@
 """What the virtual laboratory recorded: the generator's public label table, read as an experimenter's notes.
 
-One row per surface grain: x_um, y_um, n_pixels, obs_n_traces, obs_trace_angles_deg ("122.2;49.0", from +x towards +y),
-obs_twinned (1, 0 or empty), obs_twin_variants ("(1-102)[-1101];..."). Nothing here comes from the simulation's truth.
+One row per surface grain: x_um, y_um, n_pixels, obs_n_traces, obs_trace_angles_deg ("122.2;49.0", from
++x towards +y), obs_twinned (1, 0 or empty), obs_twin_variants ("(1-102)[-1101];..."). Nothing here
+comes from the simulation's truth.
 
-Variant names hold in the symmetry copy that the map stores; they are translated by geometry (K1 normal and shear
-direction) into the systems of this project.
+Variant names hold in the symmetry copy that the map stores; they are translated by geometry (K1 normal and
+shear direction) into the systems of this project.
 """
 
 from pathlib import Path
@@ -58,7 +59,9 @@ def read_public_table(path: str | Path, ebsd_map, label: np.ndarray) -> pd.DataF
 
 
 def recorded_traces(table: pd.DataFrame) -> pd.DataFrame:
-    """grain_id, angle_deg counter-clockwise from +x on the screen; NaN where a grain was looked at and shows no trace."""
+    """grain_id, angle_deg counter-clockwise from +x on the screen; NaN where a grain
+    was looked at and shows no trace.
+    """
     rows = []
     for entry in table.itertuples():
         angles = str(entry.obs_trace_angles_deg).split(";") if entry.obs_n_traces else [np.nan]

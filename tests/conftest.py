@@ -1,4 +1,6 @@
-"""Data for tests: `mirror` and `reference` give a file or skip with the reason; where all data must be there, they fail."""
+"""Data for tests: `mirror` and `reference` give a file or skip with the reason; where all
+data must be there, they fail.
+"""
 
 import os
 from pathlib import Path
@@ -17,7 +19,9 @@ def missing(reason: str):
 
 @pytest.fixture(scope="session")
 def mirror():
-    """mirror("mg-twins/twins.ctf") -> Path of a checked catalogue file that lies here already; tests do not download."""
+    """mirror("mg-twins/twins.ctf") -> Path of a checked catalogue file that lies here
+    already; tests do not download.
+    """
 
     def find(key: str) -> Path:
         if catalogue.locate(key) is None:
@@ -80,7 +84,9 @@ def describe(tmp_path):
 
 @pytest.fixture
 def tiny_demo(tmp_path):
-    """dataset.yml of a corner of the demo specimen, without its truth: small enough to run all notebooks in a test."""
+    """dataset.yml of a corner of the demo specimen, without its truth: small enough
+    to run all notebooks in a test.
+    """
     import yaml
 
     size, source, folder = 48, paths.PACKAGE.parent / "data" / "demo", tmp_path / "tiny-demo"

@@ -1,4 +1,6 @@
-"""Descriptions from strangers: every mistake is one DatasetError that names file, key and value, whatever it is."""
+"""Descriptions from strangers: every mistake is one DatasetError that names file,
+key and value, whatever it is.
+"""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -88,7 +90,7 @@ def test_one_error_names_file_key_and_value(describe, changes, words):
 def test_yaml_that_is_no_description(tmp_path, text, words):
     path = tmp_path / "dataset.yml"
     path.write_text(text)
-    with pytest.raises(DatasetError, match="dataset.yml") as caught:
+    with pytest.raises(DatasetError, match=r"dataset.yml") as caught:
         cpml.load_dataset(path)
     assert words in str(caught.value)
 

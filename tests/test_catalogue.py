@@ -1,4 +1,6 @@
-"""The catalogue: names stay in their folder, checksums are always verified, nothing is fetched that lies here."""
+"""The catalogue: names stay in their folder, checksums are always verified,
+nothing is fetched that lies here.
+"""
 
 import hashlib
 
@@ -17,7 +19,8 @@ def small(tmp_path, monkeypatch):
     (root / "data").mkdir(parents=True)
     digest = hashlib.sha256(CONTENT).hexdigest()
     (root / "data" / "catalogue.yml").write_text(
-        f"one:\n  title: t\n  files:\n    a.ctf:\n      sha256: '{digest}'\n    sub/b.crc:\n      sha256: '{digest}'\n"
+        f"one:\n  title: t\n  files:\n    a.ctf:\n      sha256: '{digest}'\n    sub/b.crc:\n "
+        f"     sha256: '{digest}'\n"
         f"    sub/b.cpr:\n      sha256: '{digest}'\n    ../c.ctf:\n      sha256: '{digest}'\n"
     )
     monkeypatch.setenv("CPML_ROOT", str(root))
@@ -40,7 +43,7 @@ def test_the_mirror_comes_before_the_raw_folder(small):
 
 def test_a_damaged_file_is_an_error_wherever_it_lies(small):
     put(small / "mirror" / "one" / "a.ctf", b"some mbp\n")
-    with pytest.raises(DatasetError, match="sha256 is .* 'one/a.ctf'"):
+    with pytest.raises(DatasetError, match=r"sha256 is .* 'one/a.ctf'"):
         catalogue.fetch("one/a.ctf")
 
 
@@ -65,7 +68,7 @@ def test_names_cannot_leave_their_folder(small, key):
 
 
 def test_an_unknown_name_suggests_the_closest(small):
-    with pytest.raises(DatasetError, match="did you mean 'one/a.ctf'"):
+    with pytest.raises(DatasetError, match=r"did you mean 'one/a.ctf'"):
         catalogue.locate("one/a.cft")
 
 
@@ -74,7 +77,7 @@ def test_an_unreachable_url_says_what_to_do(small, monkeypatch):
     path.write_text(
         f"one:\n  files:\n    a.ctf:\n      sha256: '{'0' * 64}'\n      url: http://localhost:9/a.ctf\n"
     )
-    with pytest.raises(DatasetError, match="could not be downloaded .* set CPML_DATA_MIRROR"):
+    with pytest.raises(DatasetError, match=r"could not be downloaded .* set CPML_DATA_MIRROR"):
         catalogue.fetch("one/a.ctf")
 
 

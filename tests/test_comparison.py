@@ -49,10 +49,10 @@ def write_results(name: str, seed: int) -> None:
 
 def test_nothing_evaluated_and_a_missing_data_set_are_one_message(output):
     """The message says what to run, and what is there."""
-    with pytest.raises(CpmlError, match="no data set has been evaluated: run tasks.py run"):
+    with pytest.raises(CpmlError, match=r"no data set has been evaluated: run tasks.py run"):
         Comparison("07_comparison")
     write_results("a", 0)
-    with pytest.raises(CpmlError, match="data set 'b' has not been evaluated.*done: a"):
+    with pytest.raises(CpmlError, match=r"data set 'b' has not been evaluated.*done: a"):
         Comparison("07_comparison", datasets=["a", "b"])
 
 

@@ -53,7 +53,9 @@ def test_conda_installs_the_checkout_and_the_same_python(conda):
 
 
 def test_every_lock_line_is_one_exact_public_version(locked):
-    """A local version (+cpu) cannot be installed where there is none, a host or an option binds it to one machine."""
+    """A local version (+cpu) cannot be installed where there is none, a host or an
+    option binds it to one machine.
+    """
     text = (ROOT / "requirements.lock").read_text()
     assert text.splitlines()[0].startswith("# Python 3.")
     for name, requirement in locked.items():

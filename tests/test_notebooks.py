@@ -1,4 +1,6 @@
-"""The committed notebooks keep their contract: executed in order, short cells, plain parameters, no place of a machine."""
+"""The committed notebooks keep their contract: executed in order, short cells, plain
+parameters, no place of a machine.
+"""
 
 import ast
 import re

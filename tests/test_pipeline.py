@@ -151,13 +151,13 @@ def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
 
 def test_a_failing_cell_leaves_nothing_half_done_and_the_next_run_recovers(toy, output, capsys):
     pipeline.run_dataset("tiny")
-    with pytest.raises(CpmlError, match="'tiny', notebooks/02_use.ipynb, cell 5: KeyError: 'lost'"):
+    with pytest.raises(CpmlError, match=r"'tiny', notebooks/02_use.ipynb, cell 5: KeyError: 'lost'"):
         pipeline.run_dataset("tiny", parameters={"fail": "true"})
     folder = output / "reports" / "tiny"
     assert not (folder / "index.html").exists() and not hidden_files(output)
     assert list(json.loads((folder / "provenance.json").read_text())["steps"]) == ["01_make"]
 
-    with pytest.raises(CpmlError, match="cell 5: CpmlError: map.ctf: line 3 is odd: repair it$"):
+    with pytest.raises(CpmlError, match=r"cell 5: CpmlError: map.ctf: line 3 is odd: repair it$"):
         pipeline.run_dataset("tiny", parameters={"complain": True})
     capsys.readouterr()
     assert pipeline.run_dataset("tiny").is_file()
@@ -166,7 +166,7 @@ def test_a_failing_cell_leaves_nothing_half_done_and_the_next_run_recovers(toy, 
 
 def test_a_kernel_that_dies_is_one_message(toy, output):
     notebook(toy / "notebooks" / "02_use.ipynb", 'dataset = "tiny"', "import os\nos._exit(1)")
-    with pytest.raises(CpmlError, match="notebooks/02_use.ipynb: the kernel died"):
+    with pytest.raises(CpmlError, match=r"notebooks/02_use.ipynb: the kernel died"):
         pipeline.run_dataset("tiny")
     assert not hidden_files(output)
 
@@ -190,7 +190,7 @@ def test_a_wrong_parameter_stops_before_anything_runs(toy, output, parameters, w
 
 
 def test_a_step_alone_and_a_step_that_is_none(toy, output, capsys):
-    with pytest.raises(CpmlError, match="tiny.* has no 'values'"):
+    with pytest.raises(CpmlError, match=r"tiny.* has no 'values'"):
         pipeline.run_dataset("tiny", steps=["02_use"])
     pipeline.run_dataset("tiny", steps=["01_make"])
     assert ran(capsys) == {"01_make": True}

@@ -18,7 +18,9 @@ class Terminal(io.StringIO):
     "stream, delay, is_seen", [(Terminal, 0.0, True), (Terminal, 60.0, False), (io.StringIO, 0.0, False)]
 )
 def test_bar_is_for_terminals_and_long_work(monkeypatch, stream, delay, is_seen):
-    """A terminal sees name and count once the delay is over; a file sees nothing; the items come through unchanged."""
+    """A terminal sees name and count once the delay is over; a file sees nothing;
+    the items come through unchanged.
+    """
     monkeypatch.setattr("sys.stderr", stream())
     monkeypatch.setattr(cpml.progress, "DELAY_S", delay)
     assert list(progress(range(5), "rolling sheets", unit="sheet")) == [0, 1, 2, 3, 4]

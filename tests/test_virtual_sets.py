@@ -1,4 +1,6 @@
-"""Virtual specimens as data sets: found through CPML_REFERENCE, labelled by what was recorded, truth for scoring only."""
+"""Virtual specimens as data sets: found through CPML_REFERENCE, labelled by what was
+recorded, truth for scoring only.
+"""
 
 import numpy as np
 import pandas as pd
@@ -18,19 +20,23 @@ SETS = {
 
 
 def test_without_the_reference_the_error_names_the_variable(monkeypatch):
-    """Loading fails with one line that says what to set; a run over all data sets leaves them out and says why."""
+    """Loading fails with one line that says what to set; a run over all data
+    sets leaves them out and says why.
+    """
     monkeypatch.delenv("CPML_REFERENCE", raising=False)
     for name in SETS:
         assert name in datasets.available()
         assert "CPML_REFERENCE" in datasets.left_out(name)
-        with pytest.raises(DatasetError, match="files.ebsd.*set CPML_REFERENCE"):
+        with pytest.raises(DatasetError, match=r"files.ebsd.*set CPML_REFERENCE"):
             cpml.load_dataset(name)
     assert datasets.left_out("demo") == ""
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_labels_are_those_of_the_benchmark(name, reference):
-    """The chain's labels (notebook 02) and those of `load_virtual` agree row for row, so both score the same thing."""
+    """The chain's labels (notebook 02) and those of `load_virtual` agree row for
+    row, so both score the same thing.
+    """
     from cpml.models.virtual_specimens import load_virtual
 
     folder = reference(f"virtual/{SETS[name]}")
@@ -95,7 +101,7 @@ def test_manual_twins_need_a_table_that_holds_them(describe, tmp_path):
     (tmp_path / "tiny" / "traces.csv").write_text("x_um,y_um,angle_deg\n1,1,30\n")
     path = describe(files={"ebsd": "map.ctf", "traces": "traces.csv"}, labels={"twins": "manual"})
     with pytest.raises(
-        DatasetError, match="labels.twins: manual needs files.traces with the columns .*obs_twinned"
+        DatasetError, match=r"labels.twins: manual needs files.traces with the columns .*obs_twinned"
     ):
         twin_rows(cpml.load_dataset(path), None, None, {})
     with pytest.raises(MapFileError, match="no label table"):

@@ -1,4 +1,5 @@
-"""Climb modes of edge dislocations: traceless climb tensors of every distinct Burgers direction of the slip systems.
+"""Climb modes of edge dislocations: traceless climb tensors of every distinct Burgers
+direction of the slip systems.
 
     K = (b.e)(e (x) e - I/3),  e = t x n the edge direction of a line t in the slip plane; edge: K = b (x) b - I/3
     drive sigma_K = K:sigma = b.sigma'.b (deviator): hydrostatic stress drives nothing; a screw has K = 0

@@ -102,7 +102,9 @@ def _pair_angles(q1, q2, first, second, left, right, near, out):
 
 @compiled
 def _axis_angles(q1, q2, left, right, turns, targets, axes, angles):
-    """Angle, and the axis turned back by the s (turns[k]) whose image targets[k] of the target is nearest to it."""
+    """Angle, and the axis turned back by the s (turns[k]) whose image targets[k]
+    of the target is nearest to it.
+    """
     for n in range(q1.shape[0]):
         if math.isnan(q1[n, 0]) or math.isnan(q2[n, 0]):
             angles[n], axes[n] = math.nan, math.nan
@@ -128,7 +130,8 @@ _IDENTITY = np.array([[1.0, 0.0, 0.0, 0.0]])
 
 
 def nearness(group: NDArray) -> float:
-    """|w| from which on a misorientation is the smallest of its equivalents: half the smallest angle in the group.
+    """|w| from which on a misorientation is the smallest of its equivalents: half
+    the smallest angle in the group.
 
     An equivalent m s turns by at least angle(s) - angle(m), so below angle(s)/2 nothing is smaller.
     """
@@ -166,7 +169,7 @@ def disorientation_angle(
     Examples
     --------
     >>> from cpml.crystallography.symmetry import proper_group
-    >>> turned = [np.cos(np.radians(40)), 0, 0, np.sin(np.radians(40))]        # 80 deg about z
+    >>> turned = [np.cos(np.radians(40)), 0, 0, np.sin(np.radians(40))]  # 80 deg about z
     >>> print(f"{np.degrees(disorientation_angle([1, 0, 0, 0], turned, proper_group('432'))):.1f}")
     10.0
     """
@@ -234,7 +237,8 @@ def _rotation_vectors(q, first, second, group, out):
 
 
 def rotation_vectors(quaternions: ArrayLike, first: ArrayLike, second: ArrayLike, group: NDArray) -> NDArray:
-    """(P, 3) rotation vectors, rad, sample frame, of the smallest rotations from crystals `first` to `second`.
+    """(P, 3) rotation vectors, rad, sample frame, of the smallest rotations
+    from crystals `first` to `second`.
 
     Parameters
     ----------

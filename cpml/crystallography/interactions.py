@@ -1,4 +1,5 @@
-"""Interactions of slip and twin systems by type, from their geometry (b.b', n.n', b.n'), never from a typed table.
+"""Interactions of slip and twin systems by type, from their geometry (b.b', n.n',
+b.n'), never from a typed table.
 
 fcc slip, hardened system s against system t; each system meets 1, 2, 1, 2, 2, 2, 2 systems of
 
@@ -6,13 +7,15 @@ fcc slip, hardened system s against system t; each system meets 1, 2, 1, 2, 2, 2
     coplanar    same plane                          glissile          b in the plane of t
     collinear   same Burgers vector, other plane    glissile_reverse  b' in the plane of s       lomer   the rest
 
-Other slip is self, coplanar, collinear or crossing; pairs with twins are coplanar (same K1 or slip plane) or crossing.
+Other slip is self, coplanar, collinear or crossing; pairs with twins are coplanar (same
+K1 or slip plane) or crossing.
 
 | symbol | meaning | shape |
 |---|---|---|
 | n, b | unit plane normal, unit direction of s; primed: of t | (S, 3) |
 
-References: Kubin, Devincre & Hoc 2008, Acta Mater. 56:6040 (values for fcc); Madec & Kubin 2017, Acta Mater. 126:166.
+References: Kubin, Devincre & Hoc 2008, Acta Mater. 56:6040 (values for fcc); Madec &
+Kubin 2017, Acta Mater. 126:166.
 """
 
 from collections.abc import Mapping

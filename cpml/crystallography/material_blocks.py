@@ -1,7 +1,8 @@
-"""Blocks of a material file beside its families: elastic constants, hardening, self-diffusion, cross-slip, validity.
+"""Blocks of a material file beside its families: elastic constants, hardening,
+self-diffusion, cross-slip, validity.
 
-Every block is optional, known keys only, numbers checked; each names its source, and `log_spread` (standard deviation of
-the logarithm, for all values of the block) says how far sources disagree.
+Every block is optional, known keys only, numbers checked; each names its source, and `log_spread` (standard
+deviation of the logarithm, for all values of the block) says how far sources disagree.
 """
 
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ def mechanism(content: dict, key: str, needed: set[str], place: str) -> dict:
     energies = [e for e in _ENERGY if e in block] if key == "cross_slip" else []
     check_keys(block, {*needed, *_ABOUT, *(_ENERGY if key == "cross_slip" else ())}, place)
     missing = sorted({"source", *needed} - set(block))
-    if missing or key == "cross_slip" and len(energies) != 1:
+    if missing or (key == "cross_slip" and len(energies) != 1):
         words = ", ".join(missing) or f"one of {' and '.join(_ENERGY)}"
         raise DatasetError(f"{place}: {words} missing")
     for name in (*needed, *energies):

@@ -1,4 +1,5 @@
-"""Material files: crystal, families that may operate, their strengths with prior widths, sources and validity.
+"""Material files: crystal, families that may operate, their strengths with
+prior widths, sources and validity.
 
 A file is YAML (shipped ones beside this module, or the user's own path):
 
@@ -7,16 +8,18 @@ A file is YAML (shipped ones beside this module, or the user's own path):
     n, reference_rate, rate_source        rate sensitivity of gamma_dot = rate (|tau|/strength)^n, rate in 1/s
     elastic: {C11, C12, C44[, C13, C33]: GPa, source, log_spread}
     hardening: {law, source, ...}         optional: voce (tau1_mpa, theta0_mpa, theta1_mpa, latent), saturation (h0_mpa,
-                                          saturation_mpa, exponent, latent) or kocks_mecking (tau0_mpa, k1_per_m, drag_mpa,
-                                          activation, burgers_nm, density_per_m2, chi, rate0); a value is one number or
-                                          {family: number}, latent a number or {hardened: {active: number}};
-                                          in its place interactions: {class: factor} (cpml.crystallography.interactions)
+                                          saturation_mpa, exponent, latent) or kocks_mecking (tau0_mpa,
+                                          k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi,
+                                          rate0); a value is one number or {family: number}, latent a number
+                                          or {hardened: {active: number}}; in its place interactions: {class:
+                                          factor} (cpml.crystallography.interactions)
     diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}        optional, for climb
     cross_slip: {stacking_fault_mj_per_m2 or energy_ev, activation_volume_b3, onset_mpa, source, log_spread}  optional
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
-`log_spread` is the prior standard deviation of ln(strength): published strengths of one metal differ by tens of percent
-to factors, which is why strengths are learned. A value that we could not confirm says so in its source.
+`log_spread` is the prior standard deviation of ln(strength): published strengths of one metal
+differ by tens of percent to factors, which is why strengths are learned. A value that we could not
+confirm says so in its source.
 """
 
 import re
@@ -68,7 +71,9 @@ _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 
 @dataclass(frozen=True)
 class FamilyParameters:
-    """One family: kind 'slip' or 'twin', initial strength in MPa, prior width of its logarithm, where it is from."""
+    """One family: kind 'slip' or 'twin', initial strength in MPa, prior width of
+    its logarithm, where it is from.
+    """
 
     kind: str
     strength: float
@@ -129,11 +134,14 @@ class Material:
         return pd.DataFrame(rows, columns=["family", "kind", "strength_mpa", "log_spread", "source"])
 
     def systems(self, families: Sequence[str] | None = None) -> Systems:
-        """Slip and twin systems of the file's families (or of some of them); ParameterError for one it does not have."""
+        """Slip and twin systems of the file's families (or of some of them);
+        ParameterError for one it does not have.
+        """
         missing = [f for f in families or () if f not in self.families]
         if missing:
             raise ParameterError(
-                f"material {self.name!r} has no family {missing[0]!r}{suggest(missing[0], list(self.families))}; "
+                f"material {self.name!r} has no family "
+                f"{missing[0]!r}{suggest(missing[0], list(self.families))}; "
                 f"it has {', '.join(self.families)}"
             )
         return systems(self.lattice, families=tuple(families or self.families), c_over_a=self.c_over_a)
@@ -149,8 +157,8 @@ def load_material(name_or_path: str | Path) -> Material:
 
     Raises
     ------
-    DatasetError : unknown name, unreadable file, unknown key or family, a strength that is not positive; the message
-        names file, key and value
+    DatasetError : unknown name, unreadable file, unknown key or family, a strength that is not positive; the
+        message names file, key and value
     """
     path = Path(name_or_path)
     if path.suffix not in (".yml", ".yaml"):

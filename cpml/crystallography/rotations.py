@@ -4,8 +4,8 @@ A quaternion q here is a `crystal_to_sample` rotation: v_sample = R(q) v_crystal
 
     R(q) v = q v q*,   q = (cos(t/2), sin(t/2) axis).
 
-Bunge angles (phi1, Phi, phi2) give R = Rz(phi1) Rx(Phi) Rz(phi2) (active), the transpose of the sample -> crystal
-matrix g of texture books; orix stores g, so its quaternion is the conjugate of ours.
+Bunge angles (phi1, Phi, phi2) give R = Rz(phi1) Rx(Phi) Rz(phi2) (active), the transpose of the sample ->
+crystal matrix g of texture books; orix stores g, so its quaternion is the conjugate of ours.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -56,7 +56,7 @@ def quaternion_to_matrix(q: ArrayLike) -> NDArray:
         1 - 2 * (x * x + y * y),
     ]
     matrix = np.stack(rows, axis=-1)
-    return matrix.reshape(matrix.shape[:-1] + (3, 3))
+    return matrix.reshape((*matrix.shape[:-1], 3, 3))
 
 
 def matrix_to_quaternion(matrix: ArrayLike) -> NDArray:
@@ -89,7 +89,7 @@ def matrix_to_quaternion(matrix: ArrayLike) -> NDArray:
         ],
         axis=-1,
     )
-    outer = outer.reshape(outer.shape[:-1] + (4, 4))
+    outer = outer.reshape((*outer.shape[:-1], 4, 4))
     best = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
     row = np.take_along_axis(outer, best[..., None, None], axis=-2)[..., 0, :]
     q = row / np.linalg.norm(row, axis=-1, keepdims=True)
@@ -126,7 +126,7 @@ def axis_angle_to_quaternion(axis: ArrayLike, angle: ArrayLike) -> NDArray:
     axis, half = np.asarray(axis, float), np.asarray(angle, float)[..., None] / 2
     unit = axis / np.linalg.norm(axis, axis=-1, keepdims=True)
     vector = np.sin(half) * unit
-    return np.concatenate([np.broadcast_to(np.cos(half), vector.shape[:-1] + (1,)), vector], axis=-1)
+    return np.concatenate([np.broadcast_to(np.cos(half), (*vector.shape[:-1], 1)), vector], axis=-1)
 
 
 def rotate(q: ArrayLike, v: ArrayLike) -> NDArray:

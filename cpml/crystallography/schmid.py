@@ -59,4 +59,4 @@ def schmid_factors(
         raise ParameterError(f"a stress has zero {norm} norm: there is no Schmid factor for it")
     r = quaternion_to_matrix(crystal_to_sample)
     local = r.swapaxes(-1, -2) @ (stress / size[..., None, None]) @ r
-    return (local.reshape(local.shape[:-2] + (9,))) @ systems.schmid.reshape(-1, 9).T
+    return (local.reshape((*local.shape[:-2], 9))) @ systems.schmid.reshape(-1, 9).T

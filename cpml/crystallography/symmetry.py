@@ -136,8 +136,9 @@ def proper_group(name: str) -> NDArray:
 
     Parameters
     ----------
-    name : proper group ("1", "2", "222", "3", "32", "4", "422", "6", "622", "23", "432") or any point-group name
-        in the notation of orix, of which the rotation group of the Laue class is taken ("m-3m" gives "432")
+    name : proper group ("1", "2", "222", "3", "32", "4", "422", "6", "622", "23", "432") or
+        any point-group name in the notation of orix, of which the rotation group of the Laue
+        class is taken ("m-3m" gives "432")
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""Slip and twin systems from Miller indices: one representative per family, spread by the crystal's proper group.
+"""Slip and twin systems from Miller indices: one representative per family, spread
+by the crystal's proper group.
 
-Vectors: reciprocal g = h a1* + k a2* + l a3* for a plane, r = U a1 + V a2 + W a3 for a direction; the rotations act on
-them in Cartesian axes (cubic along <100>; hexagonal X||a, Z||c) and the integers are read back as h = g.a1, ...
-Four-index hexagonal: (hkil) with i = -(h+k); [uvtw] with U = u - t, V = v - t, W = w.
+Vectors: reciprocal g = h a1* + k a2* + l a3* for a plane, r = U a1 + V a2 + W a3 for a direction; the
+rotations act on them in Cartesian axes (cubic along <100>; hexagonal X||a, Z||c) and the integers are read
+back as h = g.a1, ... Four-index hexagonal: (hkil) with i = -(h+k); [uvtw] with U = u - t, V = v - t, W = w.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -10,9 +11,10 @@ Four-index hexagonal: (hkil) with i = -(h+k); [uvtw] with U = u - t, V = v - t, 
 | Z = b (x) n, P = sym Z | full dyad, Schmid tensor | (S, 3, 3) |
 | S | twin shear (0 for slip) | (S,) |
 
-Slip is the same system for (n,b), (-n,b), (n,-b). Twins are polar: only (n,b) and (-n,-b) are the same, and a positive
-resolved shear is the twinning sense. For hexagonal twins that sense follows from c/a = r (positive shear extends c):
-{10-12} (3-r^2)/(sqrt3 r); {11-21} 1/r; {10-11} (9-4r^2)/(4 sqrt3 r); {11-22} 2(2-r^2)/(3r); cubic twins 1/sqrt2.
+Slip is the same system for (n,b), (-n,b), (n,-b). Twins are polar: only (n,b) and (-n,-b) are the same, and
+a positive resolved shear is the twinning sense. For hexagonal twins that sense follows from c/a = r
+(positive shear extends c): {10-12} (3-r^2)/(sqrt3 r); {11-21} 1/r; {10-11} (9-4r^2)/(4 sqrt3 r); {11-22}
+2(2-r^2)/(3r); cubic twins 1/sqrt2.
 
 References: Partridge 1967, Metall. Rev. 12:169; Christian & Mahajan 1995, Prog. Mater. Sci. 39:1.
 """
@@ -109,13 +111,17 @@ def _is_cubic(cell: NDArray) -> bool:
 
 
 def _plane_sign(indices: tuple[int, ...]) -> int:
-    """+1 when the plane is written the usual way: l > 0 (hexagonal), mostly positive (cubic), else first positive."""
+    """+1 when the plane is written the usual way: l > 0 (hexagonal), mostly
+    positive (cubic), else first positive.
+    """
     lead = indices[-1] if len(indices) == 4 else sum(indices)
     return int(np.sign(lead or next(i for i in indices if i)))
 
 
 def _direction_sign(indices: tuple[int, ...]) -> int:
-    """+1 when the direction is written the usual way: w > 0, else largest index positive (hexagonal); as planes (cubic)."""
+    """+1 when the direction is written the usual way: w > 0, else largest index positive
+    (hexagonal); as planes (cubic).
+    """
     if len(indices) == 4:
         return int(np.sign(indices[-1] or max(indices, key=abs)))
     return int(np.sign(sum(indices) or [i for i in indices if i][-1]))
@@ -204,7 +210,9 @@ class Systems:
         return climb_modes(self)
 
     def subset(self, mask: NDArray) -> "Systems":
-        """The systems where mask (S,) is true (or an index array); families and planes without members are dropped."""
+        """The systems where mask (S,) is true (or an index array); families and
+        planes without members are dropped.
+        """
         index = np.arange(len(self))[mask]
         families, family = np.unique(self.family[index], return_inverse=True)
         planes, plane_id = np.unique(self.plane_id[index], return_inverse=True)
@@ -247,7 +255,7 @@ def systems(lattice: str, *, families: Sequence[str] | None = None, c_over_a: fl
             f"families {families} for {lattice}: choose distinct names from {', '.join(known)}"
         )
     ratio = 1.0 if lattice != "hcp" else c_over_a
-    if ratio is None or not 1.2 < ratio < 2.2 and lattice == "hcp":
+    if ratio is None or (not 1.2 < ratio < 2.2 and lattice == "hcp"):
         raise ParameterError(
             f"c_over_a = {c_over_a}: hcp needs a ratio between 1.2 and 2.2 (magnesium 1.6236)"
         )
@@ -281,7 +289,7 @@ def _assemble(lattice: str, ratio: float, families: tuple[str, ...]) -> Systems:
                     length,
                 )
             )
-    family, kind, plane, direction, names, plane_id, shears, lengths = zip(*rows)
+    family, kind, plane, direction, names, plane_id, shears, lengths = zip(*rows, strict=True)
     return Systems(
         lattice,
         ratio,

@@ -17,7 +17,7 @@ def twin_crystal_to_sample(parent: ArrayLike, normal: ArrayLike) -> NDArray:
     """Orientation (..., 4) of the twin of a parent (..., 4) on the K1 plane with crystal normal (..., 3)."""
     unit = np.asarray(normal, float)
     unit = unit / np.linalg.norm(unit, axis=-1, keepdims=True)
-    half_turn = np.concatenate([np.zeros(unit.shape[:-1] + (1,)), unit], axis=-1)
+    half_turn = np.concatenate([np.zeros((*unit.shape[:-1], 1)), unit], axis=-1)
     return quaternion_multiply(parent, half_turn)
 
 

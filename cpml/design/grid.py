@@ -1,9 +1,11 @@
-"""Orientation grids, their sample-symmetry copies, and prior textures, for designs that are weights on a grid.
+"""Orientation grids, their sample-symmetry copies, and prior textures, for
+designs that are weights on a grid.
 
-The grid is a super-Fibonacci spiral on the unit quaternions (Alexa 2022, CVPR): deterministic, any size, close to
-uniform; n = 8 pi^2 / (crystal group order * grid^3) points give one point per cube of the grid spacing in the
-fundamental zone. Orthotropic sample symmetry (a rolled sheet) is imposed exactly: each point stands for its four copies
-under half turns about x, y, z, so shear stresses under a diagonal strain rate cancel.
+The grid is a super-Fibonacci spiral on the unit quaternions (Alexa 2022, CVPR): deterministic, any
+size, close to uniform; n = 8 pi^2 / (crystal group order * grid^3) points give one point per cube of
+the grid spacing in the fundamental zone. Orthotropic sample symmetry (a rolled sheet) is imposed
+exactly: each point stands for its four copies under half turns about x, y, z, so shear stresses under
+a diagonal strain rate cancel.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -52,7 +54,8 @@ def sample_copies(quaternions: NDArray, sample_symmetry: str) -> NDArray:
     )
 
 
-# fibres: crystal direction families on sample axes (x load, y width, z sheet normal), each a pair (crystal, sample)
+# fibres: crystal direction families on sample axes (x load, y width, z sheet
+# normal), each a pair (crystal, sample)
 _FIBRES = {
     "cubic": {
         "random": (),

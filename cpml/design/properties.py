@@ -5,10 +5,12 @@ Tension along x of a sheet with width y and normal z; q shares the lateral strai
     D(q) = rate diag(1, -q, -(1-q)),      r = d_width / d_thickness = q / (1-q)
     yield stress = <s11> - (<s22> + <s33>)/2        free edges: <s22> = <s33>, <s12> = <s13> = <s23> = 0
 
-s_g(q) is the stress of crystal g at D(q), independent of the texture, so each condition is linear in the weights. With
-orthotropic copies the shear conditions hold identically. W(q) = <s_g : D(q)> is convex and its minimum is the free edge.
+s_g(q) is the stress of crystal g at D(q), independent of the texture, so each condition is linear in
+the weights. With orthotropic copies the shear conditions hold identically. W(q) = <s_g : D(q)> is
+convex and its minimum is the free edge.
 
-References: Hosford & Backofen 1964; Adams et al. 2001, J. Mech. Phys. Solids 49:1639 (hulls of single-crystal points).
+References: Hosford & Backofen 1964; Adams et al. 2001, J. Mech. Phys. Solids 49:1639
+(hulls of single-crystal points).
 """
 
 from dataclasses import dataclass, field
@@ -81,7 +83,8 @@ def texture_properties(
     *,
     points: CrystalPoints | None = None,
 ) -> dict[str, float]:
-    """yield_stress_mpa and r_value of an orthotropic texture (G, 4) by the free edge <s22> = <s33>, solved for q.
+    """yield_stress_mpa and r_value of an orthotropic texture (G, 4) by the free
+    edge <s22> = <s33>, solved for q.
 
     Raises
     ------
@@ -117,7 +120,9 @@ def free_edge_properties(
 def rate_independent_properties(
     law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None
 ) -> dict[str, float]:
-    """The same two numbers in the limit n -> infinity: minimum over q of the exact plastic work (linear programmes)."""
+    """The same two numbers in the limit n -> infinity: minimum over q of the exact
+    plastic work (linear programmes).
+    """
     strength = law.system_strength.detach().numpy()
     if strength.ndim != 1:
         raise ParameterError("strengths per grain are not supported here: give one per family")

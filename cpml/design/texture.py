@@ -5,12 +5,14 @@ Under Taylor the conditions are linear in the weights of a texture (cpml.design.
 - the target is in the convex hull of single-crystal points, and the texture closest to a prior (least relative entropy)
   is returned with its duality gap, or
 - a hyperplane separates it from every single crystal (at the asked r, or at each r of a sweep when only the yield
-  stress is asked), and the nearest reachable pair is returned: the smallest sum of squared relative deviations;
+  stress is asked), and the nearest reachable pair is returned: the smallest sum
+  of squared relative deviations;
 - the answer is solved again by other routes: a drawn discrete texture with all lateral strains free, and the exact
   rate-independent limit.
 
-The model is a first step: no texture evolution, no distance to producible textures, strengths as given.
-Reference: Adams et al. 2001, J. Mech. Phys. Solids 49:1639; Fast, Knezevic & Kalidindi 2008, Comput. Mater. Sci. 43:374.
+The model is a first step: no texture evolution, no distance to producible textures, strengths as
+given. Reference: Adams et al. 2001, J. Mech. Phys. Solids 49:1639; Fast, Knezevic & Kalidindi
+2008, Comput. Mater. Sci. 43:374.
 """
 
 from collections.abc import Sequence
@@ -94,16 +96,17 @@ def suggest(
     n_drawn: int = 500,
     seed: int = 0,
 ) -> TextureDesign:
-    """A texture with the wanted properties, or the nearest reachable one with proof that the target is out of reach.
+    """A texture with the wanted properties, or the nearest reachable one with proof
+    that the target is out of reach.
 
     Parameters
     ----------
-    target : any of {"yield_stress_mpa": MPa, "r_value": > 0}; tension along x, width y, sheet normal z; without an
-        r-value the best of a sweep of 23 values from 0.06 to 16 is taken
+    target : any of {"yield_stress_mpa": MPa, "r_value": > 0}; tension along x, width y, sheet normal z;
+        without an r-value the best of a sweep of 23 values from 0.06 to 16 is taken
     material : name, path or Material; or `law`, a PowerLaw with learned strengths (one of the two)
     grid_deg : spacing of the orientation grid
-    priors : textures to stay close to, the first for the main answer, the others for the alternatives; None takes every
-        one of the lattice, the random texture first
+    priors : textures to stay close to, the first for the main answer, the others for the alternatives; None
+        takes every one of the lattice, the random texture first
     n_drawn : orientations of the discrete texture of the verification
 
     Returns
@@ -164,7 +167,7 @@ def _designs(target: dict, points: CrystalPoints, names: tuple[str, ...]) -> lis
     problems = [_problem(points, q, target) for q in shares]
     planes = [separate(*p) for p in problems]
     size = np.abs(problems[0][0]).max()
-    inside = [(q, p) for q, p, plane in zip(shares, problems, planes) if plane.margin <= 1e-9 * size]
+    inside = [(q, p) for q, p, plane in zip(shares, problems, planes, strict=True) if plane.margin <= 1e-9 * size]
     designs = [d for name in names if (d := _closest(target, points, name, inside))]
     return designs or _nearest(target, points, names, shares, planes)
 
@@ -202,10 +205,12 @@ def _achieved(points: CrystalPoints, q: float, weights: NDArray) -> dict[str, fl
 
 
 def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares: list, planes: list) -> list:
-    """The reachable pair of smallest relative deviation, the plane that keeps the target out, and alternatives.
+    """The reachable pair of smallest relative deviation, the plane that keeps
+    the target out, and alternatives.
 
-    The nearest texture lies on the edge of the hull and consists of a few orientations; the alternatives retreat from
-    the edge by 2 % of the reachable span of yield stress and are the textures closest to each prior there.
+    The nearest texture lies on the edge of the hull and consists of a few orientations; the
+    alternatives retreat from the edge by 2 % of the reachable span of yield stress and are the
+    textures closest to each prior there.
     """
     best = min(range(len(planes)), key=lambda i: planes[i].margin)
     sweep = np.unique(np.clip([*_SWEEP, *shares], *Q_RANGE))
@@ -273,7 +278,9 @@ def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares
 
 
 def _nearest_at(q: float, target: dict, points: CrystalPoints) -> tuple | None:
-    """(squared relative deviation, q, weights, (lowest, highest yield)) at q; None when no texture has that r-value."""
+    """(squared relative deviation, q, weights, (lowest, highest yield)) at q; None
+    when no texture has that r-value.
+    """
     strength, conditions = points.rows(q)
     ends = [extreme(conditions, np.zeros(len(conditions)), strength, sign) for sign in (-1, 1)]
     if ends[0] is None or ends[1] is None:
@@ -291,9 +298,10 @@ def _nearest_at(q: float, target: dict, points: CrystalPoints) -> tuple | None:
 def verification(design: TextureDesign, law: PowerLaw, n_drawn: int = 500, seed: int = 0) -> dict[str, float]:
     """The two properties by other routes, and their relative deviations from the design's.
 
-    drawn_*: a discrete texture with all lateral strains free (five-dimensional Newton); grid_*: the whole grid with the
-    edge solved for q; limit_*: exact rate-independent plasticity on the drawn texture. An r-value far from 1, or a
-    texture of few orientations, moves much between routes because W(q) is nearly flat or kinked there.
+    drawn_*: a discrete texture with all lateral strains free (five-dimensional Newton); grid_*: the
+    whole grid with the edge solved for q; limit_*: exact rate-independent plasticity on the drawn
+    texture. An r-value far from 1, or a texture of few orientations, moves much between routes because
+    W(q) is nearly flat or kinked there.
     """
     drawn = design.draw(n_drawn, seed=seed)
     routes = {"drawn": free_edge_properties(law, drawn), "limit": rate_independent_properties(law, drawn)}
@@ -319,7 +327,9 @@ def reachable(
     sample_symmetry: str = "orthotropic",
     r_values: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """The reachable region: columns r_value, yield_min_mpa, yield_max_mpa; r-values that no texture has are left out."""
+    """The reachable region: columns r_value, yield_min_mpa, yield_max_mpa; r-values
+    that no texture has are left out.
+    """
     law = _law(material, law)
     points = CrystalPoints(law, orientation_grid(law.systems.lattice, grid_deg), sample_symmetry)
     shares = _SWEEP if r_values is None else [q_of_r(r) for r in r_values]

@@ -1,4 +1,6 @@
-"""The honest protocol: blocked splits, metrics that respect rarity and missing labels, intervals over blocks, sets."""
+"""The honest protocol: blocked splits, metrics that respect rarity and missing
+labels, intervals over blocks, sets.
+"""
 
 from cpml.evaluation.across import calibration, coverage, gains, random_minus_blocked
 from cpml.evaluation.amounts import amount_scores

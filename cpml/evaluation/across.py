@@ -21,8 +21,8 @@ def gains(
 ) -> pd.DataFrame:
     """What a model gains over the best of all others, on every data set and mechanism; positive is better.
 
-    The best other model is chosen by its score on the same held-out grains, separately for each score: it had the
-    luck of the draw, so the comparison leans against ``model``.
+    The best other model is chosen by its score on the same held-out grains, separately for each score: it had
+    the luck of the draw, so the comparison leans against ``model``.
 
     Parameters
     ----------
@@ -71,7 +71,9 @@ def random_minus_blocked(scores: pd.DataFrame, *, metric: str = "pr_auc") -> pd.
 def calibration(
     records: Mapping[str, pd.DataFrame], *, model: str = "coupled"
 ) -> tuple[dict[str, dict[str, pd.DataFrame]], dict[tuple[str, str], float]]:
-    """Reliability tables (mechanism -> data set -> table) and calibration errors of one model on its held-out grains."""
+    """Reliability tables (mechanism -> data set -> table) and calibration errors of
+    one model on its held-out grains.
+    """
     tables, errors = {}, {}
     for dataset, record in records.items():
         predictions, labels, _ = from_record(record)
@@ -85,7 +87,9 @@ def calibration(
 
 
 def coverage(scores: pd.DataFrame, *, model: str = "coupled") -> pd.DataFrame:
-    """Coverage and size of one model's sets: dataset, mechanism, coverage, low, high, set_share, n_blocks, sets."""
+    """Coverage and size of one model's sets: dataset, mechanism, coverage, low,
+    high, set_share, n_blocks, sets.
+    """
     own = scores[(scores["kind"] == "sets") & (scores["model"] == model)]
     keys = ["dataset", "mechanism"]
     if own.empty:

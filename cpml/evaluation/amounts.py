@@ -1,7 +1,9 @@
-"""How much, not only whether: predicted shares of the activity against the true amounts of a virtual specimen.
+"""How much, not only whether: predicted shares of the activity against the true
+amounts of a virtual specimen.
 
-Amounts (accumulated shear of a plane, volume fraction of a variant) and predictions are both turned into shares of
-their grain and mechanism, so that models which give activities and models which give probabilities compare.
+Amounts (accumulated shear of a plane, volume fraction of a variant) and predictions are both
+turned into shares of their grain and mechanism, so that models which give activities and models
+which give probabilities compare.
 """
 
 import numpy as np
@@ -22,11 +24,13 @@ def amount_scores(
     seed: int = 0,
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Rank correlation and error of the share of every target, over all grains in which the mechanism is active.
+    """Rank correlation and error of the share of every target, over all grains in
+    which the mechanism is active.
 
     Parameters
     ----------
-    predictions : model, grain_id, mechanism, target, p, and ``share`` where the model gives activities (else p counts)
+    predictions : model, grain_id, mechanism, target, p, and ``share`` where the model
+        gives activities (else p counts)
     truth : grain_id, mechanism, target, amount
 
     Returns

@@ -1,28 +1,33 @@
 """Prediction sets that hold a given share of the footprints, calibrated over blocks.
 
-A set answers: this grain shows a footprint, which targets may have left it? Every footprint (a twin variant, the plane
-behind a trace) has a score, the surprise about its target y,
+A set answers: this grain shows a footprint, which targets may have left it? Every footprint (a twin variant,
+the plane behind a trace) has a score, the surprise about its target y,
 
     s = 1 - p_y / max_t p_t  (score="relative", default)    or    s = 1 - p_y  (score="probability")
 
-the first because the footprint is given: how likely the grain was to show one at all does not matter. The set is
-{t : s_t <= q}; q is the level-quantile of the scores in the calibration blocks, each block with the same mass and its
+the first because the footprint is given: how likely the grain was to show one at
+all does not matter. The set is
+{t : s_t <= q}; q is the level-quantile of the scores in the calibration blocks, each
+    block with the same mass and its
 scores sharing it, because blocks and not grains are exchangeable
 
     q = inf {s : sum_b w_b F_b(s) >= level},    F_b the distribution of the scores in block b, w_b = 1/B
 
-(pooled distributions of two-layer data: Dunn, Wasserman & Ramdas 2022, doi:10.1080/01621459.2022.2060112). For every
-block q comes from all the others. ``guarantee=True`` puts the weight 1/(B+1) of the block to come at infinity: coverage
-is then at least the level for any B and, for few blocks, up to level/B above it. Either way fewer than
-level/(1 - level) calibration blocks (9 for 90 %) cannot support the level; the set is then everything, and says so.
+(pooled distributions of two-layer data: Dunn, Wasserman & Ramdas 2022, doi:10.1080/01621459.2022.2060112).
+For every block q comes from all the others. ``guarantee=True`` puts the weight 1/(B+1) of the block to
+come at infinity: coverage is then at least the level for any B and, for few blocks, up to level/B above
+it. Either way fewer than level/(1 - level) calibration blocks (9 for 90 %) cannot support the level; the
+set is then everything, and says so.
 
-A trace that fits several planes hides its target. Its pessimistic score is the largest over its candidates, its
-optimistic score the smallest, so coverage is an interval: all candidates inside, any inside. ``ambiguous`` says which
-score calibrates: "pessimistic" holds whichever candidate it was, "optimistic" if the model ranks candidates rightly,
-and "angle" (default) spreads the trace over its candidates as its angle alone does, before any mechanics.
+A trace that fits several planes hides its target. Its pessimistic score is the largest over its candidates,
+its optimistic score the smallest, so coverage is an interval: all candidates inside, any inside.
+``ambiguous`` says which score calibrates: "pessimistic" holds whichever candidate it was, "optimistic" if
+the model ranks candidates rightly, and "angle" (default) spreads the trace over its candidates as its angle
+alone does, before any mechanics.
 
-``neighbours=True`` weights the calibration blocks by 1/(steps to them on the map), after the neighbourhood-adaptive
-sets of Clarkson 2023 (arXiv 2211.14555): sharper where a map drifts, noisier where it does not.
+``neighbours=True`` weights the calibration blocks by 1/(steps to them on the map), after
+the neighbourhood-adaptive sets of Clarkson 2023 (arXiv 2211.14555): sharper where a map
+drifts, noisier where it does not.
 """
 
 from dataclasses import dataclass
@@ -47,9 +52,9 @@ class ConformalSets:
     ----------
     rows : predictions with score, threshold and in_set
     blocks : model, mechanism, block, n_footprints, coverage, coverage_least, coverage_most, set_size
-    table : model, mechanism, coverage with low and high over blocks (ambiguous footprints spread over their candidates),
-        coverage_least and _most (all or any candidate inside), set_size, set_share (of all targets), n_targets,
-        n_footprints, n_blocks, sets ("calibrated", or why they are everything)
+    table : model, mechanism, coverage with low and high over blocks (ambiguous footprints spread over their
+        candidates), coverage_least and _most (all or any candidate inside), set_size, set_share (of all
+        targets), n_targets, n_footprints, n_blocks, sets ("calibrated", or why they are everything)
     """
 
     rows: pd.DataFrame
@@ -75,17 +80,19 @@ def conformal_sets(
     Parameters
     ----------
     predictions : model, grain_id, mechanism, target, p
-    labels : grain_id, mechanism, target, observed; with trace rows and candidates, the traces are the footprints of
-        their mechanism, else the targets observed as 1
+    labels : grain_id, mechanism, target, observed; with trace rows and candidates, the traces are the
+        footprints of their mechanism, else the targets observed as 1
     splits : gives the block of each grain
 
     Raises
     ------
-    ParameterError : a level that is not between 0 and 1, an unknown score or way to treat ambiguous footprints
+    ParameterError : a level that is not between 0 and 1, an unknown score or
+        way to treat ambiguous footprints
     """
     if not 0 < level < 1 or ambiguous not in AMBIGUOUS or score not in SCORES:
         raise ParameterError(
-            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one of {', '.join(AMBIGUOUS)}; "
+            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one "
+            f"of {', '.join(AMBIGUOUS)}; "
             f"score {score!r} is one of {', '.join(SCORES)}"
         )
     block = splits.table.set_index("grain_id")["block"]
@@ -112,7 +119,9 @@ def conformal_sets(
 
 
 def footprints(labels: pd.DataFrame) -> pd.DataFrame:
-    """One row per candidate of every footprint: item, grain_id, mechanism, target, weight (sums to 1 per item)."""
+    """One row per candidate of every footprint: item, grain_id, mechanism,
+    target, weight (sums to 1 per item).
+    """
     traces = candidates_of(labels)
     traced = {mechanism for _, mechanism, _ in traces}
     seen = labels[(labels["observed"] == 1) & ~labels["mechanism"].isin(traced)]
@@ -134,7 +143,8 @@ def threshold(
     guarantee: bool = False,
     near=None,
 ) -> float:
-    """Level-quantile of the scores, all blocks with the same mass; infinity where the blocks cannot support it.
+    """Level-quantile of the scores, all blocks with the same mass; infinity
+    where the blocks cannot support it.
 
     Parameters
     ----------

@@ -35,8 +35,8 @@ def evaluate(
 
     Returns
     -------
-    DataFrame mechanism, model, metric, value, low, high, n_grains, n_labels, n_positive, prevalence; empty when no label
-    is observed
+    DataFrame mechanism, model, metric, value, low, high, n_grains, n_labels, n_positive, prevalence;
+    empty when no label is observed
 
     Raises
     ------
@@ -121,7 +121,9 @@ def observed_with_predictions(predictions: pd.DataFrame, labels: pd.DataFrame) -
 
 
 def _each(predictions, labels, splits, n_boot, seed):
-    """Yield mechanism, model, joined table and the weights of its rows in every resample, the same for all models."""
+    """Yield mechanism, model, joined table and the weights of its rows in every
+    resample, the same for all models.
+    """
     block = splits.table.set_index("grain_id")["block"]
     labels = labels[labels["grain_id"].isin(block.index)]
     for mechanism, theirs in labels[labels["observed"].notna()].groupby("mechanism", sort=True):
@@ -135,7 +137,9 @@ def _each(predictions, labels, splits, n_boot, seed):
 
 
 def _centred(boot: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Resamples of the calibration error moved to its value: noise only adds to it, so their own mean lies above."""
+    """Resamples of the calibration error moved to its value: noise only adds to
+    it, so their own mean lies above.
+    """
     column, boot = metrics.METRICS.index("ece"), boot.copy()
     if len(boot):
         boot[:, column] = np.maximum(boot[:, column] - boot[:, column].mean() + value[column], 0.0)

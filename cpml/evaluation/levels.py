@@ -4,12 +4,13 @@ A family, or a grain, is active when any of its targets t is:
 
     p(family) = 1 - prod_t (1 - p_t)
 
-the answer for targets that are independent given what the model knows. Where they exclude each other it is a little
-low, where they come together a little high; ``how="max"`` gives the largest p_t, the least that any dependence allows.
+the answer for targets that are independent given what the model knows. Where they exclude each other
+it is a little low, where they come together a little high; ``how="max"`` gives the largest p_t, the
+least that any dependence allows.
 
-Labels follow the same rule with what is missing kept: one active target makes the family active, a missing one leaves
-it open unless another is active. A trace whose candidates all lie in one family names the family although it names
-no plane.
+Labels follow the same rule with what is missing kept: one active target makes the family active, a missing
+one leaves it open unless another is active. A trace whose candidates all lie in one family names the
+family although it names no plane.
 """
 
 import numpy as np
@@ -24,7 +25,8 @@ CERTAIN = 1.0 - 1e-12
 def at_level(
     predictions: pd.DataFrame, labels: pd.DataFrame, level: str, *, how: str = "independent"
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predictions and labels of families ("slip_family", "twin_family") or of grains ("twin_grain": any twin).
+    """Predictions and labels of families ("slip_family", "twin_family") or of
+    grains ("twin_grain": any twin).
 
     Parameters
     ----------
@@ -53,7 +55,8 @@ def families_and_twinned_grains(
     """Both levels under each other: families of slip and twinning, and whether a grain has any twin."""
     levels = [at_level(predictions, labels, level) for level in LEVELS]
     p, y = (pd.concat(tables, ignore_index=True) for tables in zip(*levels, strict=True))
-    # nearly every grain slips, so "any slip" asks nothing; the family of the only one is the grain's answer again
+    # nearly every grain slips, so "any slip" asks nothing; the family of the only
+    # one is the grain's answer again
     single = p.loc[p["mechanism"] == "twin_family", "target"].nunique() == 1
     left_out = ("slip_grain", "twin_family") if single else ("slip_grain",)
     return p[~p["mechanism"].isin(left_out)], y[~y["mechanism"].isin(left_out)]
@@ -102,7 +105,9 @@ def _named_by_traces(labels, family, level) -> set[tuple]:
 
 
 def candidates_of(labels: pd.DataFrame) -> list[tuple[int, str, dict[str, float]]]:
-    """grain_id, mechanism and {candidate: posterior before any mechanics} of every trace that fits some target."""
+    """grain_id, mechanism and {candidate: posterior before any mechanics} of
+    every trace that fits some target.
+    """
     if "row" not in labels or "candidates" not in labels:
         return []
     rows = labels[(labels["row"] == "trace") & labels["candidates"].fillna("").ne("")]

@@ -1,8 +1,8 @@
 """Scores of predicted probabilities against footprints that may be missing.
 
-PR-AUC (average precision) is read beside the prevalence, which is what a classifier that knows nothing scores; plain
-accuracy is not offered, because a rare mechanism makes it high for free. Labels that nobody could observe are left out
-by the caller: missing is not zero.
+PR-AUC (average precision) is read beside the prevalence, which is what a classifier that knows nothing
+scores; plain accuracy is not offered, because a rare mechanism makes it high for free. Labels that nobody
+could observe are left out by the caller: missing is not zero.
 
 | name | meaning | better |
 |---|---|---|
@@ -50,10 +50,11 @@ def brier(y: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def matched_answer(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Yes (1) for the most probable pairs, as many as there are positives; a tie at the edge is shared as a fraction.
+    """Yes (1) for the most probable pairs, as many as there are positives; a tie at
+    the edge is shared as a fraction.
 
-    A threshold of one half would answer "never" for a rare mechanism whatever the ranking; this one depends on the
-    ranking alone, and a constant probability gives an MCC of 0 and a balanced accuracy of 1/2 exactly.
+    A threshold of one half would answer "never" for a rare mechanism whatever the ranking; this one depends
+    on the ranking alone, and a constant probability gives an MCC of 0 and a balanced accuracy of 1/2 exactly.
     """
     wanted = int(y.sum())
     if wanted == 0:

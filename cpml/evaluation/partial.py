@@ -3,13 +3,15 @@
 A trace that fits several planes says that one of them slipped, not which. Two numbers need no guess:
 
 * the **bounds** of a score: the candidates are filled in as the model would like best (its most probable candidate is
-  the source) and as it would like least; every choice of one source per trace lies between, for each metric of
-  `cpml.evaluation.metrics`, because each of them gains when the more probable of two candidates is the positive one;
+  the source) and as it would like least; every choice of one source per trace lies between, for each
+  metric of `cpml.evaluation.metrics`, because each of them gains when the more probable of two
+  candidates is the positive one;
 * the **gain per trace** (superset log-likelihood), in nats over a model that knows no mechanics,
 
       g_j = log( (1 - e) sum_p pi_gp c_jp P + e ),    pi_gp = p_gp / sum_p p_gp
 
-  with c_jp the posterior of plane p from the angle alone (equal priors), P planes, and e = 5 % of false traces.
+  with c_jp the posterior of plane p from the angle alone (equal priors), P
+  planes, and e = 5 % of false traces.
 """
 
 import numpy as np
@@ -27,12 +29,13 @@ KEYS = ["grain_id", "mechanism", "target"]
 def candidate_bounds(predictions: pd.DataFrame, labels: pd.DataFrame, *, splits: Splits) -> pd.DataFrame:
     """Least and greatest score under every choice of one source per ambiguous trace.
 
-    A trace that shares a candidate with one that is already explained stays open, like the planes nobody could see.
+    A trace that shares a candidate with one that is already explained stays open,
+    like the planes nobody could see.
 
     Returns
     -------
-    DataFrame mechanism, model, metric, value (ambiguous planes left out), lower, upper, n_open (planes filled in); only
-    mechanisms with ambiguous traces, and no calibration error, which no choice bounds
+    DataFrame mechanism, model, metric, value (ambiguous planes left out), lower, upper, n_open (planes filled
+    in); only mechanisms with ambiguous traces, and no calibration error, which no choice bounds
     """
     names = ["mechanism", "model", "metric", "value", "lower", "upper", "n_open"]
     traces = [entry for entry in candidates_of(labels) if len(entry[2]) > 1]
@@ -90,15 +93,15 @@ def _gains(own: pd.DataFrame, traces) -> np.ndarray:
     share = own.assign(p=own["p"] + 1e-12)
     share["p"] /= share.groupby(["grain_id", "mechanism"])["p"].transform("sum")
     n_targets = share.groupby("mechanism")["target"].nunique()
-    share = dict(zip(zip(*(share[k] for k in KEYS)), share["p"]))
+    share = dict(zip(zip(*(share[k] for k in KEYS), strict=True), share["p"], strict=True))
     known = [sum(share.get((g, m, t), 0.0) * w for t, w in c.items()) * n_targets[m] for g, m, c in traces]
     return np.log((1 - FALSE_TRACES) * np.array(known) + FALSE_TRACES)
 
 
 def _filled(labels: pd.DataFrame, own: pd.DataFrame, traces, side: str) -> pd.DataFrame:
     """Labels in which one candidate of every ambiguous trace is observed and its others are not."""
-    observed = dict(zip(zip(*(labels[k] for k in KEYS)), labels["observed"]))
-    chance = dict(zip(zip(*(own[k] for k in KEYS)), own["p"]))
+    observed = dict(zip(zip(*(labels[k] for k in KEYS), strict=True), labels["observed"], strict=True))
+    chance = dict(zip(zip(*(own[k] for k in KEYS), strict=True), own["p"], strict=True))
     choose = max if side == "best" else min
     for grain, mechanism, candidates in traces:
         keys = [k for k in ((grain, mechanism, t) for t in candidates) if k in observed and k in chance]

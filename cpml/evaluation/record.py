@@ -1,7 +1,8 @@
-"""One table that regenerates everything: held-out predictions beside what was observed, what is true, and the blocks.
+"""One table that regenerates everything: held-out predictions beside what was
+observed, what is true, and the blocks.
 
-Columns of the record: split ("blocked", "random"), model, grain_id, mechanism, target, family, p, fold, block, observed,
-true (NaN where nobody knows), and what else a model gives (p_active, share, ...).
+Columns of the record: split ("blocked", "random"), model, grain_id, mechanism, target, family, p, fold,
+block, observed, true (NaN where nobody knows), and what else a model gives (p_active, share, ...).
 """
 
 from collections.abc import Mapping
@@ -58,7 +59,8 @@ def active(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def stacked(**parts: pd.DataFrame | None) -> pd.DataFrame:
-    """Score tables of one data set under each other, with their name in the column ``kind``; empty ones are left out.
+    """Score tables of one data set under each other, with their name in the column
+    ``kind``; empty ones are left out.
 
     Conformal tables become rows of the metrics coverage and set_share.
     """

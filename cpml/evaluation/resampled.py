@@ -1,7 +1,7 @@
 """All scores of many resamples at once: a resample is a weight per row (how often its block was drawn).
 
-The definitions are those of `cpml.evaluation.metrics`; here they are sums over rows sorted once, so that 200 resamples
-of 100 000 rows take seconds. With weights of one they agree with the plain definitions to rounding.
+The definitions are those of `cpml.evaluation.metrics`; here they are sums over rows sorted once, so that 200
+resamples of 100 000 rows take seconds. With weights of one they agree with the plain definitions to rounding.
 """
 
 import numpy as np
@@ -31,7 +31,9 @@ def scores(y: np.ndarray, p: np.ndarray, grain: np.ndarray, weight: np.ndarray) 
 
 
 def block_weights(blocks: np.ndarray, n_boot: int, rng) -> np.ndarray:
-    """(n_boot, N) how often the block of every row is drawn when as many blocks as there are are drawn with replacement."""
+    """(n_boot, N) how often the block of every row is drawn when as many blocks as there
+    are are drawn with replacement.
+    """
     names, where = np.unique(blocks, return_inverse=True)
     drawn = rng.integers(len(names), size=(n_boot, len(names)))
     counts = np.stack([(drawn == b).sum(1) for b in range(len(names))], axis=1)
@@ -39,7 +41,9 @@ def block_weights(blocks: np.ndarray, n_boot: int, rng) -> np.ndarray:
 
 
 def interval(boot: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high quantile (M,) of (B, M) resamples; NaN without resamples, or where none of them has a value."""
+    """Low and high quantile (M,) of (B, M) resamples; NaN without resamples, or
+    where none of them has a value.
+    """
     ends = np.full((2, boot.shape[1]), np.nan)
     usable = np.isfinite(boot).any(axis=0) if len(boot) else np.zeros(boot.shape[1], dtype=bool)
     if usable.any():

@@ -1,9 +1,10 @@
 """Splits of one map into folds that do not leak.
 
-Neighbouring grains share boundaries, stresses and sometimes a parent, so a random split lets a model look up the
-answer next door. Here a map is cut into rectangular *blocks* of about equal grain number; whole blocks are held out,
-and training grains within ``shells`` neighbours of a held-out grain are dropped (the buffer). The block is also the
-unit that is resampled for intervals, because it is the smallest part that is close to exchangeable.
+Neighbouring grains share boundaries, stresses and sometimes a parent, so a random split lets a model
+look up the answer next door. Here a map is cut into rectangular *blocks* of about equal grain number;
+whole blocks are held out, and training grains within ``shells`` neighbours of a held-out grain are
+dropped (the buffer). The block is also the unit that is resampled for intervals, because it is the
+smallest part that is close to exchangeable.
 """
 
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ def blocked_folds(
     """
     if blocks[0] * blocks[1] < n_folds or n_folds < 2 or shells < 0:
         raise ParameterError(
-            f"{blocks[0]} x {blocks[1]} blocks, {n_folds} folds, {shells} shells: need 2 <= folds <= blocks, shells >= 0"
+            f"{blocks[0]} x {blocks[1]} blocks, {n_folds} folds, {shells} shells: need 2 <= "
+            "folds <= blocks, shells >= 0"
         )
     x, y = parents["x_um"].to_numpy(), parents["y_um"].to_numpy()
     column = _quantile_bin(x, blocks[0])

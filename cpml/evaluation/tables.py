@@ -1,4 +1,6 @@
-"""Scores in the shapes that people read: one overview, differences with their intervals, calibration, flat metrics."""
+"""Scores in the shapes that people read: one overview, differences with their
+intervals, calibration, flat metrics.
+"""
 
 from collections.abc import Sequence
 
@@ -34,7 +36,9 @@ def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFra
 def difference_table(
     differences: pd.DataFrame, *, names: Sequence[str] = ("pr_auc", "log_loss", "top1")
 ) -> pd.DataFrame:
-    """Differences as text "value [low, high]", one row per mechanism and model; a star marks intervals without zero."""
+    """Differences as text "value [low, high]", one row per mechanism and model; a
+    star marks intervals without zero.
+    """
     rows = differences[differences["metric"].isin(names)].copy()
     if rows.empty:
         return pd.DataFrame(columns=["mechanism", "model", *names])
@@ -50,7 +54,9 @@ def difference_table(
 
 
 def interval_table(scores: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
-    """Scores as text "value [low, high]", one row per mechanism and model, one column per metric of ``names``."""
+    """Scores as text "value [low, high]", one row per mechanism and model, one
+    column per metric of ``names``.
+    """
     rows = scores[scores["metric"].isin(names)]
     if rows.empty:
         return pd.DataFrame(columns=["mechanism", "model", *names])
@@ -98,7 +104,9 @@ def optimism(
 
 
 def flat_metrics(scores: pd.DataFrame, *, prefix: str = "") -> dict[str, float]:
-    """Scores as flat names ``<prefix><mechanism>_<model>_<metric>`` with interval ends and counts, for metrics.json."""
+    """Scores as flat names ``<prefix><mechanism>_<model>_<metric>`` with interval
+    ends and counts, for metrics.json.
+    """
     flat: dict[str, float] = {}
     for row in scores.itertuples():
         name = f"{prefix}{row.mechanism}_{row.model}_{row.metric}"

@@ -2,7 +2,8 @@
 
 from importlib import import_module
 
-# not lazy: the function has the name of its module; a later import of the module would take the function's place
+# not lazy: the function has the name of its module; a later import of the module
+# would take the function's place
 from cpml.microscopy.slip_traces import SlipTraces, match_traces, slip_traces  # noqa: F401
 
 _HOME = {

@@ -2,9 +2,9 @@
 
     H = sum_s gamma_s b_s (x) n_s     (in-plane 2x2 block, sample frame, v positive down)
 
-Four numbers a pixel cannot tell twelve and more shears apart. So two answers are given side by side: the shears
-of least sum |gamma_s| that explain H within `threshold` (SSLIP), one of many; and, for every system, the
-probability that it is active, summed over all sets of at most `most_active` systems (slip_inversion.py).
+Four numbers a pixel cannot tell twelve and more shears apart. So two answers are given side by side: the
+shears of least sum |gamma_s| that explain H within `threshold` (SSLIP), one of many; and, for every system,
+the probability that it is active, summed over all sets of at most `most_active` systems (slip_inversion.py).
 
 | quantity | meaning | unit, shape |
 |---|---|---|
@@ -14,12 +14,13 @@ probability that it is active, summed over all sets of at most `most_active` sys
 | mean_shear | posterior mean of gamma | (N, S) |
 | none | p(no slip at all given H) | (N,) |
 
-Prior: no slip 1/2 when one system has 1/4, two 1/8, ...: a further system costs a factor 2, all sets of one size
-are alike unless `weights` (from Schmid factors, say) favour some; shears are normal with a spread of `slab` |H|.
-With `sense` +1 or -1 a system can shear one way only; twins always can, towards their twinning sense.
+Prior: no slip 1/2 when one system has 1/4, two 1/8, ...: a further system costs a factor 2, all
+sets of one size are alike unless `weights` (from Schmid factors, say) favour some; shears are
+normal with a spread of `slab` |H|. With `sense` +1 or -1 a system can shear one way only; twins
+always can, towards their twinning sense.
 
-References: Vermeij et al. 2022, Acta Mater. 243:118502 (SSLIP); George & McCulloch 1993, JASA 88:881 (posterior
-over subsets).
+References: Vermeij et al. 2022, Acta Mater. 243:118502 (SSLIP); George & McCulloch 1993, JASA
+88:881 (posterior over subsets).
 """
 
 from dataclasses import dataclass
@@ -77,8 +78,8 @@ class SlipActivity:
         """One row a grain and system.
 
         grain_id, system, name, plane, family, n_pixels (looked at), share (of sum |mean shear| of the grain),
-        sslip_share (of sum |shear|), posterior (mean over the pixels, weighted with their posterior sum |shear|),
-        mean_shear (mean over the pixels, signed).
+        sslip_share (of sum |shear|), posterior (mean over the pixels, weighted with their posterior sum
+        |shear|), mean_shear (mean over the pixels, signed).
         """
         rows, systems = [], self.systems
         for grain in np.unique(self.label[self.used & (self.label > 0)]):
@@ -137,11 +138,13 @@ def slip_activity(
     Parameters
     ----------
     field : RegisteredDic, or H (..., 2, 2) in the pixel frame, v positive down
-    quaternions : crystal_to_sample; (G, 4) with row k - 1 for label k, or, without labels, (..., 4) of every pixel
+    quaternions : crystal_to_sample; (G, 4) with row k - 1 for label k, or, without
+        labels, (..., 4) of every pixel
     label : (...) grain of every pixel, 0 = none; taken from a RegisteredDic
     threshold : norm of H that may stay unexplained by the sparsest shears
     min_strain : pixels of smaller effective strain are not looked at
-    noise : standard deviation of one component of H; threshold / 2 when not given (the norm of four such errors)
+    noise : standard deviation of one component of H; threshold / 2 when not given
+        (the norm of four such errors)
     stress : (3, 3) or (G, 3, 3); where given, a system shears in the sense of its Schmid factor only
     weights : (S,) or (G, S) prior weights of the systems, positive
     most_active : largest set of systems in one pixel, 1 to 3
@@ -156,7 +159,8 @@ def slip_activity(
     noise = threshold / 2 if noise is None else noise
     if not (threshold > 0 and noise > 0 and slab > 0 and min_strain >= 0 and most_active in (1, 2, 3)):
         raise ParameterError(
-            f"threshold {threshold}, noise {noise}, slab {slab} and min_strain {min_strain} must be positive and "
+            f"threshold {threshold}, noise {noise}, slab {slab} and min_strain "
+            f"{min_strain} must be positive and "
             f"most_active {most_active} be 1, 2 or 3"
         )
     crystals = np.asarray(quaternions, float).reshape(-1, 4)
@@ -206,7 +210,7 @@ def _invert(h, crystals, systems, row, threshold, noise, slab, most_active, stre
         )
         for i in progress(starts, "slip activity", unit="part")
     ]  # fmt: skip
-    return [np.concatenate(values) for values in zip(*parts)]
+    return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 def _log_weights(weights, n_crystals, needed, n_systems) -> NDArray:
@@ -215,15 +219,18 @@ def _log_weights(weights, n_crystals, needed, n_systems) -> NDArray:
     weights = np.asarray(weights, float)
     if weights.shape not in ((n_systems,), (n_crystals, n_systems)) or not np.all(weights > 0):
         raise ParameterError(
-            f"weights of shape {weights.shape} must be positive and ({n_systems},) or ({n_crystals}, {n_systems})"
+            f"weights of shape {weights.shape} must be positive and ({n_systems},) or "
+            f"({n_crystals}, {n_systems})"
         )
     return np.log(np.broadcast_to(weights, (n_crystals, n_systems))[needed])
 
 
 def _log_size_prior(log_weight: NDArray, most_active: int) -> tuple[NDArray, NDArray]:
-    """log p(set of k systems) of one such set at equal weights (K + 1,), and the mean log weight of each crystal.
+    """log p(set of k systems) of one such set at equal weights (K + 1,), and the
+    mean log weight of each crystal.
 
-    Weights are taken relative to their geometric mean, so that they move probability between sets of one size.
+    Weights are taken relative to their geometric mean, so that they move
+    probability between sets of one size.
     """
     from math import comb, log
 
@@ -245,7 +252,8 @@ def _rows(label, shape, n_crystals, known) -> tuple[NDArray, NDArray]:
     if label is None:
         if n_crystals != n:
             raise ParameterError(
-                f"{n_crystals} quaternions for {n} pixels: give one of every pixel, or label and one of every grain"
+                f"{n_crystals} quaternions for {n} pixels: give one of every pixel, or "
+                "label and one of every grain"
             )
         return np.zeros(n, int), np.where(known, np.arange(n), -1)
     label = np.asarray(label).ravel()

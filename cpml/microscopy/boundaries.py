@@ -36,7 +36,7 @@ def segment_table(grains) -> pd.DataFrame:
             "pixel_b": pairs[:, 1],
             "grain_a": label[pairs[:, 0]],
             "grain_b": label[pairs[:, 1]],
-            **dict(zip(("x0_um", "y0_um", "x1_um", "y1_um"), ends.T)),
+            **dict(zip(("x0_um", "y0_um", "x1_um", "y1_um"), ends.T, strict=True)),
             "length_um": np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]),
             "angle_deg": angle,
         }
@@ -112,7 +112,7 @@ def pair_columns(
     qa, qb, pa, pb = mean[ids[:, 0] - 1], mean[ids[:, 1] - 1], phase[ids[:, 0] - 1], phase[ids[:, 1] - 1]
     axis, angle = np.full((n, 3), np.nan), np.full(n, np.nan)
     csl, deviation = np.zeros(n, int), np.full(n, np.nan)
-    for i, j in sorted(set(zip(pa.tolist(), pb.tolist()))):
+    for i, j in sorted(set(zip(pa.tolist(), pb.tolist(), strict=True))):
         if 0 in (i, j):  # a region without orientation
             continue
         chosen = np.flatnonzero((pa == i) & (pb == j))

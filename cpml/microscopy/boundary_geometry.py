@@ -33,7 +33,8 @@ def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataF
     Parameters
     ----------
     smooth : h, segments on either side that take part in a fit
-    twins : result of `find_twins`: adds twin_type ("" for none) and twin_deviation_deg, of the mean orientations
+    twins : result of `find_twins`: adds twin_type ("" for none) and
+        twin_deviation_deg, of the mean orientations
 
     Returns
     -------
@@ -65,7 +66,7 @@ def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataF
     table["n_pieces"] = np.bincount(ends["boundary"], minlength=n)
     table["straightness"] = np.divide(chord, arc, out=np.full(n, np.nan), where=arc > 0)
     table["curvature_per_um"], table["curvature_abs_per_um"] = mean(kappa), mean(np.abs(kappa))
-    for name, values in zip(("twist_share_mean", "twist_share_max", "tilt_share_min"), _tilt_twist(grains)):
+    for name, values in zip(("twist_share_mean", "twist_share_max", "tilt_share_min"), _tilt_twist(grains), strict=True):
         table[name] = values
     table["csl_palumbo_aust"], table["csl_palumbo_aust_deviation_deg"] = _palumbo_aust(grains)
     if twins is not None:
@@ -112,7 +113,9 @@ def _palumbo_aust(grains: Grains) -> tuple[NDArray, NDArray]:
 
 
 def neighbour_table(grains: Grains, values: ArrayLike) -> pd.DataFrame:
-    """Both sides of every boundary: grain_a, grain_b, value_a, value_b, delta = |a - b| of values (G,) per grain."""
+    """Both sides of every boundary: grain_a, grain_b, value_a, value_b, delta = |a
+    - b| of values (G,) per grain.
+    """
     values, table = np.asarray(values, float), grains.boundaries
     if len(values) != grains.n_grains:
         raise ParameterError(f"{len(values)} values for {grains.n_grains} grains")
@@ -124,8 +127,8 @@ def neighbour_table(grains: Grains, values: ArrayLike) -> pd.DataFrame:
 def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd.DataFrame:
     """Mean of values (N,) per pixel (KAM, GND ...) close to every boundary, on its two sides.
 
-    A pixel counts for the boundary whose segment is nearest to it (for each of several that are equally near), on
-    the side of its own grain; NaN where no pixel with a value is near.
+    A pixel counts for the boundary whose segment is nearest to it (for each of several that are equally
+    near), on the side of its own grain; NaN where no pixel with a value is near.
 
     Parameters
     ----------
@@ -169,7 +172,9 @@ MOST_TIES = 8
 def _nearest_boundaries(
     middle: NDArray, row: NDArray, xy: NDArray, pixel: NDArray, within_um: float
 ) -> tuple[NDArray, NDArray]:
-    """Pixels (n,) within the distance of a segment's middle and their nearest boundary (n,); ties give several rows."""
+    """Pixels (n,) within the distance of a segment's middle and their nearest
+    boundary (n,); ties give several rows.
+    """
     if not len(row):
         return pixel[:0], row
     tree = cKDTree(middle)

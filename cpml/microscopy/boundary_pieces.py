@@ -19,7 +19,8 @@ from cpml.microscopy.grains import Grains
 
 
 def boundary_pieces(grains: Grains, *, smooth: int = 5) -> pd.DataFrame:
-    """One row a segment, in the order of `grains.segments`: where it lies on its boundary, and the local curvature.
+    """One row a segment, in the order of `grains.segments`: where it lies on its
+    boundary, and the local curvature.
 
     Returns
     -------
@@ -65,7 +66,9 @@ def _corners(table: pd.DataFrame, step: float) -> tuple[NDArray, NDArray]:
 
 
 def _links(row: NDArray, first: NDArray, second: NDArray) -> NDArray:
-    """(n, 2) segment that follows at the first and the second end, -1 for none; only where just two of a boundary meet."""
+    """(n, 2) segment that follows at the first and the second end, -1 for none; only
+    where just two of a boundary meet.
+    """
     n = len(row)
     corner = np.r_[first, second]
     key = np.r_[row, row].astype(np.int64) * (corner.max(initial=0) + 1) + corner

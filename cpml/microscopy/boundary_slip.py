@@ -62,8 +62,8 @@ def boundary_transfer(
 
     Raises
     ------
-    ParameterError : neither or both of stress and activity, ids beyond the quaternions, shapes that disagree, or
-        no lattice constants between phases
+    ParameterError : neither or both of stress and activity, ids beyond the quaternions, shapes that disagree,
+        or no lattice constants between phases
     """
     if (stress is None) == (activity is None):
         raise ParameterError("give either stress or activity: the best of all pairs says nearly nothing")
@@ -131,7 +131,8 @@ class _Chosen:
         self.schmid, weight = None, np.asarray(activity, float)
         if weight.shape != (len(q), len(slip)) or not (weight >= 0).all():
             raise ParameterError(
-                f"activity has shape {weight.shape}, not ({len(q)}, {len(slip)}) of the slip systems, or is negative"
+                f"activity has shape {weight.shape}, not ({len(q)}, {len(slip)}) of the "
+                "slip systems, or is negative"
             )
         total = weight.sum(axis=1, keepdims=True)
         self.weight = np.divide(weight, total, out=np.full_like(weight, np.nan), where=total > 0)

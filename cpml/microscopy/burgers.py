@@ -107,7 +107,9 @@ def weighted_burgers(
 
 
 def _integral(grains: Grains, half_width: int) -> NDArray:
-    """W (N, 3), sample frame, by loops; g of every pixel in the symmetry copy nearest to the mean of its grain."""
+    """W (N, 3), sample frame, by loops; g of every pixel in the symmetry copy
+    nearest to the mean of its grain.
+    """
     n = grains.map.n_pixels
     columns, nearest = np.full((n, 2, 3), np.nan), np.full((n, 4), np.nan)
     for phase_id, phase in grains.map.phases.items():

@@ -1,8 +1,8 @@
 """Which way is up: what a wrong frame declaration would do to the map at hand.
 
-Two declarations cannot be read from a file and are wrong without any warning: the hexagonal X axis (a or a*, 30 deg
-apart) and whether the Euler frame and the map frame share their y axis (180 deg about x). Each has a footprint that
-only the right choice explains: twin boundaries, and slip traces.
+Two declarations cannot be read from a file and are wrong without any warning: the hexagonal X axis (a or a*,
+30 deg apart) and whether the Euler frame and the map frame share their y axis (180 deg about x). Each has a
+footprint that only the right choice explains: twin boundaries, and slip traces.
 """
 
 from dataclasses import dataclass, replace
@@ -30,8 +30,8 @@ class HexAxisCheck:
     Attributes
     ----------
     table : choice, segments, twin_segments, share, median_deviation_deg
-    deviation_deg, other_deviation_deg : (M,) deviation of every boundary segment from the exact twin relation under
-        both choices (the disorientation angle alone is the same for both: only the axis tells)
+    deviation_deg, other_deviation_deg : (M,) deviation of every boundary segment from the exact twin relation
+        under both choices (the disorientation angle alone is the same for both: only the axis tells)
     """
 
     table: pd.DataFrame
@@ -46,8 +46,8 @@ def hex_axis_check(
 
     Returns
     -------
-    None for a map without hexagonal phase. {10-12} is the most common twin of hexagonal metals; a map without twins
-    finds next to none either way, which decides nothing.
+    None for a map without hexagonal phase. {10-12} is the most common twin of hexagonal metals; a map without
+    twins finds next to none either way, which decides nothing.
     """
     if not any(lattice_of(p) == "hcp" for p in ebsd_map.phases.values()):
         return None
@@ -79,7 +79,8 @@ def trace_deviations(
     *,
     flipped: bool = False,
 ) -> NDArray:
-    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of its grain; NaN without a grain.
+    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of
+    its grain; NaN without a grain.
 
     Parameters
     ----------
@@ -138,7 +139,8 @@ def displacement_deviations(
 
 
 def lamella_deviations(twins, *, min_aspect: float = 2.5) -> tuple[NDArray, NDArray]:
-    """Angle, deg, of the long axis of every twin lamella from the trace of its K1 plane: as declared, and flipped.
+    """Angle, deg, of the long axis of every twin lamella from the trace of its K1
+    plane: as declared, and flipped.
 
     Parameters
     ----------
@@ -147,8 +149,8 @@ def lamella_deviations(twins, *, min_aspect: float = 2.5) -> tuple[NDArray, NDAr
 
     Returns
     -------
-    deviation, flipped : (L,) for lamellae of at least this aspect ratio; flipped is what the crystals turned by 180 deg
-        about x would give (their traces are mirrored)
+    deviation, flipped : (L,) for lamellae of at least this aspect ratio; flipped is what the crystals turned
+        by 180 deg about x would give (their traces are mirrored)
     """
     lamellae = twin_lamellae(twins)
     lamellae = lamellae[lamellae["aspect_ratio"] >= min_aspect]

@@ -197,7 +197,8 @@ def _without(ebsd_map: EbsdMap, option: str, value: float, bad: NDArray, why: st
 def _property(ebsd_map: EbsdMap, option: str, name: str) -> NDArray:
     if name not in ebsd_map.properties:
         raise ParameterError(
-            f"cleaning {option}: map {ebsd_map.name!r} has no {name!r}, only {sorted(ebsd_map.properties)}; leave it out"
+            f"cleaning {option}: map {ebsd_map.name!r} has no {name!r}, only "
+            f"{sorted(ebsd_map.properties)}; leave it out"
         )
     return np.asarray(ebsd_map.properties[name], float)
 
@@ -225,7 +226,8 @@ def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, 
     large = np.r_[False, np.bincount(grains.own)[1:] >= value]
     if not large.any():
         raise ParameterError(
-            f"cleaning min_grain_pixels: {value} is more than the largest grain of map {ebsd_map.name!r} has: lower it"
+            f"cleaning min_grain_pixels: {value} is more than the largest grain of map "
+            f"{ebsd_map.name!r} has: lower it"
         )
     points = np.flatnonzero((grains.label > 0) & ~large[grains.label])
     merged = _take_over(

@@ -1,7 +1,9 @@
-"""Courses of single lines in a picture, cut into straight pieces: what cross-slip candidates are looked for in.
+"""Courses of single lines in a picture, cut into straight pieces: what
+cross-slip candidates are looked for in.
 
-Bright lines are the ridges of the picture (Sato et al. 1998), thinned to one pixel and cut where they meet; every branch
-is followed from end to end and split where it leaves its chord by more than `tolerance_px` (cpml.microscopy.cross_slip).
+Bright lines are the ridges of the picture (Sato et al. 1998), thinned to one pixel and cut where they
+meet; every branch is followed from end to end and split where it leaves its chord by more than
+`tolerance_px` (cpml.microscopy.cross_slip).
 
 | column | meaning |
 |---|---|
@@ -10,7 +12,8 @@ is followed from end to end and split where it leaves its chord by more than `to
 | length_px | length of the piece |
 | x0_px, y0_px, x1_px, y1_px | its ends, pixels of the picture (column, row) |
 
-Reference: Sato et al. 1998, Med. Image Anal. 2:143 (ridge filter); Lee, Kashyap & Chu 1994, CVGIP 56:462 (thinning).
+Reference: Sato et al. 1998, Med. Image Anal. 2:143 (ridge filter); Lee, Kashyap & Chu
+1994, CVGIP 56:462 (thinning).
 """
 
 import numpy as np
@@ -50,14 +53,15 @@ def line_courses(
     values : (rows, columns) strain or contrast; NaN is left out
     label : (rows, columns) int, region of each pixel, 0 = none; lines end at its boundary
     width_px : width of the ridge filter
-    high, low : robust deviations of the filtered picture above its median in the region: a line starts above `high` and
-        is followed down to `low`
+    high, low : robust deviations of the filtered picture above its median in the region: a line starts above
+        `high` and is followed down to `low`
     min_length_px : shorter lines are left out, 8 or more
     min_pixels : smaller regions are not looked at
 
     Returns
     -------
-    DataFrame, columns of the module; a region that was looked at and shows no line has one row with line_id 0 and NaN
+    DataFrame, columns of the module; a region that was looked at and shows no line has
+    one row with line_id 0 and NaN
 
     Raises
     ------
@@ -68,7 +72,8 @@ def line_courses(
         raise ParameterError(f"values {values.shape} and label {label.shape} must be pictures of one size")
     if not (0 < low <= high and min_length_px >= 8 and width_px > 0 and tolerance_px > 0):
         raise ParameterError(
-            f"low {low} and high {high} must be positive and in this order, width_px {width_px} and tolerance_px {tolerance_px} positive, and min_length_px {min_length_px} 8 or more"
+            f"low {low} and high {high} must be positive and in this order, width_px {width_px} and "
+            f"tolerance_px {tolerance_px} positive, and min_length_px {min_length_px} 8 or more"
         )
     known = np.isfinite(values) & (label > 0)
     grains = np.flatnonzero(np.bincount(label[known], minlength=1) >= min_pixels)

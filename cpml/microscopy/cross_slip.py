@@ -1,18 +1,20 @@
 """Cross-slip candidates: lines that change between the traces of two planes which share a Burgers vector.
 
-A screw dislocation that leaves its plane A for a plane B with the same Burgers vector b draws a step that changes from
-the trace of A to that of B. Seen as single pieces, where the image resolves them, or as waviness of a line.
+A screw dislocation that leaves its plane A for a plane B with the same Burgers vector b draws a
+step that changes from the trace of A to that of B. Seen as single pieces, where the image resolves
+them, or as waviness of a line.
 
     p(A then B) = p(A | theta_1) p(B | theta_2)      for two consecutive pieces of one line, and B then A likewise
 
-with the posteriors over the visible planes of the grain ("none of them" included). Of a line with several changes
+with the posteriors over the visible planes of the grain ("none of them" included).
+Of a line with several changes
 
     p(pair) = 1 - product over its changes of (1 - p(A then B) - p(B then A)).
 
-Rows: mechanism "cross_slip", target "planeA|planeB[dir]", row "pair", weight p(pair). observed is 1 where p >= 0.95, 0
-where lines on both planes were resolved and none of them changed over, else missing: a grain that was not imaged or
-too coarsely, a plane too flat, two planes whose traces lie closer than their errors, wavy lines without resolved
-pieces. A candidate is no proof: two lines that meet look the same.
+Rows: mechanism "cross_slip", target "planeA|planeB[dir]", row "pair", weight p(pair). observed is 1 where p
+>= 0.95, 0 where lines on both planes were resolved and none of them changed over, else missing: a grain that
+was not imaged or too coarsely, a plane too flat, two planes whose traces lie closer than their errors, wavy
+lines without resolved pieces. A candidate is no proof: two lines that meet look the same.
 """
 
 from collections.abc import Mapping
@@ -63,7 +65,8 @@ def cross_slip_pairs(systems: Systems) -> pd.DataFrame:
 
 
 def line_pieces(points: ArrayLike, *, tolerance: float) -> pd.DataFrame:
-    """Straight pieces of a drawn line (Douglas & Peucker 1973): a point further than `tolerance` from the chord splits it.
+    """Straight pieces of a drawn line (Douglas & Peucker 1973): a point further than
+    `tolerance` from the chord splits it.
 
     Parameters
     ----------
@@ -116,8 +119,9 @@ def cross_slip_labels(
     Parameters
     ----------
     parents : table with parent_id, phase, qw, qx, qy, qz
-    pieces : grain_id, line_id, piece (place in the line), angle_deg, sigma_deg; length_um where pixel_um is given; wavy
-        (bool) where known. A grain is imaged if it has a row; one row with NaN angle: imaged, no line
+    pieces : grain_id, line_id, piece (place in the line), angle_deg, sigma_deg; length_um where
+        pixel_um is given; wavy (bool) where known. A grain is imaged if it has a row; one row
+        with NaN angle: imaged, no line
     systems : of all grains, or of each phase id
     pixel_um : pieces shorter than 6 pixels are not resolved and do not count
     tolerance_deg : a piece further than this from every visible plane belongs to none
@@ -150,7 +154,7 @@ def cross_slip_labels(
             )
             rows += [
                 (int(grain), "cross_slip", target, state, "", weight, "traces", np.nan, np.nan, "pair")
-                for target, (state, weight) in zip(pairs["target"], states)
+                for target, (state, weight) in zip(pairs["target"], states, strict=True)
             ]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"grain_id": int, "observed": float, "weight": float})
 

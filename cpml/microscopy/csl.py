@@ -86,7 +86,7 @@ def nearest_csl(
     sigma = np.zeros(len(misorientation), int)
     deviation = np.full(len(misorientation), np.nan)
     depth = np.ones(len(misorientation))
-    for value, rotation in zip(*csl_rotations(max_sigma)):
+    for value, rotation in zip(*csl_rotations(max_sigma), strict=True):
         limit = float(csl_limit(value, criterion))
         angle = np.degrees(deviation_from(misorientation, rotation, group))
         better = angle / limit < depth

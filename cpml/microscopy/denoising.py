@@ -5,12 +5,12 @@ sample frame, so that symmetry copies do not matter). The filtered field u minim
 
     E(u) = sum_i |u_i - w_i|^2 + alpha sum_t psi(|u_a - 2 u_b + u_c|),     psi(s) = s^2 / (1 + s^2 / delta^2)
 
-over triples t = (a, b, c) of consecutive points of one row of the grid, all in one grain. Second differences vanish
-on any linear field, so that a curvature of the lattice (a constant gradient, and with it the GND density) is not
-touched; psi levels off beyond delta, so that a sharp wall stays sharp; no triple crosses a boundary, nor a
-step between neighbours that noise cannot make (WALL). Solved by half-quadratic iteration: weights psi'(s)/2s
-of the last step, then a linear system (conjugate gradients); delta shrinks from step to step (graduated
-non-convexity).
+over triples t = (a, b, c) of consecutive points of one row of the grid, all in one grain. Second differences
+vanish on any linear field, so that a curvature of the lattice (a constant gradient, and with it the GND
+density) is not touched; psi levels off beyond delta, so that a sharp wall stays sharp; no triple crosses a
+boundary, nor a step between neighbours that noise cannot make (WALL). Solved by half-quadratic iteration:
+weights psi'(s)/2s of the last step, then a linear system (conjugate gradients); delta shrinks from step to
+step (graduated non-convexity).
 
 | symbol | meaning | unit |
 |---|---|---|

@@ -1,4 +1,5 @@
-"""What an observation could have shown: masks of planes and directions, and the smallest line or shear it resolves.
+"""What an observation could have shown: masks of planes and directions, and the
+smallest line or shear it resolves.
 
 | limit | formula | unit |
 |---|---|---|
@@ -25,8 +26,8 @@ SIGMAS = 3.0
 
 
 def step_height(quaternions: ArrayLike, systems: Systems) -> NDArray:
-    """(G, S) out-of-surface part |b_z| of the unit slip directions: a step is N b times this high; 0 is never seen by
-    steps (but may be by in-plane DIC).
+    """(G, S) out-of-surface part |b_z| of the unit slip directions: a step is N b times this high; 0 is never
+    seen by steps (but may be by in-plane DIC).
     """
     rotation = quaternion_to_matrix(np.atleast_2d(np.asarray(quaternions, float)))
     return np.abs(np.einsum("gj,sj->gs", rotation[:, 2], systems.direction))
@@ -52,8 +53,8 @@ def visibility(
 
     Returns
     -------
-    DataFrame grain_id, system, name, plane, inclination_deg, step (|b_z|), projection, visible_trace, visible_dic, and
-    least_shear (3 noise / projection) where the noise is given
+    DataFrame grain_id, system, name, plane, inclination_deg, step (|b_z|), projection, visible_trace,
+    visible_dic, and least_shear (3 noise / projection) where the noise is given
 
     Raises
     ------
@@ -69,7 +70,8 @@ def visibility(
         and (noise is None or noise > 0)
     ):
         raise ParameterError(
-            f"min_inclination_deg {min_inclination_deg} (0 to 90), min_step {min_step} and min_projection {min_projection} (0 to 1) or noise {noise} (positive) is out of range"
+            f"min_inclination_deg {min_inclination_deg} (0 to 90), min_step {min_step} and min_projection "
+            f"{min_projection} (0 to 1) or noise {noise} (positive) is out of range"
         )
     q = parents[["qw", "qx", "qy", "qz"]].to_numpy()
     n = len(systems)
@@ -101,7 +103,8 @@ def least_line_um(pixel_um: float) -> float:
 
 
 def mask_unseen(labels: pd.DataFrame, visible: pd.DataFrame, *, how: str = "visible_trace") -> pd.DataFrame:
-    """The labels with observed = 0 replaced by missing where nothing could have been seen; what was seen stays.
+    """The labels with observed = 0 replaced by missing where nothing could have
+    been seen; what was seen stays.
 
     Parameters
     ----------

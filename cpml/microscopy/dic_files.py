@@ -89,8 +89,8 @@ def read_davis(path: Path, first: list[str]) -> tuple[NDArray, ...]:
 def read_openpiv(path: Path, first: str, *, y_axis: str = "auto") -> tuple[NDArray, ...]:
     """x, y, u, v of OpenPIV text; vectors with a flag or mask other than 0 become NaN.
 
-    OpenPIV writes the top row of the image first, and after `transform_coordinates` counts y and v upwards: then y
-    falls from row to row. "auto" decides by that; a file sorted afterwards needs `y_axis`.
+    OpenPIV writes the top row of the image first, and after `transform_coordinates` counts y and v upwards:
+    then y falls from row to row. "auto" decides by that; a file sorted afterwards needs `y_axis`.
     """
     has_header = not _is_number(first.split()[0])
     names = (
@@ -101,14 +101,16 @@ def read_openpiv(path: Path, first: str, *, y_axis: str = "auto") -> tuple[NDArr
     unknown = [name for name in names if name not in OPENPIV_COLUMNS]
     if unknown or len(set(names)) != len(names):
         raise MapFileError(
-            f"{path}, line 1: column {(unknown or names)[0]!r}; known columns are {', '.join(OPENPIV_COLUMNS)}"
+            f"{path}, line 1: column {(unknown or names)[0]!r}; known columns are "
+            f"{', '.join(OPENPIV_COLUMNS)}"
         )
     data = _table_with_gaps(path, int(has_header), names)
     rows, row = np.unique(data["y"], return_inverse=True)
     columns, column = np.unique(data["x"], return_inverse=True)
     if len(rows) * len(columns) != len(row) or len(np.unique(row * len(columns) + column)) != len(row):
         raise MapFileError(
-            f"{path}: {len(row)} vectors at {len(columns)} different x and {len(rows)} different y are no full grid; "
+            f"{path}: {len(row)} vectors at {len(columns)} different x and {len(rows)} "
+            "different y are no full grid; "
             "save the field unrotated and with all its vectors"
         )
     is_up = y_axis == "up" or (y_axis == "auto" and data["y"][0] > data["y"][-1])
@@ -143,11 +145,12 @@ def _table_with_gaps(path: Path, first_line: int, names: list[str]) -> dict[str,
             table = np.array([["nan" if w == "--" else w for w in f] for f in fields], float)
         except ValueError:
             raise MapFileError(
-                f"{path}: a line has another number of fields than {', '.join(names)}, or a field that is no number"
+                f"{path}: a line has another number of fields than {', '.join(names)}, or "
+                "a field that is no number"
             ) from None
         if not np.isfinite(table[:, [names.index("x"), names.index("y")]]).all():
             raise MapFileError(f"{path}: a vector without a position; save the field again") from None
-        return dict(zip(names, table.T))
+        return dict(zip(names, table.T, strict=True))
 
 
 def read_npz(path: Path) -> tuple[NDArray, ...]:
@@ -183,6 +186,7 @@ def _check_archive(path: Path) -> None:
                 shape, _, dtype = read(member)
                 if math.prod(shape) * dtype.itemsize > item.file_size:
                     raise MapFileError(
-                        f"{path}: {item.filename} claims {shape} values, more than its {item.file_size:,} bytes; "
+                        f"{path}: {item.filename} claims {shape} values, more than its "
+                        f"{item.file_size:,} bytes; "
                         "save the field again"
                     )

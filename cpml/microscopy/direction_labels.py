@@ -2,13 +2,14 @@
 
     p(s | band)  ~  p(theta | plane of s) p(psi | direction of s) w_s
 
-theta: on-screen angle of the band, psi: that of the relative displacement (cpml.microscopy.displacement_ratio), w_s a
-weight, from Schmid factors or from the inversion of H (cpml.microscopy.activity), equal when not given.
+theta: on-screen angle of the band, psi: that of the relative displacement
+(cpml.microscopy.displacement_ratio), w_s a weight, from Schmid factors or from the inversion of H
+(cpml.microscopy.activity), equal when not given.
 
-Rows: "system_trace" (one band: candidates "system:probability;...", weight = how much of the posterior the best has),
-and "system" (one system of a grain: observed 1 if one band gives it 95 %, 0 if no band of an examined grain gives it
-5 % and in-plane DIC could have shown it, else missing; weight = the larger of its probability and its complement).
-They come beside, never in place of, the plane rows of `dic_labels`.
+Rows: "system_trace" (one band: candidates "system:probability;...", weight = how much of the posterior the
+best has), and "system" (one system of a grain: observed 1 if one band gives it 95 %, 0 if no band of an
+examined grain gives it 5 % and in-plane DIC could have shown it, else missing; weight = the larger of its
+probability and its complement). They come beside, never in place of, the plane rows of `dic_labels`.
 """
 
 from collections.abc import Mapping
@@ -39,7 +40,8 @@ def system_labels(
 
     Parameters
     ----------
-    bands : grain_id, angle_deg, and psi_deg, psi_sigma_deg of `band_displacements`; NaN angle: examined, no band
+    bands : grain_id, angle_deg, and psi_deg, psi_sigma_deg of
+        `band_displacements`; NaN angle: examined, no band
     parents : table with parent_id, phase, qw, qx, qy, qz
     systems : of all grains, or of each phase id; twins are left out
     weights : positive numbers indexed by (grain_id, system name), e.g. the posterior of SlipActivity.by_grain
@@ -68,7 +70,7 @@ def system_labels(
             continue
         slip = of_phase.subset(of_phase.slip)
         visible = visibility(group, slip)["visible_dic"].to_numpy().reshape(len(group), len(slip))
-        for i, (grain, q) in enumerate(zip(group["parent_id"], group[["qw", "qx", "qy", "qz"]].to_numpy())):
+        for i, (grain, q) in enumerate(zip(group["parent_id"], group[["qw", "qx", "qy", "qz"]].to_numpy(), strict=True)):
             seen = of_grain.get(grain)
             given = (
                 None
@@ -116,7 +118,7 @@ def _rows(grain, seen, posterior, visible, names, sigma_deg, source) -> list[tup
     if seen is None:
         return [(grain, "slip", name, np.nan, "", 1.0, source, np.nan, np.nan, "system") for name in names]
     rows = []
-    for angle, p in zip(seen.loc[seen["angle_deg"].notna(), "angle_deg"], posterior):
+    for angle, p in zip(seen.loc[seen["angle_deg"].notna(), "angle_deg"], posterior, strict=True):
         order = [k for k in np.argsort(-p, kind="stable") if p[k] >= 0.005]
         text = ";".join(f"{names[k]}:{p[k]:.4f}" for k in order)
         rows.append(

@@ -108,7 +108,8 @@ def dislocation_types(
     dyads = types.burgers_nm[:, :, None] * types.line[:, None, :]
     if np.linalg.matrix_rank(dyads.reshape(len(dyads), 9)) < 9:
         raise ParameterError(
-            f"families {families} of {lattice} cannot carry every curvature: add one with another Burgers vector"
+            f"families {families} of {lattice} cannot carry every curvature: add one "
+            "with another Burgers vector"
         )
     return types
 

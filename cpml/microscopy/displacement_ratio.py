@@ -1,15 +1,15 @@
 """Relative displacement ratio as an angle: which way the two sides of a slip band move past each other.
 
-Displacements (u, v) sampled across a band, less their mean in every cross-section, scatter along the in-plane part
-of the Burgers vector; psi is the direction of the main axis of their covariance (total least squares), the same line
-whichever of u and v is small:
+Displacements (u, v) sampled across a band, less their mean in every cross-section, scatter along the in-plane
+part of the Burgers vector; psi is the direction of the main axis of their covariance (total least squares),
+the same line whichever of u and v is small:
 
     C = sum over cross-sections of (d - mean d)(d - mean d)^T / n,   l1 >= l2 its eigenvalues, e1 its main axis
     psi = atan2(-e1_v, e1_u) mod 180 (on screen),   sigma_psi^2 = l1 l2 / (n (l1 - l2)^2),   quality = l1 / l2
 
-A direction b (sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where two of
-them project onto one line nothing can. The usual slope du/dv by ordinary regression is attenuated by noise and
-diverges as b_y -> 0 (Chen & Daly 2017, Exp. Mech. 57:115).
+A direction b (sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where
+two of them project onto one line nothing can. The usual slope du/dv by ordinary regression is attenuated by
+noise and diverges as b_y -> 0 (Chen & Daly 2017, Exp. Mech. 57:115).
 
 | column | meaning |
 |---|---|
@@ -34,11 +34,14 @@ from cpml.microscopy.slip_traces import match_traces
 from cpml.microscopy.strain import max_shear
 
 SIGMA_FLOOR_DEG = 3.0
-"""Added in quadrature: elastic strain and neighbouring bands turn psi more than the scatter of its samples says."""
+"""Added in quadrature: elastic strain and neighbouring bands turn psi more than
+the scatter of its samples says.
+"""
 
 
 def displacement_direction(samples: ArrayLike) -> tuple[float, float, float]:
-    """(psi, sigma_psi, quality) of displacement samples (n, 2) or cross-sections (m, k, 2), u and v (positive down).
+    """(psi, sigma_psi, quality) of displacement samples (n, 2) or cross-sections (m,
+    k, 2), u and v (positive down).
 
     Examples
     --------
@@ -50,7 +53,8 @@ def displacement_direction(samples: ArrayLike) -> tuple[float, float, float]:
     d = d[None] if d.ndim == 2 else d
     if d.ndim != 3 or d.shape[-1] != 2 or d.shape[0] * d.shape[1] < 3:
         raise ParameterError(
-            f"displacements of shape {np.shape(samples)}: three or more [u, v], or cross-sections of them, are needed"
+            f"displacements of shape {np.shape(samples)}: three or more [u, v], or "
+            "cross-sections of them, are needed"
         )
     d = (d - d.mean(axis=1, keepdims=True)).reshape(-1, 2)
     n = len(d)
@@ -81,7 +85,8 @@ def band_displacements(
     label = np.asarray(label)
     if label.shape != field.shape or half_width < 1:
         raise ParameterError(
-            f"label {label.shape} must have the shape of the field, {field.shape}, and half_width {half_width} be 1 or more"
+            f"label {label.shape} must have the shape of the field, {field.shape}, and half_width "
+            f"{half_width} be 1 or more"
         )
     shear = max_shear(field.displacement_gradient)
     rows = []
@@ -144,7 +149,9 @@ def _sections(
 
 
 def direction_angles(quaternions: ArrayLike, systems: Systems) -> tuple[NDArray, NDArray]:
-    """On-screen angle (G, S), deg, of every slip direction, and its inclination to the surface normal (G, S), deg."""
+    """On-screen angle (G, S), deg, of every slip direction, and its inclination to
+    the surface normal (G, S), deg.
+    """
     b = np.einsum(
         "gij,sj->gsi", quaternion_to_matrix(np.atleast_2d(np.asarray(quaternions, float))), systems.direction
     )
@@ -161,7 +168,9 @@ def match_displacements(
     orientation_deg: float = 0.5,
     floor: float = 0.05,
 ) -> NDArray:
-    """Likelihood p(psi | system), per degree, (J, S), of the directions psi (J,) in crystals (J, 4); NaN psi gives 1/180."""
+    """Likelihood p(psi | system), per degree, (J, S), of the directions psi (J,) in
+    crystals (J, 4); NaN psi gives 1/180.
+    """
     angle, inclination = direction_angles(quaternions, systems)
     psi = np.asarray(psi_deg, float)
     sigma = np.hypot(np.where(np.isfinite(psi), sigma_deg, 1.0), SIGMA_FLOOR_DEG)

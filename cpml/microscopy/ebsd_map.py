@@ -230,13 +230,14 @@ class EbsdMap:
         ParameterError : nothing indexed is left, or `where` is not one value a point
         """
         inside = np.ones(self.n_pixels, bool)
-        for values, bounds in zip(self.xy.T, (x_um, y_um)):
+        for values, bounds in zip(self.xy.T, (x_um, y_um), strict=True):
             if bounds is not None:
                 inside &= (values >= bounds[0] - 1e-9) & (values <= bounds[1] + 1e-9)
         keep = inside if where is None else inside & np.asarray(where, bool)
         if keep.shape != inside.shape or not np.any(keep & self.indexed):
             raise ParameterError(
-                f"map {self.name!r}: crop keeps none of {int(self.indexed.sum())} indexed points, or 'where' is not "
+                f"map {self.name!r}: crop keeps none of {int(self.indexed.sum())} indexed "
+                "points, or 'where' is not "
                 f"{self.n_pixels} values; the map spans {self.xy.min(0)} to {self.xy.max(0)} um"
             )
         box = np.ones(self.n_pixels, bool)

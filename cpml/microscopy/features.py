@@ -1,4 +1,5 @@
-"""Descriptors of every parent grain that a map gives before any mechanics: size, shape, spread, neighbourhood.
+"""Descriptors of every parent grain that a map gives before any mechanics:
+size, shape, spread, neighbourhood.
 
 | column | unit | meaning |
 |---|---|---|

@@ -14,8 +14,8 @@ axes:
 | z180, z90, z-90 | about z | map turned against the Euler axes |
 
 "declared", understood by read_map only, takes the turn that the file itself states (DREAM.3D .h5ebsd, the
-coordinate setting of EDAX and Bruker HDF5). Acquisition-surface angles (AcqE1..3, "Specimen Orientation Euler")
-turn the Euler axes before that, when asked for:
+coordinate setting of EDAX and Bruker HDF5). Acquisition-surface angles (AcqE1..3, "Specimen Orientation
+Euler") turn the Euler axes before that, when asked for:
 
     v_sample = Q A v_euler,   A = Bunge angles of the surface in the specimen frame
 

@@ -71,7 +71,8 @@ def kam_table(
     max_angle: float | None = None,
     noise_deg: float | None = None,
 ) -> pd.DataFrame:
-    """KAM of several orders, one column each (named by `kam_column`), and kam_floor_deg, what noise alone reads.
+    """KAM of several orders, one column each (named by `kam_column`), and
+    kam_floor_deg, what noise alone reads.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ class Grains:
                 "phase": self.phase,
                 "n_pixels": n_pixels,
                 **{k: shape[k] for k in ("area_um2", "equivalent_diameter_um", "x_um", "y_um")},
-                **dict(zip(("qw", "qx", "qy", "qz"), self.mean_quaternions.T)),
+                **dict(zip(("qw", "qx", "qy", "qz"), self.mean_quaternions.T, strict=True)),
                 "gos_deg": np.degrees(spread / np.where(n_pixels > 0, n_pixels, np.nan)),
                 **{k: shape[k] for k in ("on_edge", "aspect_ratio", "long_axis_deg")},
             }

@@ -12,7 +12,8 @@ from cpml.errors import ParameterError
 
 def write_graphml(path: str | os.PathLike, nodes: pd.DataFrame, edges: pd.DataFrame, *, node_id: str = "grain_id",
                   ends: tuple[str, str] = ("grain_a", "grain_b")) -> Path:  # fmt: skip
-    """Grains and boundaries as an undirected GraphML file: every column is an attribute; missing values are left out.
+    """Grains and boundaries as an undirected GraphML file: every column is an
+    attribute; missing values are left out.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
     if not dx:
         fail("all points at one place")
     if told is not None:
-        dx, dy = (t if abs(t - d) < 1e-3 * d else d for t, d in zip(told, (dx, dy)))
+        dx, dy = (t if abs(t - d) < 1e-3 * d else d for t, d in zip(told, (dx, dy), strict=True))
     half = (xy[:, 0] - xy[:, 0].min()) / (dx / 2)
     off = np.abs(half - np.rint(half))
     whole = np.rint(half / 2)
@@ -105,8 +105,9 @@ def _complete(
 
 
 def _levels(values: NDArray) -> tuple[NDArray, float | None]:
-    """Number of the level of each value and the spacing of levels, None for one level; differences by rounding are
-    joined."""
+    """Number of the level of each value and the spacing of levels, None for one level;
+    differences by rounding are joined.
+    """
     levels, position = np.unique(values, return_inverse=True)
     gaps = np.diff(levels)
     if not len(gaps):

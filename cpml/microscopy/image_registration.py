@@ -7,8 +7,9 @@
 | projective | p' = (M p + t) / (1 + c . p), a tilted plane | 4, no three on a line |
 | thin_plate | affine + sum_i w_i r_i^2 log r_i through all pairs (or near them: `smoothing`) | 4 |
 
-The residual says how well the points agree with the transformation that they made; the leave-one-out error, how far a
-point is missed by the transformation that the others make: for a thin-plate spline only the latter means anything.
+The residual says how well the points agree with the transformation that they made; the leave-one-out
+error, how far a point is missed by the transformation that the others make: for a thin-plate spline
+only the latter means anything.
 
 Reference: Bookstein 1989, IEEE PAMI 11:567 (thin-plate splines).
 """
@@ -33,8 +34,8 @@ class Registration:
 
     Attributes
     ----------
-    residual, leave_one_out : (n,) distance of every pair, pixels of the target; leave_one_out is NaN where the other
-        pairs are too few or lie on a line
+    residual, leave_one_out : (n,) distance of every pair, pixels of the target; leave_one_out is NaN where
+        the other pairs are too few or lie on a line
     """
 
     kind: str
@@ -61,7 +62,9 @@ class Registration:
         return float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
 
     def turn_lines(self, angle_deg: ArrayLike, at: ArrayLike) -> NDArray:
-        """On-screen angles (n,), deg in [0, 180), of lines with angles (n,) at the points (n, 2), after the map."""
+        """On-screen angles (n,), deg in [0, 180), of lines with angles (n,) at
+        the points (n, 2), after the map.
+        """
         angle, at = np.radians(np.asarray(angle_deg, float)), np.asarray(at, float)
         half = 0.5 * np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
         direction = self(at + half) - self(at - half)
@@ -88,11 +91,13 @@ def register_points(
         raise ParameterError(f"kind {kind!r}: choose one of {', '.join(PAIRS_NEEDED)}")
     if p.ndim != 2 or p.shape[1:] != (2,) or p.shape != q.shape or not np.isfinite([p, q]).all():
         raise ParameterError(
-            f"homologous points have shapes {p.shape} and {q.shape}: two equal lists of finite [column, row] pairs are needed"
+            f"homologous points have shapes {p.shape} and {q.shape}: two equal lists of finite "
+            "[column, row] pairs are needed"
         )
     if len(p) < PAIRS_NEEDED[kind] or not smoothing >= 0:
         raise ParameterError(
-            f"{len(p)} pairs: {kind} needs {PAIRS_NEEDED[kind]} or more (and smoothing {smoothing} must not be negative)"
+            f"{len(p)} pairs: {kind} needs {PAIRS_NEEDED[kind]} or more (and smoothing "
+            f"{smoothing} must not be negative)"
         )
     apply = _fit(p, q, kind, smoothing)
     if apply is None:
@@ -133,7 +138,8 @@ def _fit(p: NDArray, q: NDArray, kind: str, smoothing: float) -> Callable | None
 
 
 def label_of_pixels(image: SemImage, to_map: Callable, ebsd_map: EbsdMap, label: NDArray) -> NDArray:
-    """(rows, columns) label of each pixel of an image: that of the map point under it; 0 outside and in the data bar.
+    """(rows, columns) label of each pixel of an image: that of the map point under it;
+    0 outside and in the data bar.
 
     Parameters
     ----------
@@ -144,7 +150,8 @@ def label_of_pixels(image: SemImage, to_map: Callable, ebsd_map: EbsdMap, label:
 
 
 def sample_image(image: SemImage, to_image: Callable, ebsd_map: EbsdMap) -> NDArray:
-    """(N,) grey level of the image at every map point, linear between pixels; NaN outside and in the data bar.
+    """(N,) grey level of the image at every map point, linear between pixels;
+    NaN outside and in the data bar.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven brightness and line noise taken out.
+"""SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven
+brightness and line noise taken out.
 
 | source of the pixel size | tag |
 |---|---|
@@ -6,9 +7,9 @@
 | Zeiss | 34118, "Pixel Size = 516.1 nm" (newer) or the fourth line, in m |
 | others | what rosettasciio reads (JEOL, Olympus, ImageJ, DigitalMicrograph ...) |
 
-The data bar below the picture is masked where the tags tell its row (FEI: ResolutionY), where its frame crosses the
-lowest fifth of the picture as a row of one grey (Zeiss), or from `data_bar_row` on.
-Values are float64 grey levels; colours become their luminance, palettes the grey levels that they stand for.
+The data bar below the picture is masked where the tags tell its row (FEI: ResolutionY), where its frame
+crosses the lowest fifth of the picture as a row of one grey (Zeiss), or from `data_bar_row` on. Values are
+float64 grey levels; colours become their luminance, palettes the grey levels that they stand for.
 """
 
 import re
@@ -64,7 +65,8 @@ class SemImage:
         place = slice(*rows), slice(*columns)
         if not (0 <= rows[0] < rows[1] <= self.shape[0] and 0 <= columns[0] < columns[1] <= self.shape[1]):
             raise ParameterError(
-                f"rows {rows} and columns {columns} are not inside {self.name!r}, {self.shape[0]} x {self.shape[1]} pixels"
+                f"rows {rows} and columns {columns} are not inside {self.name!r}, "
+                f"{self.shape[0]} x {self.shape[1]} pixels"
             )
         return replace(self, values=self.values[place], valid=self.valid[place])
 
@@ -73,7 +75,7 @@ class SemImage:
         from hyperspy.signals import Signal2D
 
         signal = Signal2D(self.values)
-        for axis, name in zip(signal.axes_manager.signal_axes, ("x", "y")):
+        for axis, name in zip(signal.axes_manager.signal_axes, ("x", "y"), strict=True):
             axis.name = name
             axis.scale, axis.units = (self.pixel_um, "um") if self.pixel_um else (1.0, "px")
         signal.metadata.General.title = self.name
@@ -117,7 +119,9 @@ def read_image(
 
 
 def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
-    """Values, pixel size (um) and rows of the picture above its data bar; the tags are read before the pixels."""
+    """Values, pixel size (um) and rows of the picture above its data bar; the
+    tags are read before the pixels.
+    """
     import warnings
 
     from PIL import Image
@@ -127,11 +131,13 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
             if file.width * file.height > _most_pixels(path):
                 raise MapFileError(
-                    f"{path}: {file.width} x {file.height} pixels in a file of {path.stat().st_size:,} bytes; it is "
+                    f"{path}: {file.width} x {file.height} pixels in a file of "
+                    f"{path.stat().st_size:,} bytes; it is "
                     f"damaged, or to be cropped to {MOST_PIXELS:,} pixels or less"
                 )
             tags = dict(getattr(file, "tag_v2", {}))
-            # tifffile needs another package for LZW, and returns the numbers of a palette in place of its greys
+            # tifffile needs another package for LZW, and returns the numbers of
+            # a palette in place of its greys
             values = np.asarray(file.convert("RGB").convert("L") if file.mode == "P" else _grey(file), float)
     except FileNotFoundError:
         raise MapFileError(f"{path}: no such file; check the path") from None
@@ -169,7 +175,7 @@ def _by_tifffile(path: Path) -> NDArray:
                     else np.atleast_2d(values)
                 )
         reason = f"{page.size:,} values are too many"
-    except Exception as error:  # noqa: BLE001  tifffile raises whatever a damaged file makes it stumble over
+    except Exception as error:
         reason = error
     raise MapFileError(f"{path}: cannot be read as an image ({reason}); save it again as grey TIFF or PNG")
 
@@ -286,8 +292,8 @@ def flat_field(
 def destripe(image: SemImage, *, sigma_px: float = 4.0) -> SemImage:
     """The image without the brightness jumps from row to row that scanning leaves.
 
-    Each row is shifted by the median of its difference from the image smoothed across `sigma_px` rows; horizontal
-    lines that cross less than half of the image stay.
+    Each row is shifted by the median of its difference from the image smoothed across `sigma_px` rows;
+    horizontal lines that cross less than half of the image stay.
     """
     if not sigma_px > 0:
         raise ParameterError(f"sigma_px {sigma_px} must be positive")

@@ -50,7 +50,7 @@ def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike |
     flag = (bounds["csl"] > 0).to_numpy() if special is None else np.asarray(special, bool)
     if len(flag) != len(bounds):
         raise ParameterError(f"special has {len(flag)} entries for {len(bounds)} boundaries")
-    row = {pair: n for n, pair in enumerate(zip(bounds["grain_a"], bounds["grain_b"]))}
+    row = {pair: n for n, pair in enumerate(zip(bounds["grain_a"], bounds["grain_b"], strict=True))}
     pairs = ((0, 1), (0, 2), (1, 2))
     at = np.array([[row.get((g[i], g[j]), -1) for i, j in pairs] for g in ids.tolist()], int).reshape(-1, 3)
     known = np.where(at >= 0, np.r_[flag, False][at], False)
@@ -71,7 +71,9 @@ def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike |
 
 
 def junction_distance(grains: Grains) -> NDArray:
-    """(n,) distance, um, of the middle of every boundary segment to the nearest triple point; NaN without any."""
+    """(n,) distance, um, of the middle of every boundary segment to the nearest
+    triple point; NaN without any.
+    """
     table = grains.segments
     place = _points(grains)[1]
     if not len(place):
@@ -141,7 +143,7 @@ def _directions(grains: Grains, ids: NDArray, place: NDArray, reach: float) -> N
     if not len(ids):
         return out
     near = cKDTree(middle).query_ball_point(place, reach * grains.map.step_um)
-    for n, (triple, found) in enumerate(progress(zip(ids, near), "triple points", total=len(ids))):
+    for n, (triple, found) in enumerate(progress(zip(ids, near, strict=True), "triple points", total=len(ids))):
         for k in range(3):
             i, j = np.delete(triple, k)
             chosen = [s for s in found if pair[s, 0] == i and pair[s, 1] == j]
@@ -151,7 +153,8 @@ def _directions(grains: Grains, ids: NDArray, place: NDArray, reach: float) -> N
 
 
 def dihedral_angles(directions: NDArray) -> NDArray:
-    """(J, 3) deg between the boundaries of each grain; directions (J, 3, 2) of the boundaries opposite to a, b, c.
+    """(J, 3) deg between the boundaries of each grain; directions (J, 3, 2) of the
+    boundaries opposite to a, b, c.
 
     The angle of grain a lies between the boundaries ac and ab, on the side that does not hold bc.
     """

@@ -136,7 +136,8 @@ def slip_labels(
     Parameters
     ----------
     parents : table with parent_id, phase, qw, qx, qy, qz
-    traces : table with grain_id and angle_deg, and sigma_deg and source where known; NaN angle: imaged, no trace
+    traces : table with grain_id and angle_deg, and sigma_deg and source where
+        known; NaN angle: imaged, no trace
     systems : of all grains, or of each phase id; phases without systems get no rows
     sigma_deg : error of a line whose own is not given
     tolerance_deg : planes further than this from a line are no candidates for it
@@ -235,9 +236,9 @@ def twin_labels(twins, systems: Systems | Mapping[int, Systems]) -> pd.DataFrame
     twins : cpml.microscopy.Twins
     systems : of all grains, or of each phase id; only families that `find_twins` looked for get rows
     """
-    present = set(zip(twins.table["parent_id"], twins.table["variant"]))
+    present = set(zip(twins.table["parent_id"], twins.table["variant"], strict=True))
     rows: list[tuple] = []
-    for grain, phase in zip(twins.parents["parent_id"], twins.parents["phase"]):
+    for grain, phase in zip(twins.parents["parent_id"], twins.parents["phase"], strict=True):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
         looked_for = twins.types.get(phase, ())
         if of_phase is None or not looked_for:

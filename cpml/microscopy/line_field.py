@@ -1,11 +1,12 @@
-"""Line direction of every pixel from the structure tensor, and its families by the weighted histogram of a region.
+"""Line direction of every pixel from the structure tensor, and its families by the
+weighted histogram of a region.
 
     J = G_window * (grad f grad f^T),   grad f by Gaussian derivatives
 
-The line runs along the eigenvector of the smaller eigenvalue l2; coherence (l1 - l2)/(l1 + l2) is 1 for stripes and 0
-where no direction stands out. Local, so it sees curved lines and changes inside a grain, where the score of
-cpml.microscopy.trace_detection sees long straight ones; two families that cross in the window give one angle between
-them.
+The line runs along the eigenvector of the smaller eigenvalue l2; coherence (l1 - l2)/(l1 + l2) is 1 for
+stripes and 0 where no direction stands out. Local, so it sees curved lines and changes inside a grain,
+where the score of cpml.microscopy.trace_detection sees long straight ones; two families that cross in the
+window give one angle between them.
 
 Reference: Bigun & Granlund 1987, Proc. ICCV London, 433.
 """
@@ -22,7 +23,9 @@ from cpml.errors import ParameterError
 
 @dataclass(frozen=True)
 class StructureTensor:
-    """On-screen angle of the lines (deg in [0, 180)), coherence (0 to 1) and energy l1 + l2, all (rows, columns)."""
+    """On-screen angle of the lines (deg in [0, 180)), coherence (0 to 1) and
+    energy l1 + l2, all (rows, columns).
+    """
 
     angle_deg: NDArray
     coherence: NDArray
@@ -47,7 +50,8 @@ def structure_tensor(
     valid = np.isfinite(values) if valid is None else np.asarray(valid, bool) & np.isfinite(values)
     if values.ndim != 2 or valid.shape != values.shape or not (gradient_px > 0 and window_px > 0):
         raise ParameterError(
-            f"a picture and its mask of one size, and positive widths are needed (values {values.shape}, valid {valid.shape}, gradient_px {gradient_px}, window_px {window_px})"
+            f"a picture and its mask of one size, and positive widths are needed (values {values.shape}, "
+            f"valid {valid.shape}, gradient_px {gradient_px}, window_px {window_px})"
         )
     filled = np.where(valid, values, np.median(values[valid]) if valid.any() else 0.0)
     gx = ndimage.gaussian_filter(filled, gradient_px, order=(0, 1))
@@ -83,8 +87,8 @@ def tensor_families(
 
     Returns
     -------
-    DataFrame grain_id, rank, angle_deg, sigma_deg (spread of the directions within 5 deg), score (share of the
-    weight within 5 deg), n_pixels
+    DataFrame grain_id, rank, angle_deg, sigma_deg (spread of the directions within 5 deg), score (share of
+    the weight within 5 deg), n_pixels
     """
     label = np.asarray(label)
     rows = []

@@ -1,13 +1,13 @@
 """The single lines of one family: how many, how far apart, and how straight.
 
-The lines are the extrema of the profile g(p) of the family, `PROMINENCE` standard errors high. Along a line, pieces
-of `PIECE` pixels are shifted against the mean shape g0 of the line until
+The lines are the extrema of the profile g(p) of the family, `PROMINENCE` standard errors high. Along a line,
+pieces of `PIECE` pixels are shifted against the mean shape g0 of the line until
 
     sum (f - g0(p - d))^2 = min over |d| <= REACH - 1,      var d = s^2 / sum g0'^2
 
-and g0 is the mean of the pieces so shifted. A straight line makes d a straight function of the place along it. The
-waviness is the rms of what a straight function leaves, less what the noise alone gives; a line is wavy if
-chi^2 says so at 0.1 % and the waviness exceeds `LEAST_WAVE`.
+and g0 is the mean of the pieces so shifted. A straight line makes d a straight function of the place along
+it. The waviness is the rms of what a straight function leaves, less what the noise alone gives; a line is
+wavy if chi^2 says so at 0.1 % and the waviness exceeds `LEAST_WAVE`.
 """
 
 import numpy as np
@@ -46,7 +46,9 @@ def line_statistics(
 def line_places(
     x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either"
 ) -> tuple[NDArray, NDArray]:
-    """p (L,) of the lines in growing order, and their heights above the profile's level, in standard errors (L,)."""
+    """p (L,) of the lines in growing order, and their heights above the profile's
+    level, in standard errors (L,).
+    """
     low, g, n = ridges.profile(x, y, f, t)
     error = np.sqrt(np.mean(residual**2) * ridges.correlation_volume(x, y, residual) / np.maximum(n, 1.0))
     known = n >= ridges.SMALLEST_BIN
@@ -76,7 +78,9 @@ def _merged(found: list[tuple]) -> list[tuple]:
 def followed(
     x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either"
 ) -> NDArray:
-    """Values (N,) of the family's lines, each piece where it was found; 0 off the lines and where a line is missing."""
+    """Values (N,) of the family's lines, each piece where it was found; 0 off the
+    lines and where a line is missing.
+    """
     places, heights = line_places(x, y, f, residual, t, lines=lines)
     p, q = y * np.cos(t) - x * np.sin(t), x * np.cos(t) + y * np.sin(t)
     out = np.zeros(len(f))
@@ -88,7 +92,9 @@ def followed(
 
 
 def _waviness(x, y, f, residual, t, places) -> tuple[float, bool]:
-    """rms shift beyond noise, pixels, over all lines, and whether it is certain; NaN without a line long enough."""
+    """rms shift beyond noise, pixels, over all lines, and whether it is certain;
+    NaN without a line long enough.
+    """
     p, q = y * np.cos(t) - x * np.sin(t), x * np.cos(t) + y * np.sin(t)
     noise = np.mean(residual**2) * ridges.correlation_volume(x, y, residual)
     chi2, free, excess, n_pieces = 0.0, 0, 0.0, 0
@@ -114,7 +120,9 @@ def _waviness(x, y, f, residual, t, places) -> tuple[float, bool]:
 
 
 def _shifts(p: NDArray, q: NDArray, f: NDArray, noise: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Of every piece of a line that shows it: shift (n,), its variance (n,), place along (n,); and the model (N,)."""
+    """Of every piece of a line that shows it: shift (n,), its variance (n,), place
+    along (n,); and the model (N,).
+    """
     grid = np.arange(-REACH, REACH + 0.5, 0.5)
     trial = np.arange(-REACH + 1, REACH - 0.75, 0.25)
     piece = ((q - q.min()) // PIECE).astype(int)

@@ -77,7 +77,8 @@ def mean_orientations(
 
 
 def vectors_from_means(quaternions: NDArray, label: NDArray, mean: NDArray, group: NDArray) -> NDArray:
-    """Rotation vectors (n, 3), rad, sample frame, from the mean of its label (G, 4) to each of quaternions (n, 4).
+    """Rotation vectors (n, 3), rad, sample frame, from the mean of its label (G, 4)
+    to each of quaternions (n, 4).
 
     label (n,) counts from 0; the symmetry copy of q does not matter.
     """

@@ -58,7 +58,7 @@ def read_grain_file(path: str | Path, *, hex_x_axis: str = "a", euler_to_sample=
     if len(twice):
         raise MapFileError(f"{path}: grain {twice.iloc[0]} is listed twice; export the grain file again")
     q = _orientations(path, table, ("phi1", "Phi", "phi2"), "degrees", hex_x_axis, euler_to_sample)
-    table = table.assign(on_edge=table["on_edge"] != 0, **dict(zip(("qw", "qx", "qy", "qz"), q.T)))
+    table = table.assign(on_edge=table["on_edge"] != 0, **dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True)))
     first = ["grain_id", "phase", "x_um", "y_um", "diameter_um", "iq", "ci", "fit_deg", "on_edge"]
     return table[[*first, "qw", "qx", "qy", "qz"]]
 
@@ -91,7 +91,7 @@ def read_reconstructed_boundaries(
     for side in ("right", "left"):
         names = [f"{side}_{k}" for k in ("phi1", "Phi", "phi2")]
         q = _orientations(path, table, names, angles, hex_x_axis, euler_to_sample)
-        table = table.assign(**dict(zip([f"{side}_q{k}" for k in "wxyz"], q.T)))
+        table = table.assign(**dict(zip([f"{side}_q{k}" for k in "wxyz"], q.T, strict=True)))
     ends = ["x0_um", "y0_um", "x1_um", "y1_um", "length_um", "trace_deg", "file_trace_deg"]
     return table[
         ["grain_right", "grain_left", *ends, *[f"{s}_q{k}" for s in ("right", "left") for k in "wxyz"]]
@@ -110,7 +110,8 @@ def _read(path: Path, columns: tuple[str, ...], told: tuple[str, ...]) -> pd.Dat
     missing = [word for word in told if word not in header]
     if missing:
         raise MapFileError(
-            f"{path}, line {n_header + 1}: the comment lines do not mention {missing[0]!r}; this is another kind of "
+            f"{path}, line {n_header + 1}: the comment lines do not mention "
+            f"{missing[0]!r}; this is another kind of "
             "file, or cut off: export it again from OIM Analysis"
         )
     return pd.DataFrame(read_table(path, n_header, list(columns), n_required=len(columns)))

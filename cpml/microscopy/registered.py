@@ -1,4 +1,6 @@
-"""An HR-DIC field laid over an EBSD map: which grain each vector belongs to, and the slip bands of every grain."""
+"""An HR-DIC field laid over an EBSD map: which grain each vector belongs to, and
+the slip bands of every grain.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +46,8 @@ class RegisteredDic:
         return self.bands[self.bands["rank"] == 1]
 
     def on_field(self, segments: pd.DataFrame, map_step_um: float) -> pd.DataFrame:
-        """Boundary segments of the map in the frame of the field: um from its first vector, `step_um` a vector.
+        """Boundary segments of the map in the frame of the field: um from its
+        first vector, `step_um` a vector.
 
         Parameters
         ----------
@@ -87,8 +90,8 @@ def register_dic(
     to_map = fit_affine(points[:, :2], points[:, 2:])
     vectors = label_of_vectors(field, to_map, ebsd_map, label)
     shear = max_shear(field.displacement_gradient)
-    # angles stay as seen in the DIC image: the shear in `to_map` is the distortion of the tilted map, which its Euler
-    # angles do not share
+    # angles stay as seen in the DIC image: the shear in `to_map` is the distortion of the tilted map,
+    # which its Euler angles do not share
     bands = band_angles(shear, vectors, min_pixels=min_vectors)
     step = float(np.sqrt(abs(np.linalg.det(to_map.matrix)))) * ebsd_map.step_um
     return RegisteredDic(field, to_map, shear, vectors, bands, step)

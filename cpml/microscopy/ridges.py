@@ -6,8 +6,8 @@ Pixels are shared between the two nearest of the bins p = 0, 1, 2 ... in proport
 
     R2(t) = sum over bins of (sum w f)^2 / sum w  /  sum f^2  -  chance,    chance = sum over bins (sum w^2 / sum w) / N
 
-is the share of the variance that stripes of direction t explain. With noise of variance s^2 its maximum t0 has the
-variance of a likelihood's,
+is the share of the variance that stripes of direction t explain. With noise of variance s^2 its maximum t0
+has the variance of a likelihood's,
 
     sigma_t^2 = 2 s^2 c / |d^2/dt^2 (R2 sum f^2)| + (0.05 px / length)^2,
 
@@ -24,8 +24,9 @@ from cpml.crystallography.disorientation import compiled
 
 SMALLEST_BIN = 8.0
 FINE = 16
-"""Positions of the bins against the pixels. Two bins share a pixel at most directions but none along the axes, which
-would draw the maximum to or from there; the mean over equal steps treats all directions alike."""
+"""Positions of the bins against the pixels. Two bins share a pixel at most directions but none along the
+axes, which would draw the maximum to or from there; the mean over equal steps treats all directions alike.
+"""
 SAMPLING = 0.05
 """Pixels by which lines without noise are missed at their ends, for they are seen in pixels."""
 
@@ -53,7 +54,9 @@ def _bins(x, y, f, t, sums, weights):
 
 @compiled
 def _fine_sums(x, y, f, t, sums, counts):
-    """Fill sum f and number of the pixels in parts of 1/FINE of direction t (rad); returns the number of parts."""
+    """Fill sum f and number of the pixels in parts of 1/FINE of direction t
+    (rad); returns the number of parts.
+    """
     c, s = math.cos(t), math.sin(t)
     low, high = 1e30, -1e30
     for i in range(len(x)):
@@ -70,9 +73,11 @@ def _fine_sums(x, y, f, t, sums, counts):
 
 @compiled
 def _explained(sums, counts, n):
-    """(sum over bins of (sum w f)^2 / sum w, sum over bins of sum w^2 / sum w), mean over the positions of the bins.
+    """(sum over bins of (sum w f)^2 / sum w, sum over bins of sum w^2 / sum w), mean
+    over the positions of the bins.
 
-    w = 1 - |k - centre| / FINE is linear on either side of the centre: running sums of f, k f, 1, k, k^2 suffice.
+    w = 1 - |k - centre| / FINE is linear on either side of the centre: running
+    sums of f, k f, 1, k, k^2 suffice.
     """
     s, c = np.zeros((2, n + 1)), np.zeros((3, n + 1))
     for k in range(n):
@@ -169,7 +174,9 @@ def refine(x: NDArray, y: NDArray, f: NDArray, start: float, *, reach_deg: float
 
 
 def angle_error(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float) -> float:
-    """Standard error of a refined direction, rad, from the curvature of R2 and the noise left over, with SAMPLING."""
+    """Standard error of a refined direction, rad, from the curvature of R2 and the
+    noise left over, with SAMPLING.
+    """
     along = x * np.cos(t) + y * np.sin(t)
     length = max(np.std(along) * np.sqrt(12), 1.0)
     step = 0.5 / length
@@ -192,7 +199,9 @@ def correlation_volume(x: NDArray, y: NDArray, residual: NDArray, *, reach: int 
 
 
 def profile(x: NDArray, y: NDArray, f: NDArray, t: float) -> tuple[float, NDArray, NDArray]:
-    """(p of the first bin, mean of f in each bin of width 1 (n,), pixels in each bin (n,)) of direction t, rad."""
+    """(p of the first bin, mean of f in each bin of width 1 (n,), pixels in each
+    bin (n,)) of direction t, rad.
+    """
     return _profile(x.astype(float), y.astype(float), f.astype(float), float(t))
 
 

@@ -53,8 +53,8 @@ def shape_columns(ebsd_map: EbsdMap, label: NDArray, n_labels: int) -> dict[str,
 
 
 def grain_shapes(grains) -> pd.DataFrame:
-    """Outline of every grain: grain_id, perimeter_um, convexity, circularity, ellipse_major_um, ellipse_minor_um,
-    long_axis_deg, on_edge.
+    """Outline of every grain: grain_id, perimeter_um, convexity, circularity, ellipse_major_um,
+    ellipse_minor_um, long_axis_deg, on_edge.
 
     perimeter_um joins the mid points of neighbouring pixel edges: exact for lines along the rows, the columns
     and at 45 deg, at most 8 % too long between. convexity = area over the area of the convex hull of the
@@ -82,7 +82,8 @@ def grain_shapes(grains) -> pd.DataFrame:
 
 
 def _perimeters(ebsd_map: EbsdMap, at: NDArray, n_labels: int) -> NDArray:
-    """(G,) length of the outlines: at each corner, the line between the mid points of the two edges that meet there.
+    """(G,) length of the outlines: at each corner, the line between the mid points of
+    the two edges that meet there.
 
     Each of the k cells of a grain at a corner adds its k-th part.
     """
@@ -117,8 +118,8 @@ def _hull_areas(at: NDArray, xy: NDArray, n_labels: int) -> NDArray:
 
 
 def grain_spread(grains) -> pd.DataFrame:
-    """Orientation spread of every grain: grain_id, gos_deg, grod_max_deg, spread_deg, spread_share, spread_axis_x,
-    _y, _z (sample frame), spread_crystal_x, _y, _z (crystal frame of the stored mean).
+    """Orientation spread of every grain: grain_id, gos_deg, grod_max_deg, spread_deg, spread_share,
+    spread_axis_x, _y, _z (sample frame), spread_crystal_x, _y, _z (crystal frame of the stored mean).
 
     The axis is the main direction of the rotation vectors from the mean to the pixels; spread_deg is the rms
     rotation about it, spread_share its part of the variance: 1 for bending about one axis, 1/3 for noise.

@@ -5,11 +5,11 @@ With h the four in-plane components of H and a_s those of b_s (x) n_s
     min sum_s |gamma_s|   with   |h - A gamma| <= t
 
 The minimiser of lambda sum |gamma| + |h - A gamma|^2 / 2 is piecewise linear in lambda; it is followed from
-lambda = max |a_s . h| down, one system joining or leaving at a time, until the residual is t (homotopy): the exact
-solution, with no more than four systems.
+lambda = max |a_s . h| down, one system joining or leaving at a time, until the residual is t (homotopy): the
+exact solution, with no more than four systems.
 
-References: Osborne, Presnell & Turlach 2000, IMA J. Numer. Anal. 20:389 (homotopy); Vermeij et al. 2022, Acta Mater.
-243:118502 (the problem).
+References: Osborne, Presnell & Turlach 2000, IMA J. Numer. Anal. 20:389 (homotopy); Vermeij et al. 2022, Acta
+Mater. 243:118502 (the problem).
 """
 
 import math

@@ -48,7 +48,8 @@ def bootstrap_interval(
     n_draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of a statistic of values (n,); whole clusters (n,) are drawn, single rows without them.
+    """Percentile interval of a statistic of values (n,); whole clusters (n,) are
+    drawn, single rows without them.
 
     statistic : of an array of values; the mean (fast) when not given
     """
@@ -98,8 +99,8 @@ def footprint_frequency(
 
     Returns
     -------
-    DataFrame: class (or low, high, middle), n, n_clusters, hits, share, wilson_low, wilson_high, bootstrap_low,
-    bootstrap_high
+    DataFrame: class (or low, high, middle), n, n_clusters, hits, share, wilson_low,
+    wilson_high, bootstrap_low, bootstrap_high
 
     Raises
     ------
@@ -162,7 +163,8 @@ def _classes(known: pd.DataFrame, against: str, bins):
     )
     if len(edges) < 2 or not np.all(np.diff(edges) > 0):
         raise ParameterError(
-            f"bins {bins}: two or more growing edges, or a number of classes that the data can fill, are needed"
+            f"bins {bins}: two or more growing edges, or a number of classes that the "
+            "data can fill, are needed"
         )
     place = np.minimum(np.searchsorted(edges, value, side="right") - 1, len(edges) - 2)
     inside = (value >= edges[0]) & (value <= edges[-1])
@@ -175,11 +177,13 @@ def _classes(known: pd.DataFrame, against: str, bins):
 def with_schmid(
     labels: pd.DataFrame, parents: pd.DataFrame, systems: Systems, stress: ArrayLike
 ) -> pd.DataFrame:
-    """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip plane, signed m of a twin variant.
+    """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip
+    plane, signed m of a twin variant.
 
     Parameters
     ----------
-    parents : table with parent_id, qw, qx, qy, qz; the column equivalent_diameter_um, where there, comes along
+    parents : table with parent_id, qw, qx, qy, qz; the column
+        equivalent_diameter_um, where there, comes along
     stress : (3, 3) or (G, 3, 3) in the order of parents
 
     Returns
@@ -193,7 +197,7 @@ def with_schmid(
         value |= {(grain, name): m[i, s] for s, name in enumerate(systems.names)}
         for plane in np.unique(systems.plane_id[systems.slip]):
             value[grain, systems.plane_names[plane]] = m[i, systems.slip & (systems.plane_id == plane)].max()
-    found = [value.get(key, np.nan) for key in zip(labels["grain_id"], labels["target"])]
+    found = [value.get(key, np.nan) for key in zip(labels["grain_id"], labels["target"], strict=True)]
     out = labels.assign(schmid=found)
     if "equivalent_diameter_um" in parents:
         out["equivalent_diameter_um"] = out["grain_id"].map(

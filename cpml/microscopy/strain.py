@@ -51,7 +51,8 @@ def strain_measures(gradient: ArrayLike) -> dict[str, NDArray]:
     --------
     >>> found = strain_measures([[0.0, 0.02], [0.0, 0.0]])
     >>> print({name: float(value.round(4)) for name, value in found.items()})
-    {'e_xx': 0.0, 'e_xy': 0.01, 'e_yy': 0.0002, 'max_shear': 0.01, 'effective_strain': 0.0141, 'rotation_deg': 0.5729}
+    {'e_xx': 0.0, 'e_xy': 0.01, 'e_yy': 0.0002, 'max_shear': 0.01, 'effective_strain':
+    0.0141, 'rotation_deg': 0.5729}
     """
     e = green_lagrange(gradient)
     return {

@@ -1,17 +1,18 @@
-"""Slip traces in an image: the families of parallel lines of every grain or tile, with errors, spacing, waviness.
+"""Slip traces in an image: the families of parallel lines of every grain or tile,
+with errors, spacing, waviness.
 
 The values of a region are the sum of a few sets of straight stripes and noise,
 
     f(x, y) = sum_k g_k(p_k) + noise,     p_k = -x sin t_k + y cos t_k
 
-(an additive model of ridge functions). Families are found one after the other: the direction of the greatest R2
-(cpml.microscopy.ridges) in what the earlier ones leave, refined to hundredths of a degree; then every family is refined
-again on the image less all others, until nothing moves. What remains of a family is taken out piece by piece along
-its lines, since lines end and drift; so two families may be as close as the lines' width over their length allows,
-and no separation is prescribed.
+(an additive model of ridge functions). Families are found one after the other: the direction of the greatest
+R2 (cpml.microscopy.ridges) in what the earlier ones leave, refined to hundredths of a degree; then every
+family is refined again on the image less all others, until nothing moves. What remains of a family is taken
+out piece by piece along its lines, since lines end and drift; so two families may be as close as the lines'
+width over their length allows, and no separation is prescribed.
 
-A family counts when its R2 stands `significance` robust deviations above the median of all directions, explains
-`min_score` of the region's variance, and `relative` of what the strongest does.
+A family counts when its R2 stands `significance` robust deviations above the median of all directions,
+explains `min_score` of the region's variance, and `relative` of what the strongest does.
 
 | column | meaning |
 |---|---|
@@ -64,8 +65,8 @@ def detect_traces(
     values : (rows, columns) contrast or strain; NaN is left out
     label : (rows, columns) int, region of each pixel, 0 = none (see `tile_labels`); None: one region
     valid : (rows, columns) bool, False where nothing is to be looked at
-    lines : "bright", "dark" or "either": the sign of lines that are counted; contrast is clipped at the 1st and 99th
-        percentile, on the dark or bright side only at the median for the other two
+    lines : "bright", "dark" or "either": the sign of lines that are counted; contrast is clipped at the 1st
+        and 99th percentile, on the dark or bright side only at the median for the other two
     background_px : contrast slower than this is taken out, region by region; None leaves it
     margin_px : pixels along the rim of every region that are left out (boundaries are lines, too)
     min_pixels : smaller regions are not looked at
@@ -81,7 +82,8 @@ def detect_traces(
     values, label, valid = _pictures(values, label, valid, margin_px)
     if lines not in ("either", "bright", "dark") or (background_px is not None and not background_px > 0):
         raise ParameterError(
-            f"lines {lines!r} or background_px {background_px}: choose 'bright', 'dark' or 'either', and a positive width or None"
+            f"lines {lines!r} or background_px {background_px}: choose 'bright', 'dark' or 'either', "
+            "and a positive width or None"
         )
     rows: list[tuple] = []
     boxes = ndimage.find_objects(label)
@@ -100,7 +102,8 @@ def detect_traces(
 
 
 def tile_labels(shape: tuple[int, int], tile: int, *, valid: ArrayLike | None = None) -> NDArray:
-    """(rows, columns) int: square tiles of `tile` pixels numbered from 1 in reading order; 0 where not `valid`.
+    """(rows, columns) int: square tiles of `tile` pixels numbered from 1 in
+    reading order; 0 where not `valid`.
 
     Examples
     --------
@@ -182,11 +185,13 @@ def find_families(
         spread = 1.4826 * np.median(np.abs(curve[known] - np.median(curve[known])))
         if curve[k] - np.median(curve[known]) < significance * spread:
             break
-        # judged on the joint fit: the pieces taken out along earlier lines hold some of a family close to them
+        # judged on the joint fit: the pieces taken out along earlier lines hold
+        # some of a family close to them
         trial = _backfit(x, y, f, [*families, float(coarse[k])])
         shares = [_score(x, y, f, trial, j) for j in range(len(trial))]
         left_then = float(np.sum((f - sum(_joint_fit(x, y, f, trial))) ** 2) / total)
-        # two families close to one another can share the lines of one: then both together explain no more than it did
+        # two families close to one another can share the lines of one: then both
+        # together explain no more than it did
         if min(shares[-1], left - left_then) < max(min_score, relative * max(shares)):
             break
         families, left = trial, left_then
@@ -206,7 +211,9 @@ def _joint_fit(x: NDArray, y: NDArray, f: NDArray, families: list[float]) -> lis
 
 
 def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -> list[tuple[float, float]]:
-    """The families less those near a stronger one that the same lines, followed in their waves, explain better."""
+    """The families less those near a stronger one that the same lines, followed
+    in their waves, explain better.
+    """
     kept = list(found)
     for t, score in found:
         near = [
@@ -251,7 +258,9 @@ def _backfit(x, y, f, families: list[float]) -> list[float]:
 
 
 def _too_close(angles: NDArray, families: list[float], x: NDArray, y: NDArray) -> NDArray:
-    """(n,) bool: directions that turn a line of the region by less than three pixels away from a known family."""
+    """(n,) bool: directions that turn a line of the region by less than three
+    pixels away from a known family.
+    """
     out = np.zeros(len(angles), bool)
     for t in families:
         along = x * np.cos(t) + y * np.sin(t)

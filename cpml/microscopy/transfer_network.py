@@ -1,7 +1,7 @@
 """How far slip can pass through the grain graph: clusters of open boundaries, percolation, best paths.
 
-Grains are nodes, boundaries are edges with a weight w from 0 (closed) to 1 (open), such as the m' of the active
-systems (cpml.microscopy.boundary_slip).
+Grains are nodes, boundaries are edges with a weight w from 0 (closed) to 1 (open), such as the m' of the
+active systems (cpml.microscopy.boundary_slip).
 
 | quantity | meaning |
 |---|---|
@@ -65,8 +65,8 @@ def percolation(
 
     Returns
     -------
-    above, open_share (of the boundary length), largest_share (of the area, by the largest cluster), mean_grains (of the
-    cluster of a grain, mean over grains), percolates_x, percolates_y
+    above, open_share (of the boundary length), largest_share (of the area, by the largest cluster),
+    mean_grains (of the cluster of a grain, mean over grains), percolates_x, percolates_y
     """
     weight = _checked(grains, weight)
     length = grains.boundaries["length_um"].to_numpy()
@@ -84,7 +84,8 @@ def percolation(
 
 
 def path_transmission(grains: Grains, weight: ArrayLike, grain_id: int) -> NDArray:
-    """(G,) largest product of weights along a path from one grain to every other; 1 for itself, 0 without a path.
+    """(G,) largest product of weights along a path from one grain to every other;
+    1 for itself, 0 without a path.
 
     Raises
     ------
@@ -106,7 +107,8 @@ def _checked(grains: Grains, weight: ArrayLike) -> NDArray:
     weight = np.asarray(weight, float)
     if weight.shape != (len(grains.boundaries),) or np.any((weight < 0) | (weight > 1 + 1e-9)):
         raise ParameterError(
-            f"weights of shape {weight.shape}: one from 0 to 1 for each of the {len(grains.boundaries)} boundaries is needed"
+            f"weights of shape {weight.shape}: one from 0 to 1 for each of the "
+            f"{len(grains.boundaries)} boundaries is needed"
         )
     return np.minimum(np.nan_to_num(weight, nan=0.0), 1.0)
 

@@ -21,7 +21,8 @@ the groups g of one orientation in a family, with area A_g,
 
 Means are weighted by area. With the first weight alone the odds of two groups are their ratio of areas. The
 weights are judgement, not a fit: with labelled maps they can be fitted and passed. On two virtual maps with
-painted lamellae their Brier score was 0.08, that of area alone 0.13 to 0.14. Reference for the geometry: Christian & Mahajan 1995, Prog. Mater. Sci. 39:1.
+painted lamellae their Brier score was 0.08, that of area alone 0.13 to 0.14. Reference for the geometry:
+Christian & Mahajan 1995, Prog. Mater. Sci. 39:1.
 """
 
 from collections.abc import Mapping
@@ -74,7 +75,7 @@ def _k1_normals(twins: Twins, chosen: pd.DataFrame) -> NDArray:
     """(n, 3) K1 normals of the variants in the sample frame."""
     parents = twins.parents.set_index("parent_id")
     out = np.full((len(chosen), 3), np.nan)
-    for k, (parent_id, variant) in enumerate(zip(chosen["parent_id"], chosen["variant"])):
+    for k, (parent_id, variant) in enumerate(zip(chosen["parent_id"], chosen["variant"], strict=True)):
         row = parents.loc[parent_id]
         found = twin_systems(twins.grains.map.phases[int(row["phase"])], twins.types[int(row["phase"])])
         out[k] = rotate(
@@ -101,8 +102,9 @@ def _traces_with_parent(twins: Twins, chosen: pd.DataFrame) -> NDArray:
 
 
 def variant_fractions(twins: Twins) -> pd.DataFrame:
-    """Per parent and variant that was seen: parent_id, twin_type, variant, n_fragments, area_um2, area_fraction (of
-    the whole family), thickness_um (area-weighted mean)."""
+    """Per parent and variant that was seen: parent_id, twin_type, variant, n_fragments, area_um2,
+    area_fraction (of the whole family), thickness_um (area-weighted mean).
+    """
     lamellae = twin_lamellae(twins)
     weighted = lamellae.assign(weighted=lamellae["thickness_um"] * lamellae["area_um2"])
     keys = ["parent_id", "twin_type", "variant"]
@@ -207,8 +209,10 @@ def _ratio(part: NDArray, whole: NDArray) -> NDArray:
 
 
 def _neighbourhood(ids: NDArray, group: NDArray, shared: dict) -> tuple[tuple[NDArray, NDArray], NDArray]:
-    """Length shared with other groups of the family and all of it, (n,) each; and whether one partner lies on two sides."""
-    of = dict(zip(ids.tolist(), group.tolist()))
+    """Length shared with other groups of the family and all of it, (n,) each; and whether
+    one partner lies on two sides.
+    """
+    of = dict(zip(ids.tolist(), group.tolist(), strict=True))
     inside, whole, between = np.zeros(len(ids)), np.zeros(len(ids)), np.zeros(len(ids))
     for k, grain in enumerate(ids.tolist()):
         neighbours = shared.get(grain, {})
@@ -220,7 +224,9 @@ def _neighbourhood(ids: NDArray, group: NDArray, shared: dict) -> tuple[tuple[ND
 
 
 def _alignment(rows, group, means, found, symmetry, ids, shared) -> NDArray:
-    """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment, mean over its partners by shared length."""
+    """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment, mean over
+    its partners by shared length.
+    """
     place = {int(i): k for k, i in enumerate(ids)}
     pairs = [
         (k, place[i], length)

@@ -1,10 +1,11 @@
 """Deformation twins: which boundaries, which grains belong together, who is the parent, which variant.
 
-Deviation from a twin relation and variants: cpml.microscopy.twin_relations. Grains whose means are within `tolerance` of a twin relation across a shared boundary form a family. Within a
-family fragments of one orientation are a group; the group of the largest area is the parent, a group in twin
-relation to it is a twin with the nearest variant k of the parent's stored symmetry copy (and the second-best
-deviation, a margin), any other group is "secondary". Area decides: a grain that has twinned more than half is
-named after its twin. `cpml.microscopy.twin_evidence` weighs more evidence and gives a probability.
+Deviation from a twin relation and variants: cpml.microscopy.twin_relations. Grains whose means are within
+`tolerance` of a twin relation across a shared boundary form a family. Within a family fragments of one
+orientation are a group; the group of the largest area is the parent, a group in twin relation to it is a twin
+with the nearest variant k of the parent's stored symmetry copy (and the second-best deviation, a margin), any
+other group is "secondary". Area decides: a grain that has twinned more than half is named after its twin.
+`cpml.microscopy.twin_evidence` weighs more evidence and gives a probability.
 
 Annealing twins (cubic Sigma3) are boundaries (`csl` = 3), not families, unless a cubic twin type is asked
 for. Reference: Christian & Mahajan 1995, Prog. Mater. Sci. 39:1.
@@ -76,7 +77,7 @@ class Twins:
                 "n_fragments": np.bincount(of_grain, minlength=n),
                 "n_pixels": np.bincount(of_grain, pixels, n).astype(int),
                 **{k: shape[k] for k in ("area_um2", "equivalent_diameter_um", "x_um", "y_um")},
-                **dict(zip(("qw", "qx", "qy", "qz"), mean.T)),
+                **dict(zip(("qw", "qx", "qy", "qz"), mean.T, strict=True)),
                 "gos_deg": np.bincount(of_grain, spread, n) / np.bincount(of_grain, pixels * is_host, n),
                 "on_edge": shape["on_edge"],
                 "twin_fraction": np.bincount(of_grain, area * ~is_host, n) / np.bincount(of_grain, area, n),
@@ -233,7 +234,8 @@ def _family(grains: Grains, chosen: dict, index: NDArray, tolerance: float) -> d
     rows = np.arange(len(q))
     best, second = deviation[rows, order[:, 0]], deviation[rows, order[:, 1]]
     is_twin = orientation != host
-    # fragments of one orientation may differ, so a twin found at a fragment may be further from the family mean
+    # fragments of one orientation may differ, so a twin found at a fragment may
+    # be further from the family mean
     is_variant = is_twin & (best <= 2 * tolerance)
     families, names = np.array(found.family_names, object), np.array(found.names, object)
     return {

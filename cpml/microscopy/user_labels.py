@@ -31,7 +31,9 @@ OPTIONAL = ("weight", "source")
 
 
 def known_targets(systems: Systems) -> dict[str, dict[str, str]]:
-    """Targets of each mechanism and the kind of row they make ("plane", "system", "variant", "pair", "grain")."""
+    """Targets of each mechanism and the kind of row they make ("plane",
+    "system", "variant", "pair", "grain").
+    """
     from cpml.microscopy.cross_slip import cross_slip_pairs
 
     planes = dict.fromkeys(
@@ -58,13 +60,13 @@ def read_labels(
 
     Raises
     ------
-    MapFileError : unreadable, a missing or unknown column, an unknown grain, mechanism or target, a wrong value, or
-        one label given twice; names the line
+    MapFileError : unreadable, a missing or unknown column, an unknown grain, mechanism or target, a wrong
+        value, or one label given twice; names the line
     """
     path = Path(path)
     names, lines = csv_lines(path)
     _check_columns(path, names)
-    phase = dict(zip(parents["parent_id"], parents["phase"]))
+    phase = dict(zip(parents["parent_id"], parents["phase"], strict=True))
     targets = {
         key: known_targets(s)
         for key, s in (systems.items() if isinstance(systems, Mapping) else [(None, systems)])
@@ -75,7 +77,8 @@ def read_labels(
         first = seen.setdefault(row[:3], number)
         if first != number:
             raise MapFileError(
-                f"{path}, line {number}: grain {row[0]}, {row[1]} {row[2]!r} stands in line {first} already; keep one of the two"
+                f"{path}, line {number}: grain {row[0]}, {row[1]} {row[2]!r} stands in line {first} "
+                "already; keep one of the two"
             )
         rows.append(row)
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -103,11 +106,13 @@ def _check_columns(path: Path, names: list[str]) -> None:
     unknown = [name for name in names if name not in NEEDED + OPTIONAL]
     if missing:
         raise MapFileError(
-            f"{path}, line 1: no column {', '.join(missing)}; needed: {','.join(NEEDED)}[,weight,source], found: {', '.join(names) or 'nothing'}"
+            f"{path}, line 1: no column {', '.join(missing)}; needed: {','.join(NEEDED)}[,weight,source], "
+            f"found: {', '.join(names) or 'nothing'}"
         )
     if unknown or len(set(names)) < len(names):
         raise MapFileError(
-            f"{path}, line 1: column {(unknown or names)[0]!r} is unknown or there twice; known: {', '.join(NEEDED + OPTIONAL)}"
+            f"{path}, line 1: column {(unknown or names)[0]!r} is unknown or there twice; known: "
+            f"{', '.join(NEEDED + OPTIONAL)}"
         )
 
 
@@ -121,7 +126,8 @@ def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) 
     grain = _number(where, "grain_id", field["grain_id"])
     if grain not in phase:
         raise MapFileError(
-            f"{where}: grain {field['grain_id']} is not in the map, which has {len(phase)} grains from {min(phase, default=0)} to {max(phase, default=0)}"
+            f"{where}: grain {field['grain_id']} is not in the map, which has {len(phase)} grains from "
+            f"{min(phase, default=0)} to {max(phase, default=0)}"
         )
     of_phase = targets.get(None) or targets.get(phase[grain])
     if of_phase is None:
@@ -131,17 +137,21 @@ def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) 
     mechanism = field["mechanism"]
     if mechanism not in MECHANISMS:
         raise MapFileError(
-            f"{where}: mechanism {mechanism!r}{_nearest(mechanism, MECHANISMS)}; choose one of {', '.join(MECHANISMS)}"
+            f"{where}: mechanism {mechanism!r}{_nearest(mechanism, MECHANISMS)}; choose one "
+            f"of {', '.join(MECHANISMS)}"
         )
     known = of_phase[mechanism]
     if field["target"] not in known:
         raise MapFileError(
-            f"{where}: target {field['target']!r} is no target of {mechanism}{_nearest(field['target'], known)}; known: {', '.join(list(known)[:4]) or 'none in this phase'}{' ...' if len(known) > 4 else ''}"
+            f"{where}: target {field['target']!r} is no target of "
+            f"{mechanism}{_nearest(field['target'], known)}; known: "
+            f"{', '.join(list(known)[:4]) or 'none in this phase'}{' ...' if len(known) > 4 else ''}"
         )
     observed = np.nan if field["observed"] == "" else _number(where, "observed", field["observed"])
     if observed not in (0.0, 1.0) and np.isfinite(observed):
         raise MapFileError(
-            f"{where}: observed = {field['observed']!r}; write 1 (seen), 0 (looked for and not seen) or nothing (not known)"
+            f"{where}: observed = {field['observed']!r}; write 1 (seen), 0 (looked for and not "
+            "seen) or nothing (not known)"
         )
     weight = _number(where, "weight", field["weight"]) if field.get("weight") else 1.0
     if weight < 0:

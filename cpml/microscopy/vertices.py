@@ -11,7 +11,9 @@ from cpml.microscopy.ebsd_map import EbsdMap
 
 
 def vertex_cells(ebsd_map: EbsdMap) -> tuple[NDArray, NDArray]:
-    """Pixels (V, 4) or (V, 3) round each corner, in cyclic order, -1 outside the map, and its position (V, 2), um."""
+    """Pixels (V, 4) or (V, 3) round each corner, in cyclic order, -1 outside the
+    map, and its position (V, 2), um.
+    """
     return _square(ebsd_map) if ebsd_map.grid == "square" else _hexagonal(ebsd_map)
 
 
@@ -41,7 +43,7 @@ def _hexagonal(m: EbsdMap) -> tuple[NDArray, NDArray]:
         a, b = r[inside], h[inside]
         cells = np.stack([index[a, b], index[a, b + 2], index[a + dr, b + 1]], axis=-1)
         found.append((cells, np.stack([b + 1 - 3, a - 1 + dr / 3], axis=-1)))
-    cells, place = (np.concatenate(v) for v in zip(*found))
+    cells, place = (np.concatenate(v) for v in zip(*found, strict=True))
     used = (cells >= 0).any(axis=1)
     origin = m.xy[0] - [half[0] * m.step_um / 2, row[0] * m.pixel_um[1]]
     return cells[used], origin + place[used] * [m.step_um / 2, m.pixel_um[1]]

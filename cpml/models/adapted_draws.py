@@ -1,14 +1,15 @@
 """Draws of the local stress where a grain's footprints say it is, weighted back to the prior.
 
-The likelihood of a grain is a mean over draws eta of its unexplained stress. Footprints leave only a part of the
-five-dimensional space; draws from the prior rarely hit it, and the logarithm of a mean of few hits is too low, the more
-so the sharper the law: strengths of rare families then come out high and n low. So the part is found first, by many
-draws r = softmax_k log L(eta_k), and sampled:
+The likelihood of a grain is a mean over draws eta of its unexplained stress. Footprints leave only a part of
+the five-dimensional space; draws from the prior rarely hit it, and the logarithm of a mean of few hits is too
+low, the more so the sharper the law: strengths of rare families then come out high and n low. So the part is
+found first, by many draws r = softmax_k log L(eta_k), and sampled:
 
     q = (1 - a) N(mu_g, C_g) + a N(0, I),    L_g = 1/K sum_k w_k L(eta_k),    w_k = N(eta_k; 0, I) / q(eta_k)
 
-with mu_g and C_g the mean and covariance of eta under r (C_g widened and drawn to I where few draws count). The mixture
-keeps every weight below 1 / a. Unbiased for every parameter value; best where the adaptation was made.
+with mu_g and C_g the mean and covariance of eta under r (C_g widened and drawn to I where few
+draws count). The mixture keeps every weight below 1 / a. Unbiased for every parameter value; best
+where the adaptation was made.
 
 Reference: Owen & Zhou 2000, J. Am. Stat. Assoc. 95:135 (safe importance sampling).
 """
@@ -50,7 +51,9 @@ def _prior(n: int, seed: int, frame: Tensor) -> Tensor:
 
 
 def _mixture(belief: Tensor, eta: Tensor, narrow: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws (G, K, 5) of the mixture from standard ones for its two parts, and log w (G, K); belief (G, L) on eta (L, 5)."""
+    """Draws (G, K, 5) of the mixture from standard ones for its two parts, and log w (G,
+    K); belief (G, L) on eta (L, 5).
+    """
     mean = belief @ eta
     apart = eta[None] - mean[:, None]
     covariance = torch.einsum("gl,gli,glj->gij", belief, apart, apart)

@@ -4,8 +4,9 @@ Footprints only tell ratios. Multiplying every strength by c multiplies the yiel
 
     c = sigma_y(measured) / sigma_y(law with the learned ratios)
 
-with the measured value at a plastic strain of 0.2 % (offset method) and the law's from the mean field named by
-``scheme``. Taylor bounds the yield stress from above, so it returns the smallest strengths that explain the curve.
+with the measured value at a plastic strain of 0.2 % (offset method) and the law's from the mean
+field named by ``scheme``. Taylor bounds the yield stress from above, so it returns the smallest
+strengths that explain the curve.
 """
 
 from pathlib import Path
@@ -64,7 +65,8 @@ def offset_yield(curve: pd.DataFrame, *, offset: float = OFFSET) -> float:
     crossing = np.flatnonzero((excess[:-1] > 0) & (excess[1:] <= 0))
     if len(crossing) == 0:
         raise CpmlError(
-            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of {offset}: no yield stress"
+            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of "
+            f"{offset}: no yield stress"
         )
     i = crossing[0]
     t = excess[i] / (excess[i] - excess[i + 1])
@@ -72,7 +74,8 @@ def offset_yield(curve: pd.DataFrame, *, offset: float = OFFSET) -> float:
 
 
 def strength_scale(specimen, strengths: np.ndarray, *, scheme: str = "taylor") -> tuple[float, float]:
-    """Factor on ``strengths`` (K,) that makes the mean field meet the specimen's curve, and the measured yield stress.
+    """Factor on ``strengths`` (K,) that makes the mean field meet the specimen's curve,
+    and the measured yield stress.
 
     Raises
     ------

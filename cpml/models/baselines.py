@@ -1,9 +1,9 @@
 """What F is compared with, first part: knowing the prevalence, and the Schmid rule.
 
-Every model has ``fit(specimens)`` and ``predict(specimen) -> DataFrame`` with one row per grain and token (columns
-grain_id, mechanism, target, family, p, model). They learn from the same labels: (grain, target) pairs that are observed
-1 or 0; ambiguous and invisible ones are missing and left out. Without any label every model falls back to what it
-knows before learning (its prior curve, or a probability of one half).
+Every model has ``fit(specimens)`` and ``predict(specimen) -> DataFrame`` with one row per grain and token
+(columns grain_id, mechanism, target, family, p, model). They learn from the same labels: (grain, target)
+pairs that are observed 1 or 0; ambiguous and invisible ones are missing and left out. Without any label every
+model falls back to what it knows before learning (its prior curve, or a probability of one half).
 
 | model | p | file |
 |---|---|---|

@@ -1,18 +1,21 @@
-"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation, scatter and a small residual learned together.
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation, scatter and a
+small residual learned together.
 
     log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs        tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
     pi_gkt    = sum_{s in t} softmax_s(log a_gks)           share of the grain's shear on token t (plane or variant)
     p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)      probability that the token is active above the visible
-                                                            limit; times detection, and mixed with chance, to be recorded
+                                                            limit; times detection, and mixed
+                                                            with chance, to be recorded
 
-The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.localisation` (the law solved on the whole
-map or in a mean medium, corrections from the neighbours, scatter), the footprints enter through
-`cpml.models.likelihood`, which sums over the candidate planes of a trace, and the residual r is a small network on
-contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a posteriori with the literature as
-prior: strengths xi (log-normal), n, lambda, c, s_eta, the rates of the observation model and the residual. n is the
-exponent of *accumulated* shear: hardening spreads slip over more systems than the rate exponent of the law would, so its
-prior is wide. The gate g is 0 (pure physics, exactly) or 1, whichever predicts held-out blocks better. Footprints tell
-strength ratios; the common scale stays with the prior until a stress-strain curve fixes it (`cpml.models.anchor`).
+The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.localisation` (the law solved on
+the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter through
+`cpml.models.likelihood`, which sums over the candidate planes of a trace, and the residual r is a small
+network on contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a posteriori
+with the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta, the rates of the observation
+model and the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more systems
+than the rate exponent of the law would, so its prior is wide. The gate g is 0 (pure physics, exactly) or 1,
+whichever predicts held-out blocks better. Footprints tell strength ratios; the common scale stays with the
+prior until a stress-strain curve fixes it (`cpml.models.anchor`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -58,12 +61,13 @@ class CoupledClassifier(BaseEstimator):
 
     Parameters
     ----------
-    scheme : where the grains' stresses come from: "sachs", "taylor", "affine", "full_field", or "auto": the full field for
-        specimens with a map, "affine" for others
-    edges : False shuts the corrections from neighbours (an ablation; the full field knows its neighbours all the same)
+    scheme : where the grains' stresses come from: "sachs", "taylor", "affine", "full_field", or "auto": the
+        full field for specimens with a map, "affine" for others
+    edges : False shuts the corrections from neighbours (an ablation; the full field
+        knows its neighbours all the same)
     free_surface : no shear stress on the map's surface
-    n_draws : quasi-random draws of the local stress per grain; the search begins with COARSE_DRAWS from the prior and ends
-        with this number, adapted to each grain (`adapted_draws`); a power of two
+    n_draws : quasi-random draws of the local stress per grain; the search begins with COARSE_DRAWS from the
+        prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     shrinkage : precision of the residual network's weights
@@ -75,7 +79,8 @@ class CoupledClassifier(BaseEstimator):
     ----------
     theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : 0.0 or 1.0;
     mechanics_converged_ : whether every solution of the scheme behind the localisation converged;
-    converged_, n_iter_, log_posterior_ : state of the search, steps over all its stages; holdout_ : log-likelihoods behind the gate
+    converged_, n_iter_, log_posterior_ : state of the search, steps over all its stages; holdout_ :
+        log-likelihoods behind the gate
     """
 
     name = "coupled"
@@ -147,7 +152,9 @@ class CoupledClassifier(BaseEstimator):
         return centre
 
     def _search(self, specimens: list[Specimen], vector: torch.Tensor) -> tuple[Posterior, Optimum]:
-        """Maximum without residual; the localisation is linearised again where the search ends, until that moves little."""
+        """Maximum without residual; the localisation is linearised again where the search
+        ends, until that moves little.
+        """
         k, steps = len(self.prior_.families), 0
         for _ in tqdm(
             range(ROUNDS),
@@ -167,7 +174,9 @@ class CoupledClassifier(BaseEstimator):
         return posterior, replace(optimum, n_iter=steps)
 
     def _polish(self, specimens: list[Specimen], start: Optimum) -> tuple[Posterior, Optimum]:
-        """The last steps to the maximum, with draws adapted to each grain and, where its gate is open, the residual."""
+        """The last steps to the maximum, with draws adapted to each grain and, where
+        its gate is open, the residual.
+        """
         vector, steps = start.vector, start.n_iter
         posterior = self._posterior(specimens, vector, self.n_draws)
         if not posterior.count:
@@ -183,19 +192,21 @@ class CoupledClassifier(BaseEstimator):
         return posterior, replace(optimum, n_iter=steps)
 
     def predict(self, specimen: Specimen, *, interval: bool = False) -> pd.DataFrame:
-        """Probability of every token of every grain, averaged over the parameters that explain the footprints.
+        """Probability of every token of every grain, averaged over the
+        parameters that explain the footprints.
 
         Parameters
         ----------
-        interval : add 90 % intervals by what the footprints leave open of the parameters (draws from the posterior)
+        interval : add 90 % intervals by what the footprints leave open of the
+            parameters (draws from the posterior)
 
         Returns
         -------
-        DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, shear, model: p that a footprint is
-        recorded, p_cp the same of the law without scatter, neighbours' corrections and residual, p_active that the token
-        is active at all (recorded or not), share the expected share of the grain's shear, shear the expected shear itself
-        (NaN unless the load's strain is known; over the twinning shear it is the volume fraction); with ``interval`` also
-        p_low, p_high, p_active_low, ..., shear_high
+        DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, shear, model: p that a
+        footprint is recorded, p_cp the same of the law without scatter, neighbours' corrections and residual,
+        p_active that the token is active at all (recorded or not), share the expected share of the grain's
+        shear, shear the expected shear itself (NaN unless the load's strain is known; over the twinning shear
+        it is the volume fraction); with ``interval`` also p_low, p_high, p_active_low, ..., shear_high
         """
         data, theta = self.forward(specimen)
         amount = data.medium.taylor * specimen.load.strain if specimen.load.strain else float("nan")
@@ -212,7 +223,9 @@ class CoupledClassifier(BaseEstimator):
         return specimen.predictions(values.pop("p"), model=self.name, **values)
 
     def predict_levels(self, specimen: Specimen) -> pd.DataFrame:
-        """Probabilities of single systems, families, slip or twinning at all, cross-slip pairs and climb (`outputs`)."""
+        """Probabilities of single systems, families, slip or twinning at all,
+        cross-slip pairs and climb (`outputs`).
+        """
         data, _ = self.forward(specimen)
         k, tables = len(self.prior_.families), []
         for vector in self._posterior_draws():
@@ -241,7 +254,9 @@ class CoupledClassifier(BaseEstimator):
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 
     def _posterior_draws(self) -> list[torch.Tensor]:
-        """Parameter vectors drawn from Laplace's approximation within the bounds of the search; the residual's stay."""
+        """Parameter vectors drawn from Laplace's approximation within the bounds of
+        the search; the residual's stay.
+        """
         n = self.prior_.n_base
         root = np.linalg.cholesky(self.covariance_ + 1e-12 * np.eye(n))
         half = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed)).random(
@@ -266,7 +281,9 @@ class CoupledClassifier(BaseEstimator):
 
     @property
     def log_evidence(self) -> float:
-        """Log of the probability of the training footprints, parameters integrated out (Laplace), up to a constant."""
+        """Log of the probability of the training footprints, parameters integrated
+        out (Laplace), up to a constant.
+        """
         return self.log_posterior_ + 0.5 * float(np.linalg.slogdet(self.covariance_)[1])
 
     @property
@@ -301,7 +318,9 @@ class CoupledClassifier(BaseEstimator):
         return "affine" if specimen.raster is None else "full_field"
 
     def forward(self, specimen: Specimen) -> tuple[Forward, dict[str, torch.Tensor]]:
-        """The specimen as tensors, its localisation solved near the learned strengths, and the named parameters."""
+        """The specimen as tensors, its localisation solved near the learned
+        strengths, and the named parameters.
+        """
         self._check(specimen)
         return self._forward(specimen, self.vector_), self.prior_.unpack(self.vector_)
 

@@ -1,17 +1,20 @@
-"""The crystal-plasticity law alone: what the physics half says without learning, and with its strengths fitted to labels.
+"""The crystal-plasticity law alone: what the physics half says without learning, and with
+its strengths fitted to labels.
 
-    pi_gt = share of the grain's shear on token t by the mean field (Sachs, Taylor, or self-consistent, here affine)
+    pi_gt = share of the grain's shear on token t by the mean field (Sachs, Taylor,
+    or self-consistent, here affine)
     p_gt  = e + (1 - 2 e) (1 - exp(-kappa_m pi_gt)),    e = 1e-3, one kappa per mechanism m (slip, twin)
 
-With ``fitted`` the strengths xi_k and the exponent n are learned together with kappa by maximum a posteriori: Bernoulli
-likelihood of the observed planes and variants, log-normal priors (xi: the material file's spread; n: a factor of two),
-gradient through the mean field, L-BFGS. One strength stays where it is, since only ratios matter. No latent stress, no
-candidate sets.
+With ``fitted`` the strengths xi_k and the exponent n are learned together with kappa by maximum a posteriori:
+Bernoulli likelihood of the observed planes and variants, log-normal priors (xi: the material file's spread;
+n: a factor of two), gradient through the mean field, L-BFGS. One strength stays where it is, since only
+ratios matter. No latent stress, no candidate sets.
 
-The scheme "full_field" solves the law on the whole map, as the coupled model does, with the literature's strengths: what
-the mechanics alone is worth. Its score is the share times the grain's total shear.
+The scheme "full_field" solves the law on the whole map, as the coupled model does, with the literature's
+strengths: what the mechanics alone is worth. Its score is the share times the grain's total shear.
 
-The shares of the literature are those of notebook 03 (``Specimen.cp``); a scheme that is not there is solved here.
+The shares of the literature are those of notebook 03 (``Specimen.cp``); a scheme
+that is not there is solved here.
 """
 
 import numpy as np
@@ -42,7 +45,9 @@ def token_matrix(specimen: Specimen) -> np.ndarray:
 
 
 def law_share(specimen: Specimen, scheme: str, strengths: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
-    """(G, T) share of the grain's shear on every token under ``strengths`` (K,) MPa and exponent ``n``, differentiable."""
+    """(G, T) share of the grain's shear on every token under ``strengths`` (K,) MPa and
+    exponent ``n``, differentiable.
+    """
     from cpml.plasticity import PowerLaw, mean_field
 
     law = PowerLaw(specimen.systems, strengths, n, specimen.material.reference_rate)
@@ -52,8 +57,8 @@ def law_share(specimen: Specimen, scheme: str, strengths: torch.Tensor, n: torch
 
 
 class CrystalPlasticity(PerMechanism):
-    """The law alone; ``scheme`` "sachs", "taylor", "affine" (self-consistent) or "full_field", strengths of the literature or
-    (not for the last) ``fitted``.
+    """The law alone; ``scheme`` "sachs", "taylor", "affine" (self-consistent) or "full_field", strengths of
+    the literature or (not for the last) ``fitted``.
 
     Attributes
     ----------
@@ -79,7 +84,8 @@ class CrystalPlasticity(PerMechanism):
         """
         if self.fitted and self.scheme == "full_field":
             raise CpmlError(
-                "scheme full_field takes the literature's strengths: fitted ones are what CoupledClassifier learns"
+                "scheme full_field takes the literature's strengths: fitted ones are "
+                "what CoupledClassifier learns"
             )
         families = {s.systems.family_names for s in specimens}
         self.log_shift_ = None
@@ -125,14 +131,18 @@ def _reference(material) -> int:
 
 
 def _law_of(material, log_shift: np.ndarray | None) -> tuple[np.ndarray, float]:
-    """Strengths (K,) and exponent of the literature, shifted by ``log_shift`` (K + 1,): ln xi, then ln(n - 1)."""
+    """Strengths (K,) and exponent of the literature, shifted by ``log_shift``
+    (K + 1,): ln xi, then ln(n - 1).
+    """
     if log_shift is None:
         return material.strengths, material.n
     return material.strengths * np.exp(log_shift[:-1]), float(1 + (material.n - 1) * np.exp(log_shift[-1]))
 
 
 def _fit_law(specimens: list[Specimen], scheme: str, max_iter: int) -> np.ndarray:
-    """(K + 1,) shift of ln strengths and ln(n - 1) that explains the labels best, together with one kappa per mechanism."""
+    """(K + 1,) shift of ln strengths and ln(n - 1) that explains the labels best,
+    together with one kappa per mechanism.
+    """
     material = specimens[0].material
     labels = [torch.tensor(observed(s)) for s in specimens]
     if not any(bool(torch.isfinite(y).any()) for y in labels):

@@ -1,6 +1,8 @@
-"""Why F says what it says of a grain: the chain from the mean stress to the resolved shear of a plane, term by term.
+"""Why F says what it says of a grain: the chain from the mean stress to the resolved
+shear of a plane, term by term.
 
-For the most active system s of every token, in units of its strength (all systems sheared alike sit near the same value):
+For the most active system s of every token, in units of its strength (all systems sheared
+alike sit near the same value):
 
     x = x_mean + x_grain + x_collective + x_neighbours,     x_i = P_gs : sigma_i / xi_s
 
@@ -32,9 +34,9 @@ def explain(model, specimen) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame grain_id, mechanism, target, family, mean, grain, collective, neighbours, x (their sum), scatter, residual
-    (added to the log activity), from_grain (neighbour whose boundary contributes most to ``neighbours``; -1 without one),
-    p_active
+    DataFrame grain_id, mechanism, target, family, mean, grain, collective, neighbours, x (their sum),
+    scatter, residual (added to the log activity), from_grain (neighbour whose boundary contributes most to
+    ``neighbours``; -1 without one), p_active
     """
     data, theta = model.forward(specimen)
     with torch.no_grad():
@@ -94,7 +96,9 @@ def _top_system(specimen, loaded) -> np.ndarray:
 
 
 def _strongest(specimen, per_edge, schmid, top, sense) -> np.ndarray:
-    """(G, T) grain_id of the neighbour that moves the token's resolved shear most, by the learned corrections."""
+    """(G, T) grain_id of the neighbour that moves the token's resolved shear
+    most, by the learned corrections.
+    """
     here, there = specimen.directed_neighbours
     found = np.full(top.shape, -1)
     for g in range(len(specimen)):

@@ -1,14 +1,14 @@
 """Numbers that describe a (grain, token) pair to a learner, with and without physics.
 
-Physics-free columns: size, shape, spread and neighbourhood of the grain, family of the token, direction cosines of its
-plane (and of a twin's shear) in the sample frame. Physics columns: Schmid factor, stress over strength, activities of
-the law under Sachs and Taylor, Taylor factor, and the pull of the neighbours
+Physics-free columns: size, shape, spread and neighbourhood of the grain, family of the token, direction
+cosines of its plane (and of a twin's shear) in the sample frame. Physics columns: Schmid factor, stress over
+strength, activities of the law under Sachs and Taylor, Taylor factor, and the pull of the neighbours
 
     transfer_gt = sum_h w_gh max_{s in t} sum_u m'_su share_hu,    m' = |n_s.n_u| |b_s.b_u|,  w_gh = L_gh / sum_h L_gh
 
-(Luster & Morris 1995, doi:10.1007/BF02670762), conditioned on what the neighbours h do, because the plain maximum of m'
-over all pairs says almost nothing. Every column is a contraction or an absolute value: the crystal's symmetry copies
-only permute tokens, and slip senses do not matter.
+(Luster & Morris 1995, doi:10.1007/BF02670762), conditioned on what the neighbours h do, because the plain
+maximum of m' over all pairs says almost nothing. Every column is a contraction or an absolute value: the
+crystal's symmetry copies only permute tokens, and slip senses do not matter.
 """
 
 import numpy as np
@@ -79,7 +79,8 @@ def token_features(specimen: Specimen, *, physics: bool, full_field: bool = Fals
 
 
 def full_field_shear(specimen: Specimen) -> np.ndarray:
-    """(G, T) shear on every token over the mean shear of a grain: the law with literature strengths on the map.
+    """(G, T) shear on every token over the mean shear of a grain: the law with
+    literature strengths on the map.
 
     A specimen without a map gets the self-consistent medium.
     """

@@ -11,8 +11,8 @@ def residual_gate(
 ) -> tuple[float, dict]:
     """Gate (0 or 1) of the residual, and the held-out gain behind it.
 
-    Trained with and without residual on alternating tiles of the maps, compared on the other tiles; the gate opens if the
-    log-likelihood gains more than one standard error.
+    Trained with and without residual on alternating tiles of the maps, compared on the other tiles; the gate
+    opens if the log-likelihood gains more than one standard error.
 
     Parameters
     ----------

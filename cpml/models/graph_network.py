@@ -6,8 +6,9 @@
     h_gt  <- h_gt + v(h_gt, H_g, M_g)                  ``n_layers`` times, each with weights of its own
     p_gt   = sigmoid(a . h_gt)
 
-Pooling over tokens makes the network exactly invariant under the crystal's symmetry. Trained with Adam on the observed
-pairs; the number of epochs is the best one on blocks held out of the training grains, then all of them are used.
+Pooling over tokens makes the network exactly invariant under the crystal's symmetry. Trained with
+Adam on the observed pairs; the number of epochs is the best one on blocks held out of the training
+grains, then all of them are used.
 
 References: Gilmer et al. 2017, ICML (message passing); Zaheer et al. 2017, NeurIPS (pooling over sets).
 """

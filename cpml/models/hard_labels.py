@@ -1,8 +1,8 @@
 """Hard labels: every trace given to one plane, as is commonly done. A baseline, not a recommendation.
 
-Among the planes that could have drawn a line, the one of largest Schmid factor under the macroscopic stress is taken
-for granted. That is right for most traces, but wrong where the local stress differs from the macroscopic one, so the
-mistakes are correlated with what strengths are learned from.
+Among the planes that could have drawn a line, the one of largest Schmid factor under the macroscopic stress
+is taken for granted. That is right for most traces, but wrong where the local stress differs from the
+macroscopic one, so the mistakes are correlated with what strengths are learned from.
 """
 
 from dataclasses import replace
@@ -19,8 +19,8 @@ SIGMA_DEG = 0.1  # the plane is taken as known: no other plane is a candidate
 def pick_max_schmid(specimen: Specimen) -> Specimen:
     """The specimen with every trace moved onto its candidate plane of largest Schmid factor.
 
-    Planes are relabelled to match: the picked ones are observed, all other visible planes of the grain are not. Traces
-    without any candidate are dropped; twins stay as they are.
+    Planes are relabelled to match: the picked ones are observed, all other visible planes of the grain are
+    not. Traces without any candidate are dropped; twins stay as they are.
     """
     from cpml.microscopy.labels import slip_labels
 

@@ -1,12 +1,13 @@
 """The direction of an unknown load as a latent of the model.
 
-A map without a recorded load still tells it: under the right axis the twins and traces are likely. The model is fitted
-under each of a few candidate axes j, and the answers are averaged with the weights of the evidence,
+A map without a recorded load still tells it: under the right axis the twins and traces are likely. The model
+is fitted under each of a few candidate axes j, and the answers are averaged with the weights of the evidence,
 
     p = sum_j w_j p_j,      w_j = exp(log Z_j) / sum_i exp(log Z_i),      log Z_j ~ log posterior_j + 1/2 log det(2 pi C_j)
 
-(Laplace's approximation, equal weights beforehand; C_j the covariance of the parameters). Only labels that are trained on
-enter the weights, so a blocked evaluation stays honest where an axis picked once from all labels would not.
+(Laplace's approximation, equal weights beforehand; C_j the covariance of the parameters). Only
+labels that are trained on enter the weights, so a blocked evaluation stays honest where an axis
+picked once from all labels would not.
 """
 
 from dataclasses import replace
@@ -37,7 +38,8 @@ class LatentLoad(BaseEstimator):
 
     Attributes
     ----------
-    models_ : fitted models; axes_ : (J, 3); weights_ : DataFrame angle_deg (on the screen, NaN for the normal), weight
+    models_ : fitted models; axes_ : (J, 3); weights_ : DataFrame angle_deg (on the
+        screen, NaN for the normal), weight
     """
 
     def __init__(self, model, *, n_axes: int = N_AXES):
@@ -79,7 +81,8 @@ def _under(specimen, axis):
     load = specimen.load
     if load.kind not in ("tension", "compression"):
         raise ParameterError(
-            f"specimen {specimen.name!r}: a load of kind {load.kind!r} has no single axis; tension and compression have"
+            f"specimen {specimen.name!r}: a load of kind {load.kind!r} has no single axis; "
+            "tension and compression have"
         )
     values = {
         "kind": load.kind,

@@ -1,23 +1,26 @@
 """Likelihood of slip traces and twins that knows what an observation can and cannot tell.
 
-A slip plane p of a grain counts as active when its shear g_p, its share pi_p of the grain's shear times the grain's total
-Gamma (relative to the mean over grains), exceeds a limit g0 that the microscope sets, softly:
+A slip plane p of a grain counts as active when its shear g_p, its share pi_p of the grain's shear times the
+grain's total Gamma (relative to the mean over grains), exceeds a limit g0 that the microscope sets, softly:
 
     a_p = 1 / (1 + (g0 / g_p)^beta),      g_p = pi_p Gamma
 
-It leaves one trace if it is also steep enough (v_p) and not missed (detection d), and that trace shows at its true angle
-with a normal error. Traces nobody can explain come at a rate epsilon per grain, at any angle. The likelihood of the
-observed angles sums over every way in which planes and false traces can have produced them, each plane at most once:
+It leaves one trace if it is also steep enough (v_p) and not missed (detection d), and that trace shows at
+its true angle with a normal error. Traces nobody can explain come at a rate epsilon per grain, at any angle.
+The likelihood of the observed angles sums over every way in which planes and false traces can have produced
+them, each plane at most once:
 
     L_slip = exp(-epsilon) sum_{assignments A} prod_{p in A} q_p N(theta_A(p) - theta_p; sigma)
              prod_{p not in A} (1 - q_p (1 - c_p)) prod_{j not in A} epsilon / 180 deg,          q_p = d v_p a_p
 
-so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and was not
-counts against the model, unless an observed trace covers it (c_p = 1): two parallel traces are recorded as one. The sum runs over subsets of the traces of a grain (dynamic programming over planes, exact).
-Twin variants are independent trials, P(variant seen) = a_v with a limit of their own, and count only where the grain was
-indexed. The local stress is not known, so the likelihood is averaged over draws k of it; and some grains are not what
-02 took them for (a twin named as parent, a line given to the wrong grain), so a share rho of grains is explained by
-nothing but chance, L_chance = traces at any angle and variants at their mean frequency:
+so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and
+was not counts against the model, unless an observed trace covers it (c_p = 1): two parallel traces are
+recorded as one. The sum runs over subsets of the traces of a grain (dynamic programming over planes,
+exact). Twin variants are independent trials, P(variant seen) = a_v with a limit of their own, and count
+only where the grain was indexed. The local stress is not known, so the likelihood is averaged over draws k
+of it; and some grains are not what 02 took them for (a twin named as parent, a line given to the wrong
+grain), so a share rho of grains is explained by nothing but chance, L_chance = traces at any angle and
+variants at their mean frequency:
 
     L_g = (1 - rho) 1/K sum_k L_slip L_twin + rho L_chance
 
@@ -72,7 +75,8 @@ class Evidence:
         if count.max(initial=0) > MAX_TRACES:
             worst = specimen.grain_ids[count.argmax()]
             raise CpmlError(
-                f"specimen {specimen.name!r}: grain {worst} has {count.max()} slip traces, at most {MAX_TRACES} can be used:"
+                f"specimen {specimen.name!r}: grain {worst} has {count.max()} slip traces, at most "
+                f"{MAX_TRACES} can be used:"
                 " merge parallel lines of one family into one trace"
             )
         groups = []
@@ -133,7 +137,8 @@ def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
 
 
 def activity(share: Tensor, log_total: Tensor, n_planes: int, rates: Detection) -> Tensor:
-    """Probability (G, K, T) that a token is active above the visible limit: slip planes first, then twin variants.
+    """Probability (G, K, T) that a token is active above the visible limit: slip
+    planes first, then twin variants.
 
     Parameters
     ----------
@@ -150,7 +155,8 @@ def activity(share: Tensor, log_total: Tensor, n_planes: int, rates: Detection) 
 def seen_probability(
     active: Tensor, n_planes: int, rates: Detection, frequency: tuple[float, float]
 ) -> Tensor:
-    """Probability (..., T) that a token would be recorded: active, not missed, and in a grain that is not an outlier.
+    """Probability (..., T) that a token would be recorded: active, not missed, and in
+    a grain that is not an outlier.
 
     Parameters
     ----------
@@ -185,7 +191,9 @@ def log_likelihood(
 
 
 def per_draw(active: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
-    """Log-likelihood (G, K) of every grain's footprints under every draw of its stress, if the law explains them."""
+    """Log-likelihood (G, K) of every grain's footprints under every draw of its
+    stress, if the law explains them.
+    """
     n_planes = evidence.visible.shape[1]
     seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
     logs = torch.zeros(active.shape[:2], dtype=active.dtype)
@@ -207,8 +215,8 @@ def _trace_likelihood(seen: Tensor, density: Tensor, covered: Tensor, false_rate
     density : (g, J, P) density of each trace under each plane, per degree
     covered : (g, P) 1 where an active plane would be recorded together with an observed trace
 
-    ``mass[..., m]`` holds the summed probability of all ways to explain exactly the traces in bit mask m by the planes
-    visited so far.
+    ``mass[..., m]`` holds the summed probability of all ways to explain exactly the traces in bit mask
+    m by the planes visited so far.
     """
     n_traces = density.shape[1]
     masks = torch.arange(2**n_traces)
@@ -228,7 +236,9 @@ def _trace_likelihood(seen: Tensor, density: Tensor, covered: Tensor, false_rate
 
 
 def _chance(count: np.ndarray, imaged: np.ndarray, twin: np.ndarray) -> np.ndarray:
-    """Log-likelihood (G,) of traces at any angle, their number Poisson with the mean one, and of variants at their mean frequency."""
+    """Log-likelihood (G,) of traces at any angle, their number Poisson with the mean one, and of
+    variants at their mean frequency.
+    """
     mean = max(count[imaged].mean(), 0.1) if imaged.any() else 1.0
     log_chance = np.where(imaged, count * np.log(mean / HALF_CIRCLE_DEG) - mean, 0.0)
     known = np.isfinite(twin)
@@ -241,7 +251,9 @@ def _chance(count: np.ndarray, imaged: np.ndarray, twin: np.ndarray) -> np.ndarr
 
 
 def mean_frequency(evidence: list[Evidence]) -> tuple[float, float]:
-    """Traces per plane of the imaged grains, and share of the known variants that were seen, over all specimens."""
+    """Traces per plane of the imaged grains, and share of the known variants that
+    were seen, over all specimens.
+    """
     traces = sum(density.shape[0] * density.shape[1] for e in evidence for _, density in e.traces)
     planes = sum(int(e.imaged.sum()) * e.visible.shape[1] for e in evidence)
     variants, known = (

@@ -4,23 +4,24 @@ A grain's stress follows from the load, from the law in all other grains, and fr
 
     sigma_gk = Sigma + lambda (s_g(xi) - Sigma) + sum_i c_i T_gi + s_eta eta_k
 
-s_g(xi) is the grain's mean stress under one scheme of `cpml.plasticity`: "sachs" (Sigma itself), "taylor", "affine"
-(self-consistent), or "full_field", which solves equilibrium on the measured map and so contains the collective effect
-of all neighbours and boundaries. It is linearised in the log strengths about a point x0 of a fixed grid and solved again
-where training arrives, so that the iterations of training cost no mechanics and the folds of a cross-validation share it:
+s_g(xi) is the grain's mean stress under one scheme of `cpml.plasticity`: "sachs" (Sigma itself), "taylor",
+"affine" (self-consistent), or "full_field", which solves equilibrium on the measured map and so contains the
+collective effect of all neighbours and boundaries. It is linearised in the log strengths about a point x0 of
+a fixed grid and solved again where training arrives, so that the iterations of training cost no mechanics and
+the folds of a cross-validation share it:
 
     s_g(xi) = s_g(x0) + sum_k J_gk (log xi_k - x0_k)
 
-lambda (1: believe the scheme, 0: Sachs) and c_i are learned. The T_gi are tensors that neighbours h with boundary share
-w_gh and in-plane boundary normal nu exert, built from tensors and invariants only, so that turning everything turns them
-too; their mean over the specimen is zero exactly:
+lambda (1: believe the scheme, 0: Sachs) and c_i are learned. The T_gi are tensors that neighbours h with
+boundary share w_gh and in-plane boundary normal nu exert, built from tensors and invariants only, so that
+turning everything turns them too; their mean over the specimen is zero exactly:
 
     T_1 = sum_h w_gh (s_h - s_g)                              T_2 = sum_h w_gh dev sym((s_h - s_g) nu x nu)
     T_3 = sum_h w_gh (d_h - d_g)                              T_4 = sum_h w_gh sum_su m'_su a_hu sgn(tau_gs) P_gs
 
-The scatter eta_k ~ N(0, I) in the 5-dimensional deviator space is stress that nothing explains; without it the strengths
-absorb it and come out wrong by tens of percent. Its draws are quasi-random and fixed, so training is deterministic, and
-turn with the specimen (load axis, surface normal).
+The scatter eta_k ~ N(0, I) in the 5-dimensional deviator space is stress that nothing explains; without it
+the strengths absorb it and come out wrong by tens of percent. Its draws are quasi-random and fixed, so
+training is deterministic, and turn with the specimen (load axis, surface normal).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -57,7 +58,9 @@ _memo: OrderedDict = OrderedDict()
 
 @dataclass(frozen=True)
 class GrainState:
-    """Mean stress of every grain over the mean stress along the load, and log of its total shear over the mean."""
+    """Mean stress of every grain over the mean stress along the load, and log of
+    its total shear over the mean.
+    """
 
     stress: NDArray  # (G, 5)
     log_total: NDArray  # (G,)
@@ -68,7 +71,8 @@ class GrainState:
 
 
 def grain_state(specimen, strengths: NDArray, scheme: str, start: NDArray | None = None) -> GrainState:
-    """Stress and total shear of every grain of a `Specimen` under one scheme (remembered for equal questions).
+    """Stress and total shear of every grain of a `Specimen` under one scheme
+    (remembered for equal questions).
 
     Parameters
     ----------
@@ -107,7 +111,8 @@ def _solve(specimen, strengths, scheme, start) -> GrainState:
 
     macro = to_vector(specimen.load.stress)
     macro, weights = macro / np.linalg.norm(macro), specimen.weights
-    # symmetry copies are one crystal: the same copy is solved whichever is given, so that answers agree to rounding
+    # symmetry copies are one crystal: the same copy is solved whichever is given, so
+    # that answers agree to rounding
     quaternions = canonical_copies(specimen.quaternions, specimen.systems.lattice)
     if scheme == "sachs":
         return GrainState(
@@ -178,7 +183,8 @@ def stress_draws(n_draws: int, seed: int) -> NDArray:
 
 
 def specimen_frame(stress: NDArray) -> NDArray:
-    """Rotation (3, 3) whose columns are: main stress axis, its partner, and the axis closest to the surface normal.
+    """Rotation (3, 3) whose columns are: main stress axis, its partner, and the axis
+    closest to the surface normal.
 
     For a load along z any in-plane axis serves; x is taken.
     """
@@ -221,7 +227,9 @@ class Medium:
     def of(
         cls, specimen, strengths, *, scheme: str, n_draws: int, seed: int, free_surface: bool = False
     ) -> "Medium":
-        """Solve the scheme at the point of the grid nearest to ``strengths`` (K,), and beside it for the slopes."""
+        """Solve the scheme at the point of the grid nearest to ``strengths``
+        (K,), and beside it for the slopes.
+        """
         log_x = grid_point(strengths)
         base = grain_state(specimen, np.exp(log_x), scheme)
         stress_slope, total_slope = (
@@ -246,7 +254,8 @@ class Medium:
         )
 
     def local_stress(self, theta: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Drawn stresses (G, D, 5) of every grain in units of the mean stress, and log of its total shear (G,).
+        """Drawn stresses (G, D, 5) of every grain in units of the mean stress,
+        and log of its total shear (G,).
 
         Parameters
         ----------

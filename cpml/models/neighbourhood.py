@@ -1,8 +1,10 @@
-"""What the neighbours of a grain do to it, as tensors: the bases of the learned corrections (formulas in `localisation`).
+"""What the neighbours of a grain do to it, as tensors: the bases of the learned
+corrections (formulas in `localisation`).
 
-The weights w_gh are shares of boundary length. Only the trace of a boundary is known in a map; its normal nu is taken in
-the plane, along the middle of what the unknown inclination allows. m' is that of Luster & Morris 1995,
-doi:10.1007/BF02670762, conditioned on what the neighbour does, since its plain maximum says almost nothing.
+The weights w_gh are shares of boundary length. Only the trace of a boundary is known in a map; its
+normal nu is taken in the plane, along the middle of what the unknown inclination allows. m' is that
+of Luster & Morris 1995, doi:10.1007/BF02670762, conditioned on what the neighbour does, since its
+plain maximum says almost nothing.
 """
 
 from dataclasses import replace
@@ -14,7 +16,9 @@ from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.plasticity.basis import to_matrix, to_vector
 
 EXPONENT = 10.0
-"""Of the schemes. Accumulated shear is spread over more systems than the rate exponent (20 usual) would tell, by hardening."""
+"""Of the schemes. Accumulated shear is spread over more systems than the rate exponent (20
+usual) would tell, by hardening.
+"""
 PULLS = ("pull_stress", "pull_traction", "pull_strain", "pull_transfer")
 
 
@@ -33,7 +37,9 @@ def pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArray) -> NDAr
 
 
 def shares_of_pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArray) -> NDArray:
-    """What every directed boundary contributes to the tensors of the grain it is seen from, (4, 2 E, 5), mean not removed."""
+    """What every directed boundary contributes to the tensors of the grain it is seen from,
+    (4, 2 E, 5), mean not removed.
+    """
     slip = _slip(specimen, schmid, stress, strength)
     strain = np.einsum("gs,gsi->gi", slip, schmid)
     here, there = specimen.directed_neighbours
@@ -54,7 +60,8 @@ def _slip(specimen, schmid, stress, strength) -> NDArray:
 
 
 def shuffled_neighbourhoods(specimen, *, seed: int):
-    """The specimen with its grains at each other's places: same crystals and labels, somebody else's neighbours.
+    """The specimen with its grains at each other's places: same crystals and
+    labels, somebody else's neighbours.
 
     What a model gains from the true neighbourhood is its score here less its score there.
     """
@@ -83,7 +90,9 @@ def alignment(specimen) -> NDArray:
 
 
 def _traction(jump: NDArray, angle: NDArray) -> NDArray:
-    """dev sym((jump nu) x nu) with nu normal to the trace at ``angle`` (rad, counter-clockwise on the screen; y is down)."""
+    """dev sym((jump nu) x nu) with nu normal to the trace at ``angle`` (rad,
+    counter-clockwise on the screen; y is down).
+    """
     known = np.isfinite(angle)
     angle = np.where(known, angle, 0.0)
     normal = np.column_stack([np.sin(angle), np.cos(angle), np.zeros_like(angle)])

@@ -1,16 +1,19 @@
-"""What a fitted F says of a grain beyond planes and variants: systems, families, any twin, cross-slip pairs, climb.
+"""What a fitted F says of a grain beyond planes and variants: systems, families, any
+twin, cross-slip pairs, climb.
 
-Every probability is a mean over the draws k of the grain's stress, so that what happens together stays together:
+Every probability is a mean over the draws k of the grain's stress, so that what
+happens together stays together:
 
     system      1/K sum_k h(pi_gks)                       h: the visible limit of `cpml.models.likelihood`, pi_gks one system's share
     family      1/K sum_k [1 - prod_{p in family} (1 - a_gkp)]        the same over all variants: any twin
     cross-slip  1/K sum_k a_gkp a_gkq phi_gkpq            planes p, q with a common Burgers vector; phi the thermally
-                                                          activated transfer of `cpml.plasticity.CrossSlip` (larger sense)
+                                                          activated transfer of
+                                                          `cpml.plasticity.CrossSlip` (larger sense)
     climb       h(share of climb in all shear)            diffusion-limited rate of `cpml.plasticity.DiffusionClimb`
 
-Cross-slip and climb are not learned: footprints show them too rarely, so the law speaks with the literature's energies, and
-the interval is that of their spread. Without a temperature it spans 273 K to half the melting point; without parameters it
-is 0 to 1 and p is missing.
+Cross-slip and climb are not learned: footprints show them too rarely, so the law speaks with the literature's
+energies, and the interval is that of their spread. Without a temperature it spans 273 K to half the melting
+point; without parameters it is 0 to 1 and p is missing.
 """
 
 from dataclasses import replace
@@ -53,8 +56,8 @@ def all_levels(specimen, data, theta, head, *, gate: float, strengths: np.ndarra
 def stress_scale(specimen, data, theta, strengths) -> float:
     """Deviatoric stress in MPa per unit of the model's relative stress, at the end of the test.
 
-    From the last point of the stress-strain curve; without one, from the strengths: the most loaded system of the middle
-    grain sits at its strength.
+    From the last point of the stress-strain curve; without one, from the strengths: the most loaded system of
+    the middle grain sits at its strength.
     """
     if specimen.curve is not None and len(specimen.curve):
         return float(abs(specimen.curve["true_stress_mpa"].iloc[-1]) / np.sqrt(1.5))

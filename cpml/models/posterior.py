@@ -1,9 +1,10 @@
-"""From parameters to the probability of the footprints, and back: the forward model, its maximum, its curvature.
+"""From parameters to the probability of the footprints, and back: the forward
+model, its maximum, its curvature.
 
     log posterior(theta) = log prior(theta) + sum over specimens and grains of log L_g(theta)
 
-The maximum is found by bounded L-BFGS in units of the prior width, in which every direction is about equally stiff. The
-curvature there gives intervals (Laplace's approximation).
+The maximum is found by bounded L-BFGS in units of the prior width, in which every direction is about equally
+stiff. The curvature there gives intervals (Laplace's approximation).
 """
 
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ class Forward:
         return self.evidence.visible.shape[1]
 
     def share(self, theta: dict[str, Tensor], head, *, gate: float) -> tuple[Tensor, Tensor]:
-        """Share (G, K, S) of each grain's shear on every system under every draw, and log (G,) of its total shear."""
+        """Share (G, K, S) of each grain's shear on every system under every draw,
+        and log (G,) of its total shear.
+        """
         log_strength = theta["log_strength"][self.family]
         stress, log_total = self.medium.local_stress(theta)
         tau = torch.einsum("gsi,gki->gks", self.medium.schmid, stress)
@@ -65,7 +68,9 @@ class Forward:
         return torch.softmax(log_activity, dim=-1), log_total
 
     def active(self, theta: dict[str, Tensor], head, *, gate: float) -> tuple[Tensor, Tensor]:
-        """Probability (G, K, T) that a token is active above the visible limit, and its share of the shear (G, K, T)."""
+        """Probability (G, K, T) that a token is active above the visible limit, and
+        its share of the shear (G, K, T).
+        """
         system, log_total = self.share(theta, head, gate=gate)
         share = token_share(system, self.token, self.n_tokens)
         return activity(share, log_total, self.n_planes, rates(theta)), share
@@ -112,7 +117,8 @@ class Posterior:
     def maximise(self, start: Tensor, *, gate: float, max_iter: int, reach: float | None = None) -> Optimum:
         """Most probable parameters; without the gate the head's weights stay where they start.
 
-        ``reach`` limits each log strength to this distance from ``start``: how far the linearised localisation is trusted.
+        ``reach`` limits each log strength to this distance from ``start``: how far the
+        linearised localisation is trusted.
         """
         free = len(start) if gate else self.prior.n_base
         centre, width = self.prior.centre().numpy()[:free], self.prior.width(free)
@@ -141,7 +147,9 @@ class Posterior:
         return Optimum(vector, -float(found.fun), bool(found.success), int(found.nit))
 
     def covariance(self, vector: Tensor, *, gate: float, step: float = 1e-3) -> np.ndarray:
-        """Laplace covariance of the base parameters: inverse curvature, by central differences of the gradient."""
+        """Laplace covariance of the base parameters: inverse curvature, by
+        central differences of the gradient.
+        """
         n = self.prior.n_base
 
         def gradient(base: Tensor) -> Tensor:
@@ -160,9 +168,9 @@ def strength_table(prior: Prior, vector: Tensor, covariance: np.ndarray) -> pd.D
 
     Returns
     -------
-    DataFrame family, strength_mpa, literature_mpa, ratio, ratio_low, ratio_high, prior_ratio, prior_low, prior_high,
-    reference, by_data: 1 - (posterior / prior standard deviation of the log ratio)^2, near 1 where the footprints fix the
-    ratio, near 0 where the literature does (NaN for the reference itself)
+    DataFrame family, strength_mpa, literature_mpa, ratio, ratio_low, ratio_high, prior_ratio, prior_low,
+    prior_high, reference, by_data: 1 - (posterior / prior standard deviation of the log ratio)^2, near 1
+    where the footprints fix the ratio, near 0 where the literature does (NaN for the reference itself)
     """
     k, ref = len(prior.families), prior.reference
     log_xi, log_literature = vector[:k].numpy(), np.log(prior.strengths)
@@ -182,7 +190,8 @@ def strength_table(prior: Prior, vector: Tensor, covariance: np.ndarray) -> pd.D
 
 
 def correlation_table(prior: Prior, covariance: np.ndarray) -> pd.DataFrame:
-    """Posterior correlations of the log strength ratios and the other parameters: what is traded against what.
+    """Posterior correlations of the log strength ratios and the other
+    parameters: what is traded against what.
 
     The common scale of the strengths, which footprints do not tell, is left out.
     """

@@ -1,9 +1,10 @@
 """The parameters of the coupled model as one vector, and what is believed of them before any footprint.
 
-Strengths are log-normal about the literature, with the spread between sources as width. The other priors are wide and
-the same for every material: centre and width in the log, in the logit for shares, in log(n - 1) for the exponent, which
-stays above 1 where the law is convex, and as they are for the amplitude of the scheme (1: believe it) and for the
-neighbours' corrections (0: none). The residual's weights are normal with precision ``shrinkage``.
+Strengths are log-normal about the literature, with the spread between sources as width. The other priors
+are wide and the same for every material: centre and width in the log, in the logit for shares, in log(n
+- 1) for the exponent, which stays above 1 where the law is convex, and as they are for the amplitude of
+the scheme (1: believe it) and for the neighbours' corrections (0: none). The residual's weights are
+normal with precision ``shrinkage``.
 """
 
 from dataclasses import dataclass, fields

@@ -11,8 +11,9 @@ from cpml.models.specimen import Specimen
 def cross_validate(models: Iterable, specimen: Specimen, splits) -> pd.DataFrame:
     """Train on the training grains of each fold, predict the held-out ones.
 
-    Geometry and neighbours of all grains stay visible to the models: they are measured before anything is predicted.
-    Only the footprints of held-out grains, and of the grains in the buffer around them, are hidden.
+    Geometry and neighbours of all grains stay visible to the models: they are measured before
+    anything is predicted. Only the footprints of held-out grains, and of the grains in the
+    buffer around them, are hidden.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
-"""The learned residual: what the neighbourhood adds to the log activity of a system, as far as the data ask for it.
+"""The learned residual: what the neighbourhood adds to the log activity of a system,
+as far as the data ask for it.
 
     r_gs = u . tanh(W [x_gs, e_k(s)] + c),    then minus its mean over the grains and systems of each family
 
-x_gs are contractions only (pull of the neighbours' active systems, size, spread, edge), e_k the one-hot family. The
-zero mean per family is a gauge: a constant per family is a change of n log xi_k and belongs to the strengths.
-Weights start at zero output, so the untrained residual is exactly zero.
+x_gs are contractions only (pull of the neighbours' active systems, size, spread, edge), e_k the one-hot
+family. The zero mean per family is a gauge: a constant per family is a change of n log xi_k and belongs to
+the strengths. Weights start at zero output, so the untrained residual is exactly zero.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """One specimen as the models see it: grains, neighbours, load, material, and footprints that may be missing.
 
-What is predicted is a *token* of a grain: a slip plane (all a surface trace can tell) or a twin variant. Tokens come
-from the crystal's systems, so the same model serves fcc, bcc and hcp.
+What is predicted is a *token* of a grain: a slip plane (all a surface trace can tell) or a twin variant.
+Tokens come from the crystal's systems, so the same model serves fcc, bcc and hcp.
 
 | array | shape | meaning |
 |---|---|---|
@@ -36,11 +36,13 @@ class Specimen:
 
     Attributes
     ----------
-    grains : DataFrame parent_id, x_um, y_um, qw..qz, n_pixels, on_edge, ... one row per parent grain of one phase
-    neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um; ``edge_angle`` (E,) trace of the boundary on
-        the screen, rad counter-clockwise from +x, NaN where unknown
+    grains : DataFrame parent_id, x_um, y_um, qw..qz, n_pixels, on_edge, ... one
+        row per parent grain of one phase
+    neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um; ``edge_angle`` (E,) trace of the
+        boundary on the screen, rad counter-clockwise from +x, NaN where unknown
     labels : long table as written by notebook 02
-    cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor`` (G, S); ``taylor_factor`` (G,))
+    cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor``
+        (G, S); ``taylor_factor`` (G,))
     """
 
     name: str
@@ -81,7 +83,9 @@ class Specimen:
 
     @property
     def directed_neighbours(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the grain a boundary is seen from and of the one behind it, (2 E,) each: every boundary both ways."""
+        """Rows of the grain a boundary is seen from and of the one behind it, (2 E,)
+        each: every boundary both ways.
+        """
         first, second = self.neighbours.T
         return np.concatenate([first, second]), np.concatenate([second, first])
 
@@ -176,7 +180,9 @@ class Specimen:
         return where[np.asarray(grain_ids)].to_numpy()
 
     def with_labels_of(self, grain_ids) -> "Specimen":
-        """The same specimen in which only the labels of ``grain_ids`` are known; geometry and neighbours stay."""
+        """The same specimen in which only the labels of ``grain_ids`` are
+        known; geometry and neighbours stay.
+        """
         return replace(self, labels=self.labels[self.labels["grain_id"].isin(np.asarray(grain_ids))])
 
     def chequerboard(self, tiles: int = 4) -> np.ndarray:
@@ -216,21 +222,24 @@ def build_specimen(
     ----------
     parents : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
     parent_boundaries : parent_a, parent_b, length_um[, trace_deg]
-    points : (xy (N, 2) um, parent_id (N,)) of all map points, from which the coarse map of the full field is made
+    points : (xy (N, 2) um, parent_id (N,)) of all map points, from which the
+        coarse map of the full field is made
 
     Raises
     ------
-    CpmlError : no load is declared, no grain of the phase, labels of grains that do not exist, or labels or candidates that
-        are no plane or variant of the phase
+    CpmlError : no load is declared, no grain of the phase, labels of grains that do not exist, or labels or
+        candidates that are no plane or variant of the phase
     """
     if load is None:
         raise CpmlError(
-            f"specimen {name!r} has no load: declare load in dataset.yml (with assumed: true if it is a guess)"
+            f"specimen {name!r} has no load: declare load in dataset.yml (with "
+            "assumed: true if it is a guess)"
         )
     grains = parents[parents["phase_name"] == phase].reset_index(drop=True)
     if grains.empty:
         raise CpmlError(
-            f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: {sorted(parents['phase_name'].unique())}"
+            f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: "
+            f"{sorted(parents['phase_name'].unique())}"
         )
     strangers = set(labels["grain_id"]) - set(parents["parent_id"])
     if strangers:
@@ -268,7 +277,8 @@ def _check_targets(specimen: Specimen) -> None:
         strange = names[~names.isin(known)]
         if len(strange):
             raise CpmlError(
-                f"specimen {specimen.name!r}: {what} {strange.iloc[0]!r} of grain {strange.index[0]} is no plane or variant of "
+                f"specimen {specimen.name!r}: {what} {strange.iloc[0]!r} of grain {strange.index[0]} "
+                "is no plane or variant of "
                 f"{specimen.material.name}; it has {', '.join(sorted(known)[:3])}, ... ({len(known)} in all)"
             )
 

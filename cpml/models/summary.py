@@ -1,4 +1,6 @@
-"""What the notebooks show of specimens and fitted models: ranks of what was seen, strength ratios, where learning acts."""
+"""What the notebooks show of specimens and fitted models: ranks of what was seen,
+strength ratios, where learning acts.
+"""
 
 from dataclasses import replace
 
@@ -24,9 +26,9 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
     Parameters
     ----------
     coupled : with the coupled model at the end
-    full : every baseline: CP with each scheme, strengths of the literature and fitted; boosted trees and forests on raw
-        orientation, engineered features and CP outputs; the graph network. False leaves out those that take long or say
-        little new (a quick set for notebooks)
+    full : every baseline: CP with each scheme, strengths of the literature and fitted; boosted trees and
+        forests on raw orientation, engineered features and CP outputs; the graph network. False leaves out
+        those that take long or say little new (a quick set for notebooks)
     """
     quick = [
         Prevalence(), SchmidRule(), CrystalPlasticity("sachs"), CrystalPlasticity("taylor"),
@@ -38,7 +40,9 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
 
 
 def models_for(specimen: Specimen, *, seed: int = 0) -> list:
-    """Unfitted models for one specimen: the quick set, and where the load is assumed F with its direction as a latent."""
+    """Unfitted models for one specimen: the quick set, and where the load is assumed F
+    with its direction as a latent.
+    """
     models = all_models(seed=seed)
     if specimen.load.assumed and specimen.load.kind in ("tension", "compression"):
         part = CoupledClassifier(scheme="affine", residual=False, n_draws=32, seed=seed)
@@ -57,12 +61,15 @@ def _every_baseline(seed: int) -> list:
 
 
 def with_baseline(specimen: Specimen, cp: dict[str, np.ndarray]) -> Specimen:
-    """The specimen with the arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor``, ``taylor_factor``)."""
+    """The specimen with the arrays of the CP baseline (``schmid``, ``share_sachs``,
+    ``share_taylor``, ``taylor_factor``).
+    """
     return replace(specimen, cp=cp)
 
 
 def ranks_of_observed(specimen: Specimen) -> dict[str, pd.Series]:
-    """Rank (1 = highest) of every observed plane and variant among the tokens of its mechanism, by each plain rule.
+    """Rank (1 = highest) of every observed plane and variant among the tokens of its
+    mechanism, by each plain rule.
 
     Equal scores share the mean rank, rounded up, so that a rule which cannot tell gains nothing from a tie.
 
@@ -85,7 +92,9 @@ def ranks_of_observed(specimen: Specimen) -> dict[str, pd.Series]:
 
 
 def ratio_table(model: CoupledClassifier, truth: pd.Series | None = None) -> pd.DataFrame:
-    """Strength ratios in the columns that `plots.strengths_plot` draws; ``truth`` (family -> ratio) where it is known."""
+    """Strength ratios in the columns that `plots.strengths_plot` draws; ``truth``
+    (family -> ratio) where it is known.
+    """
     s = model.strengths_
     table = pd.DataFrame(
         {

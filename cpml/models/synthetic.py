@@ -1,17 +1,21 @@
-"""Synthetic specimens whose footprints follow a law that is known: the ground on which estimators of strength are judged.
+"""Synthetic specimens whose footprints follow a law that is known: the ground on which
+estimators of strength are judged.
 
     sigma_g = Sigma + s |Sigma| eta_g             eta_g: five independent components of mean 0 and variance 1
     a_gs    = (|P_gs : sigma_g| / xi_k(s))^n      twins: only where P_gs : sigma_g > 0
     pi_gt   = sum_{s in t} a_gs / sum_s a_gs      share of the grain's shear on a token t (plane or variant)
 
-Sigma is the deviator of the macroscopic load as a 5-vector of length |Sigma| (`cpml.plasticity.basis`), so the scatter s
-is per component and relative to the length of the whole deviator. A plane leaves one trace if its share is visible, it
-is steeper than ``min_inclination_deg`` and it is not missed; its angle has a normal error. A share pi is visible above
-a sharp limit l, or with probability 1 - exp(-pi / l) where the limit is ``gradual``. False traces have any angle. Labels are then made from the angles by `cpml.microscopy.slip_labels`, as for a real map: with
-candidates, and with missing labels where a line could have come from several planes.
+Sigma is the deviator of the macroscopic load as a 5-vector of length |Sigma| (`cpml.plasticity.basis`), so
+the scatter s is per component and relative to the length of the whole deviator. A plane leaves one trace if
+its share is visible, it is steeper than ``min_inclination_deg`` and it is not missed; its angle has a normal
+error. A share pi is visible above a sharp limit l, or with probability 1 - exp(-pi / l) where the limit is
+``gradual``. False traces have any angle. Labels are then made from the angles by
+`cpml.microscopy.slip_labels`, as for a real map: with candidates, and with missing labels where a line could
+have come from several planes.
 
-The literature that a model starts from would give the answer away if it were the truth, so it is drawn about the truth
-with the spread that the material file states (``prior_error`` times that; 0 keeps the file's own values).
+The literature that a model starts from would give the answer away if it were the truth, so it is
+drawn about the truth with the spread that the material file states (``prior_error`` times that;
+0 keeps the file's own values).
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -43,7 +47,9 @@ SPACING_UM = 10.0
 
 @dataclass(frozen=True)
 class Microscope:
-    """How footprints are recorded (module docstring); rates of `cpml.models.likelihood` have the same meaning."""
+    """How footprints are recorded (module docstring); rates of
+    `cpml.models.likelihood` have the same meaning.
+    """
 
     visible_share: float = 0.1
     gradual: bool = False
@@ -61,7 +67,9 @@ class Microscope:
 
 @dataclass(frozen=True, eq=False)
 class Synthetic:
-    """A specimen and what only its maker knows: strength ratios, local stresses (G, 5) and shares of shear (G, S)."""
+    """A specimen and what only its maker knows: strength ratios, local stresses (G,
+    5) and shares of shear (G, S).
+    """
 
     specimen: Specimen
     ratios: pd.Series
@@ -123,7 +131,8 @@ def synthetic_specimen(
 def synthetic_material(name: str, ratios: Mapping[str, float], *, prior_error: float, rng) -> Material:
     """Material with the families of ``ratios`` alone and a literature that errs (module docstring).
 
-    The reference family keeps its strength and stays the softest slip family, so that ratios keep their meaning.
+    The reference family keeps its strength and stays the softest slip family, so
+    that ratios keep their meaning.
     """
     file = load_material(name)
     strangers = [f for f in ratios if f not in file.families]
@@ -212,7 +221,9 @@ def _labels(grains, systems, share, microscope: Microscope, rng) -> pd.DataFrame
 
 
 def _traces(grains, systems, share, microscope: Microscope, rng) -> pd.DataFrame:
-    """grain_id, angle_deg of every recorded line; an imaged grain without a line has one row with an empty angle."""
+    """grain_id, angle_deg of every recorded line; an imaged grain without a line
+    has one row with an empty angle.
+    """
     from cpml.microscopy import slip_traces
 
     geometry = slip_traces(grains[["qw", "qx", "qy", "qz"]].to_numpy(), systems)

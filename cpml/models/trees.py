@@ -7,9 +7,9 @@
 | physics | the same, with Schmid factor, stress over strength, activities of the law, pull of the neighbours (stacking) |
 | full_field | the same, with the law solved on the whole map, literature strengths (stacking on the same mechanics as F) |
 
-Cosines are absolute values of the token's own vectors, so no column depends on the symmetry copy of the crystal. Size
-and regularisation of the trees are chosen on blocks inside the training grains (`cpml.models.tuning`); the number of
-boosted trees is read off the same fits.
+Cosines are absolute values of the token's own vectors, so no column depends on the symmetry copy of the
+crystal. Size and regularisation of the trees are chosen on blocks inside the training grains
+(`cpml.models.tuning`); the number of boosted trees is read off the same fits.
 """
 
 import numpy as np
@@ -56,7 +56,9 @@ class _Trees(BaseEstimator):
     """fit and predict that both kinds of trees share."""
 
     def fit(self, specimens: list[Specimen]):
-        """Choose the hyper-parameters, then fit on the observed pairs of all mechanisms (the family is a feature)."""
+        """Choose the hyper-parameters, then fit on the observed pairs of all
+        mechanisms (the family is a feature).
+        """
         from threadpoolctl import threadpool_limits
 
         self.columns_ = list(feature_table(specimens[0], self.features).columns)

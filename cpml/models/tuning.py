@@ -1,8 +1,8 @@
 """Choice of hyper-parameters without leaks: by log-loss on spatial blocks inside the training grains.
 
-Each specimen is cut into alternating tiles (`Specimen.chequerboard`); every candidate is trained on one half of the
-labels and scored on the other, then the other way round. The test grains of an outer split have no labels here, so
-they play no part.
+Each specimen is cut into alternating tiles (`Specimen.chequerboard`); every candidate is trained on one half
+of the labels and scored on the other, then the other way round. The test grains of an outer split have no
+labels here, so they play no part.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,8 +30,9 @@ def choose(
 
     Parameters
     ----------
-    losses : (candidate, training rows, held-out rows) -> {refined candidate: summed log-loss}; one fit may score several
-        candidates at once (boosting after fewer trees). Keys are tuples of sorted (name, value) pairs
+    losses : (candidate, training rows, held-out rows) -> {refined candidate: summed log-loss};
+        one fit may score several candidates at once (boosting after fewer trees). Keys are
+        tuples of sorted (name, value) pairs
     half, y : (N,) half and label of every observed pair
 
     Returns

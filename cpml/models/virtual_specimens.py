@@ -1,11 +1,13 @@
 """Virtual specimens as `Specimen`s: maps, public labels, load and curve in; the truth apart, for scoring.
 
-Only what an experimenter would have is read for the model: the deformed map, the recorded trace angles and twin
-variants of every grain, the macroscopic curve. Load and phase come from the table below, priors from the literature
-files of `cpml.crystallography`. The folder is the generator's (README there), found through ``CPML_REFERENCE``.
+Only what an experimenter would have is read for the model: the deformed map, the recorded trace angles
+and twin variants of every grain, the macroscopic curve. Load and phase come from the table below,
+priors from the literature files of `cpml.crystallography`. The folder is the generator's (README
+there), found through ``CPML_REFERENCE``.
 
-The map without painted lamellae is used, so that grains and labels correspond one to one; twins are the recorded
-variants, translated into this project's names by geometry (K1 normal and shear direction in the sample frame).
+The map without painted lamellae is used, so that grains and labels correspond one to one; twins are
+the recorded variants, translated into this project's names by geometry (K1 normal and shear
+direction in the sample frame).
 """
 
 from dataclasses import dataclass

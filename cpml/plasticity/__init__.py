@@ -1,4 +1,6 @@
-"""Crystal plasticity: single crystals, Taylor factors, mean fields, deformation paths, elastic averages (imports torch)."""
+"""Crystal plasticity: single crystals, Taylor factors, mean fields, deformation paths,
+elastic averages (imports torch).
+"""
 
 from cpml.plasticity.activities import mechanism_activities
 from cpml.plasticity.boundary import Loading

@@ -22,7 +22,8 @@ def mechanism_activities(
     cross_slip: CrossSlip | None = None,
     temperature: float | None = None,
 ) -> dict[str, Tensor]:
-    """Shares (G,) by family (climb included) of a response of `law`; with `cross_slip` and a temperature (K) also that.
+    """Shares (G,) by family (climb included) of a response of `law`; with `cross_slip`
+    and a temperature (K) also that.
 
     Examples
     --------

@@ -1,17 +1,19 @@
-"""Derivatives of a solved mean field by the implicit function theorem: one adjoint system, no unrolled iterations.
+"""Derivatives of a solved mean field by the implicit function theorem: one adjoint
+system, no unrolled iterations.
 
 The unknowns x = (Mbar, Sigma, D) and s_g solve
 
     r_g = sum_s P_s gamma_s(P_s.s_g) + Mt (s_g - Sigma) - D = 0                     every grain (5)
     E1 = <C_g>^-1 - Mt(Mbar) - Mbar = 0 (15),   E2 = <s_g> - Sigma = 0 (5),   E3: boundary conditions (5)
 
-with C_g = (share H_g + Mt)^-1. The grains are eliminated, ds_g = (H_g + Mt)^-1 (dD + Mt dSigma + dMt (Sigma - s_g) -
-dr_g), which leaves 25 equations. For a loss L the multipliers m solve J^T m = -dL/dx, J = dE/dx; then
+with C_g = (share H_g + Mt)^-1. The grains are eliminated, ds_g = (H_g + Mt)^-1 (dD + Mt dSigma + dMt (Sigma -
+s_g) - dr_g), which leaves 25 equations. For a loss L the multipliers m solve J^T m = -dL/dx, J = dE/dx; then
 
     dL/dtheta = sum_g lam_g.(-dr_g/dtheta) + m.dE/dtheta,    lam_g = (H_g + Mt)^-1 (dL/ds_g + m.dE/ds_g)
 
-for theta = orientations, strengths, n, reference rate, weights. Taylor and relaxed constraints have no E1 and a constant
-A in place of Mt. Two passes over the grains (cpml.plasticity.adjoint_kernels) cost about one pass of the solver.
+for theta = orientations, strengths, n, reference rate, weights. Taylor and relaxed constraints have
+no E1 and a constant A in place of Mt. Two passes over the grains (cpml.plasticity.adjoint_kernels)
+cost about one pass of the solver.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -67,7 +69,7 @@ class MeanFieldSolution(torch.autograd.Function):
         found = _Adjoint(ctx.solved, *(t.detach().numpy() for t in theta))(
             *(np.ascontiguousarray(b.numpy()) for b in bars)
         )
-        return (None, *(torch.as_tensor(x).reshape(t.shape) for x, t in zip(found, theta)))
+        return (None, *(torch.as_tensor(x).reshape(t.shape) for x, t in zip(found, theta, strict=True)))
 
 
 class _Adjoint:
@@ -222,5 +224,7 @@ def _full(lower: NDArray) -> NDArray:
 def solution_of(
     solved: Solved, matrices: Tensor, strength: Tensor, n: Tensor, reference_rate: Tensor, weights: Tensor
 ) -> tuple[Tensor, ...]:
-    """Sigma (5,), D (5,), grain stress (G, 5), shear rates (G, S), spin tensor (3, 3, 5), with first derivatives."""
+    """Sigma (5,), D (5,), grain stress (G, 5), shear rates (G, S), spin tensor (3,
+    3, 5), with first derivatives.
+    """
     return MeanFieldSolution.apply(solved, matrices, strength, n, reference_rate, weights)

@@ -1,4 +1,6 @@
-"""Compiled passes over the grains for the derivatives of a mean field (equations and symbols: cpml.plasticity.adjoint)."""
+"""Compiled passes over the grains for the derivatives of a mean field (equations and
+symbols: cpml.plasticity.adjoint).
+"""
 
 import numpy as np
 
@@ -67,9 +69,9 @@ def gather(
 ):
     """Sums over grains first..last that make up the reduced system.
 
-    lam (G, 5) = (H + A)^-1 (stress_bar + P slope shear_bar); moved (5, 5) += lam (sigma - s); flow = <(H + A)^-1>;
-    spread = <(H + A)^-1 x (sigma - s)>; compliance = <C>; product = <C x C>; curved, curved_turned = change of <C> with
-    the right sides of the grains. `turned` is scratch (15, 5).
+    lam (G, 5) = (H + A)^-1 (stress_bar + P slope shear_bar); moved (5, 5) += lam (sigma - s); flow = <(H +
+    A)^-1>; spread = <(H + A)^-1 x (sigma - s)>; compliance = <C>; product = <C x C>; curved, curved_turned =
+    change of <C> with the right sides of the grains. `turned` is scratch (15, 5).
     """
     systems = p.shape[2]
     h, part, low, tangent, linear = (
@@ -189,7 +191,8 @@ def scatter(
     pushed,
     share_bar,
 ):
-    """Derivatives by strengths (G, S), matrices (G, 3, 3), n (G,), weights (G,) once the multipliers mu and pull are known.
+    """Derivatives by strengths (G, S), matrices (G, 3, 3), n (G,), weights (G,) once the
+    multipliers mu and pull are known.
 
     moved (5, 5) += lam (sigma - s), pushed (5, 5) += w C pull C, share_bar (1,) += w tr(pull C H C).
     """

@@ -1,4 +1,5 @@
-"""Fixed points x = F(x) of a few dozen unknowns by Anderson acceleration; its memory can serve the next problem.
+"""Fixed points x = F(x) of a few dozen unknowns by Anderson acceleration; its
+memory can serve the next problem.
 
 The differences of the last m iterates and of their residuals g = F(x) - x span a secant model of the map:
 
@@ -50,9 +51,11 @@ def fixed_point(
     memory: Memory | None = None,
     largest: float = 1.0,
 ) -> FixedPoint:
-    """Iterate until max |F(x) - x| <= tol; `function(x, size)` gets the last residual, to choose its own accuracy.
+    """Iterate until max |F(x) - x| <= tol; `function(x, size)` gets the last
+    residual, to choose its own accuracy.
 
-    A step longer than `largest` in a component is shortened; a residual that grows threefold empties the memory.
+    A step longer than `largest` in a component is shortened; a residual that
+    grows threefold empties the memory.
     """
     memory = Memory() if memory is None else memory
     x = np.asarray(start, float)

@@ -15,7 +15,8 @@ from cpml.plasticity.compiled import compiled
 
 @compiled
 def average(p, a, weights, stress, slope, share, first, last, out, mean):
-    """Add the weighted sums over grains first..last: out[0] += w (H + A)^-1, out[1] += w (share H + A)^-1, mean += w s.
+    """Add the weighted sums over grains first..last: out[0] += w (H + A)^-1, out[1] += w
+    (share H + A)^-1, mean += w s.
 
     share = 1 (affine) leaves out[1] alone: it equals out[0].
     """

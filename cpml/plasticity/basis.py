@@ -15,7 +15,7 @@ _R2, _R6 = np.sqrt(2.0), np.sqrt(6.0)
 BASIS = np.zeros((5, 3, 3))
 BASIS[0] = np.diag([-1, 1, 0]) / _R2
 BASIS[1] = np.diag([-1, -1, 2]) / _R6
-for _k, (_i, _j) in zip((2, 3, 4), ((1, 2), (0, 2), (0, 1))):
+for _k, (_i, _j) in zip((2, 3, 4), ((1, 2), (0, 2), (0, 1)), strict=True):
     BASIS[_k, _i, _j] = BASIS[_k, _j, _i] = 1 / _R2
 BASIS.setflags(write=False)
 
@@ -31,14 +31,14 @@ def to_vector(matrix):
     """Components (..., 5) of the symmetric deviatoric part of (..., 3, 3)."""
     matrix = np.asarray(matrix, float) if isinstance(matrix, (list, tuple)) else matrix
     basis = _like(matrix).reshape(5, 9)
-    return matrix.reshape(matrix.shape[:-2] + (9,)) @ basis.T
+    return matrix.reshape((*matrix.shape[:-2], 9)) @ basis.T
 
 
 def to_matrix(vector):
     """Symmetric deviator (..., 3, 3) of components (..., 5)."""
     vector = np.asarray(vector, float) if isinstance(vector, (list, tuple)) else vector
     basis = _like(vector).reshape(5, 9)
-    return (vector @ basis).reshape(vector.shape[:-1] + (3, 3))
+    return (vector @ basis).reshape((*vector.shape[:-1], 3, 3))
 
 
 def von_mises_stress(vector):

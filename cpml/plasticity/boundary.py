@@ -1,13 +1,14 @@
 """Macroscopic conditions: each component of the velocity gradient is imposed, or its stress component is.
 
-For every symmetric pair ij either D_ij is known (both L_ij and L_ji imposed) or sigma_ij is. In the space of deviators
-the conditions are five linear equations on (D, Sigma), the 5-vectors of strain rate and deviatoric stress:
+For every symmetric pair ij either D_ij is known (both L_ij and L_ji imposed) or sigma_ij is. In
+the space of deviators the conditions are five linear equations on (D, Sigma), the 5-vectors of
+strain rate and deviatoric stress:
 
     rate_rows D = rate_values,   stress_rows Sigma = stress_values
 
 (the trace of D is zero; differences of the imposed normal stresses eliminate the pressure). With a linear law
-D = M Sigma + e of the medium they fix both. The spin is the skew part of L; where one of a pair is free, the imposed
-one gives W_ij = L_ij - D_ij.
+D = M Sigma + e of the medium they fix both. The spin is the skew part of L; where one of a pair is free, the
+imposed one gives W_ij = L_ij - D_ij.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -60,7 +61,8 @@ class Loading:
 
         Raises
         ------
-        ParameterError : a component with both or neither imposed, an imposed L with a trace, both L_ij and L_ji free
+        ParameterError : a component with both or neither imposed, an imposed L with a
+            trace, both L_ij and L_ji free
         """
         gradient = _array(velocity_gradient, "velocity_gradient")
         stress = np.full((3, 3), np.nan) if stress is None else _array(stress, "stress")
@@ -82,7 +84,7 @@ class Loading:
                     f"L_{name} and L_{name[::-1]} are both free: impose one, or the spin is unknown"
                 )
         rates, stresses = _normal_rows(gradient, stress, has_rate, has_stress)
-        for k, (i, j) in zip((2, 3, 4), _PAIRS):
+        for k, (i, j) in zip((2, 3, 4), _PAIRS, strict=True):
             row = np.eye(5)[k]
             if has_rate[i, j]:
                 rates.append((row, (gradient[i, j] + gradient[j, i]) / np.sqrt(2)))
@@ -92,13 +94,17 @@ class Loading:
 
     @classmethod
     def uniaxial(cls, axis: int, rate: float) -> "Loading":
-        """Axial rate (1/s, its sign is that of the load) along sample axis 0, 1 or 2; lateral normal stresses zero."""
+        """Axial rate (1/s, its sign is that of the load) along sample axis 0, 1 or
+        2; lateral normal stresses zero.
+        """
         gradient = np.diag(np.where(np.arange(3) == axis, rate, np.nan))
         return cls.mixed(gradient, np.diag(np.where(np.arange(3) == axis, np.nan, 0.0)) + _off_diagonal_nan())
 
     @classmethod
     def parallel(cls, direction: ArrayLike, rate: ArrayLike) -> "Loading":
-        """Deviatoric stress parallel to `direction` (5,), with the work-conjugate part of `rate` (5,) imposed."""
+        """Deviatoric stress parallel to `direction` (5,), with the
+        work-conjugate part of `rate` (5,) imposed.
+        """
         axis = np.asarray(direction, float) / np.linalg.norm(direction)
         across = np.linalg.svd(axis[None])[2][1:]
         return cls(
@@ -112,7 +118,9 @@ class Loading:
 
     @classmethod
     def of(cls, loading) -> "Loading":
-        """A Loading as it is; a Load, or a (3, 3) velocity gradient or strain rate, with all components imposed."""
+        """A Loading as it is; a Load, or a (3, 3) velocity gradient or strain
+        rate, with all components imposed.
+        """
         if isinstance(loading, cls):
             return loading
         if hasattr(loading, "rate_direction"):
@@ -157,7 +165,7 @@ class Loading:
         is_free = np.array(free)
         touches = [np.abs(rows[:, is_free]).sum(1) > 0 for rows in (self.rate_rows, self.stress_rows)]
         mixes = any(
-            np.abs(rows[t][:, ~is_free]).any() for rows, t in zip((self.rate_rows, self.stress_rows), touches)
+            np.abs(rows[t][:, ~is_free]).any() for rows, t in zip((self.rate_rows, self.stress_rows), touches, strict=True)
         )
         if mixes or np.any(self.stress_values[touches[1]] != 0):
             raise ParameterError(
@@ -175,7 +183,9 @@ class Loading:
         )
 
     def pinned(self, free: tuple[bool, ...] | None, rate: NDArray) -> "Loading":
-        """After `relaxed`: the free components of D held at `rate` (5,), so that five conditions are independent again."""
+        """After `relaxed`: the free components of D held at `rate` (5,), so that five
+        conditions are independent again.
+        """
         if free is None:
             return self
         index = np.flatnonzero(free)

@@ -3,8 +3,9 @@
     Sachs:   s_g = a_g S, S the common stress direction; a_g such that the grain's von Mises rate is the imposed one:
              a_g = (D_vM / d_vM(S))^(1/n) because the rate of a power law goes with a^n
 
-A lateral="free" Taylor solution lets D vary at fixed axial rate until the mean lateral stresses vanish: the minimum of
-the macroscopic potential n/(n+1) <s_g.D> over the four directions normal to the load (Newton; Hessian <H_g^-1>).
+A lateral="free" Taylor solution lets D vary at fixed axial rate until the mean lateral stresses
+vanish: the minimum of the macroscopic potential n/(n+1) <s_g.D> over the four directions normal to the
+load (Newton; Hessian <H_g^-1>).
 
 References: Sachs 1928; Taylor 1938; Hutchinson 1976, Proc. R. Soc. Lond. A 348:101.
 """
@@ -40,7 +41,9 @@ def sachs(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, r
 def free_rate(
     law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor, tol: float
 ) -> Tensor:
-    """Strain rate (5,) with the work-conjugate axial rate of `rate` and a mean stress parallel to `direction`."""
+    """Strain rate (5,) with the work-conjugate axial rate of `rate` and a mean
+    stress parallel to `direction`.
+    """
     axis, across = _complement(direction)
     axial, free = float(rate @ axis), across.T @ rate
     current = rate.detach()
@@ -59,7 +62,8 @@ def free_rate(
             candidate = axial * axis + across @ (free + share * step)
             trial = single_crystal(law, candidate, matrices, tol=tol, start=solved.stress.detach())
             trial_stress = _mean(weights, trial)
-            # the work decides far from the solution; close to it its changes are rounding, and the gradient decides
+            # the work decides far from the solution; close to it its changes are
+            # rounding, and the gradient decides
             is_better = (
                 float(trial_stress @ candidate) < float(stress @ current)
                 if size > 1e-3
@@ -87,7 +91,9 @@ def _complement(direction: Tensor) -> tuple[Tensor, Tensor]:
 def attach_gradient(
     law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor, tol: float
 ) -> Tensor:
-    """The converged rate with its dependence on the parameters: one Newton step whose matrix carries no gradient."""
+    """The converged rate with its dependence on the parameters: one Newton step
+    whose matrix carries no gradient.
+    """
     solved = single_crystal(law, rate, matrices, tol=tol)
     if not solved.stress.requires_grad:
         return rate

@@ -2,11 +2,12 @@
 
     minimise over (c, a, b, d):  sum_i [sigma_law(eps_i; c tau0, a tau0, b tau0, d tau0) - sigma_i]^2 / sigma_y^2
 
-c scales the initial strengths tau0 of all families (their ratios stay); a tau0, b tau0 and d tau0 (tau0 scaled) are the
-Voce amplitude tau1, initial slope theta0 and final slope theta1. The plastic strain is the measured strain less stress over the initial slope. Standard errors
-are those of least squares with the misfit as noise: they say how sharply the curve fixes each number, not whether the
-law is right. The parameters are correlated: the band of the curve takes their covariance into account,
-var(sigma) = g.C.g with g = d sigma / d log p. One curve cannot tell strength ratios; those come from footprints.
+c scales the initial strengths tau0 of all families (their ratios stay); a tau0, b tau0 and d tau0 (tau0
+scaled) are the Voce amplitude tau1, initial slope theta0 and final slope theta1. The plastic strain is the
+measured strain less stress over the initial slope. Standard errors are those of least squares with the misfit
+as noise: they say how sharply the curve fixes each number, not whether the law is right. The parameters are
+correlated: the band of the curve takes their covariance into account, var(sigma) = g.C.g with g = d sigma / d
+log p. One curve cannot tell strength ratios; those come from footprints.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -65,7 +66,8 @@ class Calibration:
 
 
 def plastic_curve(curve: pd.DataFrame) -> tuple[NDArray, NDArray]:
-    """Plastic strain and stress (positive) of a measured curve, from the point where 0.02 % plastic strain is passed.
+    """Plastic strain and stress (positive) of a measured curve, from the point where
+    0.02 % plastic strain is passed.
 
     Raises
     ------
@@ -78,7 +80,8 @@ def plastic_curve(curve: pd.DataFrame) -> tuple[NDArray, NDArray]:
     use = plastic > 2e-4
     if use.sum() < 5:
         raise CpmlError(
-            f"stress-strain curve has {int(use.sum())} points beyond the elastic part: at least five are needed"
+            f"stress-strain curve has {int(use.sum())} points beyond the elastic "
+            "part: at least five are needed"
         )
     return plastic[use], stress[use]
 

@@ -1,4 +1,5 @@
-"""Climb of edge dislocations: a power law and the vacancy-diffusion rate, driven by the normal stress along b.
+"""Climb of edge dislocations: a power law and the vacancy-diffusion rate,
+driven by the normal stress along b.
 
     drive sigma_K = K:sigma = b.sigma'.b (deviator), K the climb tensors of cpml.crystallography.climb
     power      beta = beta0 |sigma_K/sigma_c|^n sgn(sigma_K)
@@ -12,8 +13,8 @@ Climb adds beta K to the strain rate, no spin and no hardening.
 | rho, b, Omega | density of edges, Burgers vector, atomic volume | 1/m^2, m, m^3 | |
 | D0, Q | self-diffusion | m^2/s, J/mol | |
 
-References: Hartley 2003, Phil. Mag. 83:3783; Lebensohn, Hartley, Tome & Castelnau 2010, Phil. Mag. 90:567; Caillard &
-Martin 2003, Thermally Activated Mechanisms in Crystal Plasticity.
+References: Hartley 2003, Phil. Mag. 83:3783; Lebensohn, Hartley, Tome & Castelnau 2010, Phil. Mag. 90:567;
+Caillard & Martin 2003, Thermally Activated Mechanisms in Crystal Plasticity.
 """
 
 from dataclasses import dataclass
@@ -90,7 +91,9 @@ class DiffusionClimb:
     def from_material(
         cls, material, temperature: float | Tensor, *, families=None, **options
     ) -> "DiffusionClimb":
-        """Climb with the self-diffusion of a material file (block `diffusion`); ParameterError when it has none."""
+        """Climb with the self-diffusion of a material file (block `diffusion`);
+        ParameterError when it has none.
+        """
         block = material.diffusion
         if not block:
             raise ParameterError(

@@ -1,6 +1,7 @@
 """The numba decorator of all compiled loops: cached on disk where a folder can be written, GIL released.
 
-Sums may be reordered and fused (no flag that assumes finite numbers: trial stresses overflow and are refused).
+Sums may be reordered and fused (no flag that assumes finite numbers: trial
+stresses overflow and are refused).
 """
 
 from numba import njit

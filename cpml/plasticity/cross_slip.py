@@ -1,4 +1,5 @@
-"""Cross-slip of screws between planes that share a Burgers vector: thermally activated pair transfer (Friedel-Escaig).
+"""Cross-slip of screws between planes that share a Burgers vector: thermally activated
+pair transfer (Friedel-Escaig).
 
     activity(s -> s') = |gamma_s| min(1, exp(-dG/kT))
     dG = dG0 - V (|tau_s'| - tau_III) - V_E (S_s - S_s'),  not below zero; V > 0, so it eases with the stress on s'
@@ -7,15 +8,17 @@
 
 The factor 1/30 is an estimate of line tension: it gives 1.0 eV for copper, where 1.15 eV is measured.
 
-There is no new mode of strain: dislocations change from s to s'. The activity rises with the slip on s, the stress on
-both planes, temperature and stacking-fault energy gamma. In bcc metals (compact cores) dG0 = 0 may be given.
+There is no new mode of strain: dislocations change from s to s'. The activity rises with the slip
+on s, the stress on both planes, temperature and stacking-fault energy gamma. In bcc metals
+(compact cores) dG0 = 0 may be given.
 
 | symbol | meaning | unit |
 |---|---|---|
 | dG0, V, tau_III | activation energy, volume, onset stress | J, m^3, MPa |
 | d | splitting of a screw | m |
 
-References: Escaig 1968; Stroh 1954, Proc. Phys. Soc. B 67:427; Bonneville, Escaig & Martin 1988, Acta Metall. 36:1989.
+References: Escaig 1968; Stroh 1954, Proc. Phys. Soc. B 67:427; Bonneville, Escaig &
+Martin 1988, Acta Metall. 36:1989.
 """
 
 from dataclasses import dataclass
@@ -80,7 +83,9 @@ class CrossSlip:
 
     @classmethod
     def from_material(cls, material, *, families=None, escaig_volume: float = 0.0) -> "CrossSlip":
-        """Cross-slip of a material file (block `cross_slip`, with its stacking-fault energy); ParameterError without one."""
+        """Cross-slip of a material file (block `cross_slip`, with its stacking-fault
+        energy); ParameterError without one.
+        """
         block, b = material.cross_slip, material.burgers
         if not block:
             raise ParameterError(

@@ -1,8 +1,10 @@
-"""Single crystals of any law, with strain rates, stresses or some of both imposed (Newton of cpml.plasticity.general).
+"""Single crystals of any law, with strain rates, stresses or some of both imposed
+(Newton of cpml.plasticity.general).
 
     s = s0 + N y,   s0: stress_rows s0 = stress_values,   N^T D(s) = v,   N an orthonormal basis of the imposed rates
 
-Stress and rate conditions of a Loading work on complementary directions, so the unknowns y are as many as the rates.
+Stress and rate conditions of a Loading work on complementary directions, so the
+unknowns y are as many as the rates.
 """
 
 from dataclasses import replace

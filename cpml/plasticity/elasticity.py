@@ -80,7 +80,8 @@ def polycrystal_stiffness(
 
     Parameters
     ----------
-    stiffness : elastic constants by name, or (6, 6) Voigt stiffness in crystal axes (material.elastic is in MPa)
+    stiffness : elastic constants by name, or (6, 6) Voigt stiffness in crystal
+        axes (material.elastic is in MPa)
     orientations, weights, shape, quadrature : as in mean_field
     average : "voigt" (upper bound), "reuss" (lower bound) or "self_consistent"
 

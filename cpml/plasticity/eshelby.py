@@ -1,4 +1,5 @@
-"""Eshelby tensors of an ellipsoid in a homogeneous medium: incompressible viscous (5-basis) and elastic (Mandel).
+"""Eshelby tensors of an ellipsoid in a homogeneous medium: incompressible viscous
+(5-basis) and elastic (Mandel).
 
     viscous:  Gamma_ab = < T^a_ij T^b_kl zeta_j zeta_l G_ik >,   A = V^T L V,  V_ai = (T^a zeta)_i
               G = A^-1 - A^-1 zeta zeta^T A^-1 / (zeta.A^-1 zeta)      (pressure enforces incompressibility)
@@ -6,8 +7,9 @@
     elastic:  the same with V (6, 3) of the Mandel basis and G = A^-1
     spin:     Pi_ij,b = < skw(zeta_j zeta_l G_ik) T^b_kl >;  rotation rate = Pi Gamma^-1 (strain-rate deviation)
 
-The mean < > runs over unit vectors chi, zeta = F^-T chi, F the map from the unit sphere to the ellipsoid. The integrand
-does not depend on the length of zeta and is even: half a sphere is enough, Gauss-Legendre in cos(theta), uniform in phi.
+The mean < > runs over unit vectors chi, zeta = F^-T chi, F the map from the unit sphere to the ellipsoid.
+The integrand does not depend on the length of zeta and is even: half a sphere is enough, Gauss-Legendre
+in cos(theta), uniform in phi.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -133,7 +135,9 @@ def _gamma(stiffness, zeta, weights, basis, incompressible, out, spin):
 
 
 def eshelby(stiffness: NDArray, zeta: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
-    """Gamma (B, B) and the spin tensor Pi Gamma^-1 (3, 3, B) of a medium: B = 5 incompressible, B = 6 elastic."""
+    """Gamma (B, B) and the spin tensor Pi Gamma^-1 (3, 3, B) of a medium: B = 5
+    incompressible, B = 6 elastic.
+    """
     size = len(stiffness)
     out, spin = np.zeros((size, size)), np.zeros((3, 3, size))
     _gamma(

@@ -3,7 +3,8 @@
     K = V G V^T,  dGamma = -< K dL K >,  d(G V^T) = -G V^T dL K,  dL = -L dM L
     Y = (Gamma^-1 - L)^-1,  dY = Y (Gamma^-1 dGamma Gamma^-1 + dL) Y,  Mt = n_eff Y
 
-with the symbols of cpml.plasticity.eshelby; directions dM are the 15 symmetric unit matrices, lower triangle by rows.
+with the symbols of cpml.plasticity.eshelby; directions dM are the 15 symmetric unit
+matrices, lower triangle by rows.
 """
 
 import numpy as np

@@ -1,4 +1,5 @@
-"""From a law and a texture to the numbers of the solver, and from a solved medium to the record of the response.
+"""From a law and a texture to the numbers of the solver, and from a solved medium
+to the record of the response.
 
 Derivatives are attached here: by the compiled adjoint for power laws, by torch for any other law.
 """

@@ -1,4 +1,6 @@
-"""Hardening law of a material file, for the families that are used (block `hardening`, cpml.crystallography.materials)."""
+"""Hardening law of a material file, for the families that are used (block `hardening`,
+cpml.crystallography.materials).
+"""
 
 import numpy as np
 

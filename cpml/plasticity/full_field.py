@@ -1,26 +1,29 @@
 """Viscoplastic full field on a periodic grid: every pixel deforms as part of the map, not of a mean medium.
 
-A grid of pixels (a measured map, continued along z and around its edges, or a volume) obeys, without elasticity,
+A grid of pixels (a measured map, continued along z and around its edges, or a
+volume) obeys, without elasticity,
 
     div sigma = 0,   d = sym grad v,   div v = 0,   d = sum_s gamma_dot_s P_s  in every pixel
 
 which is the minimum of the convex power  F(d) = <psi(d)>,  psi = n/(n+1) sigma(d):d,  over the strain rates of
-divergence-free velocities with the macroscopic rate prescribed along the load. The gradient is the projection of the
-stress on those strain rates, G sigma; Newton's method solves G C G x = -G sigma by conjugate gradients (C = d sigma / d d,
-each pixel's own tangent), and a line search on F makes it safe. The projection is local in Fourier space:
+divergence-free velocities with the macroscopic rate prescribed along the load. The gradient is the
+projection of the stress on those strain rates, G sigma; Newton's method solves G C G x = -G sigma by
+conjugate gradients (C = d sigma / d d, each pixel's own tangent), and a line search on F makes it safe. The
+projection is local in Fourier space:
 
     G(q) = e1 e1* + e2 e2*,   e_i = sqrt2 sym(u_i k),   u_i the two directions normal to k(q)
 
-with Willot's rotated difference symbol k_i = i tan(q_i/2) prod_j (1 + exp(i q_j)), free of ringing. At q = 0 the mean
-strain rate is free in all directions but the load's, so that the mean stress ends up parallel to the load.
+with Willot's rotated difference symbol k_i = i tan(q_i/2) prod_j (1 + exp(i q_j)), free of
+ringing. At q = 0 the mean strain rate is free in all directions but the load's, so that the mean
+stress ends up parallel to the load.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
 | d, sigma | strain rate, deviatoric stress in the 5-basis | 1/s, MPa | (*grid, 5) |
 | C | tangent | MPa s | (*grid, 5, 5) |
 
-References: de Geus et al. 2017, CMAME 318:412 (projection with Newton and conjugate gradients); Willot 2015, C. R.
-Mecanique 343:232 (difference symbol); Lebensohn 2001, Acta Mater. 49:2723 (viscoplastic full field).
+References: de Geus et al. 2017, CMAME 318:412 (projection with Newton and conjugate gradients); Willot 2015,
+C. R. Mecanique 343:232 (difference symbol); Lebensohn 2001, Acta Mater. 49:2723 (viscoplastic full field).
 """
 
 from dataclasses import dataclass
@@ -91,12 +94,13 @@ def full_field(
     Parameters
     ----------
     law : strengths per family or system, the same in all grains
-    grain_id : (rows, columns) or (slices, rows, columns) int, row of ``orientations`` in every pixel; x along the
-        columns, y along the rows. A plane is continued along z, which makes its grains columns
+    grain_id : (rows, columns) or (slices, rows, columns) int, row of ``orientations`` in every pixel; x along
+        the columns, y along the rows. A plane is continued along z, which makes its grains columns
     orientations : (G, 4) crystal_to_sample quaternions or (G, 3, 3) matrices
-    loading : Load (mean stress parallel to its stress, rate prescribed along it), or a (3, 3) strain rate in 1/s, all of
-        whose components are then prescribed
-    tol : the power is within about this share of its minimum; grain stresses are then right to about sqrt(tol)
+    loading : Load (mean stress parallel to its stress, rate prescribed along it), or a (3, 3) strain rate in
+        1/s, all of whose components are then prescribed
+    tol : the power is within about this share of its minimum; grain stresses
+        are then right to about sqrt(tol)
     start : (*grid, 5) strain rate of a nearby problem
 
     Returns
@@ -218,7 +222,9 @@ class _Problem:
 
 
 def _projection(grid: tuple[int, ...], free: NDArray | None) -> NDArray:
-    """(*half grid, 5, 5) projection on strain rates of divergence-free velocities; last axis halved as by `rfftn`."""
+    """(*half grid, 5, 5) projection on strain rates of divergence-free velocities;
+    last axis halved as by `rfftn`.
+    """
     q = np.meshgrid(
         *[2 * np.pi * fftfreq(n) for n in grid[:-1]], 2 * np.pi * rfftfreq(grid[-1]), indexing="ij"
     )

@@ -1,11 +1,12 @@
-"""Batched Newton for crystals of any law: its own rates and slopes, some strain rates and some stresses imposed.
+"""Batched Newton for crystals of any law: its own rates and slopes, some strain
+rates and some stresses imposed.
 
     r(y) = M^T rate(tau0 + M y) + A y - c = 0,      Hessian M^T diag(slope) M + A        (positive semi-definite)
 
-The stress is s = s0 + N y: N spans the directions whose strain rate is imposed, s0 holds the imposed stresses, and so
-M = P N, tau0 = P s0. Rates that rise with their stress make the map monotone: a Newton step always lowers |r| when it is
-short enough. The start is that of a linear law whose strengths are the stresses at which each mode alone would give the
-rate. Laws add up by `Together`: glide and climb in one crystal.
+The stress is s = s0 + N y: N spans the directions whose strain rate is imposed, s0 holds the imposed
+stresses, and so M = P N, tau0 = P s0. Rates that rise with their stress make the map monotone: a Newton step
+always lowers |r| when it is short enough. The start is that of a linear law whose strengths are the stresses
+at which each mode alone would give the rate. Laws add up by `Together`: glide and climb in one crystal.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -52,7 +53,7 @@ class Together:
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Rates and slopes of all modes."""
-        found = [law.rates(tau[..., part]) for law, part in zip(self.laws, self.parts)]
+        found = [law.rates(tau[..., part]) for law, part in zip(self.laws, self.parts, strict=True)]
         shape = torch.broadcast_shapes(
             *(f[0].shape[:-1] for f in found)
         )  # strengths of one law may be per grain
@@ -100,7 +101,8 @@ class Equations:
 
 
 def linear_start(equations: Equations, strength: Tensor) -> Tensor:
-    """(G, k) solution for linear modes: each moves at the size of the right side under its strength (S,) or (G, S).
+    """(G, k) solution for linear modes: each moves at the size of the right side
+    under its strength (S,) or (G, S).
 
     Without imposed stresses it is put on the scale where the largest resolved stress reaches its strength.
     """
@@ -117,7 +119,8 @@ def linear_start(equations: Equations, strength: Tensor) -> Tensor:
 
 
 def newton(equations: Equations, y: Tensor, tol: float, max_iter: int) -> tuple[Tensor, Tensor, int]:
-    """Damped Newton from y (G, k): solution, residual relative to the right side (G,), iterations of the slowest.
+    """Damped Newton from y (G, k): solution, residual relative to the right side
+    (G,), iterations of the slowest.
 
     A step must lower the residual; one that does not is halved, and after that damped (Levenberg-Marquardt).
     """
@@ -159,7 +162,9 @@ def _search(equations: Equations, y: Tensor, step: Tensor, best: Tensor, size: T
 
 
 def attached(equations: Equations, y: Tensor) -> Tensor:
-    """The solution y (G, k, no graph) with its first derivatives: one Newton step whose matrix carries no gradient."""
+    """The solution y (G, k, no graph) with its first derivatives: one Newton step
+    whose matrix carries no gradient.
+    """
     r, slope = equations.residual(y)
     if not r.requires_grad:
         return y

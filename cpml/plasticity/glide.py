@@ -12,7 +12,8 @@ Twin systems (polar) move for tau > 0 only. Below the passing stress nothing mov
 | tau_pass | passing stress of the other dislocations | MPa |
 | B | drag coefficient | MPa s |
 
-References: Kocks, Argon & Ashby 1975, Prog. Mater. Sci. 19:1; form as in DAMASK's dislotwin (Sedighiani et al. 2020).
+References: Kocks, Argon & Ashby 1975, Prog. Mater. Sci. 19:1; form as in DAMASK's
+dislotwin (Sedighiani et al. 2020).
 """
 
 from dataclasses import dataclass, replace
@@ -52,7 +53,7 @@ class ThermalGlide:
             is_per_grain = name == "passing" and getattr(value, "ndim", 0) == 2
             value = value if is_per_grain else per_system(self.systems, value, name)
             object.__setattr__(self, name, value)
-            if bool((value.detach() < 0).any()) or name != "passing" and bool((value.detach() == 0).any()):
+            if bool((value.detach() < 0).any()) or (name != "passing" and bool((value.detach() == 0).any())):
                 raise ParameterError(
                     f"{name} must be positive, got a smallest of {float(value.detach().min())}"
                 )

@@ -1,10 +1,12 @@
-"""The grains of a mean field and one pass over them: all grains solved in their medium, and what they add up to.
+"""The grains of a mean field and one pass over them: all grains solved in their
+medium, and what they add up to.
 
     D_g(s_g) + A s_g = c        ->   <s_g>,  <(H_g + A)^-1>,  <(M_g + A)^-1>
 
-A pass works in scaled units (stresses over sigma0, rates over rate0, so that the imposed rate is about 1). Power laws run
-in the compiled loop of cpml.plasticity.kernels; any other law, and any law on a GPU, by batched torch operations
-(cpml.plasticity.general). M_g = share H_g for a power law, since sum (gamma/tau) P P^T = H/n there.
+A pass works in scaled units (stresses over sigma0, rates over rate0, so that the imposed rate is about
+1). Power laws run in the compiled loop of cpml.plasticity.kernels; any other law, and any law on a GPU,
+by batched torch operations (cpml.plasticity.general). M_g = share H_g for a power law, since sum
+(gamma/tau) P P^T = H/n there.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +26,9 @@ from cpml.plasticity.kernels import solve_grains
 
 @dataclass(frozen=True)
 class Linearisation:
-    """M_g = share H_g, Mt = n_eff (Gamma^-1 - L)^-1; without a medium Mt = 0, in relaxed components (5,) s = 0."""
+    """M_g = share H_g, Mt = n_eff (Gamma^-1 - L)^-1; without a medium Mt = 0, in
+    relaxed components (5,) s = 0.
+    """
 
     share: float
     n_eff: float
@@ -39,7 +43,9 @@ class Linearisation:
 
 @dataclass(frozen=True)
 class Grains:
-    """A power law's numbers: Schmid tensors in the sample frame (G, 5, S), strengths (G, S) MPa, weights (G,) sum 1."""
+    """A power law's numbers: Schmid tensors in the sample frame (G, 5, S), strengths
+    (G, S) MPa, weights (G,) sum 1.
+    """
 
     schmid: NDArray
     strength: NDArray

@@ -6,15 +6,17 @@
                     (the factor belongs to the hardened system s); twins of volume fraction F harden slip:
                     h0 (1 + c1 F^c2) and xi_inf + f_sat sqrt(F) in place of h0 and xi_inf
 
-Latent hardening: h_ss = 1 and h_st = latent[family of s, family of t] for t != s, or a full (S, S) matrix built from
-the geometry (cpml.crystallography.interactions). Voce steps are exact in G; the others are explicit (Euler).
+Latent hardening: h_ss = 1 and h_st = latent[family of s, family of t] for t != s, or a full (S,
+S) matrix built from the geometry (cpml.crystallography.interactions). Voce steps are exact in G;
+the others are explicit (Euler).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
 | xi | strength | MPa | (G, S) |
 | tau0, tau1; theta0, theta1; h0, xi_inf | per family | MPa | (K,) |
 
-References: Tome, Canova, Kocks, Christodoulou & Jonas 1984, Acta Metall. 32:1637; Kalidindi, Bronkhorst & Anand 1992.
+References: Tome, Canova, Kocks, Christodoulou & Jonas 1984, Acta Metall. 32:1637;
+Kalidindi, Bronkhorst & Anand 1992.
 """
 
 from dataclasses import dataclass
@@ -48,10 +50,12 @@ def per_system(systems: Systems, value, name: str) -> Tensor:
 
 
 def latent_matrix(systems: Systems, latent=None) -> Tensor:
-    """h (S, S): 1 on the diagonal, elsewhere a number, a (K, K) family matrix (row = hardened) or (S, S) itself."""
+    """h (S, S): 1 on the diagonal, elsewhere a number, a (K, K) family matrix
+    (row = hardened) or (S, S) itself.
+    """
     count, families = len(systems), len(systems.family_names)
     h = as_tensor(1.0 if latent is None else latent)
-    if h.shape == (families,) and families > 1 or h.ndim == 1:
+    if (h.shape == (families,) and families > 1) or h.ndim == 1:
         raise ParameterError("latent hardening takes a number, a (K, K) or an (S, S) matrix")
     if h.ndim == 2 and h.shape == (count, count) and count != families:
         matrix = h

@@ -1,4 +1,5 @@
-"""Derivatives of a solved mean field of any law, by torch operations (power laws: cpml.plasticity.adjoint, far faster).
+"""Derivatives of a solved mean field of any law, by torch operations (power laws:
+cpml.plasticity.adjoint, far faster).
 
 The unknowns x = (Mbar, Sigma, D) solve R(x, theta) = 0:
 
@@ -8,7 +9,8 @@ with the grain stresses s_g(x, theta) themselves implicit: s = s* - (H + Mt)^-1 
 
     x(theta) = x* - (dR/dx)^-1 R(x*, theta)
 
-has the value x* and the exact first derivative; the matrix dR/dx (25 x 25) is evaluated once, without a graph.
+has the value x* and the exact first derivative; the matrix dR/dx (25 x 25) is
+evaluated once, without a graph.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -31,7 +33,9 @@ _LOWER = torch.tril_indices(5, 5)
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the solution may be differentiated by; `law` stands for strength, n and reference rate where it is no power law."""
+    """What the solution may be differentiated by; `law` stands for strength, n and reference
+    rate where it is no power law.
+    """
 
     schmid: Tensor  # (G, 5, S)
     weights: Tensor

@@ -1,12 +1,14 @@
 """Fused CPU loop over grains: the power-law equation of every grain by damped Newton.
 
-Scaled problem of one grain (stress over sigma0, rate over the macroscopic one, so that reference rate = |D| = 1):
+Scaled problem of one grain (stress over sigma0, rate over the macroscopic one, so
+that reference rate = |D| = 1):
 
     sum_s P_s |x_s|^n sgn(x_s) + A s = c,      x_s = P_s.s / xi_s   (twins: max(x, 0))
 
-A = 0, c = D is the Taylor problem; A = Mt, c = D + Mt Sigma the grain in its self-consistent medium. It is the minimum
-of the strictly convex sum_s xi_s |x|^(n+1)/(n+1) + s.A s/2 - c.s. A step is taken when it lowers this objective or the
-residual; a start that does not lead to the minimum is replaced by continuation in n from the linear problem.
+A = 0, c = D is the Taylor problem; A = Mt, c = D + Mt Sigma the grain in its self-consistent medium. It is
+the minimum of the strictly convex sum_s xi_s |x|^(n+1)/(n+1) + s.A s/2 - c.s. A step is taken when it
+lowers this objective or the residual; a start that does not lead to the minimum is replaced by
+continuation in n from the linear problem.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -14,7 +16,8 @@ residual; a start that does not lead to the minimum is replaced by continuation 
 | xi, polar | relative strengths; systems that move one way only | (G, S), (S,) |
 | H | d(sum gamma P)/ds = sum (n/xi)|x|^(n-1) P P^T | (5, 5) |
 
-References: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101; Lebensohn & Tome 1993, Acta Metall. Mater. 41:2611.
+References: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101; Lebensohn & Tome
+1993, Acta Metall. Mater. 41:2611.
 """
 
 import numpy as np
@@ -236,8 +239,8 @@ def solve_grains(
 ):
     """Solve grains first..last; stress (G, 5) holds the starts where `warm`.
 
-    c (1 or G, 5), p (1 or G, 5, S) and xi (1 or G, S). Fills stress, rate |x|^n sgn(x) and slope (n/xi)|x|^(n-1) (G, S),
-    iterations (G,; negative where tol was not reached) and residual (G,).
+    c (1 or G, 5), p (1 or G, 5, S) and xi (1 or G, S). Fills stress, rate |x|^n sgn(x) and slope
+    (n/xi)|x|^(n-1) (G, S), iterations (G,; negative where tol was not reached) and residual (G,).
     """
     systems = p.shape[2]
     work, vectors, matrices = np.empty((6, systems)), np.empty((4, 5)), np.empty((2, 5, 5))

@@ -5,9 +5,9 @@
     d rho_d = q b sqrt(rho_d) sum_s k2 rho_s |d gamma_s|                   debris (substructure)
     xi_s    = tau0(T) + chi mu b sqrt(sum_t a_st rho_t) + chi_d mu b sqrt(rho_d) ln(1/(b sqrt(rho_d)))
 
-a_st = 1 within a family and 0 between families, or the interaction coefficients of cpml.crystallography.interactions
-(with chi = 1). Closed form of one system without debris, from rho(0): sqrt(rho) = k1/k2 (1 - e^(-k2 gamma/2)) + sqrt(rho(0)) e^(...).
-Steps are explicit (Euler), as in VPSC8.
+a_st = 1 within a family and 0 between families, or the interaction coefficients of
+cpml.crystallography.interactions (with chi = 1). Closed form of one system without debris, from rho(0):
+sqrt(rho) = k1/k2 (1 - e^(-k2 gamma/2)) + sqrt(rho(0)) e^(...). Steps are explicit (Euler), as in VPSC8.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -17,8 +17,8 @@ Steps are explicit (Euler), as in VPSC8.
 | D, g | drag stress, normalised activation energy | MPa, - |
 | mu | shear modulus of the system, P:C:P | MPa |
 
-References: Mecking & Kocks 1981, Acta Metall. 29:1865; Beyerlein & Tome 2008, Int. J. Plast. 24:867; Madec, Devincre &
-Kubin 2002, Scripta Mater. 47:689.
+References: Mecking & Kocks 1981, Acta Metall. 29:1865; Beyerlein & Tome 2008, Int. J. Plast. 24:867; Madec,
+Devincre & Kubin 2002, Scripta Mater. 47:689.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,9 @@ BOLTZMANN = 1.380649e-29  # MPa m^3 / K
 
 @dataclass(frozen=True)
 class KocksMecking:
-    """Dislocation densities per system and grain (module docstring); family values, system values or one number."""
+    """Dislocation densities per system and grain (module docstring); family
+    values, system values or one number.
+    """
 
     systems: Systems
     tau0: Tensor | float  # MPa, at the temperature of use
@@ -67,10 +69,8 @@ class KocksMecking:
         ):
             object.__setattr__(self, name, per_system(self.systems, getattr(self, name), name))
             value = getattr(self, name).detach()
-            if (
-                bool((value < 0).any())
-                or name in ("drag", "activation", "burgers")
-                and bool((value == 0).any())
+            if bool((value < 0).any()) or (
+                name in ("drag", "activation", "burgers") and bool((value == 0).any())
             ):
                 raise ParameterError(f"{name} must be positive, got a smallest of {float(value.min())}")
         family = torch.as_tensor(self.systems.family)
@@ -81,7 +81,9 @@ class KocksMecking:
         object.__setattr__(self, "interactions", given)
 
     def start(self, strength: Tensor) -> State:
-        """Initial densities for as many grains as `strength` (G, S) has; its values are replaced by this law's."""
+        """Initial densities for as many grains as `strength` (G, S) has; its
+        values are replaced by this law's.
+        """
         density = self.density.expand(len(strength), -1)
         debris = torch.full((len(strength), 1), float(self.debris), dtype=torch.float64)
         return self._with_strength(density, debris)

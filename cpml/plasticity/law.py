@@ -26,7 +26,9 @@ from cpml.plasticity.orientation import as_tensor
 
 
 def integer_power(base: Tensor, exponent: float | Tensor) -> Tensor:
-    """base ** exponent for base >= 0, by repeated squaring when the exponent is a whole number (4 times faster)."""
+    """base ** exponent for base >= 0, by repeated squaring when the exponent is a
+    whole number (4 times faster).
+    """
     if isinstance(exponent, Tensor) and exponent.requires_grad:
         return base**exponent
     value = float(exponent)
@@ -43,7 +45,9 @@ def integer_power(base: Tensor, exponent: float | Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """Viscoplastic power law of a set of systems (module docstring); strength, n and rate0 may require gradients."""
+    """Viscoplastic power law of a set of systems (module docstring); strength, n
+    and rate0 may require gradients.
+    """
 
     systems: Systems
     strength: Tensor  # (..., K) per family or (..., S) per system, MPa

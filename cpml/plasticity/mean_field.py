@@ -1,4 +1,5 @@
-"""Mean fields of a polycrystal: Sachs, Taylor, relaxed constraints, and the self-consistent schemes between the bounds.
+"""Mean fields of a polycrystal: Sachs, Taylor, relaxed constraints, and the
+self-consistent schemes between the bounds.
 
     taylor:  D_g = D for every grain;   Sigma = sum_g w_g s_g
     relaxed: as taylor, but some shears of the grains are free and their stresses zero (flat or long grains)
@@ -12,8 +13,8 @@
 | s_g, Sigma | grain and macroscopic deviatoric stress | MPa | (G, 5), (5,) |
 | w | weights, sum 1 | | (G,) |
 
-References: Sachs 1928; Taylor 1938; Honneff & Mecking 1978 (relaxed constraints); Lebensohn & Tome 1993, Acta Metall.
-Mater. 41:2611.
+References: Sachs 1928; Taylor 1938; Honneff & Mecking 1978 (relaxed constraints); Lebensohn & Tome
+1993, Acta Metall. Mater. 41:2611.
 """
 
 from cpml.errors import ParameterError
@@ -51,17 +52,17 @@ def mean_field(
 
     Parameters
     ----------
-    law : PowerLaw with strengths per family or system, the same for all grains or (G, ...) per grain; or any record with
-        schmid and rates, such as Together (schemes "taylor", "relaxed", "affine")
+    law : PowerLaw with strengths per family or system, the same for all grains or (G, ...) per grain; or any
+        record with schmid and rates, such as Together (schemes "taylor", "relaxed", "affine")
     orientations : (G, 4) crystal_to_sample quaternions or (G, 3, 3) matrices
     weights : (G,) positive, any sum; None gives equal weights
-    loading : Load, with its rate; a (3, 3) strain rate in 1/s, whose direction is then also that of the Sachs stress;
-        or a Loading with mixed conditions (not for "sachs")
+    loading : Load, with its rate; a (3, 3) strain rate in 1/s, whose direction is then also that of the Sachs
+        stress; or a Loading with mixed conditions (not for "sachs")
     scheme : "taylor", "sachs", "relaxed", "secant", "tangent", "affine" or "n_eff"
     n_eff : interaction parameter of the scheme "n_eff", 1 or more (10 when not given)
     relaxed : shears of the sample frame that the scheme "relaxed" leaves free, of "23", "13", "12"
-    lateral : "axisymmetric" prescribes the strain rate of the load; "free" (uniaxial loads, not "sachs") solves it so
-        that the mean stress is parallel to that of the load
+    lateral : "axisymmetric" prescribes the strain rate of the load; "free" (uniaxial loads, not "sachs")
+        solves it so that the mean stress is parallel to that of the load
     shape : (3, 3) map from the unit sphere to the grains' mean ellipsoid, e.g. diag(4, 2, 1); None = sphere
     tol : relative; 1e-10 for grains with a prescribed rate, 1e-9 for the medium of a self-consistent scheme
     start : `.medium.start` of a nearby solution
@@ -76,7 +77,8 @@ def mean_field(
 
     Raises
     ------
-    ParameterError : an unknown scheme (the message lists them), wrong weights, conditions or shape, or no grains
+    ParameterError : an unknown scheme (the message lists them), wrong weights,
+        conditions or shape, or no grains
     """
     check_scheme(scheme, n_eff, lateral, loading, law)
     if engine not in ENGINES:

@@ -15,9 +15,9 @@ linearisation of the scheme, and H_g = dD_g/ds_g:
 | affine | H_g (tangent) | 1 |
 | taylor | - | Mt = 0 |
 
-Unknowns of the fixed point: logarithm of Mbar (15), Sigma (5), D (5), in units in which |D| = 1 and the mean strength
-is 1; Anderson acceleration, memory kept from step to step of a path.
-References: Molinari, Canova & Ahzi 1987; Lebensohn & Tome 1993; Masson et al. 2000, J. Mech. Phys. Solids 48:1203.
+Unknowns of the fixed point: logarithm of Mbar (15), Sigma (5), D (5), in units in which |D| = 1 and the mean
+strength is 1; Anderson acceleration, memory kept from step to step of a path. References: Molinari, Canova &
+Ahzi 1987; Lebensohn & Tome 1993; Masson et al. 2000, J. Mech. Phys. Solids 48:1203.
 """
 
 from dataclasses import dataclass, replace
@@ -113,9 +113,11 @@ class _Map:
 
 
 def relaxed_spin(line: Linearisation) -> NDArray:
-    """Spin (3, 3, 5) per strain-rate deviation: a relaxed L_ij (i < j) moves alone, so W_ij = D_ij of the deviation."""
+    """Spin (3, 3, 5) per strain-rate deviation: a relaxed L_ij (i < j) moves alone,
+    so W_ij = D_ij of the deviation.
+    """
     spin = np.zeros((3, 3, 5))
-    for k, (i, j) in zip((2, 3, 4), ((1, 2), (0, 2), (0, 1))):
+    for k, (i, j) in zip((2, 3, 4), ((1, 2), (0, 2), (0, 1)), strict=True):
         if line.relaxed is not None and line.relaxed[k]:
             spin[i, j, k], spin[j, i, k] = 1 / np.sqrt(2), -1 / np.sqrt(2)
     return spin

@@ -1,4 +1,5 @@
-"""The modes of a law as a path sees them: families by name, those that glide (harden, twin, turn the lattice), the rest.
+"""The modes of a law as a path sees them: families by name, those that glide (harden,
+twin, turn the lattice), the rest.
 
 | symbol | meaning | shape |
 |---|---|---|

@@ -1,7 +1,8 @@
-"""Batched damped Newton for the scaled single-crystal problem (cpml.plasticity.single_crystal has the equations).
+"""Batched damped Newton for the scaled single-crystal problem
+(cpml.plasticity.single_crystal has the equations).
 
-Arrays are component-first, (5, G) and (S, G), so that the Schmid products are two matrix products and the 5 x 5 factor
-is unrolled over the batch: both are several times faster than a batched LAPACK call for these sizes.
+Arrays are component-first, (5, G) and (S, G), so that the Schmid products are two matrix products and the 5 x
+5 factor is unrolled over the batch: both are several times faster than a batched LAPACK call for these sizes.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from cpml.plasticity.law import integer_power
 
-_ROWS, _COLUMNS = (torch.tensor(i) for i in zip(*[(i, j) for i in range(5) for j in range(i + 1)]))
+_ROWS, _COLUMNS = (torch.tensor(i) for i in zip(*[(i, j) for i in range(5) for j in range(i + 1)], strict=True))
 _ARMIJO, _SMALLEST_STEP = 1e-4, 1e-2
 _LEAST_DAMPING, _MOST_DAMPING = 1e-14, 1e2  # of the trace of H
 
@@ -83,10 +84,10 @@ class _Problem:
 def solve5(lower: Tensor, right: Tensor, damping: Tensor | float = _LEAST_DAMPING) -> Tensor:
     """Solve G symmetric positive definite 5 x 5 systems; lower triangle (15, G) by rows, right side (5, G).
 
-    `damping` (G,) times the trace is added to the diagonal: a crystal with fewer than five active systems has a matrix
-    that is singular to rounding, and undamped its step would be noise along the idle directions.
+    `damping` (G,) times the trace is added to the diagonal: a crystal with fewer than five active systems has
+    a matrix that is singular to rounding, and undamped its step would be noise along the idle directions.
     """
-    a = {(int(i), int(j)): lower[k] for k, (i, j) in enumerate(zip(_ROWS, _COLUMNS))}
+    a = {(int(i), int(j)): lower[k] for k, (i, j) in enumerate(zip(_ROWS, _COLUMNS, strict=True))}
     floor = damping * sum(a[i, i] for i in range(5)) + 1e-300
     factor, inverse, y = {}, [], []
     for i in range(5):

@@ -1,8 +1,8 @@
 """Orientations and strain rates as torch tensors: the argument forms that the solvers accept.
 
-An orientation is a crystal_to_sample matrix (..., 3, 3) or quaternion (..., 4), numpy or torch; a strain rate is a
-symmetric traceless matrix (..., 3, 3) or its 5-vector (..., 5) in the basis of cpml.plasticity.basis; a Load stands for
-its own rate direction. Gradients flow through all of them.
+An orientation is a crystal_to_sample matrix (..., 3, 3) or quaternion (..., 4), numpy or torch; a strain rate
+is a symmetric traceless matrix (..., 3, 3) or its 5-vector (..., 5) in the basis of cpml.plasticity.basis; a
+Load stands for its own rate direction. Gradients flow through all of them.
 """
 
 import numpy as np
@@ -25,7 +25,8 @@ def as_matrices(orientation) -> Tensor:
 
     Raises
     ------
-    ParameterError : another shape, a matrix that is no rotation, a quaternion off unit length, a value that is not finite
+    ParameterError : another shape, a matrix that is no rotation, a quaternion off unit
+        length, a value that is not finite
     """
     orientation = as_tensor(orientation)
     if orientation.numel() == 0:
@@ -103,7 +104,8 @@ def as_rate(rate) -> Tensor:
 
 
 def as_stress(stress) -> Tensor:
-    """Deviatoric stress as 5-vectors (..., 5), MPa, of symmetric (..., 3, 3) matrices (pressure drives nothing) or 5-vectors.
+    """Deviatoric stress as 5-vectors (..., 5), MPa, of symmetric (..., 3, 3) matrices
+    (pressure drives nothing) or 5-vectors.
 
     Raises
     ------

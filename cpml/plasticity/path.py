@@ -1,9 +1,10 @@
-"""Deformation paths: strain increments of a polycrystal with hardening, texture, grain shape and twin reorientation.
+"""Deformation paths: strain increments of a polycrystal with hardening, texture,
+grain shape and twin reorientation.
 
-Step k: solve the mean field at the present state, dt = increment / |D_control|, then (1) twins (fractions, PTR),
-(2) orientations, (3) mean grain shape, (4) strengths: all explicit, with the rates of the solution. Row k of the result
-is the state solved after k increments, so there are steps + 1 rows. With checkpoint=True a step keeps its state and its
-solution for the backward pass and recomputes the rest.
+Step k: solve the mean field at the present state, dt = increment / |D_control|, then (1) twins (fractions,
+PTR), (2) orientations, (3) mean grain shape, (4) strengths: all explicit, with the rates of the solution. Row
+k of the result is the state solved after k increments, so there are steps + 1 rows. With checkpoint=True a
+step keeps its state and its solution for the backward pass and recomputes the rest.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -112,11 +113,12 @@ def deform(
 
     Parameters
     ----------
-    law : PowerLaw, ThermalGlide, or Together of one of them with climb; its strengths (ThermalGlide: passing stresses)
-        are the initial ones
-    hardening : Voce, Saturation, KocksMecking, TwinFraction, NoHardening or any record with start and harden; None = no
-        hardening
-    orientations, weights, scheme, n_eff, relaxed, lateral, tol, quadrature, threads, engine, device : as in mean_field
+    law : PowerLaw, ThermalGlide, or Together of one of them with climb; its strengths (ThermalGlide: passing
+        stresses) are the initial ones
+    hardening : Voce, Saturation, KocksMecking, TwinFraction, NoHardening or any record with start
+        and harden; None = no hardening
+    orientations, weights, scheme, n_eff, relaxed, lateral, tol, quadrature, threads,
+        engine, device : as in mean_field
     loading : Loading, Load or strain rate; or a function of the step number that returns one
     increment, steps, control : strain per step (one number, or one for each step) of the control component
         ("von_mises", or "11", "22", "33", "23", "13", "12": a tensor component of D), and number of steps

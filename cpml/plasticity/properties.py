@@ -1,7 +1,8 @@
 """What a texture does to a sheet: Lankford ratios and sections of the yield surface.
 
-    r(theta) = D_width / D_thickness under uniaxial tension along theta, measured from x in the plane normal to z
-    section: Sigma = stress under the strain rates cos(t) a + sin(t) b with the other three deviatoric stresses zero,
+    r(theta) = D_width / D_thickness under uniaxial tension along theta, measured from x in the plane
+    normal to z section: Sigma = stress under the strain rates cos(t) a + sin(t) b with the other
+    three deviatoric stresses zero,
              scaled to equal plastic power (Sigma goes with power^(1/(n+1)))
 
 | symbol | meaning | shape |
@@ -118,10 +119,11 @@ def yield_surface(
 
     Parameters
     ----------
-    axes : two orthogonal 5-vectors or symmetric (3, 3) matrices; default the pi plane (normal components only)
+    axes : two orthogonal 5-vectors or symmetric (3, 3) matrices; default the pi
+        plane (normal components only)
     n_points : strain-rate directions, evenly spaced in angle
-    power : plastic power (MPa/s) of the surface; None takes that of the first point at a von Mises rate equal to the
-        law's reference rate
+    power : plastic power (MPa/s) of the surface; None takes that of the first point at a von Mises rate
+        equal to the law's reference rate
     options : for mean_field (scheme, n_eff, shape, ...)
     """
     axes = np.asarray(axes, float)

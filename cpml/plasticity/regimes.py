@@ -1,8 +1,9 @@
-"""Which mechanism carries the strain at a temperature and rate: climb beside glide, and cross-slip of the glide.
+"""Which mechanism carries the strain at a temperature and rate: climb beside
+glide, and cross-slip of the glide.
 
-Single crystals of random orientation under uniaxial strain; glide by the power law of a material file (it has no
-temperature of its own), climb by its self-diffusion, cross-slip by its stacking-fault energy. The share of climb is that
-of sum |rates|; that of cross-slip is the rate of transfer between planes over the slip rate.
+Single crystals of random orientation under uniaxial strain; glide by the power law of a material file (it has
+no temperature of its own), climb by its self-diffusion, cross-slip by its stacking-fault energy. The share of
+climb is that of sum |rates|; that of cross-slip is the rate of transfer between planes over the slip rate.
 
 Reference for the idea: Frost & Ashby 1982, Deformation-Mechanism Maps.
 """
@@ -37,8 +38,8 @@ def regimes(
 
     Returns
     -------
-    table rate_per_s, temperature_k, homologous (T over the melting point), stress_mpa, climb, cross_slip (NaN where
-    unknown), converged
+    table rate_per_s, temperature_k, homologous (T over the melting point), stress_mpa, climb, cross_slip
+    (NaN where unknown), converged
 
     Raises
     ------

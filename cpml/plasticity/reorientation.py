@@ -1,18 +1,21 @@
-"""Twin reorientation: a grain that has twinned enough becomes its leading variant as a whole, by one of two rules.
+"""Twin reorientation: a grain that has twinned enough becomes its leading variant
+as a whole, by one of two rules.
 
 PTR (predominant twin reorientation): the polycrystal may not reorient more than it has twinned
 
     f_gs += gamma_gs / S_s;   F_acc(m) = <sum_s f> accumulated,   F_eff(m) = weight of the grains reoriented by mode m
-    reorient grain g by its largest f_gs (mode m) when F_eff < F_acc and sum_(s of m) f_gs > t1 + t2 F_eff/F_acc
+    reorient grain g by its largest f_gs (mode m) when F_eff < F_acc and sum_(s
+    of m) f_gs > t1 + t2 F_eff/F_acc
     A <- A (2 u u^T - I),   u = K1 normal (type I) or shear direction (type II); equal for compound twins
 
-"variant" (predominant variant alone): a grain is reoriented as soon as its twins fill more than t1 of it, whatever the
-other grains do; no order of visits, but the reoriented fraction is no longer tied to the accumulated one.
+"variant" (predominant variant alone): a grain is reoriented as soon as its twins fill more than
+t1 of it, whatever the other grains do; no order of visits, but the reoriented fraction is no
+longer tied to the accumulated one.
 
-The visit order of PTR decides who is reoriented while F_eff < F_acc: "shuffled" (default: one reproducible permutation, the
-same at each step; an order that changes lowers the twin fractions by about 0.03), "largest" (largest f first: does not
-depend on the numbering of grains, but stresses move by up to 7 %) or "vpsc" (the fixed order of VPSC8, for comparison).
-Reorientations are jumps: gradients do not pass through them.
+The visit order of PTR decides who is reoriented while F_eff < F_acc: "shuffled" (default: one reproducible
+permutation, the same at each step; an order that changes lowers the twin fractions by about 0.03), "largest"
+(largest f first: does not depend on the numbering of grains, but stresses move by up to 7 %) or "vpsc" (the
+fixed order of VPSC8, for comparison). Reorientations are jumps: gradients do not pass through them.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -38,7 +41,9 @@ _VPSC_FIRST, _VPSC_LATER = 0.2853808990946861, 0.6554163483485531
 
 @dataclass
 class TwinState:
-    """Fractions of a path so far: per grain and system, per family accumulated and reoriented, reorientations made."""
+    """Fractions of a path so far: per grain and system, per family accumulated and
+    reoriented, reorientations made.
+    """
 
     fraction: NDArray  # (G, S)
     accumulated: NDArray  # (K,)

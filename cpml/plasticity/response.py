@@ -59,7 +59,9 @@ def load_directions(loading) -> tuple[Tensor, Tensor]:
 def collect(
     stress, shear_rate, weights, rate, converged, residual, n_iter, *, macro=None, medium=None, spin=None
 ) -> MeanField:
-    """MeanField of the grains' stresses (G, 5) and shear rates (G, S); rate is macroscopic (5,) or per grain (G, 5)."""
+    """MeanField of the grains' stresses (G, 5) and shear rates (G, S); rate is
+    macroscopic (5,) or per grain (G, 5).
+    """
     slip = shear_rate.abs()
     total = slip.sum(-1)
     strain = von_mises_rate(rate) if rate.ndim == 1 else von_mises_rate(rate).clamp(min=1e-300)

@@ -1,4 +1,6 @@
-"""The schemes of a mean field by name: which exist, what goes with them, how each sees its grains, and its conditions."""
+"""The schemes of a mean field by name: which exist, what goes with them, how each sees
+its grains, and its conditions.
+"""
 
 import numpy as np
 

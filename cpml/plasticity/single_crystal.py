@@ -5,13 +5,14 @@ For a power law the deviatoric stress s minimises the strictly convex
     phi(s) = sum_s rate0 xi/(n+1) |tau_s/xi|^(n+1) - s.d,     tau_s = P_s.s   (twins: max(tau, 0))
     gradient r = sum_s gamma_dot_s P_s - d,    Hessian H = sum_s (rate0 n/xi) |tau_s/xi|^(n-1) P_s P_s^T
 
-in crystal axes (P constant, d = Q^T d_sample). Scaled so that |d| = 1 and rate0 = 1. Along a ray the minimum is exact,
-alpha^n = s.d / sum xi |x|^(n+1), so every trial is put on its best radius before Armijo judges it. Continuation in n
-(1 is linear) supplies the start. Each point has its own step and its own convergence flag. Other laws and mixed
-conditions go through cpml.plasticity.general.
+in crystal axes (P constant, d = Q^T d_sample). Scaled so that |d| = 1 and rate0 = 1. Along a ray the minimum
+is exact, alpha^n = s.d / sum xi |x|^(n+1), so every trial is put on its best radius before Armijo judges it.
+Continuation in n (1 is linear) supplies the start. Each point has its own step and its own convergence flag.
+Other laws and mixed conditions go through cpml.plasticity.general.
 
 Implicit gradient: with lambda = H^-1 dL/ds,  dL/dtheta = -lambda . dr/dtheta for theta = d, xi, n, rate0; the rotation
-is outside, so orientations get theirs by the chain rule. The backward pass is itself made of differentiable operations.
+is outside, so orientations get theirs by the chain rule. The backward pass is itself
+made of differentiable operations.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -72,7 +73,9 @@ class _ImplicitStress(torch.autograd.Function):
 
 
 def _solve_hessian(schmid: Tensor, slope: Tensor, right: Tensor) -> Tensor:
-    """(..., 5) solutions of sum_s slope_s P_s P_s^T y = right, with a floor where fewer than five systems are active."""
+    """(..., 5) solutions of sum_s slope_s P_s P_s^T y = right, with a floor where
+    fewer than five systems are active.
+    """
     row, column = torch.tril_indices(5, 5)
     lower = slope @ (schmid[:, row] * schmid[:, column])
     shape = torch.broadcast_shapes(lower.shape[:-1], right.shape[:-1])
@@ -97,12 +100,13 @@ def single_crystal(
     Parameters
     ----------
     law : PowerLaw, whose strengths broadcast against the batch of points, or any record with schmid and rates
-    rate : (3, 3) or (..., 3, 3) symmetric traceless strain rate, 1/s, sample frame; or 5-vectors; or a Load; or a
-        Loading that imposes some rates and some stresses; None where `stress` is given
+    rate : (3, 3) or (..., 3, 3) symmetric traceless strain rate, 1/s, sample frame; or 5-vectors; or a Load;
+        or a Loading that imposes some rates and some stresses; None where `stress` is given
     crystal_to_sample : (..., 3, 3) matrices or (..., 4) quaternions
     stress : (..., 3, 3) or (..., 5) MPa, sample frame: the strain rate follows directly
     tol : convergence when |sum gamma_dot P - d| <= tol |d|
-    start : (..., 5) stress of a nearby problem, MPa, sample frame; saves the continuation (strain rate, power law)
+    start : (..., 5) stress of a nearby problem, MPa, sample frame; saves the
+        continuation (strain rate, power law)
     engine : "numba" (fused loop over points) or "torch" (batched); equal to the tolerance
     device : of torch, e.g. "cuda": arguments are moved there, the engine is torch, the result stays there
 
@@ -112,8 +116,8 @@ def single_crystal(
 
     Raises
     ------
-    ParameterError : systems that span fewer than five strain modes, a rate with a trace, both or neither of rate and
-        stress, NaN input
+    ParameterError : systems that span fewer than five strain modes, a rate with a trace, both or
+        neither of rate and stress, NaN input
 
     Examples
     --------
@@ -121,7 +125,9 @@ def single_crystal(
     >>> law = PowerLaw(systems("fcc", families=["octahedral"]), [30.0])
     >>> pulled = single_crystal(law, Loading.uniaxial(2, 1.0), [1.0, 0, 0, 0])  # along [001], sides free
     >>> back = single_crystal(law, None, [1.0, 0, 0, 0], stress=pulled.value)
-    >>> print(f"{back.value[1] * (2 / 3) ** 0.5:.4f} /s")  # second component of the basis: (2 D33 - D11 - D22)/sqrt6
+    >>> print(
+    ...     f"{back.value[1] * (2 / 3) ** 0.5:.4f} /s"
+    ... )  # second component of the basis: (2 D33 - D11 - D22)/sqrt6
     1.0000 /s
     """
     if engine not in ENGINES:

@@ -7,7 +7,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Solution:
-    """Single crystals, sample frame, 5-basis of cpml.plasticity.basis; points that did not converge are flagged."""
+    """Single crystals, sample frame, 5-basis of cpml.plasticity.basis; points
+    that did not converge are flagged.
+    """
 
     stress: Tensor  # (..., 5) deviator, MPa
     rate: Tensor  # (..., 5) strain rate, 1/s
@@ -19,5 +21,7 @@ class Solution:
 
     @property
     def value(self) -> Tensor:
-        """What was solved for: the stress of a strain rate or of mixed conditions, the strain rate of a stress."""
+        """What was solved for: the stress of a strain rate or of mixed
+        conditions, the strain rate of a stress.
+        """
         return self.stress if self.solves_for == "stress" else self.rate

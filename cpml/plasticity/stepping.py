@@ -1,4 +1,5 @@
-"""The steps of a deformation path: solve, record a row, advance twins, orientations, grain shape and strengths.
+"""The steps of a deformation path: solve, record a row, advance twins,
+orientations, grain shape and strengths.
 
 cpml.plasticity.path states the order and the symbols.
 """

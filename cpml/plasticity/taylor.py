@@ -2,9 +2,10 @@
 
     M = min sum_s (xi_s / xi_ref) |gamma_s| / eps_vM   subject to   sum_s gamma_s P_s = eps     (twins: gamma >= 0)
 
-is a linear programme. Its dual, max s.eps subject to P_s.s <= xi_s (and >= -xi_s for slip), has the same feasible set
-for every orientation: a polytope in the five-dimensional stress space of the crystal. Its vertices are found once
-(Bishop & Hill's states: 56 for fcc), and M is the largest product of the strain rate with a vertex.
+is a linear programme. Its dual, max s.eps subject to P_s.s <= xi_s (and >= -xi_s for slip), has the
+same feasible set for every orientation: a polytope in the five-dimensional stress space of the
+crystal. Its vertices are found once (Bishop & Hill's states: 56 for fcc), and M is the largest product
+of the strain rate with a vertex.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -12,8 +13,8 @@ for every orientation: a polytope in the five-dimensional stress space of the cr
 | xi | strength per system, in units of xi_ref | (S,) |
 | M | Taylor factor | (...) |
 
-A code that divides by the Frobenius norm instead of eps_vM reports M sqrt(2/3).
-References: Taylor 1938; Bishop & Hill 1951, Phil. Mag. 42:414; van Houtte 1988, Textures Microstruct. 8-9:313.
+A code that divides by the Frobenius norm instead of eps_vM reports M sqrt(2/3). References: Taylor 1938;
+Bishop & Hill 1951, Phil. Mag. 42:414; van Houtte 1988, Textures Microstruct. 8-9:313.
 """
 
 from functools import lru_cache
@@ -49,10 +50,11 @@ def yield_vertices(systems: Systems, strength_ratio: ArrayLike | None = None) ->
 def taylor_stress(
     systems: Systems, rate, crystal_to_sample, strength_ratio: ArrayLike | None = None
 ) -> NDArray:
-    """(N, 5) deviatoric stress, sample frame, in units of the reference strength, that maximises the plastic work.
+    """(N, 5) deviatoric stress, sample frame, in units of the reference strength,
+    that maximises the plastic work.
 
-    Where several vertices share the maximum (symmetric orientations) the first is returned: the work is unique, the
-    stress is not.
+    Where several vertices share the maximum (symmetric orientations) the first is returned: the
+    work is unique, the stress is not.
     """
     turn, local, vertices = _prepare(systems, rate, crystal_to_sample, strength_ratio)
     best = np.concatenate([np.argmax(part @ vertices.T, axis=1) for part in _chunks(local, len(vertices))])
@@ -110,7 +112,9 @@ def _system_ratio(systems: Systems, strength_ratio) -> NDArray:
 
 @lru_cache(maxsize=32)
 def _vertices(facets: bytes, polar: bytes) -> NDArray:
-    """Vertices by duality: the facet planes of the hull of {P_s/xi_s, and -P_s/xi_s for slip} are the vertices."""
+    """Vertices by duality: the facet planes of the hull of {P_s/xi_s, and
+    -P_s/xi_s for slip} are the vertices.
+    """
     normals = np.frombuffer(facets).reshape(-1, 5)
     check_rank(normals / np.linalg.norm(normals, axis=1, keepdims=True))
     points = np.concatenate([normals, -normals[~np.frombuffer(polar, bool)]])

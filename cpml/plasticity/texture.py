@@ -3,8 +3,8 @@
     A <- exp(Omega dt) A,   Omega = W + Pi Gamma^-1 (D_g - D) - sum_s gamma_s skw(b_s (x) n_s)
     F <- (I + L dt) F
 
-All spins are axial vectors w with (Omega v) = w x v. | A | crystal_to_sample | (G, 3, 3); F: sphere to ellipsoid (3, 3).
-Reference: Lebensohn & Tome 1993, Acta Metall. Mater. 41:2611.
+All spins are axial vectors w with (Omega v) = w x v. | A | crystal_to_sample | (G, 3, 3); F: sphere to
+ellipsoid (3, 3). Reference: Lebensohn & Tome 1993, Acta Metall. Mater. 41:2611.
 """
 
 import numpy as np
@@ -51,7 +51,9 @@ def turn(
     spin_tensor: Tensor,
     dt: float,
 ) -> Tensor:
-    """Orientations (G, 3, 3) after dt: macroscopic spin (3,), shear rates (G, S), D_g - D (G, 5) or None (Taylor)."""
+    """Orientations (G, 3, 3) after dt: macroscopic spin (3,), shear rates (G, S),
+    D_g - D (G, 5) or None (Taylor).
+    """
     plastic = (matrices @ (shear_rate @ slip_axes)[..., None])[..., 0]
     omega = spin - plastic
     if deviation is not None:

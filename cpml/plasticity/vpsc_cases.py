@@ -1,7 +1,9 @@
-"""Reference cases of VPSC8 as this package's input: crystal, texture, process and scheme of a folder, solved as a path.
+"""Reference cases of VPSC8 as this package's input: crystal, texture, process and scheme
+of a folder, solved as a path.
 
-A case is a folder with case.json (crystal, process, scheme), steps.csv (one row per solved state), texture_final.csv
-and, where written, grains_first.csv and dislocation_density.csv; textures are Bunge angles in degrees, sample to crystal.
+A case is a folder with case.json (crystal, process, scheme), steps.csv (one row per solved state),
+texture_final.csv and, where written, grains_first.csv and dislocation_density.csv; textures are Bunge angles
+in degrees, sample to crystal.
 """
 
 import json
@@ -125,7 +127,9 @@ def _dislocations(crystal: dict) -> tuple[PowerLaw, KocksMecking]:
 
 
 def solve_case(folder: Path, name: str, *, order: str = "vpsc", **options):
-    """The Path of a case with its own time integration; `order` of the twin visits, further options for deform."""
+    """The Path of a case with its own time integration; `order` of the twin
+    visits, further options for deform.
+    """
     case = json.loads((folder / name / "case.json").read_text())
     law, hardening, rules = _crystal(case, name)
     orientations, weights = texture(folder / name / case["texture"])

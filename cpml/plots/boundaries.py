@@ -16,13 +16,14 @@ MOST_KINDS = 8
 def boundary_map(
     ebsd_map, segments, boundaries, kinds, *, caption="", title="Boundaries by type", width="text"
 ):
-    """Every boundary segment in the colour of its boundary's type, with the share of the length in the legend.
+    """Every boundary segment in the colour of its boundary's type, with the
+    share of the length in the legend.
 
     Parameters
     ----------
     segments : table grain_a, grain_b, x0_um, y0_um, x1_um, y1_um
-    boundaries : table grain_a, grain_b; kinds: name of each of its rows (see `boundary_type`); types beyond the eight
-        longest are one class
+    boundaries : table grain_a, grain_b; kinds: name of each of its rows (see `boundary_type`); types beyond
+        the eight longest are one class
     """
     need_columns(segments, ("grain_a", "grain_b", "x0_um", "y0_um", "x1_um", "y1_um"), "segment table")
     same_length(kinds=kinds, boundaries=boundaries)
@@ -40,7 +41,7 @@ def boundary_map(
     if len(order) > MOST_KINDS:
         groups.append(("other", order[MOST_KINDS:]))
     handles = []
-    for colour, (label, members) in zip(_colours([k for k, _ in groups]), groups):
+    for colour, (label, members) in zip(_colours([k for k, _ in groups]), groups, strict=True):
         ax.add_collection(
             LineCollection(ends[np.isin(kind, members)], colors=[colour], linewidths=0.9), autolim=False
         )

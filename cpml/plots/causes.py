@@ -1,4 +1,6 @@
-"""The chain of causes behind a prediction: from the mean stress to the resolved shear of every plane of a grain."""
+"""The chain of causes behind a prediction: from the mean stress to the resolved
+shear of every plane of a grain.
+"""
 
 import numpy as np
 
@@ -55,7 +57,7 @@ def cause_chain(table, *, most=6, caption="", title="", width="text"):
         label="sum, with scatter",
     )
     ax.axvline(1.0, color="black", linewidth=0.8, linestyle=(0, (4, 2)))
-    ax.set_yticks(place, [f"{t}  p = {p:.2f}" for t, p in zip(rows["target"], rows["p_active"])])
+    ax.set_yticks(place, [f"{t}  p = {p:.2f}" for t, p in zip(rows["target"], rows["p_active"], strict=True)])
     ax.set_xlabel("resolved shear stress / strength (mean of the most loaded = 1)")
     ax.set_title(title)
     legend_beside(ax)

@@ -134,7 +134,7 @@ def draw_triangle(ax, group):
     corners, names = triangle_corners(group)
     ax.plot(*outline.T, color="black", linewidth=0.5, zorder=3, clip_on=False)
     for xy, name, (ha, va) in zip(
-        stereographic(corners), names, (("left", "top"), ("right", "top"), ("right", "bottom"))
+        stereographic(corners), names, (("left", "top"), ("right", "top"), ("right", "bottom")), strict=True
     ):
         shift = -2 if va == "top" else 2
         ax.annotate(

@@ -1,4 +1,6 @@
-"""Data sets and models side by side: gains with intervals, optimism of random splits, calibration, prediction sets."""
+"""Data sets and models side by side: gains with intervals, optimism of random
+splits, calibration, prediction sets.
+"""
 
 import numpy as np
 
@@ -38,7 +40,7 @@ def forest(table, *, columns, caption="", title="", width="text"):
     kinds = list(dict.fromkeys(table["against"]))
     height = (7.5 * len(rows) + 30) / width_mm(width)
     fig, axes = figure(width, aspect=height, cols=len(columns), squeeze=False, sharey=True)
-    for ax, (score, label) in zip(axes[0], columns.items()):
+    for ax, (score, label) in zip(axes[0], columns.items(), strict=True):
         part = table[table["score"] == score]
         for k, kind in enumerate(kinds):
             own = part[part["against"] == kind]
@@ -63,7 +65,8 @@ def forest(table, *, columns, caption="", title="", width="text"):
 
 
 def optimism_points(table, *, label="PR-AUC, random split minus blocks", caption="", title="", width="text"):
-    """How much better a random split would have looked: one row per model, one point per data set and mechanism.
+    """How much better a random split would have looked: one row per model, one
+    point per data set and mechanism.
 
     Parameters
     ----------
@@ -107,7 +110,7 @@ def calibration_by_dataset(tables, *, errors=None, caption="", title="", width="
     names = list(dict.fromkeys(name for group in tables.values() for name in group))
     height = 0.6 if len(tables) > 1 else 0.9
     fig, axes = figure(width, aspect=height, cols=len(tables), squeeze=False, sharey=True, sharex=True)
-    for ax, (mechanism, group) in zip(axes[0], tables.items()):
+    for ax, (mechanism, group) in zip(axes[0], tables.items(), strict=True):
         ax.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=":")
         for name, table in group.items():
             look = _look(names.index(name))
@@ -202,7 +205,7 @@ def strengths_by_dataset(table, *, caption="", title="", width="text"):
         ax.plot(middle, rows + shift, marker, color=colour, markersize=3.5, label=name)
     for i in np.flatnonzero(table["dataset"].to_numpy()[1:] != table["dataset"].to_numpy()[:-1]):
         ax.axhline(i + 0.5, color="0.7", linewidth=0.5)
-    labels = [f"{d}, {str(f).replace('_', ' ')}" for d, f in zip(table["dataset"], table["family"])]
+    labels = [f"{d}, {str(f).replace('_', ' ')}" for d, f in zip(table["dataset"], table["family"], strict=True)]
     ax.set_yticks(rows, labels)
     ax.tick_params(axis="y", length=0)
     ax.set(xlabel="strength / strength of the reference family", ylim=(len(table) - 0.5, -0.5))

@@ -128,7 +128,7 @@ def twin_map(
     colours = category_colours(len(known))
     rgb = np.ones((int(max(grain_label.max(initial=0), table.index.max() if len(table) else 0)) + 1, 3))
     rgb[1:] = to_rgb("0.85")
-    for grain, name in zip(table.index, names):
+    for grain, name in zip(table.index, names, strict=True):
         rgb[int(grain)] = colours[known.index(name)]
     view = raster(ebsd_map)
     fig, ax, _ = map_figure(view.aspect, width, side_mm=48)
@@ -138,7 +138,7 @@ def twin_map(
         interpolation="nearest",
     )
     map_axes(ax, view, title=title, segments=segments)
-    handles = [Patch(facecolor=c, label=f"{n} ({names.count(n)})") for c, n in zip(colours, known)]
+    handles = [Patch(facecolor=c, label=f"{n} ({names.count(n)})") for c, n in zip(colours, known, strict=True)]
     handles.append(Patch(facecolor="0.85", label="parent or untwinned"))
     legend_beside(ax, handles=handles, title="Twin variant (grains)", alignment="left")
     return stamp(fig, caption, n=len(table), unit="twinned grains")

@@ -1,4 +1,6 @@
-"""How often footprints occur in classes of a quantity, with both intervals; what was seen by mechanism and source."""
+"""How often footprints occur in classes of a quantity, with both intervals; what
+was seen by mechanism and source.
+"""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """SEM images with the lines found in them, and slip activity on the vectors of an HR-DIC field.
 
-Lines are drawn at the middle of their grain or tile at the on-screen angle found there; families differ in colour and
-line style by rank.
+Lines are drawn at the middle of their grain or tile at the on-screen angle found there; families differ in
+colour and line style by rank.
 """
 
 import numpy as np
@@ -93,12 +93,14 @@ def image_with_traces(
 
 
 def image_panels(images, *, caption="", width="text"):
-    """Pictures side by side, dict title -> SemImage, each with its own scale of greys (0.5th to 99.5th percentile)."""
+    """Pictures side by side, dict title -> SemImage, each with its own scale of
+    greys (0.5th to 99.5th percentile).
+    """
     shown = [_picture(image) for image in images.values()]
     wide = width_mm(width)
     aspect = max(view.aspect for _, view in shown) / len(shown) * 0.95 + 18 / wide
     fig, axes = figure(wide, aspect=aspect, cols=len(shown), squeeze=False)
-    for ax, title, (grey, view) in zip(axes[0], images, shown):
+    for ax, title, (grey, view) in zip(axes[0], images, shown, strict=True):
         ax.imshow(grey, extent=view.extent, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         map_axes(ax, view, title=title)
     first = next(iter(images.values()))
@@ -197,9 +199,9 @@ def activity_map(
     ----------
     activity : SlipActivity of a field (rows, columns)
     step_um : distance of vectors
-    system : name or number of a system: its posterior, 0 to 1; None: the most probable system of every vector in
-        colour, paler where its posterior is below `min_posterior`; the systems beyond the eight most frequent are
-        one class
+    system : name or number of a system: its posterior, 0 to 1; None: the most probable system of every
+        vector in colour, paler where its posterior is below `min_posterior`; the systems beyond the
+        eight most frequent are one class
     segments : boundary segments in the coordinates of the field
 
     Returns
@@ -256,7 +258,7 @@ def _winner_map(activity, view, min_posterior, width):
     rgb[~activity.used] = to_rgb(NO_VALUE)
     rgb[activity.used & (winner < 0)] = 1.0
     handles = []
-    for colour, s in zip(colours, shown):
+    for colour, s in zip(colours, shown, strict=True):
         mine = winner == s
         sure = activity.posterior[:, s] >= min_posterior
         rgb[mine & sure] = colour

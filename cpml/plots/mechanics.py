@@ -71,7 +71,8 @@ def regime_shares(
 
     Parameters
     ----------
-    table : rate_per_s, homologous (T over the melting point) and `column`, as cpml.plasticity.regimes gives it
+    table : rate_per_s, homologous (T over the melting point) and `column`, as
+        cpml.plasticity.regimes gives it
 
     Returns
     -------

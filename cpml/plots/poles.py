@@ -53,7 +53,7 @@ def plane_normals(plane, *, lattice, c_over_a=None):
             raise ParameterError(f"plane {plane}: {lattice} planes have three indices")
         every = np.array(
             [
-                [s * p for s, p in zip(sign, order)]
+                [s * p for s, p in zip(sign, order, strict=True)]
                 for order in permutations(plane)
                 for sign in product((1, -1), repeat=3)
             ]
@@ -189,7 +189,7 @@ def pole_figures(
         maps.append(image)
     top = max(np.nanmax(image) for image in maps) if vmax is None else vmax
     fig, axes = figure(width, aspect=0.92 / len(planes) + 0.09, cols=len(planes), squeeze=False)
-    for ax, image, plane in zip(axes[0], maps, planes):
+    for ax, image, plane in zip(axes[0], maps, planes, strict=True):
         drawn = _draw_disc(ax, x, image, max(top, 1.0), plane_text(plane))
     label = f"density / MRD\n(half width {halfwidth_deg:g}°)"
     bar = fig.colorbar(drawn, ax=list(axes[0]), label=label, fraction=0.04, pad=0.02, shrink=0.75, aspect=18)

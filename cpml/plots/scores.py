@@ -47,7 +47,7 @@ def bars_with_intervals(
     models = _in_order(table["model"])
     height = (6 * len(models) + 24) / width_mm(width)
     fig, axes = figure(width, aspect=height, cols=len(panels), squeeze=False, sharey=True, sharex=True)
-    for ax, (name, part) in zip(axes[0], panels):
+    for ax, (name, part) in zip(axes[0], panels, strict=True):
         _score_panel(ax, part.set_index("model"), models, (value, low, high), reference)
         ax.set_title(str(name).replace("_", " "))
     if xmin is not None:

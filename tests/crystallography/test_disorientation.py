@@ -41,7 +41,8 @@ def test_cubic_angle_is_the_closed_form():
     ],
 )
 def test_random_pairs_have_mackenzie_mean_and_maximum(name, mean, largest):
-    """Mean over 2,000,000 random pairs within 0.05 deg (standard error below 0.02); none above the largest angle.
+    """Mean over 2,000,000 random pairs within 0.05 deg (standard error below
+    0.02); none above the largest angle.
 
     Cubic: median 42.3 deg and 2.28 % below 15 deg; hexagonal: 1.14 % below 15 deg.
     """

@@ -1,4 +1,6 @@
-"""Interaction classes from geometry: counts of the seven fcc types, symmetry, other lattices, twins, matrices."""
+"""Interaction classes from geometry: counts of the seven fcc types, symmetry,
+other lattices, twins, matrices.
+"""
 
 import numpy as np
 import pytest
@@ -18,7 +20,9 @@ def test_seven_fcc_types():
 
 
 def test_facts_of_the_types():
-    """Hirth Burgers vectors are normal, collinear ones parallel; b + b' of a Lomer lock lies in neither plane."""
+    """Hirth Burgers vectors are normal, collinear ones parallel; b + b' of a
+    Lomer lock lies in neither plane.
+    """
     classes, b, n = interaction_classes(FCC), FCC.direction, FCC.plane
     assert np.abs((b @ b.T)[classes == "hirth"]) == pytest.approx(0, abs=1e-12)
     assert np.abs((b @ b.T)[classes == "collinear"]) == pytest.approx(1)
@@ -32,7 +36,9 @@ def test_facts_of_the_types():
 
 
 def test_other_lattices_and_twins():
-    """bcc {110}: each Burgers vector on three planes; magnesium: basal coplanar, twins against slip by their planes."""
+    """bcc {110}: each Burgers vector on three planes; magnesium: basal coplanar,
+    twins against slip by their planes.
+    """
     bcc = interaction_classes(systems("bcc", families=["110"]))
     assert ((bcc == "collinear").sum(1) == 2).all() and ((bcc == "coplanar").sum(1) == 1).all()
     mg = systems("hcp", families=["basal", "prismatic", "twin_1012"], c_over_a=1.6236)

@@ -1,4 +1,6 @@
-"""Material files: the shipped set is complete and sourced; a user's file works; every error names file, key and value."""
+"""Material files: the shipped set is complete and sourced; a user's file works; every
+error names file, key and value.
+"""
 
 import numpy as np
 import pytest
@@ -35,7 +37,9 @@ families:
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_shipped_material(name):
-    """Each has positive strengths and spreads, a source per family, stable elastic constants and a validity range."""
+    """Each has positive strengths and spreads, a source per family, stable elastic
+    constants and a validity range.
+    """
     material = load_material(name)
     assert material.name == name and np.all(material.strengths > 0) and np.all(material.log_spreads >= 0.3)
     assert all(f.source for f in material.families.values()) and "temperature_k" in material.validity
@@ -53,7 +57,9 @@ def test_the_set_is_complete():
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_every_value_has_a_source(name):
-    """Lattice, rate sensitivity, elastic constants and every block name a source; uncertain blocks carry their spread."""
+    """Lattice, rate sensitivity, elastic constants and every block name a source;
+    uncertain blocks carry their spread.
+    """
     material = load_material(name)
     assert material.lattice_source and material.rate_source and material.elastic_source
     for block in (material.hardening, material.diffusion, material.cross_slip):
@@ -113,7 +119,9 @@ def test_own_file(tmp_path):
     ],
 )
 def test_errors_name_file_key_and_value(tmp_path, old, new, words):
-    """Unknown family, negative strength, unknown lattice, ...: DatasetError with the file and the offending value."""
+    """Unknown family, negative strength, unknown lattice, ...: DatasetError with
+    the file and the offending value.
+    """
     path = tmp_path / "own.yml"
     path.write_text(OWN.replace(old, new))
     with pytest.raises(DatasetError) as error:
@@ -133,17 +141,21 @@ def test_errors_name_file_key_and_value(tmp_path, old, new, words):
         ),
         ("elastic: {C11: 1, C12: 1, C13: 1, C33: 1, C44: 1, log_spread: 0}", "log_spread"),
         (
-            "hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, interactions: {hurth: 1}, source: mine}",
+            "hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, interactions: "
+            "{hurth: 1}, source: mine}",
             "hirth",
         ),
         (
-            "hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, latent: 1, interactions: {self: 1}, source: mine}",
+            "hardening: {law: voce, tau1_mpa: 1, theta0_mpa: 1, theta1_mpa: 1, latent: 1, "
+            "interactions: {self: 1}, source: mine}",
             "in place of latent",
         ),
     ],
 )
 def test_wrong_blocks(tmp_path, block, words):
-    """Missing numbers, unknown classes, impossible values of the optional blocks: DatasetError that names them."""
+    """Missing numbers, unknown classes, impossible values of the optional
+    blocks: DatasetError that names them.
+    """
     path = tmp_path / "own.yml"
     path.write_text(OWN + block)
     with pytest.raises(DatasetError, match=words):
@@ -152,12 +164,12 @@ def test_wrong_blocks(tmp_path, block, words):
 
 def test_a_family_that_the_material_does_not_have():
     """Magnesium has no strength for {11-22} twins: ParameterError lists what it has."""
-    with pytest.raises(ParameterError, match="no family 'twin_1122'.*twin_1012"):
+    with pytest.raises(ParameterError, match=r"no family 'twin_1122'.*twin_1012"):
         load_material("magnesium").systems(["basal", "twin_1122"])
 
 
 @pytest.mark.parametrize("name", ["magnesum", "../magnesium", "missing.yml", ""])
 def test_unknown_names(name):
     """Names cannot leave the folder; near names are suggested; a missing path says so."""
-    with pytest.raises(DatasetError, match="did you mean 'magnesium'|unknown|does not exist"):
+    with pytest.raises(DatasetError, match=r"did you mean 'magnesium'|unknown|does not exist"):
         load_material(name)

@@ -76,7 +76,9 @@ def test_orix_is_the_conjugate(quaternions):
 
 
 def test_random_orientations_are_uniform():
-    """The mean rotation angle of uniform orientations is pi/2 + 2/pi = 126.48 deg (20,000 drawn: 4 sigma = 1.1 deg)."""
+    """The mean rotation angle of uniform orientations is pi/2 + 2/pi = 126.48 deg
+    (20,000 drawn: 4 sigma = 1.1 deg).
+    """
     q = random_quaternions(20000, np.random.default_rng(1))
     angle = 2 * np.degrees(np.arccos(np.abs(q[:, 0])))
     assert angle.mean() == pytest.approx(np.degrees(np.pi / 2 + 2 / np.pi), abs=1.1)

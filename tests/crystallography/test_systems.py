@@ -69,7 +69,9 @@ def test_group_permutes_systems(every):
 
 
 def test_planes_are_shared_and_numbered(every):
-    """plane_id points to the system's own plane; slip planes come first; pyramidal I <a> and <c+a> share theirs."""
+    """plane_id points to the system's own plane; slip planes come first;
+    pyramidal I <a> and <c+a> share theirs.
+    """
     cosine = np.einsum("si,si->s", every.plane, every.plane_normals[every.plane_id])
     assert cosine == pytest.approx(1)
     assert every.plane_id[every.slip].max() < every.plane_id[every.twin].min()
@@ -78,7 +80,9 @@ def test_planes_are_shared_and_numbered(every):
 
 
 def test_burgers_lengths():
-    """a/sqrt2 in fcc, sqrt3 a/2 in bcc, a and sqrt(a^2+c^2) in hcp; partials a/sqrt6 and a/sqrt12 for the twins."""
+    """a/sqrt2 in fcc, sqrt3 a/2 in bcc, a and sqrt(a^2+c^2) in hcp; partials
+    a/sqrt6 and a/sqrt12 for the twins.
+    """
     fcc, bcc, mg = systems("fcc"), systems("bcc"), systems("hcp", c_over_a=1.6236)
     assert fcc.burgers_length[fcc.slip] == pytest.approx(1 / np.sqrt(2))
     assert fcc.burgers_length[fcc.twin] == pytest.approx(1 / np.sqrt(6))
@@ -96,10 +100,12 @@ PRIMITIVE = {
 
 @pytest.mark.parametrize("lattice", ["fcc", "bcc"])
 def test_cubic_twin_sense(lattice):
-    """The shear 1/sqrt2 in the listed sense maps the lattice on its twin (integer correspondence); reversed it does not."""
+    """The shear 1/sqrt2 in the listed sense maps the lattice on its twin (integer
+    correspondence); reversed it does not.
+    """
     twins = systems(lattice, families=["twin"])
     cell = PRIMITIVE[lattice].T
-    for n, dyad, shear in zip(twins.plane, twins.dyad, twins.twin_shear):
+    for n, dyad, shear in zip(twins.plane, twins.dyad, twins.twin_shear, strict=True):
         half_turn = 2 * np.outer(n, n) - np.eye(3)
         for sense, is_integer in ((1, True), (-1, False)):
             m = np.linalg.inv(cell) @ half_turn @ (np.eye(3) + sense * shear * dyad) @ cell
@@ -115,7 +121,7 @@ def test_hexagonal_twin_sense_and_shear(metal, family):
     """
     twins = systems("hcp", families=[family], c_over_a=RATIO[metal])
     cell = lattice_vectors("hcp", RATIO[metal]).T
-    for n, dyad, shear in zip(twins.plane, twins.dyad, twins.twin_shear):
+    for n, dyad, shear in zip(twins.plane, twins.dyad, twins.twin_shear, strict=True):
         half_turn = 2 * np.outer(n, n) - np.eye(3)
         for sense, is_rational in ((1, True), (-1, False)):
             m = 12 * np.linalg.inv(cell) @ half_turn @ (np.eye(3) + sense * shear * dyad) @ cell
@@ -149,7 +155,9 @@ def test_twin_shears(metal, shears):
     ],
 )
 def test_twin_polarity(metal, family, extends):
-    """c-axis tension resolves positively on {10-12} in Mg, negatively in Zn (c/a > sqrt3) and on {10-11}, {11-22}."""
+    """c-axis tension resolves positively on {10-12} in Mg, negatively in Zn (c/a >
+    sqrt3) and on {10-11}, {11-22}.
+    """
     twins = systems("hcp", families=[family], c_over_a=RATIO[metal])
     assert np.all((twins.schmid[:, 2, 2] > 0) == extends)
 
@@ -207,4 +215,4 @@ def test_wrong_requests_are_explained(arguments):
 def test_representatives_lie_in_their_planes():
     """h u + k v + (i t) + l w = 0 for every written representative, in integers."""
     for family in (f for lattice in REPRESENTATIVES.values() for f in lattice.values()):
-        assert sum(p * d for p, d in zip(family[1], family[2])) == 0
+        assert sum(p * d for p, d in zip(family[1], family[2], strict=True)) == 0

@@ -63,7 +63,9 @@ def test_sigma3_pairs():
 
 
 def test_random_fcc_pairs():
-    """Mean of the best 0.899, of all 0.270; between the most stressed systems mean 0.341, median 0.204, P(> 0.8) 0.155."""
+    """Mean of the best 0.899, of all 0.270; between the most stressed systems mean
+    0.341, median 0.204, P(> 0.8) 0.155.
+    """
     rng = np.random.default_rng(0)
     best, mean, top, stress = [], [], [], np.diag([1.0, 0, 0])
     for _ in range(20):
@@ -81,7 +83,9 @@ def test_random_fcc_pairs():
 
 @pytest.mark.parametrize("family, value", [("basal", 0.472), ("prismatic", 0.529)])
 def test_random_magnesium_pairs(family, value):
-    """Mean best m' of random pairs within one family (0.4689 and 0.5263 over 500,000; 200,000 here: error 5e-4)."""
+    """Mean best m' of random pairs within one family (0.4689 and 0.5263 over
+    500,000; 200,000 here: error 5e-4).
+    """
     rng, system = np.random.default_rng(1), systems("hcp", families=[family], c_over_a=1.6236)
     values = all_pairs(m_prime, system, random_quaternions(200000, rng), random_quaternions(200000, rng))
     assert values.max(axis=(1, 2)).mean() == pytest.approx(value, abs=5e-3)
@@ -110,7 +114,9 @@ def test_werner_prantl_window():
 
 
 def test_boundary_normals_contain_the_trace():
-    """All planes hold the trace, weights add up to 1, and the mean square of n.z over them is 1/3 as for random cuts."""
+    """All planes hold the trace, weights add up to 1, and the mean square of n.z over
+    them is 1/3 as for random cuts.
+    """
     normals, weights = boundary_normals([0.0, 30.0, 90.0], 180)
     theta = np.radians([0.0, 30.0, 90.0])
     t = np.stack([np.cos(theta), -np.sin(theta), 0 * theta], axis=1)
@@ -144,9 +150,11 @@ def test_guo_prism_to_prism(mirror):
 
 
 def test_kacher_residuals(mirror):
-    """Kacher 2014: the six a-type rows with Euler angles, within 0.3 Angstrom as X||a* (three of them as X||a).
+    """Kacher 2014: the six a-type rows with Euler angles, within 0.3 Angstrom as
+    X||a* (three of them as X||a).
 
-    Listed are single Burgers vectors, not families: of the equivalent a* the one at -30 deg from a1 fits, [1-100].
+    Listed are single Burgers vectors, not families: of the equivalent a* the one at
+    -30 deg from a1 fits, [1-100].
     """
 
     def error(row, turn):

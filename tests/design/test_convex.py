@@ -24,7 +24,9 @@ def test_extremes():
 
 
 def test_closest_on_two_points():
-    """With points 0 and 1 and mean m the weights are (1-m, m); the relative entropy to (1/2, 1/2) is the binary one."""
+    """With points 0 and 1 and mean m the weights are (1-m, m); the relative entropy
+    to (1/2, 1/2) is the binary one.
+    """
     found = closest_to_prior(np.array([[0.0, 1.0]]), np.array([0.3]), np.full(2, 0.5))
     assert found.converged and found.weights == pytest.approx([0.7, 0.3])
     assert found.relative_entropy == pytest.approx(0.7 * np.log(1.4) + 0.3 * np.log(0.6))

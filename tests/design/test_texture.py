@@ -1,4 +1,6 @@
-"""Texture design: conditions hold, certificates prove, the random texture is its own answer, wrong targets are refused."""
+"""Texture design: conditions hold, certificates prove, the random texture is its own
+answer, wrong targets are refused.
+"""
 
 import numpy as np
 import pytest
@@ -58,8 +60,9 @@ def test_alternatives_differ(random_texture):
 
 
 def test_out_of_reach_is_proved(random_texture):
-    """Three times the random yield stress: a hyperplane, checked orientation by orientation, keeps the target out;
-    the nearest design has the highest yield stress that is reachable at its r-value."""
+    """Three times the random yield stress: a hyperplane, checked orientation by orientation, keeps the target
+    out; the nearest design has the highest yield stress that is reachable at its r-value.
+    """
     law, q, own = random_texture
     target = {"yield_stress_mpa": 3 * own["yield_stress_mpa"], "r_value": own["r_value"]}
     design = suggest(target, law=law, grid_deg=GRID, verify=False)
@@ -103,8 +106,9 @@ def test_single_targets(target):
 
 
 def test_verification():
-    """Other routes agree: same grid 1e-6; 500 drawn orientations, all lateral strains free: yield 2 %, r 15 % (sampling:
-    r reacts ten times more than the yield stress); rate-independent: yield 5 % (1/n)."""
+    """Other routes agree: same grid 1e-6; 500 drawn orientations, all lateral strains free: yield 2 %, r 15 %
+    (sampling: r reacts ten times more than the yield stress); rate-independent: yield 5 % (1/n).
+    """
     design = suggest({"yield_stress_mpa": 255.0, "r_value": 1.2}, law=STEEL, grid_deg=GRID, priors=["random"])
     found = design.verification
     assert (
@@ -131,7 +135,9 @@ def test_triclinic_conditions():
 
 
 def test_reachable_region():
-    """The random texture lies inside; stronger crystals scale the region (the law is homogeneous in the strengths)."""
+    """The random texture lies inside; stronger crystals scale the region (the law is
+    homogeneous in the strengths).
+    """
     own = texture_properties(STEEL, orientation_grid("bcc", GRID))
     region = reachable(law=STEEL, grid_deg=GRID, r_values=[0.5, own["r_value"], 3.0])
     row = region.iloc[1]

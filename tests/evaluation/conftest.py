@@ -10,7 +10,9 @@ from cpml.evaluation import Splits
 
 @pytest.fixture
 def splits_of_blocks():
-    """make(blocks (G,)) -> Splits in which grain i + 1 lies in block blocks[i] and blocks follow each other in a row."""
+    """make(blocks (G,)) -> Splits in which grain i + 1 lies in block blocks[i] and
+    blocks follow each other in a row.
+    """
 
     def make(blocks) -> Splits:
         blocks = np.asarray(blocks)
@@ -26,7 +28,9 @@ def splits_of_blocks():
 
 @pytest.fixture
 def long_table():
-    """make(values (G, T), name) -> table grain_id, mechanism "slip", target "t0".., family, and the column ``name``."""
+    """make(values (G, T), name) -> table grain_id, mechanism "slip", target "t0"..,
+    family, and the column ``name``.
+    """
 
     def make(values, name) -> pd.DataFrame:
         values = np.asarray(values, dtype=float)

@@ -12,7 +12,9 @@ KEYS = ["grain_id", "mechanism", "target"]
 
 @pytest.fixture
 def one_map(splits_of_blocks, long_table):
-    """60 grains in 12 blocks, three targets; "coupled" ranks the truth well, "schmid" badly, "gbdt" a little worse."""
+    """60 grains in 12 blocks, three targets; "coupled" ranks the truth well,
+    "schmid" badly, "gbdt" a little worse.
+    """
     rng = np.random.default_rng(0)
     y = (rng.random((60, 3)) < 0.3) * 1.0
     seen = np.where(rng.random((60, 3)) < 0.1, np.nan, y)
@@ -27,7 +29,9 @@ def one_map(splits_of_blocks, long_table):
 
 
 def test_the_record_regenerates_every_score(one_map, tmp_path):
-    """Written and read back, the record gives the same scores, intervals and differences, against labels and truth."""
+    """Written and read back, the record gives the same scores, intervals and
+    differences, against labels and truth.
+    """
     predictions, labels, truth, splits = one_map
     table = record(
         {"blocked": (predictions, splits), "random": (predictions.assign(p=0.5), splits)}, labels, truth
@@ -56,7 +60,9 @@ def test_truth_is_asked_for_what_is_active(one_map):
 
 
 def test_gains_are_over_the_best_other_model(one_map):
-    """The best other is gbdt for both scores; gains equal the differences with the sign that makes better positive."""
+    """The best other is gbdt for both scores; gains equal the differences with the
+    sign that makes better positive.
+    """
     predictions, labels, truth, splits = one_map
     table = gains({"a": record({"blocked": (predictions, splits)}, labels, truth)}, n_boot=50)
     assert set(table["best"]) == {"gbdt"} and set(table["against"]) == {"footprints", "truth"}

@@ -45,7 +45,9 @@ def test_guaranteed_sets_cover_at_least_the_level(n_blocks):
 
 @pytest.mark.parametrize("n_blocks", [16, 40])
 def test_pooled_sets_cover_the_level_on_average(n_blocks):
-    """Without the guarantee the mean coverage is the level itself: 0.88 to 0.92 for 15 or more calibration blocks."""
+    """Without the guarantee the mean coverage is the level itself: 0.88 to 0.92 for
+    15 or more calibration blocks.
+    """
     assert 0.88 < coverage(1, n_blocks).mean() < 0.92
 
 
@@ -67,7 +69,9 @@ def test_few_blocks_give_everything_and_say_so(splits_of_blocks, long_table):
 
 
 def test_sets_of_one_map(splits_of_blocks, long_table):
-    """16 blocks of 40 grains: coverage 0.88 to 0.92, sets at most half of the targets, a better model has smaller ones."""
+    """16 blocks of 40 grains: coverage 0.88 to 0.92, sets at most half of the targets, a
+    better model has smaller ones.
+    """
     block, truth, p = simulated(np.random.default_rng(3), 16, 40, spread=0.3)
     labels = long_table(truth[:, None] == np.arange(TARGETS), "observed")
     good, vague = (
@@ -115,7 +119,9 @@ def traces_of(truth, rng):
 
 
 def test_candidate_sets_bound_the_coverage(splits_of_blocks, long_table):
-    """The coverage of the hidden true target lies between all candidates inside and any inside; pessimistic sets hold it."""
+    """The coverage of the hidden true target lies between all candidates inside and any
+    inside; pessimistic sets hold it.
+    """
     rng = np.random.default_rng(5)
     block, truth, p = simulated(rng, 16, 40, spread=0.3)
     predictions, splits = long_table(p, "p").assign(model="m"), splits_of_blocks(block)

@@ -77,14 +77,18 @@ def test_wilson_interval_of_no_success():
 
 
 def test_calibrated_predictions_lie_on_the_diagonal(sample):
-    """y drawn with probability p: calibration error of 400 draws in 8 bins stays below 3 standard errors (0.07)."""
+    """y drawn with probability p: calibration error of 400 draws in 8 bins stays
+    below 3 standard errors (0.07).
+    """
     y, p = sample
     assert metrics.expected_calibration_error(y, p) < 0.07
     assert metrics.reliability(y, p)["count"].sum() == 400
 
 
 def test_matched_answer_says_yes_as_often_as_there_are_positives(sample):
-    """MCC and balanced accuracy are those of scikit-learn for that answer; a constant probability scores 0 and 1/2."""
+    """MCC and balanced accuracy are those of scikit-learn for that answer; a
+    constant probability scores 0 and 1/2.
+    """
     y, p = sample
     answer = metrics.matched_answer(y, p)
     assert answer.sum() == y.sum() and set(answer) == {0.0, 1.0}
@@ -99,7 +103,9 @@ def test_matched_answer_says_yes_as_often_as_there_are_positives(sample):
 
 
 def test_resamples_agree_with_the_plain_definitions():
-    """Weights of a resample of whole blocks give what the plain definitions give on the resampled rows, ties included."""
+    """Weights of a resample of whole blocks give what the plain definitions give on the
+    resampled rows, ties included.
+    """
     rng = np.random.default_rng(7)
     grain = np.repeat(np.arange(40), 5)
     p = np.round(rng.random(200), 1)

@@ -10,7 +10,9 @@ from cpml.evaluation import amount_scores, candidate_bounds, evaluate, trace_gai
 
 
 def ambiguous(rng, n=8, targets=4):
-    """Probabilities and labels of n grains; the first three have a trace that fits two targets, which are open."""
+    """Probabilities and labels of n grains; the first three have a trace that
+    fits two targets, which are open.
+    """
     p = rng.random((n, targets))
     y = (rng.random((n, targets)) < p) * 1.0
     pairs = [tuple(rng.choice(targets, 2, replace=False)) for _ in range(3)]
@@ -66,7 +68,9 @@ def test_gain_per_trace_by_hand(splits_of_blocks, long_table):
 
 
 def test_shares_against_true_amounts(splits_of_blocks, long_table):
-    """The true amounts times any factor per grain: rank correlation 1, error 0; equal shares: none, 0.25 by hand."""
+    """The true amounts times any factor per grain: rank correlation 1, error 0;
+    equal shares: none, 0.25 by hand.
+    """
     rng = np.random.default_rng(0)
     amount = rng.random((20, 4))
     truth = long_table(amount, "amount").drop(columns="family")

@@ -14,7 +14,9 @@ def scores_of(predictions, labels, splits, **options):
 
 
 def test_knowing_nothing_scores_the_prevalence(splits_of_blocks, long_table):
-    """PR-AUC = prevalence: exactly for a constant, within noise for random numbers (2000 grains, 8 % positives)."""
+    """PR-AUC = prevalence: exactly for a constant, within noise for random
+    numbers (2000 grains, 8 % positives).
+    """
     rng = np.random.default_rng(0)
     labels = long_table(rng.random((2000, 1)) < 0.08, "observed")
     both = pd.concat(
@@ -34,7 +36,9 @@ def test_knowing_nothing_scores_the_prevalence(splits_of_blocks, long_table):
 
 
 def correlated_map(rng, side=24, patch=4):
-    """Grains on a square lattice; patches of 4 x 4 grains share their label, and nothing measured explains it."""
+    """Grains on a square lattice; patches of 4 x 4 grains share their label,
+    and nothing measured explains it.
+    """
     y, x = np.divmod(np.arange(side**2), side)
     n = side // patch
     truth = (rng.random((n, n)) < 0.3)[y // patch, x // patch] * 1.0
@@ -56,7 +60,9 @@ def nearest_answer(parents, truth, splits) -> np.ndarray:
 
 
 def test_a_leak_is_worth_much_at_random_and_little_in_blocks():
-    """Copying the neighbour: PR-AUC above 0.7 under a random split, below 0.45 in blocks (prevalence 0.3), four maps."""
+    """Copying the neighbour: PR-AUC above 0.7 under a random split, below 0.45 in
+    blocks (prevalence 0.3), four maps.
+    """
     found = []
     for seed in range(4):
         parents, boundaries, truth = correlated_map(np.random.default_rng(seed))
@@ -85,7 +91,8 @@ def test_a_leak_is_worth_much_at_random_and_little_in_blocks():
 
 
 def test_intervals_cover_at_their_nominal_rate(splits_of_blocks, long_table):
-    """Brier score of maps with 20 blocks that differ: the 90 % interval holds the true value in 82 to 96 % of 120 maps.
+    """Brier score of maps with 20 blocks that differ: the 90 % interval holds the true
+    value in 82 to 96 % of 120 maps.
 
     Percentile intervals of 20 blocks are a little short (a t interval would be 1.05 times as wide), hence 82.
     """
@@ -105,7 +112,9 @@ def test_intervals_cover_at_their_nominal_rate(splits_of_blocks, long_table):
 
 
 def test_two_equal_models_differ_rarely(splits_of_blocks, long_table):
-    """Two models of the same skill: the interval of their difference leaves out zero in 4 to 18 % of 100 maps."""
+    """Two models of the same skill: the interval of their difference leaves out
+    zero in 4 to 18 % of 100 maps.
+    """
     rng = np.random.default_rng(2)
     block = np.repeat(np.arange(20), 8)
     splits, wrong = splits_of_blocks(block), []
@@ -123,7 +132,9 @@ def test_two_equal_models_differ_rarely(splits_of_blocks, long_table):
 
 
 def test_interval_of_the_calibration_error_holds_its_value(splits_of_blocks, long_table):
-    """Resampling adds noise and so calibration error; the interval is centred and holds the value all the same."""
+    """Resampling adds noise and so calibration error; the interval is centred
+    and holds the value all the same.
+    """
     rng = np.random.default_rng(3)
     p = rng.random((200, 1))
     labels = long_table(rng.random((200, 1)) < p, "observed")

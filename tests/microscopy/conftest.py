@@ -136,8 +136,8 @@ def some_orientations():
 
 @pytest.fixture(scope="session")
 def damaged():
-    """damaged(data, kind, place, junk) -> bytes: "cut" at any byte, "bytes" overwritten, a digit replaced by a long
-    "number", or "noise" after the first bytes; place from 0 to 1.
+    """damaged(data, kind, place, junk) -> bytes: "cut" at any byte, "bytes" overwritten, a digit replaced by
+    a long "number", or "noise" after the first bytes; place from 0 to 1.
     """
 
     def make(data, kind, place, junk):

@@ -18,7 +18,9 @@ POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 
 
 
 def made_up(n, n_active, noise, rng, *, shear=0.05):
-    """Crystals, true shears and H: the best stressed system and others with |m| > 0.25, each half of the last."""
+    """Crystals, true shears and H: the best stressed system and others with |m|
+    > 0.25, each half of the last.
+    """
     q = random_quaternions(n, rng)
     schmid = schmid_factors(FCC, q, TENSION)
     truth = np.zeros((n, len(FCC)))
@@ -34,7 +36,7 @@ def made_up(n, n_active, noise, rng, *, shear=0.05):
 def recovered(found, truth):
     """Share of pixels whose largest entries are the truly active systems."""
     order = np.argsort(-np.abs(found), axis=1)
-    return np.mean([set(o[: t.sum()]) == set(np.flatnonzero(t)) for o, t in zip(order, truth != 0)])
+    return np.mean([set(o[: t.sum()]) == set(np.flatnonzero(t)) for o, t in zip(order, truth != 0, strict=True)])
 
 
 def test_in_plane_dyads_of_a_known_crystal():
@@ -46,8 +48,8 @@ def test_in_plane_dyads_of_a_known_crystal():
 
 @pytest.mark.parametrize("use_sense", [False, True])
 def test_sparsest_shears_are_optimal(use_sense):
-    """KKT: the residual has the norm of the threshold, every active system the highest correlation with it, no other
-    more; with prescribed senses only the correlation along the sense counts.
+    """KKT: the residual has the norm of the threshold, every active system the highest correlation with it,
+    no other more; with prescribed senses only the correlation along the sense counts.
     """
     rng = np.random.default_rng(0)
     q = random_quaternions(200, rng)
@@ -69,7 +71,9 @@ def test_sparsest_shears_are_optimal(use_sense):
 
 
 def test_posterior_equals_brute_force():
-    """All sets of up to three systems integrated by the closed form of the normal density, one pixel after another."""
+    """All sets of up to three systems integrated by the closed form of the normal
+    density, one pixel after another.
+    """
     rng = np.random.default_rng(1)
     q, _, h = made_up(4, 2, 0.005, rng)
     noise, slab = 0.005, 1.0
@@ -95,7 +99,9 @@ def test_posterior_equals_brute_force():
 
 
 def test_senses_are_weighed_by_sampling():
-    """P(sense | h) taken component after component agrees with 200,000 samples of the same posterior within 0.02."""
+    """P(sense | h) taken component after component agrees with 200,000 samples of
+    the same posterior within 0.02.
+    """
     rng = np.random.default_rng(2)
     q, _, h = made_up(3, 1, 0.01, rng, shear=0.03)
     noise = 0.01
@@ -134,11 +140,12 @@ REFERENCE = {1: (1.00, 0.94, 0.69), 2: (0.73, 0.45, 0.27), 3: (0.65, 0.33, 0.16)
 def test_active_sets_recovered(n_active):
     """Active sets from in-plane H, n = 300, noise 0, 0.005, 0.01, near the reference table.
 
-    The table does not say how its specimens were drawn; with ours (see made_up) the least-norm solution recovers 0.45,
-    0.43, 0.37 of pairs (table 0.48, 0.45, 0.39). The posterior recovers at least as many sets of one and
-    two systems as the sparsest shears; of three systems fewer (four data), which its probabilities say.
+    The table does not say how its specimens were drawn; with ours (see made_up) the least-norm
+    solution recovers 0.45, 0.43, 0.37 of pairs (table 0.48, 0.45, 0.39). The posterior recovers at
+    least as many sets of one and two systems as the sparsest shears; of three systems fewer (four
+    data), which its probabilities say.
     """
-    for noise, expected in zip((0.0, 0.005, 0.01), REFERENCE[n_active]):
+    for noise, expected in zip((0.0, 0.005, 0.01), REFERENCE[n_active], strict=True):
         rng = np.random.default_rng(n_active)
         q, truth, h = made_up(300, n_active, noise, rng)
         found = slip_activity(h, q, FCC, threshold=1e-6, noise=max(noise, 1e-3), min_strain=0.0)
@@ -160,7 +167,8 @@ def test_posterior_is_calibrated():
     found = slip_activity(h.reshape(n, 2, 2), q, FCC, noise=noise, min_strain=0.0)
     for low, high in ((0.05, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.01)):
         chosen = (found.posterior >= low) & (found.posterior < high)
-        # the slab of the inversion is |H| wide, that of the specimens fixed: 0.08 for the difference and the draw
+        # the slab of the inversion is |H| wide, that of the specimens fixed: 0.08
+        # for the difference and the draw
         assert abs(np.mean(truth[chosen] != 0) - found.posterior[chosen].mean()) < 0.08
 
 
@@ -221,8 +229,8 @@ def test_impossible_input(change):
 def test_published_field(mirror):
     """Ni, 60,000 vectors: activity concentrates on the planes whose traces the bands follow.
 
-    Of the grains with an unambiguous dominant band (35), the plane of the highest posterior share is that of the
-    band in 27 (chance 9): the trace is not used by the inversion.
+    Of the grains with an unambiguous dominant band (35), the plane of the highest posterior share is that of
+    the band in 27 (chance 9): the trace is not used by the inversion.
     """
     grains = segment(read_map(mirror("ni-hrdic/testDataEBSD.crc"), euler_to_sample="x180"), threshold=8.0)
     dic = register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)

@@ -9,7 +9,9 @@ from cpml.microscopy import read_map, segment
 
 
 def test_small_benchmark(tmp_path):
-    """A map of 60 rows is read and segmented; a larger one repeats its block of 512; the peer's absence is no error."""
+    """A map of 60 rows is read and segmented; a larger one repeats its block of 512;
+    the peer's absence is no error.
+    """
     path = Path(__file__).parents[2] / "benchmarks" / "bench_microscopy.py"
     spec = importlib.util.spec_from_file_location("bench_microscopy", path)
     bench = importlib.util.module_from_spec(spec)

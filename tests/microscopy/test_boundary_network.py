@@ -62,7 +62,9 @@ def test_outline_of_a_block(make_map):
 
 
 def test_outline_of_a_disc_and_an_l(make_map):
-    """A disc of radius 20 px: perimeter within the 8 % of the outline rule; an L of three squares has hull 7/6 of its area."""
+    """A disc of radius 20 px: perimeter within the 8 % of the outline rule; an L of three
+    squares has hull 7/6 of its area.
+    """
     row = grain_shapes(segment(make_map(disc(20), about_z(0, 30), step=1.0))).iloc[1]
     assert 1.0 < row["perimeter_um"] / (2 * np.pi * 20) < 1.08 and row["convexity"] > 0.95
     corner = np.ones((20, 20), int)
@@ -86,7 +88,9 @@ def test_outline_on_a_hexagonal_grid():
 
 
 def test_spread_axis(make_map):
-    """A crystal bent about the sample x: the spread axis is x in the sample, R^T x in the crystal, with all the variance."""
+    """A crystal bent about the sample x: the spread axis is x in the sample, R^T x in the
+    crystal, with all the variance.
+    """
     base = random_quaternions(1, np.random.default_rng(0))[0]
     label = np.repeat(np.arange(1, 21)[None], 10, axis=0)
     q = quaternion_multiply(axis_angle_to_quaternion([1, 0, 0], np.radians(0.4) * np.arange(20)), base)
@@ -104,7 +108,9 @@ def test_spread_axis(make_map):
 
 @pytest.mark.parametrize("radius", [12, 20, 28])
 def test_curvature_of_a_disc(make_map, radius):
-    """The closed boundary of a disc: one piece, signed mean curvature 1/R within 6 %, centre on the disc's side."""
+    """The closed boundary of a disc: one piece, signed mean curvature 1/R within
+    6 %, centre on the disc's side.
+    """
     details = boundary_details(segment(make_map(disc(radius), about_z(0, 30), step=1.0))).iloc[0]
     assert details["n_pieces"] == 1 and details["straightness"] == 0
     assert details["curvature_per_um"] == pytest.approx(-1 / radius, rel=0.06)  # the disc is grain b
@@ -122,7 +128,9 @@ def test_straight_boundaries_have_no_curvature(make_map):
 
 
 def test_pieces_end_at_triple_points(make_map):
-    """A grain on the boundary of two others cuts it into two straight pieces of 10 segments, 9 steps between mid points."""
+    """A grain on the boundary of two others cuts it into two straight pieces of 10
+    segments, 9 steps between mid points.
+    """
     label = np.ones((30, 30), int)
     label[15:] = 2
     label[12:18, 10:20] = 3
@@ -137,7 +145,9 @@ def test_pieces_end_at_triple_points(make_map):
     ((1, 0, 0), "upright", 0, 2 / 3), ((0, 1, 0), "upright", 1, 0), ((0, 0, 1), "upright", 0, 1 / 3),
     ((1, 1, 0), "upright", 1 / 2, 1 / 3)])  # fmt: skip
 def test_tilt_and_twist_of_a_trace(make_map, axis, trace, tilt_min, twist_mean):
-    """An upright trace: an axis along it is pure tilt whatever the inclination; across it twist up to 1; z up to 1, mean 1/3."""
+    """An upright trace: an axis along it is pure tilt whatever the inclination; across it
+    twist up to 1; z up to 1, mean 1/3.
+    """
     label = np.repeat([[1] * 10 + [2] * 10], 20, axis=0)
     q = np.array([[1.0, 0, 0, 0], axis_angle_to_quaternion(axis, np.radians(20))])
     row = boundary_details(segment(make_map(label, q))).iloc[0]
@@ -271,7 +281,9 @@ def test_details_need_a_window(make_map):
 
 
 def test_values_on_both_sides(make_map):
-    """A gradient of 1 a column: within 1 um of an upright wall (2 px of 0.5 um) the means are those of two columns."""
+    """A gradient of 1 a column: within 1 um of an upright wall (2 px of 0.5 um) the
+    means are those of two columns.
+    """
     label = np.repeat([[1] * 10 + [2] * 10], 12, axis=0)
     grains = segment(make_map(label, about_z(0, 30)))
     column = np.tile(np.arange(20.0), 12)

@@ -61,7 +61,9 @@ def test_pair_is_the_most_stressed():
 
 
 def test_activity_of_one_system_is_that_system():
-    """All activity on the most stressed systems gives the columns of the stress; spread activity averages them."""
+    """All activity on the most stressed systems gives the columns of the stress;
+    spread activity averages them.
+    """
     q = random_quaternions(6, np.random.default_rng(4))
     pairs = [[1, 2], [3, 4], [5, 6]]
     by_stress = boundary_transfer(table(pairs), q, FCC, stress=TENSION)
@@ -83,7 +85,9 @@ def test_activity_of_one_system_is_that_system():
 
 
 def test_symmetry_copies_and_turned_samples():
-    """Other copies of the crystals, and the whole sample turned by 90 deg about z with its load: the same factors."""
+    """Other copies of the crystals, and the whole sample turned by 90 deg about z
+    with its load: the same factors.
+    """
     rng = np.random.default_rng(5)
     q = random_quaternions(10, rng)
     pairs = np.stack([np.arange(1, 10), np.arange(2, 11)], axis=1)
@@ -110,7 +114,9 @@ def test_symmetry_copies_and_turned_samples():
 
 
 def test_two_phases_and_strengths():
-    """Each phase has its systems; without lattice constants residual vectors between phases are refused; strength moves the choice."""
+    """Each phase has its systems; without lattice constants residual vectors between phases are
+    refused; strength moves the choice.
+    """
     hcp = systems("hcp", families=["basal", "pyramidal2_ca"], c_over_a=1.6)
     q = np.array([[1.0, 0, 0, 0], [1.0, 0, 0, 0], axis_angle_to_quaternion([0, 1, 0], 0.3)])
     both = {1: FCC, 2: hcp}

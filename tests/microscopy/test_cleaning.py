@@ -41,8 +41,9 @@ def test_nothing_is_filled_by_default(make_map):
 
 
 def two_grains(rows=40, cols=48, *, noise_deg=0.3, gradient=0.1, wall=0.0, seed=0):
-    """A map of two fcc grains with a lattice gradient along x, deg/px, a low-angle wall at half height, noise and
-    random symmetry copies; and the orientations without noise."""
+    """A map of two fcc grains with a lattice gradient along x, deg/px, a low-angle wall at half height, noise
+    and random symmetry copies; and the orientations without noise.
+    """
     rng = np.random.default_rng(seed)
     row, col = np.divmod(np.arange(rows * cols), cols)
     turn = np.radians(gradient * (col % (cols // 2)) + wall * (row >= rows // 2))
@@ -78,7 +79,9 @@ def test_denoising_halves_the_noise_and_keeps_walls(wall):
 
 
 def test_denoising_does_not_flatten_a_gradient():
-    """The slope of the lattice rotation along x, by least squares over each grain, is 0.1 deg/px before and after."""
+    """The slope of the lattice rotation along x, by least squares over each grain,
+    is 0.1 deg/px before and after.
+    """
     m, exact, _, col = two_grains(rows=30)
     q = clean(m, {"denoise": 100}).map.quaternions
     base = quaternion_multiply(axis_angle_to_quaternion([0, 0, 1], -np.radians(0.1 * (col % 24))), exact)
@@ -110,7 +113,9 @@ def test_denoising_on_a_hexagonal_grid():
 
 
 def test_spikes_are_replaced_and_nothing_else():
-    """Five wrong points inside two grains, one at the boundary: exactly these change, to a neighbour's orientation."""
+    """Five wrong points inside two grains, one at the boundary: exactly these
+    change, to a neighbour's orientation.
+    """
     m, exact, *_ = two_grains(noise_deg=0.05)
     at = np.array([5 * 48 + 5, 5 * 48 + 30, 11 * 48 + 23, 20 * 48 + 40, 30 * 48 + 7])
     q = m.quaternions.copy()

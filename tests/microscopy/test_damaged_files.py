@@ -1,6 +1,7 @@
 """Damage of every other kind of file: cut anywhere, overwritten, or lying about its size.
 
-A text map cut inside its last number cannot be told from a whole one; it reads, with a note, and all other numbers are right.
+A text map cut inside its last number cannot be told from a whole one; it reads, with a note,
+and all other numbers are right.
 """
 
 import io
@@ -57,7 +58,7 @@ def delimited(path):
     m = little_map()
     euler = np.random.default_rng(1).uniform(10, 90, (6, 3))
     rows = [
-        f"{x:g},{y:g},{p},{e[0]:.4f},{e[1]:.4f},{e[2]:.4f},7" for (x, y), p, e in zip(m.xy, m.phase_id, euler)
+        f"{x:g},{y:g},{p},{e[0]:.4f},{e[1]:.4f},{e[2]:.4f},7" for (x, y), p, e in zip(m.xy, m.phase_id, euler, strict=True)
     ]
     path.write_text("x,y,phase,phi1,Phi,phi2,note\n" + "\n".join(rows) + "\n")
 
@@ -77,7 +78,9 @@ def read_text_map(path):
 
 @pytest.mark.parametrize("name", TEXT_MAPS)
 def test_text_map_cut_anywhere(tmp_path, name):
-    """An error that names the file, or, from the last number on, the same orientations, phases and positions, with a note."""
+    """An error that names the file, or, from the last number on, the same orientations,
+    phases and positions, with a note.
+    """
     path = tmp_path / name
     TEXT_MAPS[name](path)
     data, whole = path.read_bytes(), read_text_map(path)
@@ -104,7 +107,9 @@ def test_text_map_cut_anywhere(tmp_path, name):
 
 
 def test_binary_map_cut_anywhere(tmp_path):
-    """Either half of a .crc/.cpr pair, every cut of the .crc and of the sections of the .cpr that are needed: one error."""
+    """Either half of a .crc/.cpr pair, every cut of the .crc and of the sections of the
+    .cpr that are needed: one error.
+    """
     record = np.zeros(6, [("phase", "u1"), ("euler", "<f4", 3)])
     record["phase"], record["euler"] = 1, 0.5
     crc, cpr = tmp_path / "m.crc", tmp_path / "m.cpr"
@@ -119,7 +124,7 @@ def test_binary_map_cut_anywhere(tmp_path):
             path.write_bytes(data[:cut])
             if data[:cut].endswith(b"LaueGroup=11\n"):
                 continue  # complete but for the space group, which may be absent
-            with pytest.raises(CpmlError, match="m.c"):
+            with pytest.raises(CpmlError, match=r"m.c"):
                 read_map(crc)
 
 
@@ -241,7 +246,9 @@ def test_other_files_end_in_one_error_or_an_answer(tmp_path, damaged, name, dama
     "name", ["davis.txt", "openpiv.txt", "grains.txt", "boundaries.txt", "traces.csv", "labels.csv"]
 )
 def test_table_cut_anywhere(tmp_path, name):
-    """A field with a count or a grid is whole or refused; a list of lines has as many rows as it has whole lines."""
+    """A field with a count or a grid is whole or refused; a list of lines has as
+    many rows as it has whole lines.
+    """
     write, read = OTHERS[name]
     path = tmp_path / name
     write(path)

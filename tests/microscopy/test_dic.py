@@ -86,7 +86,7 @@ def test_truncated_field(tmp_path):
     data = davis(5, 7).encode()
     for cut in (0, 10, 60, 200, len(data) - 30):
         (tmp_path / "d.txt").write_bytes(data[:cut])
-        with pytest.raises(MapFileError, match="d.txt"):
+        with pytest.raises(MapFileError, match=r"d.txt"):
             read_dic(tmp_path / "d.txt")
 
 
@@ -150,7 +150,7 @@ def test_painted_bands_are_found(angles):
         value += (2.5 - 0.5 * rank) * (np.abs((p % 9) - 4.5) < 1)
     found = band_angles(value, np.ones((60, 60), int))
     assert found["rank"].tolist() == list(range(1, len(angles) + 1))
-    for angle, seen in zip(angles, found["angle_deg"]):
+    for angle, seen in zip(angles, found["angle_deg"], strict=True):
         assert abs((seen - angle + 90) % 180 - 90) <= 2
 
 

@@ -1,4 +1,6 @@
-"""Beside HR-DIC: directions in which bands move, boundaries in the frame of the field, what surrounds a grain."""
+"""Beside HR-DIC: directions in which bands move, boundaries in the frame of the
+field, what surrounds a grain.
+"""
 
 import numpy as np
 import pandas as pd

@@ -21,8 +21,8 @@ POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 
 
 
 def sheared(angle_deg, psi_deg, *, jump=1.0, noise=0.02, spacing=20, shape=(80, 80), seed=0):
-    """Field of bands at an on-screen angle whose sides move past each other along psi (on screen), smoothed over a
-    vector.
+    """Field of bands at an on-screen angle whose sides move past each other along psi (on
+    screen), smoothed over a vector.
     """
     y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
     t, psi = -np.radians(angle_deg), np.radians(psi_deg)
@@ -44,7 +44,9 @@ def test_direction_of_known_bands(angle, psi):
 
 
 def test_error_of_the_direction():
-    """Deviation over standard error has spread 1 over 300 draws: 0.9 to 1.2, the error is of first order and n is 40."""
+    """Deviation over standard error has spread 1 over 300 draws: 0.9 to 1.2, the error
+    is of first order and n is 40.
+    """
     rng = np.random.default_rng(0)
     pull = []
     for _ in range(300):
@@ -100,12 +102,14 @@ def clear_planes(grains, dic):
 
 @pytest.mark.parametrize("sign, expected", [(1, 23), (-1, 11)])
 def test_published_burgers_directions(nickel, sign, expected):
-    """Main direction of H on the top 5 % pixels within 10 deg of a direction of the plane: 23 of 35; 11 with v negated."""
+    """Main direction of H on the top 5 % pixels within 10 deg of a direction of the
+    plane: 23 of 35; 11 with v negated.
+    """
     grains, dic = nickel
     bands, plane = clear_planes(grains, dic)
     h = dic.field.displacement_gradient * np.array([[1.0], [sign]])
     hits = 0
-    for grain, k in zip(bands["grain_id"], plane):
+    for grain, k in zip(bands["grain_id"], plane, strict=True):
         inside = dic.label == grain
         strong = inside & (dic.shear >= np.percentile(dic.shear[inside], 95))
         # H = gamma b n: its columns are along b, so the left singular vector of all pixels' columns
@@ -118,8 +122,8 @@ def test_published_burgers_directions(nickel, sign, expected):
 
 
 def test_published_displacement_ratio(nickel):
-    """The total-least-squares direction across the bands lies within 10 deg of one of the plane's 3 directions in 24 of the
-    35 grains; with v negated in 5 (measured; tolerance 3).
+    """The total-least-squares direction across the bands lies within 10 deg of one of the plane's 3
+    directions in 24 of the 35 grains; with v negated in 5 (measured; tolerance 3).
     """
     grains, dic = nickel
     bands, plane = clear_planes(grains, dic)

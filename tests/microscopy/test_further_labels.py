@@ -1,4 +1,6 @@
-"""System labels, cross slip, user labels, visibility: seen 1, looked for 0, never a guess where nothing could be seen."""
+"""System labels, cross slip, user labels, visibility: seen 1, looked for 0, never a
+guess where nothing could be seen.
+"""
 
 import numpy as np
 import pandas as pd
@@ -36,7 +38,7 @@ POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 
 def parents(*quaternions, phase=1):
     q = np.array(quaternions, float)
     return pd.DataFrame(
-        {"parent_id": np.arange(1, len(q) + 1), "phase": phase, **dict(zip(("qw", "qx", "qy", "qz"), q.T))}
+        {"parent_id": np.arange(1, len(q) + 1), "phase": phase, **dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True))}
     )
 
 
@@ -171,7 +173,9 @@ def test_cross_slip_is_missing_where_it_cannot_be_seen():
 
 
 def test_visibility_of_the_basal_plane():
-    """c along z: the basal plane is flat and makes no step, its shear is out of the plane of the image as well."""
+    """c along z: the basal plane is flat and makes no step, its shear is out of
+    the plane of the image as well.
+    """
     table = visibility(parents([1, 0, 0, 0]), HCP, noise=0.005).set_index("name")
     basal = table[table["plane"].str.startswith("basal")]
     assert not basal["visible_trace"].any() and not basal["visible_dic"].any()

@@ -1,4 +1,6 @@
-"""Curvature, Nye tensor, dislocation densities and weighted Burgers vectors: closed forms and reference values."""
+"""Curvature, Nye tensor, dislocation densities and weighted Burgers vectors:
+closed forms and reference values.
+"""
 
 import numpy as np
 import pytest
@@ -105,7 +107,9 @@ def test_density_of_a_tilt_is_at_least_k_over_b():
     "lattice, n", [(("fcc", 0.3592), 200), (("bcc", 0.287), 150), (("hcp", 0.3209, 0.521), 150)]
 )
 def test_l1_equals_highs(lattice, n, weight):
-    """Exact: 1,000 right sides in six settings, sparse ones included, objective to 1e-9 and residual to 1e-12."""
+    """Exact: 1,000 right sides in six settings, sparse ones included, objective
+    to 1e-9 and residual to 1e-12.
+    """
     rng = np.random.default_rng(n)
     types = dislocation_types(*lattice)
     u, q = types.weights(weight), random_quaternions(n, rng)
@@ -176,7 +180,9 @@ def test_total_ignores_the_choice_of_axes():
 
 
 def test_synthetic_fcc_reference(make_map, voronoi):
-    """Noise 0.3 deg, step 0.5 um, true 1.4e13: median L1 1.58e14, L2 2.01e14, |W|/b 5.7e13; a few against many systems."""
+    """Noise 0.3 deg, step 0.5 um, true 1.4e13: median L1 1.58e14, L2 2.01e14, |W|/b
+    5.7e13; a few against many systems.
+    """
     cells = voronoi(128, 128, 40)
     rng = np.random.default_rng(0)
     m = make_map(cells, random_quaternions(40, rng), phase=NICKEL, noise_deg=0.3)
@@ -203,7 +209,9 @@ def test_synthetic_fcc_reference(make_map, voronoi):
 
 
 def test_noise_estimate_ignores_gradients():
-    """Second differences see 0.3 deg of noise through a gradient of 0.5 deg a pixel; 3 % is the sampling error."""
+    """Second differences see 0.3 deg of noise through a gradient of 0.5 deg a
+    pixel; 3 % is the sampling error.
+    """
     grains = segment(bent([0, 0, 1], kx=np.radians(1.0), shape=(100, 100), noise_deg=0.3), threshold=15)
     assert orientation_noise(grains) == pytest.approx(0.3, rel=0.03)
     with pytest.raises(ParameterError, match="too few"):
@@ -219,7 +227,7 @@ def test_noise_floor_of_kam_and_columns():
         "kam_order2_square_grain5_max5_deg",
         "kam_floor_deg",
     ]
-    assert KAM_PER_NOISE == pytest.approx(1.303, abs=5e-4)
+    assert pytest.approx(1.303, abs=5e-4) == KAM_PER_NOISE
     np.testing.assert_allclose(table.mean(), 1.303 * 0.3, rtol=0.02)
     assert np.mean(grod(grains)) == pytest.approx(0.921 * 0.3, rel=0.02)
     assert kam_column(grains) == "kam_order1_square_grain5_deg"
@@ -229,7 +237,9 @@ def test_noise_floor_of_kam_and_columns():
 
 @pytest.mark.parametrize("grid, factor", [("square", 1 / 2), ("hex", 2 / 3)])
 def test_kam_gradient_is_a_line_through_zero(grid, factor):
-    """A bend of 1 deg/um along x: half the pairs on square grid lines see it whole, on hexagons 1/3 whole, 2/3 half."""
+    """A bend of 1 deg/um along x: half the pairs on square grid lines see it whole,
+    on hexagons 1/3 whole, 2/3 half.
+    """
     grains = segment(bent([0, 0, 1], kx=np.radians(1.0), shape=(60, 60), grid=grid), threshold=15)
     row = kam_gradient(grains, orders=(1, 2, 3)).iloc[0]
     assert row["kam_gradient_deg_per_um"] == pytest.approx(factor, rel=0.02)  # the rim has fewer of one kind

@@ -169,7 +169,7 @@ def test_csl_rotations_are_exact():
 
     sigma, rotations = csl_rotations(33)
     assert sorted(set(sigma)) == list(range(3, 34, 2)) and csl_rotations()[0].max() == 29
-    for s, r in zip(sigma, quaternion_to_matrix(rotations)):
+    for s, r in zip(sigma, quaternion_to_matrix(rotations), strict=True):
         np.testing.assert_allclose(s * r, np.rint(s * r), atol=1e-9)
 
 
@@ -212,7 +212,9 @@ CSL_TABLE = """3 60 111, 5 36.87 100, 7 38.21 111, 9 38.94 110, 11 50.48 110, 13
 
 @pytest.mark.parametrize("entry", CSL_TABLE.replace("\n", " ").split(","))
 def test_csl_table(entry):
-    """Published CSL rotations: found with a deviation below their rounding, and their disorientation is that angle."""
+    """Published CSL rotations: found with a deviation below their rounding, and
+    their disorientation is that angle.
+    """
     expected, angle, axis = entry.split()
     q = axis_angle_to_quaternion([int(d) for d in axis], np.radians(float(angle)))
     sigma, deviation = nearest_csl(q[None], proper_group("432"), max_sigma=33)

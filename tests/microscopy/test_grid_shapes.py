@@ -24,7 +24,9 @@ def lattice(rows, cols, is_hex, dx=0.37):
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.integers(3, 12), st.integers(3, 12), st.booleans(), st.integers(0, 10**6), st.booleans())
 def test_any_part_of_a_grid_in_any_order_is_found(rows, cols, is_hex, seed, rounded):
-    """Nine tenths of the points, shuffled, rounded to 0.01: places, spacing and neighbours are those of the full grid."""
+    """Nine tenths of the points, shuffled, rounded to 0.01: places, spacing and
+    neighbours are those of the full grid.
+    """
     rng = np.random.default_rng(seed)
     xy = lattice(rows, cols, is_hex)
     keep = rng.permutation(len(xy))[: max(int(0.9 * len(xy)), len(xy) - 4)]
@@ -125,20 +127,23 @@ def test_each_phase_has_its_threshold(mirror):
     m = read_map(mirror(SDSS))
     names = [p.name for p in m.phases.values()]
     both, finer = (
-        segment(m, threshold=dict(zip(names, (5, 5)))),
-        segment(m, threshold=dict(zip(names, (5, 1)))),
+        segment(m, threshold=dict(zip(names, (5, 5), strict=True))),
+        segment(m, threshold=dict(zip(names, (5, 1), strict=True))),
     )
     np.testing.assert_array_equal(both.label, segment(m).label)
-    count = lambda g: np.bincount(g.phase, minlength=3)[1:]
+    def count(g):
+        return np.bincount(g.phase, minlength=3)[1:]
     assert count(finer)[0] == count(both)[0] and count(finer)[1] > count(both)[1]
-    for wrong in ({names[0]: 5}, dict(zip((*names, "iron"), (5, 5, 5)))):
+    for wrong in ({names[0]: 5}, dict(zip((*names, "iron"), (5, 5, 5), strict=True))):
         with pytest.raises(ParameterError, match="give one for each"):
             segment(m, threshold=wrong)
 
 
 @pytest.mark.parametrize("is_column", [False, True])
 def test_scans_along_one_line(is_column):
-    """A row and a column of points: square cells, neighbours along the line, the curvature of its own direction."""
+    """A row and a column of points: square cells, neighbours along the line, the
+    curvature of its own direction.
+    """
     s = 0.5 * np.arange(30)
     xy = np.stack([0 * s, s] if is_column else [s, 0 * s], axis=1)
     q = axis_angle_to_quaternion([0, 0, 1], 1e-3 * s)

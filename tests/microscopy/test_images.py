@@ -94,8 +94,8 @@ def test_truncated_image(tmp_path):
 def test_published_steel_images(mirror, name, shape, pixel, row):
     """openECCI steel: 16 bit, pixel size of the tags (66.9 and 90.9 nm), data bar below the scanned rows.
 
-    Contrast: the grains' channelling contrast carries more variance than the noise, whose share the difference of
-    neighbouring pixels tells.
+    Contrast: the grains' channelling contrast carries more variance than the noise, whose share the
+    difference of neighbouring pixels tells.
     """
     found = read_image(mirror(f"openecci-steel/{name}.tif"))
     assert found.shape == shape and found.pixel_um == pytest.approx(pixel, abs=1e-4)
@@ -155,7 +155,7 @@ def test_registration_recovers_its_own_kind(kind, n_least):
     def true(p):
         if kind == "projective":
             return (p @ turn.T + 3) / (1 + p @ [1e-3, 5e-4])[:, None]
-        return p @ (turn if kind == "similarity" else turn + [[0, 0.1], [0, 0]]).T + [5, -2]
+        return p @ (turn if kind == "similarity" else [*turn, [0, 0.1], [0, 0]]).T + [5, -2]
 
     found = register_points(SQUARE, true(SQUARE), kind=kind)
     inside = np.array([[20.0, 10.0], [55.0, 60.0]])
@@ -167,8 +167,10 @@ def test_registration_recovers_its_own_kind(kind, n_least):
 
 
 def test_leave_one_out_finds_the_wrong_pair():
-    """One pair 10 pixels off: a spline through all points has no residual; left out, the pair is missed by 10."""
-    moved = SQUARE + [3, 4]
+    """One pair 10 pixels off: a spline through all points has no residual; left
+    out, the pair is missed by 10.
+    """
+    moved = [*SQUARE, 3, 4]
     moved[4] += [10, 0]
     spline, affine = (register_points(SQUARE, moved, kind=k) for k in ("thin_plate", "affine"))
     assert spline.rms < 1e-9 and affine.rms > 1

@@ -1,4 +1,5 @@
-"""Every feature of a map is the same for other symmetry copies, for the map turned by 90 deg, and for its mirror image.
+"""Every feature of a map is the same for other symmetry copies, for the map turned by 90
+deg, and for its mirror image.
 
 A turned map has its pixels and its crystals turned. A mirrored map (x -> -x) holds the mirror images of its
 crystals; with a centre of symmetry that is the crystal turned by 180 deg about the x axis. Holes are left
@@ -105,7 +106,9 @@ def boundaries_by_pair(table, ids=None):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_features_do_not_depend_on_the_view(make_map, voronoi, kind, phase, seed):
-    """Pixels, grains, boundaries, junctions: scalars are equal, lines turn with the map, forward differences apart."""
+    """Pixels, grains, boundaries, junctions: scalars are equal, lines turn with the
+    map, forward differences apart.
+    """
     m = specimen(make_map, voronoi, seed, phase)
     n, index = transformed(m, kind, seed)
     first, second = (segment(v) for v in (m, n))
@@ -146,7 +149,8 @@ def boundary_tables(first, second, ids, kind):
     assert a.index.equals(b.index)
     for name in ("length_um", "n_segments", "angle_deg", "csl", "csl_palumbo_aust", "n_pieces", "straightness",
                  "curvature_abs_per_um", "tilt_share_min", "twist_share_mean", "twist_share_max"):  # fmt: skip
-        # a 180 deg disorientation or a tie of equivalents has several axes; the trace of a compact boundary is loose
+        # a 180 deg disorientation or a tie of equivalents has several axes; the trace
+        # of a compact boundary is loose
         loose = name.startswith("t")
         close = np.isclose(b[name].to_numpy(float), a[name].to_numpy(float), atol=1e-5, equal_nan=True)
         assert close.all() if not loose else close.mean() > 0.8, name
@@ -166,14 +170,16 @@ def boundary_tables(first, second, ids, kind):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_twins_and_transfer_do_not_depend_on_the_view(make_map, voronoi, kind, seed):
-    """Families, thickness, deviation from K1, probability of the parent, m' and the rest for a load turned with the map."""
+    """Families, thickness, deviation from K1, probability of the parent, m' and the rest
+    for a load turned with the map.
+    """
     m = specimen(make_map, voronoi, seed, MG)
     n, index = transformed(m, kind, seed)
     loads = np.diag([1.0, 0, 0]), np.diag([0, 1.0, 0]) if kind == "quarter" else np.diag([1.0, 0, 0])
     found, lamellae, slip = [], [], []
     system = systems("hcp", families=["basal", "prismatic"], c_over_a=MG.c_over_a)
     first = segment(m)
-    for v, load in zip((m, n), loads):
+    for v, load in zip((m, n), loads, strict=True):
         grains = segment(v)
         ids = in_order_of(first, grains, index) if v is n else np.arange(grains.n_grains + 1)
         twins = find_twins(grains)

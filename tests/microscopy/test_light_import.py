@@ -9,7 +9,8 @@ def test_microscopy_imports_nothing_heavy():
     load.
     """
     code = (
-        "import sys, cpml.microscopy as m; heavy = {'torch', 'orix', 'hyperspy', 'numba', 'pandas'} & set(sys.modules);"
+        "import sys, cpml.microscopy as m; heavy = {'torch', 'orix', 'hyperspy', 'numba', "
+        "'pandas'} & set(sys.modules);"
         "assert not heavy, heavy; [getattr(m, n) for n in m._HOME]; assert callable(m.slip_traces);"
         "import cpml.microscopy.slip_traces; assert callable(cpml.microscopy.slip_traces);"
         "assert not {'torch', 'orix', 'hyperspy'} & set(sys.modules)"

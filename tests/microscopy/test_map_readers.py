@@ -125,7 +125,7 @@ def test_other_formats_are_refused(tmp_path, name, content):
 
 def test_missing_file(tmp_path):
     """No file, no stack of library internals."""
-    with pytest.raises(MapFileError, match="nowhere.ctf"):
+    with pytest.raises(MapFileError, match=r"nowhere.ctf"):
         read_map(tmp_path / "nowhere.ctf")
 
 
@@ -165,11 +165,11 @@ def test_crc_without_partner_or_cut_off(tmp_path, some_orientations):
         with pytest.raises(MapFileError, match="announces 10 x 6"):
             read_map(crc)
     crc.unlink()
-    with pytest.raises(MapFileError, match="m.crc is not beside it"):
+    with pytest.raises(MapFileError, match=r"m.crc is not beside it"):
         read_map(cpr)
     crc.write_bytes(data)
     cpr.unlink()
-    with pytest.raises(MapFileError, match="m.cpr is not beside it"):
+    with pytest.raises(MapFileError, match=r"m.cpr is not beside it"):
         read_map(crc)
 
 

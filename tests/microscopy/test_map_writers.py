@@ -67,7 +67,9 @@ def test_orix_reads_what_is_written(tmp_path, mirror, key):
 
 
 def test_orix_misreads_what_we_read(tmp_path):
-    """A hexagonal .ang of 410 points: 410 here with six neighbours; orix makes a square grid of 820 (issue 214)."""
+    """A hexagonal .ang of 410 points: 410 here with six neighbours; orix makes a
+    square grid of 820 (issue 214).
+    """
     row, half = np.nonzero(np.add.outer(np.arange(20), np.arange(41)) % 2 == 0)
     xy = np.stack([half / 2, row * np.sqrt(0.75)], axis=1)
     q = random_quaternions(len(xy), np.random.default_rng(0))
@@ -93,7 +95,9 @@ def test_phase_numbers_do_not_depend_on_which_occur(tmp_path, present):
 
 @pytest.mark.parametrize("frame", PRESETS)
 def test_ctf_and_ang_agree_in_every_frame(tmp_path, frame):
-    """A map written for a frame and read with that frame declared is the same map, X||a* or X||a: no 30 deg left."""
+    """A map written for a frame and read with that frame declared is the same map,
+    X||a* or X||a: no 30 deg left.
+    """
     rng = np.random.default_rng(3)
     row, col = np.divmod(np.arange(60), 10)
     phases = {1: MapPhase("Mg", "622", "hcp", 3.2, 3.2, 5.2, 90, 90, 120)}

@@ -1,7 +1,8 @@
-"""What else must not depend on the view: vectors and tensors turn with the map, pictures and mechanisms with the sample.
+"""What else must not depend on the view: vectors and tensors turn with the map, pictures
+and mechanisms with the sample.
 
-Under a mirror P = diag(-1, 1, 1) rotation vectors are axial, omega' = det(P) P omega, so that kappa and alpha become
-det(P) P . P^T. Hexagonal grids have no quarter turn: copies, half turn and mirror.
+Under a mirror P = diag(-1, 1, 1) rotation vectors are axial, omega' = det(P) P omega, so that kappa and alpha
+become det(P) P . P^T. Hexagonal grids have no quarter turn: copies, half turn and mirror.
 """
 
 import numpy as np
@@ -69,7 +70,9 @@ def same_lines(first, second, tolerance):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_vectors_turn_with_the_map(make_map, voronoi, kind, seed):
-    """Nye components and weighted Burgers vectors of the turned or mirrored map are the turned or mirrored ones."""
+    """Nye components and weighted Burgers vectors of the turned or mirrored map
+    are the turned or mirrored ones.
+    """
     m = make_map(
         voronoi(20, 24, 4, seed),
         random_quaternions(4, np.random.default_rng(seed)),
@@ -107,7 +110,9 @@ def test_vectors_turn_with_the_map(make_map, voronoi, kind, seed):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_crystal_components_follow_the_copy(make_map, voronoi, seed):
-    """In another symmetry copy W has the components of that copy; its length and elevation, and the noise, stay."""
+    """In another symmetry copy W has the components of that copy; its length and
+    elevation, and the noise, stay.
+    """
     rng, group = np.random.default_rng(seed), proper_group("622")
     m = make_map(voronoi(20, 24, 4, seed), random_quaternions(4, rng), phase=MG, noise_deg=0.3)
     copy = group[rng.integers(12, size=m.n_pixels)]
@@ -213,7 +218,7 @@ def test_neighbourhood_of_grains(make_map, voronoi, kind, seed):
             ]
             + [np.sort(sides[["n_a", "n_b"]].to_numpy().sum(axis=1))]
         )
-    for first, second in zip(*found):
+    for first, second in zip(*found, strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
 
 
@@ -221,7 +226,9 @@ def test_neighbourhood_of_grains(make_map, voronoi, kind, seed):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_mechanics_of_crystals(slip, seed):
-    """Schmid and Taylor factors, traces, step heights: any copy of a crystal; the sample turned with its load."""
+    """Schmid and Taylor factors, traces, step heights: any copy of a crystal;
+    the sample turned with its load.
+    """
     rng = np.random.default_rng(seed)
     group = proper_group("622" if slip is HCP else "432")
     q = random_quaternions(8, rng)
@@ -242,7 +249,7 @@ def test_mechanics_of_crystals(slip, seed):
             else:
                 np.testing.assert_allclose(np.sort(np.abs(a)), np.sort(np.abs(b)), atol=1e-9)
             first, second = slip_traces(q, own), slip_traces(other, own)
-            for line, tilt, line2, tilt2 in zip(*first_two(first), *first_two(second)):
+            for line, tilt, line2, tilt2 in zip(*first_two(first), *first_two(second), strict=True):
                 # a set of lines: every one has its partner of equal inclination
                 apart = np.abs((line[:, None] + turned - line2 + 90) % 180 - 90) + np.abs(
                     tilt[:, None] - tilt2
@@ -252,7 +259,7 @@ def test_mechanics_of_crystals(slip, seed):
             taylor_factor(slip, stress, q, strength), taylor_factor(slip, load, other, strength), rtol=1e-9
         )
         angle, angle2 = direction_angles(q, slip)[0], direction_angles(other, slip)[0]
-        for line, line2 in zip(angle, angle2):
+        for line, line2 in zip(angle, angle2, strict=True):
             assert np.abs((line[:, None] + turned - line2 + 90) % 180 - 90).min(axis=1).max() < 1e-6
 
 
@@ -264,7 +271,9 @@ def first_two(traces):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_activity_and_visibility(kind, seed):
-    """Posterior and sparsest shears of every pixel, with H turned along; total and number of active systems by plane."""
+    """Posterior and sparsest shears of every pixel, with H turned along; total and
+    number of active systems by plane.
+    """
     import pandas as pd
 
     rng = np.random.default_rng(seed)
@@ -286,7 +295,7 @@ def test_activity_and_visibility(kind, seed):
     tables = []
     for crystals in (q, p):
         parents = pd.DataFrame(
-            {"parent_id": np.arange(1, 6), **dict(zip(("qw", "qx", "qy", "qz"), crystals.T))}
+            {"parent_id": np.arange(1, 6), **dict(zip(("qw", "qx", "qy", "qz"), crystals.T, strict=True))}
         )
         tables.append(visibility(parents, FCC, noise=0.005))
     for name in ("inclination_deg", "step", "projection", "least_shear"):
@@ -298,7 +307,9 @@ def test_activity_and_visibility(kind, seed):
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
 @given(angle=st.floats(0, 179), seed=st.integers(0, 1000))
 def test_lines_turn_with_the_picture(kind, angle, seed):
-    """Line families, bands and structure tensor of a turned or mirrored picture of stripes; displacements as well."""
+    """Line families, bands and structure tensor of a turned or mirrored picture of
+    stripes; displacements as well.
+    """
     y, x = np.mgrid[:70, :70].astype(float)
     t = -np.radians(angle)
     p = -x * np.sin(t) + y * np.cos(t)
@@ -307,7 +318,8 @@ def test_lines_turn_with_the_picture(kind, angle, seed):
     expected = (lambda a: (a - 90) % 180) if kind == "quarter" else (lambda a: -a % 180)
     first, second = detect_traces(picture), detect_traces(other)
     assert len(first) == len(second)
-    # pixels are counted in sixteenths of a pixel from one corner: the other corner moves the angle within its error
+    # pixels are counted in sixteenths of a pixel from one corner: the other corner
+    # moves the angle within its error
     same_lines(second["angle_deg"], expected(first["angle_deg"]), 4 * first["sigma_deg"].max())
     np.testing.assert_allclose(second["score"], first["score"], atol=0.01)
     label = np.ones(picture.shape, int)

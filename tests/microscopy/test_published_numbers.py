@@ -73,7 +73,9 @@ def test_axes_of_hexagonal_twins(plane, axis):
 
 @pytest.mark.parametrize("hex_x_axis, segments, along_rows", [("a*", 1652, 789), ("a", 0, 0)])
 def test_twin_segments_of_magnesium(mirror, hex_x_axis, segments, along_rows):
-    """X||a*: 1,652 {10-12} segments of 0.3 um without specks, 789 of x neighbours among all pixels; X||a: none."""
+    """X||a*: 1,652 {10-12} segments of 0.3 um without specks, 789 of x
+    neighbours among all pixels; X||a: none.
+    """
     m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis=hex_x_axis)
     found = find_twins(segment(m, min_pixels=3), types=["twin_1012"]).segments
     twin = found[found["twin_type"] == "twin_1012"]
@@ -98,7 +100,9 @@ def test_titanium_is_described_with_x_along_a(mirror, hex_x_axis, least, most):
 
 
 def test_pair_angles_in_deformed_steel(mirror):
-    """DC06 after 2 %: 22 grains of 10 px, angles of pairs inside grains: median 0.170, mean 0.20, 95 % below 0.55 deg."""
+    """DC06 after 2 %: 22 grains of 10 px, angles of pairs inside grains: median 0.170,
+    mean 0.20, 95 % below 0.55 deg.
+    """
     m = read_map(mirror("dc06-steel/DC06_2uniax.ang"))
     grains = segment(m)
     assert (grains.table["n_pixels"] >= 10).sum() == 22 and m.indexed.all() and m.shape == (101, 51)
@@ -130,7 +134,9 @@ def test_nickel_map_and_field(mirror, nickel):
 
 
 def test_schmid_rank_of_the_direction(nickel):
-    """Unambiguous planes: the direction nearest to that of the strong pixels is of Schmid rank 1/2/3 in the plane 26/6/3 times."""
+    """Unambiguous planes: the direction nearest to that of the strong pixels is of Schmid rank
+    1/2/3 in the plane 26/6/3 times.
+    """
     grains, dic = nickel
     top = dic.dominant
     q = grains.mean_quaternions[top["grain_id"] - 1]
@@ -155,7 +161,9 @@ def test_schmid_rank_of_the_direction(nickel):
 
 @pytest.mark.parametrize("name", ["steel_ECP_001", "steel_ECP_012"])
 def test_channelling_patterns(mirror, name):
-    """The paired channelling patterns are read like images: 16 bit, square pixels of known size, bands in the flat field."""
+    """The paired channelling patterns are read like images: 16 bit, square pixels of known
+    size, bands in the flat field.
+    """
     image = read_image(mirror(f"openecci-steel/{name}.tif"))
     assert image.values.max() > 2**8 and image.valid.any(axis=1).sum() < image.shape[0]
     flat = flat_field(image, sigma_px=60)
@@ -167,7 +175,9 @@ def test_channelling_patterns(mirror, name):
 
 
 def test_chance_to_the_printed_digits():
-    """A random line within 5 deg of a plane: 0.21 fcc, 0.72 bcc, 0.21, 0.47, 0.65 for growing hcp sets, within 0.01."""
+    """A random line within 5 deg of a plane: 0.21 fcc, 0.72 bcc, 0.21, 0.47, 0.65 for
+    growing hcp sets, within 0.01.
+    """
     rng, n = np.random.default_rng(5), 100_000
     sets = [("fcc", ["octahedral"], 0.21), ("bcc", ["110", "112"], 0.72), ("hcp", ["basal", "prismatic"], 0.21),
             ("hcp", ["basal", "prismatic", "pyramidal1_a"], 0.47),
@@ -181,7 +191,9 @@ def test_chance_to_the_printed_digits():
 
 
 def test_least_norm_finds_fewer_pairs():
-    """Two active fcc systems from in-plane H by least norm: 0.48, 0.45, 0.39 at noise 0, 0.005, 0.01 (0.06 + twice the error)."""
+    """Two active fcc systems from in-plane H by least norm: 0.48, 0.45, 0.39 at noise 0, 0.005,
+    0.01 (0.06 + twice the error).
+    """
     rng, n = np.random.default_rng(2), 1000
     q = random_quaternions(n, rng)
     factor = schmid_factors(FCC, q, np.diag([1.0, 0, 0]))
@@ -202,7 +214,9 @@ def test_least_norm_finds_fewer_pairs():
 @pytest.mark.parametrize("angle_deg", [17.0, 60.0, 133.0])
 @pytest.mark.parametrize("lattice", [("fcc", 0.36), ("bcc", 0.287), ("hcp", 0.3209, 0.521)])
 def test_total_density_ignores_the_axes_of_the_map(lattice, angle_deg):
-    """Curvature and crystals written in axes turned in the plane: the same L1 total, 1e-9; no feasible density is less."""
+    """Curvature and crystals written in axes turned in the plane: the same L1 total,
+    1e-9; no feasible density is less.
+    """
     rng, n = np.random.default_rng(0), 100
     types, q = dislocation_types(*lattice), random_quaternions(n, rng)
     kappa = 1e-2 * rng.standard_normal((n, 3, 2))

@@ -61,10 +61,7 @@ def test_titanium_partition_is_oims(mirror):
 @pytest.mark.parametrize("name, percent", [("sdss", 66.8), ("smallin100", 30.4), ("ni-hrdic", 55.6)])
 def test_sigma3_share(name, percent, mirror):
     """Share of boundary pixel pairs of the first phase within 5 deg of the Sigma 3 rotation."""
-    if name == "ni-hrdic":
-        m = read_map(mirror("ni-hrdic/testDataEBSD.crc"))
-    else:
-        m = described(name, mirror)[1]
+    m = read_map(mirror("ni-hrdic/testDataEBSD.crc")) if name == "ni-hrdic" else described(name, mirror)[1]
     group, grains = proper_group("432"), segment(m)
     pairs = grains.segments[["pixel_a", "pixel_b"]].to_numpy()
     q, p = (m.quaternions[k] for k in pairs[(m.phase_id[pairs] == 1).all(axis=1)].T)
@@ -87,7 +84,9 @@ def test_sigma3_share(name, percent, mirror):
     ],
 )
 def test_oim_boundaries(mirror, grains, boundaries, n_grains, n_segments):
-    """Trace = atan2(-dy, dx) mod 180 is the file's own angle; lengths and ids fit; both files tell one orientation."""
+    """Trace = atan2(-dy, dx) mod 180 is the file's own angle; lengths and ids fit;
+    both files tell one orientation.
+    """
     table, segments = (
         read_grain_file(mirror(OIM + grains)),
         read_reconstructed_boundaries(mirror(OIM + boundaries)),
@@ -110,7 +109,9 @@ def test_oim_boundaries(mirror, grains, boundaries, n_grains, n_segments):
 
 
 def test_oim_validation_files(mirror):
-    """Synthetic files: 7 and 4 grains; angles in degrees under a heading that says radians are refused, then read."""
+    """Synthetic files: 7 and 4 grains; angles in degrees under a heading that says
+    radians are refused, then read.
+    """
     assert len(read_grain_file(mirror(OIM + "validation_grain_file_type2.txt"))) == 7
     assert len(read_grain_file(mirror(OIM + "validation1_grain_file_type2.txt"))) == 4
     assert len(read_reconstructed_boundaries(mirror(OIM + "validation1_reconstructed_boundaries.txt"))) == 4
@@ -134,12 +135,14 @@ def test_damaged_grain_files(tmp_path, damage):
         "other": "# nothing\n" + line,
     }[damage]
     (tmp_path / "g.txt").write_text(text)
-    with pytest.raises(cpml.CpmlError, match="g.txt"):
+    with pytest.raises(cpml.CpmlError, match=r"g.txt"):
         read_grain_file(tmp_path / "g.txt")
 
 
 def test_declared_phases_have_to_fit(describe, ctf_text, some_orientations):
-    """A lattice that contradicts the file, and options of text files for another format, are errors of the description."""
+    """A lattice that contradicts the file, and options of text files for another format,
+    are errors of the description.
+    """
     from cpml.errors import DatasetError
 
     for changes, told in (

@@ -28,7 +28,9 @@ def test_wilson_coverage():
 
 
 def test_clusters_widen_the_interval():
-    """25 copies of each of 40 values: drawn as clusters the interval is that of 40, drawn as rows five times narrower."""
+    """25 copies of each of 40 values: drawn as clusters the interval is that of 40,
+    drawn as rows five times narrower.
+    """
     value = np.random.default_rng(1).standard_normal(40)
     rows, grain = np.repeat(value, 25), np.repeat(np.arange(40), 25)
     width = [np.subtract(*bootstrap_interval(rows, clusters=c)[::-1]) for c in (grain, None)]

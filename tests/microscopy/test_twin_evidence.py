@@ -78,7 +78,9 @@ def test_fractions_by_variant(make_map):
 
 
 def test_a_thin_lamella_is_surely_no_parent(make_map):
-    """One stripe of a tenth of the map: the surroundings are the parent with more than 95 %; one grain alone with 1."""
+    """One stripe of a tenth of the map: the surroundings are the parent with more
+    than 95 %; one grain alone with 1.
+    """
     table = parent_probability(striped(make_map))
     host = table["taken_as_parent"]
     assert table.loc[host, "probability"].min() > 0.95 and table.loc[~host, "probability"].max() < 0.05
@@ -99,12 +101,15 @@ def test_half_and_half_is_open(make_map):
     normal, direction = (rotate(parent, v[0]) for v in (TWIN.plane, TWIN.direction))
     stress = np.outer(normal, direction) + np.outer(direction, normal)
     loaded = parent_probability(twins, stress=stress)
-    # the twin turned by 180 deg about K1 sees the same stress on its own variant: shear along its twin direction
+    # the twin turned by 180 deg about K1 sees the same stress on its own variant:
+    # shear along its twin direction
     assert loaded["schmid"].notna().all() and (loaded["probability"] != table["probability"]).any()
 
 
 def test_mostly_twinned_grain(make_map):
-    """Twins fill 60 % as five lamellae that leave thin strips of parent: area is for the twin, the rest is weighed against it."""
+    """Twins fill 60 % as five lamellae that leave thin strips of parent: area is for the twin,
+    the rest is weighed against it.
+    """
     stripes = tuple((8 * k + 2, 8 * k + 7) for k in range(5))
     twins = striped(make_map, stripes=stripes, shape=(60, 40))
     by_area = parent_probability(
@@ -118,7 +123,9 @@ def test_mostly_twinned_grain(make_map):
 
 
 def test_probability_ignores_copies_and_direction(make_map):
-    """The map mirrored left to right as labels (same orientations) and the crystals in other copies: the same probabilities."""
+    """The map mirrored left to right as labels (same orientations) and the crystals in other
+    copies: the same probabilities.
+    """
     from cpml.crystallography.symmetry import proper_group
     from cpml.microscopy import EbsdMap
 
@@ -149,7 +156,9 @@ def test_published_map(mirror):
 
 
 def test_k1_traces_tell_the_frame(mirror):
-    """The 26 lamellae of the magnesium map lie along K1 (median 5.6 deg) when its Euler frame has y up, at random (61) if not."""
+    """The 26 lamellae of the magnesium map lie along K1 (median 5.6 deg) when its Euler frame
+    has y up, at random (61) if not.
+    """
     medians = []
     for frame in ("x180", "identity"):
         m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a*", euler_to_sample=frame)
@@ -189,7 +198,8 @@ def test_random_orientations_have_no_family(make_map, voronoi):
 
 
 def test_probabilities_of_painted_twins(reference):
-    """A virtual map with painted lamellae (geometry not simulated): nearer to the truth than the odds of areas.
+    """A virtual map with painted lamellae (geometry not simulated): nearer to
+    the truth than the odds of areas.
 
     Seen: Brier score 0.08 against 0.14 for area alone, over 87 families; the weights were not fitted to it.
     """

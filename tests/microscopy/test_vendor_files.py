@@ -1,8 +1,8 @@
 """Map files of every format, made here from the published structure: read right, and safely when damaged.
 
-No vendor's h5oina, OIM, ESPRIT, EMsoft or .dream3d file is at hand: the builders below write the structure that
-the Oxford specification, orix, MTEX and DREAM.3D publish. .h5ebsd, .ang, .ctf, .crc and text are tested on real
-files too.
+No vendor's h5oina, OIM, ESPRIT, EMsoft or .dream3d file is at hand: the builders below write the
+structure that the Oxford specification, orix, MTEX and DREAM.3D publish. .h5ebsd, .ang, .ctf, .crc and
+text are tested on real files too.
 """
 
 import time
@@ -106,7 +106,7 @@ def oim(path, *, setting=2, is_hex=False):
         for i, ((name, cell), symmetry) in enumerate(((NI, 43), (TI, 62)), start=1):
             p = header.create_group(f"Phase/{i}")
             p["MaterialName"], p["Symmetry"] = [name.encode()], np.array([symmetry], "i4")
-            for k, v in zip(("a", "b", "c", "alpha", "beta", "gamma"), cell):
+            for k, v in zip(("a", "b", "c", "alpha", "beta", "gamma"), cell, strict=True):
                 p[f"Lattice Constant {k}"] = np.array([v], "f4")
     return path
 
@@ -149,7 +149,7 @@ def emsoft(path, *, refined=True):
         header["Step X"], header["Step Y"] = np.array([STEP], "f4"), np.array([STEP], "f4")
         p = header.create_group("Phase/1")
         p["Point Group"], p["MaterialName"] = [b"Cubic (Oh) [m3m]"], [b"ni/ni"]
-        for k, v in zip(("a", "b", "c", "alpha", "beta", "gamma"), NI[1]):
+        for k, v in zip(("a", "b", "c", "alpha", "beta", "gamma"), NI[1], strict=True):
             p[f"Lattice Constant {k}"] = [str(v).encode()]
     return path
 
@@ -336,7 +336,9 @@ def test_surface_comes_before_the_frame(tmp_path):
 
 
 def test_bruker_states_its_turn(tmp_path):
-    """Coordinate system 5 is 180 deg about y, offered as "declared"; Euler angles and hexagonal axis stay as they are."""
+    """Coordinate system 5 is 180 deg about y, offered as "declared"; Euler angles and
+    hexagonal axis stay as they are.
+    """
     path = esprit(tmp_path / "a.h5")
     plain, declared = (read_map(path, hex_x_axis="a", euler_to_sample=f) for f in (None, "declared"))
     assert any("180 deg about (0, 1, 0)" in note for note in plain.frame_note)
@@ -366,7 +368,9 @@ def test_emsoft_best_match_and_refined(tmp_path):
 
 @pytest.mark.parametrize("maker, frame", [("TSL", "edax2"), ("HKL", "y180")])
 def test_turns_of_dream3d(tmp_path, maker, frame):
-    """EDAX: Euler 90 <001> and sample 180 <010> are the preset edax2; HKL: sample 180 <010> alone turns about y."""
+    """EDAX: Euler 90 <001> and sample 180 <010> are the preset edax2; HKL: sample
+    180 <010> alone turns about y.
+    """
     path = h5ebsd(tmp_path / "a.h5ebsd", maker=maker, slices=3)
     plain, declared = read_map(path, slice=2), read_map(path, slice=2, euler_to_sample="declared")
     assert (
@@ -495,7 +499,9 @@ DAMAGE = st.tuples(
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(damage=DAMAGE)
 def test_damaged_files_end_in_one_error_or_a_map(tmp_path, original, damaged, name, damage):
-    """Whatever happens to a file: a CpmlError that names it or a map, soon, within a small multiple of its size."""
+    """Whatever happens to a file: a CpmlError that names it or a map, soon,
+    within a small multiple of its size.
+    """
     path = tmp_path / name
     path.write_bytes(damaged(original(name), *damage))
     start = time.perf_counter()
@@ -513,7 +519,8 @@ def test_damaged_files_end_in_one_error_or_a_map(tmp_path, original, damaged, na
 
 
 CPR = (
-    "[General]\nVersion=5.0\n[Job]\nGridDistX=0.5\nGridDistY=0.5\nxCells=10\nyCells=6\n[Acquisition Surface]\nEuler1=0\n"
+    "[General]\nVersion=5.0\n[Job]\nGridDistX=0.5\nGridDistY=0.5\nxCells=10\nyCells=6\n[Acquisition "
+    "Surface]\nEuler1=0\n"
     "[Fields]\nCount=4\nField1=3\nField2=4\nField3=5\nField4=7\n[Phases]\nCount=1\n[Phase1]\nStructureName=Ni\na=3.5\n"
     "b=3.5\nc=3.5\nalpha=90\nbeta=90\ngamma=90\nLaueGroup=11\nSpaceGroup=225\n"
 )
@@ -567,7 +574,9 @@ LIES = {
 @pytest.mark.parametrize("value", [2**31 - 1, 10**6, 59, 0, -1])
 @pytest.mark.parametrize("name", LIES)
 def test_wrong_numbers_in_headers(tmp_path, name, value):
-    """Counts, steps and positions of every HDF5 format overwritten: one error that names the file, or the same points."""
+    """Counts, steps and positions of every HDF5 format overwritten: one error that
+    names the file, or the same points.
+    """
     path = tmp_path / name
     BUILDERS[name](path)
     whole, data = read(path), path.read_bytes()
@@ -604,7 +613,9 @@ def test_wrong_numbers_in_headers(tmp_path, name, value):
     ],
 )
 def test_wrong_numbers_in_text_headers(tmp_path, name, old, new):
-    """Superscripts, numbers beyond any integer, counts that are too large or too small: an error, or the same map."""
+    """Superscripts, numbers beyond any integer, counts that are too large or too
+    small: an error, or the same map.
+    """
     path = tmp_path / name
     BUILDERS[name](path)
     whole = read(path)

@@ -19,7 +19,9 @@ def make_specimen(
     n_exponent=20.0,
     labelled=True,
 ):
-    """Specimen and shares (G, S): Sachs law with the strengths given in family order, else those of the literature."""
+    """Specimen and shares (G, S): Sachs law with the strengths given in family
+    order, else those of the literature.
+    """
     file = load_material(material)
     strengths = file.strengths if ratios is None else ratios
     made = synthetic_specimen(

@@ -13,7 +13,9 @@ from cpml.models.prior import rates
 
 
 def test_weights_lead_back_to_the_prior():
-    """Under any belief, weighted draws have mass 1, mean 0 and covariance I (5120 quasi-random draws: a few percent)."""
+    """Under any belief, weighted draws have mass 1, mean 0 and covariance I (5120
+    quasi-random draws: a few percent).
+    """
     frame = torch.eye(5, dtype=torch.float64)
     eta = _prior(512, 1, frame)
     logit = torch.stack(
@@ -29,10 +31,11 @@ def test_weights_lead_back_to_the_prior():
 
 
 def test_adapted_draws_take_the_bias_away():
-    """Log-likelihood of 200 grains under a sharp law, mean over five sets of 128 draws, against 8192 draws of the prior.
+    """Log-likelihood of 200 grains under a sharp law, mean over five sets of 128 draws,
+    against 8192 draws of the prior.
 
-    With the prior alone the mean over few draws misses what footprints need, and its logarithm is too low: measured 2.6
-    nats, with adapted draws 0.4.
+    With the prior alone the mean over few draws misses what footprints need, and its logarithm is too low:
+    measured 2.6 nats, with adapted draws 0.4.
     """
     specimen = synthetic_specimen(200, seed=2).specimen
     model = CoupledClassifier(residual=False, scheme="sachs", edges=False, n_draws=16).fit([specimen])

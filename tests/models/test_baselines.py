@@ -36,7 +36,9 @@ def test_every_model_gives_a_probability_for_every_token(specimen):
 
 
 def test_models_keep_the_conventions_of_scikit_learn():
-    """__init__ only stores, a clone is an equal unfitted model, names are distinct and have a look of their own."""
+    """__init__ only stores, a clone is an equal unfitted model, names are
+    distinct and have a look of their own.
+    """
     everyone = all_models(full=True)
     for model in everyone:
         assert vars(model) == model.get_params() == clone(model).get_params()
@@ -89,7 +91,9 @@ def test_without_labels_models_fall_back(build):
 
 
 def test_identical_neighbours_pull_most(build):
-    """Neighbours with the same orientation that shear on one system alone: its own pull is 1, the largest possible."""
+    """Neighbours with the same orientation that shear on one system alone: its own
+    pull is 1, the largest possible.
+    """
     specimen, _ = build(9)
     specimen = specimen.__class__(
         **{**specimen.__dict__, "grains": specimen.grains.assign(qw=1.0, qx=0.0, qy=0.0, qz=0.0)}
@@ -145,12 +149,12 @@ def test_specimen_without_load_or_with_strange_labels(specimen):
     with pytest.raises(CpmlError, match="do not exist"):
         build_specimen("s", **{**parts, "labels": specimen.labels.assign(grain_id=10**6)})
     planes = specimen.labels["row"] == "plane"
-    with pytest.raises(CpmlError, match="label 'cubic .* is no plane or variant"):
+    with pytest.raises(CpmlError, match=r"label 'cubic .* is no plane or variant"):
         build_specimen(
             "s", **{**parts, "labels": specimen.labels[planes].head(1).assign(target="cubic (100)")}
         )
     lines = specimen.labels["row"] == "trace"
-    with pytest.raises(CpmlError, match="candidate 'cubic .* is no plane or variant"):
+    with pytest.raises(CpmlError, match=r"candidate 'cubic .* is no plane or variant"):
         build_specimen(
             "s", **{**parts, "labels": specimen.labels[lines].head(1).assign(candidates="cubic (100):1.0")}
         )

@@ -19,7 +19,9 @@ def load(name):
 
 
 def test_summary_of_an_honest_estimator():
-    """4000 draws of mean 2.5 and sd 0.1 with their own intervals: no bias, 90 % cover; a shift of 5 % shows as bias."""
+    """4000 draws of mean 2.5 and sd 0.1 with their own intervals: no bias, 90 %
+    cover; a shift of 5 % shows as bias.
+    """
     bench, rng = load("bench_strengths"), np.random.default_rng(0)
     ratio = rng.normal(2.5, 0.1, 4000)
     runs = pd.DataFrame(
@@ -57,7 +59,9 @@ def test_variants_of_a_specimen(specimen):
 
 
 def test_verdict_names_the_best_baseline():
-    """Higher PR-AUC and lower log-loss are better; a tie with a quarter of the labels is no worse, but not above."""
+    """Higher PR-AUC and lower log-loss are better; a tie with a quarter of the
+    labels is no worse, but not above.
+    """
     names = ["gbdt", "schmid", "coupled", "coupled_quarter"]
     scores = pd.DataFrame(
         [("slip", m, "pr_auc", v) for m, v in zip(names, (0.7, 0.4, 0.9, 0.7), strict=True)]

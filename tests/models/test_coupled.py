@@ -70,7 +70,9 @@ def test_remembered_answers_are_those_of_the_question(mapped):
 
 
 def test_linearised_localisation_follows_the_scheme(specimen):
-    """Half a grid step away the linear stress is within 5 % of the solved one, and closer than no slope at all."""
+    """Half a grid step away the linear stress is within 5 % of the solved one,
+    and closer than no slope at all.
+    """
     strengths = np.exp(grid_point(specimen.material.strengths))
     medium = Medium.of(specimen, strengths, scheme="affine", n_draws=2, seed=0)
     moved = np.log(strengths) + np.array([0.08, -0.08, 0.05, -0.05])
@@ -96,7 +98,9 @@ def test_corrections_from_neighbours_have_no_mean(specimen):
 
 
 def test_neighbours_matter(mapped):
-    """Other neighbours, other probabilities: with the neighbourhoods shuffled, and with none but a mean medium."""
+    """Other neighbours, other probabilities: with the neighbourhoods shuffled,
+    and with none but a mean medium.
+    """
     model = CoupledClassifier(residual=False, n_draws=8).fit([mapped])
     own = model.predict(mapped)["p"].to_numpy()
     other = model.predict(shuffled_neighbourhoods(mapped, seed=1))["p"].to_numpy()
@@ -129,7 +133,9 @@ def test_recovers_strength_ratio(build):
 
 
 def test_crystal_symmetry_copies_only_permute_tokens(specimen, fitted):
-    """Multiplying crystals by symmetry operations permutes the tokens of a grain; probabilities agree to 1e-10."""
+    """Multiplying crystals by symmetry operations permutes the tokens of a
+    grain; probabilities agree to 1e-10.
+    """
     rng, group = np.random.default_rng(1), proper_group("622")
     turned = quaternion_multiply(specimen.quaternions, group[rng.integers(len(group), size=len(specimen))])
     before = fitted.predict(specimen)
@@ -203,7 +209,9 @@ def test_refuses_what_it_cannot_use(specimen, fitted, build):
 
 
 def test_draws_are_centred_and_frame_is_a_rotation():
-    """Antithetic draws have mean zero exactly; the specimen frame is orthonormal and right-handed for any load."""
+    """Antithetic draws have mean zero exactly; the specimen frame is orthonormal
+    and right-handed for any load.
+    """
     assert np.abs(stress_draws(16, 0).mean(0)).max() < 1e-15
     for axis in np.eye(3):
         frame = specimen_frame(np.outer(axis, axis))

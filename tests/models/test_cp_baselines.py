@@ -27,7 +27,9 @@ def test_fitted_strengths_explain_the_labels_better(scheme, build):
 
 
 def test_fitted_sachs_finds_the_ratio_of_a_sachs_crystal(build):
-    """Labels of a Sachs crystal without scatter, prismatic / basal = 3, literature 2: within 15 % from 300 grains."""
+    """Labels of a Sachs crystal without scatter, prismatic / basal = 3, literature
+    2: within 15 % from 300 grains.
+    """
     specimen, _ = build(300, ratios=[20.0, 60.0, 100.0, 60.0], scatter=0.0, n_exponent=10.0)
     file = specimen.material
     wrong = {
@@ -40,7 +42,9 @@ def test_fitted_sachs_finds_the_ratio_of_a_sachs_crystal(build):
 
 
 def test_a_scheme_that_notebook_03_did_not_write_is_solved(specimen):
-    """No share_affine in the specimen: solved, shares add up to one, and nothing is written into the specimen."""
+    """No share_affine in the specimen: solved, shares add up to one, and
+    nothing is written into the specimen.
+    """
     assert "share_affine" not in specimen.cp
     share = CrystalPlasticity("affine").fit([specimen])._score(specimen)
     np.testing.assert_allclose(share.sum(1), 1.0, atol=1e-8)

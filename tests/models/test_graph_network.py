@@ -30,7 +30,9 @@ def test_neighbours_matter_only_through_layers(specimen, network):
 
 
 def test_symmetry_copies_only_permute_tokens(specimen, network):
-    """Multiplying crystals by symmetry operations permutes the tokens of a grain; probabilities agree to 1e-10."""
+    """Multiplying crystals by symmetry operations permutes the tokens of a
+    grain; probabilities agree to 1e-10.
+    """
     rng, group = np.random.default_rng(1), proper_group("622")
     q = quaternion_multiply(specimen.quaternions, group[rng.integers(len(group), size=len(specimen))])
     grains = specimen.grains.assign(**dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True)))

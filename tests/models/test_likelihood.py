@@ -10,7 +10,9 @@ from cpml.models.likelihood import Detection, _trace_likelihood, activity, seen_
 
 
 def by_enumeration(q, density, false_rate):
-    """Sum over every way in which J traces come from distinct planes or are false: the definition, term by term."""
+    """Sum over every way in which J traces come from distinct planes or are
+    false: the definition, term by term.
+    """
     n_traces, n_planes = density.shape
     total = 0.0
     for choice in itertools.product(range(-1, n_planes), repeat=n_traces):  # -1: false
@@ -39,10 +41,11 @@ def test_dynamic_programme_equals_enumeration(n_traces):
 
 
 def test_probabilities_of_all_observations_sum_to_one():
-    """Integrated over the angles of every number of traces from planes alone, the likelihood is 1 (false rate 0).
+    """Integrated over the angles of every number of traces from planes alone, the
+    likelihood is 1 (false rate 0).
 
-    The density of every plane integrates to one over the half circle, so the integral over J ordered traces counts
-    every set of J seen planes J! times.
+    The density of every plane integrates to one over the half circle, so the integral over J ordered traces
+    counts every set of J seen planes J! times.
     """
     q = np.array([0.2, 0.7, 0.5])
     total = 0.0
@@ -68,7 +71,9 @@ def test_a_covered_plane_costs_nothing():
 
 
 def test_share_is_a_partition_and_activity_grows_with_it():
-    """Shares of all tokens add up to one; at the limit a token is active half the time; a missed trace is not recorded."""
+    """Shares of all tokens add up to one; at the limit a token is active half the time;
+    a missed trace is not recorded.
+    """
     share = torch.softmax(torch.tensor([[[0.0, 1.0, 2.0, -50.0]]]), -1)
     share = token_share(share, torch.tensor([0, 0, 1, 2]), 3)
     assert float(share.sum()) == pytest.approx(1.0)

@@ -13,7 +13,9 @@ from cpml.virtual import match_grains, read_generator_truth
 
 @pytest.fixture(scope="module")
 def nickel(reference):
-    """Specimen ni_fcc_A (one strength, so nothing is hidden), rows of its grains, true stresses (G, 5) over the mean, weights."""
+    """Specimen ni_fcc_A (one strength, so nothing is hidden), rows of its grains, true stresses
+    (G, 5) over the mean, weights.
+    """
     folder = reference("virtual/ni_fcc_A/grains_truth.csv").parent
     specimen = load_virtual(folder).specimen
     grains = microscopy.segment(
@@ -44,9 +46,11 @@ def unexplained(nickel, scheme):
 
 
 def test_the_map_explains_what_a_mean_medium_cannot(nickel):
-    """Measured: Sachs 1, Taylor 0.90, self-consistent 0.57, full field 0.41 of the deviation from the mean stress is left.
+    """Measured: Sachs 1, Taylor 0.90, self-consistent 0.57, full field 0.41 of the
+    deviation from the mean stress is left.
 
-    The bounds leave a fifth for noise of the map; the order is the statement: every bit of neighbourhood helps.
+    The bounds leave a fifth for noise of the map; the order is the statement:
+    every bit of neighbourhood helps.
     """
     left = {scheme: unexplained(nickel, scheme) for scheme in ("taylor", "affine", "full_field")}
     assert left["full_field"] < 0.5 < left["affine"] < 0.65 < left["taylor"] < 1.0

@@ -1,4 +1,6 @@
-"""What a fitted F says beyond planes and variants: intervals, levels, cross-slip, climb, explanation, latent load."""
+"""What a fitted F says beyond planes and variants: intervals, levels, cross-slip,
+climb, explanation, latent load.
+"""
 
 from dataclasses import replace
 
@@ -47,7 +49,9 @@ def test_expected_shear_follows_the_strain(specimen, fitted):
 
 
 def test_families_hold_their_planes(specimen, fitted, levels):
-    """A family is at least as probable as its likeliest member and at most as the sum; any slip at least as any family."""
+    """A family is at least as probable as its likeliest member and at most as the sum;
+    any slip at least as any family.
+    """
     tokens = fitted.predict(specimen)
     grouped = tokens.groupby(["grain_id", "mechanism", "family"])["p_active"]
     family = levels[levels["level"] == "family"].set_index(["grain_id", "mechanism", "family"])["p"]
@@ -67,7 +71,9 @@ def test_systems_hold_less_than_their_plane(specimen, fitted, levels):
 
 
 def test_no_climb_at_room_temperature_and_more_when_hot(specimen, fitted):
-    """Magnesium: below 1e-6 at 300 K, above one half at 700 K and 1e-7 per second; unknown temperature widens the answer."""
+    """Magnesium: below 1e-6 at 300 K, above one half at 700 K and 1e-7 per second; unknown
+    temperature widens the answer.
+    """
 
     def climb(**load):
         turned = replace(specimen, load=Load.from_dict({"kind": "tension", "axis": "x", **load}))
@@ -102,7 +108,8 @@ def test_explanation_adds_up(specimen, fitted):
 def test_warm_start_arrives_at_the_same_place(specimen):
     """A second fit that starts where the first ended is as good, in fewer steps.
 
-    The draws are adapted where each search passes, so the posteriors differ by the noise of 64 draws: about a nat.
+    The draws are adapted where each search passes, so the posteriors differ by the
+    noise of 64 draws: about a nat.
     """
     again = CoupledClassifier(**QUICK | {"n_draws": 64}, warm_start=True).fit([specimen])
     steps, posterior = again.n_iter_, again.log_posterior_
@@ -111,7 +118,9 @@ def test_warm_start_arrives_at_the_same_place(specimen):
 
 
 def test_identifiability(specimen, fitted):
-    """by_data lies between 0 and 1, is missing for the reference, and the correlations are a correlation matrix."""
+    """by_data lies between 0 and 1, is missing for the reference, and the
+    correlations are a correlation matrix.
+    """
     table = fitted.strengths_.set_index("family")
     reference = table["reference"].iloc[0]
     assert np.isnan(table.loc[reference, "by_data"]) and table["by_data"].drop(reference).between(0, 1).all()
@@ -120,7 +129,9 @@ def test_identifiability(specimen, fitted):
 
 
 def test_latent_load_finds_the_axis(build):
-    """Footprints made under tension along x: of three axes in the plane and the normal, x has nearly all the weight."""
+    """Footprints made under tension along x: of three axes in the plane and the
+    normal, x has nearly all the weight.
+    """
     specimen, _ = build(80, seed=5)
     model = LatentLoad(
         CoupledClassifier(scheme="sachs", residual=False, n_draws=8, edges=False), n_axes=3

@@ -31,7 +31,9 @@ def traces(specimen):
 
 @pytest.mark.parametrize("law", ["gaussian", "student"])
 def test_scatter_is_relative_to_the_length_of_the_deviator(law):
-    """Components of the local stress deviate by 15 % of |Sigma|: 5 x 3000 draws give 1 % (normal), t3 has wide tails."""
+    """Components of the local stress deviate by 15 % of |Sigma|: 5 x 3000 draws give 1
+    % (normal), t3 has wide tails.
+    """
     made = synthetic_specimen(3000, law=law, labelled=False)
     mean = to_vector(made.specimen.load.stress)
     deviation = (made.stress - mean) / np.linalg.norm(mean)

@@ -11,7 +11,9 @@ from cpml.models.tuning import choose, inner_halves, key_of
 
 
 def test_feature_sets_are_nested_and_orientation_is_geometry_alone(specimen):
-    """orientation < engineered < physics < full field; the first has the family and direction cosines of the token only."""
+    """orientation < engineered < physics < full field; the first has the family and
+    direction cosines of the token only.
+    """
     columns = [set(feature_table(specimen, f).columns) for f in FEATURES]
     assert columns[0] < columns[1] < columns[2] < columns[3]
     assert columns[0] == {"family", *(f"{v}_{a}" for v in ("plane", "sense") for a in "xyz")}
@@ -20,7 +22,9 @@ def test_feature_sets_are_nested_and_orientation_is_geometry_alone(specimen):
 
 
 def test_inner_halves_share_no_grain(specimen):
-    """Every grain's labels are in one half, both halves have about half of them, and spatial tiles stay whole."""
+    """Every grain's labels are in one half, both halves have about half of
+    them, and spatial tiles stay whole.
+    """
     half = inner_halves([specimen])
     y, grain, _ = pairs([specimen], lambda s: np.repeat(s.grain_ids, len(s.tokens)))
     assert len(half) == len(y) and 0.3 < half.mean() < 0.7
@@ -28,7 +32,9 @@ def test_inner_halves_share_no_grain(specimen):
 
 
 def test_choice_takes_the_smallest_held_out_loss():
-    """Losses of both directions add up; refined candidates count; one class in a half keeps the first candidate."""
+    """Losses of both directions add up; refined candidates count; one class in a
+    half keeps the first candidate.
+    """
     half, y = np.array([True, True, False, False]), np.array([0, 1, 0, 1])
     cost = {("a", True): 1.0, ("a", False): 5.0, ("b", True): 2.0, ("b", False): 3.0}
 
@@ -43,7 +49,9 @@ def test_choice_takes_the_smallest_held_out_loss():
 
 @pytest.mark.parametrize("kind", [GradientBoosting, RandomForest])
 def test_tuned_trees_generalise(kind, build):
-    """Trained on one specimen of 100 grains, they predict another better than the prevalence does; same seed, same p."""
+    """Trained on one specimen of 100 grains, they predict another better than the
+    prevalence does; same seed, same p.
+    """
     train, test = build(100, seed=0)[0], build(100, seed=1)[0]
     y = observed(test)
     seen = np.isfinite(y)

@@ -18,13 +18,15 @@ Q = random_quaternions(12, np.random.default_rng(0))
 
 
 def test_slopes_of_the_interaction():
-    """d Mt and d spin along every symmetric direction equal central differences (1e-7), in an anisotropic medium."""
+    """d Mt and d spin along every symmetric direction equal central differences
+    (1e-7), in an anisotropic medium.
+    """
     m = np.random.default_rng(1).standard_normal((5, 5))
     m, sphere, h = m @ m.T + 0.5 * np.eye(5), directions(np.diag([2.0, 1, 0.6])), 1e-5
     slopes = interaction_slopes(m, *sphere, 3.0)
     for k in range(15):
         up, down = (interaction(m + s * h * UNITS[k], *sphere, 3.0) for s in (1, -1))
-        for found, one, two in zip(slopes, up, down):
+        for found, one, two in zip(slopes, up, down, strict=True):
             assert found[k] == pytest.approx((one - two) / (2 * h), abs=1e-7 * np.abs(found).max())
 
 
@@ -49,12 +51,14 @@ def test_two_derivations_agree(scheme):
         loss = f.von_mises + 1e4 * f.rate[0] + (mix * f.grain_stress).sum() + 1e3 * f.shear_rate.abs().sum()
         return torch.autograd.grad(loss, given)
 
-    for one, two in zip(gradients(lambda law: law), gradients(lambda law: Together((law,)))):
+    for one, two in zip(gradients(lambda law: law), gradients(lambda law: Together((law,))), strict=True):
         assert one.numpy() == pytest.approx(two.numpy(), abs=1e-7 * float(two.abs().max()))
 
 
 def test_relaxed_constraints():
-    """Free shears carry no stress, the others follow the macroscopic rate; power below Taylor; no freedom left out."""
+    """Free shears carry no stress, the others follow the macroscopic rate; power
+    below Taylor; no freedom left out.
+    """
     law = PowerLaw(FCC, [1.0])
     held = mean_field(law, Q, loading=TENSION)
     pancake, lath = (

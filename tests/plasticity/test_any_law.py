@@ -1,4 +1,6 @@
-"""Laws put together in polycrystals and paths: two engines, climb beside glide, activities of the mechanisms, gradients."""
+"""Laws put together in polycrystals and paths: two engines, climb beside glide,
+activities of the mechanisms, gradients.
+"""
 
 import numpy as np
 import pytest
@@ -30,7 +32,9 @@ AL = load_material("aluminium")
 
 @pytest.mark.parametrize("scheme", ["taylor", "relaxed", "secant", "affine", "tangent"])
 def test_engines_agree(scheme):
-    """Compiled loop and batched torch are one law: stresses of every grain to 1e-8 (the device's engine, on the CPU)."""
+    """Compiled loop and batched torch are one law: stresses of every grain to 1e-8
+    (the device's engine, on the CPU).
+    """
     law, load = PowerLaw(MG, [10.0, 55, 60, 40], 10.0, 1e-3), Loading.uniaxial(2, -1e-3)
     one = mean_field(law, Q, loading=load, scheme=scheme, tol=1e-11)
     two = mean_field(law, Q, loading=load, scheme=scheme, tol=1e-11, device="cpu")
@@ -42,7 +46,9 @@ def test_engines_agree(scheme):
 
 @pytest.mark.parametrize("scheme", ["taylor", "affine"])
 def test_climb_in_a_polycrystal(scheme):
-    """Glide and climb in one law: no climb at 300 K, dominant at 0.7 Tm and 1e-7 /s, lower stress; shares add up to 1."""
+    """Glide and climb in one law: no climb at 300 K, dominant at 0.7 Tm and 1e-7 /s,
+    lower stress; shares add up to 1.
+    """
     stress, share = [], []
     for temperature in (300.0, 0.7 * AL.diffusion["melting_k"]):
         law = Together((PowerLaw.from_material(AL), DiffusionClimb.from_material(AL, temperature)))
@@ -56,7 +62,9 @@ def test_climb_in_a_polycrystal(scheme):
 
 
 def test_cross_slip_among_the_activities():
-    """Cross-slip stands beside the families as a share of slip, grows with temperature, and needs a temperature."""
+    """Cross-slip stands beside the families as a share of slip, grows with
+    temperature, and needs a temperature.
+    """
     law, cross = PowerLaw.from_material(AL), CrossSlip.from_material(AL)
     found = mean_field(law, Q, loading=1e-3 * TENSION)
     cold, hot = (
@@ -87,7 +95,9 @@ def test_gradient_with_climb(name):
 
 
 def test_path_with_climb():
-    """A path of Together hardens the glide part alone; activities sum to one and name climb; climb turns no lattice."""
+    """A path of Together hardens the glide part alone; activities sum to one and name
+    climb; climb turns no lattice.
+    """
     law = Together((PowerLaw(FCC, [10.0], 10.0, 1e-3), PowerClimb(FCC, 40.0)))
     path = deform(
         law, Saturation(FCC, 200.0, 60.0), Q, loading=1e-3 * TENSION, increment=0.01, steps=3, scheme="affine"
@@ -109,7 +119,9 @@ def test_path_with_climb():
 
 
 def test_thermal_glide_with_dislocation_densities():
-    """Thermally activated glide over obstacles, passing stress from Kocks-Mecking densities: hardens, and cold is harder."""
+    """Thermally activated glide over obstacles, passing stress from Kocks-Mecking
+    densities: hardens, and cold is harder.
+    """
     stress = []
     for temperature in (250.0, 400.0):
         density = KocksMecking(

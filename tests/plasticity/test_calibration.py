@@ -11,9 +11,11 @@ from cpml.plasticity import PowerLaw, Voce, calibrate, deform
 
 
 def test_own_curve_is_found_again():
-    """Curve of the law itself (scale 2, tau1 = 0.8 tau0, theta0 = 15 tau0, theta1 = tau0): scale within 2 %, misfit below 1 % of stress.
+    """Curve of the law itself (scale 2, tau1 = 0.8 tau0, theta0 = 15 tau0, theta1 = tau0): scale within 2
+    %, misfit below 1 % of stress.
 
-    The curve is read back through strain = plastic + stress / E and linear interpolation between steps, hence not exact.
+    The curve is read back through strain = plastic + stress / E and linear interpolation
+    between steps, hence not exact.
     """
     fcc, q = systems("fcc", families=["octahedral"]), random_quaternions(8, np.random.default_rng(0))
     load = Load.from_dict({"kind": "tension", "axis": "x"})

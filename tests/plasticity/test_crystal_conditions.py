@@ -1,4 +1,6 @@
-"""Single crystals under stresses and mixed conditions, and crystals of any law: equations, inverses, gradients, errors."""
+"""Single crystals under stresses and mixed conditions, and crystals of any law:
+equations, inverses, gradients, errors.
+"""
 
 import numpy as np
 import pytest
@@ -22,7 +24,9 @@ MIXED = Loading.mixed(
 
 @pytest.mark.parametrize("name", LAWS)
 def test_rate_of_a_stress_inverts(name):
-    """The strain rate of a solved stress is the imposed one, to the tolerance 1e-12; pressure changes nothing."""
+    """The strain rate of a solved stress is the imposed one, to the tolerance
+    1e-12; pressure changes nothing.
+    """
     solved = single_crystal(LAWS[name], TENSION, Q, tol=1e-12)
     back = single_crystal(LAWS[name], None, Q, stress=solved.value)
     assert back.value.numpy() == pytest.approx(np.tile(to_vector(TENSION), (25, 1)), abs=1e-13)
@@ -36,7 +40,9 @@ def test_rate_of_a_stress_inverts(name):
 @pytest.mark.parametrize("n", [1.0, 2.5, 7.0, 20.0, 50.0, 100.0])
 @pytest.mark.parametrize("name", LAWS)
 def test_mixed_conditions_are_met(name, n):
-    """Imposed rates to 1e-10 and imposed stresses exactly, n from 1 to 100, with and without imposed stresses."""
+    """Imposed rates to 1e-10 and imposed stresses exactly, n from 1 to 100,
+    with and without imposed stresses.
+    """
     law = PowerLaw(LAWS[name].systems, LAWS[name].strength, n, 1e-3)
     found = single_crystal(law, Loading.uniaxial(2, 1e-3), Q)
     d, s = to_matrix(found.rate.numpy()), to_matrix(found.value.numpy())
@@ -88,7 +94,9 @@ def build(kind, v):
 @pytest.mark.parametrize("kind", ["power", "climb", "thermal"])
 @pytest.mark.parametrize("condition", ["mixed", "stress", "rate"])
 def test_gradients(kind, condition):
-    """Orientation, strength, n, reference rate, obstacle energy and load by central differences: 1e-6 relative."""
+    """Orientation, strength, n, reference rate, obstacle energy and load by
+    central differences: 1e-6 relative.
+    """
     start = {
         "strength": torch.tensor([30.0]),
         "n": torch.tensor(12.0),
@@ -157,7 +165,9 @@ def test_solution_on_a_device():
     ],
 )
 def test_wrong_input(rate, stress, words):
-    """Both or neither of rate and stress, NaN, a stress that is not symmetric or has the wrong shape: ParameterError."""
+    """Both or neither of rate and stress, NaN, a stress that is not symmetric or has
+    the wrong shape: ParameterError.
+    """
     with pytest.raises(ParameterError, match=words):
         single_crystal(LAWS["fcc"], rate, Q, stress=stress)
 

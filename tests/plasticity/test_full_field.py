@@ -1,4 +1,6 @@
-"""Full field: what is exact for one grain and for a laminate, bounds, symmetry, and the grain stresses of another solver."""
+"""Full field: what is exact for one grain and for a laminate, bounds, symmetry, and the
+grain stresses of another solver.
+"""
 
 import numpy as np
 import pytest
@@ -47,7 +49,9 @@ def test_one_grain_is_a_single_crystal(law):
 
 
 def test_laminate_keeps_traction_and_tangential_strain(law):
-    """Layers normal to x: sigma_xy, sigma_xz and d_yy, d_yz, d_zz (so d_xx) are the same in both; fields uniform in each."""
+    """Layers normal to x: sigma_xy, sigma_xz and d_yy, d_yz, d_zz (so d_xx) are the same
+    in both; fields uniform in each.
+    """
     q = random_quaternions(2, np.random.default_rng(1))
     grain_id = np.zeros((3, 8), int)
     grain_id[:, 4:] = 1

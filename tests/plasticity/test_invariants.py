@@ -1,4 +1,6 @@
-"""Invariants of polycrystals as properties of random textures, loads and strengths; bad input is one clear error."""
+"""Invariants of polycrystals as properties of random textures, loads and
+strengths; bad input is one clear error.
+"""
 
 import numpy as np
 import pytest
@@ -98,7 +100,9 @@ def test_dissipation(seed, scheme):
 @sampled
 @given(seeds)
 def test_order_of_the_schemes(seed):
-    """Stress power: Taylor > secant > affine-like schemes > uniform stress (Sachs), at one macroscopic strain rate."""
+    """Stress power: Taylor > secant > affine-like schemes > uniform stress (Sachs),
+    at one macroscopic strain rate.
+    """
     law, q, w, d = sample(seed)
     power = [
         float(f.stress @ f.rate)
@@ -173,9 +177,11 @@ TIES = [[1.0, 0, 0, 0], [np.cos(np.pi / 8), 0, 0, np.sin(np.pi / 8)], [0.5, 0.5,
 
 @pytest.mark.parametrize("n", [1.0, 20.0, 100.0])
 def test_degenerate_orientations(n):
-    """Exact ties (load along cube and six-fold axes) and a crystal with one soft system converge, alone and as an aggregate.
+    """Exact ties (load along cube and six-fold axes) and a crystal with one soft system
+    converge, alone and as an aggregate.
 
-    The aggregate has nothing but such grains, so that whole modes of its medium are idle; there n stops at 20.
+    The aggregate has nothing but such grains, so that whole modes of its medium
+    are idle; there n stops at 20.
     """
     for law in (
         PowerLaw(FCC, [30.0], n, 1e-3),

@@ -1,4 +1,6 @@
-"""Hardening blocks of material files: the shipped ones build, deform and harden; wrong ones name file, key and value."""
+"""Hardening blocks of material files: the shipped ones build, deform and harden; wrong
+ones name file, key and value.
+"""
 
 import numpy as np
 import pytest
@@ -48,7 +50,9 @@ def test_named_alloys():
 
 
 def test_interactions_of_a_file(tmp_path):
-    """A file may give factors by interaction class in place of a latent ratio, for strengths and for densities."""
+    """A file may give factors by interaction class in place of a latent ratio,
+    for strengths and for densities.
+    """
     path = tmp_path / "own.yml"
     path.write_text(OWN.replace("law: voce,", "law: voce, interactions: {collinear: 5.0, hirth: 0.5},"))
     latent = material_hardening(load_material(path)).latent
@@ -67,7 +71,9 @@ def test_interactions_of_a_file(tmp_path):
     ],
 )
 def test_wrong_blocks(tmp_path, old, new, words):
-    """Unknown law, missing key or source, negative value, unknown family, latent row of the wrong form: DatasetError."""
+    """Unknown law, missing key or source, negative value, unknown family, latent row
+    of the wrong form: DatasetError.
+    """
     path = tmp_path / "own.yml"
     path.write_text(OWN.replace(old, new))
     with pytest.raises(DatasetError, match=words) as error:

@@ -88,7 +88,9 @@ def oracle(folder):
 
 @pytest.mark.parametrize("name", CASES)
 def test_full_constraint_equals_vpsc8(name, reference):
-    """Macroscopic stress to 1e-7, every grain's stress to 1e-6 (printed with 7 digits), shares of the modes to 1e-6."""
+    """Macroscopic stress to 1e-7, every grain's stress to 1e-6 (printed with 7
+    digits), shares of the modes to 1e-6.
+    """
     law, q, weights, rate, row, expected, shares = oracle(reference(f"vpsc/{name}"))
     found = mean_field(law, q, weights=weights, loading=rate)
     s = to_matrix(found.grain_stress.numpy())
@@ -118,7 +120,9 @@ def test_taylor_bounds_sachs():
 
 
 def test_sachs_tends_to_schmid():
-    """As n grows a grain's Sachs stress tends to 1/m_max; at n = 200 within 2 % (a few systems share the slip)."""
+    """As n grows a grain's Sachs stress tends to 1/m_max; at n = 200 within 2 %
+    (a few systems share the slip).
+    """
     law = PowerLaw(FCC.systems, [1.0], 200.0)
     found = mean_field(law, Q, loading=TENSION, scheme="sachs")
     amplitude = (found.grain_stress @ torch.as_tensor(to_vector(TENSION))).numpy()  # uniaxial size, D_vM = 1
@@ -162,7 +166,9 @@ def test_taylor_factor_of_mean_field():
 @pytest.mark.parametrize("law", [FCC, MG])
 @pytest.mark.parametrize("kind", ["tension", "compression"])
 def test_free_lateral_strain(law, kind):
-    """The mean stress becomes uniaxial (1e-8), the axial work rate is lower than with prescribed axisymmetric flow."""
+    """The mean stress becomes uniaxial (1e-8), the axial work rate is lower than
+    with prescribed axisymmetric flow.
+    """
     load = Load.from_dict({"kind": kind, "axis": [1, 2, 0.5], "rate": 1e-3})
     held, free = (mean_field(law, Q[:60], loading=load, lateral=x) for x in ("axisymmetric", "free"))
     stress = to_matrix(free.stress.numpy())
@@ -174,8 +180,9 @@ def test_free_lateral_strain(law, kind):
 
 @pytest.mark.parametrize("options", [{"scheme": "taylor"}, {"scheme": "sachs"}, {"lateral": "free"}])
 def test_gradient_to_strengths(options):
-    """Stress is homogeneous of degree 1 in the strengths: sum xi dSigma/dxi = Sigma; single derivatives equal central
-    differences to 1e-6 of Sigma per strength, the motion of the free strain rate included."""
+    """Stress is homogeneous of degree 1 in the strengths: sum xi dSigma/dxi = Sigma; single derivatives equal
+    central differences to 1e-6 of Sigma per strength, the motion of the free strain rate included.
+    """
     strength = torch.tensor([10.0, 55, 60, 40], dtype=torch.float64, requires_grad=True)
     load = Load.from_dict({"kind": "tension", "axis": "x", "rate": 1e-3})
 

@@ -67,7 +67,9 @@ def test_thermal_glide_softens_with_temperature():
 
 
 def test_climb_tensors():
-    """tr K = 0; ranks fcc 5, bcc 3, hcp <a> 3; b = [011] under [001] stress: K:sigma = sigma/6; screws have none."""
+    """tr K = 0; ranks fcc 5, bcc 3, hcp <a> 3; b = [011] under [001] stress:
+    K:sigma = sigma/6; screws have none.
+    """
     counts = {"fcc": (FCC, 6, 5), "bcc": (BCC, 4, 3), "hcp": (MG.subset(MG.family < 2), 3, 3)}
     for found, number, rank in counts.values():
         k = found.climb.tensor
@@ -102,7 +104,9 @@ def climb_share(metal, temperature, rate, strength):
 
 @pytest.mark.parametrize("metal, strength", [("aluminium", 15.0), ("copper", 25.0), ("nickel", 40.0)])
 def test_climb_regime(metal, strength):
-    """Climb share < 1e-6 at 300 K and 1e-3 /s; dominant above 0.6 of the melting point at 1e-7 /s; rises with T."""
+    """Climb share < 1e-6 at 300 K and 1e-3 /s; dominant above 0.6 of the melting
+    point at 1e-7 /s; rises with T.
+    """
     melting = load_material(metal).diffusion["melting_k"]
     assert climb_share(metal, 300.0, 1e-3, strength) < 1e-6
     shares = [climb_share(metal, f * melting, 1e-7, strength) for f in (0.35, 0.5, 0.65, 0.8)]
@@ -143,7 +147,9 @@ def test_twins_move_in_one_sense_only():
 
 
 def test_twin_fraction():
-    """0 <= F <= limit, growing; twinning and slip slow down by (1 - F); gradients pass through the whole path."""
+    """0 <= F <= limit, growing; twinning and slip slow down by (1 - F);
+    gradients pass through the whole path.
+    """
     strength = torch.tensor([10.0, 80, 100, 15], dtype=torch.float64, requires_grad=True)
     law = TwinFraction(MG, Voce(MG, 0.0, 0.0, 0.0), 20.0)
     path = deform(

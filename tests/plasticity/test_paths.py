@@ -1,4 +1,6 @@
-"""Paths: hardening in closed form, texture and grain shape, twin fractions, gradients, sheet properties, wrong input."""
+"""Paths: hardening in closed form, texture and grain shape, twin fractions, gradients,
+sheet properties, wrong input.
+"""
 
 import numpy as np
 import pytest
@@ -154,7 +156,9 @@ def test_stable_orientation(scheme):
 
 
 def test_rigid_spin_turns_everything():
-    """Added spin W: after the same strain the path of a turning frame has the same stress, to the order of the step."""
+    """Added spin W: after the same strain the path of a turning frame has the same
+    stress, to the order of the step.
+    """
     spin = np.array([[0, -1.0, 0], [1.0, 0, 0], [0, 0, 0]])
     path = deform(
         PowerLaw(FCC, [1.0]),
@@ -177,7 +181,9 @@ def test_grain_shape_follows_the_strain():
 
 
 def test_twin_fractions():
-    """Fractions only grow, stay in [0, 1]; weight reoriented never overtakes the accumulated one by more than a grain."""
+    """Fractions only grow, stay in [0, 1]; weight reoriented never overtakes the
+    accumulated one by more than a grain.
+    """
     law = PowerLaw(MG, [10.0, 55, 60, 20], 20.0, 1e-3)
     weights = np.linspace(1, 2, 30) / 45
     path = deform(
@@ -203,7 +209,9 @@ def test_twin_fractions():
 
 
 def test_predominant_variant():
-    """Rule "variant": a grain turns when its twins fill more than the threshold, whatever the order of the grains."""
+    """Rule "variant": a grain turns when its twins fill more than the threshold,
+    whatever the order of the grains.
+    """
     rules = Reorientation(MG, threshold=(0.3, 0.0), rule="variant")
     shear = np.zeros((4, 18))
     shear[:, 12] = np.array([0.1, 0.29, 0.31, 0.6]) * MG.twin_shear[12]
@@ -228,7 +236,9 @@ def test_predominant_variant():
 
 
 def test_twins_harden_slip():
-    """Twins of fraction F raise h0 by 1 + c1 F^c2 and the saturation by f_sat sqrt(F); twins themselves are untouched."""
+    """Twins of fraction F raise h0 by 1 + c1 F^c2 and the saturation by f_sat sqrt(F);
+    twins themselves are untouched.
+    """
     plain, twinned = (
         Saturation(MG, 100.0, 60.0, 1.0, 1.0, twin_rise=c, twin_saturation=f)
         for c, f in (((0.0, 1.0), 0.0), ((2.0, 1.0), 40.0))
@@ -247,7 +257,9 @@ def test_twins_harden_slip():
 @pytest.mark.parametrize("scheme", ["taylor", "affine"])
 @pytest.mark.parametrize("parameter", ["strength", "tau1", "theta0", "n"])
 def test_gradient_through_a_path(scheme, parameter):
-    """Stress after three steps, texture and hardening included, by strengths, hardening and n: 1e-6 of differences."""
+    """Stress after three steps, texture and hardening included, by strengths,
+    hardening and n: 1e-6 of differences.
+    """
     start = {
         "strength": torch.tensor([30.0], dtype=torch.float64),
         "tau1": torch.tensor(20.0, dtype=torch.float64),
@@ -278,7 +290,9 @@ def test_gradient_through_a_path(scheme, parameter):
 
 
 def test_uneven_steps():
-    """Steps of different size add up: two unlike increments give the control strain and the closed form of Voce."""
+    """Steps of different size add up: two unlike increments give the control
+    strain and the closed form of Voce.
+    """
     path = deform(
         PowerLaw(FCC, [20.0], 20.0, 1e-3),
         Voce(FCC, 15.0, 65.0),
@@ -309,7 +323,9 @@ def test_changing_path():
 
 
 def test_sheet_properties():
-    """A fibre texture about z has one r; cube texture: r(0) = r(90) = 1 and r(45) below; section: symmetric, convex, power equal."""
+    """A fibre texture about z has one r; cube texture: r(0) = r(90) = 1 and r(45) below; section:
+    symmetric, convex, power equal.
+    """
     law, many = PowerLaw(FCC, [1.0]), random_quaternions(50, np.random.default_rng(2))
     about_z = [[np.cos(a), 0, 0, np.sin(a)] for a in np.arange(24) * np.pi / 24]
     fibre = np.concatenate([quaternion_multiply(np.array(z), many[:8]) for z in about_z])

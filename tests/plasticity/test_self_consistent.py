@@ -1,4 +1,6 @@
-"""Self-consistent schemes: closed forms, averages, bounds, invariants, mixed conditions, gradients, wrong input."""
+"""Self-consistent schemes: closed forms, averages, bounds, invariants, mixed
+conditions, gradients, wrong input.
+"""
 
 import numpy as np
 import pytest
@@ -48,7 +50,9 @@ def test_sphere_in_an_isotropic_medium():
 
 
 def test_long_ellipsoids():
-    """A cylinder along z: in-plane and antiplane shear of the inclusion have Eshelby factors 1/2 (isotropic medium)."""
+    """A cylinder along z: in-plane and antiplane shear of the inclusion have Eshelby
+    factors 1/2 (isotropic medium).
+    """
     found, _ = eshelby(np.eye(5), *directions(np.diag([1.0, 1.0, 1e4]), (128, 128)))
     assert np.diag(found)[[0, 4]] == pytest.approx(0.5, abs=1e-3)
     assert np.diag(found)[[2, 3]] == pytest.approx(0.25 * 2, abs=1e-3)
@@ -60,7 +64,7 @@ def test_torch_equals_numba():
     m = rng.standard_normal((5, 5))
     m = m @ m.T + 0.1 * np.eye(5)
     sphere = directions(np.diag([3.0, 1.0, 0.5]))
-    for one, two in zip(interaction_torch(torch.as_tensor(m), *sphere, 2.0), interaction(m, *sphere, 2.0)):
+    for one, two in zip(interaction_torch(torch.as_tensor(m), *sphere, 2.0), interaction(m, *sphere, 2.0), strict=True):
         assert one.numpy() == pytest.approx(two, abs=1e-11 * np.abs(two).max())
 
 
@@ -112,7 +116,9 @@ def test_one_grain_is_a_single_crystal(scheme):
 
 @pytest.mark.parametrize("scheme", ["affine", "n_eff"])
 def test_objectivity_and_symmetry(scheme):
-    """Rotating texture, ellipsoid and load rotates the stress; symmetry copies change nothing (quadrature: 1e-6)."""
+    """Rotating texture, ellipsoid and load rotates the stress; symmetry copies
+    change nothing (quadrature: 1e-6).
+    """
     shape, turn = (
         np.diag([2.0, 1.0, 0.7]),
         quaternion_to_matrix(random_quaternions(1, np.random.default_rng(5)))[0],
@@ -163,7 +169,9 @@ def test_linear_polycrystal():
 
 @pytest.mark.parametrize("scheme", ["taylor", "affine", "n_eff"])
 def test_mixed_conditions(scheme):
-    """Uniaxial tension with free lateral faces: those stresses vanish, the axial rate is imposed, the volume stays."""
+    """Uniaxial tension with free lateral faces: those stresses vanish, the axial
+    rate is imposed, the volume stays.
+    """
     found = mean_field(MG, Q, loading=Loading.uniaxial(2, 1e-3), scheme=scheme)
     d, s = to_matrix(found.rate.numpy()), to_matrix(found.stress.numpy())
     assert d[2, 2] == pytest.approx(1e-3) and abs(np.trace(d)) < 1e-15
@@ -277,6 +285,8 @@ def test_wrong_conditions(gradient, stress, words):
     ],
 )
 def test_wrong_options(options, words):
-    """n_eff below 1 or without its scheme, an impossible ellipsoid, weights of zero, Sachs with mixed conditions."""
+    """n_eff below 1 or without its scheme, an impossible ellipsoid, weights of
+    zero, Sachs with mixed conditions.
+    """
     with pytest.raises(ParameterError, match=words):
         mean_field(FCC, Q, **{"loading": TENSION, **options})

@@ -72,7 +72,8 @@ def test_objectivity(seed, name):
     first = single_crystal(LAWS[name], d, q)
     second = single_crystal(LAWS[name], r @ d @ r.T, quaternion_multiply(turn, q))
     turned = first.stress.numpy() @ rotation_5x5(r).T
-    # both stop at a residual of 1e-10; the stress is then known to about 1e-9 of its size (flat directions included)
+    # both stop at a residual of 1e-10; the stress is then known to about 1e-9 of its
+    # size (flat directions included)
     assert second.stress.numpy() == pytest.approx(turned, abs=1e-8 * np.abs(turned).max())
 
 
@@ -175,7 +176,9 @@ def test_one_bad_point_does_not_spoil_the_batch():
 @pytest.mark.parametrize("n", [20.0, 150.0])
 @pytest.mark.parametrize("strength", [[10.0, 55, 60, 40], [1.0, 300, 20, 700]])
 def test_symmetric_orientations_converge(n, strength):
-    """Orientations with idle directions (c or a on the load axes) converge too: their Hessian is singular to rounding."""
+    """Orientations with idle directions (c or a on the load axes) converge too: their
+    Hessian is singular to rounding.
+    """
     angles = np.deg2rad(
         [[a, b, c] for a in (0, 30, 45, 90) for b in (0, 30, 45, 90, 180) for c in (0, 15, 30)]
     )
@@ -195,7 +198,9 @@ def test_warm_start():
 @pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("parameter", ["strength", "n", "rate0", "rate", "orientation"])
 def test_implicit_gradient(name, parameter):
-    """dL/dtheta equals central differences to 1e-6 for strengths, n, reference rate, strain rate and orientation."""
+    """dL/dtheta equals central differences to 1e-6 for strengths, n, reference
+    rate, strain rate and orientation.
+    """
     law, q = LAWS[name], orientations(11, 6)
     given_d = to_vector(random_rate(5))
     start = {
@@ -257,7 +262,7 @@ def test_strength_per_point():
     q, strength = orientations(4, 3), np.array([[20.0], [30.0], [60.0]])
     batch = single_crystal(PowerLaw(FCC.systems, strength), TENSION, q).stress
     single = torch.stack(
-        [single_crystal(PowerLaw(FCC.systems, s), TENSION, x).stress for s, x in zip(strength, q)]
+        [single_crystal(PowerLaw(FCC.systems, s), TENSION, x).stress for s, x in zip(strength, q, strict=True)]
     )
     assert batch.numpy() == pytest.approx(single.numpy(), abs=1e-7)
 
@@ -267,8 +272,9 @@ def test_solve5():
     m = np.random.default_rng(0).standard_normal((30, 5, 5))
     m, b = m @ m.swapaxes(1, 2) + 0.1 * np.eye(5), np.ones((30, 5))
     lower = torch.as_tensor(np.stack([m[:, i, j] for i in range(5) for j in range(i + 1)]))
-    assert solve5(lower, torch.as_tensor(b.T.copy())).numpy().T == pytest.approx(
-        np.linalg.solve(m, b[..., None])[..., 0]
+    assert (
+        pytest.approx(np.linalg.solve(m, b[..., None])[..., 0])
+        == solve5(lower, torch.as_tensor(b.T.copy())).numpy().T
     )
 
 

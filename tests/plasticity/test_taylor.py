@@ -51,8 +51,8 @@ def test_bishop_hill():
 def octant_mean(s, n=240):
     """Mean over all tension axes: midpoints in cos(theta) and phi over one octant (equal areas).
 
-    Octants are equivalent under the cubic group; M is piecewise smooth, so the midpoint error falls with 1/n^2 and is
-    below 3e-5 at n = 240 (compared with n = 480).
+    Octants are equivalent under the cubic group; M is piecewise smooth, so the midpoint error falls with
+    1/n^2 and is below 3e-5 at n = 240 (compared with n = 480).
     """
     cosine, phi = (np.arange(n) + 0.5) / n, (np.arange(n) + 0.5) / n * np.pi / 2
     c, p = (x.ravel() for x in np.meshgrid(cosine, phi, indexing="ij"))
@@ -131,7 +131,9 @@ def highs(s, strain5, ratio):
 )
 @pytest.mark.parametrize("strain", [TENSION, -TENSION, PLANE_STRAIN])
 def test_equals_highs(s, strengths, strain):
-    """The vertex search equals the primal linear programme to 1e-9, unequal strengths and polar twins included."""
+    """The vertex search equals the primal linear programme to 1e-9, unequal
+    strengths and polar twins included.
+    """
     q = random_quaternions(10, np.random.default_rng(1))
     r = quaternion_to_matrix(q)
     ratio = np.array(strengths)[s.family]

@@ -1,4 +1,6 @@
-"""Every VPSC8 reference case: trajectories, grain stresses, textures, twin fractions, moduli within the stated bounds."""
+"""Every VPSC8 reference case: trajectories, grain stresses, textures, twin fractions,
+moduli within the stated bounds.
+"""
 
 import numpy as np
 import pytest
@@ -34,8 +36,10 @@ def test_reference_case(name, reference):
     ],
 )
 def test_own_visit_order(name, bounds, reference):
-    """Our order of reorientation changes as much as another order does in VPSC8 itself: stress and twin fractions of
-    tolerances.csv, which holds one permutation; between permutations they vary, hence the factor 1.6."""
+    """Our order of reorientation changes as much as another order does in VPSC8 itself: stress
+    and twin fractions of tolerances.csv, which holds one permutation; between permutations
+    they vary, hence the factor 1.6.
+    """
     import pandas as pd
 
     path = solve_case(reference("vpsc"), name, order="shuffled", tol=1e-6)

@@ -1,4 +1,6 @@
-"""Images keep their scale and hide their data bar; lines and activities have the colours that the legend names."""
+"""Images keep their scale and hide their data bar; lines and activities have the
+colours that the legend names.
+"""
 
 import numpy as np
 import pandas as pd

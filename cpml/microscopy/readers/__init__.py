@@ -49,8 +49,9 @@ def read_map(
     Parameters
     ----------
     path : a file of one of the formats in the table above, or a map.h5 of cpml
-    hex_x_axis : "a" or "a*", the file's hexagonal X axis; None takes the vendor's usual one (Oxford, Bruker a*,
-        others a) and says so in `frame_note`: it is an installation choice, and the wrong one hides every twin
+    hex_x_axis : "a" or "a*", the file's hexagonal X axis; None takes the vendor's usual one
+        (Oxford, Bruker a*, others a) and says so in `frame_note`: it is an installation choice, and
+        the wrong one hides every twin
     euler_to_sample : preset of cpml.microscopy.frames, 3x3 rotation matrix, [x, y, z, degrees], or
         "declared": the turn that the file itself states (DREAM.3D .h5ebsd, EDAX and Bruker HDF5); None: no
         turn
@@ -139,7 +140,8 @@ def format_of(path: Path) -> str:
         return "ang"
     raise MapFileError(
         f"{path}: not a .ctf, .crc/.cpr, .ang or HDF5 map file"
-        f"{' (the file is empty)' if not start else ''}; export the map in one of these formats, or declare the "
+        f"{' (the file is empty)' if not start else ''}; export the map in one of "
+        "these formats, or declare the "
         "columns of a text file: read_map(path, columns=[...])"
     )
 
@@ -170,7 +172,8 @@ def _hdf_format(path: Path) -> str:
             if "Phi1" in data:
                 return "edax"
     raise MapFileError(
-        f"{path}: this HDF5 file holds no map of a known layout (Oxford, EDAX, Bruker, EMsoft, DREAM.3D, orix, "
+        f"{path}: this HDF5 file holds no map of a known layout (Oxford, EDAX, "
+        "Bruker, EMsoft, DREAM.3D, orix, "
         "cpml); export the map as .ctf or .ang"
     )
 

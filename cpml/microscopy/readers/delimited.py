@@ -75,7 +75,8 @@ def _check(columns: list[str], angles: str, phases) -> None:
     missing = [k for k in NEEDED if k not in named]
     if missing or len(set(named)) != len(named) or any(c.startswith("_") for c in named):
         raise ParameterError(
-            f"columns {columns}: each of {', '.join(NEEDED)} is needed once (missing: {', '.join(missing) or 'none'}), "
+            f"columns {columns}: each of {', '.join(NEEDED)} is needed once (missing: "
+            f"{', '.join(missing) or 'none'}), "
             "other names once, and '_' for a column to skip"
         )
     if angles not in ("degrees", "radians"):
@@ -100,7 +101,8 @@ def _layout(path: Path, n_columns: int) -> tuple[int, str, str]:
                     if len(fields) == n_columns and all(_is_number(f) for f in fields):
                         return number, separator, decimal
     raise MapFileError(
-        f"{path}: none of the first {HEADER_LINES} lines has the {n_columns} numbers of the declared columns; correct "
+        f"{path}: none of the first {HEADER_LINES} lines has the {n_columns} numbers of the "
+        "declared columns; correct "
         "columns, one name for every column of the file"
     )
 

@@ -55,7 +55,8 @@ def read(path: Path, *, slice: int | None = None) -> RawMap:
     finite_where_indexed(path, euler, phase_id)
     used = {i: p for i, p in phases.items() if i in phase_id}
     return RawMap(
-        f"{path.stem} slice {k}" if nz > 1 else path.stem, euler, phase_id, used, grid_of(path, (ny, nx), (dx, dy)),
+        f"{path.stem} "
+        f"slice {k}" if nz > 1 else path.stem, euler, phase_id, used, grid_of(path, (ny, nx), (dx, dy)),
         "square", (ny, nx), (dx, dy), properties, usual_hex_x_axis="a",
         note=(f"slice {k} of {nz}, z = {k * dz:g} um",) if nz > 1 else (),
     )  # fmt: skip

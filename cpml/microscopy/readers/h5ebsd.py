@@ -50,7 +50,8 @@ def read(path: Path, *, slice: int | None = None) -> RawMap:
     finite_where_indexed(path, euler, phase_id)
     note = (f"slice {number} of the stack, z = {z_um:g} um",)
     return RawMap(
-        f"{path.stem} slice {number}", euler, phase_id, phases, grid_of(path, (rows, cols), pixel_um), "square",
+        f"{path.stem} "
+        f"slice {number}", euler, phase_id, phases, grid_of(path, (rows, cols), pixel_um), "square",
         (rows, cols), pixel_um, properties, usual_hex_x_axis="a" if maker == "TSL" else "a*", note=note,
         declared=declared,
     )  # fmt: skip
@@ -66,7 +67,8 @@ def choose(path: Path, slices: list[int], slice: int | None) -> int:
     """The slice asked for; of several one has to be named."""
     if slice is None and len(slices) > 1:
         raise MapFileError(
-            f"{path}: a stack of {len(slices)} slices; choose one, slice=0 to {len(slices) - 1}, or read_stack(path)"
+            f"{path}: a stack of {len(slices)} slices; choose one, slice=0 to "
+            f"{len(slices) - 1}, or read_stack(path)"
         )
     if not 0 <= (slice or 0) < len(slices):
         raise ParameterError(f"{path}: slice {slice} is not from 0 to {len(slices) - 1}")

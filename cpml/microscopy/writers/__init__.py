@@ -1,11 +1,11 @@
 """Write an EBSD map for other programs: .ctf (Oxford), .ang (EDAX), .h5 (orix).
 
 A file leaves in the format's own habits, so that `read_map` without options gives the same map back:
-hexagonal crystals X||a* in .ctf, X||a in .ang and orix files; points that are not indexed as phase 0, as ci = -1
-with 4 pi, and as phase -1. Euler axes are the pixel axes unless `euler_to_sample` says for which turn the file is written: a
-reader that declares the same turn gets the map back. Angles are printed with five decimals (.ctf deg, .ang
-rad); everything printed is read back exactly, and written again gives the same bytes (names of properties in
-lower case).
+hexagonal crystals X||a* in .ctf, X||a in .ang and orix files; points that are not indexed as phase 0, as ci
+= -1 with 4 pi, and as phase -1. Euler axes are the pixel axes unless `euler_to_sample` says for which turn
+the file is written: a reader that declares the same turn gets the map back. Angles are printed with five
+decimals (.ctf deg, .ang rad); everything printed is read back exactly, and written again gives the same
+bytes (names of properties in lower case).
 """
 
 from importlib import import_module
@@ -89,6 +89,6 @@ def printed(euler: NDArray, turn: float) -> list[tuple[str, str, str]]:
 def property_text(values: NDArray) -> NDArray:
     """Values (N,) as text that gives the same float32 back."""
     values = np.asarray(values)
-    if values.dtype.kind in "iub" or np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**24):
+    if values.dtype.kind in "iub" or (np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**24)):
         return np.char.mod("%d", values.astype(np.int64))
     return np.char.mod("%.9g", values.astype(np.float32))

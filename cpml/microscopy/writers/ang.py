@@ -30,7 +30,7 @@ def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
     phase = np.char.mod("%d", np.where(ebsd_map.indexed, ebsd_map.phase_id, 0))
     columns = [*angles.T, *position, own["iq"], own["ci"], phase, own["sem"], own["fit"]]
     columns += [property_text(ebsd_map.properties[k]) for k in extra]
-    lines = _header(ebsd_map, extra) + [" ".join(row) for row in zip(*columns)]
+    lines = _header(ebsd_map, extra) + [" ".join(row) for row in zip(*columns, strict=True)]
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
@@ -40,10 +40,15 @@ def _header(ebsd_map: EbsdMap, extra: list[str]) -> list[str]:
     phases = [line for i, p in sorted(ebsd_map.phases.items()) for line in _phase(i, p)]
     names = ["phi1", "PHI", "phi2", "x", "y", "IQ", "CI", "Phase index", "SEM", "Fit", *extra]
     return [
-        "# TEM_PIXperUM 1.000000", "# x-star 0.5", "# y-star 0.5", "# z-star 0.5", "# WorkingDistance 0", "#", *phases,
-        f"# GRID: {'HexGrid' if ebsd_map.grid == 'hex' else 'SqrGrid'}", f"# XSTEP: {float(dx)!r}", f"# YSTEP: {float(dy)!r}",
+        "# "
+        "TEM_PIXperUM "
+        "1.000000", "# x-star 0.5", "# y-star 0.5", "# z-star 0.5", "# WorkingDistance 0", "#", *phases,
+        "# GRID: "
+        f"{'HexGrid' if ebsd_map.grid == 'hex' else 'SqrGrid'}", f"# XSTEP: {float(dx)!r}", f"# YSTEP: {float(dy)!r}",
         f"# NCOLS_ODD: {counts[0]}", f"# NCOLS_EVEN: {counts[1] if len(counts) > 1 else counts[0]}",
-        f"# NROWS: {ebsd_map.shape[0]}", "#", "# OPERATOR: cpml", "#", f"# COLUMN_HEADERS: {', '.join(names)}", "#",
+        "# "
+        "NROWS: "
+        f"{ebsd_map.shape[0]}", "#", "# OPERATOR: cpml", "#", f"# COLUMN_HEADERS: {', '.join(names)}", "#",
     ]  # fmt: skip
 
 

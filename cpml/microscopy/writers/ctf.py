@@ -22,7 +22,8 @@ def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
         )
     if sorted(ebsd_map.phases) != list(range(1, len(ebsd_map.phases) + 1)):
         raise ParameterError(
-            f"map {ebsd_map.name!r} has phases numbered {sorted(ebsd_map.phases)}; .ctf numbers them 1, 2, ...: write .h5"
+            f"map {ebsd_map.name!r} has phases numbered {sorted(ebsd_map.phases)}; .ctf numbers "
+            "them 1, 2, ...: write .h5"
         )
     extra = [k for k in ebsd_map.properties if k not in OWN]
     columns = ["Phase", "X", "Y", "Bands", "Error", "Euler1", "Euler2", "Euler3", "MAD", "BC", "BS", *extra]
@@ -34,7 +35,7 @@ def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
     phase = np.char.mod("%d", ebsd_map.phase_id)
     columns = [phase, *position, own["bands"], own["error"], *angles.T, own["mad"], own["bc"], own["bs"]]
     columns += [property_text(ebsd_map.properties[k]) for k in extra]
-    lines += ["\t".join(row) for row in zip(*columns)]
+    lines += ["\t".join(row) for row in zip(*columns, strict=True)]
     path.write_text("\r\n".join([*lines, ""]), encoding="latin-1", errors="replace", newline="")
 
 

@@ -27,7 +27,7 @@ def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
     import h5py
 
     n = ebsd_map.n_pixels
-    data = {f"data/{k}": v for k, v in zip(("phi1", "Phi", "phi2"), np.nan_to_num(euler).T)}
+    data = {f"data/{k}": v for k, v in zip(("phi1", "Phi", "phi2"), np.nan_to_num(euler).T, strict=True)}
     data |= {
         "data/x": ebsd_map.xy[:, 0], "data/y": ebsd_map.xy[:, 1], "data/id": np.arange(n),
         "data/phase_id": np.where(ebsd_map.indexed, ebsd_map.phase_id, -1).astype(np.int32),
