@@ -8,6 +8,7 @@ own, `invoke <task>` is the same.
 
 import functools
 import hashlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -88,7 +89,7 @@ def reports_errors(function):
 @reports_errors
 def run(c, dataset="demo", force=False, parameter=None):
     """Run the notebooks on one data set and write reports/<dataset>/index.html."""
-    from cpml.pipeline import run_dataset
+    from cpml.pipeline.chain import run_dataset
 
     index = run_dataset(dataset, parameters=_pairs(parameter), force=force)
     print(f"report: {index}")
@@ -108,7 +109,7 @@ def run(c, dataset="demo", force=False, parameter=None):
 def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
     """Run the notebooks on many data sets in parallel."""
     from cpml import datasets, pipeline
-    from cpml.comparison import evaluated
+    from cpml.pipeline.comparison import evaluated
 
     chosen = _names(dataset)
     for name in datasets.available() if not chosen else ():
@@ -136,7 +137,7 @@ def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
 @reports_errors
 def compare(c, dataset=None):
     """Compare all evaluated data sets and write reports/comparison/index.html."""
-    from cpml.pipeline import run_comparison
+    from cpml.pipeline.chain import run_comparison
 
     print(f"comparison: {run_comparison(_names(dataset))}")
 
@@ -145,7 +146,7 @@ def compare(c, dataset=None):
 @reports_errors
 def report(c, dataset="demo"):
     """Write reports/<dataset>/index.html again from the executed notebooks."""
-    from cpml.report import write_index
+    from cpml.pipeline.report import write_index
 
     print(f"report: {write_index(dataset)}")
 
@@ -163,7 +164,7 @@ def lab(c):
 @reports_errors
 def data(c, name=None):
     """Fetch public data sets (mirror, data/raw or download) and check their sha256."""
-    from cpml import catalogue
+    from cpml.datasets import catalogue
     from cpml.errors import DatasetError
 
     missing = 0
@@ -185,12 +186,10 @@ def bench(c, suite=""):
     }
     if suite and suite not in found:
         raise Exit(f"error: no suite {suite!r}: benchmarks has {', '.join(found) or 'none'}", code=1)
+    sys.path.insert(0, str(ROOT))
     for name in [suite] if suite else found:
         print(f"== {name}", flush=True)
-        spec = importlib.util.spec_from_file_location(found[name].stem, found[name])
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        module.main()
+        importlib.import_module(f"benchmarks.{found[name].stem}").main()
 
 
 @task(help={"fast": "unit tests and doctests only, without the slow ones"})
@@ -230,7 +229,7 @@ def refresh(c):
     from nbclient.exceptions import CellExecutionError
 
     from cpml.files import write_atomic
-    from cpml.pipeline import inline_figures
+    from cpml.pipeline.chain import inline_figures
 
     paths = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     with tempfile.TemporaryDirectory() as output:

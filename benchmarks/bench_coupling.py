@@ -27,9 +27,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.virtual_specimens import load_virtual
 from cpml import evaluation, models, paths
 from cpml.files import merge_json
-from cpml.models.virtual_specimens import load_virtual
 
 TESTS = (("mg_hcp_B", "mg_hcp_A"), ("ti_hcp_A", None), ("ni_fcc_A", None))
 # active planes: Schmid rule, Schmid over true strengths, true grain stress over true strengths (the ceiling);

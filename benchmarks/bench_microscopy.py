@@ -163,9 +163,9 @@ def gnd_times(path: Path, n_peer: int = 100) -> tuple[float, float]:
 
     from cpml.crystallography import quaternion_to_matrix
     from cpml.microscopy import curvature, gnd, read_map, segment
-    from cpml.microscopy.dislocations import dislocation_types
-    from cpml.microscopy.lattice_curvature import nye_components
-    from cpml.microscopy.simplex import columns_of
+    from cpml.microscopy.curvature.gnd import dislocation_types
+    from cpml.microscopy.curvature.l1 import columns_of
+    from cpml.microscopy.curvature.lattice_curvature import nye_components
 
     ebsd_map = read_map(path)
     phase_id, phase = next(iter(ebsd_map.phases.items()))

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from cpml.crystallography import quaternion_to_matrix, random_quaternions, systems
+from cpml.crystallography.tensors import rotation_5x5, to_vector
 from cpml.plasticity import Loading, PowerLaw, Reorientation, Voce, deform, single_crystal, taylor_factor
-from cpml.plasticity.basis import rotation_5x5, to_vector
-from cpml.plasticity.kernels import solve_grains
+from cpml.plasticity.crystal.kernels import solve_grains
 
 TENSION = np.diag([1.0, -0.5, -0.5])
 MATERIALS = {

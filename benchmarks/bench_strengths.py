@@ -3,7 +3,7 @@
 
 Run: python benchmarks/bench_strengths.py [repetitions] [jobs]. 1000 grains of random texture, basal /
 prismatic 1.30 and pyramidal <c+a> / prismatic 2.50, n = 20, 15 % scatter of the local stress, 2 deg of noise
-on traces, 15 % of them missed, 3 % of the grains with a false one (`cpml.models.synthetic`). Every repetition
+on traces, 15 % of them missed, 3 % of the grains with a false one (`benchmarks.synthetic`). Every repetition
 draws grains, footprints and the literature that the estimator starts from anew.
 
 | estimator | stress of a grain | labels |
@@ -81,9 +81,9 @@ def one(case, seed: int) -> pd.DataFrame:
     """Make a specimen, fit it, compare the ratios with the truth."""
     import torch
 
+    from benchmarks.hard_labels import pick_max_schmid
+    from benchmarks.synthetic import Microscope, synthetic_specimen
     from cpml.models import CoupledClassifier
-    from cpml.models.hard_labels import pick_max_schmid
-    from cpml.models.synthetic import Microscope, synthetic_specimen
 
     torch.set_num_threads(1)
     made_with, fitted_with, is_picked = case

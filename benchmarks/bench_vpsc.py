@@ -9,9 +9,9 @@ import time
 
 import torch
 
+from benchmarks.vpsc import compare_case
+from benchmarks.vpsc_cases import case_names
 from cpml import paths
-from cpml.plasticity.vpsc import compare_case
-from cpml.plasticity.vpsc_cases import case_names
 
 
 def main(*parts: str) -> dict[str, bool]:

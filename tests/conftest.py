@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cpml import catalogue, paths
+from cpml import paths
+from cpml.datasets import catalogue
 
 
 def missing(reason: str):

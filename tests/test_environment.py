@@ -91,7 +91,12 @@ def test_every_direct_dependency_is_imported_somewhere_or_is_a_tool(declared):
         ROOT / "tasks.py",
     ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    imported = {"scikit-learn": "sklearn", "scikit-image": "skimage", "beautifulsoup4": "bs4"}
+    imported = {
+        "scikit-learn": "sklearn",
+        "scikit-image": "skimage",
+        "beautifulsoup4": "bs4",
+        "lazy-loader": "lazy_loader",
+    }
     names = {name: imported.get(name, name) for name in set(declared) - tools}
     unused = [
         n

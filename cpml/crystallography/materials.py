@@ -41,8 +41,8 @@ from cpml.crystallography.material_blocks import (
     suggest,
     validity,
 )
+from cpml.crystallography.slip_systems import REPRESENTATIVES, Systems, systems
 from cpml.crystallography.symmetry import GROUP_OF_LATTICE
-from cpml.crystallography.systems import REPRESENTATIVES, Systems, systems
 from cpml.errors import DatasetError, ParameterError
 from cpml.safe_yaml import read_yaml
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.rotations import quaternion_to_matrix
-from cpml.crystallography.systems import Systems
+from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 
 

@@ -1,7 +1,5 @@
 """From wanted properties back to microstructure: textures with certificates."""
 
-from cpml.design.grid import orientation_grid, prior_names
-from cpml.design.properties import texture_properties
-from cpml.design.texture import TextureDesign, reachable, suggest
+import lazy_loader
 
-__all__ = ["TextureDesign", "orientation_grid", "prior_names", "reachable", "suggest", "texture_properties"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 from cpml.crystallography import quaternion_to_matrix
+from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector
 from cpml.errors import CpmlError, ParameterError
-from cpml.loading import Load
+from cpml.load import Load
 from cpml.plasticity import PowerLaw, mean_field, single_crystal
-from cpml.plasticity.basis import rotation_5x5, to_matrix, to_vector
-from cpml.plasticity.taylor import yield_vertices
+from cpml.plasticity.polycrystal.taylor import yield_vertices
 
 Q_RANGE = (1e-3, 1 - 1e-3)  # r from 0.001 to 999
 

@@ -167,7 +167,9 @@ def _designs(target: dict, points: CrystalPoints, names: tuple[str, ...]) -> lis
     problems = [_problem(points, q, target) for q in shares]
     planes = [separate(*p) for p in problems]
     size = np.abs(problems[0][0]).max()
-    inside = [(q, p) for q, p, plane in zip(shares, problems, planes, strict=True) if plane.margin <= 1e-9 * size]
+    inside = [
+        (q, p) for q, p, plane in zip(shares, problems, planes, strict=True) if plane.margin <= 1e-9 * size
+    ]
     designs = [d for name in names if (d := _closest(target, points, name, inside))]
     return designs or _nearest(target, points, names, shares, planes)
 

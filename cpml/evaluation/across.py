@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from cpml.evaluation import metrics
-from cpml.evaluation.evaluate import observed_with_predictions, paired_differences
-from cpml.evaluation.record import from_record
+from cpml.evaluation.records import from_record
+from cpml.evaluation.scores import observed_with_predictions, paired_differences
 
 AGAINST = {"observed": "footprints", "true": "truth"}
 
@@ -26,7 +26,7 @@ def gains(
 
     Parameters
     ----------
-    records : data set -> record (see `cpml.evaluation.record`)
+    records : data set -> record (see `cpml.evaluation.records`)
 
     Returns
     -------

@@ -17,9 +17,9 @@ A trace that fits several planes says that one of them slipped, not which. Two n
 import numpy as np
 import pandas as pd
 
-from cpml.evaluation.evaluate import evaluate
 from cpml.evaluation.levels import candidates_of
 from cpml.evaluation.resampled import block_weights, interval
+from cpml.evaluation.scores import evaluate
 from cpml.evaluation.splits import Splits
 
 FALSE_TRACES = 0.05

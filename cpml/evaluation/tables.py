@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cpml.evaluation import metrics
-from cpml.evaluation.evaluate import observed_with_predictions
+from cpml.evaluation.scores import observed_with_predictions
 
 MAIN = ("pr_auc", "roc_auc", "log_loss", "brier", "top1", "top2")
 

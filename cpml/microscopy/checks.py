@@ -12,13 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
-from cpml.crystallography.systems import Systems
-from cpml.microscopy.ebsd_map import EbsdMap
-from cpml.microscopy.grains import segment
-from cpml.microscopy.slip_traces import line_difference, slip_traces
-from cpml.microscopy.twin_evidence import twin_lamellae
-from cpml.microscopy.twin_relations import lattice_of
-from cpml.microscopy.twins import find_twins
+from cpml.crystallography.slip_systems import Systems
+from cpml.crystallography.slip_traces import line_difference, slip_traces
+from cpml.microscopy.grains.grains import segment
+from cpml.microscopy.maps.ebsd_map import EbsdMap
+from cpml.microscopy.twins.evidence import twin_lamellae
+from cpml.microscopy.twins.relations import lattice_of
+from cpml.microscopy.twins.twins import find_twins
 
 HALF_TURN_X = np.array([0.0, 1.0, 0.0, 0.0])
 
@@ -118,7 +118,7 @@ def displacement_deviations(
     -------
     deviation : NaN for bands without displacement, grain or plane
     """
-    from cpml.microscopy.displacement_ratio import direction_angles
+    from cpml.microscopy.dic.displacement_ratio import direction_angles
 
     out = np.full(len(bands), np.nan)
     slip = systems.subset(systems.slip)

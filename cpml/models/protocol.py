@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from cpml.errors import CpmlError
-from cpml.models.specimen import Specimen
+from cpml.models.specimen.specimen import Specimen
 
 
 def cross_validate(models: Iterable, specimen: Specimen, splits) -> pd.DataFrame:

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cpml.models.baselines import Prevalence, SchmidRule, observed
-from cpml.models.coupled import CoupledClassifier
-from cpml.models.cp_baselines import CrystalPlasticity
-from cpml.models.features import schmid_of_tokens, share_of_tokens
-from cpml.models.graph_network import GraphNetwork
-from cpml.models.latent_load import LatentLoad
-from cpml.models.specimen import Specimen
-from cpml.models.trees import FEATURES, GradientBoosting, RandomForest
+from cpml.models.baselines.crystal_plasticity import CrystalPlasticity
+from cpml.models.baselines.graph_network import GraphNetwork
+from cpml.models.baselines.simple import Prevalence, SchmidRule, observed
+from cpml.models.baselines.trees import FEATURES, GradientBoosting, RandomForest
+from cpml.models.coupled.coupled import CoupledClassifier
+from cpml.models.coupled.latent_load import LatentLoad
+from cpml.models.mechanics.features import schmid_of_tokens, share_of_tokens
+from cpml.models.specimen.specimen import Specimen
 
 LATENT_AXES = 4  # in the plane of the map; its normal is one more
 SCHEMES = ("sachs", "taylor", "affine")

@@ -205,7 +205,9 @@ def strengths_by_dataset(table, *, caption="", title="", width="text"):
         ax.plot(middle, rows + shift, marker, color=colour, markersize=3.5, label=name)
     for i in np.flatnonzero(table["dataset"].to_numpy()[1:] != table["dataset"].to_numpy()[:-1]):
         ax.axhline(i + 0.5, color="0.7", linewidth=0.5)
-    labels = [f"{d}, {str(f).replace('_', ' ')}" for d, f in zip(table["dataset"], table["family"], strict=True)]
+    labels = [
+        f"{d}, {str(f).replace('_', ' ')}" for d, f in zip(table["dataset"], table["family"], strict=True)
+    ]
     ax.set_yticks(rows, labels)
     ax.tick_params(axis="y", length=0)
     ax.set(xlabel="strength / strength of the reference family", ylim=(len(table) - 0.5, -0.5))

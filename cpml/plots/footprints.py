@@ -138,7 +138,9 @@ def twin_map(
         interpolation="nearest",
     )
     map_axes(ax, view, title=title, segments=segments)
-    handles = [Patch(facecolor=c, label=f"{n} ({names.count(n)})") for c, n in zip(colours, known, strict=True)]
+    handles = [
+        Patch(facecolor=c, label=f"{n} ({names.count(n)})") for c, n in zip(colours, known, strict=True)
+    ]
     handles.append(Patch(facecolor="0.85", label="parent or untwinned"))
     legend_beside(ax, handles=handles, title="Twin variant (grains)", alignment="left")
     return stamp(fig, caption, n=len(table), unit="twinned grains")

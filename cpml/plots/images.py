@@ -258,7 +258,7 @@ def _winner_map(activity, view, min_posterior, width):
     rgb[~activity.used] = to_rgb(NO_VALUE)
     rgb[activity.used & (winner < 0)] = 1.0
     handles = []
-    for colour, s in zip(colours, shown, strict=True):
+    for colour, s in zip(colours, shown, strict=False):
         mine = winner == s
         sure = activity.posterior[:, s] >= min_posterior
         rgb[mine & sure] = colour

@@ -324,7 +324,9 @@ def _draw_categories(ebsd_map, grain_label, values, names, label, segments, capt
     ax.imshow(view.image(rgb, missing=1.0), extent=view.extent, interpolation="nearest")
     map_axes(ax, view, title=title, segments=segments)
     count = np.bincount(list(codes.values()), minlength=len(names))
-    handles = [Patch(facecolor=c, label=f"{n} ({k})") for c, n, k in zip(colours, names.values(), count, strict=True)]
+    handles = [
+        Patch(facecolor=c, label=f"{n} ({k})") for c, n, k in zip(colours, names.values(), count, strict=True)
+    ]
     if np.any((ebsd_map.phase_id > 0) & ~known):
         handles.append(Patch(facecolor=NO_VALUE, edgecolor="0.6", linewidth=0.3, label="no value"))
     legend_beside(ax, handles=handles, title=label, alignment="left")

@@ -72,7 +72,7 @@ def regime_shares(
     Parameters
     ----------
     table : rate_per_s, homologous (T over the melting point) and `column`, as
-        cpml.plasticity.regimes gives it
+        cpml.plasticity.paths.regimes gives it
 
     Returns
     -------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cpml.crystallography import proper_group, quaternion_to_matrix, systems, twin_disorientation
-from cpml.crystallography.systems import HEXAGONAL_SHEAR, REPRESENTATIVES, lattice_vectors, plane_normal
+from cpml.crystallography.slip_systems import HEXAGONAL_SHEAR, REPRESENTATIVES, lattice_vectors, plane_normal
 from cpml.errors import ParameterError
 
 COUNTS = {

@@ -14,7 +14,7 @@ from cpml.crystallography import (
     schmid_factors,
     systems,
 )
-from cpml.crystallography.systems import direction_vector
+from cpml.crystallography.slip_systems import direction_vector
 from cpml.crystallography.transfer import (
     boundary_normals,
     intersection_cosine,

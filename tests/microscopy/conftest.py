@@ -9,7 +9,7 @@ from cpml.crystallography.rotations import (
     quaternion_to_euler,
     random_quaternions,
 )
-from cpml.microscopy.ebsd_map import EbsdMap, MapPhase
+from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
 
 FCC = MapPhase("Nickel", "432", "fcc", 3.57, 3.57, 3.57)
 MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)

@@ -7,10 +7,10 @@ import pytest
 
 from cpml.crystallography.rotations import random_quaternions
 from cpml.crystallography.schmid import schmid_factors
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
 from cpml.errors import ParameterError
 from cpml.microscopy import read_map, register_dic, segment
-from cpml.microscopy.activity import in_plane_dyads, slip_activity
+from cpml.microscopy.dic.activity import in_plane_dyads, slip_activity
 
 FCC = systems("fcc", families=["octahedral"])
 TENSION = np.diag([1.0, 0.0, 0.0])
@@ -36,7 +36,9 @@ def made_up(n, n_active, noise, rng, *, shear=0.05):
 def recovered(found, truth):
     """Share of pixels whose largest entries are the truly active systems."""
     order = np.argsort(-np.abs(found), axis=1)
-    return np.mean([set(o[: t.sum()]) == set(np.flatnonzero(t)) for o, t in zip(order, truth != 0, strict=True)])
+    return np.mean(
+        [set(o[: t.sum()]) == set(np.flatnonzero(t)) for o, t in zip(order, truth != 0, strict=True)]
+    )
 
 
 def test_in_plane_dyads_of_a_known_crystal():
@@ -236,8 +238,8 @@ def test_published_field(mirror):
     dic = register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)
     found = slip_activity(dic, grains.mean_quaternions, FCC)
     assert 0.3 < found.used.mean() < 0.95 and np.nanmax(found.residual) <= 0.01 + 1e-9
+    from cpml.crystallography.slip_traces import line_difference
     from cpml.microscopy import slip_traces
-    from cpml.microscopy.slip_traces import line_difference
 
     top = dic.dominant
     theory = slip_traces(grains.mean_quaternions[top["grain_id"] - 1], FCC).angle_deg

@@ -1,10 +1,8 @@
 """The benchmark of maps runs on a small map: its files are read, its stages give times and memory."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 
+from benchmarks import bench_microscopy as bench
 from cpml.microscopy import read_map, segment
 
 
@@ -12,10 +10,6 @@ def test_small_benchmark(tmp_path):
     """A map of 60 rows is read and segmented; a larger one repeats its block of 512;
     the peer's absence is no error.
     """
-    path = Path(__file__).parents[2] / "benchmarks" / "bench_microscopy.py"
-    spec = importlib.util.spec_from_file_location("bench_microscopy", path)
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
     bench.write_synthetic(tmp_path / "m.ctf", 60)
     ebsd_map = read_map(tmp_path / "m.ctf")
     assert ebsd_map.shape == (60, 60) and 0.97 < ebsd_map.indexed.mean() < 1

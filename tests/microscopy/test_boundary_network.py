@@ -25,11 +25,11 @@ from cpml.microscopy import (
     triple_junctions,
     write_graphml,
 )
-from cpml.microscopy.boundary_geometry import neighbour_table
-from cpml.microscopy.boundary_pieces import boundary_pieces
-from cpml.microscopy.csl import deviation_from
-from cpml.microscopy.junctions import count_junctions, dihedral_angles
-from cpml.microscopy.vertices import vertex_cells
+from cpml.microscopy.grains.boundary_geometry import neighbour_table
+from cpml.microscopy.grains.boundary_pieces import boundary_pieces
+from cpml.microscopy.grains.csl import deviation_from
+from cpml.microscopy.grains.junctions import count_junctions, dihedral_angles
+from cpml.microscopy.maps.vertices import vertex_cells
 
 
 def about_z(*angles_deg):

@@ -10,7 +10,7 @@ from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, clean, fill_holes, segment
-from cpml.microscopy.cleaning import OPTIONS
+from cpml.microscopy.cleaning.cleaning import OPTIONS
 
 
 def holed(make_map):
@@ -172,7 +172,7 @@ def test_steps_run_in_their_order_and_are_counted(make_map):
 
 def test_schema_and_cleaning_know_the_same_options():
     """Every option of dataset.yml's cleaning is one of clean(), and the other way round."""
-    from cpml import schema
+    from cpml.datasets import schema
 
     for name, (low, high) in OPTIONS.items():
         assert schema.SCHEMA["cleaning"][0]({name: high}) == {name: high}

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from cpml.crystallography import systems
+from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
+from cpml.crystallography.slip_traces import line_difference, slip_traces
 from cpml.errors import ParameterError
 from cpml.microscopy import cross_slip_labels, line_courses
-from cpml.microscopy.cross_slip import cross_slip_pairs
-from cpml.microscopy.slip_traces import line_difference, slip_traces
 
 
 def picture(corners, shape=(60, 60), width=1.0):
@@ -68,7 +68,9 @@ def test_a_kink_between_traces_of_two_planes_is_a_candidate():
     corner, reach = np.array([60.0, 60.0]), 45.0
     ends = corner + reach * np.array([[-np.cos(a), np.sin(a)], [np.cos(b), -np.sin(b)]])
     found = line_courses(picture([ends[0], corner, ends[1]], (120, 120)), np.ones((120, 120), int))
-    parents = pd.DataFrame({"parent_id": [1], "phase": [1], **dict(zip(("qw", "qx", "qy", "qz"), q[0], strict=True))})
+    parents = pd.DataFrame(
+        {"parent_id": [1], "phase": [1], **dict(zip(("qw", "qx", "qy", "qz"), q[0], strict=True))}
+    )
     labels = cross_slip_labels(parents, found, fcc).set_index("target")["observed"]
     assert labels[pair["target"]] == 1 and (labels.drop(pair["target"]) != 1).all()
 

@@ -14,12 +14,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 
 from cpml.crystallography.rotations import random_quaternions
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
 from cpml.errors import CpmlError, MapFileError
 from cpml.microscopy import (
     EbsdMap,
@@ -33,6 +32,7 @@ from cpml.microscopy import (
     read_traces,
     write_map,
 )
+from cpml.microscopy.io.map_file import write_map_file
 
 COLUMNS = ["x", "y", "phase", "phi1", "Phi", "phi2", "note"]
 NICKEL = MapPhase("Nickel", "432", "fcc", 3.52, 3.52, 3.52)
@@ -58,7 +58,8 @@ def delimited(path):
     m = little_map()
     euler = np.random.default_rng(1).uniform(10, 90, (6, 3))
     rows = [
-        f"{x:g},{y:g},{p},{e[0]:.4f},{e[1]:.4f},{e[2]:.4f},7" for (x, y), p, e in zip(m.xy, m.phase_id, euler, strict=True)
+        f"{x:g},{y:g},{p},{e[0]:.4f},{e[1]:.4f},{e[2]:.4f},7"
+        for (x, y), p, e in zip(m.xy, m.phase_id, euler, strict=True)
     ]
     path.write_text("x,y,phase,phi1,Phi,phi2,note\n" + "\n".join(rows) + "\n")
 
@@ -133,7 +134,7 @@ def test_hdf_map_cut_anywhere(tmp_path):
     for name in ("orix.h5", "own.h5"):
         path = tmp_path / name
         if name == "own.h5":
-            little_map().to_hdf(path)
+            write_map_file(little_map(), path)
         else:
             write_map(little_map(), path)
         data = path.read_bytes()
@@ -320,7 +321,7 @@ def test_images_that_claim_too_much(tmp_path):
 def test_own_maps_that_claim_too_much(tmp_path):
     """A map.h5 with an array of 2^40 points that was never written costs nothing."""
     path = tmp_path / "map.h5"
-    little_map().to_hdf(path)
+    write_map_file(little_map(), path)
     with h5py.File(path, "a") as file:
         del file["quaternions"]
         file.create_dataset("quaternions", shape=(2**28, 4), dtype="f8", chunks=(1024, 4), compression="gzip")

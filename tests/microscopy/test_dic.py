@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import (
     DicField,
     band_angles,
     effective_strain,
     fit_affine,
-    label_of_vectors,
+    label_of_points,
     max_shear,
     read_dic,
     read_map,
@@ -133,7 +133,7 @@ def test_labels_of_vectors(make_map):
     field = DicField("d", zero, zero, zero, zero, 1.0)
     shift = fit_affine([(0, 0), (1, 0), (0, 1)], [(-1, 0), (0, 0), (-1, 1)])
     label = np.repeat([[1, 1, 2, 2]], 3, axis=0).ravel()
-    np.testing.assert_array_equal(label_of_vectors(field, shift, m, label)[1], [0, 1, 1, 2, 2, 0])
+    np.testing.assert_array_equal(label_of_points(field.shape, shift, m, label)[1], [0, 1, 1, 2, 2, 0])
 
 
 @pytest.mark.parametrize("angles", [(30,), (100, 160), (5,)])
@@ -191,7 +191,7 @@ def test_published_bands_lie_on_octahedral_traces(nickel, frame, within):
     """41 of 44 dominant bands within 4 deg of a {111} trace (chance 17 %), 10 with the wrong Euler frame."""
     field, affine, grains = nickel
     grains = grains[frame]
-    label = label_of_vectors(field, affine, grains.map, grains.label)
+    label = label_of_points(field.shape, affine, grains.map, grains.label)
     bands = band_angles(max_shear(field.displacement_gradient), label)
     top = bands[bands["rank"] == 1]
     fcc = systems("fcc", families=["octahedral"])
@@ -211,7 +211,7 @@ def test_published_bands_follow_schmid(nickel):
     field, affine, grains = nickel
     grains = grains["x180"]
     bands = band_angles(
-        max_shear(field.displacement_gradient), label_of_vectors(field, affine, grains.map, grains.label)
+        max_shear(field.displacement_gradient), label_of_points(field.shape, affine, grains.map, grains.label)
     )
     top = bands[bands["rank"] == 1]
     fcc = systems("fcc", families=["octahedral"])

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from cpml.crystallography import systems
+from cpml.crystallography.slip_traces import slip_traces
 from cpml.microscopy import displacement_deviations, surrounding_type
-from cpml.microscopy.dic import Affine
-from cpml.microscopy.displacement_ratio import direction_angles
-from cpml.microscopy.registered import RegisteredDic
-from cpml.microscopy.slip_traces import slip_traces
+from cpml.microscopy.dic.displacement_ratio import direction_angles
+from cpml.microscopy.dic.registered import RegisteredDic
+from cpml.microscopy.registration.affine import Affine
 
 FCC = systems("fcc", families=["octahedral"])
 

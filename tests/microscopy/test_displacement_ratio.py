@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 
 from cpml.crystallography.rotations import random_quaternions
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
+from cpml.crystallography.slip_traces import line_difference
 from cpml.errors import ParameterError
 from cpml.microscopy import DicField, read_map, register_dic, segment, slip_traces
-from cpml.microscopy.displacement_ratio import (
+from cpml.microscopy.dic.displacement_ratio import (
     band_displacements,
     direction_angles,
     displacement_direction,
     match_displacements,
 )
-from cpml.microscopy.slip_traces import line_difference
 
 FCC = systems("fcc", families=["octahedral"])
 POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 89, 174)]

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cpml.crystallography import cross_slip_pairs
 from cpml.crystallography.rotations import axis_angle_to_quaternion
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import (
     cross_slip_labels,
-    cross_slip_pairs,
     line_pieces,
     mask_unseen,
     read_labels,
@@ -24,8 +24,8 @@ from cpml.microscopy import (
     unobserved_labels,
     visibility,
 )
-from cpml.microscopy.displacement_ratio import band_displacements, direction_angles
-from cpml.microscopy.labels import COLUMNS
+from cpml.microscopy.dic.displacement_ratio import band_displacements, direction_angles
+from cpml.microscopy.labels.labels import COLUMNS
 
 FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic", "pyramidal1_a", "twin_1012"], c_over_a=1.6236)
@@ -38,7 +38,11 @@ POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 
 def parents(*quaternions, phase=1):
     q = np.array(quaternions, float)
     return pd.DataFrame(
-        {"parent_id": np.arange(1, len(q) + 1), "phase": phase, **dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True))}
+        {
+            "parent_id": np.arange(1, len(q) + 1),
+            "phase": phase,
+            **dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True)),
+        }
     )
 
 

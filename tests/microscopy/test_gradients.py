@@ -17,10 +17,10 @@ from cpml.crystallography.rotations import (
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, curvature, gnd, grod, kam, nye, segment, weighted_burgers
-from cpml.microscopy.dislocations import densities, dislocation_types
-from cpml.microscopy.gradients import KAM_PER_NOISE, kam_column, kam_gradient, kam_table
-from cpml.microscopy.lattice_curvature import orientation_noise
-from cpml.microscopy.simplex import columns_of
+from cpml.microscopy.curvature.gnd import densities, dislocation_types
+from cpml.microscopy.curvature.kam import KAM_PER_NOISE, kam_column, kam_gradient, kam_table
+from cpml.microscopy.curvature.l1 import columns_of
+from cpml.microscopy.curvature.lattice_curvature import orientation_noise
 
 NICKEL = MapPhase("Nickel", "432", "fcc", 3.592, 3.592, 3.592)  # b = 0.254 nm
 MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
@@ -133,7 +133,7 @@ def test_l1_equals_highs(lattice, n, weight):
 
 def test_a_pixel_that_was_given_up_is_solved_elsewhere(monkeypatch):
     """Where the simplex reports failure a general solver steps in: never a silent NaN."""
-    from cpml.microscopy import dislocations
+    from cpml.microscopy.curvature import gnd as dislocations
 
     types = dislocation_types("fcc", 0.3592)
     q, y = (

@@ -13,9 +13,9 @@ from cpml.crystallography.rotations import (
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, grod, kam, read_map, segment
-from cpml.microscopy.boundaries import count_outer_edges
-from cpml.microscopy.csl import csl_limit, csl_rotations, nearest_csl
-from cpml.microscopy.means import mean_orientations
+from cpml.microscopy.grains.boundaries import count_outer_edges
+from cpml.microscopy.grains.csl import csl_limit, csl_rotations, nearest_csl
+from cpml.microscopy.maps.means import mean_orientations
 
 HEX = MapPhase("Mg", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
 

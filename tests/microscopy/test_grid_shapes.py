@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cpml.crystallography.rotations import axis_angle_to_quaternion, random_quaternions
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, curvature, find_twins, grod, kam, read_map, segment, write_map
-from cpml.microscopy.grids import find_grid
+from cpml.microscopy.maps.grids import find_grid
 
 NI = {1: MapPhase("Nickel", "432", "fcc")}
 SDSS = "sdss/sdss_ferrite_austenite.ang"
@@ -131,8 +130,10 @@ def test_each_phase_has_its_threshold(mirror):
         segment(m, threshold=dict(zip(names, (5, 1), strict=True))),
     )
     np.testing.assert_array_equal(both.label, segment(m).label)
+
     def count(g):
         return np.bincount(g.phase, minlength=3)[1:]
+
     assert count(finer)[0] == count(both)[0] and count(finer)[1] > count(both)[1]
     for wrong in ({names[0]: 5}, dict(zip((*names, "iron"), (5, 5, 5), strict=True))):
         with pytest.raises(ParameterError, match="give one for each"):

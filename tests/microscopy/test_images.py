@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.image_registration import label_of_pixels, register_points, sample_image
-from cpml.microscopy.images import SemImage, destripe, flat_field, read_image
+from cpml.microscopy.images.images import SemImage, destripe, flat_field, read_image
+from cpml.microscopy.registration.images import label_of_pixels, register_points, sample_image
 
 SQUARE = np.array([(0, 0), (100, 0), (0, 80), (100, 80), (40, 30), (70, 55)], float)
 
@@ -155,7 +155,7 @@ def test_registration_recovers_its_own_kind(kind, n_least):
     def true(p):
         if kind == "projective":
             return (p @ turn.T + 3) / (1 + p @ [1e-3, 5e-4])[:, None]
-        return p @ (turn if kind == "similarity" else [*turn, [0, 0.1], [0, 0]]).T + [5, -2]
+        return p @ (turn if kind == "similarity" else turn + [[0, 0.1], [0, 0]]).T + [5, -2]
 
     found = register_points(SQUARE, true(SQUARE), kind=kind)
     inside = np.array([[20.0, 10.0], [55.0, 60.0]])
@@ -170,7 +170,7 @@ def test_leave_one_out_finds_the_wrong_pair():
     """One pair 10 pixels off: a spline through all points has no residual; left
     out, the pair is missed by 10.
     """
-    moved = [*SQUARE, 3, 4]
+    moved = SQUARE + [3, 4]
     moved[4] += [10, 0]
     spline, affine = (register_points(SQUARE, moved, kind=k) for k in ("thin_plate", "affine"))
     assert spline.rms < 1e-9 and affine.rms > 1

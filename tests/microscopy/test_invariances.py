@@ -8,12 +8,11 @@ open: which of two equally near grains takes a hole depends on the order of the 
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply, random_quaternions
+from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.symmetry import proper_group
-from cpml.crystallography.systems import systems
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.microscopy import (
     EbsdMap,

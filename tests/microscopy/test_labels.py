@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cpml.crystallography.rotations import axis_angle_to_quaternion
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import dic_labels, read_traces, slip_labels, slip_traces, traces_to_grains
 

@@ -8,6 +8,7 @@ from cpml.crystallography.rotations import euler_to_quaternion, random_quaternio
 from cpml.crystallography.symmetry import LAUE_NUMBER, proper_group
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, read_map
+from cpml.microscopy.io.map_file import write_map_file
 
 ROUNDING = 2e-6  # rad: five decimals of a degree in each of three angles
 
@@ -132,7 +133,7 @@ def test_missing_file(tmp_path):
 def crc_pair(folder, q, rows, cols, *, fields=(3, 4, 5, 6, 7, 10, 11)):
     """A .crc/.cpr pair written from the published layout: phase byte, then the listed fields."""
     from cpml.crystallography.rotations import quaternion_to_euler
-    from cpml.microscopy.readers.crc import FIELDS
+    from cpml.microscopy.io.readers.crc import FIELDS
 
     data = np.zeros(rows * cols, np.dtype([("phase", "u1"), *(FIELDS[f] for f in fields)]))
     data["phase"], data["bc"] = 1, np.arange(rows * cols)
@@ -310,7 +311,7 @@ def test_hdf_round_trip(tmp_path, make_map, some_orientations):
     label = np.arange(60).reshape(6, 10)
     m = make_map(label, some_orientations)
     for name in ("m.h5", "again.h5"):
-        m.to_hdf(tmp_path / name)
+        write_map_file(m, tmp_path / name)
     back = read_map(tmp_path / "m.h5")
     assert isinstance(back, EbsdMap) and back.phases == m.phases and back.shape == m.shape
     np.testing.assert_array_equal(back.quaternions, m.quaternions)
@@ -369,7 +370,7 @@ def test_own_file_with_a_wrong_description(tmp_path, make_map, some_orientations
     """A grid that the points do not fill, phases that are not described, text that is no JSON: one error."""
     import h5py
 
-    make_map(np.arange(60).reshape(6, 10), some_orientations).to_hdf(tmp_path / "m.h5")
+    write_map_file(make_map(np.arange(60).reshape(6, 10), some_orientations), tmp_path / "m.h5")
     with h5py.File(tmp_path / "m.h5", "a") as file:
         file.attrs[attribute] = value
     with pytest.raises(MapFileError, match=r"m\.h5: not a complete cpml map"):

@@ -10,7 +10,7 @@ from cpml.crystallography.rotations import quaternion_multiply, random_quaternio
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, read_map, write_map
-from cpml.microscopy.frames import PRESETS, a_star_to_a, frame_rotation
+from cpml.microscopy.maps.frames import PRESETS, a_star_to_a, frame_rotation
 
 TITANIUM = {
     "columns": ["phi1", "Phi", "phi2", "phase", "ci", "iq", "sem", "x", "y", "grain"],

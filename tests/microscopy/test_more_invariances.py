@@ -7,8 +7,7 @@ become det(P) P . P^T. Hexagonal grids have no quarter turn: copies, half turn a
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from cpml.crystallography.rotations import (
     axis_angle_to_quaternion,
@@ -17,8 +16,8 @@ from cpml.crystallography.rotations import (
     rotate,
 )
 from cpml.crystallography.schmid import schmid_factors
+from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.symmetry import proper_group
-from cpml.crystallography.systems import systems
 from cpml.microscopy import (
     EbsdMap,
     MapPhase,
@@ -43,7 +42,7 @@ from cpml.microscopy import (
     visibility,
     weighted_burgers,
 )
-from cpml.microscopy.displacement_ratio import direction_angles, displacement_direction
+from cpml.microscopy.dic.displacement_ratio import direction_angles, displacement_direction
 from cpml.plasticity import taylor_factor
 
 NICKEL = MapPhase("Nickel", "432", "fcc", 3.592, 3.592, 3.592)

@@ -13,8 +13,9 @@ from cpml.crystallography.rotations import (
     random_quaternions,
 )
 from cpml.crystallography.schmid import schmid_factors
+from cpml.crystallography.slip_systems import plane_normal, systems
+from cpml.crystallography.slip_traces import line_difference
 from cpml.crystallography.symmetry import proper_group
-from cpml.crystallography.systems import plane_normal, systems
 from cpml.crystallography.twinning import twin_disorientation
 from cpml.microscopy import (
     MapPhase,
@@ -30,11 +31,10 @@ from cpml.microscopy import (
     segment,
     slip_traces,
 )
-from cpml.microscopy.dislocations import densities, dislocation_types
-from cpml.microscopy.displacement_ratio import direction_angles
-from cpml.microscopy.lattice_curvature import nye_components, pairs_in_grains
-from cpml.microscopy.neighbours import neighbour_angles
-from cpml.microscopy.slip_traces import line_difference
+from cpml.microscopy.curvature.gnd import densities, dislocation_types
+from cpml.microscopy.curvature.lattice_curvature import nye_components, pairs_in_grains
+from cpml.microscopy.dic.displacement_ratio import direction_angles
+from cpml.microscopy.maps.neighbours import neighbour_angles
 
 FCC = systems("fcc", families=["octahedral"])
 TITANIUM = {

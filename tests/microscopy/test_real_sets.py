@@ -7,7 +7,7 @@ import cpml
 from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
-from cpml.footprints import read_dataset_map
+from cpml.datasets.observe import read_dataset_map
 from cpml.microscopy import read_grain_file, read_map, read_reconstructed_boundaries, segment
 
 GRAINS = {

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
 from cpml.errors import ParameterError
 from cpml.microscopy import bootstrap_interval, boundary_type, footprint_frequency, with_schmid
-from cpml.microscopy.statistics import wilson_interval
+from cpml.microscopy.labels.statistics import wilson_interval
 
 FCC = systems("fcc", families=["octahedral", "twin"])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cpml.crystallography import random_quaternions, systems
-from cpml.microscopy.slip_traces import line_difference, slip_traces
+from cpml.crystallography.slip_traces import line_difference, slip_traces
 
 
 @pytest.mark.parametrize(

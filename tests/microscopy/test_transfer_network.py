@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cpml.crystallography.rotations import axis_angle_to_quaternion
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
 from cpml.errors import ParameterError
 from cpml.microscopy import (
     boundary_transfer,

@@ -9,7 +9,8 @@ from cpml.crystallography.rotations import (
     random_quaternions,
     rotate,
 )
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
+from cpml.crystallography.slip_traces import trace_angle_deg
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.errors import ParameterError
 from cpml.microscopy import (
@@ -21,7 +22,6 @@ from cpml.microscopy import (
     twin_lamellae,
     variant_fractions,
 )
-from cpml.microscopy.slip_traces import trace_angle_deg
 
 MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
 TWIN = systems("hcp", families=["twin_1012"], c_over_a=MG.c_over_a)
@@ -172,7 +172,7 @@ def test_k1_traces_tell_the_frame(mirror):
 def test_wrong_axis_leaves_no_twin_neighbours(mirror):
     """Pairs along the rows alone, by the orix route of the reference: 789 within 5 deg as X||a*, 0 as X||a."""
     from cpml.crystallography.symmetry import proper_group
-    from cpml.microscopy.twin_relations import variant_deviations
+    from cpml.microscopy.twins.relations import variant_deviations
 
     counts = []
     for axis in ("a*", "a"):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from cpml.crystallography.rotations import axis_angle_to_quaternion, random_quaternions
-from cpml.crystallography.systems import systems
+from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.errors import ParameterError
 from cpml.microscopy import MapPhase, find_twins, read_map, segment
-from cpml.microscopy.labels import twin_labels
-from cpml.microscopy.twins import HCP_TYPES
+from cpml.microscopy.labels.labels import twin_labels
+from cpml.microscopy.twins.twins import HCP_TYPES
 
 MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
 

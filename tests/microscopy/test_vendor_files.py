@@ -11,8 +11,7 @@ import tracemalloc
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.rotations import (
@@ -24,7 +23,8 @@ from cpml.crystallography.rotations import (
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import CpmlError, MapFileError, ParameterError
 from cpml.microscopy import MapPhase, frame_rotation, read_map, read_stack, write_map
-from cpml.microscopy.ebsd_map import EbsdMap
+from cpml.microscopy.io.map_file import write_map_file
+from cpml.microscopy.maps.ebsd_map import EbsdMap
 
 ROWS, COLS, STEP = 6, 10, 0.5
 N = ROWS * COLS
@@ -242,7 +242,7 @@ BUILDERS = {
     "edax.ang": lambda p: write_map(two_phase_map(), p),
     "hex.ang": lambda p: write_map(two_phase_map("hex"), p),
     "points.txt": text_file,
-    "map.h5": lambda p: two_phase_map().to_hdf(p),
+    "map.h5": lambda p: write_map_file(two_phase_map(), p),
 }
 PHASES = [MapPhase("Nickel", "432", "fcc"), MapPhase("Titanium", "622", "hcp")]
 

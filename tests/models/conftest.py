@@ -2,8 +2,8 @@
 
 import pytest
 
+from benchmarks.synthetic import Microscope, synthetic_specimen
 from cpml.crystallography import load_material
-from cpml.models.synthetic import Microscope, synthetic_specimen
 
 EVERYTHING_SEEN = Microscope(visible_share=0.2, missed=0.0, false_rate=0.0)
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cpml.models import CoupledClassifier, synthetic_specimen
-from cpml.models.adapted_draws import _mixture, _prior, adapt
-from cpml.models.likelihood import log_likelihood
-from cpml.models.prior import rates
+from benchmarks.synthetic import synthetic_specimen
+from cpml.models import CoupledClassifier
+from cpml.models.coupled.adapted_draws import _mixture, _prior, adapt
+from cpml.models.coupled.likelihood import log_likelihood
+from cpml.models.coupled.prior import rates
 
 
 def test_weights_lead_back_to_the_prior():

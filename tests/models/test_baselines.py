@@ -15,8 +15,8 @@ from cpml.models import (
     cross_validate,
     observed,
 )
-from cpml.models.anchor import offset_yield
-from cpml.models.features import neighbour_transfer, token_features
+from cpml.models.coupled.anchor import offset_yield
+from cpml.models.mechanics.features import neighbour_transfer, token_features
 from cpml.plots.style import MODEL_COLOURS, MODEL_LABELS
 
 SHORT = {"max_iter": 2, "tune": False, "max_epochs": 10}

@@ -1,28 +1,18 @@
 """What the benchmarks compute from their runs, and that one run of the estimator study goes through."""
 
-import importlib.util
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from cpml import paths
+from benchmarks import bench_coupling, bench_strengths
 from cpml.models import observed
-
-
-def load(name):
-    """A benchmark as a module."""
-    spec = importlib.util.spec_from_file_location(name, paths.PACKAGE.parent / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_summary_of_an_honest_estimator():
     """4000 draws of mean 2.5 and sd 0.1 with their own intervals: no bias, 90 %
     cover; a shift of 5 % shows as bias.
     """
-    bench, rng = load("bench_strengths"), np.random.default_rng(0)
+    bench, rng = bench_strengths, np.random.default_rng(0)
     ratio = rng.normal(2.5, 0.1, 4000)
     runs = pd.DataFrame(
         {
@@ -41,7 +31,7 @@ def test_summary_of_an_honest_estimator():
 
 def test_one_small_run_of_the_study():
     """40 grains: one row per family with an interval about the estimate, whatever the labels."""
-    bench = load("bench_strengths")
+    bench = bench_strengths
     for is_picked in (False, True):
         run = bench.one(({"n_grains": 40, "gradual": True}, {"n_draws": 8, "max_iter": 3}, is_picked), seed=0)
         assert run["family"].tolist() == list(bench.FAMILIES)
@@ -50,7 +40,7 @@ def test_one_small_run_of_the_study():
 
 def test_variants_of_a_specimen(specimen):
     """A quarter of the labels is a quarter of the labelled grains; shuffled neighbours keep their number."""
-    bench = load("bench_coupling")
+    bench = bench_coupling
     known = np.isfinite(observed(specimen)).any(1).sum()
     assert np.isfinite(observed(bench.quarter_of_labels(specimen))).any(1).sum() == known // 4
     shuffled = bench.with_shuffled_neighbours(specimen)
@@ -68,7 +58,7 @@ def test_verdict_names_the_best_baseline():
         + [("slip", m, "log_loss", v) for m, v in zip(names, (0.3, 0.2, 0.25, 0.3), strict=True)],
         columns=["mechanism", "model", "metric", "value"],
     )
-    table = load("bench_coupling").verdict(scores).set_index("score")
+    table = bench_coupling.verdict(scores).set_index("score")
     assert table["best baseline"].to_dict() == {"pr_auc": "gbdt", "log_loss": "schmid"}
     assert table["above"].to_dict() == {"pr_auc": True, "log_loss": False}
     assert table["quarter no worse"].to_dict() == {"pr_auc": True, "log_loss": False}

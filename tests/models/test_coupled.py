@@ -9,11 +9,18 @@ import torch
 from cpml.crystallography import load_material
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
+from cpml.crystallography.tensors import to_vector
 from cpml.errors import CpmlError, ParameterError
 from cpml.models import CoupledClassifier
-from cpml.models.localisation import Medium, _solve, grain_state, grid_point, specimen_frame, stress_draws
-from cpml.models.neighbourhood import PULLS, shuffled_neighbourhoods
-from cpml.plasticity.basis import to_vector
+from cpml.models.mechanics.localisation import (
+    Medium,
+    _solve,
+    grain_state,
+    grid_point,
+    specimen_frame,
+    stress_draws,
+)
+from cpml.models.mechanics.neighbourhood import PULLS, shuffled_neighbourhoods
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +155,7 @@ def test_crystal_symmetry_copies_only_permute_tokens(specimen, fitted):
 
 def test_turning_everything_about_the_surface_normal_changes_nothing(specimen, fitted):
     """Crystals and load turned together by 37 deg about z: same probabilities to 1e-10."""
-    from cpml.loading import Load
+    from cpml.load import Load
 
     angle = np.deg2rad(37.0)
     turn = axis_angle_to_quaternion(np.array([0.0, 0.0, 1.0]), angle)

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from cpml.models.likelihood import Detection, _trace_likelihood, activity, seen_probability, token_share
+from cpml.models.coupled.likelihood import (
+    Detection,
+    _trace_likelihood,
+    activity,
+    seen_probability,
+    token_share,
+)
 
 
 def by_enumeration(q, density, false_rate):

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.virtual_specimens import load_virtual
 from cpml import microscopy
-from cpml.models.localisation import grain_state
-from cpml.models.virtual_specimens import load_virtual
-from cpml.plasticity.basis import to_vector
-from cpml.virtual import match_grains, read_generator_truth
+from cpml.crystallography.tensors import to_vector
+from cpml.models.mechanics.localisation import grain_state
+from cpml.virtual.truth import match_grains, read_generator_truth
 
 
 @pytest.fixture(scope="module")

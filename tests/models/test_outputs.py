@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cpml.errors import ParameterError
-from cpml.loading import Load
+from cpml.load import Load
 from cpml.models import CoupledClassifier, LatentLoad
 
 QUICK = {"residual": False, "n_draws": 16, "scheme": "affine"}

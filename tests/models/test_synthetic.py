@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.hard_labels import pick_max_schmid
+from benchmarks.synthetic import ALPHA_TITANIUM, Microscope, synthetic_material, synthetic_specimen
 from cpml.crystallography import load_material
+from cpml.crystallography.slip_traces import line_difference, slip_traces
+from cpml.crystallography.tensors import to_vector
 from cpml.errors import ParameterError
-from cpml.microscopy.labels import COLUMNS
-from cpml.microscopy.slip_traces import line_difference, slip_traces
-from cpml.models.features import schmid_of_tokens
-from cpml.models.hard_labels import pick_max_schmid
-from cpml.models.synthetic import ALPHA_TITANIUM, Microscope, synthetic_material, synthetic_specimen
-from cpml.plasticity.basis import to_vector
+from cpml.microscopy.labels.labels import COLUMNS
+from cpml.models.mechanics.features import schmid_of_tokens
 
 EXACT = Microscope(noise_deg=1e-6, missed=0.0, false_rate=0.0)
 

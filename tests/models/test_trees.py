@@ -5,9 +5,9 @@ import pytest
 
 from cpml.errors import ParameterError
 from cpml.models import GradientBoosting, Prevalence, RandomForest, observed
-from cpml.models.baselines import pairs
-from cpml.models.trees import FEATURES, STAGES, feature_table
-from cpml.models.tuning import choose, inner_halves, key_of
+from cpml.models.baselines.simple import pairs
+from cpml.models.baselines.trees import FEATURES, STAGES, feature_table
+from cpml.models.baselines.tuning import choose, inner_halves, key_of
 
 
 def test_feature_sets_are_nested_and_orientation_is_geometry_alone(specimen):

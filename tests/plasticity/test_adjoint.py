@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from cpml.crystallography import quaternion_to_matrix, random_quaternions, systems
+from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
 from cpml.plasticity import Loading, PowerLaw, Together, Voce, deform, mean_field
-from cpml.plasticity.basis import to_matrix
-from cpml.plasticity.eshelby import directions, interaction
-from cpml.plasticity.eshelby_gradient import UNITS, interaction_slopes
+from cpml.plasticity.polycrystal.eshelby import directions, interaction
+from cpml.plasticity.polycrystal.eshelby_gradient import UNITS, interaction_slopes
 
 FCC = systems("fcc", families=["octahedral"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)

@@ -6,7 +6,7 @@ import pytest
 
 from cpml.crystallography import random_quaternions, systems
 from cpml.errors import CpmlError
-from cpml.loading import Load
+from cpml.load import Load
 from cpml.plasticity import PowerLaw, Voce, calibrate, deform
 
 

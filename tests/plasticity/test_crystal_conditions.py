@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from cpml.crystallography import load_material, quaternion_to_matrix, random_quaternions, systems
+from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.plasticity import DiffusionClimb, Loading, PowerLaw, ThermalGlide, Together, single_crystal
-from cpml.plasticity.basis import to_matrix, to_vector
 
 FCC = systems("fcc", families=["octahedral"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)

@@ -8,10 +8,10 @@ import torch
 
 from cpml.crystallography import systems
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply, random_quaternions
+from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
-from cpml.loading import Load
+from cpml.load import Load
 from cpml.plasticity import PowerLaw, full_field, mean_field
-from cpml.plasticity.basis import to_matrix
 
 TENSION = Load.from_dict({"kind": "tension", "axis": "x"})
 

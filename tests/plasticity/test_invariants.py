@@ -5,8 +5,7 @@ strengths; bad input is one clear error.
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cpml.crystallography import (
     load_material,
@@ -16,6 +15,7 @@ from cpml.crystallography import (
     random_quaternions,
     systems,
 )
+from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector, von_mises_rate
 from cpml.errors import CpmlError, ParameterError
 from cpml.plasticity import (
     Loading,
@@ -27,7 +27,6 @@ from cpml.plasticity import (
     single_crystal,
     taylor_factor,
 )
-from cpml.plasticity.basis import rotation_5x5, to_matrix, to_vector, von_mises_rate
 
 FCC = systems("fcc", families=["octahedral"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)

@@ -7,7 +7,7 @@ import torch
 from cpml.crystallography import load_material, systems
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw
-from cpml.plasticity.law import integer_power
+from cpml.plasticity.laws.law import integer_power
 
 FCC = systems("fcc", families=["octahedral"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)

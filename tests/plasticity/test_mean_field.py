@@ -14,10 +14,10 @@ from cpml.crystallography import (
     schmid_factors,
     systems,
 )
+from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
-from cpml.loading import Load
+from cpml.load import Load
 from cpml.plasticity import PowerLaw, mean_field
-from cpml.plasticity.basis import to_matrix, to_vector
 
 FCC = PowerLaw(systems("fcc", families=["octahedral"]), [1.0])
 MG = PowerLaw(

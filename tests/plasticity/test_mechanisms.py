@@ -6,14 +6,14 @@ import torch
 
 from cpml.crystallography import load_material, random_quaternions, systems
 from cpml.crystallography.climb import climb_tensor
+from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw, Voce, deform, single_crystal
-from cpml.plasticity.basis import to_matrix, to_vector
-from cpml.plasticity.climb import DiffusionClimb, PowerClimb
-from cpml.plasticity.cross_slip import CrossSlip, constriction_energy, cross_slip_pairs
-from cpml.plasticity.general import Together
-from cpml.plasticity.glide import ThermalGlide
-from cpml.plasticity.twin_fraction import TwinFraction
+from cpml.plasticity.laws.climb import DiffusionClimb, PowerClimb
+from cpml.plasticity.laws.cross_slip import CrossSlip, constriction_energy
+from cpml.plasticity.laws.glide import ThermalGlide
+from cpml.plasticity.laws.together import Together
+from cpml.plasticity.laws.twin_fraction import TwinFraction
 
 FCC = systems("fcc", families=["octahedral"])
 BCC = systems("bcc", families=["110", "112"])
@@ -113,12 +113,17 @@ def test_climb_regime(metal, strength):
     assert shares == sorted(shares) and shares[0] < 0.01 and min(shares[2:]) > 0.5
 
 
+def ordered_pairs(found):
+    """(P, 2) systems from and to."""
+    return CrossSlip(found, energy=1e-19, volume=1e-28).pairs
+
+
 def test_cross_slip_pairs():
     """fcc: 6 Burgers vectors on 2 planes each, 12 ordered pairs; hcp <a>: basal and prismatic, 6; no twins."""
-    assert len(cross_slip_pairs(FCC)) == 12
-    pairs = cross_slip_pairs(MG)
+    assert len(ordered_pairs(FCC)) == 12
+    pairs = ordered_pairs(MG)
     assert len(pairs) == 6 and set(MG.family[pairs].ravel().tolist()) == {0, 1}
-    assert len(cross_slip_pairs(systems("bcc", families=["110"]))) == 24  # 4 directions, 3 planes each
+    assert len(ordered_pairs(systems("bcc", families=["110"]))) == 24  # 4 directions, 3 planes each
 
 
 def test_cross_slip_grows():

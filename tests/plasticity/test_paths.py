@@ -13,6 +13,7 @@ from cpml.crystallography import (
     random_quaternions,
     systems,
 )
+from cpml.crystallography.elasticity import crystal_stiffness, hershey
 from cpml.errors import ParameterError
 from cpml.plasticity import (
     KocksMecking,
@@ -22,15 +23,13 @@ from cpml.plasticity import (
     Saturation,
     Voce,
     deform,
-    hershey,
     lankford,
     mean_field,
     polycrystal_stiffness,
     yield_surface,
 )
-from cpml.plasticity.elasticity import crystal_stiffness
-from cpml.plasticity.hardening import latent_matrix
-from cpml.plasticity.texture import rotation
+from cpml.plasticity.laws.hardening import latent_matrix
+from cpml.plasticity.laws.spin import rotation
 
 FCC = systems("fcc", families=["octahedral"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)

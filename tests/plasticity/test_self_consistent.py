@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from cpml.crystallography import quaternion_multiply, quaternion_to_matrix, random_quaternions, systems
+from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector
 from cpml.errors import ParameterError
-from cpml.loading import Load
+from cpml.load import Load
 from cpml.plasticity import Loading, PowerLaw, mean_field, single_crystal
-from cpml.plasticity.basis import rotation_5x5, to_matrix, to_vector
-from cpml.plasticity.eshelby import directions, eshelby, interaction, interaction_torch
+from cpml.plasticity.polycrystal.eshelby import directions, eshelby, interaction, interaction_torch
 
 FCC = PowerLaw(systems("fcc", families=["octahedral"]), [1.0])
 MG = PowerLaw(
@@ -64,7 +64,9 @@ def test_torch_equals_numba():
     m = rng.standard_normal((5, 5))
     m = m @ m.T + 0.1 * np.eye(5)
     sphere = directions(np.diag([3.0, 1.0, 0.5]))
-    for one, two in zip(interaction_torch(torch.as_tensor(m), *sphere, 2.0), interaction(m, *sphere, 2.0), strict=True):
+    for one, two in zip(
+        interaction_torch(torch.as_tensor(m), *sphere, 2.0), interaction(m, *sphere, 2.0), strict=True
+    ):
         assert one.numpy() == pytest.approx(two, abs=1e-11 * np.abs(two).max())
 
 

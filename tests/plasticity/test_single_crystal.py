@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cpml.crystallography import (
     euler_to_quaternion,
@@ -14,10 +13,10 @@ from cpml.crystallography import (
     random_quaternions,
     systems,
 )
+from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector, von_mises_rate, von_mises_stress
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw, single_crystal, taylor_factor
-from cpml.plasticity.basis import rotation_5x5, to_matrix, to_vector, von_mises_rate, von_mises_stress
-from cpml.plasticity.newton import solve5
+from cpml.plasticity.crystal.newton import solve5
 
 TENSION = np.diag([1.0, -0.5, -0.5])
 FCC = PowerLaw(systems("fcc", families=["octahedral"]), [30.0])
@@ -262,7 +261,10 @@ def test_strength_per_point():
     q, strength = orientations(4, 3), np.array([[20.0], [30.0], [60.0]])
     batch = single_crystal(PowerLaw(FCC.systems, strength), TENSION, q).stress
     single = torch.stack(
-        [single_crystal(PowerLaw(FCC.systems, s), TENSION, x).stress for s, x in zip(strength, q, strict=True)]
+        [
+            single_crystal(PowerLaw(FCC.systems, s), TENSION, x).stress
+            for s, x in zip(strength, q, strict=True)
+        ]
     )
     assert batch.numpy() == pytest.approx(single.numpy(), abs=1e-7)
 

@@ -5,10 +5,10 @@ import pytest
 from scipy.optimize import linprog
 
 from cpml.crystallography import matrix_to_quaternion, quaternion_to_matrix, random_quaternions, systems
+from cpml.crystallography.tensors import to_matrix, to_vector, von_mises_rate
 from cpml.errors import ParameterError
 from cpml.plasticity import taylor_factor, taylor_stress
-from cpml.plasticity.basis import to_matrix, to_vector, von_mises_rate
-from cpml.plasticity.taylor import yield_vertices
+from cpml.plasticity.polycrystal.taylor import yield_vertices
 
 FCC = systems("fcc", families=["octahedral"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)

@@ -5,9 +5,9 @@ moduli within the stated bounds.
 import numpy as np
 import pytest
 
+from benchmarks.vpsc import compare_case
+from benchmarks.vpsc_cases import case_names, solve_case
 from cpml import paths
-from cpml.plasticity.vpsc import compare_case
-from cpml.plasticity.vpsc_cases import case_names, solve_case
 
 
 def _names():
@@ -17,7 +17,7 @@ def _names():
 
 @pytest.mark.parametrize("name", _names() or ("",))
 def test_reference_case(name, reference):
-    """Bounds of cpml.plasticity.vpsc: 1e-6 full constraint, 1e-5 first self-consistent row, 1e-4 along paths."""
+    """Bounds of benchmarks.vpsc: 1e-6 full constraint, 1e-5 first self-consistent row, 1e-4 along paths."""
     rows = compare_case(reference("vpsc"), name) if name else reference("vpsc")
     missed = [
         f"{r.quantity}: {r.ours:.8g} for {r.reference:.8g}, off by {r.deviation:.1e}"

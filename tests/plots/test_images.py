@@ -11,7 +11,7 @@ from cpml import plots
 from cpml.crystallography import systems
 from cpml.errors import ParameterError
 from cpml.microscopy import SemImage, slip_activity, tile_labels
-from cpml.microscopy.activity import in_plane_dyads
+from cpml.microscopy.dic.activity import in_plane_dyads
 
 
 @pytest.fixture

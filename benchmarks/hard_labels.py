@@ -1,0 +1,53 @@
+"""Hard labels: every trace given to one plane, as is commonly done. A baseline, not a recommendation.
+
+Among the planes that could have drawn a line, the one of largest Schmid factor under the macroscopic stress
+is taken for granted. That is right for most traces, but wrong where the local stress differs from the
+macroscopic one, so the mistakes are correlated with what strengths are learned from.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from cpml.models.mechanics.features import schmid_of_tokens
+from cpml.models.specimen.specimen import MIN_INCLINATION_DEG, Specimen
+
+SIGMA_DEG = 0.1  # the plane is taken as known: no other plane is a candidate
+
+
+def pick_max_schmid(specimen: Specimen) -> Specimen:
+    """The specimen with every trace moved onto its candidate plane of largest Schmid factor.
+
+    Planes are relabelled to match: the picked ones are observed, all other visible planes of the grain are
+    not. Traces without any candidate are dropped; twins stay as they are.
+    """
+    from cpml.microscopy.labels.labels import slip_labels
+
+    slip = specimen.labels["mechanism"] == "slip"
+    labels = slip_labels(
+        specimen.grains.assign(phase=0), _picked(specimen), specimen.systems, sigma_deg=SIGMA_DEG,
+        tolerance_deg=SIGMA_DEG / 2, min_inclination_deg=MIN_INCLINATION_DEG,
+    )  # fmt: skip
+    return replace(specimen, labels=pd.concat([labels, specimen.labels[~slip]], ignore_index=True))
+
+
+def _picked(specimen: Specimen) -> pd.DataFrame:
+    """grain_id, angle_deg: exact angles of the picked planes, an empty angle for imaged grains without any."""
+    from cpml.crystallography.slip_traces import slip_traces
+
+    planes = specimen.tokens.loc[specimen.tokens["mechanism"] == "slip", "target"].tolist()
+    place = {name: p for p, name in enumerate(planes)}
+    angle = slip_traces(specimen.quaternions, specimen.systems).angle_deg[:, specimen.slip_planes]
+    score = schmid_of_tokens(specimen)
+    traces = specimen.labels[specimen.labels["row"] == "trace"]
+    chosen = set()
+    for g, text in zip(specimen.position(traces["grain_id"]), traces["candidates"], strict=True):
+        candidates = [place[part.rpartition(":")[0]] for part in text.split(";") if part]
+        if candidates:
+            chosen.add((int(g), max(candidates, key=lambda p: score[g, p])))
+    grain, plane = np.array(sorted(chosen), dtype=int).reshape(-1, 2).T
+    blank = np.setdiff1d(np.flatnonzero(specimen.imaged), grain)
+    where = np.concatenate([grain, blank])
+    angles = np.concatenate([angle[grain, plane], np.full(len(blank), np.nan)])
+    return pd.DataFrame({"grain_id": specimen.grain_ids[where], "angle_deg": angles})

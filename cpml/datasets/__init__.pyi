@@ -1,0 +1,17 @@
+from . import catalogue as catalogue
+from .dataset import (
+    Dataset as Dataset,
+    PhaseSpec as PhaseSpec,
+    available as available,
+    left_out as left_out,
+    load_dataset as load_dataset,
+)
+from .observe import (
+    Footprints as Footprints,
+    ImageLines as ImageLines,
+    image_lines as image_lines,
+    observe as observe,
+    read_dataset_map as read_dataset_map,
+    twin_rows as twin_rows,
+    twin_types as twin_types,
+)

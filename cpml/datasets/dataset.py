@@ -1,0 +1,240 @@
+"""What a data set is: `data/<name>/dataset.yml`, read, checked and resolved to absolute files.
+
+Every mistake in the description is one DatasetError that names the file, the key and the value, and says what
+would be right. The schema is the table SCHEMA below; nothing else is accepted.
+
+A file is named by a path inside the folder of its dataset.yml, by a catalogue key ("mg-twins/twins.ctf"), or
+by "$CPML_REFERENCE/<path>" for reference material; {path: ..., sha256: ...} has its checksum verified.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cpml import paths
+from cpml.datasets import catalogue
+from cpml.datasets.schema import check, field_error
+from cpml.errors import DatasetError
+from cpml.load import Load
+from cpml.safe_yaml import read_yaml
+
+REFERENCE = "$CPML_REFERENCE/"
+
+
+@dataclass(frozen=True)
+class PhaseSpec:
+    """One phase of the map: its name there, its lattice, the material file of its slip systems and strengths."""
+
+    name: str
+    lattice: str  # fcc, bcc, hcp
+    material: str  # name in cpml/crystallography/materials, or absolute path of a .yml
+    hex_x_axis: str | None = None  # a or a*: what the file's Euler angles mean by X
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A checked data set. Angles are in degrees, as they are shown and written in dataset.yml."""
+
+    name: str
+    title: str
+    citation: str
+    licence: str
+    virtual: bool
+    files: dict[str, Path | list[Path]]  # role -> absolute path; images: a list
+    phases: list[PhaseSpec]
+    load: Load | None  # None: unknown
+    reading: dict = field(default_factory=dict)
+    frame: dict = field(default_factory=dict)
+    cleaning: dict = field(default_factory=dict)
+    segmentation: dict = field(default_factory=dict)
+    labels: dict = field(default_factory=dict)
+    registration: dict = field(default_factory=dict)
+    note: str = ""
+    path: Path = Path()  # the dataset.yml
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @property
+    def kind(self) -> str:
+        """What a reader has to know first: is this measured?"""
+        return "virtual specimen" if self.virtual else "measured data"
+
+    @property
+    def caption(self) -> str:
+        """One line for every figure, e.g. 'measured data; load: compression || x (assumed)'."""
+        if self.load is None:
+            return f"{self.kind}; load unknown"
+        return f"{self.kind}; load: {self.load.label}" if self.load.assumed else self.kind
+
+    def systems(self):
+        """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
+        if not self.phases:
+            raise field_error(self.path, "phases", None, "this key is missing: no phase, no slip systems")
+        from cpml.crystallography import load_material
+
+        return load_material(self.phases[0].material).systems()
+
+    def facts(self):
+        """What is declared, as a table of two columns to look at (pandas DataFrame)."""
+        import pandas as pd
+
+        phases = "; ".join(
+            f"{p.name} "
+            f"({p.lattice}{f', X along {p.hex_x_axis}' if p.hex_x_axis else ''}), material {p.material}"
+            for p in self.phases
+        )
+        load = (
+            "unknown"
+            if self.load is None
+            else self.load.label + (f" ({self.load.note})" if self.load.note else "")
+        )
+        files = "; ".join(
+            f"{role}: {v.name if isinstance(v, Path) else ', '.join(p.name for p in v)}"
+            for role, v in self.files.items()
+        )
+        of_map = {
+            "phases": phases, "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,
+            **({"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())} if self.cleaning else {}),
+            "segmentation": ", ".join(f"{k} {_shown(v)}" for k, v in self.segmentation.items()),
+        }  # fmt: skip
+        facts = {
+            "title": self.title, "data": self.kind, "files": files, **(of_map if "ebsd" in self.files else {"load": load}),
+            "note": self.note.strip() or "-", "citation": self.citation, "licence": self.licence,
+        }  # fmt: skip
+        return pd.DataFrame({"value": facts}).rename_axis("declared")
+
+    def inputs(self) -> dict[str, Path]:
+        """Every file that the results depend on, by a name that does not depend on the machine."""
+        found = {"dataset.yml": self.path}
+        for role, value in self.files.items():
+            several = value if isinstance(value, list) else [value]
+            for number, path in enumerate(several):
+                label = f"{role}[{number}]" if isinstance(value, list) else role
+                found[f"{label}: {path.name}"] = path
+                pair = path.with_suffix(".cpr")
+                if path.suffix == ".crc" and pair.is_file():
+                    found[f"{label}: {pair.name}"] = pair
+        for phase in self.phases:
+            if os.path.isabs(phase.material):
+                found[f"material: {Path(phase.material).name}"] = Path(phase.material)
+        return found
+
+
+def load_dataset(name_or_path: str | Path) -> Dataset:
+    """Data set by name (a folder under data/), or by the path of a dataset.yml or of its folder.
+
+    Raises
+    ------
+    DatasetError : unknown name, unknown key, missing file, wrong checksum, impossible value
+    """
+    path = find_description(name_or_path)
+    values = check(read_yaml(path), path)
+    phases = [_phase(path, number, entry) for number, entry in enumerate(values.pop("phases"))]
+    files = {role: _resolve_role(path, role, value) for role, value in values.pop("files").items()}
+    if "truth" in files and not values["virtual"]:
+        raise field_error(
+            path, "virtual", False, "a data set with a truth file is a virtual one: write virtual: true"
+        )
+    try:
+        load = values.pop("load")
+        load = None if load == "unknown" else Load.from_dict(load)
+        paths.safe_name(values["name"])
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    return Dataset(**values, files=files, phases=phases, load=load, path=path)
+
+
+def available() -> list[str]:
+    """Names of the data sets under data/."""
+    return sorted(path.parent.name for path in paths.data().glob("*/dataset.yml"))
+
+
+def left_out(name: str) -> str:
+    """Why a run over all data sets leaves this one out, or '' where nothing speaks against it."""
+    if paths.from_environment("CPML_REFERENCE") is not None:
+        return ""
+    text = find_description(name).read_text(encoding="utf-8")
+    return "it needs reference material: set CPML_REFERENCE to its folder" if REFERENCE in text else ""
+
+
+def find_description(name_or_path: str | Path) -> Path:
+    """Absolute path of the dataset.yml that a name or a path means."""
+    text = os.fspath(name_or_path)
+    is_path = (
+        isinstance(name_or_path, Path) or any(mark in text for mark in ("/", "\\")) or text.endswith(".yml")
+    )
+    if is_path:
+        path = Path(text).expanduser().resolve()
+        path = path / "dataset.yml" if path.is_dir() else path
+        if not path.is_file():
+            raise DatasetError(f"{path}: there is no such dataset.yml")
+        return path
+    path = paths.data() / paths.safe_name(text) / "dataset.yml"
+    if not path.is_file():
+        raise DatasetError(
+            f"no data set {text!r} in {paths.data()}: it has {', '.join(available()) or 'none'}"
+        )
+    return path.resolve()
+
+
+def _phase(path: Path, number: int, entry: dict) -> PhaseSpec:
+    """PhaseSpec with its material resolved: a name that exists, or a .yml inside the data set's folder."""
+    key = f"phases[{number}]"
+    if (entry["lattice"] == "hcp") != (entry.get("hex_x_axis") is not None):
+        state = (
+            "is missing: write a or a*, what the file's Euler angles call X"
+            if entry["lattice"] == "hcp"
+            else "is for hcp only"
+        )
+        raise field_error(path, f"{key}.hex_x_axis", entry.get("hex_x_axis"), state)
+    known = sorted(file.stem for file in (paths.PACKAGE / "crystallography" / "materials").glob("*.yml"))
+    material = entry["material"]
+    if material.endswith(".yml"):
+        material = str(_resolve(path, f"{key}.material", material))
+    elif known and material not in known:
+        raise field_error(
+            path, f"{key}.material", material, f"known: {', '.join(known)}, or a .yml of your own"
+        )
+    return PhaseSpec(**{**entry, "material": material})
+
+
+def _shown(value: float | dict) -> str:
+    if isinstance(value, dict):
+        return " and ".join(f"{v:g} ({k})" for k, v in value.items())
+    return f"{value:g}"
+
+
+def _resolve_role(path: Path, role: str, value) -> Path | list[Path]:
+    if isinstance(value, list):
+        return [_resolve(path, f"files.{role}[{n}]", entry) for n, entry in enumerate(value)]
+    return _resolve(path, f"files.{role}", value)
+
+
+def _resolve(path: Path, key: str, value: str | dict) -> Path:
+    """Absolute path of one named file, which exists and has the stated checksum."""
+    name, checksum = (value["path"], value["sha256"]) if isinstance(value, dict) else (value, None)
+    try:
+        if name.startswith(REFERENCE):
+            file = _reference(name)
+        else:
+            file = paths.inside(path.parent, name)
+            if not file.is_file() and name in catalogue.names():
+                file = catalogue.fetch(name)
+    except DatasetError as error:
+        raise field_error(path, key, name, str(error)) from None
+    if not file.is_file():
+        raise field_error(path, key, name, f"there is no file {file}, and the catalogue has no such key")
+    if checksum is not None and catalogue.file_sha256(file) != checksum.lower():
+        raise field_error(path, key, name, f"sha256 is {catalogue.file_sha256(file)}, not {checksum}")
+    return file.absolute()
+
+
+def _reference(name: str) -> Path:
+    folder = paths.from_environment("CPML_REFERENCE")
+    if folder is None:
+        raise DatasetError("this data set needs reference material: set CPML_REFERENCE to its folder")
+    return paths.inside(folder, name.removeprefix(REFERENCE))

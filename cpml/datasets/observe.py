@@ -1,0 +1,298 @@
+"""What a data set shows of deformation, collected from wherever it was recorded:
+slip traces and bands per grain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cpml.datasets.dataset import Dataset, PhaseSpec
+from cpml.errors import DatasetError, ParameterError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cpml.microscopy import EbsdMap, MapPhase, RegisteredDic, Registration, SemImage
+
+IMAGE_SIGMA_DEG = 1.0
+"""Added in quadrature to the error of a line in an image: distortion that the registration leaves."""
+
+
+@dataclass(frozen=True)
+class Footprints:
+    """Lines seen on the surface of each grain.
+
+    Attributes
+    ----------
+    traces : table grain_id, angle_deg (NaN: looked at, nothing seen), source; sigma_deg where known
+    dic : the registered HR-DIC field, or None
+    image : the registered image and its lines, or None
+    """
+
+    traces: pd.DataFrame
+    dic: RegisteredDic | None
+    image: ImageLines | None = None
+
+
+@dataclass(frozen=True)
+class ImageLines:
+    """A picture on the grains of a map.
+
+    Attributes
+    ----------
+    image : rows levelled, uneven brightness taken out grain by grain
+    to_map : from image (column, row) to map (column, row)
+    label : (rows, columns) grain of every pixel, 0 = none
+    lines : table of `detect_traces`, angles as in the image
+    """
+
+    image: SemImage
+    to_map: Registration
+    label: NDArray
+    lines: pd.DataFrame
+
+    def traces(self) -> pd.DataFrame:
+        """The lines as traces on the map: grain_id, angle_deg, sigma_deg, source."""
+        import numpy as np
+
+        found = self.lines
+        rows, columns = np.indices(self.label.shape)
+        inside = self.label > 0
+        centre = [
+            np.bincount(self.label[inside], v[inside]) / np.maximum(np.bincount(self.label[inside]), 1)
+            for v in (columns, rows)
+        ]
+        at = np.stack([v[found["grain_id"]] for v in centre], axis=-1)
+        known = found["angle_deg"].notna().to_numpy()
+        angle = np.full(len(found), np.nan)
+        angle[known] = self.to_map.turn_lines(found["angle_deg"].to_numpy()[known], at[known])
+        sigma = np.hypot(found["sigma_deg"], IMAGE_SIGMA_DEG)
+        return found[["grain_id"]].assign(angle_deg=angle, sigma_deg=sigma, source="image")
+
+
+def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
+    """Traces drawn by hand (files: traces), bands of the HR-DIC field (files: dic) and, with labels: images:
+    auto, lines of the first image, assigned to grains.
+
+    Parameters
+    ----------
+    label : (N,) grain of every map pixel
+
+    Raises
+    ------
+    DatasetError : an HR-DIC field without registration points
+    """
+    import pandas as pd
+
+    from cpml import microscopy
+
+    tables, dic = (
+        [
+            pd.DataFrame(
+                {
+                    "grain_id": pd.Series(dtype=int),
+                    "angle_deg": pd.Series(dtype=float),
+                    "source": pd.Series(dtype=str),
+                }
+            )
+        ],
+        None,
+    )
+    if "traces" in dataset.files:
+        drawn = _drawn(dataset.files["traces"], ebsd_map, label)
+        tables.append(drawn[drawn["grain_id"] > 0].assign(source="traces"))
+    if "dic" in dataset.files:
+        if "dic_to_ebsd" not in dataset.registration:
+            raise DatasetError(
+                f"{dataset.path}: files.dic needs registration.dic_to_ebsd, rows of homologous points"
+            )
+        dic = microscopy.register_dic(
+            dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label
+        )
+        tables.append(dic.bands.assign(source="dic", sigma_deg=microscopy.DIC_SIGMA_DEG))
+    image = image_lines(dataset, ebsd_map, label) if dataset.labels.get("images") == "auto" else None
+    if image is not None:
+        tables.append(image.traces())
+    used = [t for t in tables[1:] if len(t)] or tables[:1]
+    return Footprints(pd.concat(used, ignore_index=True), dic, image)
+
+
+def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:
+    """Traces of a table with the grain of each; the label table of a virtual specimen has its own columns."""
+    from cpml import microscopy
+    from cpml.virtual import records
+
+    if records.is_public_table(path):
+        return records.recorded_traces(records.read_public_table(path, ebsd_map, label))
+    return microscopy.traces_to_grains(microscopy.read_traces(path), ebsd_map, label)
+
+
+def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
+    """Twin families to look for in the map (None: the usual ones); none where
+    `labels: twins` is manual or none.
+    """
+    return () if dataset.labels.get("twins") in ("manual", "none") else None
+
+
+def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFrame:
+    """Variant labels: from the lamellae found in the map, or with `labels: twins:
+    manual` as recorded in files: traces.
+
+    Parameters
+    ----------
+    twins : from `cpml.microscopy.find_twins` with the types of :func:`twin_types`
+    systems : of each phase id
+
+    Raises
+    ------
+    DatasetError : manual twins without a table that holds them
+    """
+    from cpml import microscopy
+    from cpml.virtual import records
+
+    if dataset.labels.get("twins") != "manual":
+        return microscopy.twin_labels(twins, systems)
+    path = dataset.files.get("traces")
+    if path is None or not records.is_public_table(path):
+        raise DatasetError(
+            f"{dataset.path}: labels.twins: manual needs files.traces with the columns "
+            f"{', '.join(records.NEEDED)}"
+        )
+    table = records.read_public_table(path, ebsd_map, twins.parent_label)
+    return records.recorded_variants(table, next(iter(systems.values())))
+
+
+def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:
+    """The first image on the map, and the lines in each of its grains; None
+    without an image or its registration.
+
+    Parameters
+    ----------
+    label : (N,) grain of every map pixel; lines are looked for in these regions
+
+    Raises
+    ------
+    DatasetError : points that fix no transformation
+    """
+    from cpml import microscopy
+
+    if "images" not in dataset.files or "image_to_ebsd" not in dataset.registration:
+        return None
+    points = [(row[:2], row[2:]) for row in dataset.registration["image_to_ebsd"]]
+    kind = dataset.registration.get("image_kind", "affine")
+    try:
+        to_map = microscopy.register_points(*zip(*points, strict=True), kind=kind)
+    except ParameterError as error:
+        raise DatasetError(f"{dataset.path}: registration.image_to_ebsd: {error}") from error
+    image = microscopy.destripe(microscopy.read_image(dataset.files["images"][0]))
+    region = microscopy.label_of_pixels(image, to_map, ebsd_map, label)
+    image = microscopy.flat_field(image, sigma_px=20.0, label=region)
+    lines = microscopy.detect_traces(
+        image.values, region, valid=image.valid, margin_px=2, min_score=0.05, significance=8.0
+    )
+    return ImageLines(image, to_map, region, lines)
+
+
+def read_dataset_map(dataset: Dataset) -> EbsdMap:
+    """The map of a data set in the project's frame, cleaned as declared, every phase
+    checked against its declaration.
+
+    What was turned and what was cleaned is in the map's `frame_note`; a phase whose lattice the file does
+    not tell gets the declared one.
+
+    Raises
+    ------
+    DatasetError : a declared phase that the map does not have, a phase of the map that is not declared, or
+        cleaning that this map cannot have
+    """
+    from cpml.microscopy import clean, read_map
+
+    axes = {phase.hex_x_axis for phase in dataset.phases if phase.hex_x_axis}
+    if len(axes) > 1:
+        raise DatasetError(
+            f"{dataset.path}: phases declare different hex_x_axis {sorted(axes)}: one file has one convention"
+        )
+    ebsd_map = read_map(
+        dataset.files["ebsd"], hex_x_axis=axes.pop() if axes else None, **_frame(dataset), **_reading(dataset)
+    )
+    ebsd_map = _with_lattices(dataset, ebsd_map)
+    if not dataset.cleaning:
+        return ebsd_map
+    try:
+        cleaned = clean(ebsd_map, dataset.cleaning)
+    except ParameterError as error:
+        raise DatasetError(f"{dataset.path}: {error}") from error
+    notes = tuple(f"cleaning: {step.note}" for step in cleaned.steps)
+    return replace(cleaned.map, frame_note=(*cleaned.map.frame_note, *notes))
+
+
+def _frame(dataset: Dataset) -> dict:
+    return {k: v for k, v in dataset.frame.items() if k in ("euler_to_sample", "acquisition")}
+
+
+def _reading(dataset: Dataset) -> dict:
+    """Options of read_map that dataset.yml declares; phases of a text file come
+    from their declared materials.
+    """
+    options = {k: v for k, v in dataset.reading.items() if k != "phase_numbers"}
+    numbers = dataset.reading.get("phase_numbers")
+    if "columns" not in options:
+        wrong = sorted({"angles", "phase_numbers"} & dataset.reading.keys())
+        if wrong:
+            raise DatasetError(
+                f"{dataset.path}: reading.{wrong[0]} is for text files with declared reading.columns"
+            )
+        return options
+    numbers = numbers or list(range(1, len(dataset.phases) + 1))
+    if len(numbers) != len(dataset.phases) or len(set(numbers)) != len(numbers):
+        raise DatasetError(
+            f"{dataset.path}: reading.phase_numbers {numbers}: one number for each of "
+            f"{len(dataset.phases)} phases"
+        )
+    return options | {"phases": dict(zip(numbers, map(_described, dataset.phases), strict=True))}
+
+
+def _described(phase: PhaseSpec) -> MapPhase:
+    """Phase of a file that does not describe it, from its declared material."""
+    from cpml.crystallography import load_material
+    from cpml.crystallography.symmetry import group_of_lattice
+    from cpml.microscopy import MapPhase
+
+    material = load_material(phase.material)
+    gamma = 120.0 if phase.lattice == "hcp" else 90.0
+    a, c = 10 * material.a, 10 * (material.c or material.a)  # nm to Angstrom
+    return MapPhase(phase.name, group_of_lattice(phase.lattice), phase.lattice, a, a, c, 90.0, 90.0, gamma)
+
+
+def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
+    """The map with the declared lattice of each phase; both sides must list the same
+    phases, with the same symmetry.
+    """
+    from cpml.crystallography.symmetry import group_of_lattice
+
+    name = dataset.files["ebsd"].name
+    declared = {phase.name: phase for phase in dataset.phases}
+    there = {phase.name for phase in ebsd_map.phases.values()}
+    for phase in dataset.phases:
+        if phase.name not in there:
+            raise DatasetError(
+                f"{dataset.path}: phase {phase.name!r} is not in {name}, which has {sorted(there)}"
+            )
+    undeclared = there - declared.keys()
+    if undeclared:
+        raise DatasetError(
+            f"{dataset.path}: {name} also has phase {min(undeclared)!r}: declare it under phases"
+        )
+    changed = {}
+    for number, phase in ebsd_map.phases.items():
+        lattice = declared[phase.name].lattice
+        if phase.group != group_of_lattice(lattice):
+            raise DatasetError(
+                f"{dataset.path}: phase {phase.name!r} is declared {lattice}, but has point "
+                f"group {phase.group} in {name}"
+            )
+        changed[number] = replace(phase, lattice=lattice)
+    return ebsd_map.with_phases(changed)

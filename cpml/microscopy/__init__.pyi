@@ -1,0 +1,116 @@
+from .checks import (
+    displacement_deviations as displacement_deviations,
+    flip_table as flip_table,
+    hex_axis_check as hex_axis_check,
+    lamella_deviations as lamella_deviations,
+    trace_deviations as trace_deviations,
+)
+from .cleaning.cleaning import Cleaned as Cleaned, clean as clean, fill_holes as fill_holes
+from .curvature.burgers import weighted_burgers as weighted_burgers
+from .curvature.gnd import dislocation_types as dislocation_types, gnd as gnd
+from .curvature.kam import (
+    boundary_distance as boundary_distance,
+    grod as grod,
+    kam as kam,
+    kam_gradient as kam_gradient,
+    kam_table as kam_table,
+)
+from .curvature.lattice_curvature import (
+    curvature as curvature,
+    nye as nye,
+    orientation_noise as orientation_noise,
+)
+from .dic.activity import (
+    SlipActivity as SlipActivity,
+    in_plane_dyads as in_plane_dyads,
+    slip_activity as slip_activity,
+)
+from .dic.bands import band_angles as band_angles
+from .dic.displacement_ratio import (
+    band_displacements as band_displacements,
+    displacement_direction as displacement_direction,
+    match_displacements as match_displacements,
+)
+from .dic.field import DicField as DicField, read_dic as read_dic
+from .dic.registered import RegisteredDic as RegisteredDic, register_dic as register_dic
+from .dic.strain import (
+    effective_strain as effective_strain,
+    green_lagrange as green_lagrange,
+    in_plane_rotation as in_plane_rotation,
+    max_shear as max_shear,
+    strain_measures as strain_measures,
+)
+from .grains.boundary_geometry import boundary_details as boundary_details, boundary_sides as boundary_sides
+from .grains.boundary_slip import boundary_transfer as boundary_transfer
+from .grains.csl import nearest_csl as nearest_csl
+from .grains.features import grain_features as grain_features
+from .grains.grains import Grains as Grains, segment as segment
+from .grains.graph_export import write_graphml as write_graphml
+from .grains.junctions import junction_distance as junction_distance, triple_junctions as triple_junctions
+from .grains.network import (
+    path_transmission as path_transmission,
+    percolation as percolation,
+    transfer_clusters as transfer_clusters,
+)
+from .grains.shapes import grain_shapes as grain_shapes, grain_spread as grain_spread
+from .images.courses import line_courses as line_courses
+from .images.images import (
+    SemImage as SemImage,
+    destripe as destripe,
+    flat_field as flat_field,
+    read_image as read_image,
+)
+from .images.line_field import (
+    StructureTensor as StructureTensor,
+    structure_tensor as structure_tensor,
+    tensor_families as tensor_families,
+)
+from .images.line_pieces import least_line_um as least_line_um, line_pieces as line_pieces
+from .images.trace_detection import detect_traces as detect_traces, tile_labels as tile_labels
+from .images.trace_likelihood import match_traces as match_traces
+from .io.map_file import read_map_file as read_map_file, write_map_file as write_map_file
+from .io.oim_files import (
+    read_grain_file as read_grain_file,
+    read_reconstructed_boundaries as read_reconstructed_boundaries,
+)
+from .io.reading import read_map as read_map, read_stack as read_stack
+from .io.writing import write_map as write_map
+from .labels.cross_slip import cross_slip_labels as cross_slip_labels
+from .labels.detection import mask_unseen as mask_unseen, visibility as visibility
+from .labels.directions import system_labels as system_labels
+from .labels.labels import (
+    DIC_SIGMA_DEG as DIC_SIGMA_DEG,
+    dic_labels as dic_labels,
+    read_traces as read_traces,
+    slip_labels as slip_labels,
+    slip_traces as slip_traces,
+    traces_to_grains as traces_to_grains,
+    twin_labels as twin_labels,
+)
+from .labels.statistics import (
+    bootstrap_interval as bootstrap_interval,
+    boundary_type as boundary_type,
+    footprint_frequency as footprint_frequency,
+    surrounding_type as surrounding_type,
+    with_schmid as with_schmid,
+)
+from .labels.user import read_labels as read_labels, unobserved_labels as unobserved_labels
+from .maps.ebsd_map import EbsdMap as EbsdMap, MapPhase as MapPhase
+from .maps.frames import frame_rotation as frame_rotation
+from .registration.affine import (
+    Affine as Affine,
+    fit_affine as fit_affine,
+    label_of_points as label_of_points,
+)
+from .registration.images import (
+    Registration as Registration,
+    label_of_pixels as label_of_pixels,
+    register_points as register_points,
+    sample_image as sample_image,
+)
+from .twins.evidence import (
+    parent_probability as parent_probability,
+    twin_lamellae as twin_lamellae,
+    variant_fractions as variant_fractions,
+)
+from .twins.twins import Twins as Twins, find_twins as find_twins

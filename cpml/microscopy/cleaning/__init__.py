@@ -1,0 +1,1 @@
+"""Points changed on request, every change counted."""

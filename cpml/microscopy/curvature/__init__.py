@@ -1,0 +1,1 @@
+"""Gradients of orientation: KAM, GROD, curvature, GND densities, weighted Burgers vectors."""

@@ -1,0 +1,1 @@
+"""HR-DIC: displacement fields, strain, bands, and the slip systems that explain them."""

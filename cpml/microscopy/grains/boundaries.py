@@ -1,0 +1,147 @@
+"""The boundary network: pixel edges between grains, and pairs of grains.
+
+Segment = the cell edge shared by two neighbouring pixels of different grains; its end points lie on cell
+corners. Boundary = all segments of one pair of grains. Its trace is the main direction of its segments' mid
+points, so that the pixel staircase does not count. Coincidence-site boundaries: cpml.microscopy.grains.csl; pieces,
+curvature, tilt and twist: cpml.microscopy.grains.boundary_geometry; triple points: cpml.microscopy.grains.junctions.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from cpml.crystallography.disorientation import disorientation_axis_angle
+from cpml.crystallography.rotations import quaternion_conjugate, quaternion_multiply
+from cpml.crystallography.symmetry import proper_group
+from cpml.microscopy.grains.csl import nearest_csl
+from cpml.microscopy.grains.shapes import on_screen_deg
+from cpml.microscopy.maps.neighbours import neighbour_angles
+
+
+def segment_table(grains) -> pd.DataFrame:
+    """Segments: pixel_a, pixel_b, grain_a, grain_b, x0_um, y0_um, x1_um, y1_um, length_um, angle_deg.
+
+    angle_deg is the disorientation of the two pixels (of their stand-ins where a label was adopted); NaN
+    between phases.
+    """
+    pairs, label = grains.map.neighbours, grains.label
+    a, b = label[pairs[:, 0]], label[pairs[:, 1]]
+    pairs = pairs[(a != b) & (a > 0) & (b > 0)].astype(np.int64)
+    ends = edge_end_points(grains.map, pairs)
+    angle = np.degrees(neighbour_angles(grains.map, grains.source[pairs]))
+    return pd.DataFrame(
+        {
+            "pixel_a": pairs[:, 0],
+            "pixel_b": pairs[:, 1],
+            "grain_a": label[pairs[:, 0]],
+            "grain_b": label[pairs[:, 1]],
+            **dict(zip(("x0_um", "y0_um", "x1_um", "y1_um"), ends.T, strict=True)),
+            "length_um": np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]),
+            "angle_deg": angle,
+        }
+    )
+
+
+def edge_end_points(ebsd_map, pairs: NDArray) -> NDArray:
+    """(P, 4) x0, y0, x1, y1 in um of the cell edge between neighbouring pixels."""
+    first, second = ebsd_map.xy[pairs[:, 0]], ebsd_map.xy[pairs[:, 1]]
+    middle, across = (first + second) / 2, second - first
+    if ebsd_map.grid == "square":
+        dx, dy = ebsd_map.pixel_um
+        is_row_neighbour = np.abs(across[:, 0]) > np.abs(across[:, 1])
+        half = np.where(is_row_neighbour[:, None], [0.0, dy / 2], [dx / 2, 0.0])
+    else:  # the edge of a regular hexagon is 1/sqrt 3 of the step and stands square to the line of centres
+        half = np.stack([-across[:, 1], across[:, 0]], axis=1) / (2 * np.sqrt(3))
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def count_outer_edges(grains) -> int:
+    """Cell edges between a grain and no grain: the rim of the map, and gaps."""
+    sides = 4 if grains.map.grid == "square" else 6
+    labelled = grains.label > 0
+    inner = labelled[grains.map.neighbours].all(axis=1)
+    return int(sides * labelled.sum() - 2 * inner.sum())
+
+
+def group_pairs(first: NDArray, second: NDArray) -> tuple[NDArray, NDArray]:
+    """Distinct unordered pairs (B, 2), smaller id first, sorted, and the row of each input pair in them."""
+    low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second).astype(np.int64)
+    base = int(high.max(initial=0)) + 1
+    keys, row = np.unique(low * base + high, return_inverse=True)
+    return np.stack([keys // base, keys % base], axis=1), row
+
+
+def traces(segments: pd.DataFrame, row: NDArray, n: int) -> NDArray:
+    """On-screen trace (n,), deg, of groups of segments: main direction of mid points plus edge ends."""
+    x = segments[["x0_um", "x1_um"]].to_numpy()
+    y = segments[["y0_um", "y1_um"]].to_numpy()
+    weight = segments["length_um"].to_numpy()
+    mx, my = x.mean(1), y.mean(1)
+    total = np.bincount(row, weight, n)
+    cx, cy = (np.bincount(row, weight * m, n) / total for m in (mx, my))
+    u, v, half_u, half_v = mx - cx[row], my - cy[row], (x[:, 1] - x[:, 0]) / 2, (y[:, 1] - y[:, 0]) / 2
+    cxx, cyy, cxy = (
+        np.bincount(row, weight * (p * q + hp * hq / 3), n)
+        for p, q, hp, hq in ((u, u, half_u, half_u), (v, v, half_v, half_v), (u, v, half_u, half_v))
+    )
+    turn = np.arctan2(2 * cxy, cxx - cyy) / 2
+    return on_screen_deg(np.cos(turn), np.sin(turn))
+
+
+def boundary_table(grains) -> pd.DataFrame:
+    """Pairs of grains, grain_a < grain_b: length_um, n_segments, angle_deg, axis_x, axis_y, axis_z,
+    trace_deg, csl,
+    csl_deviation_deg, phase_boundary.
+
+    Angle and axis (crystal frame, standard triangle) are those of the mean orientations; csl is 0 where there
+    is none and in all but cubic pairs of one phase.
+    """
+    table = grains.segments
+    ids, row = group_pairs(table["grain_a"].to_numpy(), table["grain_b"].to_numpy())
+    return pair_columns(ids, row, table, grains.mean_quaternions, grains.phase, grains.map.phases, "grain")
+
+
+def pair_columns(
+    ids: NDArray, row: NDArray, segments: pd.DataFrame, mean: NDArray, phase: NDArray, phases: dict, name: str
+) -> pd.DataFrame:
+    """The boundary table of any partition: ids (B, 2) from 1, row (n,) of each segment, means (G, 4), phases
+    (G,).
+    """
+    n = len(ids)
+    qa, qb, pa, pb = mean[ids[:, 0] - 1], mean[ids[:, 1] - 1], phase[ids[:, 0] - 1], phase[ids[:, 1] - 1]
+    axis, angle = np.full((n, 3), np.nan), np.full(n, np.nan)
+    csl, deviation = np.zeros(n, int), np.full(n, np.nan)
+    for i, j in sorted(set(zip(pa.tolist(), pb.tolist(), strict=True))):
+        if 0 in (i, j):  # a region without orientation
+            continue
+        chosen = np.flatnonzero((pa == i) & (pb == j))
+        left, right = proper_group(phases[i].group), proper_group(phases[j].group)
+        axis[chosen], angle[chosen] = disorientation_axis_angle(
+            qa[chosen], qb[chosen], left, None if i == j else right
+        )
+        if i == j and phases[i].group == "432":
+            m = quaternion_multiply(quaternion_conjugate(qa[chosen]), qb[chosen])
+            csl[chosen], deviation[chosen] = nearest_csl(m, left)
+    return pd.DataFrame(
+        {
+            f"{name}_a": ids[:, 0],
+            f"{name}_b": ids[:, 1],
+            "length_um": np.bincount(row, segments["length_um"], n),
+            "n_segments": np.bincount(row, minlength=n),
+            "angle_deg": np.degrees(angle),
+            "axis_x": axis[:, 0],
+            "axis_y": axis[:, 1],
+            "axis_z": axis[:, 2],
+            "trace_deg": traces(segments, row, n),
+            "csl": csl,
+            "csl_deviation_deg": deviation,
+            "phase_boundary": pa != pb,
+        }
+    )
+
+
+def length_graph(ids: NDArray, length: NDArray, n: int) -> sparse.csr_matrix:
+    """(n, n) symmetric shared length of pairs ids (B, 2) that count from 1."""
+    i, j = ids[:, 0] - 1, ids[:, 1] - 1
+    return sparse.coo_matrix((np.r_[length, length], (np.r_[i, j], np.r_[j, i])), shape=(n, n)).tocsr()

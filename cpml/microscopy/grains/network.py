@@ -1,0 +1,126 @@
+"""How far slip can pass through the grain graph: clusters of open boundaries, percolation, best paths.
+
+Grains are nodes, boundaries are edges with a weight w from 0 (closed) to 1 (open), such as the m' of the
+active systems (cpml.microscopy.grains.boundary_slip).
+
+| quantity | meaning |
+|---|---|
+| open | boundary with w above a limit |
+| cluster | grains joined by open boundaries |
+| percolates | one cluster touches two opposite rims of the map |
+| transmission | largest product of w along a path from one grain to another |
+
+A map is a section: clusters that are apart in it may be joined below, so that these are lower bounds.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from cpml.errors import ParameterError
+from cpml.microscopy.grains.grains import Grains
+
+
+def transfer_clusters(grains: Grains, weight: ArrayLike, *, above: float = 0.9) -> pd.DataFrame:
+    """Cluster of every grain.
+
+    Parameters
+    ----------
+    weight : (B,) of the rows of `grains.boundaries`; NaN is closed
+    above : limit from which on a boundary is open
+
+    Returns
+    -------
+    grain_id, cluster (from 1, in the order of the grains), n_grains and area_um2 of the cluster
+
+    Raises
+    ------
+    ParameterError : another number of weights, or one outside 0 to 1
+    """
+    weight = _checked(grains, weight)
+    ids = grains.boundaries[["grain_a", "grain_b"]].to_numpy()[weight > above] - 1
+    links = sparse.coo_matrix((np.ones(len(ids)), (ids[:, 0], ids[:, 1])), shape=(grains.n_grains,) * 2)
+    label = connected_components(links, directed=False)[1]
+    _, first, label = np.unique(label, return_index=True, return_inverse=True)
+    cluster = np.argsort(np.argsort(first))[label] + 1
+    area = grains.table["area_um2"].to_numpy()
+    return pd.DataFrame(
+        {
+            "grain_id": np.arange(1, grains.n_grains + 1),
+            "cluster": cluster,
+            "n_grains": np.bincount(cluster)[cluster],
+            "area_um2": np.bincount(cluster, area)[cluster],
+        }
+    )
+
+
+def percolation(
+    grains: Grains, weight: ArrayLike, *, limits: Sequence[float] = (0.5, 0.7, 0.8, 0.9)
+) -> pd.DataFrame:
+    """What is open above each limit.
+
+    Returns
+    -------
+    above, open_share (of the boundary length), largest_share (of the area, by the largest cluster),
+    mean_grains (of the cluster of a grain, mean over grains), percolates_x, percolates_y
+    """
+    weight = _checked(grains, weight)
+    length = grains.boundaries["length_um"].to_numpy()
+    rims = _rims(grains)
+    rows = []
+    for limit in limits:
+        table = transfer_clusters(grains, weight, above=limit)
+        cluster, area = table["cluster"].to_numpy(), table["area_um2"].to_numpy()
+        across = [bool(set(cluster[a]) & set(cluster[b])) for a, b in rims]
+        share = area.max() / grains.table["area_um2"].sum()
+        opened = length[weight > limit].sum() / max(length.sum(), 1e-300)
+        rows.append((float(limit), opened, share, table["n_grains"].mean(), *across))
+    names = ["above", "open_share", "largest_share", "mean_grains", "percolates_x", "percolates_y"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def path_transmission(grains: Grains, weight: ArrayLike, grain_id: int) -> NDArray:
+    """(G,) largest product of weights along a path from one grain to every other;
+    1 for itself, 0 without a path.
+
+    Raises
+    ------
+    ParameterError : no such grain, another number of weights, or one outside 0 to 1
+    """
+    weight = _checked(grains, weight)
+    if not 1 <= grain_id <= grains.n_grains:
+        raise ParameterError(f"grain {grain_id} is not from 1 to {grains.n_grains}")
+    passing = weight > 0
+    ids = grains.boundaries[["grain_a", "grain_b"]].to_numpy()[passing] - 1
+    # the longest product is the shortest sum of -log w; an edge of length 0 would be none
+    cost = np.maximum(-np.log(weight[passing]), 1e-300)
+    links = sparse.coo_matrix((cost, (ids[:, 0], ids[:, 1])), shape=(grains.n_grains,) * 2).tocsr()
+    return np.exp(-dijkstra(links, directed=False, indices=grain_id - 1))
+
+
+def _checked(grains: Grains, weight: ArrayLike) -> NDArray:
+    """Weights (B,) with 0 where they are missing."""
+    weight = np.asarray(weight, float)
+    if weight.shape != (len(grains.boundaries),) or np.any((weight < 0) | (weight > 1 + 1e-9)):
+        raise ParameterError(
+            f"weights of shape {weight.shape}: one from 0 to 1 for each of the "
+            f"{len(grains.boundaries)} boundaries is needed"
+        )
+    return np.minimum(np.nan_to_num(weight, nan=0.0), 1.0)
+
+
+def _rims(grains: Grains) -> tuple[tuple[NDArray, NDArray], tuple[NDArray, NDArray]]:
+    """Grains (rows of the table) on the left and right, and on the upper and lower rim of the map."""
+    m = grains.map
+    margin = 0 if m.grid == "square" else 1
+    columns, rows = m.half_columns, m.rows
+    sides = (
+        (columns <= margin, columns >= columns.max() - margin),
+        (rows == 0, rows == rows.max()),
+    )
+    found = [[np.setdiff1d(grains.label[place], 0) - 1 for place in pair] for pair in sides]
+    return tuple(tuple(pair) for pair in found)

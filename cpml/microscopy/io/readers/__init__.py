@@ -1,0 +1,1 @@
+"""One reader a format; `cpml.microscopy.io.reading` chooses among them."""

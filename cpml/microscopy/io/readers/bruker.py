@@ -1,0 +1,103 @@
+"""Bruker ESPRIT HDF5 maps (.h5): `<scan>/EBSD/{Data, Header}` and `SEM` beside or in it.
+
+| place | meaning |
+|---|---|
+| Data/phi1, PHI, phi2 | Bunge angles, deg |
+| Data/Phase | number of the phase, 0 not indexed |
+| Data/MAD, NIndexedBands, RadonQuality | one value a point |
+| Header/NROWS, NCOLS, XSTEP, YSTEP | grid, um |
+| SEM/IX, IY (or "SEM IX", "SEM IY") | column and row of each point; points come in any order and area |
+| Header/Phases/<n> | Name, LatticeConstants (Angstrom, deg), IT (space group) or SpaceGroup |
+| Header/Coordinate Systems/ID | 5: Euler axes turned 180 deg about y against the map, offered as "declared" |
+
+Reference: orix 0.15 and MTEX 6.1 readers of the same files.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cpml.microscopy.io.readers.common import (
+    RawMap,
+    check_phases,
+    finite_where_indexed,
+    grid_of,
+    group_of_space_group,
+    make_phase,
+)
+from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.maps.frames import frame_rotation
+from cpml.microscopy.maps.grids import MOST_EMPTY
+
+NAMES = {
+    "MAD": "mad",
+    "NIndexedBands": "bands",
+    "RadonQuality": "radon_quality",
+    "RadonBandCount": "radon_bands",
+}
+
+
+def read(path: Path) -> RawMap:
+    """Content of the first scan of a Bruker HDF5 file."""
+    with opened(path) as hdf:
+        scan = hdf.find("EBSD/Data/PHI", "EBSD/Header")[0]
+        base = f"{scan}/EBSD"
+        angles = [hdf.array(f"{base}/Data/{k}", (-1,)) for k in ("phi1", "PHI", "phi2")]
+        n = len(angles[0])
+        if any(len(a) != n for a in angles):
+            raise hdf.fail(f"{base}/Data", f"angles of unequal length {[len(a) for a in angles]}")
+        phase_id = hdf.array(f"{base}/Data/Phase", (n,), whole=True).astype(np.int32)
+        phases = {
+            i: _phase(hdf, f"{base}/Header/Phases/{i}") for i in hdf.integer_keys(f"{base}/Header/Phases")
+        }
+        properties = {
+            k: hdf.array(f"{base}/Data/{name}", (n,))
+            for name, k in NAMES.items()
+            if hdf.has(f"{base}/Data/{name}")
+        }
+        pixel_um = hdf.number(f"{base}/Header/XSTEP"), hdf.number(f"{base}/Header/YSTEP")
+        shape, place = _places(hdf, scan, base, n)
+        setting = f"{base}/Header/Coordinate Systems/ID"
+        is_esprit = hdf.has(setting) and int(hdf.value(setting)) == 5
+    euler = np.radians(np.stack(angles, axis=1).astype(float))
+    check_phases(path, phase_id, phases, None)
+    finite_where_indexed(path, euler, phase_id)
+
+    def spread(values):
+        out = np.zeros((shape[0] * shape[1], *values.shape[1:]), values.dtype)
+        out[place] = values
+        return out
+
+    n_holes = shape[0] * shape[1] - n
+    return RawMap(
+        path.stem, spread(euler), spread(phase_id), phases, grid_of(path, shape, pixel_um), "square", shape, pixel_um,
+        {k: spread(v) for k, v in properties.items()}, usual_hex_x_axis="a*",
+        note=(f"{n_holes} places of the grid have no point: not indexed",) if n_holes else (),
+        declared=frame_rotation("bruker") if is_esprit else None,
+    )  # fmt: skip
+
+
+def _places(hdf: Hdf, scan: str, base: str, n: int) -> tuple[tuple[int, int], np.ndarray]:
+    """(rows, columns) and the place (n,) of each point: from the beam positions, else row after row."""
+    for group in (f"{scan}/SEM", f"{base}/SEM"):
+        for x, y in (("IX", "IY"), ("SEM IX", "SEM IY")):
+            if hdf.has(f"{group}/{x}", f"{group}/{y}"):
+                col, row = (hdf.array(f"{group}/{k}", (n,), whole=True).astype(np.int64) for k in (x, y))
+                col, row = col - col.min(), row - row.min()
+                rows, cols = int(row.max()) + 1, int(col.max()) + 1
+                place = row * cols + col
+                if rows * cols > MOST_EMPTY * n + 1000 or len(np.unique(place)) != n:
+                    raise hdf.fail(f"{group}/{x}", f"{n:,} points do not fit on {cols} x {rows} places")
+                return (rows, cols), place
+    rows, cols = (hdf.number(f"{base}/Header/{k}", kind=int) for k in ("NROWS", "NCOLS"))
+    if rows * cols != n:
+        raise hdf.fail(f"{base}/Header", f"announces {cols} x {rows} points, {n:,} were found")
+    return (rows, cols), np.arange(n)
+
+
+def _phase(hdf: Hdf, place: str):
+    number = int(hdf.value(f"{place}/IT")) if hdf.has(f"{place}/IT") else 0
+    if not 1 <= number <= 230:
+        raise hdf.fail(f"{place}/IT", f"space group {number} is not from 1 to 230")
+    cell = np.round(hdf.array(f"{place}/LatticeConstants", (6,)).astype(float), 6)
+    return make_phase(hdf.text(f"{place}/Name", ""), cell, group_of_space_group(number), number)

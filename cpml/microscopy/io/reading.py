@@ -1,0 +1,266 @@
+"""Read an EBSD map file of any known format into the pixel frame.
+
+| format | files | module |
+|---|---|---|
+| Oxford text, binary, HDF5 | .ctf; .crc with .cpr; .h5oina | ctf, crc, h5oina |
+| EDAX text (also EMsoft, ASTAR), HDF5 | .ang; .oh5, .h5 of OIM Analysis | ang, edax |
+| Bruker HDF5 | .h5 of ESPRIT | bruker |
+| EMsoft dictionary indexing | .h5 | emsoft |
+| DREAM.3D | .dream3d, .h5ebsd | dream3d, h5ebsd |
+| orix, cpml | .h5 of orix.io, map.h5 | orix_hdf |
+| delimited text | any, with declared `columns` | delimited |
+
+The format is told by the content, not by the name. Frames and the hexagonal axis are turned here, once, and
+only as declared (see cpml.microscopy.maps.frames); `EbsdMap.frame_note` says what was done.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cpml.crystallography.rotations import euler_to_quaternion
+from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.io.map_file import read_map_file
+from cpml.microscopy.io.readers.common import RawMap
+from cpml.microscopy.maps.ebsd_map import EbsdMap
+from cpml.microscopy.maps.frames import a_star_to_a, frame_rotation, to_sample_frame
+from cpml.progress import progress
+
+HEXAGONAL = ("3", "32", "312", "6", "622")
+STACKS = ("dream3d", "h5ebsd")
+
+
+def read_map(
+    path: str | Path,
+    *,
+    hex_x_axis: str | None = None,
+    euler_to_sample: str | dict | ArrayLike | None = None,
+    acquisition: str = "ignore",
+    slice: int | None = None,
+    columns: list[str] | None = None,
+    angles: str = "degrees",
+    phases: list | dict | None = None,
+    refined: bool | None = None,
+    name: str | None = None,
+) -> EbsdMap:
+    """An EBSD map in the pixel frame (x right, y down, z into), hexagonal crystals with X||a.
+
+    Parameters
+    ----------
+    path : a file of one of the formats in the table above, or a map.h5 of cpml
+    hex_x_axis : "a" or "a*", the file's hexagonal X axis; None takes the vendor's usual one
+        (Oxford, Bruker a*, others a) and says so in `frame_note`: it is an installation choice, and
+        the wrong one hides every twin
+    euler_to_sample : preset of cpml.microscopy.maps.frames, 3x3 rotation matrix, [x, y, z, degrees], or
+        "declared": the turn that the file itself states (DREAM.3D .h5ebsd, EDAX and Bruker HDF5); None: no
+        turn
+    acquisition : "apply" turns by the acquisition-surface angles of Oxford files first, "ignore" only reports
+        them
+    slice : which slice of a stack (0 is the first); a stack of several needs it (see read_stack)
+    columns : names of the columns of a delimited text file (see cpml.microscopy.io.readers.delimited)
+    angles : "degrees" or "radians", for delimited text only
+    phases : MapPhase list for delimited text, whose file does not describe its phases
+    refined : EMsoft: True for the refined orientations, False for the best match; None: refined where there
+        are any
+    name : name of the map; None: the file's
+
+    Raises
+    ------
+    MapFileError : the file is missing, of another format, cut off, inconsistent, or without an indexed point
+    ParameterError : an unknown option, or one that the format does not have
+    """
+    path = Path(path)
+    if hex_x_axis not in (None, "a", "a*"):
+        raise ParameterError(f"hex_x_axis {hex_x_axis!r}: give 'a' or 'a*'")
+    if acquisition not in ("apply", "ignore"):
+        raise ParameterError(f"acquisition {acquisition!r}: give 'apply' or 'ignore'")
+    if not (isinstance(euler_to_sample, str) and euler_to_sample == "declared"):
+        frame_rotation(euler_to_sample)
+    kind = "delimited" if columns is not None else format_of(path)
+    if kind == "cpml":
+        if hex_x_axis is not None or euler_to_sample is not None or acquisition == "apply":
+            raise ParameterError(
+                f"{path}: a cpml map is in the pixel frame already; leave out the frame options"
+            )
+        return read_map_file(path)
+    options: dict = {"slice": slice, "refined": refined, "phases": phases}
+    if columns is not None:
+        options |= {"columns": columns, "angles": angles}
+    raw = _read(kind, path, {k: v for k, v in options.items() if v is not None})
+    return _in_pixel_frame(path, raw, hex_x_axis, euler_to_sample, acquisition, name)
+
+
+def read_stack(path: str | Path, **options) -> list[EbsdMap]:
+    """All slices of a stack of maps (.h5ebsd, .dream3d), in order; `options` as of read_map, without
+    `slice`."""
+    path = Path(path)
+    kind = format_of(path)
+    if kind not in STACKS:
+        return [read_map(path, **options)]
+    count = import_module(f"cpml.microscopy.io.readers.{kind}").n_slices(path)
+    return [
+        read_map(path, slice=k, **options)
+        for k in progress(range(count), f"reading {path.name}", unit="slice")
+    ]
+
+
+def _read(kind: str, path: Path, options: dict) -> RawMap:
+    known = {"delimited": {"columns", "angles", "phases"}, "emsoft": {"refined"}} | {
+        k: {"slice"} for k in STACKS
+    }
+    wrong = options.keys() - known.get(kind, set()) - ({"slice"} if options.get("slice") == 0 else set())
+    if wrong:
+        raise ParameterError(f"{path}: option {min(wrong)!r} is not for this format ({kind}); leave it out")
+    used = {k: v for k, v in options.items() if k in known.get(kind, set())}
+    try:
+        return import_module(f"cpml.microscopy.io.readers.{kind}").read(path, **used)
+    except OSError as error:
+        raise MapFileError(
+            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        ) from error
+    except MemoryError as error:
+        raise MapFileError(f"{path}: too large for the memory of this machine; crop the map") from error
+
+
+def format_of(path: Path) -> str:
+    """Name of the reader for the content of a file."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise MapFileError(f"{path}: cannot be opened ({error.strerror}); check the path") from error
+    if start.startswith(b"\x89HDF\r\n"):
+        return _hdf_format(path)
+    if start.lstrip(b"\xef\xbb\xbf").startswith(b"Channel Text File"):
+        return "ctf"
+    if path.suffix.lower() in (".crc", ".cpr"):
+        return "crc"
+    if start.lstrip().startswith(b"#") and path.suffix.lower() == ".ang":
+        return "ang"
+    raise MapFileError(
+        f"{path}: not a .ctf, .crc/.cpr, .ang or HDF5 map file"
+        f"{' (the file is empty)' if not start else ''}; export the map in one of "
+        "these formats, or declare the "
+        "columns of a text file: read_map(path, columns=[...])"
+    )
+
+
+def _hdf_format(path: Path) -> str:
+    """Which HDF5 layout this is, by the members that only it has."""
+    from cpml.microscopy.io.readers.hdf import opened
+
+    with opened(path) as hdf:
+        if str(hdf.file.attrs.get("kind", "")).startswith("cpml"):
+            return "cpml"
+        if hdf.has("crystal_map/data", "crystal_map/header"):
+            return "orix_hdf"
+        if hdf.has("DataContainers") or hdf.has("DataStructure"):
+            return "dream3d"
+        if hdf.has("ZStartIndex", "Manufacturer"):
+            return "h5ebsd"
+        if hdf.find("EBSD/ANG/DATA"):
+            raise MapFileError(f"{path}: an EDAX APEX file; open it in OIM Analysis and export .ang or .oh5")
+        for place in hdf.find("EBSD/Data", "EBSD/Header"):
+            data = hdf.members(f"{place}/EBSD/Data")
+            if "Euler" in data:
+                return "h5oina"
+            if "TopMatchIndices" in data or "RefinedEulerAngles" in data:
+                return "emsoft"
+            if "PHI" in data and "phi1" in data:
+                return "bruker"
+            if "Phi1" in data:
+                return "edax"
+    raise MapFileError(
+        f"{path}: this HDF5 file holds no map of a known layout (Oxford, EDAX, "
+        "Bruker, EMsoft, DREAM.3D, orix, "
+        "cpml); export the map as .ctf or .ang"
+    )
+
+
+def _in_pixel_frame(
+    path: Path, raw: RawMap, hex_x_axis: str | None, euler_to_sample, acquisition: str, name: str | None
+) -> EbsdMap:
+    indexed = raw.phase_id > 0
+    q = np.full((len(raw.euler), 4), np.nan)
+    q[indexed] = euler_to_quaternion(raw.euler[indexed])
+    notes = [*raw.note]
+    hexagonal = [i for i, phase in raw.phases.items() if phase.group in HEXAGONAL]
+    if hexagonal:
+        axis = hex_x_axis or raw.usual_hex_x_axis
+        notes.append(
+            f"hexagonal crystals: X||{axis} in the file, "
+            + ("declared" if hex_x_axis else "assumed as usual for this format: check with twins or traces")
+        )
+        if axis == "a*":
+            chosen = np.isin(raw.phase_id, hexagonal)
+            q[chosen] = a_star_to_a(q[chosen])
+    q = _acquired(path, raw, q, acquisition, notes)
+    q = _turned(path, raw, q, euler_to_sample, notes)
+    n_filled = int(np.sum(indexed & (raw.properties.get("error", np.zeros(len(q))) > 0)))
+    if n_filled and not any("filled" in note for note in notes):
+        notes.append(
+            f"{n_filled} points have an orientation with an indexing error: filled by the vendor's cleaning"
+        )
+    return EbsdMap(
+        name or raw.name,
+        q,
+        raw.phase_id,
+        raw.phases,
+        raw.xy,
+        raw.grid,
+        raw.shape,
+        raw.pixel_um,
+        raw.properties,
+        tuple(notes),
+    )
+
+
+def _acquired(path: Path, raw: RawMap, q, acquisition: str, notes: list[str]):
+    """Orientations (N, 4) after the acquisition-surface turn, where there is one and it is asked for."""
+    if raw.acquisition is None:
+        if acquisition == "apply":
+            notes.append("acquisition: the file states no turned surface, nothing applied")
+        return q
+    told = ", ".join(f"{np.degrees(a):g}" for a in raw.acquisition)
+    if acquisition == "ignore":
+        notes.append(
+            f"acquisition-surface angles {told} deg in the file are not applied: declare acquisition: apply"
+        )
+        return q
+    notes.append(f"Euler axes turned by the file's acquisition-surface angles {told} deg, as declared")
+    return to_sample_frame(q, euler_to_quaternion(np.array(raw.acquisition)))
+
+
+def _turned(path: Path, raw: RawMap, q, euler_to_sample, notes: list[str]):
+    """Orientations (N, 4) with their Euler axes turned to the pixel axes, as declared."""
+    if euler_to_sample is None:
+        also = (
+            ""
+            if raw.declared is None
+            else f"; the file states {_named(raw.declared)}: euler_to_sample='declared'"
+        )
+        notes.append(f"Euler axes taken as the pixel axes (x right, y down, z into), not declared{also}")
+        return q
+    if isinstance(euler_to_sample, str) and euler_to_sample == "declared":
+        if raw.declared is None:
+            raise ParameterError(
+                f"{path}: the file states no turn of its Euler axes; give a preset or a rotation"
+            )
+        notes.append(f"Euler axes turned to the pixel axes as the file states: {_named(raw.declared)}")
+        return to_sample_frame(q, raw.declared)
+    shown = euler_to_sample
+    if not isinstance(shown, (str, dict)):
+        shown = np.asarray(shown).tolist()
+    notes.append(f"Euler axes turned to the pixel axes by {shown}")
+    return to_sample_frame(q, frame_rotation(euler_to_sample))
+
+
+def _named(turn) -> str:
+    """Axis and angle of a turn (4,) in words."""
+    angle = 2 * np.degrees(np.arccos(np.clip(abs(turn[0]), 0, 1)))
+    if angle < 1e-6:
+        return "identity"
+    axis = turn[1:] / np.linalg.norm(turn[1:]) * (1 if turn[0] >= 0 else -1)
+    return f"{angle:g} deg about ({', '.join(f'{a:g}' for a in np.round(axis, 4) + 0.0)})"

@@ -1,0 +1,1 @@
+"""One writer a format; `cpml.microscopy.io.writing` chooses among them."""

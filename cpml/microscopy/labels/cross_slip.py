@@ -1,0 +1,133 @@
+"""Cross-slip candidates: lines that change between the traces of two planes which share a Burgers vector.
+
+A screw dislocation that leaves its plane A for a plane B with the same Burgers vector b draws a
+step that changes from the trace of A to that of B. Seen as single pieces, where the image resolves
+them, or as waviness of a line.
+
+    p(A then B) = p(A | theta_1) p(B | theta_2)      for two consecutive pieces of one line, and B then A likewise
+
+with the posteriors over the visible planes of the grain ("none of them" included).
+Of a line with several changes
+
+    p(pair) = 1 - product over its changes of (1 - p(A then B) - p(B then A)).
+
+Rows: mechanism "cross_slip", target "planeA|planeB[dir]", row "pair", weight p(pair). observed is 1 where p
+>= 0.95, 0 where lines on both planes were resolved and none of them changed over, else missing: a grain that
+was not imaged or too coarsely, a plane too flat, two planes whose traces lie closer than their errors, wavy
+lines without resolved pieces. A candidate is no proof: two lines that meet look the same.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
+from cpml.crystallography.slip_systems import Systems
+from cpml.crystallography.slip_traces import line_difference, slip_traces
+from cpml.errors import ParameterError
+from cpml.microscopy.images.line_pieces import PIECE_PIXELS
+from cpml.microscopy.images.trace_likelihood import match_traces
+from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
+from cpml.microscopy.labels.labels import CERTAIN, COLUMNS
+
+
+def cross_slip_labels(
+    parents: pd.DataFrame,
+    pieces: pd.DataFrame,
+    systems: Systems | Mapping[int, Systems],
+    *,
+    pixel_um: float | None = None,
+    min_inclination_deg: float = MIN_INCLINATION_DEG,
+    tolerance_deg: float = 6.0,
+) -> pd.DataFrame:
+    """Pair rows of every parent grain.
+
+    Parameters
+    ----------
+    parents : table with parent_id, phase, qw, qx, qy, qz
+    pieces : grain_id, line_id, piece (place in the line), angle_deg, sigma_deg; length_um where
+        pixel_um is given; wavy (bool) where known. A grain is imaged if it has a row; one row
+        with NaN angle: imaged, no line
+    systems : of all grains, or of each phase id
+    pixel_um : pieces shorter than 6 pixels are not resolved and do not count
+    tolerance_deg : a piece further than this from every visible plane belongs to none
+
+    Returns
+    -------
+    label rows, one a grain and pair
+
+    Raises
+    ------
+    ParameterError : missing columns
+    """
+    needed = ["grain_id", "line_id", "piece", "angle_deg", "sigma_deg"] + (["length_um"] if pixel_um else [])
+    missing = [name for name in needed if name not in pieces]
+    if missing:
+        raise ParameterError(f"pieces have no column {', '.join(missing)}; needed: {', '.join(needed)}")
+    of_grain = dict(iter(pieces.groupby("grain_id")))
+    rows: list[tuple] = []
+    for phase, group in parents.groupby("phase"):
+        of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
+        if of_phase is None:
+            continue
+        pairs = cross_slip_pairs(of_phase)
+        geometry = slip_traces(group[["qw", "qx", "qy", "qz"]].to_numpy(), of_phase)
+        for i, grain in enumerate(group["parent_id"]):
+            seen = of_grain.get(grain)
+            traces = geometry.angle_deg[i], geometry.inclination_deg[i]
+            states = _pair_states(
+                seen, *traces, of_phase, pairs, pixel_um, min_inclination_deg, tolerance_deg
+            )
+            rows += [
+                (int(grain), "cross_slip", target, state, "", weight, "traces", np.nan, np.nan, "pair")
+                for target, (state, weight) in zip(pairs["target"], states, strict=True)
+            ]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"grain_id": int, "observed": float, "weight": float})
+
+
+def _pair_states(
+    seen, angle, inclination, systems, pairs, pixel_um, min_inclination_deg, tolerance_deg
+) -> list[tuple]:
+    """(observed, weight) of every pair of one grain."""
+    if seen is None:
+        return [(np.nan, 1.0)] * len(pairs)
+    lines = seen[seen["angle_deg"].notna()]
+    if pixel_um:
+        lines = lines[lines["length_um"] >= PIECE_PIXELS * pixel_um]
+    planes = np.unique(systems.plane_id[systems.slip])
+    is_visible = np.zeros(len(angle), bool)
+    is_visible[planes] = inclination[planes] >= min_inclination_deg
+    posterior = np.zeros((len(lines), len(angle)))
+    if len(lines):
+        away = np.abs(line_difference(lines["angle_deg"].to_numpy()[:, None], angle))
+        density = match_traces(
+            lines["angle_deg"], angle, inclination, sigma_deg=lines["sigma_deg"], floor=0.0
+        )
+        density = density * (is_visible & (away <= tolerance_deg))
+        none = 0.03 / 180
+        posterior = 0.97 * density / (none + 0.97 * density.sum(axis=1, keepdims=True))
+    order = np.lexsort((lines["piece"], lines["line_id"]))
+    line = lines["line_id"].to_numpy()[order]
+    consecutive = np.flatnonzero((line[1:] == line[:-1]) & (np.diff(lines["piece"].to_numpy()[order]) == 1))
+    first, second = posterior[order[consecutive]], posterior[order[consecutive + 1]]
+    error = float(np.median(lines["sigma_deg"])) if len(lines) else np.inf
+    is_wavy = bool(lines["wavy"].any()) if "wavy" in lines else False
+    states = []
+    for pair in pairs.itertuples():
+        a, b = pair.plane_a, pair.plane_b
+        # two traces closer than two errors of a drawn line look like one straight line
+        apart = abs(line_difference(angle[a], angle[b])) > 2 * error
+        if not (is_visible[a] and is_visible[b] and apart):
+            states.append((np.nan, 1.0))
+            continue
+        changes = np.clip(first[:, a] * second[:, b] + first[:, b] * second[:, a], 0, 1)
+        probability = float(1 - np.prod(1 - changes))
+        resolved = posterior[:, a].max(initial=0) > 0.5 and posterior[:, b].max(initial=0) > 0.5
+        if probability >= CERTAIN:
+            states.append((1.0, probability))
+        elif probability > 1 - CERTAIN or is_wavy or not resolved:
+            states.append((np.nan, max(probability, 1 - CERTAIN) if len(lines) else 1.0))
+        else:
+            states.append((0.0, 1.0))
+    return states

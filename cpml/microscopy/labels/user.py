@@ -1,0 +1,185 @@
+"""Labels that a user supplies as a table, and rows for mechanisms that nobody observed.
+
+CSV, one row a label; columns (the first four are needed, empty observed = not known):
+
+| column | content |
+|---|---|
+| grain_id | a grain of the map |
+| mechanism | slip, twin, cross_slip, climb |
+| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), empty (climb: the whole grain) |
+| observed | 1, 0 or empty |
+| weight | 0 to any positive number; 1 when absent |
+| source | free text; "user" when absent |
+
+Climb leaves no trace on a surface: it is unobserved unless a user says otherwise.
+"""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cpml.crystallography.slip_systems import Systems
+from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.labels.labels import COLUMNS, csv_lines
+
+MECHANISMS = ("slip", "twin", "cross_slip", "climb")
+NEEDED = ("grain_id", "mechanism", "target", "observed")
+OPTIONAL = ("weight", "source")
+
+
+def known_targets(systems: Systems) -> dict[str, dict[str, str]]:
+    """Targets of each mechanism and the kind of row they make ("plane",
+    "system", "variant", "pair", "grain").
+    """
+    from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
+
+    planes = dict.fromkeys(
+        (systems.plane_names[p] for p in np.unique(systems.plane_id[systems.slip])), "plane"
+    )
+    names = np.array(systems.names)
+    return {
+        "slip": planes | dict.fromkeys(names[systems.slip].tolist(), "system"),
+        "twin": dict.fromkeys(names[systems.twin].tolist(), "variant"),
+        "cross_slip": dict.fromkeys(cross_slip_pairs(systems)["target"].tolist(), "pair"),
+        "climb": {"": "grain"},
+    }
+
+
+def read_labels(
+    path: str | Path, parents: pd.DataFrame, systems: Systems | Mapping[int, Systems]
+) -> pd.DataFrame:
+    """Label rows of a user's CSV, in the columns of cpml.microscopy.labels.labels.
+
+    Parameters
+    ----------
+    parents : table with parent_id and phase, the grains that may be labelled
+    systems : of all grains, or of each phase id, the targets that may be named
+
+    Raises
+    ------
+    MapFileError : unreadable, a missing or unknown column, an unknown grain, mechanism or target, a wrong
+        value, or one label given twice; names the line
+    """
+    path = Path(path)
+    names, lines = csv_lines(path)
+    _check_columns(path, names)
+    phase = dict(zip(parents["parent_id"], parents["phase"], strict=True))
+    targets = {
+        key: known_targets(s)
+        for key, s in (systems.items() if isinstance(systems, Mapping) else [(None, systems)])
+    }
+    rows, seen = [], {}
+    for number, line in lines:
+        row = _label_row(path, number, line, phase, targets)
+        first = seen.setdefault(row[:3], number)
+        if first != number:
+            raise MapFileError(
+                f"{path}, line {number}: grain {row[0]}, {row[1]} {row[2]!r} stands in line {first} "
+                "already; keep one of the two"
+            )
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.astype(
+        {"grain_id": int, "observed": float, "weight": float, "angle_deg": float, "sigma_deg": float}
+    )
+
+
+def unobserved_labels(
+    parents: pd.DataFrame, mechanism: str = "climb", *, targets: Collection[str] = ("",)
+) -> pd.DataFrame:
+    """One row with observed = NaN for each grain and target: nobody could have seen it."""
+    if mechanism not in MECHANISMS:
+        raise ParameterError(f"mechanism {mechanism!r}: choose one of {', '.join(MECHANISMS)}")
+    rows = [
+        (int(g), mechanism, t, np.nan, "", 1.0, "", np.nan, np.nan, "grain")
+        for g in parents["parent_id"]
+        for t in targets
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    missing = [name for name in NEEDED if name not in names]
+    unknown = [name for name in names if name not in NEEDED + OPTIONAL]
+    if missing:
+        raise MapFileError(
+            f"{path}, line 1: no column {', '.join(missing)}; needed: {','.join(NEEDED)}[,weight,source], "
+            f"found: {', '.join(names) or 'nothing'}"
+        )
+    if unknown or len(set(names)) < len(names):
+        raise MapFileError(
+            f"{path}, line 1: column {(unknown or names)[0]!r} is unknown or there twice; known: "
+            f"{', '.join(NEEDED + OPTIONAL)}"
+        )
+
+
+def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) -> tuple:
+    if None in line or None in line.values():
+        raise MapFileError(
+            f"{path}, line {number}: another number of fields than the header; quote fields that hold commas"
+        )
+    field = {name: (text or "").strip() for name, text in line.items()}
+    where = f"{path}, line {number}"
+    grain = _number(where, "grain_id", field["grain_id"])
+    if grain not in phase:
+        raise MapFileError(
+            f"{where}: grain {field['grain_id']} is not in the map, which has {len(phase)} grains from "
+            f"{min(phase, default=0)} to {max(phase, default=0)}"
+        )
+    of_phase = targets.get(None) or targets.get(phase[grain])
+    if of_phase is None:
+        raise MapFileError(
+            f"{where}: grain {int(grain)} is of phase {phase[grain]}, for which no systems are declared"
+        )
+    mechanism = field["mechanism"]
+    if mechanism not in MECHANISMS:
+        raise MapFileError(
+            f"{where}: mechanism {mechanism!r}{_nearest(mechanism, MECHANISMS)}; choose one "
+            f"of {', '.join(MECHANISMS)}"
+        )
+    known = of_phase[mechanism]
+    if field["target"] not in known:
+        raise MapFileError(
+            f"{where}: target {field['target']!r} is no target of "
+            f"{mechanism}{_nearest(field['target'], known)}; known: "
+            f"{', '.join(list(known)[:4]) or 'none in this phase'}{' ...' if len(known) > 4 else ''}"
+        )
+    observed = np.nan if field["observed"] == "" else _number(where, "observed", field["observed"])
+    if observed not in (0.0, 1.0) and np.isfinite(observed):
+        raise MapFileError(
+            f"{where}: observed = {field['observed']!r}; write 1 (seen), 0 (looked for and not "
+            "seen) or nothing (not known)"
+        )
+    weight = _number(where, "weight", field["weight"]) if field.get("weight") else 1.0
+    if weight < 0:
+        raise MapFileError(f"{where}: weight = {field['weight']!r} is negative; write 0 or more")
+    return (
+        int(grain),
+        mechanism,
+        field["target"],
+        observed,
+        "",
+        weight,
+        field.get("source") or "user",
+        np.nan,
+        np.nan,
+        known[field["target"]],
+    )
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _number(where: str, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise MapFileError(f"{where}: {name} = {text[:30]!r} is not a number; correct the line")
+    return value

@@ -1,0 +1,1 @@
+"""Images and fields laid over a map."""

@@ -1,0 +1,1 @@
+"""Twin relations between fragments, families of parent and twins, and the evidence for them."""

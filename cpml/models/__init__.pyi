@@ -1,0 +1,24 @@
+from .baselines.crystal_plasticity import CrystalPlasticity as CrystalPlasticity
+from .baselines.graph_network import GraphNetwork as GraphNetwork
+from .baselines.simple import Prevalence as Prevalence, SchmidRule as SchmidRule, observed as observed
+from .baselines.trees import GradientBoosting as GradientBoosting, RandomForest as RandomForest
+from .coupled.anchor import offset_yield as offset_yield, strength_scale as strength_scale
+from .coupled.coupled import CoupledClassifier as CoupledClassifier
+from .coupled.explanation import explain as explain
+from .coupled.latent_load import LatentLoad as LatentLoad
+from .mechanics.features import (
+    schmid_of_tokens as schmid_of_tokens,
+    share_of_tokens as share_of_tokens,
+    token_features as token_features,
+)
+from .mechanics.neighbourhood import shuffled_neighbourhoods as shuffled_neighbourhoods
+from .protocol import cross_validate as cross_validate
+from .specimen.specimen import Specimen as Specimen, build_specimen as build_specimen
+from .summary import (
+    all_models as all_models,
+    models_for as models_for,
+    physics_change as physics_change,
+    ranks_of_observed as ranks_of_observed,
+    ratio_table as ratio_table,
+    with_baseline as with_baseline,
+)

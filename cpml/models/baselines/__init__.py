@@ -1,0 +1,1 @@
+"""Each half alone, stacked, and a graph network."""

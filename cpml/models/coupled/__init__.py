@@ -1,0 +1,1 @@
+"""F = f_CP (*) f_ap: prior, likelihood, posterior, residual, outputs, explanation."""

@@ -1,0 +1,78 @@
+"""The absolute scale of the strengths, from a measured stress-strain curve.
+
+Footprints only tell ratios. Multiplying every strength by c multiplies the yield stress of the law by c, so
+
+    c = sigma_y(measured) / sigma_y(law with the learned ratios)
+
+with the measured value at a plastic strain of 0.2 % (offset method) and the law's from the mean
+field named by ``scheme``. Taylor bounds the yield stress from above, so it returns the smallest
+strengths that explain the curve.
+"""
+
+import numpy as np
+import pandas as pd
+
+from cpml.errors import CpmlError
+
+OFFSET = 0.002
+
+
+def offset_yield(curve: pd.DataFrame, *, offset: float = OFFSET) -> float:
+    """Yield stress (MPa, positive) where the elastic line, shifted by ``offset``, meets the curve.
+
+    Parameters
+    ----------
+    curve : true_strain, true_stress_mpa; tension or compression, monotonic
+
+    Raises
+    ------
+    CpmlError : fewer than four points, or the curve ends before the offset
+    """
+    strain, stress = curve["true_strain"].abs().to_numpy(), curve["true_stress_mpa"].abs().to_numpy()
+    if len(strain) < 4:
+        raise CpmlError(
+            f"stress-strain curve has {len(strain)} points: at least four are needed to find the yield stress"
+        )
+    # the elastic slope is the steepest secant from the origin that the first points show
+    early = (strain > 0) & (strain <= max(strain[strain > 0][0] * 2.5, 0.0))
+    slope = np.max(stress[early] / strain[early])
+    excess = stress - slope * (strain - offset)
+    crossing = np.flatnonzero((excess[:-1] > 0) & (excess[1:] <= 0))
+    if len(crossing) == 0:
+        raise CpmlError(
+            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of "
+            f"{offset}: no yield stress"
+        )
+    i = crossing[0]
+    t = excess[i] / (excess[i] - excess[i + 1])
+    return float(stress[i] + t * (stress[i + 1] - stress[i]))
+
+
+def strength_scale(specimen, strengths: np.ndarray, *, scheme: str = "taylor") -> tuple[float, float]:
+    """Factor on ``strengths`` (K,) that makes the mean field meet the specimen's curve,
+    and the measured yield stress.
+
+    Raises
+    ------
+    CpmlError : the specimen has no curve
+    """
+    import torch
+
+    from cpml.plasticity import PowerLaw, mean_field
+
+    if specimen.curve is None:
+        raise CpmlError(
+            f"specimen {specimen.name!r} has no stress-strain curve: the scale stays with the literature"
+        )
+    measured = offset_yield(specimen.curve)
+    material = specimen.material
+    law = PowerLaw(
+        specimen.systems,
+        torch.tensor(np.asarray(strengths, dtype=float)),
+        n=material.n,
+        reference_rate=material.reference_rate,
+    )
+    weights = specimen.grains["n_pixels"].to_numpy(dtype=float)
+    rate = specimen.load.rate * specimen.load.rate_direction
+    field = mean_field(law, specimen.quaternions, weights=weights, loading=rate, scheme=scheme)
+    return measured / float(field.von_mises), measured

@@ -1,0 +1,263 @@
+"""Likelihood of slip traces and twins that knows what an observation can and cannot tell.
+
+A slip plane p of a grain counts as active when its shear g_p, its share pi_p of the grain's shear times the
+grain's total Gamma (relative to the mean over grains), exceeds a limit g0 that the microscope sets, softly:
+
+    a_p = 1 / (1 + (g0 / g_p)^beta),      g_p = pi_p Gamma
+
+It leaves one trace if it is also steep enough (v_p) and not missed (detection d), and that trace shows at
+its true angle with a normal error. Traces nobody can explain come at a rate epsilon per grain, at any angle.
+The likelihood of the observed angles sums over every way in which planes and false traces can have produced
+them, each plane at most once:
+
+    L_slip = exp(-epsilon) sum_{assignments A} prod_{p in A} q_p N(theta_A(p) - theta_p; sigma)
+             prod_{p not in A} (1 - q_p (1 - c_p)) prod_{j not in A} epsilon / 180 deg,          q_p = d v_p a_p
+
+so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and
+was not counts against the model, unless an observed trace covers it (c_p = 1): two parallel traces are
+recorded as one. The sum runs over subsets of the traces of a grain (dynamic programming over planes,
+exact). Twin variants are independent trials, P(variant seen) = a_v with a limit of their own, and count
+only where the grain was indexed. The local stress is not known, so the likelihood is averaged over draws k
+of it; and some grains are not what 02 took them for (a twin named as parent, a line given to the wrong
+grain), so a share rho of grains is explained by nothing but chance, L_chance = traces at any angle and
+variants at their mean frequency:
+
+    L_g = (1 - rho) 1/K sum_k L_slip L_twin + rho L_chance
+
+| symbol | meaning | shape |
+|---|---|---|
+| pi | share of the grain's shear, summed over the systems of a token | (G, K, T) |
+| v | 1 if the plane is steep enough to leave a trace | (G, P) |
+| g0, beta | limit (slip and twins each), steepness | scalars |
+| d, epsilon | detection, false traces per grain | scalars |
+| rho | share of grains that chance explains | scalar |
+
+Superset (partial-label) learning: Jin & Ghahramani 2003, NeurIPS 15; Liu & Dietterich 2012, NeurIPS 25.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cpml.errors import CpmlError
+
+HALF_CIRCLE_DEG = 180.0
+MAX_TRACES = 10  # subsets of a grain's traces double with each one
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Observations of one specimen as tensors; grains with the same number of traces are handled together."""
+
+    traces: tuple[
+        tuple[Tensor, Tensor], ...
+    ]  # grains (g,), density per degree (g, J, P), one pair for each number J
+    imaged: Tensor  # (G,) bool
+    visible: Tensor  # (G, P) float 0/1
+    covered: Tensor  # (G, P) float 0/1
+    twin: Tensor  # (G, V) 0/1, 0 where unknown
+    twin_known: Tensor  # (G, V) float 0/1
+    chance: Tensor  # (G,) log-likelihood of the grain's footprints if nothing but chance made them
+
+    @classmethod
+    def of(cls, specimen) -> "Evidence":
+        """Collect what was observed in a `Specimen`.
+
+        Raises
+        ------
+        CpmlError : a grain with more than MAX_TRACES traces
+        """
+        grain, density = specimen.trace_grain, specimen.trace_density
+        count = np.bincount(grain, minlength=len(specimen))
+        if count.max(initial=0) > MAX_TRACES:
+            worst = specimen.grain_ids[count.argmax()]
+            raise CpmlError(
+                f"specimen {specimen.name!r}: grain {worst} has {count.max()} slip traces, at most "
+                f"{MAX_TRACES} can be used:"
+                " merge parallel lines of one family into one trace"
+            )
+        groups = []
+        for number in np.unique(count):
+            members = np.flatnonzero(count == number)
+            rows = [density[grain == g] for g in members]
+            groups.append(
+                (
+                    torch.tensor(members),
+                    torch.tensor(np.array(rows).reshape(len(members), number, density.shape[1])),
+                )
+            )
+        twin = specimen.twin_observed
+        return cls(
+            tuple(groups),
+            torch.tensor(specimen.imaged),
+            torch.tensor(specimen.visible.astype(float)),
+            torch.tensor(specimen.covered.astype(float)),
+            torch.tensor(np.nan_to_num(twin)),
+            torch.tensor(np.isfinite(twin).astype(float)),
+            torch.tensor(_chance(count, specimen.imaged, twin)),
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of observed traces and known variants: zero means that there is nothing to learn from."""
+        return sum(density.shape[0] * density.shape[1] for _, density in self.traces) + int(
+            self.twin_known.sum()
+        )
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Rates of the observation model (symbols in the module docstring)."""
+
+    slip_limit: Tensor
+    twin_limit: Tensor
+    steepness: Tensor
+    detection: Tensor
+    false_rate: Tensor
+    outlier: Tensor
+
+
+def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
+    """Share of the grain's shear on every token: sum over the systems of a token.
+
+    Parameters
+    ----------
+    share : (..., S) of every system, sums to one
+    token : (S,) token of every system
+
+    Returns
+    -------
+    (..., T), sums to one
+    """
+    empty = torch.zeros((*share.shape[:-1], n_tokens), dtype=share.dtype)
+    return empty.index_add(-1, token, share)
+
+
+def activity(share: Tensor, log_total: Tensor, n_planes: int, rates: Detection) -> Tensor:
+    """Probability (G, K, T) that a token is active above the visible limit: slip
+    planes first, then twin variants.
+
+    Parameters
+    ----------
+    share : (G, K, T); log_total : (G,) log of the grain's shear over the mean
+    """
+    shear = torch.log(share + TINY) + log_total[:, None, None]
+    limits = [
+        torch.log(x).expand(n)
+        for x, n in ((rates.slip_limit, n_planes), (rates.twin_limit, share.shape[-1] - n_planes))
+    ]
+    return torch.sigmoid(rates.steepness * (shear - torch.cat(limits)))
+
+
+def seen_probability(
+    active: Tensor, n_planes: int, rates: Detection, frequency: tuple[float, float]
+) -> Tensor:
+    """Probability (..., T) that a token would be recorded: active, not missed, and in
+    a grain that is not an outlier.
+
+    Parameters
+    ----------
+    active : (..., T) from :func:`activity`
+    frequency : how often a plane, and a variant, is recorded on average; what is expected of an outlier
+    """
+    law = torch.cat([rates.detection * active[..., :n_planes], active[..., n_planes:]], dim=-1)
+    chance = torch.cat(
+        [
+            torch.full_like(active[..., :n_planes], frequency[0]),
+            torch.full_like(active[..., n_planes:], frequency[1]),
+        ],
+        -1,
+    )
+    return (1 - rates.outlier) * law + rates.outlier * chance
+
+
+def log_likelihood(
+    active: Tensor, evidence: Evidence, rates: Detection, log_weight: Tensor | None = None
+) -> Tensor:
+    """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
+
+    Parameters
+    ----------
+    active : (G, K, T) from :func:`activity`
+    log_weight : (G, K) of draws that are not from the prior (`cpml.models.coupled.adapted_draws`)
+    """
+    logs = per_draw(active, evidence, rates)
+    logs = logs if log_weight is None else logs + log_weight
+    law = torch.logsumexp(logs, dim=1) - np.log(active.shape[1])
+    return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
+
+
+def per_draw(active: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
+    """Log-likelihood (G, K) of every grain's footprints under every draw of its
+    stress, if the law explains them.
+    """
+    n_planes = evidence.visible.shape[1]
+    seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
+    logs = torch.zeros(active.shape[:2], dtype=active.dtype)
+    for grains, density in evidence.traces:
+        traces = _trace_likelihood(seen[grains], density, evidence.covered[grains], rates.false_rate)
+        traces = torch.log(traces + TINY) - rates.false_rate
+        logs = logs.index_add(0, grains, traces * evidence.imaged[grains, None])
+    variant = active[..., n_planes:].clamp(TINY, 1 - TINY)
+    bernoulli = torch.where(evidence.twin[:, None, :] > 0, torch.log(variant), torch.log1p(-variant))
+    return logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
+
+
+def _trace_likelihood(seen: Tensor, density: Tensor, covered: Tensor, false_rate: Tensor) -> Tensor:
+    """(g, K) sum over all assignments of J traces to planes; state = subset of traces already explained.
+
+    Parameters
+    ----------
+    seen : (g, K, P) probability that a plane leaves a trace
+    density : (g, J, P) density of each trace under each plane, per degree
+    covered : (g, P) 1 where an active plane would be recorded together with an observed trace
+
+    ``mass[..., m]`` holds the summed probability of all ways to explain exactly the traces in bit mask
+    m by the planes visited so far.
+    """
+    n_traces = density.shape[1]
+    masks = torch.arange(2**n_traces)
+    without = [masks[(masks >> j) % 2 == 0] for j in range(n_traces)]
+    mass = torch.zeros((*seen.shape[:2], 2**n_traces), dtype=seen.dtype)
+    mass[..., 0] = 1.0
+    for p in range(seen.shape[-1]):
+        q = seen[..., p, None]
+        grown = (1 - q * (1 - covered[:, None, p, None])) * mass
+        for j in range(n_traces):
+            step = q * density[:, j, p, None, None] * mass[..., without[j]]
+            grown = grown.index_add(-1, without[j] + 2**j, step)
+        mass = grown
+    # what no plane explains is a false trace
+    unexplained = n_traces - ((masks[:, None] >> torch.arange(n_traces)) % 2).sum(-1)
+    return (mass * (false_rate / HALF_CIRCLE_DEG) ** unexplained).sum(-1)
+
+
+def _chance(count: np.ndarray, imaged: np.ndarray, twin: np.ndarray) -> np.ndarray:
+    """Log-likelihood (G,) of traces at any angle, their number Poisson with the mean one, and of
+    variants at their mean frequency.
+    """
+    mean = max(count[imaged].mean(), 0.1) if imaged.any() else 1.0
+    log_chance = np.where(imaged, count * np.log(mean / HALF_CIRCLE_DEG) - mean, 0.0)
+    known = np.isfinite(twin)
+    if known.any():
+        share = (np.nansum(twin) + 0.5) / (known.sum() + 1.0)
+        log_chance = log_chance + np.where(
+            known, np.where(twin > 0, np.log(share), np.log1p(-share)), 0.0
+        ).sum(1)
+    return log_chance
+
+
+def mean_frequency(evidence: list[Evidence]) -> tuple[float, float]:
+    """Traces per plane of the imaged grains, and share of the known variants that
+    were seen, over all specimens.
+    """
+    traces = sum(density.shape[0] * density.shape[1] for e in evidence for _, density in e.traces)
+    planes = sum(int(e.imaged.sum()) * e.visible.shape[1] for e in evidence)
+    variants, known = (
+        sum(float(x.sum()) for x in part)
+        for part in ([e.twin for e in evidence], [e.twin_known for e in evidence])
+    )
+    return (min((traces + 0.5) / (planes + 1.0), 1.0), (variants + 0.5) / (known + 1.0))

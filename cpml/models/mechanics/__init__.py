@@ -1,0 +1,1 @@
+"""Where a grain's stress comes from; shared by the coupled model and the baselines."""

@@ -1,0 +1,131 @@
+"""Numbers that describe a (grain, token) pair to a learner, with and without physics.
+
+Physics-free columns: size, shape, spread and neighbourhood of the grain, family of the token, direction
+cosines of its plane (and of a twin's shear) in the sample frame. Physics columns: Schmid factor, stress over
+strength, activities of the law under Sachs and Taylor, Taylor factor, and the pull of the neighbours
+
+    transfer_gt = sum_h w_gh max_{s in t} sum_u m'_su share_hu,    m' = |n_s.n_u| |b_s.b_u|,  w_gh = L_gh / sum_h L_gh
+
+(Luster & Morris 1995, doi:10.1007/BF02670762), conditioned on what the neighbours h do, because the plain
+maximum of m' over all pairs says almost nothing. Every column is a contraction or an absolute value: the
+crystal's symmetry copies only permute tokens, and slip senses do not matter.
+"""
+
+import numpy as np
+import pandas as pd
+
+from cpml.crystallography.rotations import quaternion_to_matrix
+from cpml.models.specimen.specimen import Specimen
+
+GRAIN_COLUMNS = (
+    "log_diameter", "aspect_ratio", "on_edge", "gos_deg", "kam_deg", "n_neighbours", "neighbour_angle_deg", "neighbour_size_ratio",
+)  # fmt: skip
+TINY = 1e-6  # shares below this are alike: no shear that anybody could see
+
+
+def neighbour_transfer(specimen: Specimen, share: np.ndarray) -> np.ndarray:
+    """Pull of the neighbours' active systems on every system (G, S), from 0 (none) to 1 (aligned and active).
+
+    Parameters
+    ----------
+    share : (G, S) activity of every system, sums to one per grain
+    """
+    turn = quaternion_to_matrix(specimen.quaternions)
+    normal, direction = (
+        np.einsum("gij,sj->gsi", turn, v) for v in (specimen.systems.plane, specimen.systems.direction)
+    )
+    pull, weight = np.zeros(share.shape), np.zeros(len(share))
+    for here, there in (specimen.neighbours.T, specimen.neighbours.T[::-1]):
+        align = np.abs(np.einsum("esi,eui->esu", normal[here], normal[there]))
+        align *= np.abs(np.einsum("esi,eui->esu", direction[here], direction[there]))
+        np.add.at(pull, here, specimen.edge_length[:, None] * np.einsum("esu,eu->es", align, share[there]))
+        np.add.at(weight, here, specimen.edge_length)
+    return pull / np.maximum(weight, 1e-12)[:, None]
+
+
+def grain_columns(specimen: Specimen) -> pd.DataFrame:
+    """(G, ...) physics-free description of every grain; columns that the data set does not have are left out."""
+    return specimen.grains[[c for c in GRAIN_COLUMNS if c in specimen.grains]].astype(float)
+
+
+def token_features(specimen: Specimen, *, physics: bool, full_field: bool = False) -> pd.DataFrame:
+    """Feature table of every (grain, token), in the order of ``Specimen.predictions``.
+
+    Parameters
+    ----------
+    physics : add what the crystal-plasticity law says
+    full_field : add what it says when it is solved on the whole map
+    """
+    tokens, n_tokens = specimen.tokens, len(specimen.tokens)
+    table = grain_columns(specimen).loc[np.repeat(np.arange(len(specimen)), n_tokens)].reset_index(drop=True)
+    families = {f: i for i, f in enumerate(specimen.systems.family_names)}
+    table["family"] = np.tile(tokens["family"].map(families).to_numpy(), len(specimen))
+    first = np.array([np.flatnonzero(specimen.token == t)[0] for t in range(n_tokens)])
+    turn = quaternion_to_matrix(specimen.quaternions)
+    for name, vectors in (
+        ("plane", specimen.systems.plane[first]),
+        ("sense", specimen.systems.direction[first]),
+    ):
+        # a slip plane holds several directions, so only the polar twins have one of their own
+        own = vectors if name == "plane" else vectors * specimen.systems.twin[first][:, None]
+        cosine = np.abs(np.einsum("gij,tj->gti", turn, own))
+        table[[f"{name}_{axis}" for axis in "xyz"]] = cosine.reshape(-1, 3)
+    parts = [table, *([_physics(specimen)] if physics else [])]
+    if full_field:
+        parts.append(
+            pd.DataFrame({"log_shear_full_field": np.log(full_field_shear(specimen) + TINY).ravel()})
+        )
+    return pd.concat(parts, axis=1)
+
+
+def full_field_shear(specimen: Specimen) -> np.ndarray:
+    """(G, T) shear on every token over the mean shear of a grain: the law with
+    literature strengths on the map.
+
+    A specimen without a map gets the self-consistent medium.
+    """
+    from cpml.models.mechanics.localisation import grain_state, schmid_vectors
+
+    strength, scheme = specimen.material.strengths, "affine" if specimen.raster is None else "full_field"
+    state = grain_state(specimen, strength, scheme)
+    tau = np.einsum("gsi,gi->gs", schmid_vectors(specimen.systems, specimen.quaternions), state.stress)
+    x = np.where(specimen.systems.twin, np.maximum(tau, 0.0), np.abs(tau)) / strength[specimen.systems.family]
+    share = (x / x.max(1, keepdims=True)) ** specimen.material.n
+    share = share / share.sum(1, keepdims=True)
+    return _per_token(specimen, share * np.exp(state.log_total)[:, None], "sum")
+
+
+def _physics(specimen: Specimen) -> pd.DataFrame:
+    systems, cp = specimen.systems, specimen.cp
+    stress = np.where(systems.slip, np.abs(cp["schmid"]), cp["schmid"])
+    strength = specimen.material.strengths[systems.family]
+    table = {
+        "schmid": _per_token(specimen, stress, "max"),
+        "stress_over_strength": _per_token(specimen, stress / strength * strength.min(), "max"),
+        "log_share_sachs": np.log(_per_token(specimen, cp["share_sachs"], "sum") + TINY),
+        "log_share_taylor": np.log(_per_token(specimen, cp["share_taylor"], "sum") + TINY),
+        "transfer": _per_token(specimen, neighbour_transfer(specimen, cp["share_sachs"]), "max"),
+    }
+    table["schmid_rank"] = (-table["schmid"]).argsort(axis=1).argsort(axis=1).astype(float)
+    table["taylor_factor"] = np.repeat(cp["taylor_factor"][:, None], len(specimen.tokens), axis=1)
+    return pd.DataFrame({name: values.ravel() for name, values in table.items()})
+
+
+def _per_token(specimen: Specimen, values: np.ndarray, how: str) -> np.ndarray:
+    """(G, T) maximum or sum over the systems of every token of (G, S) values."""
+    reduce = {"max": np.max, "sum": np.sum}[how]
+    return np.stack(
+        [reduce(values[:, specimen.token == t], axis=1) for t in range(len(specimen.tokens))], axis=1
+    )
+
+
+def schmid_of_tokens(specimen: Specimen) -> np.ndarray:
+    """(G, T) largest Schmid factor of every token: absolute for slip, signed for twins."""
+    return _per_token(
+        specimen, np.where(specimen.systems.slip, np.abs(specimen.cp["schmid"]), specimen.cp["schmid"]), "max"
+    )
+
+
+def share_of_tokens(specimen: Specimen, scheme: str) -> np.ndarray:
+    """(G, T) share of the grain's shear on every token after the CP baseline ``scheme``."""
+    return _per_token(specimen, specimen.cp[f"share_{scheme}"], "sum")

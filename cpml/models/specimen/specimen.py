@@ -1,0 +1,284 @@
+"""One specimen as the models see it: grains, neighbours, load, material, and footprints that may be missing.
+
+What is predicted is a *token* of a grain: a slip plane (all a surface trace can tell) or a twin variant.
+Tokens come from the crystal's systems, so the same model serves fcc, bcc and hcp.
+
+| array | shape | meaning |
+|---|---|---|
+| quaternions | (G, 4) | crystal_to_sample, mean of the parent grain |
+| token | (S,) | token of each slip or twin system: slip planes first, then twin variants |
+| trace_grain, trace_density | (J,), (J, P) | grain of each observed trace, density per degree under each slip plane |
+| imaged, visible | (G,), (G, P) | surface was looked at; plane steep enough to leave a trace |
+| covered | (G, P) | some observed trace is so close to the plane's that both would be recorded as one |
+| raster | (rows, columns) | row of the grain in every cell of the coarse map; None without a map |
+| twin_observed | (G, V) | 1, 0, NaN |
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from cpml.crystallography.materials import Material
+from cpml.crystallography.slip_systems import Systems
+from cpml.errors import CpmlError
+from cpml.load import Load
+from cpml.models.specimen.raster import grain_raster
+
+MIN_INCLINATION_DEG = 12.0  # a flatter plane leaves no countable trace
+MERGED_DEG = 5.0  # parallel traces closer than this are counted as one by people and by detection
+
+
+@dataclass(frozen=True, eq=False)
+class Specimen:
+    """Input of every model; build one with :func:`build_specimen`.
+
+    Attributes
+    ----------
+    grains : DataFrame parent_id, x_um, y_um, qw..qz, n_pixels, on_edge, ... one
+        row per parent grain of one phase
+    neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um; ``edge_angle`` (E,) trace of the
+        boundary on the screen, rad counter-clockwise from +x, NaN where unknown
+    labels : long table as written by notebook 02
+    cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor``
+        (G, S); ``taylor_factor`` (G,))
+    """
+
+    name: str
+    grains: pd.DataFrame
+    systems: Systems
+    material: Material
+    load: Load
+    labels: pd.DataFrame
+    neighbours: np.ndarray
+    edge_length: np.ndarray
+    cp: dict[str, np.ndarray]
+    curve: pd.DataFrame | None = None
+    raster: np.ndarray | None = None
+    edge_angle: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.edge_angle is None:
+            object.__setattr__(self, "edge_angle", np.full(len(self.neighbours), np.nan))
+
+    def __len__(self) -> int:
+        return len(self.grains)
+
+    @cached_property
+    def grain_ids(self) -> np.ndarray:
+        """(G,) parent_id."""
+        return self.grains["parent_id"].to_numpy()
+
+    @cached_property
+    def quaternions(self) -> np.ndarray:
+        """(G, 4) crystal_to_sample."""
+        return self.grains[["qw", "qx", "qy", "qz"]].to_numpy()
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """(G,) area fractions, sum 1."""
+        area = self.grains["n_pixels"].to_numpy(dtype=float)
+        return area / area.sum()
+
+    @property
+    def directed_neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the grain a boundary is seen from and of the one behind it, (2 E,)
+        each: every boundary both ways.
+        """
+        first, second = self.neighbours.T
+        return np.concatenate([first, second]), np.concatenate([second, first])
+
+    @cached_property
+    def slip_planes(self) -> np.ndarray:
+        """(P,) plane_id of the slip planes, in token order."""
+        return np.unique(self.systems.plane_id[self.systems.slip])
+
+    @cached_property
+    def token(self) -> np.ndarray:
+        """(S,) token of every system."""
+        token = np.empty(len(self.systems), dtype=int)
+        token[self.systems.slip] = np.searchsorted(self.slip_planes, self.systems.plane_id[self.systems.slip])
+        token[self.systems.twin] = len(self.slip_planes) + np.arange(int(self.systems.twin.sum()))
+        return token
+
+    @cached_property
+    def tokens(self) -> pd.DataFrame:
+        """One row per token: mechanism, target, family (of its first system)."""
+        first = np.array([np.flatnonzero(self.token == t)[0] for t in range(self.token.max() + 1)])
+        slip = self.systems.slip[first]
+        plane = [self.systems.plane_names[p] for p in self.systems.plane_id[first]]
+        target = [plane[i] if slip[i] else self.systems.names[s] for i, s in enumerate(first)]
+        family = [self.systems.family_names[f] for f in self.systems.family[first]]
+        return pd.DataFrame({"mechanism": np.where(slip, "slip", "twin"), "target": target, "family": family})
+
+    @cached_property
+    def _traces(self):
+        from cpml.crystallography.slip_traces import line_difference, slip_traces
+        from cpml.microscopy.images.trace_likelihood import match_traces
+
+        geometry = slip_traces(self.quaternions, self.systems)
+        angle, inclination = (
+            geometry.angle_deg[:, self.slip_planes],
+            geometry.inclination_deg[:, self.slip_planes],
+        )
+        rows = self.labels[(self.labels["row"] == "trace") & self.labels["grain_id"].isin(self.grain_ids)]
+        grain = self.position(rows["grain_id"])
+        density = np.array(
+            [
+                match_traces(a, angle[g], inclination[g], sigma_deg=s, floor=0.0)
+                for a, s, g in zip(rows["angle_deg"], rows["sigma_deg"], grain, strict=True)
+            ]
+        ).reshape(len(rows), len(self.slip_planes))
+        covered = np.zeros(angle.shape, bool)
+        near = np.abs(line_difference(rows["angle_deg"].to_numpy()[:, None], angle[grain])) <= MERGED_DEG
+        np.logical_or.at(covered, grain, near)
+        return grain, density, inclination >= MIN_INCLINATION_DEG, covered
+
+    @property
+    def trace_grain(self) -> np.ndarray:
+        """(J,) row number of the grain of every observed trace."""
+        return self._traces[0]
+
+    @property
+    def trace_density(self) -> np.ndarray:
+        """(J, P) probability density per degree of the observed angle under every slip plane."""
+        return self._traces[1]
+
+    @property
+    def visible(self) -> np.ndarray:
+        """(G, P) whether the plane is steep enough to leave a trace."""
+        return self._traces[2]
+
+    @property
+    def covered(self) -> np.ndarray:
+        """(G, P) whether an observed trace of the grain lies within MERGED_DEG of the plane's own."""
+        return self._traces[3]
+
+    @cached_property
+    def imaged(self) -> np.ndarray:
+        """(G,) whether anybody looked for slip traces in the grain (absence counts only there)."""
+        rows = self.labels[(self.labels["mechanism"] == "slip") & (self.labels["row"] == "plane")]
+        seen = rows.loc[rows["observed"].notna(), "grain_id"].unique()
+        return np.isin(self.grain_ids, seen)
+
+    @cached_property
+    def twin_observed(self) -> np.ndarray:
+        """(G, V) 1 when the variant was seen, 0 when the grain was indexed without it, NaN when unknown."""
+        names = self.tokens.loc[self.tokens["mechanism"] == "twin", "target"].tolist()
+        rows = self.labels[(self.labels["row"] == "variant") & self.labels["grain_id"].isin(self.grain_ids)]
+        table = rows.pivot(index="grain_id", columns="target", values="observed")
+        return table.reindex(index=self.grain_ids, columns=names).to_numpy(dtype=float)
+
+    def position(self, grain_ids) -> np.ndarray:
+        """Row number of each grain_id."""
+        where = pd.Series(np.arange(len(self)), index=self.grain_ids)
+        missing = sorted(set(np.asarray(grain_ids).tolist()) - set(self.grain_ids.tolist()))
+        if missing:
+            raise CpmlError(
+                f"specimen {self.name!r} has no grain {missing[0]} ({len(missing)} unknown grains in all)"
+            )
+        return where[np.asarray(grain_ids)].to_numpy()
+
+    def with_labels_of(self, grain_ids) -> "Specimen":
+        """The same specimen in which only the labels of ``grain_ids`` are
+        known; geometry and neighbours stay.
+        """
+        return replace(self, labels=self.labels[self.labels["grain_id"].isin(np.asarray(grain_ids))])
+
+    def chequerboard(self, tiles: int = 4) -> np.ndarray:
+        """(G,) bool, alternating tiles of about equal grain number: two spatially blocked halves of the map."""
+        along = [
+            (tiles * (self.grains[c].rank(method="first") - 1) / len(self)).astype(int)
+            for c in ("x_um", "y_um")
+        ]
+        return ((along[0] + along[1]) % 2 == 0).to_numpy()
+
+    def predictions(self, probability: np.ndarray, *, model: str, **columns: np.ndarray) -> pd.DataFrame:
+        """Long table of a (G, T) array of probabilities: grain_id, mechanism, target, family, p, model, ..."""
+        table = self.tokens.loc[np.tile(np.arange(len(self.tokens)), len(self))].reset_index(drop=True)
+        table.insert(0, "grain_id", np.repeat(self.grain_ids, len(self.tokens)))
+        table["p"] = probability.ravel()
+        for name, values in columns.items():
+            table[name] = values.ravel()
+        return table.assign(model=model)
+
+
+def build_specimen(
+    name: str,
+    *,
+    parents,
+    parent_boundaries,
+    labels,
+    material: Material,
+    load: Load | None,
+    phase: str,
+    cp=None,
+    curve=None,
+    points=None,
+) -> Specimen:
+    """Specimen of one phase from the tables of notebooks 02 and 03.
+
+    Parameters
+    ----------
+    parents : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
+    parent_boundaries : parent_a, parent_b, length_um[, trace_deg]
+    points : (xy (N, 2) um, parent_id (N,)) of all map points, from which the
+        coarse map of the full field is made
+
+    Raises
+    ------
+    CpmlError : no load is declared, no grain of the phase, labels of grains that do not exist, or labels or
+        candidates that are no plane or variant of the phase
+    """
+    if load is None:
+        raise CpmlError(
+            f"specimen {name!r} has no load: declare load in dataset.yml (with "
+            "assumed: true if it is a guess)"
+        )
+    grains = parents[parents["phase_name"] == phase].reset_index(drop=True)
+    if grains.empty:
+        raise CpmlError(
+            f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: "
+            f"{sorted(parents['phase_name'].unique())}"
+        )
+    strangers = set(labels["grain_id"]) - set(parents["parent_id"])
+    if strangers:
+        raise CpmlError(
+            f"specimen {name!r}: labels of {len(strangers)} grains that do not exist, first {min(strangers)}"
+        )
+    where = pd.Series(np.arange(len(grains)), index=grains["parent_id"])
+    inside = parent_boundaries["parent_a"].isin(where.index) & parent_boundaries["parent_b"].isin(where.index)
+    edges = parent_boundaries[inside]
+    neighbours = np.column_stack([where[edges["parent_a"]].to_numpy(), where[edges["parent_b"]].to_numpy()])
+    angle = np.deg2rad(edges["trace_deg"].to_numpy(float)) if "trace_deg" in edges else None
+    row = None if points is None else where.reindex(points[1]).fillna(-1).to_numpy(int)
+    raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(grains))
+    specimen = Specimen(
+        name, grains, material.systems(), material, load, labels[labels["grain_id"].isin(where.index)],
+        neighbours.astype(int).reshape(-1, 2), edges["length_um"].to_numpy(), cp or {}, curve, raster, angle,
+    )  # fmt: skip
+    _check_targets(specimen)
+    return specimen
+
+
+def _check_targets(specimen: Specimen) -> None:
+    """CpmlError where a label or a candidate names a plane or variant that the phase does not have."""
+    known, labels = set(specimen.tokens["target"]), specimen.labels
+    named = labels[labels["row"].isin(["plane", "variant"])].set_index("grain_id")["target"]
+    lists = (
+        labels[labels["row"] == "trace"]
+        .set_index("grain_id")["candidates"]
+        .fillna("")
+        .str.split(";")
+        .explode()
+    )
+    candidates = lists[lists != ""].str.rsplit(":", n=1).str[0]
+    for what, names in (("label", named), ("candidate", candidates)):
+        strange = names[~names.isin(known)]
+        if len(strange):
+            raise CpmlError(
+                f"specimen {specimen.name!r}: {what} {strange.iloc[0]!r} of grain {strange.index[0]} "
+                "is no plane or variant of "
+                f"{specimen.material.name}; it has {', '.join(sorted(known)[:3])}, ... ({len(known)} in all)"
+            )

@@ -1,0 +1,110 @@
+"""All data sets side by side: what notebook 07 reads, compares and writes under reports/comparison/.
+
+Nothing is computed from maps here: only `evaluation`, `scores`, `strengths` and metrics.json of every data
+set that has been evaluated are read, so that the comparison can be made again without its raw data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cpml import paths
+from cpml.errors import CpmlError
+from cpml.files import read_json, write_json
+from cpml.pipeline.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "comparison"
+
+
+@dataclass(frozen=True)
+class _All:
+    """The part of a data set that figures and tables ask for."""
+
+    name: str
+    caption: str
+
+
+def evaluated() -> list[str]:
+    """Names of the data sets with an evaluation, in alphabetical order."""
+    folder = paths.output() / "data" / "derived"
+    return sorted(
+        p.parent.name for p in folder.glob("*/scores.parquet") if (p.parent / "evaluation.parquet").is_file()
+    )
+
+
+class Comparison(Run):
+    """A `cpml.Run` over several data sets.
+
+    Parameters
+    ----------
+    step : name of the notebook without suffix
+    datasets : names; none: all that have been evaluated
+
+    Raises
+    ------
+    CpmlError : a data set that has not been evaluated, or none that has
+    """
+
+    def __init__(self, step: str, *, datasets: list[str] | None = None, parameters: dict | None = None):
+        there = evaluated()
+        missing = sorted(set(datasets or ()) - set(there))
+        if missing or not there:
+            what = f"data set {missing[0]!r} has not" if missing else "no data set has"
+            raise CpmlError(
+                f"{what} been evaluated: run tasks.py run --dataset NAME first (done: "
+                f"{', '.join(there) or 'none'})"
+            )
+        self.step, self.parameters = step, dict(parameters or {})
+        self.names = [name for name in there if not datasets or name in datasets]
+        self.dataset = _All(NAME, f"{len(self.names)} data set" + "s" * (len(self.names) > 1))
+        self.derived, self.reports = paths.derived(NAME), paths.reports(NAME)
+
+    def __repr__(self) -> str:
+        return f"Comparison of {', '.join(self.names)}"
+
+    @cached_property
+    def records(self) -> dict[str, pd.DataFrame]:
+        """data set -> record of its held-out predictions (`cpml.evaluation.records`)."""
+        return {name: self._table(name, "evaluation") for name in self.names}
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Scores of all data sets under each other, with the column ``dataset``."""
+        return self._under_each_other("scores")
+
+    @cached_property
+    def strengths(self) -> pd.DataFrame:
+        """Learned strengths of all data sets that have them, with the column ``dataset``."""
+        return self._under_each_other("strengths")
+
+    @cached_property
+    def metrics(self) -> dict[str, dict]:
+        """data set -> its metrics.json."""
+        return {name: read_json(paths.reports(name) / "metrics.json") for name in self.names}
+
+    def save(self, **metrics) -> None:
+        """Write the numbers of this step and merge them into metrics.json,
+        beside what benchmarks wrote there.
+        """
+        file = self.reports / "metrics.json"
+        others, mine = read_json(file), read_json(self.reports / "metrics" / f"{self.step}.json")
+        super().save(**metrics)
+        write_json(file, {k: v for k, v in others.items() if k not in mine} | read_json(file))
+
+    def _table(self, dataset: str, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        path = paths.derived(dataset) / f"{name}.parquet"
+        return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+
+    def _under_each_other(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        tables = [self._table(dataset, name).assign(dataset=dataset) for dataset in self.names]
+        there = [table for table in tables if len(table)]
+        return pd.concat(there, ignore_index=True) if there else pd.DataFrame()

@@ -1,0 +1,270 @@
+"""reports/<dataset>/index.html: one page that is read from top to bottom, without a network.
+
+The executed notebooks in order, inputs hidden, figures embedded; above them what the data is (measured or
+virtual), its source, load and key numbers; beside them the way around. All text from data sets is escaped,
+and scripts are taken out of the notebooks' own HTML, so that a map's phase name cannot run one.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from cpml import paths
+from cpml.datasets.dataset import Dataset, load_dataset
+from cpml.errors import CpmlError
+from cpml.files import read_json, write_atomic
+
+_NETWORK = re.compile(
+    r"""<(?:script|link|iframe|img|object|embed)\b[^>]*(?:src|href|data)\s*=\s*["']?\s*(?:https?:)?//""",
+    re.IGNORECASE,
+)
+
+_ACTIVE = ["script", "style", "iframe", "object", "embed", "link", "meta", "base", "form"]
+MAX_HEADLINES = 24  # numbers of one step on the first page
+
+
+def write_index(dataset: Dataset | str) -> Path:
+    """Write and return reports/<dataset>/index.html from the executed notebooks that lie beside it."""
+    dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    folder = paths.reports(dataset.name)
+    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
+        raise CpmlError(
+            f"data set {dataset.name!r} has no executed notebooks: run tasks.py run --dataset {dataset.name}"
+        )
+    return _write_page(folder, dataset.title, _head(dataset, folder))
+
+
+def write_comparison() -> Path:
+    """Write and return reports/comparison/index.html from the executed notebook that compares data sets."""
+    folder = paths.reports("comparison")
+    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
+        raise CpmlError("there is no executed comparison: run tasks.py compare")
+    return _write_page(folder, "All data sets", "<h1>All data sets side by side</h1>")
+
+
+def _write_page(folder: Path, title: str, head: str) -> Path:
+    """index.html of the executed notebooks in a folder."""
+    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    sections = [_section(path) for path in notebooks]
+    page = _PAGE.format(
+        title=escape(title),
+        style=_STYLE,
+        navigation=_navigation(sections),
+        head=head,
+        numbers=_numbers(folder),
+        files=_files(folder),
+        body="\n".join(f'<section id="{anchor}">{html}</section>' for anchor, _, html in sections),
+    )
+    if found := _NETWORK.search(page):
+        raise CpmlError(
+            f"{folder.name}: the report would load something from the network: {found.group()[:80]}"
+        )
+    return write_atomic(folder / "index.html", lambda path: path.write_text(page, encoding="utf-8"))
+
+
+def _section(path: Path) -> tuple[str, str, str]:
+    """(anchor, title, html) of one executed notebook; its anchors are prefixed,
+    since chapters repeat headings.
+    """
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    notebook = nbformat.read(path, as_version=4)
+    exporter = HTMLExporter(
+        template_name="basic",
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+    html = _without_scripts(exporter.from_notebook_node(notebook)[0])
+    anchor = f"s{path.stem[:2]}"
+    html = re.sub(r'(<h[1-6][^>]*\bid=")', rf"\1{anchor}-", html)
+    html = html.replace('alt="No description has been provided for this image"', 'alt="figure"')
+    return anchor, _first_heading(notebook) or path.stem, html
+
+
+def _without_scripts(html: str) -> str:
+    """The same page without anything that acts or loads; the page's content policy forbids it a second time."""
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(html, "html.parser")
+    for element in soup.find_all(_ACTIVE):
+        element.decompose()
+    for element in soup.find_all(True):
+        for name, value in list(element.attrs.items()):
+            loads = name in ("src", "srcset", "background") and not value.startswith("data:image/")
+            acts = name.startswith("on") or re.match(
+                r"[\s\x00-\x1f]*(javascript|vbscript|data):", str(value), re.IGNORECASE
+            )
+            if loads or (acts and name != "src"):
+                del element[name]
+    return str(soup)
+
+
+def _first_heading(notebook) -> str | None:
+    lines = (
+        line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()
+    )
+    return next((line.lstrip("# ").strip() for line in lines if line.startswith("# ")), None)
+
+
+def _navigation(sections: list[tuple[str, str, str]]) -> str:
+    links = [f'<a href="#{anchor}">{escape(title)}</a>' for anchor, title, _ in sections]
+    return "\n".join(
+        ['<a href="#top">Data and key numbers</a>', *links, '<a href="#files">Figures and tables</a>']
+    )
+
+
+def _head(dataset: Dataset, folder: Path) -> str:
+    """What the data is, before anything that was made from it."""
+    load = "unknown" if dataset.load is None else dataset.load.label
+    if dataset.load is not None and dataset.load.note:
+        load += f" ({dataset.load.note})"
+    phases = ", ".join(
+        f"{phase.name} ({phase.lattice}, {Path(phase.material).stem})" for phase in dataset.phases
+    )
+    rows = {
+        "Source": dataset.citation,
+        "Licence": dataset.licence,
+        "Phases": phases,
+        "Load": load,
+        "Note": dataset.note,
+    }
+    steps = read_json(folder / "provenance.json").get("steps", {}).values()
+    if revisions := sorted({str((step.get("git") or {}).get("revision"))[:10] for step in steps} - {"None"}):
+        rows["Made with"] = "cpml, revision " + ", ".join(revisions)
+    body = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows.items() if v)
+    badge = "virtual" if dataset.virtual else "measured"
+    text = "Virtual specimen: simulated, not measured" if dataset.virtual else "Measured data"
+    return f'<h1>{escape(dataset.title)}</h1><p class="badge {badge}">{text}</p><table class="facts">{body}</table>'
+
+
+def _numbers(folder: Path) -> str:
+    """The metrics of each step, in the order of the steps; a long list is cut to its headlines."""
+    blocks = []
+    for path in sorted((folder / "metrics").glob("[0-9][0-9]_*.json")):
+        numbers = read_json(path)
+        shown = _headlines(numbers)
+        cells = "".join(f"<tr><td>{escape(k)}</td><td>{_shown(v)}</td></tr>" for k, v in shown.items())
+        if len(shown) < len(numbers):
+            more = len(numbers) - len(shown)
+            cells += (
+                f'<tr><td colspan="2">and {more} more in <a href="metrics.json">metrics.json</a></td></tr>'
+            )
+        blocks.append(f"<div><h4>{escape(path.stem)}</h4><table>{cells}</table></div>" if cells else "")
+    return "".join(blocks) or "<p>No metrics were saved.</p>"
+
+
+def _headlines(numbers: dict) -> dict:
+    """All numbers of a short list; of a long one what concerns the coupled model, without interval ends."""
+    if len(numbers) <= MAX_HEADLINES:
+        return numbers
+    ours = {k: v for k, v in numbers.items() if "_coupled_" in k and not k.endswith(("_low", "_high"))}
+    return dict(list((ours or numbers).items())[:MAX_HEADLINES])
+
+
+def _shown(value) -> str:
+    if value is None:
+        return "&ndash;"
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+
+
+def _files(folder: Path) -> str:
+    """Links to everything beside the page: each figure with its formats, each table, the records."""
+    lines = []
+    for title, pattern, formats in (
+        ("Figures", "figures/*.pdf", (".pdf", ".png")),
+        ("Tables", "tables/*.csv", (".csv", ".tex")),
+    ):
+        stems = [path.with_suffix("") for path in sorted(folder.glob(pattern))]
+        items = "".join(
+            f"<li>{escape(stem.name)} {' '.join(_link(folder, stem, f) for f in formats)}</li>"
+            for stem in stems
+        )
+        lines.append(f"<h3>{title}</h3><ul>{items}</ul>" if items else "")
+    records = ("metrics.json", "provenance.json")
+    there = [
+        path
+        for path in [*(folder / name for name in records), *sorted(folder.glob("[0-9]*.ipynb"))]
+        if path.is_file()
+    ]
+    items = "".join(f'<li><a href="{quote(path.name)}">{escape(path.name)}</a></li>' for path in there)
+    return "".join(lines) + f"<h3>Records</h3><ul>{items}</ul>"
+
+
+def _link(folder: Path, stem: Path, suffix: str) -> str:
+    path = stem.with_name(stem.name + suffix)
+    return (
+        f'<a href="{quote(path.relative_to(folder).as_posix())}">{suffix[1:]}</a>' if path.is_file() else ""
+    )
+
+
+_STYLE = """
+:root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #1f5a8a; --paper: #ffffff; --shade: #f5f7f9; }
+* { box-sizing: border-box; }
+body { margin: 0; color: var(--ink); background: var(--paper); font: 16px/1.55 Georgia, "Times New Roman", serif; }
+nav { position: fixed; inset: 0 auto 0 0; width: 15rem; padding: 2rem 1.2rem; overflow-y: auto; background: var(--shade);
+      border-right: 1px solid var(--line); font: 14px/1.4 system-ui, sans-serif; }
+nav strong { display: block; margin-bottom: 1rem; letter-spacing: .04em; }
+nav a { display: block; padding: .35rem 0; color: var(--ink); text-decoration: none; }
+nav a:hover, a { color: var(--accent); }
+main { margin-left: 15rem; padding: 2rem 3rem 6rem; }
+main > * { max-width: 52rem; }
+h1, h2, h3, h4 { font-family: system-ui, sans-serif; line-height: 1.25; font-weight: 600; }
+h1 { font-size: 1.7rem; margin: 0 0 .6rem; } h2 { font-size: 1.3rem; } h3 { font-size: 1.05rem; }
+h4 { font-size: .85rem; color: var(--soft); margin: 0 0 .3rem; }
+section { border-top: 1px solid var(--line); margin-top: 3rem; padding-top: 2rem; }
+.badge { display: inline-block; margin: 0 0 1rem; padding: .2rem .7rem; border: 1px solid; border-radius: 3px;
+         font: 600 14px/1.4 system-ui, sans-serif; }
+.virtual { color: #8a4b00; background: #fff6e8; } .measured { color: #14532d; background: #eefaf1; }
+table { border-collapse: collapse; font: 13px/1.45 system-ui, sans-serif; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+.facts th { color: var(--soft); font-weight: 500; white-space: nowrap; }
+.numbers { display: flex; flex-wrap: wrap; gap: 1.2rem 2.5rem; max-width: 70rem; }
+.numbers td:last-child { text-align: right; padding-right: 0; }
+table.dataframe { margin: .8rem 0; display: block; width: fit-content; max-width: 100%; overflow-x: auto; border: 0; }
+table.dataframe th, table.dataframe td { text-align: right; border: 0; border-bottom: 1px solid var(--line);
+                                         padding: .2rem .5rem; }
+table.dataframe td:only-of-type { text-align: left; }
+pre { margin: .6rem 0; padding: .6rem .8rem; background: var(--shade); font: 13px/1.45 ui-monospace, Consolas, monospace;
+      white-space: pre-wrap; overflow-wrap: anywhere; }
+img, svg { max-width: 100%; height: auto; }
+.jp-OutputPrompt, .jp-InputPrompt, .prompt { display: none; }
+@media (max-width: 60rem) { nav { position: static; width: auto; } main { margin: 0; padding: 1.2rem; } }
+@media print { nav { display: none; } main { margin: 0; } section { break-before: page; } }
+"""
+
+# an empty icon keeps browsers from asking a server for one
+_ICON = "data:image/svg+xml;base64," + base64.b64encode(b'<svg xmlns="http://www.w3.org/2000/svg"/>').decode()
+
+_PAGE = (
+    """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<link rel="icon" href="ICON">
+<style>{style}</style>
+</head>
+<body>
+<nav><strong>cpml</strong>
+{navigation}
+</nav>
+<main id="top">
+{head}
+<h2>Key numbers</h2>
+<div class="numbers">{numbers}</div>
+{body}
+<section id="files"><h2>Figures and tables</h2>{files}</section>
+</main>
+</body>
+</html>
+"""
+).replace("ICON", _ICON)

@@ -1,0 +1,32 @@
+from .crystal.conditions import Loading as Loading
+from .crystal.single_crystal import single_crystal as single_crystal
+from .crystal.solution import Solution as Solution
+from .field.full_field import Field as Field, full_field as full_field
+from .laws.climb import DiffusionClimb as DiffusionClimb, PowerClimb as PowerClimb
+from .laws.cross_slip import CrossSlip as CrossSlip, constriction_energy as constriction_energy
+from .laws.from_material import material_hardening as material_hardening
+from .laws.glide import ThermalGlide as ThermalGlide
+from .laws.hardening import NoHardening as NoHardening, Saturation as Saturation, Voce as Voce
+from .laws.kocks_mecking import KocksMecking as KocksMecking
+from .laws.law import PowerLaw as PowerLaw
+from .laws.reorientation import Reorientation as Reorientation
+from .laws.together import Together as Together
+from .laws.twin_fraction import TwinFraction as TwinFraction
+from .paths.activities import mechanism_activities as mechanism_activities
+from .paths.calibration import (
+    Calibration as Calibration,
+    calibrate as calibrate,
+    plastic_curve as plastic_curve,
+)
+from .paths.path import Path as Path, deform as deform
+from .paths.properties import (
+    Lankford as Lankford,
+    YieldSurface as YieldSurface,
+    lankford as lankford,
+    yield_surface as yield_surface,
+)
+from .paths.regimes import regimes as regimes
+from .polycrystal.elasticity import polycrystal_stiffness as polycrystal_stiffness
+from .polycrystal.mean_field import mean_field as mean_field
+from .polycrystal.response import MeanField as MeanField
+from .polycrystal.taylor import taylor_factor as taylor_factor, taylor_stress as taylor_stress

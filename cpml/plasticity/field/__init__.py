@@ -1,0 +1,1 @@
+"""The full field: the law solved on a map or a volume."""

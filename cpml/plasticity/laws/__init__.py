@@ -1,0 +1,1 @@
+"""Flow rules and how they harden: glide, climb, cross-slip, twinning."""

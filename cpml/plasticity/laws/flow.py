@@ -1,0 +1,57 @@
+"""The flow rule: from the resolved shear stress of a system to its shear rate, for numpy arrays and torch tensors.
+
+    x = tau / xi,   of polar systems (twins) max(tau, 0) / xi: they move one way only
+    gamma_dot = rate0 |x|^n sgn x,          share = |x|^n / sum |x|^n
+
+Everything that asks which systems a stress moves calls these functions: the laws, the full field, and the classifier F
+with its inputs, outputs and explanation. (The compiled kernels of `cpml.plasticity.crystal` repeat the rule in scalar
+code; a test holds them to it.)
+
+| symbol | meaning | unit | shape |
+|---|---|---|---|
+| tau | resolved shear stress | MPa, or any unit that xi has too | (..., S) |
+| xi | strength | MPa | (S,) or (..., S) |
+| x | stress over strength, signed | - | (..., S) |
+
+Reference: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = TypeVar("Array", NDArray, Tensor)
+
+LEAST = 1e-12  # stress over strength below which nothing moves
+
+
+def directed(tau: Array, is_polar: Array) -> Array:
+    """The part of tau (..., S) that can move each system: all of it, or, of polar systems (S,), what is positive."""
+    if isinstance(tau, Tensor):
+        return torch.where(torch.as_tensor(is_polar, device=tau.device), tau.clamp(min=0.0), tau)
+    return np.where(is_polar, np.maximum(tau, 0.0), tau)
+
+
+def relative_stress(tau: Array, strength: Array, is_polar: Array) -> Array:
+    """x (..., S), signed."""
+    return directed(tau, is_polar) / strength
+
+
+def shares(x: Array, n: float) -> Array:
+    """|x|^n over its sum, (..., S); zero where no system is loaded."""
+    size = abs(x)
+    if isinstance(size, Tensor):
+        power = (size / size.amax(-1, keepdim=True).clamp(min=LEAST)) ** n
+        return power / power.sum(-1, keepdim=True).clamp(min=1e-300)
+    power = (size / np.maximum(size.max(-1, keepdims=True), LEAST)) ** n
+    return power / np.maximum(power.sum(-1, keepdims=True), 1e-300)
+
+
+def log_activity(
+    tau: Tensor, log_strength: Tensor, is_polar: Tensor, n: Tensor | float, *, floor: float
+) -> Tensor:
+    """n log |x| (..., S), smooth through tau = 0: below `floor`, in the unit of tau, a system counts as unloaded."""
+    return n * (0.5 * torch.log(directed(tau, is_polar) ** 2 + floor**2) - log_strength)

@@ -1,0 +1,72 @@
+"""Hardening law of a material file, for the families that are used (block `hardening`,
+cpml.crystallography.materials).
+"""
+
+import numpy as np
+
+from cpml.crystallography.elasticity import MANDEL, crystal_stiffness, to_mandel
+from cpml.crystallography.interactions import interaction_matrix
+from cpml.errors import ParameterError
+from cpml.plasticity.laws.hardening import NoHardening, Saturation, Voce
+from cpml.plasticity.laws.kocks_mecking import KocksMecking
+
+
+def material_hardening(material, *, families=None):
+    """Voce, Saturation or KocksMecking of a Material; NoHardening when its file has no such block.
+
+    Examples
+    --------
+    >>> from cpml.crystallography import load_material
+    >>> type(material_hardening(load_material("magnesium_az31"))).__name__
+    'Voce'
+    """
+    systems, block = material.systems(families), material.hardening
+    if not block:
+        return NoHardening()
+    names = systems.family_names
+
+    def values(key: str, scale: float = 1.0, default: float | None = None):
+        value = block.get(key, default)
+        return scale * np.array([float(value[name] if isinstance(value, dict) else value) for name in names])
+
+    if block["law"] == "voce":
+        return Voce(
+            systems, values("tau1_mpa"), values("theta0_mpa"), values("theta1_mpa"), _latent(block, systems)
+        )
+    if block["law"] == "saturation":
+        return Saturation(
+            systems, values("h0_mpa"), values("saturation_mpa"), values("exponent"), _latent(block, systems)
+        )
+    if not material.elastic:
+        raise ParameterError(
+            f"material {material.name!r} has no elastic constants: its dislocation hardening needs them"
+        )
+    return KocksMecking(
+        systems,
+        tau0=values("tau0_mpa"),
+        k1=values("k1_per_m"),
+        drag=values("drag_mpa"),
+        activation=values("activation"),
+        shear_modulus=shear_moduli(material, systems),
+        burgers=values("burgers_nm", 1e-9),
+        density=values("density_per_m2"),
+        chi=values("chi", default=0.9),
+        rate0=float(block.get("rate0", 1e7)),
+        interactions=interaction_matrix(systems, block["interactions"]) if "interactions" in block else None,
+    )
+
+
+def shear_moduli(material, systems) -> np.ndarray:
+    """(S,) P:C:P of every system, MPa."""
+    mandel = np.einsum("aij,sij->sa", MANDEL, systems.schmid)
+    return np.einsum("sa,ab,sb->s", mandel, to_mandel(crystal_stiffness(material.elastic)), mandel)
+
+
+def _latent(block: dict, systems) -> np.ndarray:
+    if "interactions" in block:
+        return interaction_matrix(systems, block["interactions"])
+    names = systems.family_names
+    given = block.get("latent", 1.0)
+    if not isinstance(given, dict):
+        return np.full((len(names), len(names)), float(given))
+    return np.array([[float(given.get(row, {}).get(column, 1.0)) for column in names] for row in names])

@@ -1,0 +1,175 @@
+"""Hardening laws: pure functions state -> state on batches of grains; any of them goes with any flow law.
+
+    extended Voce   xi_hat(G) = tau0 + (tau1 + theta1 G)(1 - exp(-G theta0/tau1)),  G = sum_s |gamma_s| of the grain
+                    d xi_s = [xi_hat(G+dG) - xi_hat(G)]/dG  sum_t h_st |d gamma_t|         (tau1 = 0: slope theta1)
+    saturation      d xi_s = h0 |1 - xi_s/xi_inf|^a sgn(1 - xi_s/xi_inf) sum_t h_st |d gamma_t|
+                    (the factor belongs to the hardened system s); twins of volume fraction F harden slip:
+                    h0 (1 + c1 F^c2) and xi_inf + f_sat sqrt(F) in place of h0 and xi_inf
+
+Latent hardening: h_ss = 1 and h_st = latent[family of s, family of t] for t != s, or a full (S,
+S) matrix built from the geometry (cpml.crystallography.interactions). Voce steps are exact in G;
+the others are explicit (Euler).
+
+| symbol | meaning | unit | shape |
+|---|---|---|---|
+| xi | strength | MPa | (G, S) |
+| tau0, tau1; theta0, theta1; h0, xi_inf | per family | MPa | (K,) |
+
+References: Tome, Canova, Kocks, Christodoulou & Jonas 1984, Acta Metall. 32:1637;
+Kalidindi, Bronkhorst & Anand 1992.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cpml.crystallography.slip_systems import Systems
+from cpml.errors import ParameterError
+from cpml.plasticity.arguments import as_tensor
+
+State = dict[str, Tensor]
+
+
+def per_system(systems: Systems, value, name: str) -> Tensor:
+    """(S,) values of a number, of (K,) family values or of (S,) system values."""
+    value = as_tensor(value)
+    if not bool(torch.isfinite(value.detach()).all()):
+        raise ParameterError(f"{name} contains NaN or infinity")
+    if value.ndim == 0:
+        return value.expand(len(systems))
+    if value.shape == (len(systems.family_names),):
+        return value[torch.as_tensor(systems.family)]
+    if value.shape == (len(systems),):
+        return value
+    raise ParameterError(
+        f"{name} of shape {tuple(value.shape)}: give one number, {len(systems.family_names)} per "
+        f"family {systems.family_names} or {len(systems)} per system"
+    )
+
+
+def latent_matrix(systems: Systems, latent=None) -> Tensor:
+    """h (S, S): 1 on the diagonal, elsewhere a number, a (K, K) family matrix
+    (row = hardened) or (S, S) itself.
+    """
+    count, families = len(systems), len(systems.family_names)
+    h = as_tensor(1.0 if latent is None else latent)
+    if (h.shape == (families,) and families > 1) or h.ndim == 1:
+        raise ParameterError("latent hardening takes a number, a (K, K) or an (S, S) matrix")
+    if h.ndim == 2 and h.shape == (count, count) and count != families:
+        matrix = h
+    else:
+        if h.ndim == 0:
+            h = h.expand(families, families)
+        if h.shape != (families, families):
+            raise ParameterError(
+                f"latent matrix of shape {tuple(h.shape)}: ({families}, {families}) for the families "
+                f"{systems.family_names} or ({count}, {count}) is expected"
+            )
+        family = torch.as_tensor(systems.family)
+        matrix = h[family][:, family]
+        eye = torch.eye(count, dtype=torch.float64)
+        matrix = matrix * (1 - eye) + eye
+    if not bool((matrix.detach() >= 0).all()):
+        raise ParameterError("latent hardening factors must not be negative")
+    return matrix
+
+
+@dataclass(frozen=True)
+class NoHardening:
+    """Constant strengths."""
+
+    def start(self, strength: Tensor) -> State:
+        """State of (G, S) initial strengths, MPa."""
+        return {"strength": strength}
+
+    def harden(self, state: State, shear_rate: Tensor, dt: float, *, rate=None, temperature=None) -> State:
+        """The state itself."""
+        return state
+
+
+@dataclass(frozen=True)
+class Voce:
+    """Extended Voce law (module docstring); values per family, per system or one for all, MPa."""
+
+    systems: Systems
+    tau1: Tensor | float = 0.0
+    theta0: Tensor | float = 0.0
+    theta1: Tensor | float = 0.0
+    latent: Tensor | float | None = None
+
+    def __post_init__(self):
+        for name in ("tau1", "theta0", "theta1"):
+            object.__setattr__(self, name, per_system(self.systems, getattr(self, name), name))
+        if bool((self.tau1.detach() < 0).any()):
+            raise ParameterError("tau1 must not be negative: softening is theta1 < 0")
+        object.__setattr__(self, "latent", latent_matrix(self.systems, self.latent))
+
+    def start(self, strength: Tensor) -> State:
+        """State of (G, S) initial strengths tau0, MPa."""
+        return {"strength": strength, "shear": torch.zeros(len(strength), 1, dtype=torch.float64)}
+
+    def rise(self, shear: Tensor) -> Tensor:
+        """(..., S) xi_hat - tau0 at accumulated shear (..., 1)."""
+        has_bend = self.tau1 > 0
+        tau1 = torch.where(has_bend, self.tau1, 1.0)
+        bend = torch.exp(-shear * (self.theta0 / tau1).abs())
+        return torch.where(has_bend, (self.tau1 + self.theta1 * shear) * (1 - bend), self.theta1 * shear)
+
+    def harden(self, state: State, shear_rate: Tensor, dt: float, *, rate=None, temperature=None) -> State:
+        """State after a step of length dt (s) at shear rates (G, S)."""
+        slip = shear_rate.abs() * dt
+        total = slip.sum(-1, keepdim=True)
+        after = state["shear"] + total
+        slope = (self.rise(after) - self.rise(state["shear"])) / total.clamp(min=1e-300)
+        return {"strength": state["strength"] + slope * (slip @ self.latent.T), "shear": after}
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """Saturating hardening (module docstring); h0 and xi_inf in MPa; the twin terms act on slip systems."""
+
+    systems: Systems
+    h0: Tensor | float
+    saturation: Tensor | float
+    exponent: Tensor | float = 2.25
+    latent: Tensor | float | None = 1.4
+    twin_rise: tuple[float, float] = (0.0, 1.0)  # c1, c2
+    twin_saturation: float = 0.0  # f_sat, MPa
+
+    def __post_init__(self):
+        for name in ("h0", "saturation", "exponent"):
+            object.__setattr__(self, name, per_system(self.systems, getattr(self, name), name))
+        if bool((self.saturation.detach() <= 0).any()) or bool((self.exponent.detach() <= 0).any()):
+            raise ParameterError("saturation and exponent must be positive")
+        if min(*self.twin_rise, self.twin_saturation) < 0:
+            raise ParameterError(
+                f"twin_rise = {self.twin_rise} and twin_saturation = {self.twin_saturation} must not be "
+                "negative"
+            )
+        object.__setattr__(self, "latent", latent_matrix(self.systems, self.latent))
+
+    def start(self, strength: Tensor) -> State:
+        """State of (G, S) initial strengths, MPa."""
+        return {"strength": strength, "twinned": torch.zeros(len(strength), 1, dtype=torch.float64)}
+
+    def harden(self, state: State, shear_rate: Tensor, dt: float, *, rate=None, temperature=None) -> State:
+        """State after an explicit step of length dt (s) at shear rates (G, S)."""
+        twinned, is_slip = state["twinned"], torch.as_tensor(self.systems.slip)
+        h0, limit = self.h0, self.saturation
+        if self.systems.twin.any() and (self.twin_rise[0] > 0 or self.twin_saturation > 0):
+            root, power = (
+                torch.where(twinned > 0, twinned.clamp(min=1e-300) ** k, 0.0)
+                for k in (0.5, self.twin_rise[1])
+            )
+            h0 = torch.where(is_slip, h0 * (1 + self.twin_rise[0] * power), h0)
+            limit = torch.where(is_slip, limit + self.twin_saturation * root, limit)
+        left = 1 - state["strength"] / limit
+        size = torch.where(left == 0, 0.0, torch.where(left == 0, 1.0, left.abs()) ** self.exponent)
+        slip = shear_rate.abs() * dt
+        inverse = torch.as_tensor(1 / np.where(self.systems.twin, self.systems.twin_shear, np.inf))
+        return {
+            "strength": state["strength"] + h0 * size * left.sign() * (slip @ self.latent.T),
+            "twinned": (twinned + (slip @ inverse)[:, None]).clamp(max=1.0),
+        }

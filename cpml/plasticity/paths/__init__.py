@@ -1,0 +1,1 @@
+"""Deformation paths: steps in time, calibration to a curve, regimes, derived properties."""

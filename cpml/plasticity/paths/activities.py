@@ -1,0 +1,50 @@
+"""What each mechanism does in each grain: slip and twin families, climb, cross-slip.
+
+share of a family = sum of its |rates| / sum of all |rates| of the grain;   the shares add up to 1
+cross-slip        = rate of transfer between planes / total slip rate of the grain (no strain of its own)
+"""
+
+import torch
+from torch import Tensor
+
+from cpml.crystallography.tensors import rotation_5x5
+from cpml.plasticity.arguments import as_matrices
+from cpml.plasticity.laws.cross_slip import CrossSlip
+from cpml.plasticity.laws.modes import Modes
+from cpml.plasticity.polycrystal.response import MeanField
+
+
+def mechanism_activities(
+    law,
+    field: MeanField,
+    orientations,
+    *,
+    cross_slip: CrossSlip | None = None,
+    temperature: float | None = None,
+) -> dict[str, Tensor]:
+    """Shares (G,) by family (climb included) of a response of `law`; with `cross_slip`
+    and a temperature (K) also that.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cpml.crystallography import load_material
+    >>> from cpml.plasticity import DiffusionClimb, PowerLaw, Together, mean_field
+    >>> nickel, rate = load_material("nickel"), 1e-7 * np.diag([1.0, -0.5, -0.5])
+    >>> law = Together((PowerLaw.from_material(nickel), DiffusionClimb.from_material(nickel, 1400.0)))
+    >>> shares = mechanism_activities(law, mean_field(law, [[1.0, 0, 0, 0]], loading=rate), [[1.0, 0, 0, 0]])
+    >>> bool(shares["climb"][0] > 0.5)  # above 0.6 of the melting point, slow
+    True
+    """
+    modes = Modes.of(law)
+    rates = field.shear_rate.abs()
+    total = rates.sum(-1)
+    found = {name: rates[:, modes.family == k].sum(-1) / total for k, name in enumerate(modes.families)}
+    if cross_slip is not None:
+        turn = rotation_5x5(as_matrices(orientations).reshape(-1, 3, 3))
+        crystal = (field.grain_stress[:, None, :] @ turn)[:, 0]
+        glide = field.shear_rate[:, : modes.gliding]
+        slip = glide.abs()[:, torch.as_tensor(cross_slip.systems.slip)].sum(-1)
+        transfer = cross_slip.activity(glide, crystal, temperature).sum(-1)
+        found["cross_slip"] = transfer / slip.clamp(min=1e-300)
+    return found

@@ -1,0 +1,1 @@
+"""Mean fields of a polycrystal: Sachs, Taylor, self-consistent; their gradients."""

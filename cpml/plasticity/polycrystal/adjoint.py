@@ -1,0 +1,230 @@
+"""Derivatives of a solved mean field by the implicit function theorem: one adjoint
+system, no unrolled iterations.
+
+The unknowns x = (Mbar, Sigma, D) and s_g solve
+
+    r_g = sum_s P_s gamma_s(P_s.s_g) + Mt (s_g - Sigma) - D = 0                     every grain (5)
+    E1 = <C_g>^-1 - Mt(Mbar) - Mbar = 0 (15),   E2 = <s_g> - Sigma = 0 (5),   E3: boundary conditions (5)
+
+with C_g = (share H_g + Mt)^-1. The grains are eliminated, ds_g = (H_g + Mt)^-1 (dD + Mt dSigma + dMt (Sigma -
+s_g) - dr_g), which leaves 25 equations. For a loss L the multipliers m solve J^T m = -dL/dx, J = dE/dx; then
+
+    dL/dtheta = sum_g lam_g.(-dr_g/dtheta) + m.dE/dtheta,    lam_g = (H_g + Mt)^-1 (dL/ds_g + m.dE/ds_g)
+
+for theta = orientations, strengths, n, reference rate, weights. Taylor and relaxed constraints have
+no E1 and a constant A in place of Mt. Two passes over the grains (cpml.plasticity.polycrystal.adjoint_kernels)
+cost about one pass of the solver.
+
+| symbol | meaning | shape |
+|---|---|---|
+| `_bar` | derivative of the loss by a quantity | its shape |
+| mu, Lambda | multipliers of E2 and E1; pull = <C>^-1 Lambda <C>^-1 | (5,), (5, 5) |
+
+All numbers are in units of the solution (stress |Sigma|, rate |D|).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cpml.crystallography.tensors import BASIS
+from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.polycrystal.adjoint_kernels import gather, scatter
+from cpml.plasticity.polycrystal.averages import rotate_schmid
+from cpml.plasticity.polycrystal.eshelby_gradient import LOWER, UNITS, interaction_slopes
+from cpml.plasticity.polycrystal.grains import Linearisation
+from cpml.plasticity.polycrystal.medium import Medium
+
+_DOUBLE = np.where(LOWER[0] == LOWER[1], 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What the backward pass needs of a solved step."""
+
+    medium: Medium
+    loading: Loading
+    line: Linearisation
+    sphere: tuple[NDArray, NDArray]
+    n_eff_is_n: bool
+    schmid: NDArray  # (S, 5) crystal frame
+
+
+class MeanFieldSolution(torch.autograd.Function):
+    """(matrices, strength, n, reference rate, weights) -> Sigma, D, grain stress, shear rates, spin tensor."""
+
+    @staticmethod
+    def forward(ctx, solved: Solved, matrices, strength, n, reference_rate, weights):
+        ctx.solved = solved
+        ctx.save_for_backward(matrices, strength, n, reference_rate, weights)
+        m = solved.medium
+        return tuple(torch.as_tensor(x) for x in (m.stress, m.rate, m.grain_stress, m.shear_rate, m.spin))
+
+    @staticmethod
+    def backward(ctx, *bars):
+        theta = ctx.saved_tensors  # read once: checkpointing recomputes them on access
+        found = _Adjoint(ctx.solved, *(t.detach().numpy() for t in theta))(
+            *(np.ascontiguousarray(b.numpy()) for b in bars)
+        )
+        return (None, *(torch.as_tensor(x).reshape(t.shape) for x, t in zip(found, theta, strict=True)))
+
+
+class _Adjoint:
+    """The equations at one solution, in its units."""
+
+    def __init__(self, solved: Solved, matrices, strength, n, reference_rate, weights):
+        medium, self.solved, self.line = solved.medium, solved, solved.line
+        self.unit_stress, self.unit_rate = np.linalg.norm(medium.stress), np.linalg.norm(medium.rate)
+        slow = self.unit_stress / self.unit_rate
+        self.matrices, self.schmid = np.ascontiguousarray(matrices), np.ascontiguousarray(solved.schmid)
+        self.p = np.empty((len(matrices), 5, len(solved.schmid)))
+        rotate_schmid(self.matrices, self.schmid, BASIS, 0, len(matrices), self.p)
+        self.keep = self.line.keep
+        self.p *= self.keep[:, None]
+        self.xi = np.ascontiguousarray(strength / self.unit_stress)
+        self.n, self.rate0, self.weights = float(n), float(reference_rate), np.ascontiguousarray(weights)
+        self.stress, self.sigma = medium.grain_stress / self.unit_stress, medium.stress / self.unit_stress
+        self.shear, self.slope = medium.shear_rate / self.unit_rate, medium.slope * slow
+        self.compliance = medium.compliance * slow
+        self.a = medium.interaction * slow if self.line.has_medium else np.diag(1 - self.keep)
+        self.share = self.line.share if self.line.has_medium else 1.0
+
+    def __call__(self, stress_bar, rate_bar, grain_bar, shear_bar, spin_bar):
+        grain_bar, shear_bar = grain_bar * self.unit_stress, shear_bar * self.unit_rate
+        sums = self._gather(grain_bar, shear_bar)
+        d_a, d_spin = self._slopes()
+        mt = self.a if self.line.has_medium else np.zeros((5, 5))
+        jacobian = self._jacobian(sums, d_a, mt)
+        total = self.keep * sums["lam"].sum(0)
+        x_bar = [stress_bar * self.unit_stress + mt @ total, rate_bar * self.unit_rate + total]
+        if self.line.has_medium:
+            x_bar.insert(
+                0, np.einsum("rij,ij->r", d_a, sums["moved"]) + np.einsum("rijb,ijb->r", d_spin, spin_bar)
+            )
+        m = np.linalg.solve(jacobian.T, -np.concatenate(x_bar))
+        return self._scatter(grain_bar, shear_bar, sums, m)
+
+    def _slopes(self):
+        if not self.line.has_medium:
+            return np.zeros((0, 5, 5)), None
+        return interaction_slopes(self.compliance, *self.solved.sphere, self.line.n_eff)
+
+    def _gather(self, grain_bar, shear_bar) -> dict[str, NDArray]:
+        shapes = {
+            "lam": self.stress.shape,
+            "moved": (5, 5),
+            "flow": (5, 5),
+            "compliance": (15,),
+            "spread": (5, 5, 5),
+            "turned": (15, 5),
+            "product": (15, 5, 5),
+            "curved": (15, 5),
+            "curved_turned": (15, 5, 5),
+        }
+        sums = {key: np.zeros(shape) for key, shape in shapes.items()}
+        gather(
+            self.p,
+            self.n,
+            self.a,
+            self.share,
+            self.weights,
+            self.stress,
+            self.slope,
+            self.sigma,
+            grain_bar,
+            shear_bar,
+            self.line.has_medium,
+            0,
+            len(self.p),
+            *sums.values(),
+        )
+        return sums
+
+    def _jacobian(self, sums, d_a, mt) -> NDArray:
+        """dE/dx (25, 25), or (10, 10) without a medium."""
+        rates, stresses = self.solved.loading.rate_rows, self.solved.loading.stress_rows
+        flow, k = sums["flow"] * self.keep, len(d_a)
+        matrix = np.zeros((k + 10, k + 10))
+        matrix[k : k + 5, k : k + 5], matrix[k : k + 5, k + 5 :] = flow @ mt - np.eye(5), flow
+        matrix[k + 5 : k + 5 + len(rates), k + 5 :], matrix[k + 5 + len(rates) :, k : k + 5] = rates, stresses
+        if k:
+            flat = d_a.reshape(15, 25).T
+            self.inverse = np.linalg.inv(_full(sums["compliance"]))
+            change = [
+                sums["curved_turned"].reshape(15, 25) @ flat + sums["product"].reshape(15, 25) @ flat,
+                sums["curved"] @ mt,
+                sums["curved"],
+            ]
+            change = self.inverse @ _full(np.concatenate(change, 1).T) @ self.inverse
+            change[:15] -= d_a + UNITS
+            matrix[:15] = change[:, LOWER[0], LOWER[1]].T
+            matrix[k : k + 5, :15] = sums["spread"].reshape(5, 25) @ flat
+        return matrix
+
+    def _scatter(self, grain_bar, shear_bar, sums, m):
+        count, k = len(self.p), len(m) - 10
+        pull, multiplier = np.zeros((5, 5)), np.zeros((5, 5))
+        if k:
+            multiplier = _full(m[:15] / _DOUBLE)
+            pull = self.inverse @ multiplier @ self.inverse
+        xi_bar, matrix_bar, n_bar, weight_bar = (
+            np.zeros(s) for s in (self.xi.shape, (count, 3, 3), count, count)
+        )
+        moved, pushed, share_bar = np.zeros((5, 5)), np.zeros((5, 5)), np.zeros(1)
+        scatter(
+            self.p,
+            self.xi,
+            self.n,
+            self.rate0,
+            self.a,
+            self.share,
+            self.weights,
+            self.stress,
+            self.shear,
+            self.slope,
+            self.sigma,
+            grain_bar,
+            shear_bar,
+            np.ascontiguousarray(m[k : k + 5]),
+            pull,
+            k > 0,
+            self.keep,
+            self.matrices,
+            self.schmid,
+            BASIS,
+            0,
+            count,
+            xi_bar,
+            matrix_bar,
+            n_bar,
+            weight_bar,
+            moved,
+            pushed,
+            share_bar,
+        )
+        rate0_bar = -float((self.xi * xi_bar).sum()) / (self.n * self.rate0)
+        total_n = float(n_bar.sum())
+        if k and self.share != 1.0:  # share = 1/n
+            total_n -= float(share_bar[0]) / self.n**2
+        if k and self.solved.n_eff_is_n:
+            total_n += float(((moved + pushed - multiplier) * self.a).sum()) / self.n
+        return matrix_bar, xi_bar / self.unit_stress, total_n, rate0_bar, weight_bar
+
+
+def _full(lower: NDArray) -> NDArray:
+    """Symmetric (..., 5, 5) of lower triangles (..., 15)."""
+    full = np.empty((*lower.shape[:-1], 5, 5))
+    full[..., LOWER[0], LOWER[1]] = full[..., LOWER[1], LOWER[0]] = lower
+    return full
+
+
+def solution_of(
+    solved: Solved, matrices: Tensor, strength: Tensor, n: Tensor, reference_rate: Tensor, weights: Tensor
+) -> tuple[Tensor, ...]:
+    """Sigma (5,), D (5,), grain stress (G, 5), shear rates (G, S), spin tensor (3,
+    3, 5), with first derivatives.
+    """
+    return MeanFieldSolution.apply(solved, matrices, strength, n, reference_rate, weights)

@@ -1,0 +1,201 @@
+"""The grains of a mean field and one pass over them: all grains solved in their
+medium, and what they add up to.
+
+    D_g(s_g) + A s_g = c        ->   <s_g>,  <(H_g + A)^-1>,  <(M_g + A)^-1>
+
+A pass works in scaled units (stresses over sigma0, rates over rate0, so that the imposed rate is about
+1). Power laws run in the compiled loop of cpml.plasticity.crystal.kernels; any other law, and any law on a GPU,
+by batched torch operations (cpml.plasticity.crystal.any_law). M_g = share H_g for a power law, since sum
+(gamma/tau) P P^T = H/n there.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cpml.errors import ParameterError
+from cpml.plasticity.crystal.any_law import Equations, linear_start, newton, stress_at_rate
+from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.kernels import solve_grains
+from cpml.plasticity.polycrystal.averages import average
+
+
+@dataclass(frozen=True)
+class Linearisation:
+    """M_g = share H_g, Mt = n_eff (Gamma^-1 - L)^-1; without a medium Mt = 0, in
+    relaxed components (5,) s = 0.
+    """
+
+    share: float
+    n_eff: float
+    has_medium: bool = True
+    relaxed: tuple[bool, ...] | None = None
+
+    @property
+    def keep(self) -> NDArray:
+        """(5,) 1 where grains take the macroscopic strain rate or their medium's, 0 where they are relaxed."""
+        return np.ones(5) if self.relaxed is None else 1.0 - np.array(self.relaxed, float)
+
+
+@dataclass(frozen=True)
+class Grains:
+    """A power law's numbers: Schmid tensors in the sample frame (G, 5, S), strengths
+    (G, S) MPa, weights (G,) sum 1.
+    """
+
+    schmid: NDArray
+    strength: NDArray
+    polar: NDArray
+    n: float
+    reference_rate: float
+    weights: NDArray
+
+    def scale(self, loading: Loading) -> tuple[float, float]:
+        """rate0 (1/s) and sigma0 (MPa)."""
+        rate = loading.rate_size or self.reference_rate
+        return rate, float(self.weights @ self.strength.mean(1)) * (rate / self.reference_rate) ** (
+            1 / self.n
+        )
+
+    def start(self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float) -> "PowerPass":
+        """A pass that begins at scaled stresses (G, 5)."""
+        reference = sigma0 / (rate0 / self.reference_rate) ** (1 / self.n)
+        return PowerPass(self, np.ascontiguousarray(self.strength / reference), stress, is_warm, threads)
+
+
+@dataclass
+class PowerPass:
+    """Arrays of the compiled loop, reused from pass to pass."""
+
+    grains: Grains
+    xi: NDArray
+    stress: NDArray
+    is_warm: bool
+    threads: int
+    newton: int = 0
+
+    def __post_init__(self):
+        shape = self.xi.shape
+        self.rate, self.slope = np.empty(shape), np.empty(shape)
+        self.iterations, self.residual = np.zeros(shape[0], np.int64), np.zeros(shape[0])
+
+    def solve(self, a: NDArray, c: NDArray, tol: float, share: float) -> tuple[NDArray, NDArray, NDArray]:
+        """Grains at c (5,): <s> (5,), <(H + A)^-1>, <(M + A)^-1> (5, 5)."""
+        g, count, rows, a = self.grains, len(self.xi), np.ascontiguousarray(c)[None], np.ascontiguousarray(a)
+
+        def part(first: int, last: int) -> tuple[NDArray, NDArray]:
+            solve_grains(
+                g.schmid,
+                self.xi,
+                g.polar,
+                g.n,
+                a,
+                rows,
+                self.is_warm,
+                tol,
+                60,
+                self.stress,
+                self.rate,
+                self.slope,
+                self.iterations,
+                self.residual,
+                first,
+                last,
+            )
+            sums, mean = np.zeros((2, 5, 5)), np.zeros(5)
+            average(g.schmid, a, g.weights, self.stress, self.slope, share, first, last, sums, mean)
+            return sums, mean
+
+        parts = _in_threads(part, count, self.threads)
+        self.is_warm = True
+        self.newton += int(np.abs(self.iterations).sum())
+        sums, mean = sum(p[0] for p in parts), sum(p[1] for p in parts)
+        return mean, sums[0], sums[0] if share == 1.0 else sums[1]
+
+
+def _in_threads(part, count: int, threads: int) -> list:
+    if threads <= 1 or count < 64:
+        return [part(0, count)]
+    edges = np.linspace(0, count, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(part, edges[:-1], edges[1:]))
+
+
+@dataclass(frozen=True)
+class GeneralGrains:
+    """Any law (schmid, rates): Schmid tensors in the sample frame (G, 5, S), weights (G,) sum 1."""
+
+    law: object
+    schmid: Tensor
+    weights: NDArray
+    reference_rate: float = 1.0
+
+    def scale(self, loading: Loading) -> tuple[float, float]:
+        """rate0 (1/s) and sigma0 (MPa): the stress at which the modes move so fast."""
+        if loading.rate_size:
+            moves = stress_at_rate(self.law, loading.rate_size, self.schmid.device)
+            moves = moves[moves < 0.9e5]
+            if not len(moves):
+                raise ParameterError("no mode of this law moves at the imposed rate below 100 GPa")
+            return loading.rate_size, float(moves.median())
+        sigma0 = float(np.linalg.norm(loading.stress_values))
+        probe = torch.full(
+            (self.schmid.shape[-1],), 0.5 * sigma0, dtype=torch.float64, device=self.schmid.device
+        )
+        return max(float(self.law.rates(probe)[0].detach().abs().max()), 1e-300), sigma0
+
+    def start(
+        self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float
+    ) -> "GeneralPass":
+        """A pass that begins at scaled stresses (G, 5)."""
+        return GeneralPass(self, stress, is_warm, rate0, sigma0)
+
+
+@dataclass
+class GeneralPass:
+    """The same by torch operations on the device of the Schmid tensors."""
+
+    grains: GeneralGrains
+    stress: NDArray
+    is_warm: bool
+    rate0: float
+    sigma0: float
+    newton: int = 0
+    iterations: NDArray = field(init=False)
+
+    def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled rates and slopes."""
+        rate, slope = self.grains.law.rates(tau * self.sigma0)
+        return rate.detach() / self.rate0, slope.detach() * (self.sigma0 / self.rate0)
+
+    def solve(self, a: NDArray, c: NDArray, tol: float, share: float) -> tuple[NDArray, NDArray, NDArray]:
+        """As PowerPass.solve."""
+        g = self.grains
+        modes = g.schmid.detach().transpose(1, 2)
+        at, ct = (torch.as_tensor(np.array(v), device=modes.device) for v in (a, c))
+        equations = Equations(self.rates, modes, ct.expand(len(modes), 5), a=at)
+        start = torch.as_tensor(self.stress.copy(), device=modes.device)
+        if not self.is_warm:
+            strength = stress_at_rate(g.law, self.rate0, modes.device) / self.sigma0
+            start = linear_start(equations, strength)
+        stress, residual, n_iter = newton(equations, start, tol, 200)
+        tau = (modes @ stress[..., None])[..., 0]
+        rate, slope = self.rates(tau)
+        tangent = self._mean_inverse(equations.hessian(slope))
+        linear = tangent if share == 1.0 else self._mean_inverse(equations.hessian(share * slope))
+        self.stress[:], self.rate, self.slope = stress.cpu().numpy(), rate.cpu().numpy(), slope.cpu().numpy()
+        self.residual = residual.cpu().numpy()
+        self.iterations = np.where(self.residual <= max(10 * tol, 1e-8), n_iter + 1, -n_iter - 1)
+        self.newton += n_iter * len(modes)
+        self.is_warm = True
+        return g.weights @ self.stress, tangent, linear
+
+    def _mean_inverse(self, matrix: Tensor) -> NDArray:
+        trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+        matrix = matrix + 1e-14 * trace * torch.eye(5, dtype=matrix.dtype, device=matrix.device)
+        weights = torch.as_tensor(self.grains.weights.copy(), device=matrix.device)
+        return torch.einsum("g,gij->ij", weights, torch.linalg.inv(matrix)).cpu().numpy()

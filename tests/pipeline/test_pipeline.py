@@ -1,0 +1,249 @@
+"""The runner on two toy notebooks: what runs, what is skipped, and what a failure leaves behind."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+import cpml
+from cpml import pipeline
+from cpml.errors import CpmlError, ParameterError
+from cpml.pipeline import report, steps
+
+pytestmark = pytest.mark.slow
+
+IMPORTS = "import numpy as np\nimport pandas as pd\nimport cpml\nrun = cpml.Run({step!r}, dataset=dataset)"
+MAKE = """
+run.write("values", pd.DataFrame({"x": np.full(3, float(round(scale)))}))
+run.save(n_values=3)
+run.read("values")
+"""
+USE = """
+values = run.read("values")
+run.write("result", values + offset)
+run.table(values, "values")
+import matplotlib.pyplot as plt
+fig, ax = plt.subplots(figsize=(2, 1))
+run.show(fig, "empty")
+"""
+FAIL = (
+    "if fail: raise KeyError('lost')\nif complain: raise cpml.CpmlError('map.ctf: line 3 is odd: repair it')"
+)
+
+
+def notebook(path, parameters, *cells, tags=("parameters",)):
+    """A notebook with a title, a parameters cell, the imports and the given code cells."""
+    make = nbformat.v4
+    imports = IMPORTS.format(step=path.stem)
+    content = make.new_notebook(
+        cells=[
+            make.new_markdown_cell(f"# Chapter {path.stem}\n\nIt reads nothing.<script>alert(2)</script>"),
+            make.new_code_cell(parameters, metadata={"tags": list(tags)}),
+            *(make.new_code_cell(source) for source in (imports, *cells)),
+        ]
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(content, path)
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch, describe, output):
+    """A checkout with two notebooks and one data set, in a folder whose name has a space and a brace."""
+    root = tmp_path / "check out {1}"
+    monkeypatch.setenv("CPML_ROOT", str(root))
+    describe(root / "data" / "tiny", title="Tiny <script>alert(1)</script>")
+    notebook(root / "notebooks" / "01_make.ipynb", 'dataset = "tiny"\nscale = 1.0  # of x', MAKE)
+    defaults = 'dataset = "tiny"\noffset = 0.0\nfail = False\ncomplain = False'
+    notebook(root / "notebooks" / "02_use.ipynb", defaults, USE, FAIL)
+    (root / "notebooks" / "00_explore.ipynb").write_text("not a step")
+    return root
+
+
+def ran(capsys):
+    """Step -> whether it ran, from the printed lines."""
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    return {words[1]: words[-1] == "s" for words in lines if words[0] == "tiny"}
+
+
+def hidden_files(folder):
+    return [path.name for path in folder.rglob(".*")]
+
+
+def test_chain_runs_once_and_again_only_what_changed(toy, output, capsys):
+    index = pipeline.run_dataset("tiny")
+    assert ran(capsys) == {"01_make": True, "02_use": True}
+    assert index == output / "reports" / "tiny" / "index.html"
+    assert index.is_file() and not hidden_files(output)
+
+    pipeline.run_dataset("tiny")
+    assert ran(capsys) == {"01_make": False, "02_use": False}
+
+    pipeline.run_dataset("tiny", parameters={"offset": "2"})
+    assert ran(capsys) == {"01_make": False, "02_use": True}
+    assert cpml.Run("02_use", dataset="tiny").read("result").x.tolist() == [3.0] * 3
+
+    # another value of scale that makes the same artefacts: the step runs, those after it need not
+    pipeline.run_dataset("tiny", parameters={"offset": 2, "scale": 1.2})
+    assert ran(capsys) == {"01_make": True, "02_use": False}
+
+    (toy / "data" / "tiny" / "map.ctf").write_text("another map")
+    pipeline.run_dataset("tiny", parameters={"offset": 2, "scale": 1.2})
+    assert ran(capsys) == {"01_make": True, "02_use": True}
+
+    (output / "data" / "derived" / "tiny" / "result.parquet").unlink()
+    pipeline.run_dataset("tiny", parameters={"offset": 2, "scale": 1.2})
+    assert ran(capsys) == {"01_make": False, "02_use": True}
+
+
+def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, describe, capsys):
+    """Images without a map run 00 alone; a map without a load stops after 02; without images there is no 00."""
+    notebook(toy / "notebooks" / "00_images.ipynb", 'dataset = "tiny"', "print(1)")
+    notebook(toy / "notebooks" / "03_law.ipynb", 'dataset = "tiny"', "print(1)")
+    describe(toy / "data" / "tiny", files={"images": ["map.ctf"]}, phases=None, load="unknown")
+    assert pipeline.run_dataset("tiny").is_file()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("tiny 00_images") and lines[1:] == [
+        f"tiny {step} left out: no EBSD map" for step in ("01_make", "02_use", "03_law")
+    ]
+    describe(toy / "data" / "tiny", load="unknown")
+    pipeline.run_dataset("tiny")
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], lines[-1]) == (
+        "tiny 00_images left out: no images",
+        "tiny 03_law left out: the load is unknown",
+    )
+
+
+def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
+    pipeline.run_dataset("tiny", parameters={"scale": 3})
+    folder = output / "reports" / "tiny"
+    step = json.loads((folder / "provenance.json").read_text())["steps"]["02_use"]
+    assert step["parameters"] == {"dataset": "tiny"}
+    assert set(step["artefacts"]) == {
+        "derived/result.parquet",
+        "reports/02_use.ipynb",
+        "reports/figures/02_empty.json",
+        "reports/figures/02_empty.pdf",
+        "reports/figures/02_empty.png",
+        "reports/tables/02_values.csv",
+        "reports/tables/02_values.tex",
+    }
+    assert {"raw/dataset.yml", "raw/ebsd: map.ctf", "derived/values.parquet", "package"} <= set(
+        step["inputs"]
+    )
+    assert step["packages"]["numpy"] and step["duration_s"] > 0 and step["started"].endswith("+00:00")
+
+    page = (folder / "index.html").read_text()
+    assert "Measured data" in page and "tension || x" in page and "n_values" in page
+    assert "Chapter 01_make" in page and 'href="tables/02_values.csv"' in page
+    assert "<table" in page and "<h1" in page and "3.0</td>" in page
+    assert "<script" not in page and "alert(2)" not in page and "Tiny &lt;script&gt;" in page
+    assert not re.search(r"""(src|href)\s*=\s*["'](https?:)?//""", page)
+    assert page.count('src="data:image/png;base64,') == 1, "the figure is embedded"
+    assert "run.write" not in page, "the inputs are hidden"
+
+    (folder / "index.html").unlink()
+    assert report.write_index("tiny").read_text() == page
+
+
+def test_a_failing_cell_leaves_nothing_half_done_and_the_next_run_recovers(toy, output, capsys):
+    pipeline.run_dataset("tiny")
+    with pytest.raises(CpmlError, match=r"'tiny', notebooks/02_use.ipynb, cell 5: KeyError: 'lost'"):
+        pipeline.run_dataset("tiny", parameters={"fail": "true"})
+    folder = output / "reports" / "tiny"
+    assert not (folder / "index.html").exists() and not hidden_files(output)
+    assert list(json.loads((folder / "provenance.json").read_text())["steps"]) == ["01_make"]
+
+    with pytest.raises(CpmlError, match=r"cell 5: CpmlError: map.ctf: line 3 is odd: repair it$"):
+        pipeline.run_dataset("tiny", parameters={"complain": True})
+    capsys.readouterr()
+    assert pipeline.run_dataset("tiny").is_file()
+    assert ran(capsys) == {"01_make": False, "02_use": True}
+
+
+def test_a_kernel_that_dies_is_one_message(toy, output):
+    notebook(toy / "notebooks" / "02_use.ipynb", 'dataset = "tiny"', "import os\nos._exit(1)")
+    with pytest.raises(CpmlError, match=r"notebooks/02_use.ipynb: the kernel died"):
+        pipeline.run_dataset("tiny")
+    assert not hidden_files(output)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"ofset": 1}, "did you mean 'offset'"),
+        ({"dataset": "other"}, "no notebook has a parameter 'dataset'"),
+        ({"offset": "much"}, "not of type float"),
+        ({"fail": 1}, "not of type bool"),
+        ({"scale": True}, "not of type float"),
+        ({"scale": "[1"}, "cannot be read"),
+    ],
+)
+def test_a_wrong_parameter_stops_before_anything_runs(toy, output, parameters, words):
+    with pytest.raises(ParameterError) as caught:
+        pipeline.run_dataset("tiny", parameters=parameters)
+    assert words in str(caught.value)
+    assert not output.exists()
+
+
+def test_a_step_alone_and_a_step_that_is_none(toy, output, capsys):
+    with pytest.raises(CpmlError, match=r"tiny.* has no 'values'"):
+        pipeline.run_dataset("tiny", steps=["02_use"])
+    pipeline.run_dataset("tiny", steps=["01_make"])
+    assert ran(capsys) == {"01_make": True}
+    with pytest.raises(ParameterError, match="no step '03_none'"):
+        pipeline.run_dataset("tiny", steps=["03_none"])
+
+
+@pytest.mark.parametrize(
+    ("source", "tags", "words"),
+    [
+        ('dataset = "tiny"', (), "0 cells are tagged"),
+        ("scale = 1.0", ("parameters",), "has no 'dataset'"),
+        ('dataset = "tiny"\ntwice = 2 * 3', ("parameters",), "not plain literals"),
+        ('dataset = "tiny"\nimport os', ("parameters",), "not plain literals"),
+        ('dataset = "tiny', ("parameters",), "not plain literals"),
+    ],
+)
+def test_a_notebook_without_a_plain_parameters_cell_is_no_step(toy, source, tags, words):
+    notebook(toy / "notebooks" / "03_wrong.ipynb", source, tags=tags)
+    with pytest.raises(ParameterError, match=r"03_wrong\.ipynb") as caught:
+        steps.discover()
+    assert words in str(caught.value)
+
+
+def test_an_own_data_set_by_its_path_and_stale_artefacts(toy, output, describe, tmp_path, capsys):
+    """A data set outside data/ runs by its path; what a changed notebook no longer writes disappears."""
+    path = describe(tmp_path / "my maps", name="mine")
+    pipeline.run_dataset(path)
+    derived = output / "data" / "derived" / "mine"
+    assert sorted(p.name for p in derived.iterdir()) == ["result.parquet", "values.parquet"]
+    notebook(
+        toy / "notebooks" / "02_use.ipynb",
+        'dataset = "tiny"',
+        USE.replace("offset", "1").replace('"result"', '"other"'),
+    )
+    pipeline.run_dataset(path)
+    assert sorted(p.name for p in derived.iterdir()) == ["other.parquet", "values.parquet"]
+
+
+def test_batch_runs_the_others_when_one_fails(toy, output, describe):
+    describe(toy / "data" / "second", name="second", phases=[])
+    errors = pipeline.run_batch(["tiny", "second"], jobs=2)
+    assert list(errors) == ["second"] and "phases" in errors["second"]
+    assert (output / "reports" / "tiny" / "index.html").is_file()
+
+
+def test_the_command_prints_one_line_for_a_mistake(tmp_path):
+    """`tasks.py run` ends a user's mistake with 'error: ...' and exit code 1, without a traceback."""
+    command = [sys.executable, "-m", "invoke", "--search-root", str(cpml.paths.PACKAGE.parent), "run"]
+    environment = os.environ | {"CPML_OUTPUT": str(tmp_path)}
+    done = subprocess.run(
+        [*command, "--dataset", "nosuch"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no data set 'nosuch'") and "Traceback" not in done.stderr
