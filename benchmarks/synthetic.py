@@ -157,7 +157,7 @@ def _grains(n: int, rng) -> pd.DataFrame:
     row, column = np.divmod(np.arange(n), _side(n))
     table = pd.DataFrame(
         {
-            "parent_id": np.arange(n) + 1, "phase": 1, "phase_name": "A", "x_um": column * SPACING_UM,
+            "grain_id": np.arange(n) + 1, "phase": 1, "phase_name": "A", "x_um": column * SPACING_UM,
             "y_um": row * SPACING_UM, "n_pixels": 100, "log_diameter": np.log(SPACING_UM), "on_edge": False,
         }
     )  # fmt: skip
@@ -212,7 +212,7 @@ def _labels(grains, systems, share, microscope: Microscope, rng) -> pd.DataFrame
     seen = microscope.sees(share[:, twins], rng).ravel()
     variants = pd.DataFrame(
         {
-            "grain_id": np.repeat(grains["parent_id"].to_numpy(), len(twins)), "mechanism": "twin",
+            "grain_id": np.repeat(grains["grain_id"].to_numpy(), len(twins)), "mechanism": "twin",
             "target": np.tile([systems.names[s] for s in twins], len(grains)), "observed": seen.astype(float),
             "candidates": "", "weight": 1.0, "source": "ebsd", "row": "variant",
         }
@@ -242,7 +242,7 @@ def _traces(grains, systems, share, microscope: Microscope, rng) -> pd.DataFrame
             % 180,
         }
     )
-    return lines.assign(grain_id=grains["parent_id"].to_numpy()[lines["grain"]])[["grain_id", "angle_deg"]]
+    return lines.assign(grain_id=grains["grain_id"].to_numpy()[lines["grain"]])[["grain_id", "angle_deg"]]
 
 
 def _with_baseline(specimen: Specimen) -> Specimen:

@@ -61,27 +61,27 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
     material = load_material(material_name)
     hex_axis = "a*" if material.lattice == "hcp" else None
     ebsd_map = microscopy.read_map(folder / "ebsd_deformed.ctf", hex_x_axis=hex_axis)
-    grains = microscopy.segment(ebsd_map, **SEGMENTATION)
-    twins = microscopy.find_twins(grains, types=())
-    parents = twins.parents.assign(phase_name=phase)
+    fragments = microscopy.segment(ebsd_map, **SEGMENTATION)
+    twins = microscopy.find_twins(fragments, types=())
+    grains = twins.grains.assign(phase_name=phase)
     systems = material.systems()
-    labels = public_labels(folder / "labels_public.csv", ebsd_map, parents, twins.parent_label, systems)
+    labels = public_labels(folder / "labels_public.csv", ebsd_map, grains, twins.grain_label, systems)
     load = Load.from_dict({"kind": kind, "axis": "x", "strain": strain})
-    kam = microscopy.kam(grains)
+    kam = microscopy.kam(fragments)
     features = microscopy.grain_features(
-        parents, twins.parent_boundaries, twins.parent_label, kam, twinned=twins.twinned
+        grains, twins.grain_boundaries, twins.grain_label, kam, twinned=twins.twinned
     )
     specimen = build_specimen(
-        folder.name, parents=features, parent_boundaries=twins.parent_boundaries, labels=labels, material=material,
-        load=load, phase=phase, curve=read_curve(folder / "macro.csv"), points=(ebsd_map.xy, twins.parent_label),
+        folder.name, grains=features, grain_boundaries=twins.grain_boundaries, labels=labels, material=material,
+        load=load, phase=phase, curve=read_curve(folder / "macro.csv"), points=(ebsd_map.xy, twins.grain_label),
     )  # fmt: skip
     specimen = with_cp_baseline(specimen)
     truth = read_generator_truth(folder)
-    partner = match_grains(truth, twins.parent_label)
+    partner = match_grains(truth, twins.grain_label)
     partner = partner[partner.index.isin(specimen.grain_ids)]
     rows = specimen.position(partner.index)
     true = truth_labels(truth, partner, specimen.quaternions[rows], partner.index, systems)
-    return VirtualSpecimen(specimen, blocked_folds(features, twins.parent_boundaries), true, truth.strengths)
+    return VirtualSpecimen(specimen, blocked_folds(features, twins.grain_boundaries), true, truth.strengths)
 
 
 def with_cp_baseline(specimen: Specimen) -> Specimen:
@@ -97,8 +97,8 @@ def with_cp_baseline(specimen: Specimen) -> Specimen:
     return with_baseline(specimen, cp | {"taylor_factor": field.taylor_factor.numpy()})
 
 
-def public_labels(path: Path, ebsd_map, parents: pd.DataFrame, label: np.ndarray, systems) -> pd.DataFrame:
+def public_labels(path: Path, ebsd_map, grains: pd.DataFrame, label: np.ndarray, systems) -> pd.DataFrame:
     """Label table from the generator's public columns: recorded trace angles and recorded twin variants."""
     table = read_public_table(path, ebsd_map, label)
-    slip = microscopy.slip_labels(parents, recorded_traces(table), systems)
+    slip = microscopy.slip_labels(grains, recorded_traces(table), systems)
     return pd.concat([slip, recorded_variants(table, systems)], ignore_index=True)

@@ -161,7 +161,7 @@ def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFra
             f"{dataset.path}: labels.twins: manual needs files.traces with the columns "
             f"{', '.join(records.NEEDED)}"
         )
-    table = records.read_public_table(path, ebsd_map, twins.parent_label)
+    table = records.read_public_table(path, ebsd_map, twins.grain_label)
     return records.recorded_variants(table, next(iter(systems.values())))
 
 

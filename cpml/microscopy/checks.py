@@ -74,7 +74,7 @@ def hex_axis_check(
 def trace_deviations(
     grain_ids: ArrayLike,
     angle_deg: ArrayLike,
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     systems: Systems,
     *,
     flipped: bool = False,
@@ -86,11 +86,11 @@ def trace_deviations(
     ----------
     flipped : turn every crystal by 180 deg about x first, as if the y axis had been declared the other way
     """
-    quaternions = parents[["qw", "qx", "qy", "qz"]].to_numpy()
+    quaternions = grains[["qw", "qx", "qy", "qz"]].to_numpy()
     if flipped:
         quaternions = quaternion_multiply(HALF_TURN_X, quaternions)
     planes = np.unique(systems.plane_id[systems.slip])
-    theory = pd.DataFrame(slip_traces(quaternions, systems).angle_deg[:, planes], index=parents["parent_id"])
+    theory = pd.DataFrame(slip_traces(quaternions, systems).angle_deg[:, planes], index=grains["grain_id"])
     theory = theory.reindex(np.asarray(grain_ids)).to_numpy()
     deviation = np.abs(line_difference(np.asarray(angle_deg, float)[:, None], theory))
     return deviation.min(axis=1, initial=np.inf, where=np.isfinite(deviation)) + np.where(
@@ -100,7 +100,7 @@ def trace_deviations(
 
 def displacement_deviations(
     bands: pd.DataFrame,
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     systems: Systems,
     *,
     mirrored: bool = False,
@@ -110,7 +110,7 @@ def displacement_deviations(
 
     Parameters
     ----------
-    bands : table of `band_displacements`; parents : table with parent_id, qw, qx, qy, qz
+    bands : table of `band_displacements`; grains : table with grain_id, qw, qx, qy, qz
     mirrored : turn the sign of the vertical displacement first, as if v had been taken positive the other way
     tolerance_deg : bands further than this from every plane have no direction to compare with
 
@@ -122,7 +122,7 @@ def displacement_deviations(
 
     out = np.full(len(bands), np.nan)
     slip = systems.subset(systems.slip)
-    table = parents.set_index("parent_id")[["qw", "qx", "qy", "qz"]].reindex(bands["grain_id"]).to_numpy()
+    table = grains.set_index("grain_id")[["qw", "qx", "qy", "qz"]].reindex(bands["grain_id"]).to_numpy()
     known = np.flatnonzero(
         np.isfinite(table).all(axis=1) & bands[["angle_deg", "psi_deg"]].notna().all(axis=1)
     )
@@ -154,7 +154,11 @@ def lamella_deviations(twins, *, min_aspect: float = 2.5) -> tuple[NDArray, NDAr
     """
     lamellae = twin_lamellae(twins)
     lamellae = lamellae[lamellae["aspect_ratio"] >= min_aspect]
-    axis = twins.grains.table.set_index("grain_id")["long_axis_deg"].reindex(lamellae["grain_id"]).to_numpy()
+    axis = (
+        twins.segmentation.table.set_index("grain_id")["long_axis_deg"]
+        .reindex(lamellae["grain_id"])
+        .to_numpy()
+    )
     trace = lamellae["k1_trace_deg"].to_numpy()
     return np.abs(line_difference(axis, trace)), np.abs(line_difference(axis, -trace))
 

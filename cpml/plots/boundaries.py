@@ -21,13 +21,13 @@ def boundary_map(
 
     Parameters
     ----------
-    segments : table grain_a, grain_b, x0_um, y0_um, x1_um, y1_um
-    boundaries : table grain_a, grain_b; kinds: name of each of its rows (see `boundary_type`); types beyond
+    segments : table fragment_a, fragment_b, x0_um, y0_um, x1_um, y1_um
+    boundaries : table fragment_a, fragment_b; kinds: name of each of its rows (see `boundary_type`); types beyond
         the eight longest are one class
     """
-    need_columns(segments, ("grain_a", "grain_b", "x0_um", "y0_um", "x1_um", "y1_um"), "segment table")
+    need_columns(segments, ("fragment_a", "fragment_b", "x0_um", "y0_um", "x1_um", "y1_um"), "segment table")
     same_length(kinds=kinds, boundaries=boundaries)
-    pair = [np.sort(t[["grain_a", "grain_b"]].to_numpy(), axis=1) for t in (boundaries, segments)]
+    pair = [np.sort(t[["fragment_a", "fragment_b"]].to_numpy(), axis=1) for t in (boundaries, segments)]
     name = pd.Series(np.asarray(kinds, object), pd.MultiIndex.from_arrays(pair[0].T))
     kind = name.reindex(pd.MultiIndex.from_arrays(pair[1].T)).to_numpy()
     ends = segments[["x0_um", "y0_um", "x1_um", "y1_um"]].to_numpy().reshape(-1, 2, 2)

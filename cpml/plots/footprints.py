@@ -36,25 +36,21 @@ def trace_segments(x_um, y_um, angle_deg, length_um):
 
 
 def _long_form(traces):
-    """(ids, angles) of a dict id -> angles, or of a table (parent_id|grain_id, angle_deg|trace_deg)."""
+    """(ids, angles) of a dict id -> angles, or of a table (grain_id, angle_deg|trace_deg)."""
     if traces is None:
         return np.zeros(0, int), np.zeros(0)
     if not hasattr(traces, "columns"):
         pairs = [(int(k), float(a)) for k, angles in traces.items() for a in np.atleast_1d(angles)]
         return np.array([k for k, _ in pairs], dtype=int), np.array([a for _, a in pairs], dtype=float)
-    key = next((c for c in ("parent_id", "grain_id") if c in traces), None)
     angle = next((c for c in ("angle_deg", "trace_deg", "theta_deg") if c in traces), None)
-    if key is None or angle is None:
-        raise ParameterError(
-            "trace table needs a column parent_id or grain_id and a column angle_deg or trace_deg"
-        )
-    return traces[key].to_numpy(), traces[angle].to_numpy(dtype=float)
+    if "grain_id" not in traces or angle is None:
+        raise ParameterError("trace table needs a column grain_id and a column angle_deg or trace_deg")
+    return traces["grain_id"].to_numpy(), traces[angle].to_numpy(dtype=float)
 
 
-def _trace_lines(parents, traces, length_um, *, reach=1.0, **look):
+def _trace_lines(grains, traces, length_um, *, reach=1.0, **look):
     ids, angle = _long_form(traces)
-    key = next((c for c in ("parent_id", "grain_id") if c in parents), None)
-    table = parents if key is None else parents.set_index(key)
+    table = grains.set_index("grain_id") if "grain_id" in grains else grains
     known = np.isin(ids, table.index) & np.isfinite(angle)
     rows = table.loc[ids[known]]
     length = (
@@ -67,7 +63,7 @@ def _trace_lines(parents, traces, length_um, *, reach=1.0, **look):
 
 
 def trace_map(
-    ebsd_map, parents, *, observed, theoretical=None, segments=None, length_um=None, direction="z",
+    ebsd_map, grains, *, observed, theoretical=None, segments=None, length_um=None, direction="z",
     caption="",
     title="Slip traces", width="text",
 ):  # fmt: skip
@@ -75,19 +71,19 @@ def trace_map(
 
     Parameters
     ----------
-    parents : table with parent_id (or grain_id, or ids as index), x_um, y_um and equivalent_diameter_um
+    grains : table with grain_id (or ids as index), x_um, y_um and equivalent_diameter_um
     observed, theoretical : dict id -> on-screen angles in degrees,
-        or table (parent_id|grain_id, angle_deg|trace_deg)
+        or table (grain_id, angle_deg|trace_deg)
     length_um : length of the lines; 0.6 equivalent diameters when not given
 
     Returns
     -------
     Figure
     """
-    if length_um is None and "equivalent_diameter_um" not in parents:
-        raise ParameterError("trace_map needs length_um, or a column equivalent_diameter_um in parents")
-    seen = _trace_lines(parents, observed, length_um, **OBSERVED)
-    planes = _trace_lines(parents, theoretical, length_um, reach=1.5, **THEORETICAL)
+    if length_um is None and "equivalent_diameter_um" not in grains:
+        raise ParameterError("trace_map needs length_um, or a column equivalent_diameter_um in grains")
+    seen = _trace_lines(grains, observed, length_um, **OBSERVED)
+    planes = _trace_lines(grains, theoretical, length_um, reach=1.5, **THEORETICAL)
     view = raster(ebsd_map)
     fig, ax, _ = map_figure(view.aspect, width, side_mm=36)
     pale = 1 - 0.35 * (1 - map_colours(ebsd_map, direction, view))
@@ -110,7 +106,7 @@ def twin_map(
     Parameters
     ----------
     grain_label : (N,) grain id of each point, 0 = none
-    twins : table of grains with grain_id (or as index), is_twin and variant (number or name);
+    twins : table of fragments with fragment_id (or as index), is_twin and variant (number or name);
         twin_type is named in the legend when variants are numbers
 
     Returns
@@ -121,7 +117,7 @@ def twin_map(
     missing = [c for c in ("is_twin", "variant") if c not in twins]
     if missing:
         raise ParameterError(f"twin table has no column {', '.join(missing)}")
-    table = twins.set_index("grain_id") if "grain_id" in twins else twins
+    table = twins.set_index("fragment_id") if "fragment_id" in twins else twins
     table = table[table["is_twin"].astype(bool)]
     names = [_variant_name(row) for row in table.to_dict("records")]
     known = sorted(set(names))

@@ -147,7 +147,7 @@ def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame:
 
     Parameters
     ----------
-    label : (N,) parent_id of every map pixel
+    label : (N,) grain_id of every map pixel
     """
     truth = load_truth(dataset.files["truth"])
     partner = match_grains(truth, label)

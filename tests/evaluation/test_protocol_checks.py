@@ -46,8 +46,8 @@ def correlated_map(rng, side=24, patch=4):
     pairs = np.r_[
         np.c_[number[:, :-1].ravel(), number[:, 1:].ravel()], np.c_[number[:-1].ravel(), number[1:].ravel()]
     ]
-    parents = pd.DataFrame({"parent_id": np.arange(side**2) + 1, "x_um": x * 1.0, "y_um": y * 1.0})
-    return parents, pd.DataFrame(pairs + 1, columns=["parent_a", "parent_b"]), truth
+    parents = pd.DataFrame({"grain_id": np.arange(side**2) + 1, "x_um": x * 1.0, "y_um": y * 1.0})
+    return parents, pd.DataFrame(pairs + 1, columns=["grain_a", "grain_b"]), truth
 
 
 def nearest_answer(parents, truth, splits) -> np.ndarray:
@@ -67,7 +67,7 @@ def test_a_leak_is_worth_much_at_random_and_little_in_blocks():
     for seed in range(4):
         parents, boundaries, truth = correlated_map(np.random.default_rng(seed))
         labels = pd.DataFrame(
-            {"grain_id": parents["parent_id"], "mechanism": "slip", "target": "t", "observed": truth}
+            {"grain_id": parents["grain_id"], "mechanism": "slip", "target": "t", "observed": truth}
         )
         pair = {
             "random": random_folds(parents, boundaries),

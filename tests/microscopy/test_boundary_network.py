@@ -206,7 +206,7 @@ def test_four_grains_are_two_triple_points(make_map):
     assert count_junctions(grains) == (0, 1)
     table = triple_junctions(grains)
     assert table["resolved"].tolist() == [True, True]
-    assert table[["grain_a", "grain_b", "grain_c"]].to_numpy().tolist() == [[1, 2, 4], [1, 3, 4]]
+    assert table[["fragment_a", "fragment_b", "fragment_c"]].to_numpy().tolist() == [[1, 2, 4], [1, 3, 4]]
 
 
 def test_types_count_special_boundaries(make_map):
@@ -259,7 +259,7 @@ def test_graph_file_opens_elsewhere(make_map, voronoi, tmp_path):
     )
     assert graph.number_of_nodes() == 12 and graph.number_of_edges() == len(grains.boundaries)
     row = grains.boundaries.iloc[0]
-    edge = graph.edges[row["grain_a"], row["grain_b"]]
+    edge = graph.edges[row["fragment_a"], row["fragment_b"]]
     assert edge["length_um"] == row["length_um"] and edge["phase_boundary"] is False
     assert graph.nodes[1]["note"] == "<a & b>" and graph.nodes[1]["area_um2"] == grains.table["area_um2"][0]
     assert not any(

@@ -69,7 +69,7 @@ def test_a_kink_between_traces_of_two_planes_is_a_candidate():
     ends = corner + reach * np.array([[-np.cos(a), np.sin(a)], [np.cos(b), -np.sin(b)]])
     found = line_courses(picture([ends[0], corner, ends[1]], (120, 120)), np.ones((120, 120), int))
     parents = pd.DataFrame(
-        {"parent_id": [1], "phase": [1], **dict(zip(("qw", "qx", "qy", "qz"), q[0], strict=True))}
+        {"grain_id": [1], "phase": [1], **dict(zip(("qw", "qx", "qy", "qz"), q[0], strict=True))}
     )
     labels = cross_slip_labels(parents, found, fcc).set_index("target")["observed"]
     assert labels[pair["target"]] == 1 and (labels.drop(pair["target"]) != 1).all()

@@ -39,7 +39,7 @@ def parents(*quaternions, phase=1):
     q = np.array(quaternions, float)
     return pd.DataFrame(
         {
-            "parent_id": np.arange(1, len(q) + 1),
+            "grain_id": np.arange(1, len(q) + 1),
             "phase": phase,
             **dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True)),
         }
@@ -260,7 +260,7 @@ def test_published_systems(mirror):
     grains = segment(read_map(mirror("ni-hrdic/testDataEBSD.crc"), euler_to_sample="x180"), threshold=8.0)
     dic = register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)
     bands = band_displacements(dic.field, dic.label, dic.bands)
-    table = grains.table.rename(columns={"grain_id": "parent_id"})
+    table = grains.table.rename(columns={"fragment_id": "grain_id"})
     labels = system_labels(bands, table, FCC)
     trace = labels[(labels["row"] == "system_trace") & (labels["candidates"] != "")]
     shares = [np.array([float(c.rsplit(":", 1)[1]) for c in text.split(";")]) for text in trace["candidates"]]

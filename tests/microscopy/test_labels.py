@@ -17,7 +17,7 @@ def parents(*quaternions, phase=1):
     q = np.array(quaternions, float)
     return pd.DataFrame(
         {
-            "parent_id": np.arange(1, len(q) + 1),
+            "grain_id": np.arange(1, len(q) + 1),
             "phase": phase,
             "qw": q[:, 0],
             "qx": q[:, 1],

@@ -75,7 +75,7 @@ def test_schmid_of_targets():
     """Cube crystal pulled along x: 0.4082 on every {111}, twins signed; the grain size comes along."""
     parents = pd.DataFrame(
         {
-            "parent_id": [1],
+            "grain_id": [1],
             "qw": [1.0],
             "qx": [0.0],
             "qy": [0.0],

@@ -57,7 +57,7 @@ def test_transmission_is_the_best_product(make_map):
     np.testing.assert_allclose(path_transmission(grains, [0.9, np.nan, 1.0], 4), [0, 0, 1, 1])
     label = np.array([[1] * 6 + [2] * 6] * 4 + [[3] * 12] * 4)
     three = segment(make_map(label, axis_angle_to_quaternion([0, 0, 1], np.radians([0, 20, 40]))))
-    pairs = three.boundaries[["grain_a", "grain_b"]].to_numpy().tolist()
+    pairs = three.boundaries[["fragment_a", "fragment_b"]].to_numpy().tolist()
     assert pairs == [[1, 2], [1, 3], [2, 3]]
     np.testing.assert_allclose(path_transmission(three, [0.1, 0.8, 0.9], 1), [1, 0.72, 0.8])
 
@@ -94,7 +94,7 @@ def test_distance_to_triple_points(make_map):
     label = np.array([[1] * 6 + [2] * 6] * 6 + [[3] * 12] * 6)
     grains = segment(make_map(label, axis_angle_to_quaternion([0, 0, 1], np.radians([0, 20, 40]))))
     distance = junction_distance(grains)
-    up = (grains.segments[["grain_a", "grain_b"]].to_numpy() == [1, 2]).all(axis=1)
+    up = (grains.segments[["fragment_a", "fragment_b"]].to_numpy() == [1, 2]).all(axis=1)
     np.testing.assert_allclose(np.sort(distance[up]), 0.25 + 0.5 * np.arange(6))
     assert np.isnan(junction_distance(strips(make_map))).all()
 

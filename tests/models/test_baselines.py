@@ -108,7 +108,7 @@ def test_cross_validation_hides_labels(specimen):
     """A spy model sees, in every fold, labels of training grains only, and none while it predicts."""
     import pandas as pd
 
-    boundaries = pd.DataFrame(specimen.grain_ids[specimen.neighbours], columns=["parent_a", "parent_b"])
+    boundaries = pd.DataFrame(specimen.grain_ids[specimen.neighbours], columns=["grain_a", "grain_b"])
     splits = blocked_folds(specimen.grains, boundaries, n_folds=3, blocks=(3, 3))
 
     trained_on = []
@@ -135,8 +135,8 @@ def test_specimen_without_load_or_with_strange_labels(specimen):
     import pandas as pd
 
     parts = {
-        "parents": specimen.grains,
-        "parent_boundaries": pd.DataFrame(columns=["parent_a", "parent_b", "length_um"]),
+        "grains": specimen.grains,
+        "grain_boundaries": pd.DataFrame(columns=["grain_a", "grain_b", "length_um"]),
         "labels": specimen.labels,
         "material": specimen.material,
         "load": specimen.load,

@@ -21,7 +21,7 @@ def nickel(reference):
     grains = microscopy.segment(
         microscopy.read_map(folder / "ebsd_deformed.ctf"), threshold=5.0, min_pixels=5
     )
-    label = microscopy.find_twins(grains, types=()).parent_label
+    label = microscopy.find_twins(grains, types=()).grain_label
     partner = match_grains(read_generator_truth(folder), label)
     partner = partner[partner.index.isin(specimen.grain_ids)]
     table = pd.read_csv(folder / "grains_truth.csv").set_index("grain_id").loc[partner.to_numpy()]

@@ -13,8 +13,8 @@ from cpml.microscopy import footprint_frequency
 
 def test_segments_have_the_colour_and_the_share_of_their_type(cubes, segments):
     """Two segments of 0.5 um are a twin, one is random: two thirds and one third of the length."""
-    segments = segments.assign(grain_a=[1, 1, 3], grain_b=[2, 2, 1])
-    boundaries = pd.DataFrame({"grain_a": [1, 1], "grain_b": [2, 3]})
+    segments = segments.assign(fragment_a=[1, 1, 3], fragment_b=[2, 2, 1])
+    boundaries = pd.DataFrame({"fragment_a": [1, 1], "fragment_b": [2, 3]})
     fig = plots.boundary_map(cubes, segments, boundaries, ["twin", "random"])
     lines = [c for c in fig.axes[0].collections if isinstance(c, LineCollection)]
     assert [len(c.get_segments()) for c in lines] == [2, 1]

@@ -154,7 +154,7 @@ def test_traces_run_as_seen_on_screen():
 
 def test_trace_map_takes_dict_or_table(cubes):
     """Observed traces by dict and by table give the same lines; unknown grains are left out."""
-    parents = pd.DataFrame({"parent_id": [1], "x_um": [1.0], "y_um": [1.0], "equivalent_diameter_um": [2.0]})
+    parents = pd.DataFrame({"grain_id": [1], "x_um": [1.0], "y_um": [1.0], "equivalent_diameter_um": [2.0]})
     table = pd.DataFrame({"grain_id": [1, 1, 7], "trace_deg": [30.0, 60.0, 10.0]})
     figures = [plots.trace_map(cubes, parents, observed=o) for o in ({1: [30.0, 60.0], 7: 10.0}, table)]
     lines = [np.array(_boundaries(fig.axes[0]).get_segments()) for fig in figures]
@@ -165,7 +165,7 @@ def test_trace_map_takes_dict_or_table(cubes):
 def test_twin_map_colours_twins_only(cubes):
     """The twin is coloured, its parent grey."""
     label = np.where(cubes.xy[:, 0] < 2.25, 1, 2)
-    twins = pd.DataFrame({"grain_id": [1, 2], "is_twin": [False, True], "variant": [np.nan, 3]})
+    twins = pd.DataFrame({"fragment_id": [1, 2], "is_twin": [False, True], "variant": [np.nan, 3]})
     image = plots.twin_map(cubes, label, twins).axes[0].images[0].get_array()
     assert np.ptp(image[2, 2]) == 0
     assert np.ptp(image[2, 8]) > 0.3

@@ -48,9 +48,9 @@ def test_labels_are_those_of_the_benchmark(name, reference):
     grains = microscopy.segment(ebsd_map, threshold=5.0, min_pixels=5)
     twins = microscopy.find_twins(grains, types=twin_types(dataset))
     systems = {phase: dataset.systems() for phase in ebsd_map.phases}
-    traces = observe(dataset, ebsd_map, twins.parent_label).traces
+    traces = observe(dataset, ebsd_map, twins.grain_label).traces
     labels = pd.concat(
-        [microscopy.slip_labels(twins.parents, traces, systems), twin_rows(dataset, twins, ebsd_map, systems)]
+        [microscopy.slip_labels(twins.grains, traces, systems), twin_rows(dataset, twins, ebsd_map, systems)]
     )
     keys = ["grain_id", "mechanism", "target", "angle_deg"]
     ours, theirs = (

@@ -28,14 +28,14 @@ def boundary_pieces(grains: Grains, *, smooth: int = 5) -> pd.DataFrame:
     curvature_per_um, chord_um and arc_um (of the whole piece)
     """
     table = grains.segments
-    row = group_pairs(table["grain_a"].to_numpy(), table["grain_b"].to_numpy())[1]
+    row = group_pairs(table["fragment_a"].to_numpy(), table["fragment_b"].to_numpy())[1]
     first, second = _corners(table, grains.map.step_um)
     mate = _links(row, first, second)
     order, piece, closed = _walk(mate)
     middle = table[["x0_um", "x1_um", "y0_um", "y1_um"]].to_numpy()
     middle = np.stack([middle[:, :2].mean(axis=1), middle[:, 2:].mean(axis=1)], axis=1)
     side = grains.map.xy[table["pixel_a"].to_numpy()] - middle  # towards grain a of the segment
-    swapped = table["grain_a"].to_numpy() > table["grain_b"].to_numpy()
+    swapped = table["fragment_a"].to_numpy() > table["fragment_b"].to_numpy()
     side[swapped] *= -1
     starts = (
         np.flatnonzero(np.r_[True, piece[order][1:] != piece[order][:-1]]) if len(order) else np.zeros(0, int)

@@ -51,7 +51,7 @@ def boundary_transfer(
 
     Parameters
     ----------
-    boundaries : grain_a, grain_b (or parent_a, parent_b), ids from 1, and trace_deg
+    boundaries : fragment_a, fragment_b (or grain_a, grain_b), ids from 1, and trace_deg
     quaternions : (G, 4) crystal_to_sample, row i for id i + 1
     systems : slip systems (twin systems among them are left out), or one for each phase id
     stress : (3, 3) or (G, 3, 3) in the sample frame; only its direction counts
@@ -67,7 +67,7 @@ def boundary_transfer(
     """
     if (stress is None) == (activity is None):
         raise ParameterError("give either stress or activity: the best of all pairs says nearly nothing")
-    name = "grain" if "grain_a" in boundaries else "parent"
+    name = "fragment" if "fragment_a" in boundaries else "grain"
     q = np.asarray(quaternions, float)
     ids = boundaries[[f"{name}_a", f"{name}_b"]].to_numpy()
     if len(ids) and (ids.min() < 1 or ids.max() > len(q)):

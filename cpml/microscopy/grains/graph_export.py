@@ -10,8 +10,8 @@ import pandas as pd
 from cpml.errors import ParameterError
 
 
-def write_graphml(path: str | os.PathLike, nodes: pd.DataFrame, edges: pd.DataFrame, *, node_id: str = "grain_id",
-                  ends: tuple[str, str] = ("grain_a", "grain_b")) -> Path:  # fmt: skip
+def write_graphml(path: str | os.PathLike, nodes: pd.DataFrame, edges: pd.DataFrame, *, node_id: str = "fragment_id",
+                  ends: tuple[str, str] = ("fragment_a", "fragment_b")) -> Path:  # fmt: skip
     """Grains and boundaries as an undirected GraphML file: every column is an
     attribute; missing values are left out.
 

@@ -33,7 +33,7 @@ from cpml.microscopy.labels.labels import CERTAIN, COLUMNS
 
 
 def cross_slip_labels(
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     pieces: pd.DataFrame,
     systems: Systems | Mapping[int, Systems],
     *,
@@ -41,11 +41,11 @@ def cross_slip_labels(
     min_inclination_deg: float = MIN_INCLINATION_DEG,
     tolerance_deg: float = 6.0,
 ) -> pd.DataFrame:
-    """Pair rows of every parent grain.
+    """Pair rows of every grain.
 
     Parameters
     ----------
-    parents : table with parent_id, phase, qw, qx, qy, qz
+    grains : table with grain_id, phase, qw, qx, qy, qz
     pieces : grain_id, line_id, piece (place in the line), angle_deg, sigma_deg; length_um where
         pixel_um is given; wavy (bool) where known. A grain is imaged if it has a row; one row
         with NaN angle: imaged, no line
@@ -67,13 +67,13 @@ def cross_slip_labels(
         raise ParameterError(f"pieces have no column {', '.join(missing)}; needed: {', '.join(needed)}")
     of_grain = dict(iter(pieces.groupby("grain_id")))
     rows: list[tuple] = []
-    for phase, group in parents.groupby("phase"):
+    for phase, group in grains.groupby("phase"):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
         if of_phase is None:
             continue
         pairs = cross_slip_pairs(of_phase)
         geometry = slip_traces(group[["qw", "qx", "qy", "qz"]].to_numpy(), of_phase)
-        for i, grain in enumerate(group["parent_id"]):
+        for i, grain in enumerate(group["grain_id"]):
             seen = of_grain.get(grain)
             traces = geometry.angle_deg[i], geometry.inclination_deg[i]
             states = _pair_states(

@@ -33,7 +33,7 @@ def step_height(quaternions: ArrayLike, systems: Systems) -> NDArray:
 
 
 def visibility(
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     systems: Systems,
     *,
     min_inclination_deg: float = MIN_INCLINATION_DEG,
@@ -45,7 +45,7 @@ def visibility(
 
     Parameters
     ----------
-    parents : table with parent_id, qw, qx, qy, qz, all of the phase of `systems`
+    grains : table with grain_id, qw, qx, qy, qz, all of the phase of `systems`
     min_step : smallest |b_z| that still makes a step
     min_projection : smallest norm of the in-plane block of b (x) n
     noise : standard deviation of one component of H
@@ -72,13 +72,13 @@ def visibility(
             f"min_inclination_deg {min_inclination_deg} (0 to 90), min_step {min_step} and min_projection "
             f"{min_projection} (0 to 1) or noise {noise} (positive) is out of range"
         )
-    q = parents[["qw", "qx", "qy", "qz"]].to_numpy()
+    q = grains[["qw", "qx", "qy", "qz"]].to_numpy()
     n = len(systems)
     inclination = slip_traces(q, systems).inclination_deg[:, systems.plane_id]
     step, projection = step_height(q, systems), np.linalg.norm(in_plane_dyads(q, systems), axis=-1)
     table = pd.DataFrame(
         {
-            "grain_id": np.repeat(parents["parent_id"].to_numpy(), n),
+            "grain_id": np.repeat(grains["grain_id"].to_numpy(), n),
             "system": np.tile(np.arange(n), len(q)),
             "name": np.tile(np.array(systems.names, object), len(q)),
             "plane": np.tile(np.array(systems.plane_names, object)[systems.plane_id], len(q)),

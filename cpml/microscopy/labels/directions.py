@@ -29,7 +29,7 @@ from cpml.microscopy.labels.labels import CERTAIN, COLUMNS, DIC_SIGMA_DEG
 
 def system_labels(
     bands: pd.DataFrame,
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     systems: Systems | Mapping[int, Systems],
     *,
     weights: pd.Series | None = None,
@@ -37,13 +37,13 @@ def system_labels(
     tolerance_deg: float = 6.0,
     source: str = "dic",
 ) -> pd.DataFrame:
-    """Band and system rows of every parent grain.
+    """Band and system rows of every grain.
 
     Parameters
     ----------
     bands : grain_id, angle_deg, and psi_deg, psi_sigma_deg of
         `band_displacements`; NaN angle: examined, no band
-    parents : table with parent_id, phase, qw, qx, qy, qz
+    grains : table with grain_id, phase, qw, qx, qy, qz
     systems : of all grains, or of each phase id; twins are left out
     weights : positive numbers indexed by (grain_id, system name), e.g. the posterior of SlipActivity.by_grain
     tolerance_deg : planes further than this from the band are no candidates
@@ -65,14 +65,14 @@ def system_labels(
         )
     of_grain = dict(iter(bands.groupby("grain_id")))
     rows: list[tuple] = []
-    for phase, group in parents.groupby("phase"):
+    for phase, group in grains.groupby("phase"):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
         if of_phase is None:
             continue
         slip = of_phase.subset(of_phase.slip)
         visible = visibility(group, slip)["visible_dic"].to_numpy().reshape(len(group), len(slip))
         for i, (grain, q) in enumerate(
-            zip(group["parent_id"], group[["qw", "qx", "qy", "qz"]].to_numpy(), strict=True)
+            zip(group["grain_id"], group[["qw", "qx", "qy", "qz"]].to_numpy(), strict=True)
         ):
             seen = of_grain.get(grain)
             given = (

@@ -1,8 +1,8 @@
-"""Labels of parent grains in long form: what was seen, what was not seen, and what nobody could have seen.
+"""Labels of grains in long form: what was seen, what was not seen, and what nobody could have seen.
 
 | column | meaning |
 |---|---|
-| grain_id | parent_id |
+| grain_id | the grain, twins included |
 | mechanism | "slip" or "twin" |
 | target | plane name (slip), system name (twin variant), "" for a trace row |
 | observed | 1 seen, 0 looked for and not seen, NaN missing |
@@ -123,7 +123,7 @@ def traces_to_grains(traces: pd.DataFrame, ebsd_map, label: NDArray) -> pd.DataF
 
 
 def slip_labels(
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     traces: pd.DataFrame,
     systems: Systems | Mapping[int, Systems],
     *,
@@ -132,11 +132,11 @@ def slip_labels(
     min_inclination_deg: float = 12.0,
     source: str = "traces",
 ) -> pd.DataFrame:
-    """Trace and plane rows of every parent grain.
+    """Trace and plane rows of every grain.
 
     Parameters
     ----------
-    parents : table with parent_id, phase, qw, qx, qy, qz
+    grains : table with grain_id, phase, qw, qx, qy, qz
     traces : table with grain_id and angle_deg, and sigma_deg and source where
         known; NaN angle: imaged, no trace
     systems : of all grains, or of each phase id; phases without systems get no rows
@@ -164,14 +164,14 @@ def slip_labels(
     )
     seen = traces.assign(sigma_deg=error).groupby("grain_id")
     rows: list[tuple] = []
-    for phase, group in parents.groupby("phase"):
+    for phase, group in grains.groupby("phase"):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
         if of_phase is None:
             continue
         planes = np.unique(of_phase.plane_id[of_phase.slip])
         geometry = slip_traces(group[["qw", "qx", "qy", "qz"]].to_numpy(), of_phase)
         names = [of_phase.plane_names[p] for p in planes]
-        for i, grain in enumerate(group["parent_id"]):
+        for i, grain in enumerate(group["grain_id"]):
             lines = seen.get_group(grain) if grain in seen.groups else None
             rows += _grain_rows(
                 int(grain),
@@ -229,7 +229,7 @@ def _grain_rows(
 
 
 def twin_labels(twins, systems: Systems | Mapping[int, Systems]) -> pd.DataFrame:
-    """Variant rows of every parent in a phase whose twins were looked for: observed 1 if the variant is
+    """Variant rows of every grain of a phase whose twins were looked for: observed 1 if the variant is
     there, else 0.
 
     Parameters
@@ -237,9 +237,9 @@ def twin_labels(twins, systems: Systems | Mapping[int, Systems]) -> pd.DataFrame
     twins : cpml.microscopy.Twins
     systems : of all grains, or of each phase id; only families that `find_twins` looked for get rows
     """
-    present = set(zip(twins.table["parent_id"], twins.table["variant"], strict=True))
+    present = set(zip(twins.table["grain_id"], twins.table["variant"], strict=True))
     rows: list[tuple] = []
-    for grain, phase in zip(twins.parents["parent_id"], twins.parents["phase"], strict=True):
+    for grain, phase in zip(twins.grains["grain_id"], twins.grains["phase"], strict=True):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
         looked_for = twins.types.get(phase, ())
         if of_phase is None or not looked_for:
@@ -266,18 +266,18 @@ def twin_labels(twins, systems: Systems | Mapping[int, Systems]) -> pd.DataFrame
 
 def dic_labels(
     bands: pd.DataFrame,
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     systems: Systems | Mapping[int, Systems],
     *,
     sigma_deg: float = DIC_SIGMA_DEG,
     tolerance_deg: float = 6.0,
     min_inclination_deg: float = 12.0,
 ) -> pd.DataFrame:
-    """Trace and plane rows from `band_angles` on a map of parent labels; grains that it looked at count as
+    """Trace and plane rows from `band_angles` on a map of grain labels; grains that it looked at count as
     imaged.
     """
     return slip_labels(
-        parents,
+        grains,
         bands[["grain_id", "angle_deg"]],
         systems,
         sigma_deg=sigma_deg,

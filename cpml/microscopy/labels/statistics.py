@@ -175,33 +175,33 @@ def _classes(known: pd.DataFrame, against: str, bins):
 
 
 def with_schmid(
-    labels: pd.DataFrame, parents: pd.DataFrame, systems: Systems, stress: ArrayLike
+    labels: pd.DataFrame, grains: pd.DataFrame, systems: Systems, stress: ArrayLike
 ) -> pd.DataFrame:
     """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip
     plane, signed m of a twin variant.
 
     Parameters
     ----------
-    parents : table with parent_id, qw, qx, qy, qz; the column
+    grains : table with grain_id, qw, qx, qy, qz; the column
         equivalent_diameter_um, where there, comes along
-    stress : (3, 3) or (G, 3, 3) in the order of parents
+    stress : (3, 3) or (G, 3, 3) in the order of grains
 
     Returns
     -------
     labels with schmid (NaN for targets that are neither plane nor system) and equivalent_diameter_um
     """
-    m = schmid_factors(systems, parents[["qw", "qx", "qy", "qz"]].to_numpy(), np.asarray(stress, float))
+    m = schmid_factors(systems, grains[["qw", "qx", "qy", "qz"]].to_numpy(), np.asarray(stress, float))
     m = np.where(systems.twin, m, np.abs(m))
     value = {}
-    for i, grain in enumerate(parents["parent_id"]):
+    for i, grain in enumerate(grains["grain_id"]):
         value |= {(grain, name): m[i, s] for s, name in enumerate(systems.names)}
         for plane in np.unique(systems.plane_id[systems.slip]):
             value[grain, systems.plane_names[plane]] = m[i, systems.slip & (systems.plane_id == plane)].max()
     found = [value.get(key, np.nan) for key in zip(labels["grain_id"], labels["target"], strict=True)]
     out = labels.assign(schmid=found)
-    if "equivalent_diameter_um" in parents:
+    if "equivalent_diameter_um" in grains:
         out["equivalent_diameter_um"] = out["grain_id"].map(
-            parents.set_index("parent_id")["equivalent_diameter_um"]
+            grains.set_index("grain_id")["equivalent_diameter_um"]
         )
     return out
 
@@ -231,13 +231,13 @@ def surrounding_type(boundaries: pd.DataFrame, *, low_angle_deg: float = 15.0) -
 
     Parameters
     ----------
-    boundaries : parent_a, parent_b (or grain_a, grain_b), length_um and the columns of `boundary_type`
+    boundaries : grain_a, grain_b (or fragment_a, fragment_b), length_um and the columns of `boundary_type`
 
     Returns
     -------
     Series indexed by grain id; grains without a boundary are not in it
     """
-    name = "parent" if "parent_a" in boundaries else "grain"
+    name = "fragment" if "fragment_a" in boundaries else "grain"
     kind = boundary_type(boundaries, low_angle_deg=low_angle_deg)
     sides = [
         pd.DataFrame({"grain_id": boundaries[f"{name}_{s}"], "kind": kind, "um": boundaries["length_um"]})

@@ -49,13 +49,13 @@ def known_targets(systems: Systems) -> dict[str, dict[str, str]]:
 
 
 def read_labels(
-    path: str | Path, parents: pd.DataFrame, systems: Systems | Mapping[int, Systems]
+    path: str | Path, grains: pd.DataFrame, systems: Systems | Mapping[int, Systems]
 ) -> pd.DataFrame:
     """Label rows of a user's CSV, in the columns of cpml.microscopy.labels.labels.
 
     Parameters
     ----------
-    parents : table with parent_id and phase, the grains that may be labelled
+    grains : table with grain_id and phase, the grains that may be labelled
     systems : of all grains, or of each phase id, the targets that may be named
 
     Raises
@@ -66,7 +66,7 @@ def read_labels(
     path = Path(path)
     names, lines = csv_lines(path)
     _check_columns(path, names)
-    phase = dict(zip(parents["parent_id"], parents["phase"], strict=True))
+    phase = dict(zip(grains["grain_id"], grains["phase"], strict=True))
     targets = {
         key: known_targets(s)
         for key, s in (systems.items() if isinstance(systems, Mapping) else [(None, systems)])
@@ -88,14 +88,14 @@ def read_labels(
 
 
 def unobserved_labels(
-    parents: pd.DataFrame, mechanism: str = "climb", *, targets: Collection[str] = ("",)
+    grains: pd.DataFrame, mechanism: str = "climb", *, targets: Collection[str] = ("",)
 ) -> pd.DataFrame:
     """One row with observed = NaN for each grain and target: nobody could have seen it."""
     if mechanism not in MECHANISMS:
         raise ParameterError(f"mechanism {mechanism!r}: choose one of {', '.join(MECHANISMS)}")
     rows = [
         (int(g), mechanism, t, np.nan, "", 1.0, "", np.nan, np.nan, "grain")
-        for g in parents["parent_id"]
+        for g in grains["grain_id"]
         for t in targets
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -5,7 +5,7 @@ Tokens come from the crystal's systems, so the same model serves fcc, bcc and hc
 
 | array | shape | meaning |
 |---|---|---|
-| quaternions | (G, 4) | crystal_to_sample, mean of the parent grain |
+| quaternions | (G, 4) | crystal_to_sample, mean of the grain (of the parent orientation, where it has twinned) |
 | token | (S,) | token of each slip or twin system: slip planes first, then twin variants |
 | trace_grain, trace_density | (J,), (J, P) | grain of each observed trace, density per degree under each slip plane |
 | imaged, visible | (G,), (G, P) | surface was looked at; plane steep enough to leave a trace |
@@ -36,8 +36,8 @@ class Specimen:
 
     Attributes
     ----------
-    grains : DataFrame parent_id, x_um, y_um, qw..qz, n_pixels, on_edge, ... one
-        row per parent grain of one phase
+    grains : DataFrame grain_id, x_um, y_um, qw..qz, n_pixels, on_edge, ... one
+        row per grain of one phase
     neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um; ``edge_angle`` (E,) trace of the
         boundary on the screen, rad counter-clockwise from +x, NaN where unknown
     labels : long table as written by notebook 02
@@ -67,8 +67,8 @@ class Specimen:
 
     @cached_property
     def grain_ids(self) -> np.ndarray:
-        """(G,) parent_id."""
-        return self.grains["parent_id"].to_numpy()
+        """(G,) grain_id."""
+        return self.grains["grain_id"].to_numpy()
 
     @cached_property
     def quaternions(self) -> np.ndarray:
@@ -207,8 +207,8 @@ class Specimen:
 def build_specimen(
     name: str,
     *,
-    parents,
-    parent_boundaries,
+    grains,
+    grain_boundaries,
     labels,
     material: Material,
     load: Load | None,
@@ -221,9 +221,9 @@ def build_specimen(
 
     Parameters
     ----------
-    parents : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
-    parent_boundaries : parent_a, parent_b, length_um[, trace_deg]
-    points : (xy (N, 2) um, parent_id (N,)) of all map points, from which the
+    grains : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
+    grain_boundaries : grain_a, grain_b, length_um[, trace_deg]
+    points : (xy (N, 2) um, grain_id (N,)) of all map points, from which the
         coarse map of the full field is made
 
     Raises
@@ -236,26 +236,26 @@ def build_specimen(
             f"specimen {name!r} has no load: declare load in dataset.yml (with "
             "assumed: true if it is a guess)"
         )
-    grains = parents[parents["phase_name"] == phase].reset_index(drop=True)
-    if grains.empty:
+    of_phase = grains[grains["phase_name"] == phase].reset_index(drop=True)
+    if of_phase.empty:
         raise CpmlError(
             f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: "
-            f"{sorted(parents['phase_name'].unique())}"
+            f"{sorted(grains['phase_name'].unique())}"
         )
-    strangers = set(labels["grain_id"]) - set(parents["parent_id"])
+    strangers = set(labels["grain_id"]) - set(grains["grain_id"])
     if strangers:
         raise CpmlError(
             f"specimen {name!r}: labels of {len(strangers)} grains that do not exist, first {min(strangers)}"
         )
-    where = pd.Series(np.arange(len(grains)), index=grains["parent_id"])
-    inside = parent_boundaries["parent_a"].isin(where.index) & parent_boundaries["parent_b"].isin(where.index)
-    edges = parent_boundaries[inside]
-    neighbours = np.column_stack([where[edges["parent_a"]].to_numpy(), where[edges["parent_b"]].to_numpy()])
+    where = pd.Series(np.arange(len(of_phase)), index=of_phase["grain_id"])
+    inside = grain_boundaries["grain_a"].isin(where.index) & grain_boundaries["grain_b"].isin(where.index)
+    edges = grain_boundaries[inside]
+    neighbours = np.column_stack([where[edges["grain_a"]].to_numpy(), where[edges["grain_b"]].to_numpy()])
     angle = np.deg2rad(edges["trace_deg"].to_numpy(float)) if "trace_deg" in edges else None
     row = None if points is None else where.reindex(points[1]).fillna(-1).to_numpy(int)
-    raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(grains))
+    raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(of_phase))
     specimen = Specimen(
-        name, grains, material.systems(), material, load, labels[labels["grain_id"].isin(where.index)],
+        name, of_phase, material.systems(), material, load, labels[labels["grain_id"].isin(where.index)],
         neighbours.astype(int).reshape(-1, 2), edges["length_um"].to_numpy(), cp or {}, curve, raster, angle,
     )  # fmt: skip
     _check_targets(specimen)
