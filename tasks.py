@@ -196,7 +196,7 @@ def bench(c, suite=""):
 def test(c, fast=False):
     """Run all tests: unit tests and doctests, the committed notebooks (nbval), the pipeline."""
     sanitize = ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
-    notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
+    notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))]
     suites = {
         "unit tests and doctests": ["-m", "not slow", "tests", "cpml"],
         "notebooks": ["-x", "--nbval", "--nbval-current-env", *sanitize, *notebooks],
@@ -231,7 +231,7 @@ def refresh(c):
     from cpml.files import write_atomic
     from cpml.pipeline.chain import inline_figures
 
-    paths = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    paths = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
     with tempfile.TemporaryDirectory() as output:
         os.environ["CPML_OUTPUT"] = output
         done = {}
@@ -309,6 +309,7 @@ def _normalise(notebook):
         cell["id"] = f"cell-{number:02d}"
         cell.metadata.pop("execution", None)
     notebook.metadata = {
+        **{key: value for key, value in notebook.metadata.items() if key == "cpml"},
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }

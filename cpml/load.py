@@ -98,6 +98,11 @@ class Load:
         return 1.5 * _deviator(self.stress)
 
     @property
+    def is_assumed_axis(self) -> bool:
+        """Whether an axis is assumed that the footprints could tell."""
+        return self.assumed and self.kind in ("tension", "compression")
+
+    @property
     def label(self) -> str:
         """One phrase for captions, e.g. 'compression || x (assumed)'."""
         if self.kind == "tensor":

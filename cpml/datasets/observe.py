@@ -112,7 +112,8 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
         dic = microscopy.register_dic(
             dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label
         )
-        tables.append(dic.bands.assign(source="dic", sigma_deg=microscopy.DIC_SIGMA_DEG))
+        bands = dic.bands if dataset.labels.get("dic") != "none" else dic.bands.iloc[:0]
+        tables.append(bands.assign(source="dic", sigma_deg=microscopy.DIC_SIGMA_DEG))
     image = image_lines(dataset, ebsd_map, label) if dataset.labels.get("images") == "auto" else None
     if image is not None:
         tables.append(image.traces())
@@ -134,7 +135,7 @@ def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
     """Twin families to look for in the map (None: the usual ones); none where
     `labels: twins` is manual or none.
     """
-    return () if dataset.labels.get("twins") in ("manual", "none") else None
+    return None if dataset.looks_for_twins else ()
 
 
 def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFrame:

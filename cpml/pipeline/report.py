@@ -31,7 +31,7 @@ def write_index(dataset: Dataset | str) -> Path:
     """Write and return reports/<dataset>/index.html from the executed notebooks that lie beside it."""
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     folder = paths.reports(dataset.name)
-    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
+    if not any(folder.glob("[0-9][0-9]*_*.ipynb")):
         raise CpmlError(
             f"data set {dataset.name!r} has no executed notebooks: run tasks.py run --dataset {dataset.name}"
         )
@@ -41,14 +41,14 @@ def write_index(dataset: Dataset | str) -> Path:
 def write_comparison() -> Path:
     """Write and return reports/comparison/index.html from the executed notebook that compares data sets."""
     folder = paths.reports("comparison")
-    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
+    if not any(folder.glob("[0-9][0-9]*_*.ipynb")):
         raise CpmlError("there is no executed comparison: run tasks.py compare")
     return _write_page(folder, "All data sets", "<h1>All data sets side by side</h1>")
 
 
 def _write_page(folder: Path, title: str, head: str) -> Path:
     """index.html of the executed notebooks in a folder."""
-    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    notebooks = sorted(folder.glob("[0-9][0-9]*_*.ipynb"))
     sections = [_section(path) for path in notebooks]
     page = _PAGE.format(
         title=escape(title),
@@ -82,7 +82,7 @@ def _section(path: Path) -> tuple[str, str, str]:
         exclude_anchor_links=True,
     )
     html = _without_scripts(exporter.from_notebook_node(notebook)[0])
-    anchor = f"s{path.stem[:2]}"
+    anchor = f"s{path.stem.partition('_')[0]}"
     html = re.sub(r'(<h[1-6][^>]*\bid=")', rf"\1{anchor}-", html)
     html = html.replace('alt="No description has been provided for this image"', 'alt="figure"')
     return anchor, _first_heading(notebook) or path.stem, html
@@ -147,7 +147,7 @@ def _head(dataset: Dataset, folder: Path) -> str:
 def _numbers(folder: Path) -> str:
     """The metrics of each step, in the order of the steps; a long list is cut to its headlines."""
     blocks = []
-    for path in sorted((folder / "metrics").glob("[0-9][0-9]_*.json")):
+    for path in sorted((folder / "metrics").glob("[0-9][0-9]*_*.json")):
         numbers = read_json(path)
         shown = _headlines(numbers)
         cells = "".join(f"<tr><td>{escape(k)}</td><td>{_shown(v)}</td></tr>" for k, v in shown.items())
