@@ -28,7 +28,17 @@ ALLOWED = {
     "design": {"crystallography", "plasticity"},
     "evaluation": set(),
     "plots": set(),
-    "pipeline": {"crystallography", "microscopy", "models", "datasets", "virtual"},
+    "pipeline": {
+        "crystallography",
+        "microscopy",
+        "plasticity",
+        "virtual",
+        "datasets",
+        "models",
+        "evaluation",
+        "design",
+        "plots",
+    },
 }
 INSIDE = {
     "microscopy": {

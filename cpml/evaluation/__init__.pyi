@@ -20,3 +20,5 @@ from .tables import (
     overview as overview,
     reliability_tables as reliability_tables,
 )
+from .curves import PrecisionRecall as PrecisionRecall, pr_curves as pr_curves
+from .verdicts import flat_gains as flat_gains, verdict as verdict, with_verdict as with_verdict

@@ -1,8 +1,10 @@
 from .checks import (
     displacement_deviations as displacement_deviations,
-    flip_table as flip_table,
+    FrameCheck as FrameCheck,
+    frame_check as frame_check,
     hex_axis_check as hex_axis_check,
-    lamella_deviations as lamella_deviations,
+    lamella_check as lamella_check,
+    nearest_line as nearest_line,
     trace_deviations as trace_deviations,
 )
 from .cleaning.cleaning import Cleaned as Cleaned, clean as clean, fill_holes as fill_holes
