@@ -58,9 +58,7 @@ def at_level(
 def families_and_twinned_grains(
     predictions: pd.DataFrame, labels: pd.DataFrame, candidates: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both levels of :func:`at_level` under each other: families of slip and twinning, and whether a grain has
-    any twin.
-    """
+    """Both levels of :func:`at_level`: families of slip and twinning, and whether a grain has any twin."""
     levels = [at_level(predictions, labels, level, candidates=candidates) for level in LEVELS]
     p, y = (pd.concat(tables, ignore_index=True) for tables in zip(*levels, strict=True))
     # nearly every grain slips, so "any slip" asks nothing; the family of the only
@@ -113,8 +111,9 @@ def _named_by_traces(candidates, family, level) -> set[tuple]:
 
 
 def traces_of(candidates: pd.DataFrame | None) -> list[tuple[int, str, dict[str, float]]]:
-    """grain_id, mechanism and {target: probability before any mechanics}, best first, of every trace that fits
-    some target.
+    """grain_id, mechanism and {target: probability before any mechanics} of every trace that fits some target.
+
+    The best candidate of a trace comes first.
 
     Parameters
     ----------

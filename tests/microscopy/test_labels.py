@@ -52,7 +52,7 @@ def test_a_clear_line_marks_its_plane():
 
 
 def test_every_line_knows_how_well_each_plane_explains_it():
-    """The likelihood is that of `match_traces` for all planes, candidates or not; probabilities add up to 1."""
+    """The likelihood is that of `match_traces` for all planes; probabilities add up to 1."""
     geometry, angles = slip_traces([TURNED, TURNED], FCC), [20.0, 70.0, 121.0]
     found = slip_labels(
         parents(TURNED, TURNED), lines(grain_id=[2, 1, 2], angle_deg=angles), FCC, tolerance_deg=60.0

@@ -2,9 +2,9 @@
 
 A screw dislocation that leaves its plane A for a plane B with the same Burgers vector b draws a
 step that changes from the trace of A to that of B. Seen as single pieces, where the image resolves
-them, or as waviness of a line.
+them, or as waviness of a line. For two consecutive pieces of one line, and B then A likewise,
 
-    p(A then B) = p(A | theta_1) p(B | theta_2)      for two consecutive pieces of one line, and B then A likewise
+    p(A then B) = p(A | theta_1) p(B | theta_2)
 
 with the posteriors over the visible planes of the grain ("none of them" included).
 Of a line with several changes

@@ -6,16 +6,15 @@ theta: on-screen angle of the band, psi: that of the relative displacement
 (cpml.microscopy.dic.displacement_ratio), w_s a weight, from Schmid factors or from the inversion of H
 (cpml.microscopy.dic.activity), equal when not given.
 
-A system of a grain is observed 1 if one band gives it 95 %, 0 if no band of an examined grain gives it 5 % and
-in-plane DIC could have shown it, else missing; weight = the larger of its probability and its complement. These
-labels come beside, never in place of, those of the planes (`cpml.microscopy.labels.planes`).
+A system of a grain is observed 1 if one band gives it 95 %, 0 if no band of an examined grain gives it 5 %
+and in-plane DIC could have shown it, else missing; weight = the larger of its probability and its complement.
+These labels come beside, never in place of, those of the planes (`cpml.microscopy.labels.planes`).
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.crystallography.slip_traces import line_difference, slip_traces

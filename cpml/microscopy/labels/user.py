@@ -6,7 +6,7 @@ CSV, one row a label; columns (the first four are needed, empty observed = not k
 |---|---|
 | grain_id | a grain of the map |
 | mechanism | slip, twin, cross_slip, climb |
-| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), empty (climb: the whole grain) |
+| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), empty (climb) |
 | observed | 1, 0 or empty |
 | weight | 0 to any positive number; 1 when absent |
 | source | free text; "user" when absent |
