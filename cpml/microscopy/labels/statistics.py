@@ -1,7 +1,8 @@
 """How often footprints occur: against Schmid factor, grain size, boundary type, with confidence intervals.
 
-Wilson's interval of k in n:  (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),  p = k/n. It takes the rows for
-independent; the planes of one grain are not, so the bootstrap draws whole grains (clusters) with replacement.
+Wilson's interval of k in n:  (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),  p = k/n. It takes
+the rows for independent; the planes of one grain are not, so the bootstrap draws whole grains (clusters) with
+replacement.
 
 References: Wilson 1927, JASA 22:209; Field & Welsh 2007, JRSS B 69:369 (cluster bootstrap).
 """
