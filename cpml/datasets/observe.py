@@ -89,10 +89,14 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> Footprints:
     import pandas as pd
 
     dic = registered_field(dataset, ebsd_map, label) if "dic" in dataset.files else None
-    image = image_lines(dataset, ebsd_map, label) if dataset.labels.get("images") == "auto" else None
+    image = image_lines(dataset, ebsd_map, label) if dataset.uses("images") else None
     drawn = drawn_traces(dataset, ebsd_map, label)
-    tables = [drawn, dic_traces(dataset, dic), None if image is None else image.traces()]
-    used = [table for table in tables if table is not None and len(table)] or [drawn]
+    tables = [
+        drawn,
+        *([] if dic is None else [dic_traces(dataset, dic)]),
+        *([] if image is None else [image.traces()]),
+    ]
+    used = [table for table in tables if len(table)] or [drawn]
     return Footprints(pd.concat(used, ignore_index=True), dic, image)
 
 
@@ -109,6 +113,15 @@ def drawn_traces(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> pd.Data
     return drawn[drawn["grain_id"] > 0].assign(source="traces")
 
 
+def given_labels(dataset: Dataset, grains: pd.DataFrame, systems: dict[int, Systems]) -> pd.DataFrame:
+    """Label rows of files: labels for the grains of a map; none without that file."""
+    from cpml.microscopy import label_rows, read_labels
+
+    if "labels" not in dataset.files:
+        return label_rows([], [])
+    return read_labels(dataset.files["labels"], grains, systems)
+
+
 def registered_field(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> RegisteredDic:
     """The HR-DIC field on the grains (N,) of the map."""
     from cpml.microscopy import register_dic
@@ -120,13 +133,12 @@ def registered_field(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> Reg
     return register_dic(dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label)
 
 
-def dic_traces(dataset: Dataset, dic: RegisteredDic | None) -> pd.DataFrame | None:
-    """Bands of the field as traces; None where they are not to be labels, or where there is no field."""
-    if dic is None or dataset.labels.get("dic") == "none":
-        return None
+def dic_traces(dataset: Dataset, dic: RegisteredDic) -> pd.DataFrame:
+    """Bands of the field as traces; none of them where they are not to be labels."""
     from cpml.microscopy import DIC_SIGMA_DEG
 
-    return dic.bands.assign(source="dic", sigma_deg=DIC_SIGMA_DEG)
+    bands = dic.bands if dataset.uses("dic") else dic.bands.iloc[:0]
+    return bands.assign(source="dic", sigma_deg=DIC_SIGMA_DEG)
 
 
 def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:

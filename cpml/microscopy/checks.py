@@ -104,6 +104,24 @@ def trace_deviations(
     )
 
 
+def matched_planes(
+    lines: pd.DataFrame, grains: pd.DataFrame, systems: Systems, *, tolerance_deg: float
+) -> pd.DataFrame:
+    """The lines that lie on a slip plane of their grain, with the angle of the nearest plane's trace.
+
+    Parameters
+    ----------
+    lines : grain_id, angle_deg; grains : grain_id, qw, qx, qy, qz
+    """
+    quaternions = grains.set_index("grain_id")[["qw", "qx", "qy", "qz"]].reindex(lines["grain_id"]).to_numpy()
+    theory = slip_traces(quaternions, systems).angle_deg[:, np.unique(systems.plane_id[systems.slip])]
+    away = np.abs(line_difference(lines["angle_deg"].to_numpy(float)[:, None], theory))
+    nearest = np.where(np.isfinite(away), away, np.inf).argmin(axis=1)
+    rows = np.arange(len(lines))
+    is_near = away[rows, nearest] <= tolerance_deg
+    return lines.assign(angle_deg=theory[rows, nearest])[is_near]
+
+
 def nearest_line(lines: pd.DataFrame, others: pd.DataFrame) -> NDArray:
     """Angle (L,), deg, of each line from the nearest other line of its grain; NaN where there is none.
 

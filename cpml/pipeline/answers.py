@@ -187,6 +187,37 @@ def strain_field(on_plane: NDArray, turns: list[NDArray], clear: NDArray, leadin
     )
 
 
+def traces(seen: pd.DataFrame, strongest: pd.Series) -> str:
+    """Lines of all sources, and how the strongest of each grain lies (its angle from the nearest slip plane)."""
+    lines = int(seen["angle_deg"].notna().sum())
+    looked = count(seen["grain_id"].nunique(), "grain")
+    if not lines:
+        return f"{looked} were looked at, and no line was seen."
+    return (
+        f"{count(lines, 'line')} were seen in {looked} that were looked at; the strongest of each "
+        "lies within 4 degrees of a "
+        f"slip plane in {int((strongest <= 4).sum())} of {len(strongest)} grains."
+    )
+
+
+def labels(table: pd.DataFrame) -> str:
+    """Footprints of every mechanism: seen, not seen, missing; and whether they are enough to learn from."""
+    parts, learnable = [], 0
+    for mechanism, rows in table.groupby("mechanism", sort=False):
+        seen, absent = int((rows["observed"] == 1).sum()), int((rows["observed"] == 0).sum())
+        learnable += seen * (mechanism in ("slip", "twin"))
+        name = str(mechanism).replace("_", "-")
+        parts.append(
+            f"{name} {seen} seen, {absent} not seen" if seen + absent else f"{name} looked for by nobody"
+        )
+    enough = (
+        ""
+        if learnable >= FEW
+        else (f" **{count(learnable, 'footprint')} of slip and twins: nothing can be learned here.**")
+    )
+    return f"Footprints (planes, systems, variants, pairs): {'; '.join(parts)}.{enough}"
+
+
 def curve(fit: Calibration) -> str:
     """The calibration to a measured curve."""
     scale = fit.values.set_index("parameter").loc["scale"]

@@ -175,6 +175,21 @@ def _classes(known: pd.DataFrame, against: str, bins):
     ]
 
 
+def with_circumstances(labels: pd.DataFrame, grains: pd.DataFrame, boundaries: pd.DataFrame) -> pd.DataFrame:
+    """The labels with equivalent_diameter_um of their grain and `around`, the
+    boundary that surrounds most of it.
+
+    Parameters
+    ----------
+    grains : grain_id, equivalent_diameter_um; boundaries : as in `surrounding_type`
+    """
+    diameter = grains.set_index("grain_id")["equivalent_diameter_um"]
+    return labels.assign(
+        equivalent_diameter_um=labels["grain_id"].map(diameter),
+        around=labels["grain_id"].map(surrounding_type(boundaries)),
+    )
+
+
 def with_schmid(
     labels: pd.DataFrame, grains: pd.DataFrame, systems: Systems, stress: ArrayLike
 ) -> pd.DataFrame:
