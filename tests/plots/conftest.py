@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cpml.plots import MapView
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -57,6 +59,12 @@ def cubes():
     phase_id = np.ones(rows * cols, dtype=int)
     phase_id[0], quaternions[0] = 0, np.nan
     return Map(quaternions, phase_id, xy, (rows, cols), step)
+
+
+@pytest.fixture
+def view(cubes):
+    """The map of the cubes without boundaries."""
+    return MapView(cubes)
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_pole_out_of_the_surface_to_the_right_is_on_the_right():
 
 def test_pole_figures_share_one_bar():
     """Three pole figures, one colour bar, the same limits."""
-    fig = plots.pole_figures(_random(50), lattice="fcc", caption="virtual specimen")
+    fig = plots.pole_figures(_random(50), lattice="fcc")
     assert len(fig.axes) == 4
     assert len({ax.images[0].get_clim() for ax in fig.axes[:3]}) == 1
 
@@ -133,3 +133,4 @@ def test_inverse_pole_figure_stays_in_the_triangle(lattice):
     assert len(x) == 300
     slope = 1.0 if lattice == "fcc" else np.tan(np.pi / 6)
     assert (y >= -1e-12).all() and (y <= slope * x + 1e-12).all()
+    assert plots.inverse_pole_figure(_random(3), [np.nan] * 3, lattice=lattice, label="Taylor factor") is None
