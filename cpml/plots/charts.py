@@ -230,20 +230,21 @@ def schmid_rank_bars(
     for name, values in groups.items():
         hits = np.array([(values == rank).sum() for rank in place])
         low, high = wilson_interval(hits, len(values))
-        columns = {"rank": place, "share": hits / len(values), "low": low, "high": high}
-        rows.append(pd.DataFrame(columns).assign(rule=f"{name} ({len(values)})"))
+        part = pd.DataFrame({"rank": place, "share": hits / len(values), "low": low, "high": high})
+        rows.append(part.assign(rule=f"{name} ({len(values)})"))
     fig, ax = figure("single", aspect=0.75)
     palette = [BLUE, ORANGE, GREY, RED][: len(groups)]
     bars = {"x": "rank", "y": "share", "hue": "rule", "palette": palette, "saturation": 1, "legend": False}
     sns.barplot(pd.concat(rows), native_scale=True, errorbar=None, ax=ax, **bars)
-    for part, drawn in zip(rows, list(ax.containers), strict=True):
+    columns = list(ax.containers)
+    for part, drawn in zip(rows, columns, strict=True):
         drawn.set_label(part["rule"].iloc[0])
         middle = [bar.get_x() + bar.get_width() / 2 for bar in drawn]
         length = error_bars(part["share"], part["low"], part["high"])
         ax.errorbar(middle, part["share"], length, fmt="none", ecolor="black", elinewidth=0.6, capsize=1.5)
     look = {"color": "black", "linewidth": 0.6, "linestyle": "--", "label": f"by chance, 1 of {n_systems}"}
-    ax.axhline(1 / n_systems, **look)
+    chance = ax.axhline(1 / n_systems, **look)
     rule = "Schmid factor" if len(groups) == 1 else "rule"
     ax.set(xlabel=f"rank by the {rule}, 1 = highest", ylabel="share of observed systems", xticks=place)
-    fig.legend(loc="outside upper left", ncols=2)
+    fig.legend(handles=[*columns, chance], loc="outside upper left", ncols=2)
     return note(fig, n=max(map(len, groups.values())), unit=unit)
