@@ -1,6 +1,6 @@
 """Distributions of what was seen: disorientations, grain sizes, deviations of traces, ranks of systems."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.plots.mackenzie import MAX_DISORIENTATION, random_disorientation
 from cpml.plots.palette import BLUE, GREY, ORANGE, RED
 from cpml.plots.style import error_bars, figure, note, plain_log_axis, same_length
-
-MOST_RANKS = 6
 
 
 def wilson_interval(hits: ArrayLike, trials: ArrayLike, *, z: float = 1.959964) -> tuple[NDArray, NDArray]:
@@ -162,7 +160,7 @@ def trace_deviation_histogram(
     deviation_deg: ArrayLike,
     flipped_deg: ArrayLike | None = None,
     *,
-    labels: tuple[str, str] = ("frame as declared", "y axis flipped"),
+    labels: Sequence[str] = ("frame as declared", "y axis flipped"),
     bin_deg: float = 2.0,
     max_deg: float | None = None,
     label: str = "deviation / °",
@@ -208,14 +206,15 @@ def _finite(values: ArrayLike) -> NDArray:
 
 
 def schmid_rank_bars(
-    ranks: Mapping[str, ArrayLike], *, n_systems: int, unit: str = "observed systems"
+    ranks: Mapping[str, ArrayLike], *, n_systems: int, max_rank: int = 6, unit: str = "observed systems"
 ) -> Figure | None:
-    """How highly rules rank the systems that were observed: share by rank, up to the sixth, and by chance.
+    """How highly rules rank the systems that were observed: share by rank, and by chance.
 
     Parameters
     ----------
     ranks : rule -> (M,) rank of each observed system among its grain's candidates, 1 = highest
     n_systems : number of candidates; chance is 1 / n_systems
+    max_rank : the last rank that is drawn; shares are of all ranks
 
     Returns
     -------
@@ -225,7 +224,7 @@ def schmid_rank_bars(
     groups = {name: values for name, values in groups.items() if len(values)}
     if not groups:
         return None
-    place = np.arange(1, min(MOST_RANKS, n_systems) + 1)
+    place = np.arange(1, min(max_rank, n_systems) + 1)
     rows = []
     for name, values in groups.items():
         hits = np.array([(values == rank).sum() for rank in place])
