@@ -98,6 +98,14 @@ class Load:
         return 1.5 * _deviator(self.stress)
 
     @property
+    def main_axis(self) -> np.ndarray:
+        """(3,) unit axis of the largest deviatoric stress: that of a uniaxial load, sample frame."""
+        if self.axis is not None:
+            return self.axis
+        values, vectors = np.linalg.eigh(_deviator(self.stress))
+        return vectors[:, np.abs(values).argmax()]
+
+    @property
     def is_assumed_axis(self) -> bool:
         """Whether an axis is assumed that the footprints could tell."""
         return self.assumed and self.kind in ("tension", "compression")

@@ -28,7 +28,17 @@ ALLOWED = {
     "design": {"crystallography", "plasticity"},
     "evaluation": set(),
     "plots": set(),
-    "pipeline": {"crystallography", "microscopy", "models", "datasets", "virtual"},
+    "pipeline": {
+        "crystallography",
+        "microscopy",
+        "plasticity",
+        "virtual",
+        "datasets",
+        "models",
+        "evaluation",
+        "design",
+        "plots",
+    },
 }
 INSIDE = {
     "microscopy": {
@@ -41,7 +51,7 @@ INSIDE = {
         "curvature": {"maps", "grains"},
         "registration": {"maps", "images"},
         "dic": {"maps", "io", "images", "registration"},
-        "labels": {"images", "dic"},
+        "labels": {"maps", "images", "dic", "twins"},
         "checks": {"maps", "grains", "twins", "dic"},
     },
     "plasticity": {

@@ -109,11 +109,16 @@ class Dataset:
         """Whether twins are to be found in the map; with `labels: twins: manual` or none they are not."""
         return self.labels.get("twins") not in ("manual", "none")
 
+    def uses(self, source: str) -> bool:
+        """Whether lines of a source become labels: "dic" unless `labels: dic: none`, "images" with `images: auto`."""
+        how = self.labels.get(source, "none" if source == "images" else "auto")
+        return how == "auto" if source == "images" else how != "none"
+
     @property
     def shows_lines(self) -> bool:
         """Whether lines on the surface become traces: drawn ones, bands of a DIC field, lines of an image."""
-        from_dic = "dic" in self.files and self.labels.get("dic") != "none"
-        from_image = self.has_registered_image and self.labels.get("images") == "auto"
+        from_dic = "dic" in self.files and self.uses("dic")
+        from_image = self.has_registered_image and self.uses("images")
         return "traces" in self.files or from_dic or from_image
 
     def has(self, what: str) -> bool:

@@ -15,7 +15,9 @@ from .mechanics.neighbourhood import shuffled_neighbourhoods as shuffled_neighbo
 from .protocol import cross_validate as cross_validate
 from .specimen.specimen import Specimen as Specimen, build_specimen as build_specimen
 from .summary import (
+    agreement as agreement,
     all_models as all_models,
+    fit_table as fit_table,
     models_for as models_for,
     physics_change as physics_change,
     ranks_of_observed as ranks_of_observed,

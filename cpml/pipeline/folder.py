@@ -53,6 +53,8 @@ class Folder:
         self.parameters = {key: values.get(key, default) for key, default in declared if key != "dataset"}
         self.derived, self.reports = paths.derived(name), paths.reports(name)
         self.derived.mkdir(parents=True, exist_ok=True)
+        self._sentences: list[str] = []
+        self._metrics: dict[str, float | int | None] = {}
 
     def path(self, name: str) -> Path:
         """Path of an artefact file, e.g. `run.path("map.h5")`; CpmlError where an
@@ -122,12 +124,32 @@ class Folder:
         write_atomic(folder / f"{stem}.tex", lambda p: p.write_text(latex, encoding="utf-8"))
         return frame.round(3)
 
-    def save(self, **metrics: float | None) -> None:
-        """Write this step's numbers, merge those of all steps into metrics.json, print one line.
+    def note(self, sentence: str = "", **metrics: float | None) -> None:
+        """Say what a section found, in a sentence computed from it; kept for the
+        answer, its numbers for `save`.
 
         A metric has its unit in its name (`rmse_stress_mpa`); None stands for a number that could not be had.
         """
-        mine = {name: _metric(name, value) for name, value in metrics.items()}
+        self._metrics |= {name: _metric(name, value) for name, value in metrics.items()}
+        if sentence:
+            self._sentences.append(sentence)
+            _say(sentence)
+
+    def answer(self, *sentences: str) -> None:
+        """Answer the question of the notebook's first cell: what the sections found, after what is said here.
+
+        Question and answer are stored for the report.
+        """
+        text = " ".join(sentence for sentence in (*sentences, *self._sentences) if sentence)
+        content = {"title": self.step.title, "question": self.step.question, "answer": text}
+        write_json(self.reports / "answers" / f"{self.step.name}.json", content)
+        _say(text)
+
+    def save(self, **metrics: float | None) -> None:
+        """Write this step's numbers, noted or given here, merge those of all steps
+        into metrics.json, print one line.
+        """
+        mine = self._metrics | {name: _metric(name, value) for name, value in metrics.items()}
         folder = self.reports / "metrics"
         write_json(folder / f"{self.step.name}.json", mine)
         merged: dict = {}
@@ -142,18 +164,13 @@ class Folder:
         write_json(self.reports / "metrics.json", merged)
         print(f"{self.step.name} of {self.name!r}: {len(mine)} metrics saved")
 
-    def answer(self, *sentences: str) -> None:
-        """Store and show what the notebook found: the answer to the question of its first
-        cell; empty sentences are left out.
-        """
-        text = " ".join(sentence for sentence in sentences if sentence)
-        content = {"title": self.step.title, "question": self.step.question, "answer": text}
-        write_json(self.reports / "answers" / f"{self.step.name}.json", content)
-        shell = _notebook_shell()
-        if shell is None:
-            print(text)
-        else:
-            sys.modules["IPython"].display.display(sys.modules["IPython"].display.Markdown(f"**{text}**"))
+    def read_all(self, *names: str) -> pd.DataFrame:
+        """Tables of these names under each other; those that no notebook had reason to write are left out."""
+        import pandas as pd
+
+        tables = [self.read(name) for name in names if self.has(name)]
+        there = [table for table in tables if len(table)] or tables
+        return pd.concat(there, ignore_index=True) if there else pd.DataFrame()
 
     def _find(self, name: str) -> Path | None:
         paths.safe_name(name, what="artefact")
@@ -189,6 +206,16 @@ def _notebook_shell() -> Any:
         return None
     shell = sys.modules["IPython"].get_ipython()
     return shell if hasattr(shell, "kernel") else None
+
+
+def _say(text: str) -> None:
+    """A sentence in the notebook, or on the terminal."""
+    if _notebook_shell() is None:
+        print(text)
+        return
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
 
 
 def _display(fig: Figure) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from cpml.datasets.dataset import Dataset, load_dataset
 from cpml.errors import ParameterError
 from cpml.microscopy.io.map_file import read_map_file, write_map_file
+from cpml.microscopy.labels.rows import Labels
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.pipeline.folder import Folder
 
@@ -63,6 +64,16 @@ class Run(Folder):
     def read_map(self) -> EbsdMap:
         """The map that notebook 01 wrote."""
         return read_map_file(self.path("map.h5"))
+
+    def read_labels(self, prefix: str) -> Labels:
+        """What `write_labels` wrote, or empty tables where no notebook had reason to."""
+        names = [f"{prefix}_{kind}" for kind in ("labels", "traces", "candidates")]
+        return Labels(*(self.read(name) for name in names)) if self.has(names[0]) else Labels.joined()
+
+    def write_labels(self, prefix: str, found: Labels) -> None:
+        """Write the three tables of a source: <prefix>_labels, _traces, _candidates."""
+        for kind in ("labels", "traces", "candidates"):
+            self.write(f"{prefix}_{kind}", getattr(found, kind))
 
     def write_map(self, ebsd_map: EbsdMap) -> None:
         """Write map.h5."""

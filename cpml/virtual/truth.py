@@ -142,13 +142,16 @@ def truth_labels(
     return table.astype({"observed": float})
 
 
-def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame:
-    """Truth of every grain of a `Specimen` that the simulation also has (columns of :func:`truth_labels`).
+def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame | None:
+    """Truth of every grain of a `Specimen` that the simulation also has (columns of
+    :func:`truth_labels`); None without a hidden truth.
 
     Parameters
     ----------
     label : (N,) grain_id of every map pixel
     """
+    if "truth" not in dataset.files:
+        return None
     truth = load_truth(dataset.files["truth"])
     partner = match_grains(truth, label)
     partner = partner[partner.index.isin(specimen.grain_ids)]
@@ -156,8 +159,12 @@ def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame:
     return truth_labels(truth, partner, specimen.quaternions[rows], partner.index, specimen.systems)
 
 
-def true_ratios(dataset, reference: str) -> pd.Series:
-    """Initial strength of every family over that of ``reference``, as the simulation had it."""
+def true_ratios(dataset, reference: str) -> pd.Series | None:
+    """Initial strength of every family over that of ``reference``, as the
+    simulation had it; None without a truth.
+    """
+    if "truth" not in dataset.files:
+        return None
     strengths = load_truth(dataset.files["truth"]).strengths.set_index("family")["strength_mpa"]
     return strengths / strengths[reference]
 

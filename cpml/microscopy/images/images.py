@@ -70,6 +70,19 @@ class SemImage:
             )
         return replace(self, values=self.values[place], valid=self.valid[place])
 
+    def summary(self):
+        """Size, scale and what was done, as a table of two columns to look at (pandas DataFrame)."""
+        import pandas as pd
+
+        facts = {
+            "pixels": f"{self.shape[1]} x {self.shape[0]}",
+            "scale": f"{self.pixel_um:.4g} um per pixel"
+            if self.pixel_um
+            else "unknown: lengths are in pixels",
+            "note": "; ".join(self.note) or "no data bar",
+        }
+        return pd.DataFrame({"value": facts}).rename_axis(self.name)
+
     def to_signal(self):
         """The picture as hyperspy Signal2D, scaled in um (pixels where the scale is not known)."""
         from hyperspy.signals import Signal2D

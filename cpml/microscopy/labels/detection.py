@@ -6,7 +6,7 @@ smallest line or shear it resolves.
 | height of a slip step | N b sin i sin(angle(b, trace)), N dislocations on a plane of inclination i | um |
 | visible plane | inclination to the surface >= `min_inclination_deg` | |
 | visible direction (in-plane DIC) | in-plane part of b (x) n >= `min_projection` | |
-| shortest straight piece of a line | 6 pixels: its angle is known to sqrt 2 / 6 rad = 13 deg at an error of 1 pixel | um |
+| shortest straight piece of a line | 6 pixels: angle known to sqrt 2 / 6 rad = 13 deg (error 1 pixel) | um |
 | smallest shear in DIC | 3 noise / in-plane part of b (x) n | |
 
 A mask says what could have been seen; whether a grain was looked at is another question (labels).

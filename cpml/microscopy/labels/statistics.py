@@ -1,7 +1,8 @@
 """How often footprints occur: against Schmid factor, grain size, boundary type, with confidence intervals.
 
-Wilson's interval of k in n:  (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),  p = k/n. It takes the rows for
-independent; the planes of one grain are not, so the bootstrap draws whole grains (clusters) with replacement.
+Wilson's interval of k in n:  (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),  p = k/n. It takes
+the rows for independent; the planes of one grain are not, so the bootstrap draws whole grains (clusters) with
+replacement.
 
 References: Wilson 1927, JASA 22:209; Field & Welsh 2007, JRSS B 69:369 (cluster bootstrap).
 """
@@ -172,6 +173,21 @@ def _classes(known: pd.DataFrame, against: str, bins):
         ((float(low), float(high), float((low + high) / 2)), known[inside & (place == k)])
         for k, (low, high) in enumerate(pairwise(edges))
     ]
+
+
+def with_circumstances(labels: pd.DataFrame, grains: pd.DataFrame, boundaries: pd.DataFrame) -> pd.DataFrame:
+    """The labels with equivalent_diameter_um of their grain and `around`, the
+    boundary that surrounds most of it.
+
+    Parameters
+    ----------
+    grains : grain_id, equivalent_diameter_um; boundaries : as in `surrounding_type`
+    """
+    diameter = grains.set_index("grain_id")["equivalent_diameter_um"]
+    return labels.assign(
+        equivalent_diameter_um=labels["grain_id"].map(diameter),
+        around=labels["grain_id"].map(surrounding_type(boundaries)),
+    )
 
 
 def with_schmid(
