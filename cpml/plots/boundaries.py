@@ -129,7 +129,7 @@ def cluster_map(view: MapView, grain_label: ArrayLike, clusters: pd.Series) -> F
 
 def _apart(image: NDArray, clusters: Iterable[int]) -> dict[int, int]:
     """Number of a colour for every cluster: the least used one that no neighbour in the image has."""
-    neighbours = {cluster: set() for cluster in clusters}
+    neighbours: dict[int, set[int]] = {cluster: set() for cluster in clusters}
     for first, second in ((image[:, :-1], image[:, 1:]), (image[:-1], image[1:])):
         meets = np.isfinite(first) & np.isfinite(second) & (first != second)
         for a, b in np.unique(np.stack([first[meets], second[meets]], axis=1).astype(int), axis=0):

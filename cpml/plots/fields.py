@@ -137,10 +137,15 @@ def activity_map(view: FieldView, activity: Any, *, system: str | int | None = N
 
 def _posterior_map(view: FieldView, activity: Any, number: int) -> tuple[Figure, Axes]:
     extent = pixel_extent(activity.shape, view.step_um)
-    background = np.full((1, 1, 3), to_rgb(NO_VALUE))
-    look = {"cmap": "viridis", "limits": (0.0, 1.0), "width": "text", "background": background}
-    label = f"p(active), {activity.systems.names[number]}"
-    fig, ax = value_figure(activity.picture(activity.posterior[:, number]), extent, label=label, **look)
+    fig, ax = value_figure(
+        activity.picture(activity.posterior[:, number]),
+        extent,
+        label=f"p(active), {activity.systems.names[number]}",
+        cmap="viridis",
+        limits=(0.0, 1.0),
+        width="text",
+        background=np.full((1, 1, 3), to_rgb(NO_VALUE)),
+    )
     map_axes(ax, extent)
     return fig, ax
 

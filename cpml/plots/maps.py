@@ -252,9 +252,16 @@ def scalar_map(
     if not known.any():
         return None
     limits = colour_limits(values, vmin=vmin, vmax=vmax, centred=centred)
-    look = {"cmap": cmap or ("RdBu_r" if centred else "viridis"), "limits": limits, "width": "middle"}
-    image, extent = view.raster.image(values), view.raster.extent
-    fig, ax = value_figure(image, extent, label=label, background=empty_points(view), **look)
+    extent = view.raster.extent
+    fig, ax = value_figure(
+        view.raster.image(values),
+        extent,
+        label=label,
+        cmap=cmap or ("RdBu_r" if centred else "viridis"),
+        limits=limits,
+        width="middle",
+        background=empty_points(view),
+    )
     map_axes(ax, extent, segments=view.segments)
     return note(fig, n=known.sum(), unit="points")
 
