@@ -1,6 +1,6 @@
 """The boundary network: its types, the axes of its disorientations, the clusters of grains that it joins."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.plots.colours import GROUP_OF_LATTICE, draw_triangle, stereographic, to_standard_triangle
-from cpml.plots.maps import colour_map, empty_points, map_axes, map_figure, spread
-from cpml.plots.palette import CATEGORY_COLOURS, GREY, NO_VALUE, category_colours
+from cpml.plots.maps import empty_points, legend_mm, map_axes, map_figure, spread
+from cpml.plots.palette import CATEGORY_COLOURS, GREY, category_colours
 from cpml.plots.style import figure, legend_beside, need_columns, note, same_length
 from cpml.plots.views import ENDS, MapView
 
@@ -50,19 +50,21 @@ def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] |
     groups = [(k, [k]) for k in order[:MOST_KINDS]]
     if len(order) > MOST_KINDS:
         groups.append(("other", order[MOST_KINDS:]))
-    extent = view.raster.extent
-    fig, ax, _ = map_figure(extent, "text", side_mm=38)
-    empty_points(ax, view)
-    map_axes(ax, extent, title="Boundaries by type")
     palette = iter(category_colours(len(groups)))
-    handles = []
+    collections, handles = [], []
     for label, members in groups:
         colour = FIXED_COLOURS.get(label) or next(palette)
-        lines = LineCollection(ends[np.isin(kind, members)], colors=[colour], linewidths=0.9)
-        ax.add_collection(lines, autolim=False)
+        collections.append(LineCollection(ends[np.isin(kind, members)], colors=[colour], linewidths=0.9))
         share = 100 * length[members].sum() / length.sum()
         handles.append(Line2D([], [], color=colour, linewidth=1.5, label=f"{label} ({share:.0f} %)"))
-    legend_beside(ax, handles=handles, title="Type (share of length)", alignment="left")
+    extent, legend_title = view.raster.extent, "Type (share of length)"
+    texts = [legend_title, *(str(handle.get_label()) for handle in handles)]
+    fig, ax, _ = map_figure(extent, "text", side_mm=legend_mm(texts))
+    ax.imshow(empty_points(view), extent=extent, interpolation="nearest")
+    map_axes(ax, extent, title="Boundaries by type")
+    for lines in collections:
+        ax.add_collection(lines, autolim=False)
+    legend_beside(ax, handles=handles, title=legend_title, alignment="left")
     return note(fig, n=len(boundaries), unit="boundaries")
 
 
@@ -114,22 +116,30 @@ def cluster_map(view: MapView, grain_label: ArrayLike, clusters: pd.Series) -> F
     if not len(joined):
         return None
     points = spread(grain_label, joined)
-    colour = _apart(view.raster.image(points), size[size > 1].index)
-    rgb = np.where((view.ebsd_map.phase_id > 0)[:, None], to_rgb(NO_VALUE), np.ones(3))
-    known = np.isfinite(points)
-    rgb[known] = [CLUSTER_COLOURS[colour[c] % len(CLUSTER_COLOURS)] for c in points[known].astype(int)]
-    fig, _ = colour_map(view, rgb, side_mm=21)
+    extent, image = view.raster.extent, view.raster.image(points)
+    picture, known = empty_points(view), np.isfinite(image)
+    colour = _apart(image, size[size > 1].index)
+    picture[known] = [CLUSTER_COLOURS[colour[c]] for c in image[known].astype(int)]
+    fig, ax, _ = map_figure(extent, "middle", side_mm=4)
+    ax.imshow(picture, extent=extent, interpolation="nearest")
+    map_axes(ax, extent, segments=view.segments)
     text = f"{joined.nunique()} clusters of two grains or more, the largest of {size.max()}; others grey"
     return note(fig, text, n=len(clusters), unit="grains")
 
 
-def _apart(image: NDArray, clusters: pd.Index) -> dict[int, int]:
-    """Number of a colour for every cluster, another one than its neighbours in the image have."""
-    import networkx
-
-    graph = networkx.Graph()
-    graph.add_nodes_from(int(c) for c in clusters)
-    for a, b in ((image[:, :-1], image[:, 1:]), (image[:-1], image[1:])):
-        meets = np.isfinite(a) & np.isfinite(b) & (a != b)
-        graph.add_edges_from(np.unique(np.stack([a[meets], b[meets]], axis=1).astype(int), axis=0).tolist())
-    return networkx.greedy_color(graph, "largest_first")
+def _apart(image: NDArray, clusters: Iterable[int]) -> dict[int, int]:
+    """Number of a colour for every cluster: the least used one that no neighbour in the image has."""
+    neighbours: dict[int, set[int]] = {cluster: set() for cluster in clusters}
+    for first, second in ((image[:, :-1], image[:, 1:]), (image[:-1], image[1:])):
+        meets = np.isfinite(first) & np.isfinite(second) & (first != second)
+        for a, b in np.unique(np.stack([first[meets], second[meets]], axis=1).astype(int), axis=0):
+            neighbours[a].add(b)
+            neighbours[b].add(a)
+    colour: dict[int, int] = {}
+    used = [0] * len(CLUSTER_COLOURS)
+    for cluster, around in neighbours.items():
+        taken = {colour[other] for other in around if other in colour}
+        free = [k for k in range(len(used)) if k not in taken] or range(len(used))
+        colour[cluster] = min(free, key=used.__getitem__)
+        used[colour[cluster]] += 1
+    return colour

@@ -1,6 +1,6 @@
 """Distributions of what was seen: disorientations, grain sizes, deviations of traces, ranks of systems."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.plots.mackenzie import MAX_DISORIENTATION, random_disorientation
 from cpml.plots.palette import BLUE, GREY, ORANGE, RED
 from cpml.plots.style import error_bars, figure, note, plain_log_axis, same_length
-
-MOST_RANKS = 6
 
 
 def wilson_interval(hits: ArrayLike, trials: ArrayLike, *, z: float = 1.959964) -> tuple[NDArray, NDArray]:
@@ -162,7 +160,7 @@ def trace_deviation_histogram(
     deviation_deg: ArrayLike,
     flipped_deg: ArrayLike | None = None,
     *,
-    labels: tuple[str, str] = ("frame as declared", "y axis flipped"),
+    labels: Sequence[str] = ("frame as declared", "y axis flipped"),
     bin_deg: float = 2.0,
     max_deg: float | None = None,
     label: str = "deviation / °",
@@ -208,14 +206,15 @@ def _finite(values: ArrayLike) -> NDArray:
 
 
 def schmid_rank_bars(
-    ranks: Mapping[str, ArrayLike], *, n_systems: int, unit: str = "observed systems"
+    ranks: Mapping[str, ArrayLike], *, n_systems: int, max_rank: int = 6, unit: str = "observed systems"
 ) -> Figure | None:
-    """How highly rules rank the systems that were observed: share by rank, up to the sixth, and by chance.
+    """How highly rules rank the systems that were observed: share by rank, and by chance.
 
     Parameters
     ----------
     ranks : rule -> (M,) rank of each observed system among its grain's candidates, 1 = highest
     n_systems : number of candidates; chance is 1 / n_systems
+    max_rank : the last rank that is drawn; shares are of all ranks
 
     Returns
     -------
@@ -225,25 +224,26 @@ def schmid_rank_bars(
     groups = {name: values for name, values in groups.items() if len(values)}
     if not groups:
         return None
-    place = np.arange(1, min(MOST_RANKS, n_systems) + 1)
+    place = np.arange(1, min(max_rank, n_systems) + 1)
     rows = []
     for name, values in groups.items():
         hits = np.array([(values == rank).sum() for rank in place])
         low, high = wilson_interval(hits, len(values))
-        columns = {"rank": place, "share": hits / len(values), "low": low, "high": high}
-        rows.append(pd.DataFrame(columns).assign(rule=f"{name} ({len(values)})"))
+        part = pd.DataFrame({"rank": place, "share": hits / len(values), "low": low, "high": high})
+        rows.append(part.assign(rule=f"{name} ({len(values)})"))
     fig, ax = figure("single", aspect=0.75)
     palette = [BLUE, ORANGE, GREY, RED][: len(groups)]
     bars = {"x": "rank", "y": "share", "hue": "rule", "palette": palette, "saturation": 1, "legend": False}
     sns.barplot(pd.concat(rows), native_scale=True, errorbar=None, ax=ax, **bars)
-    for part, drawn in zip(rows, list(ax.containers), strict=True):
+    columns = list(ax.containers)
+    for part, drawn in zip(rows, columns, strict=True):
         drawn.set_label(part["rule"].iloc[0])
         middle = [bar.get_x() + bar.get_width() / 2 for bar in drawn]
         length = error_bars(part["share"], part["low"], part["high"])
         ax.errorbar(middle, part["share"], length, fmt="none", ecolor="black", elinewidth=0.6, capsize=1.5)
     look = {"color": "black", "linewidth": 0.6, "linestyle": "--", "label": f"by chance, 1 of {n_systems}"}
-    ax.axhline(1 / n_systems, **look)
+    chance = ax.axhline(1 / n_systems, **look)
     rule = "Schmid factor" if len(groups) == 1 else "rule"
     ax.set(xlabel=f"rank by the {rule}, 1 = highest", ylabel="share of observed systems", xticks=place)
-    fig.legend(loc="outside upper left", ncols=2)
+    fig.legend(handles=[*columns, chance], loc="outside upper left", ncols=2)
     return note(fig, n=max(map(len, groups.values())), unit=unit)

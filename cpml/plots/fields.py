@@ -13,7 +13,14 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
-from cpml.plots.maps import boundary_lines, colour_limits, map_axes, map_figure, value_image
+from cpml.plots.maps import (
+    boundary_lines,
+    colour_limits,
+    legend_mm,
+    map_axes,
+    map_figure,
+    value_figure,
+)
 from cpml.plots.palette import NO_VALUE, ORANGE, SKY, category_colours
 from cpml.plots.raster import pixel_extent
 from cpml.plots.style import legend_beside, need_columns, note
@@ -52,17 +59,11 @@ def dic_map(
     if not n:
         return None
     limits = colour_limits(field, vmin=vmin, vmax=vmax)
-    fig, ax = _field_figure(view, field.shape, width="middle", side_mm=21)
-    value_image(ax, field, pixel_extent(field.shape, view.step_um), label=label, cmap=cmap, limits=limits)
+    extent = pixel_extent(field.shape, view.step_um)
+    fig, ax = value_figure(field, extent, label=label, cmap=cmap, limits=limits, width="middle")
+    map_axes(ax, extent)
     _outlines(ax, view, "white")
     return note(fig, n=n, unit="points")
-
-
-def _field_figure(view: FieldView, shape: tuple, *, width: str, side_mm: float) -> tuple[Figure, Axes]:
-    extent = pixel_extent(shape, view.step_um)
-    fig, ax, _ = map_figure(extent, width, side_mm=side_mm)
-    map_axes(ax, extent)
-    return fig, ax
 
 
 def _outlines(ax: Axes, view: FieldView, colour: str) -> None:
@@ -136,13 +137,16 @@ def activity_map(view: FieldView, activity: Any, *, system: str | int | None = N
 
 def _posterior_map(view: FieldView, activity: Any, number: int) -> tuple[Figure, Axes]:
     extent = pixel_extent(activity.shape, view.step_um)
-    fig, ax = _field_figure(view, activity.shape, width="text", side_mm=21)
-    ax.imshow(np.full((1, 1, 3), to_rgb(NO_VALUE)), extent=extent)
-    picture, label = (
+    fig, ax = value_figure(
         activity.picture(activity.posterior[:, number]),
-        f"p(active), {activity.systems.names[number]}",
+        extent,
+        label=f"p(active), {activity.systems.names[number]}",
+        cmap="viridis",
+        limits=(0.0, 1.0),
+        width="text",
+        background=np.full((1, 1, 3), to_rgb(NO_VALUE)),
     )
-    value_image(ax, picture, extent, label=label, cmap="viridis", limits=(0.0, 1.0))
+    map_axes(ax, extent)
     return fig, ax
 
 
@@ -160,11 +164,15 @@ def _winner_map(view: FieldView, activity: Any) -> tuple[Figure, Axes]:
     if others:
         handles.append(Patch(facecolor="0.45", label=f"other systems ({100 * others / count.sum():.0f} %)"))
     handles.append(Patch(facecolor=NO_VALUE, label="little strain"))
-    fig, ax = _field_figure(view, activity.shape, width="text", side_mm=52)
-    picture = activity.picture(_winner_colours(activity, shown, colours))
-    ax.imshow(picture, extent=pixel_extent(activity.shape, view.step_um), interpolation="nearest")
     pale = f"pale: p < {SURE:g}" + (f"; {families[0]}" if is_one_family else "")
-    legend_beside(ax, handles=handles, title=f"Most probable system\n({pale})", alignment="left")
+    title = f"Most probable system\n({pale})"
+    extent = pixel_extent(activity.shape, view.step_um)
+    texts = [title, *(str(handle.get_label()) for handle in handles)]
+    fig, ax, _ = map_figure(extent, "text", side_mm=legend_mm(texts))
+    picture = activity.picture(_winner_colours(activity, shown, colours))
+    ax.imshow(picture, extent=extent, interpolation="nearest")
+    map_axes(ax, extent)
+    legend_beside(ax, handles=handles, title=title, alignment="left")
     return fig, ax
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.plots.maps import colour_map, map_colours
 from cpml.plots.palette import RED, category_colours
-from cpml.plots.style import legend_beside, need_columns, note, same_length
+from cpml.plots.style import need_columns, note, same_length
 from cpml.plots.views import MapView
 
 OBSERVED = {"color": "black", "linewidth": 1.5}
@@ -60,13 +60,14 @@ def trace_map(
     if not len(seen):
         return None
     pale = 1 - 0.35 * (1 - map_colours(view, "z"))
-    fig, ax = colour_map(view, pale, side_mm=36, width="text", title="Slip traces")
-    ax.add_collection(LineCollection(seen, capstyle="butt", **OBSERVED), autolim=False)
-    handles = [Line2D([], [], label="observed", **OBSERVED)]
+    drawn = [("observed", seen, OBSERVED)]
     if planes is not None:
-        ax.add_collection(LineCollection(planes, capstyle="butt", **THEORETICAL), autolim=False)
-        handles.append(Line2D([], [], label="matched plane", **THEORETICAL))
-    legend_beside(ax, handles=handles, title="Traces", alignment="left")
+        drawn.append(("matched plane", planes, THEORETICAL))
+    handles = [Line2D([], [], label=name, **look) for name, _, look in drawn]
+    words = {"legend_title": "Traces", "title": "Slip traces", "width": "text"}
+    fig, ax = colour_map(view, pale, handles=handles, **words)
+    for _, ends, look in drawn:
+        ax.add_collection(LineCollection(ends, capstyle="butt", **look), autolim=False)
     return note(fig, n=len(seen), unit="observed traces")
 
 
@@ -100,8 +101,8 @@ def twin_map(view: MapView, fragment_label: ArrayLike, twins: pd.DataFrame) -> F
     ]
     handles.append(Patch(facecolor=PARENT, label="parent or untwinned"))
     points = rgb[np.clip(fragment_label, 0, None)]
-    fig, ax = colour_map(view, points, side_mm=48, width="text", title="Twins by variant")
-    legend_beside(ax, handles=handles, title="Twin variant (fragments)", alignment="left")
+    words = {"legend_title": "Twin variant (fragments)", "title": "Twins by variant", "width": "text"}
+    fig, _ = colour_map(view, points, handles=handles, **words)
     return note(fig, n=len(twinned), unit="twinned fragments")
 
 

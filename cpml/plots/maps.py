@@ -4,16 +4,17 @@ All maps have x to the right and y down, equal aspect, no interpolation, a scale
 below the image. White means not indexed; light grey means that the quantity has no value there.
 """
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +30,10 @@ HIGH_ANGLE_DEG = 15.0
 MANY_SEGMENTS = 40_000
 UNDER_MAP_MM = 9.0
 TALLEST = 1.0
+BAR_MM = 23.0
+"""Room for a colour bar, its ticks and one line of its label."""
+LABEL_MM, LETTER_MM = 1.5, 1.42
+"""Width of a letter of 8 pt and of 7 pt."""
 
 
 def nice_length(span: float) -> float:
@@ -173,26 +178,49 @@ def colour_limits(
     return low, high if high > low else low + 1.0
 
 
-def value_image(
-    ax: Axes, image: NDArray, extent: Extent, *, label: str, cmap: str, limits: tuple[float, float]
-) -> AxesImage:
-    """Image of magnitudes with its colour bar, whose ends are pointed where values lie outside the limits."""
+def value_figure(
+    image: NDArray,
+    extent: Extent,
+    *,
+    label: str,
+    cmap: str,
+    limits: tuple[float, float],
+    width: str,
+    background: NDArray | None = None,
+) -> tuple[Figure, Axes]:
+    """Image of magnitudes with its colour bar, whose ends are pointed where values lie outside the limits.
+
+    Parameters
+    ----------
+    label : at the colour bar, on two lines where it is longer than the bar
+    background : (H, W, 3) colours where the image has no value
+    """
+    bar_mm = (width_mm(width) - BAR_MM) * aspect(extent)
+    lines = textwrap.wrap(label, max(int(bar_mm / LABEL_MM), 20))
+    fig, ax, _ = map_figure(extent, width, side_mm=BAR_MM + 4 * (len(lines) - 1))
+    if background is not None:
+        ax.imshow(background, extent=extent, interpolation="nearest")
     low, high = limits
     drawn = ax.imshow(image, extent=extent, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
     known = image[np.isfinite(image)]
     margin = 1e-9 * (high - low)
     beyond = bool((known < low - margin).any()), bool((known > high + margin).any())
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
-    place = ax.inset_axes((1.02, 0, 3.2 * MM / ax.figure.get_figwidth(), 1))
-    bar = ax.figure.colorbar(drawn, cax=place, label=label, extend=extend, extendfrac=0.03)
+    place = ax.inset_axes((1.02, 0, 3.2 * MM / fig.get_figwidth(), 1))
+    bar = fig.colorbar(drawn, cax=place, label="\n".join(lines), extend=extend, extendfrac=0.03)
     bar.outline.set_linewidth(0.5)
-    return drawn
+    return fig, ax
 
 
-def empty_points(ax: Axes, view: MapView) -> None:
-    """Background of a map: light grey where indexed, white where not."""
+def legend_mm(texts: Iterable[str]) -> float:
+    """Room beside a map for a legend of these entries, mm."""
+    return 10 + LETTER_MM * max(len(line) for text in texts for line in text.split("\n"))
+
+
+def empty_points(view: MapView) -> NDArray:
+    """(H, W, 3) background of a map: light grey where indexed, white where not."""
     rgb = np.where((view.ebsd_map.phase_id > 0)[:, None], to_rgb(NO_VALUE), 1.0)
-    ax.imshow(view.raster.image(rgb, missing=1.0), extent=view.raster.extent, interpolation="nearest")
+    return view.raster.image(rgb, missing=1.0)
 
 
 def scalar_map(
@@ -224,12 +252,17 @@ def scalar_map(
     if not known.any():
         return None
     limits = colour_limits(values, vmin=vmin, vmax=vmax, centred=centred)
-    look = {"cmap": cmap or ("RdBu_r" if centred else "viridis"), "limits": limits}
-    raster = view.raster
-    fig, ax, _ = map_figure(raster.extent, "middle", side_mm=21)
-    empty_points(ax, view)
-    value_image(ax, raster.image(values), raster.extent, label=label, **look)
-    map_axes(ax, raster.extent, segments=view.segments)
+    extent = view.raster.extent
+    fig, ax = value_figure(
+        view.raster.image(values),
+        extent,
+        label=label,
+        cmap=cmap or ("RdBu_r" if centred else "viridis"),
+        limits=limits,
+        width="middle",
+        background=empty_points(view),
+    )
+    map_axes(ax, extent, segments=view.segments)
     return note(fig, n=known.sum(), unit="points")
 
 
@@ -302,17 +335,24 @@ def _category_map(view, grain_label, values, names, label) -> Figure | None:
     ]
     if np.any(is_indexed & ~known):
         handles.append(Patch(facecolor=NO_VALUE, edgecolor="0.6", linewidth=0.3, label="no value"))
-    fig, ax = colour_map(view, rgb, side_mm=34)
-    legend_beside(ax, handles=handles, title=label, alignment="left")
+    fig, _ = colour_map(view, rgb, handles=handles, legend_title=textwrap.fill(label, 24))
     return note(fig, n=len(codes), unit="grains")
 
 
 def colour_map(
-    view: MapView, rgb: NDArray, *, side_mm: float, width: str = "middle", title: str = ""
+    view: MapView,
+    rgb: NDArray,
+    *,
+    handles: Sequence[Artist],
+    legend_title: str,
+    width: str = "middle",
+    title: str = "",
 ) -> tuple[Figure, Axes]:
-    """Map of a colour per point (N, 3), with room for a legend of side_mm."""
+    """Map of a colour per point (N, 3), with the legend beside it."""
     raster = view.raster
-    fig, ax, _ = map_figure(raster.extent, width, side_mm=side_mm)
+    texts = [legend_title, *(str(handle.get_label()) for handle in handles)]
+    fig, ax, _ = map_figure(raster.extent, width, side_mm=legend_mm(texts))
     ax.imshow(raster.image(rgb, missing=1.0), extent=raster.extent, interpolation="nearest")
     map_axes(ax, raster.extent, title=title, segments=view.segments)
+    legend_beside(ax, handles=handles, title=legend_title, alignment="left")
     return fig, ax

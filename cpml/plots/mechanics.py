@@ -1,7 +1,6 @@
 """Mechanical answers: stress-strain curves, flow when it is hot, what a sheet does and what it could do."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from cpml.plots.palette import (
     CATEGORY_COLOURS,
     GREY,
     LINES,
+    MARKERS,
     MODEL_COLOURS,
     RED,
     model_label,
@@ -123,12 +123,15 @@ def _over_temperature(table: pd.DataFrame, x: str, y: str) -> tuple[Figure, Axes
     return fig, ax
 
 
-def _lines_of(table: pd.DataFrame, ax: Axes, *, x: str, y: str, group: str, **look: Any) -> None:
+def _lines_of(table: pd.DataFrame, ax: Axes, *, x: str, y: str, group: str, markers: bool = False) -> None:
     """One line for each value of a column, in the order of the table, differing in colour and dashes."""
     names = list(dict.fromkeys(table[group]))
     palette = [CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)] for i in range(len(names))]
     groups = {"hue": group, "hue_order": names, "style": group, "style_order": names, "palette": palette}
-    sns.lineplot(table, x=x, y=y, estimator=None, sort=False, linewidth=1.0, ax=ax, **groups, **look)
+    if markers:
+        groups["markers"] = [MARKERS[i % len(MARKERS)] for i in range(len(names))]
+    look = {"linewidth": 1.0, "markersize": 4, "markeredgewidth": 0}
+    sns.lineplot(table, x=x, y=y, estimator=None, sort=False, ax=ax, **groups, **look)
 
 
 def lankford_profile(table: pd.DataFrame) -> Figure | None:
@@ -147,11 +150,11 @@ def lankford_profile(table: pd.DataFrame) -> Figure | None:
         return None
     fig, ax = figure("middle", aspect=0.5)
     ax.axhline(1, color="0.5", linewidth=0.6, linestyle=":", label="isotropic")
-    _lines_of(table, ax, x="angle_deg", y="r_value", group="texture", markers=True, markersize=4)
+    _lines_of(table, ax, x="angle_deg", y="r_value", group="texture", markers=True)
     ax.set(xlabel="angle to the rolling direction / °", ylabel="Lankford coefficient r")
     ax.set_xticks(np.arange(0, table["angle_deg"].max() + 1, 15))
     ax.set_ylim(bottom=0)
-    legend_beside(ax, title="texture")
+    legend_beside(ax)
     return note(fig, n=len(table), unit="solved angles")
 
 
@@ -186,7 +189,7 @@ def yield_section(table: pd.DataFrame, *, unit: str = "MPa") -> Figure | None:
     _lines_of(closed.reset_index(drop=True), ax, x="sigma_x", y="sigma_y", group="texture")
     ending = f" / {unit}" if unit else " / yield stress"
     ax.set(xlabel=rf"$\sigma_x${ending}", ylabel=rf"$\sigma_y${ending}", aspect="equal", anchor="W")
-    legend_beside(ax, title="texture")
+    legend_beside(ax)
     return note(fig, n=len(table), unit="solved points")
 
 
@@ -218,15 +221,14 @@ def reachable_region(
     ax.fill_between(r, low, high, color=BLUE, alpha=0.18, linewidth=0, label="reachable by texture")
     for end in (low, high):
         ax.plot(r, end, color=BLUE, linewidth=0.8)
-    for name, point, marker, colour, size in (
-        ("target", target, "*", RED, 9),
-        ("suggestion", suggestion, "o", "black", 5),
-        ("this map (Taylor)", current, "s", GREY, 5),
-    ):
+    star = {"marker": "*", "color": RED, "markersize": 7}
+    ring = {"marker": "o", "color": "black", "markerfacecolor": "none", "markersize": 9}  # around the star
+    square = {"marker": "s", "color": GREY, "markersize": 5}
+    named = ("target", target, star), ("suggestion", suggestion, ring), ("this map (Taylor)", current, square)
+    for name, point, look in named:
         if point is not None:
-            look = {"markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.5, "zorder": 5}
             text = f"{name} ({point[0]:.3g}, {point[1]:.4g})"
-            ax.plot(*point, marker, color=colour, linestyle="none", label=text, **look)
+            ax.plot(*point, linestyle="none", label=text, zorder=5, **look)
     ax.set(xlabel="Lankford coefficient r", ylabel="yield stress / MPa")
     legend_beside(ax)
     return note(fig)

@@ -66,7 +66,7 @@ def plane_normals(plane: Plane, *, lattice: str, c_over_a: float | None = None) 
     else:
         every = _hexagonal_normals(plane, c_over_a)
     every = every / np.linalg.norm(every, axis=1, keepdims=True)
-    distinct = []
+    distinct: list[NDArray] = []
     for n in every:
         if all(abs(n @ m) < 1 - 1e-9 for m in distinct):
             distinct.append(n)
@@ -135,6 +135,7 @@ def pole_density(
     if not w[good].sum() > 0:
         raise ParameterError("no indexed orientation with a positive weight: there is no pole density")
     back = q[good] * np.array([1.0, -1.0, -1.0, -1.0])
+    normals = np.asarray(normals, dtype=float)
     poles = np.concatenate([in_crystal(back, n) for n in normals])
     poles, weight = _gather(poles, np.tile(w[good], len(normals)))
     weight = weight / weight.sum()
