@@ -23,7 +23,7 @@ DATA = {  # module -> files that it reads
 
 
 @lru_cache(maxsize=1)
-def _files() -> dict[str, str]:
+def modules() -> dict[str, str]:
     """Module -> source."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -48,7 +48,7 @@ def _homes() -> dict[tuple[str, str], str]:
 
 def reached(code: str) -> set[str]:
     """Modules of the package that a piece of code names itself."""
-    tree, bound, found = ast.parse(code), {}, set()
+    tree, bound, found = _Runtime().visit(ast.parse(code)), {}, set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -64,14 +64,14 @@ def reached(code: str) -> set[str]:
         elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
             start = str(node.values[0].value)
             if start.startswith(f"{NAME}.") and start.endswith("."):
-                found |= {module for module in _files() if module.startswith(start)}
+                found |= {module for module in modules() if module.startswith(start)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (chain := _chain(node)) and chain[0] in bound:
             place = bound[chain[0]]
             for name in chain[1:]:
                 place = _resolve(place, name)
                 found.add(place)
-    return found & set(_files())
+    return found & set(modules())
 
 
 def closure(code: str) -> set[str]:
@@ -81,23 +81,31 @@ def closure(code: str) -> set[str]:
     while waiting:
         module = waiting.pop()
         found.add(module)
-        waiting |= _reached_by(module) - found
+        waiting |= reached_by(module) - found
     return found
 
 
 def sources_sha256(code: str) -> str:
     """One hash over the modules that a piece of code reaches, and the data files that those read."""
-    modules = sorted(closure(code))
-    lines = [f"{module} {hashlib.sha256(_files()[module].encode()).hexdigest()}" for module in modules]
-    for module in modules:
+    names = sorted(closure(code))
+    lines = [f"{module} {hashlib.sha256(modules()[module].encode()).hexdigest()}" for module in names]
+    for module in names:
         for path in sorted(PACKAGE.glob(DATA[module])) if module in DATA else ():
             lines.append(f"{path.relative_to(PACKAGE).as_posix()} {file_sha256(path)}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @cache
-def _reached_by(module: str) -> frozenset[str]:
-    return frozenset(reached(_files()[module]))
+def reached_by(module: str) -> frozenset[str]:
+    """Modules that a module names itself."""
+    return frozenset(reached(modules()[module]))
+
+
+class _Runtime(ast.NodeTransformer):
+    """Code without what is imported for type checkers alone."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
 
 
 def _resolve(place: str, name: str) -> str:
@@ -106,7 +114,7 @@ def _resolve(place: str, name: str) -> str:
     if home is not None:
         return home
     inner = f"{place}.{name}"
-    return inner if inner in _files() else place
+    return inner if inner in modules() else place
 
 
 def _chain(node: ast.Attribute) -> list[str] | None:

@@ -17,7 +17,7 @@ from cpml.models import (
 )
 from cpml.models.coupled.anchor import offset_yield
 from cpml.models.mechanics.features import neighbour_transfer, token_features
-from cpml.plots.style import MODEL_COLOURS, MODEL_LABELS
+from cpml.plots import MODEL_COLOURS, MODEL_LABELS
 
 SHORT = {"max_iter": 2, "tune": False, "max_epochs": 10}
 
