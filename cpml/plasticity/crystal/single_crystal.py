@@ -34,7 +34,8 @@ from cpml.plasticity.crystal.kernels import solve_grains
 from cpml.plasticity.crystal.newton import minimise, solve5
 from cpml.plasticity.crystal.solution import Solution
 from cpml.plasticity.crystal.stress_conditions import solve_mixed
-from cpml.plasticity.laws.law import PowerLaw, check_rank, integer_power
+from cpml.plasticity.laws import flow
+from cpml.plasticity.laws.law import PowerLaw, check_rank
 from cpml.plasticity.laws.together import check_law
 
 ENGINES = ("numba", "torch")
@@ -54,18 +55,15 @@ class _ImplicitStress(torch.autograd.Function):
     def backward(ctx, grad):
         stress, strength, n, reference_rate, schmid, is_polar = ctx.saved_tensors
         needs = ctx.needs_input_grad[1:5]
-        x = (stress @ schmid.T) / strength
-        f = reference_rate * integer_power(x.abs(), n - 1)
-        if bool(is_polar.any()):
-            is_idle = is_polar & (x <= 0)
-            x, f = torch.where(is_idle, 0.0, x), torch.where(is_idle, 0.0, f)
-        adjoint = _solve_hessian(schmid, n * f / strength, grad)
-        along = (adjoint @ schmid.T) * f * x if any(needs[1:]) else None  # lambda.P_s gamma_dot_s
+        tau = stress @ schmid.T
+        shear_rate, slope = flow.rates(tau, strength, is_polar, n, reference_rate)
+        adjoint = _solve_hessian(schmid, slope, grad)
+        along = (adjoint @ schmid.T) * shear_rate if any(needs[1:]) else None  # lambda.P_s gamma_dot_s
         by_rate = adjoint.sum_to_size(ctx.rate_shape) if needs[0] else None
         by_strength = (along * n / strength).sum_to_size(strength.shape) if needs[1] else None
         by_n = by_reference = None
         if needs[2]:
-            log_x = torch.where(x == 0, 0.0, x.abs().clamp(min=1e-300).log())
+            log_x = (tau / strength).abs().clamp(min=1e-300).log()  # of systems at rest `along` is zero
             by_n = -(along * log_x).sum().reshape(n.shape)
         if needs[3]:
             by_reference = -(along / reference_rate).sum().reshape(n.shape)

@@ -35,7 +35,7 @@ from scipy.fft import fftfreq, irfftn, rfftfreq, rfftn
 
 from cpml.crystallography.tensors import BASIS, rotation_5x5, von_mises_stress
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_matrices, as_tensor
+from cpml.plasticity.arguments import as_matrices
 from cpml.plasticity.crystal.single_crystal import single_crystal
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.response import load_directions
@@ -129,7 +129,7 @@ def full_field(
     equilibrium = np.linalg.norm(problem.project(sigma)) / np.linalg.norm(sigma)
     macro, is_done = sigma.reshape(-1, 5).mean(0), bool(gap < tol)
     return Field(
-        grain_id, sigma, d, problem.shear_rate(sigma), macro, float(equilibrium), float(gap), is_done, n_iter
+        grain_id, sigma, d, problem.rates(sigma)[0], macro, float(equilibrium), float(gap), is_done, n_iter
     )
 
 
@@ -138,15 +138,13 @@ class _Problem:
     law: PowerLaw
     turn: NDArray  # (N, 5, 5) crystal to sample of every pixel
     schmid: NDArray  # (*grid, S, 5)
-    strength: NDArray  # (S,)
     projection: NDArray  # (*half grid, 5, 5)
 
     @classmethod
     def of(cls, law, grain_id, matrices, projection) -> "_Problem":
         turn = rotation_5x5(matrices.detach().numpy())
         schmid = np.einsum("gij,sj->gsi", turn, law.systems.schmid5)
-        strength = np.asarray(as_tensor(law.system_strength).detach(), float)
-        return cls(law, turn[grain_id.ravel()], schmid[grain_id], strength, projection)
+        return cls(law, turn[grain_id.ravel()], schmid[grain_id], projection)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -176,18 +174,16 @@ class _Problem:
         n = float(self.law.n)
         return float((sigma * d).sum(-1).mean() * n / (n + 1))
 
-    def _ratio(self, sigma: NDArray) -> NDArray:
-        x = np.einsum("...si,...i->...s", self.schmid, sigma) / self.strength
-        return np.where(self.law.systems.twin, np.maximum(x, 0.0), x)
-
-    def shear_rate(self, sigma: NDArray) -> NDArray:
-        x = self._ratio(sigma)
-        return float(self.law.reference_rate) * np.sign(x) * np.abs(x) ** float(self.law.n)
+    def rates(self, sigma: NDArray) -> tuple[NDArray, NDArray]:
+        """Shear rates and their derivative by tau (*grid, S) at a stress (*grid, 5)."""
+        tau = np.einsum("...si,...i->...s", self.schmid, sigma)
+        with torch.no_grad():
+            rate, slope = self.law.rates(torch.as_tensor(tau))
+        return rate.numpy(), slope.numpy()
 
     def tangent(self, sigma: NDArray) -> NDArray:
         """d sigma / d d of every pixel."""
-        n, x = float(self.law.n), np.abs(self._ratio(sigma))
-        slope = float(self.law.reference_rate) * n * x ** (n - 1) / self.strength
+        _, slope = self.rates(sigma)
         compliance = np.matmul(np.swapaxes(self.schmid, -1, -2) * slope[..., None, :], self.schmid)
         trace = np.trace(compliance, axis1=-2, axis2=-1)
         return np.linalg.inv(compliance + (SOFTENING * trace)[..., None, None] * np.eye(5))
