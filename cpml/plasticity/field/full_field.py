@@ -207,7 +207,9 @@ class _Problem:
             search = residual + square / last * search
         return x
 
-    def line_search(self, d, sigma, power, x):
+    def line_search(
+        self, d: NDArray, sigma: NDArray, power: float, x: NDArray
+    ) -> tuple[NDArray, NDArray, float]:
         """Armijo's rule on the power, halving from the full Newton step."""
         slope, step = (sigma * x).sum(-1).mean(), 1.0
         while True:

@@ -84,7 +84,7 @@ def deform(
         or (sizes.ndim and sizes.shape != (steps,))
     ):
         raise ParameterError(
-            f"increment = {increment} must be positive, one number or one for each of steps = {steps}, a "
+            f"increment = {sizes} must be positive, one number or one for each of steps = {steps}, a "
             "whole number"
         )
     if control not in CONTROLS and control != "von_mises":

@@ -24,6 +24,7 @@ from cpml.plasticity.arguments import Values, as_matrices, as_tensor
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.mean_field import mean_field
+from cpml.plasticity.polycrystal.response import medium_of
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def lankford(
         turned = torch.as_tensor([[c, s, 0], [-s, c, 0], [0, 0, 1.0]], dtype=torch.float64) @ matrices
         with torch.no_grad():
             field = mean_field(law, turned, weights=weights, loading=tension, start=start, **options)
-        start = field.medium.start
+        start = medium_of(field).start
         d = to_matrix(field.rate.numpy())
         ratio.append(d[1, 1] / d[2, 2])
         stress.append(float(field.von_mises))
@@ -141,7 +142,7 @@ def yield_surface(
         loading = Conditions(plane, values, across, np.zeros(3), free, free)
         with torch.no_grad():
             field = mean_field(law, orientations, weights=weights, loading=loading, start=start, **options)
-        start = field.medium.start
+        start = medium_of(field).start
         stress, rate = field.stress.numpy(), field.rate.numpy()
         power = power or stress @ rate
         factor = power / (stress @ rate)

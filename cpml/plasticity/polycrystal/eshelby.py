@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cpml.compiled import compiled
+from cpml.compiled import fused
 from cpml.crystallography.elasticity import MANDEL
 from cpml.crystallography.tensors import BASIS
 
@@ -70,8 +70,18 @@ def directions(shape: NDArray | None, quadrature: tuple[int, int] | str = QUADRA
     return zeta / np.linalg.norm(zeta, axis=1, keepdims=True), weights
 
 
-@compiled
-def green(stiffness, zeta, basis, incompressible, v, lv, a, g, u):
+@fused
+def green(
+    stiffness: NDArray,
+    zeta: NDArray,
+    basis: NDArray,
+    incompressible: bool,
+    v: NDArray,
+    lv: NDArray,
+    a: NDArray,
+    g: NDArray,
+    u: NDArray,
+) -> None:
     """Fill V (B, 3) and G (3, 3) of one direction zeta (3,); lv, a, u are scratch."""
     size = basis.shape[0]
     for b in range(size):
@@ -110,8 +120,16 @@ def green(stiffness, zeta, basis, incompressible, v, lv, a, g, u):
                 g[i, j] -= u[i] * u[j] / length
 
 
-@compiled
-def _gamma(stiffness, zeta, weights, basis, incompressible, out, spin):
+@fused
+def _gamma(
+    stiffness: NDArray,
+    zeta: NDArray,
+    weights: NDArray,
+    basis: NDArray,
+    incompressible: bool,
+    out: NDArray,
+    spin: NDArray,
+) -> None:
     """Add Gamma to out (B, B) and < zeta_j (G V^T)_ib > to spin (3, 3, B)."""
     size = basis.shape[0]
     v, lv, gv = np.empty((size, 3)), np.empty((size, 3)), np.empty((3, size))
