@@ -1,7 +1,7 @@
 """The numba decorators of all compiled loops: cached on disk where a folder can be written, GIL released."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
@@ -24,6 +24,6 @@ def fused(function: Function) -> Function:
 def _compile(function: Function, fastmath: set[str] | bool) -> Function:
     """njit with the on-disk cache, or without it where no folder can be written."""
     try:
-        return njit(cache=True, nogil=True, fastmath=fastmath)(function)
+        return cast(Function, njit(cache=True, nogil=True, fastmath=fastmath)(function))
     except RuntimeError:
-        return njit(nogil=True, fastmath=fastmath)(function)
+        return cast(Function, njit(nogil=True, fastmath=fastmath)(function))
