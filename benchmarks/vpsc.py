@@ -29,7 +29,7 @@ COMPONENTS = ("11", "22", "33", "23", "13", "12")
 
 @dataclass(frozen=True)
 class Compared:
-    """One quantity of a case: reference and our value at the place of the largest deviation, and its bound."""
+    """One quantity of a case: reference and our value where they deviate most, and the bound."""
 
     case: str
     quantity: str

@@ -1,7 +1,8 @@
-"""Climb modes of edge dislocations: traceless climb tensors of every distinct Burgers direction of slip systems.
+"""Climb modes of edge dislocations: traceless climb tensors of every distinct Burgers
+direction of slip systems.
 
-    K = (b.e)(e (x) e - I/3),  e = t x n the edge direction of a line t in the slip plane; edge: K = b (x) b - I/3
-    drive sigma_K = K:sigma = b.sigma'.b (deviator): hydrostatic stress drives nothing; a screw has K = 0
+    K = (b.e)(e (x) e - I/3),   e = t x n the edge direction of a line t in the slip plane
+    edge: K = b (x) b - I/3, driven by K:sigma = b.sigma'.b (deviator); a screw has K = 0
 
 Edges of one Burgers vector share one K: fcc 6 (rank 5), bcc 4 (rank 3), hcp <a> 3 (rank 3).
 

@@ -251,7 +251,8 @@ def _rotation_vectors(q: NDArray, first: NDArray, second: NDArray, group: NDArra
 
 
 def rotation_vectors(quaternions: ArrayLike, first: ArrayLike, second: ArrayLike, group: NDArray) -> NDArray:
-    """(P, 3) rotation vectors, rad, sample frame, of the smallest rotations from crystals `first` to `second`.
+    """(P, 3) rotation vectors, rad, sample frame, of the smallest rotations from
+    crystals `first` to `second`.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
-"""Interactions of slip and twin systems by type, from their geometry (b.b', n.n', b.n'), never from a typed table.
+"""Interactions of slip and twin systems by type, from their geometry (b.b', n.n',
+b.n'), never from a typed table.
 
 fcc slip, hardened system s against system t; each system meets 1, 2, 1, 2, 2, 2, 2 systems of
 
-    self        s = t                               hirth             b.b' = 0
-    coplanar    same plane                          glissile          b in the plane of t
-    collinear   same Burgers vector, other plane    glissile_reverse  b' in the plane of s       lomer   the rest
+    self        s = t                       hirth             b.b' = 0
+    coplanar    same plane                  glissile          b in the plane of t
+    collinear   same b, other plane         glissile_reverse  b' in the plane of s      lomer   the rest
 
 Other slip is self, coplanar, collinear or crossing; pairs with twins are coplanar (same
 K1 or slip plane) or crossing.

@@ -1,4 +1,5 @@
-"""Blocks of a material file beside its families: elastic constants, hardening, self-diffusion, cross-slip, validity.
+"""Blocks of a material file beside its families: elastic constants, hardening,
+self-diffusion, cross-slip, validity.
 
 Every block is optional, known keys only, numbers checked; each names its source, and `log_spread` (standard
 deviation of the logarithm, for all values of the block) says how far sources disagree.
@@ -107,7 +108,7 @@ def mechanism(content: dict, key: str, needed: set[str], place: str) -> dict:
 
 
 def hardening(content: dict, families: Sequence[str], place: str) -> dict:
-    """The optional hardening block: law and keys known, every value a non-negative number or one per family."""
+    """The optional hardening block: law and keys known, no value negative, one for all or one per family."""
     block, place = _block(content, "hardening", place, "with law and source")
     if not block:
         return {}

@@ -1,4 +1,5 @@
-"""Material files: crystal, families that may operate, their strengths with prior widths, sources and validity.
+"""Material files: crystal, families that may operate, their strengths with prior
+widths, sources and validity.
 
 A file is YAML (shipped ones beside this module, or the user's own path):
 
@@ -6,14 +7,14 @@ A file is YAML (shipped ones beside this module, or the user's own path):
     families: {<family>: {strength_mpa, log_spread, source, note}}
     n, reference_rate, rate_source        rate sensitivity of gamma_dot = rate (|tau|/strength)^n, rate in 1/s
     elastic: {C11, C12, C44[, C13, C33]: GPa, source, log_spread}
-    hardening: {law, source, ...}         optional: voce (tau1_mpa, theta0_mpa, theta1_mpa, latent), saturation (h0_mpa,
-                                          saturation_mpa, exponent, latent) or kocks_mecking (tau0_mpa,
-                                          k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi,
-                                          rate0); a value is one number or {family: number}, latent a number
-                                          or {hardened: {active: number}}; in its place interactions: {class:
-                                          factor} (cpml.crystallography.interactions)
-    diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}        optional, for climb
-    cross_slip: {stacking_fault_mj_per_m2 or energy_ev, activation_volume_b3, onset_mpa, source, log_spread}  optional
+    hardening: {law, source, log_spread, ...}             optional, one of
+        voce: tau1_mpa, theta0_mpa, theta1_mpa, latent
+        saturation: h0_mpa, saturation_mpa, exponent, latent
+        kocks_mecking: tau0_mpa, k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi, rate0
+        a value is one number or {family: number}, latent a number or {hardened: {active: number}}; in its
+        place interactions: {class: factor} (cpml.crystallography.interactions)
+    diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}         for climb
+    cross_slip: {stacking_fault_mj_per_m2 or energy_ev, activation_volume_b3, onset_mpa, source, log_spread}
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
 `log_spread` is the prior standard deviation of ln(strength): published strengths of one metal
@@ -71,7 +72,9 @@ _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 
 @dataclass(frozen=True)
 class FamilyParameters:
-    """One family: kind 'slip' or 'twin', initial strength in MPa, prior width of its logarithm, where it is from."""
+    """One family: kind 'slip' or 'twin', initial strength in MPa, prior width of its
+    logarithm, where it is from.
+    """
 
     kind: str
     strength: float
@@ -130,7 +133,9 @@ class Material:
         return pd.DataFrame(rows, columns=["family", "kind", "strength_mpa", "log_spread", "source"])
 
     def systems(self, families: Sequence[str] | None = None) -> Systems:
-        """Slip and twin systems of the file's families (or of some of them); ParameterError for one it does not have."""
+        """Slip and twin systems of the file's families (or of some of them);
+        ParameterError for one it does not have.
+        """
         missing = [f for f in families or () if f not in self.families]
         if missing:
             raise ParameterError(

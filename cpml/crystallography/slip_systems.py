@@ -1,4 +1,5 @@
-"""Slip and twin systems from Miller indices: one representative per family, spread by the crystal's proper group.
+"""Slip and twin systems from Miller indices: one representative per family, spread by
+the crystal's proper group.
 
 Vectors: reciprocal g = h a1* + k a2* + l a3* for a plane, r = U a1 + V a2 + W a3 for a direction; the
 rotations act on them in Cartesian axes (cubic along <100>; hexagonal X||a, Z||c) and the integers are read
@@ -121,13 +122,17 @@ def _is_cubic(cell: NDArray) -> bool:
 
 
 def _plane_sign(indices: tuple[int, ...]) -> int:
-    """+1 when the plane is written the usual way: l > 0 (hexagonal), mostly positive (cubic), else first positive."""
+    """+1 when the plane is written the usual way: l > 0 (hexagonal), mostly positive
+    (cubic), else first positive.
+    """
     lead = indices[-1] if len(indices) == 4 else sum(indices)
     return int(np.sign(lead or next(i for i in indices if i)))
 
 
 def _direction_sign(indices: tuple[int, ...]) -> int:
-    """+1 when the direction is written the usual way: w > 0, else largest index positive (hexagonal); as planes (cubic)."""
+    """+1 when the direction is written the usual way: w > 0, else largest index positive
+    (hexagonal); as planes (cubic).
+    """
     if len(indices) == 4:
         return int(np.sign(indices[-1] or max(indices, key=abs)))
     return int(np.sign(sum(indices) or [i for i in indices if i][-1]))
@@ -216,7 +221,9 @@ class Systems:
         return to_vector(self.schmid)
 
     def subset(self, mask: NDArray) -> "Systems":
-        """The systems where mask (S,) is true (or an index array); families and planes without members are dropped."""
+        """The systems where mask (S,) is true (or an index array); families and planes
+        without members are dropped.
+        """
         index = np.arange(len(self))[mask]
         families, family = np.unique(self.family[index], return_inverse=True)
         planes, plane_id = np.unique(self.plane_id[index], return_inverse=True)

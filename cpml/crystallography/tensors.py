@@ -54,7 +54,7 @@ def von_mises_rate(vector: Array) -> Array:
 
 
 def rotation_5x5(matrix: Array) -> Array:
-    """Q (..., 5, 5) with to_vector(R A R^T) = Q to_vector(A), for rotation matrices (..., 3, 3); orthogonal."""
+    """Orthogonal Q (..., 5, 5) with to_vector(R A R^T) = Q to_vector(A), of rotations R (..., 3, 3)."""
     basis = _like(matrix)
     # rotated basis tensors R T_k R^T for all k at once, then their components
     turned = (matrix[..., None, :, :] @ basis) @ matrix[..., None, :, :].swapaxes(-1, -2)

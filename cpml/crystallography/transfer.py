@@ -78,7 +78,7 @@ def werner_prantl(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike) ->
 
 
 def intersection_cosine(n1: ArrayLike, n2: ArrayLike, boundary_normal: ArrayLike) -> NDArray:
-    """|l.l'| (...) of planes (..., 3) on a boundary (..., 3); NaN where a plane is the boundary plane itself."""
+    """|l.l'| (...) of planes (..., 3) on a boundary (..., 3); NaN where a plane is the boundary itself."""
     wall = np.asarray(boundary_normal, float)
     l1, l2 = np.cross(np.asarray(n1, float), wall), np.cross(np.asarray(n2, float), wall)
     size = np.linalg.norm(l1, axis=-1) * np.linalg.norm(l2, axis=-1)

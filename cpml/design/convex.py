@@ -3,7 +3,7 @@
 Conditions are linear in the weights: A w = b with w >= 0, sum w = 1, columns a_g of A the
 properties of single crystals.
 
-    inside the hull?    max t  subject to  u.(b - a_g) >= t for all g, |u_i| <= 1      t > 0: u separates b from the hull
+    inside the hull?    max t  subject to  u.(b - a_g) >= t for all g, |u_i| <= 1     t > 0: u separates b
     closest to p        min KL(w || p) = sum w ln(w/p)   subject to A w = b
       its dual          max_u  -ln sum_g p_g exp(u.(a_g - b));      w_g = p_g exp(u.(a_g - b)) / sum
       duality gap       KL(w || p) - dual = u.(A w - b)
@@ -23,7 +23,9 @@ _TOL, _MAX_ITER = 1e-12, 200  # of Newton's method on the dual, largest conditio
 
 @dataclass(frozen=True)
 class Hyperplane:
-    """u.x <= offset for every single crystal; the target has u.target = offset + margin. margin > 0: out of reach."""
+    """u.x <= offset for every single crystal; the target has u.target = offset +
+    margin. margin > 0: out of reach.
+    """
 
     normal: NDArray  # (m,)
     offset: float
@@ -62,7 +64,9 @@ def separate(points: NDArray, target: NDArray) -> Hyperplane:
 
 
 def extreme(points: NDArray, target: NDArray, objective: NDArray, sign: int) -> tuple[float, NDArray] | None:
-    """Largest (sign +1) or smallest (-1) objective.w subject to points w = target; None when no w exists (HiGHS)."""
+    """Largest (sign +1) or smallest (-1) objective.w subject to points w = target;
+    None when no w exists (HiGHS).
+    """
     count = points.shape[1]
     scale = max(1.0, np.abs(points).max())
     solved = linprog(

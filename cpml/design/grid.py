@@ -1,4 +1,5 @@
-"""Orientation grids, their sample-symmetry copies, and prior textures, for designs that are weights on a grid.
+"""Orientation grids, their sample-symmetry copies, and prior textures, for designs
+that are weights on a grid.
 
 The grid is a super-Fibonacci spiral on the unit quaternions (Alexa 2022, CVPR): deterministic, any
 size, close to uniform; n = 8 pi^2 / (crystal group order * grid^3) points give one point per cube of
@@ -86,7 +87,8 @@ def _fibres(lattice: str) -> dict[str, _Fibre]:
 
 
 def prior_texture(lattice: str, name: str, quaternions: NDArray) -> NDArray:
-    """(G,) weights, sum 1: a fibre or component of Gaussian spread (20 degrees) over a random background (10 %).
+    """(G,) weights, sum 1: a fibre or component of Gaussian spread (20 degrees) over
+    a random background (10 %).
 
     Raises
     ------

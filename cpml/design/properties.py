@@ -44,7 +44,7 @@ def q_of_r(r: float) -> float:
 
 @dataclass
 class CrystalPoints:
-    """Single-crystal stresses on a grid for any q, warm-started from the last one solved, each q solved once."""
+    """Single-crystal stresses on a grid for any q, each solved once, from the stresses of the last one."""
 
     law: PowerLaw
     quaternions: NDArray  # (G, 4)
@@ -81,7 +81,8 @@ class CrystalPoints:
 def texture_properties(
     law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None
 ) -> dict[str, float]:
-    """yield_stress_mpa and r_value of an orthotropic texture (G, 4) by the free edge <s22> = <s33>, solved for q.
+    """yield_stress_mpa and r_value of an orthotropic texture (G, 4) by the free edge
+    <s22> = <s33>, solved for q.
 
     Raises
     ------
@@ -103,7 +104,9 @@ def texture_properties(
 
 
 def free_edge_properties(law: PowerLaw, quaternions: NDArray) -> dict[str, float]:
-    """Yield stress and r-value of equal grains by mean_field with all lateral conditions free (shears included)."""
+    """Yield stress and r-value of equal grains by mean_field with all lateral
+    conditions free (shears included).
+    """
     load = Load.from_dict({"kind": "tension", "axis": "x", "rate": float(law.reference_rate)})
     field = mean_field(law, quaternions, loading=load, lateral="free")
     rate = to_matrix(field.rate).numpy()
@@ -111,7 +114,9 @@ def free_edge_properties(law: PowerLaw, quaternions: NDArray) -> dict[str, float
 
 
 def rate_independent_properties(law: PowerLaw, quaternions: NDArray) -> dict[str, float]:
-    """The same two numbers in the limit n -> infinity: minimum over q of the exact plastic work (linear programmes)."""
+    """The same two numbers in the limit n -> infinity: minimum over q of the exact
+    plastic work (linear programmes).
+    """
     strength = law.system_strength.detach().numpy()
     if strength.ndim != 1:
         raise ParameterError("strengths per grain are not supported here: give one per family")

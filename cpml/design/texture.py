@@ -2,13 +2,13 @@
 
 Under Taylor the conditions are linear in the weights of a texture (cpml.design.properties), so
 
-- the target is in the convex hull of single-crystal points, and the texture closest to a prior (least relative entropy)
-  is returned with its duality gap, or
-- a hyperplane separates it from every single crystal (at the asked r, or at each r of a sweep when only the yield
-  stress is asked), and the nearest reachable pair is returned: the smallest sum
-  of squared relative deviations;
-- the answer is solved again by other routes: a drawn discrete texture with all lateral strains free, and the exact
-  rate-independent limit.
+- the target is in the convex hull of single-crystal points, and the texture closest to a prior (least
+  relative entropy) is returned with its duality gap, or
+- a hyperplane separates it from every single crystal (at the asked r, or at each r of a sweep
+  when only the yield stress is asked), and the nearest reachable pair is returned: the smallest
+  sum of squared relative deviations;
+- the answer is solved again by other routes: a drawn discrete texture with all lateral strains free, and
+  the exact rate-independent limit.
 
 The model is a first step: no texture evolution, no distance to producible textures, strengths as
 given. Reference: Adams et al. 2001, J. Mech. Phys. Solids 49:1639; Fast, Knezevic & Kalidindi
@@ -102,7 +102,8 @@ def suggest(
     verify: bool = True,
     seed: int = 0,
 ) -> TextureDesign:
-    """A texture with the wanted properties, or the nearest reachable one with proof that the target is out of reach.
+    """A texture with the wanted properties, or the nearest reachable one with proof that
+    the target is out of reach.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ def _designs(target: Target, points: CrystalPoints, names: tuple[str, ...]) -> l
 def _closest(
     target: Target, points: CrystalPoints, prior_name: str, problems: list[tuple[float, Problem]]
 ) -> TextureDesign | None:
-    """Of several lateral shares q with their conditions, the texture of least entropy relative to the prior."""
+    """Of several lateral shares q with their conditions, the texture of least relative entropy."""
     prior = prior_texture(points.law.systems.lattice, prior_name, points.quaternions)
     solved = [(closest_to_prior(*problem, prior), q) for q, problem in problems]
     converged = [pair for pair in solved if pair[0].converged]
@@ -227,7 +228,8 @@ def _nearest(
     shares: list[float],
     planes: list[Hyperplane],
 ) -> list[TextureDesign]:
-    """The reachable pair of smallest relative deviation, the plane that keeps the target out, and alternatives.
+    """The reachable pair of smallest relative deviation, the plane that keeps the
+    target out, and alternatives.
 
     The nearest texture lies on the edge of the hull and consists of a few orientations; the
     alternatives retreat from the edge by 2 % of the reachable span of yield stress and are the
@@ -339,7 +341,8 @@ def reachable(
     sample_symmetry: str = "orthotropic",
     r_values: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """The reachable region: columns r_value, yield_min_mpa, yield_max_mpa; r-values that no texture has are left out.
+    """The reachable region: columns r_value, yield_min_mpa, yield_max_mpa; r-values that
+    no texture has are left out.
 
     Arguments as in `suggest`; `r_values` None takes a sweep of 23 values from 0.06 to 16.
     """

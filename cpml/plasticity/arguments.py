@@ -108,8 +108,8 @@ def as_rate(rate: Load | Values) -> Tensor:
 
 
 def stress_and_rate(loading: Load | Values) -> tuple[Tensor, Tensor]:
-    """Stress direction (5,), von Mises 1, and strain rate (5,), 1/s, of a Load or of one strain rate, whose direction
-    is then also that of the stress.
+    """Stress direction (5,), von Mises 1, and strain rate (5,), 1/s, of a Load or of one strain rate, whose
+    direction is then also that of the stress.
 
     Raises
     ------
@@ -125,8 +125,8 @@ def stress_and_rate(loading: Load | Values) -> tuple[Tensor, Tensor]:
 
 
 def as_stress(stress: Values) -> Tensor:
-    """Deviatoric stress as 5-vectors (..., 5), MPa, of symmetric (..., 3, 3) matrices (pressure drives nothing) or
-    5-vectors.
+    """Deviatoric stress as 5-vectors (..., 5), MPa, of symmetric (..., 3, 3) matrices (pressure
+    drives nothing) or 5-vectors.
 
     Raises
     ------

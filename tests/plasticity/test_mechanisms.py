@@ -1,4 +1,4 @@
-"""Mechanisms do what physics says: activation, climb by temperature, cross-slip, polar and saturating twins."""
+"""Mechanisms do what physics says: activation, climb, cross-slip, polar and saturating twins."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,9 @@ from cpml.plasticity.laws.cross_slip import CrossSlip, constriction_energy
 from cpml.plasticity.laws.glide import ThermalGlide
 from cpml.plasticity.laws.together import Together
 from cpml.plasticity.laws.twin_fraction import TwinFraction
+from support.phases import FCC, MG, MG_STRENGTHS, TENSION
 
-FCC = systems("fcc", families=["octahedral"])
 BCC = systems("bcc", families=["110", "112"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
-TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(20, np.random.default_rng(0))
 ROOM = {
     "energy": 1.57e-19,
@@ -33,7 +31,7 @@ ROOM = {
 
 def test_general_solver_equals_the_power_law():
     """The solver of any law gives the stress of the power-law solver (1e-7)."""
-    law = PowerLaw(MG, [10.0, 55, 60, 40], 8.0, 1e-3)
+    law = PowerLaw(MG, MG_STRENGTHS, 8.0, 1e-3)
     found, known = single_crystal(Together((law,)), 1e-3 * TENSION, Q), single_crystal(law, 1e-3 * TENSION, Q)
     assert bool(found.converged.all())
     assert found.stress.numpy() == pytest.approx(
@@ -118,7 +116,7 @@ def ordered_pairs(found):
 
 
 def test_cross_slip_pairs():
-    """fcc: 6 Burgers vectors on 2 planes each, 12 ordered pairs; hcp <a>: basal and prismatic, 6; no twins."""
+    """fcc: 6 Burgers vectors on 2 planes, 12 ordered pairs; hcp <a>: basal and prismatic, 6; no twins."""
     assert len(ordered_pairs(FCC)) == 12
     pairs = ordered_pairs(MG)
     assert len(pairs) == 6 and set(MG.family[pairs].ravel().tolist()) == {0, 1}
@@ -146,7 +144,7 @@ def test_cross_slip_grows():
 def test_twins_move_in_one_sense_only():
     """Reversed stress gives no twinning in either law."""
     tau = torch.full((len(MG),), 80.0, dtype=torch.float64)
-    for law in (PowerLaw(MG, [10.0, 55, 60, 40]), ThermalGlide(MG, 300.0, **ROOM)):
+    for law in (PowerLaw(MG, MG_STRENGTHS), ThermalGlide(MG, 300.0, **ROOM)):
         assert bool((law.rates(-tau)[0][MG.twin] == 0).all()) and bool((law.rates(tau)[0][MG.twin] > 0).all())
 
 

@@ -11,7 +11,6 @@ from cpml.crystallography import (
     quaternion_multiply,
     quaternion_to_matrix,
     random_quaternions,
-    systems,
 )
 from cpml.crystallography.elasticity import crystal_stiffness, hershey
 from cpml.errors import ParameterError
@@ -29,10 +28,8 @@ from cpml.plasticity import (
     yield_surface,
 )
 from cpml.plasticity.laws.spin import rotation
+from support.phases import FCC, MG, TENSION
 
-FCC = systems("fcc", families=["octahedral"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
-TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(30, np.random.default_rng(0))
 ONE = torch.zeros(1, 12, dtype=torch.float64).index_fill(1, torch.tensor([0]), 1.0)  # single slip at rate 1
 
@@ -308,7 +305,7 @@ def test_uneven_steps():
 
 
 def test_changing_path():
-    """A function of the step may reverse the load: the stress changes its sign, slip strengths do not care."""
+    """A function of the step may reverse the load: the stress changes its sign, strengths do not care."""
     path = deform(
         PowerLaw(FCC, [1.0]),
         None,

@@ -1,12 +1,13 @@
-"""The flow rule: from the resolved shear stress of a system to its shear rate, for numpy arrays and torch tensors.
+"""The flow rule: from the resolved shear stress of a system to its shear rate, for
+numpy arrays and torch tensors.
 
     x = tau / xi,   of polar systems (twins) max(tau, 0) / xi: they move one way only
     rate = rate0 |x|^n sgn x,          d rate / d tau = n rate0 |x|^(n-1) / xi  (finite at rest)
     share = |x|^n / sum |x|^n
 
-Everything that asks which systems a stress moves calls these functions: the laws, the full field, and the classifier
-F with its inputs, outputs and explanation. (The compiled kernels of `cpml.plasticity.crystal` repeat the rule in
-scalar code; a test holds them to it.)
+Everything that asks which systems a stress moves calls these functions: the laws, the full field, and the
+classifier F with its inputs, outputs and explanation. (The compiled kernels of `cpml.plasticity.crystal`
+repeat the rule in scalar code; a test holds them to it.)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -31,7 +32,9 @@ LEAST = 1e-12  # stress over strength below which nothing moves
 
 
 def directed(tau: Array, is_polar: Array) -> Array:
-    """The part of tau (..., S) that can move each system: all of it, or, of polar systems (S,), what is positive."""
+    """The part of tau (..., S) that can move each system: all of it, or, of polar
+    systems (S,), what is positive.
+    """
     if isinstance(tau, Tensor):
         return torch.where(torch.as_tensor(is_polar, device=tau.device), tau.clamp(min=0.0), tau)
     return np.where(is_polar, np.maximum(tau, 0.0), tau)
@@ -62,7 +65,9 @@ def rates(
 
 
 def whole_power(base: Array, exponent: Tensor | float) -> Array:
-    """base ** exponent for base >= 0, by repeated squaring when the exponent is a whole number (4 times faster)."""
+    """base ** exponent for base >= 0, by repeated squaring when the exponent is a
+    whole number (4 times faster).
+    """
     if isinstance(exponent, Tensor) and exponent.requires_grad:
         return base**exponent
     value = float(exponent)
@@ -90,5 +95,7 @@ def shares(x: Array, n: Tensor | float) -> Array:
 def log_activity(
     tau: Tensor, log_strength: Tensor, is_polar: Tensor, n: Tensor | float, *, floor: float
 ) -> Tensor:
-    """n log |x| (..., S), smooth through tau = 0: below `floor`, in the unit of tau, a system counts as unloaded."""
+    """n log |x| (..., S), smooth through tau = 0: below `floor`, in the unit of tau,
+    a system counts as unloaded.
+    """
     return n * (0.5 * torch.log(directed(tau, is_polar) ** 2 + floor**2) - log_strength)

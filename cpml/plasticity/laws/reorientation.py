@@ -1,11 +1,10 @@
-"""Twin reorientation: a grain that has twinned enough becomes its leading variant
-as a whole, by one of two rules.
+"""Twin reorientation: a grain that has twinned enough becomes its leading variant as a whole, by one of two
+rules.
 
 PTR (predominant twin reorientation): the polycrystal may not reorient more than it has twinned
 
-    f_gs += gamma_gs / S_s;   F_acc(m) = <sum_s f> accumulated,   F_eff(m) = weight of the grains reoriented by mode m
-    reorient grain g by its largest f_gs (mode m) when F_eff < F_acc and sum_(s
-    of m) f_gs > t1 + t2 F_eff/F_acc
+    f_gs += gamma_gs / S_s;   F_acc(m) = <sum_s f> accumulated,   F_eff(m) = weight of grains turned by mode m
+    turn grain g by its largest f_gs (mode m) when F_eff < F_acc and sum_(s of m) f_gs > t1 + t2 F_eff/F_acc
     A <- A (2 u u^T - I),   u = K1 normal (type I) or shear direction (type II); equal for compound twins
 
 "variant" (predominant variant alone): a grain is reoriented as soon as its twins fill more than
@@ -42,7 +41,9 @@ _VPSC_FIRST, _VPSC_LATER = 0.2853808990946861, 0.6554163483485531
 
 @dataclass
 class TwinState:
-    """Fractions of a path so far: per grain and system, per family accumulated and reoriented, reorientations made."""
+    """Fractions of a path so far: per grain and system, per family accumulated and
+    reoriented, reorientations made.
+    """
 
     fraction: NDArray  # (G, S)
     accumulated: NDArray  # (K,)
@@ -117,7 +118,7 @@ class Reorientation:
     def advance(
         self, state: TwinState, shear: NDArray, weights: NDArray
     ) -> tuple[TwinState, NDArray, NDArray]:
-        """After shears (G, S) of a step: new state, reoriented grains (R,) and the twin system of each (R,)."""
+        """New state after shears (G, S) of a step, reoriented grains (R,) and their twin systems (R,)."""
         new, twin, family = self.accumulate(state, shear, weights), self.systems.twin, self.systems.family
         if not twin.any():
             return new, np.empty(0, int), np.empty(0, int)
@@ -140,7 +141,9 @@ class Reorientation:
     def _by_ptr(
         self, new: TwinState, candidates: NDArray, mode: NDArray, in_mode: NDArray, weights: NDArray
     ) -> NDArray:
-        """Of the candidates, in the order of visits, those that PTR reorients; adds their weights to the reoriented."""
+        """Of the candidates, in the order of visits, those that PTR reorients; adds
+        their weights to the reoriented.
+        """
         chosen = []
         for g in candidates:
             m = mode[g]

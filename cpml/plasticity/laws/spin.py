@@ -52,8 +52,8 @@ def turn(
     spin_tensor: Tensor | None,
     dt: Tensor | float,
 ) -> Tensor:
-    """Orientations (G, 3, 3) after dt: macroscopic spin (3,), shear rates (G, S), and, where there is a medium,
-    D_g - D (G, 5) and its spin tensor (3, 3, 5).
+    """Orientations (G, 3, 3) after dt: macroscopic spin (3,), shear rates (G, S), and, where there is a
+    medium, D_g - D (G, 5) and its spin tensor (3, 3, 5).
     """
     plastic = (matrices @ (shear_rate @ slip_axes)[..., None])[..., 0]
     omega = spin - plastic

@@ -1,8 +1,8 @@
 """What a texture does to a sheet: Lankford ratios and sections of the yield surface.
 
-    r(theta) = D_width / D_thickness under uniaxial tension along theta, measured from x in the plane normal to z
-    section:   Sigma = stress under the strain rates cos(t) a + sin(t) b with the other three deviatoric stresses
-               zero, scaled to equal plastic power (Sigma goes with power^(1/(n+1)))
+    r(theta) = D_width / D_thickness under uniaxial tension along theta, from x in the plane normal to z
+    section:   Sigma under the strain rates cos(t) a + sin(t) b, the other three deviatoric stresses zero,
+               scaled to equal plastic power (Sigma goes with power^(1/(n+1)))
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -119,7 +119,8 @@ def yield_surface(
 
     Parameters
     ----------
-    axes : two orthogonal 5-vectors or symmetric (3, 3) matrices; default the pi plane (normal components only)
+    axes : two orthogonal 5-vectors or symmetric (3, 3) matrices; default the pi
+        plane (normal components only)
     n_points : strain-rate directions, evenly spaced in angle
     options : for mean_field (scheme, n_eff, shape, ...)
 

@@ -1,4 +1,5 @@
-"""The steps of a deformation path: solve, record a row, advance twins, orientations, grain shape and strengths.
+"""The steps of a deformation path: solve, record a row, advance twins, orientations,
+grain shape and strengths.
 
 cpml.plasticity.paths.deform states the order and the symbols.
 """
@@ -86,7 +87,7 @@ class PathSolver:
         increments: NDArray,
         shape: NDArray | None,
     ) -> Path:
-        """The path from orientations (G, 3, 3) by strain increments (steps,) under conditions (steps + 1,)."""
+        """The path from orientations (G, 3, 3) by increments (steps,) under conditions (steps + 1,)."""
         glide, zero = glide_of(self.law), torch.zeros((), dtype=torch.float64)
         self.modes, self.line = Modes.of(self.law), self.settings.linearisation(self.law)
         self.start: Start | None = None
@@ -138,7 +139,9 @@ class PathSolver:
         return Now(matrices, hardening, shape, twins, now.strain + _work_rate(field) * dt, now.time + dt)
 
     def twin(self, now: Now, shear: NDArray) -> tuple[TwinState, Tensor, State]:
-        """Fractions after shears (G, S) of a step; orientations and strengths with the reoriented grains turned."""
+        """Fractions after shears (G, S) of a step; orientations and strengths with
+        the reoriented grains turned.
+        """
         weights = self.weights.detach().numpy()
         if not self.reorients:
             return self.rules.accumulate(now.twins, shear, weights), now.matrices, now.hardening

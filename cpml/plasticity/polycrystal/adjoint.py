@@ -11,8 +11,8 @@ s_g) - dr_g), which leaves 25 equations. For a loss L the multipliers m solve J^
 
     dL/dtheta = sum_g lam_g.(-dr_g/dtheta) + m.dE/dtheta,    lam_g = (H_g + Mt)^-1 (dL/ds_g + m.dE/ds_g)
 
-for theta = orientations, strengths, n, reference rate, weights. Taylor and relaxed constraints have
-no E1 and a constant A in place of Mt. Two passes over the grains (cpml.plasticity.polycrystal.adjoint_kernels)
+for theta = orientations, strengths, n, reference rate, weights. Taylor and relaxed constraints have no E1
+and a constant A in place of Mt. Two passes over the grains (cpml.plasticity.polycrystal.adjoint_kernels)
 cost about one pass of the solver.
 
 | symbol | meaning | shape |
@@ -55,7 +55,7 @@ class Solved:
 
 
 class MeanFieldSolution(torch.autograd.Function):
-    """(matrices, strength, n, reference rate, weights) -> Sigma, D, grain stress, shear rates, spin tensor."""
+    """(matrices, strength, n, rate0, weights) -> Sigma, D, grain stress, shear rates, spin tensor."""
 
     @staticmethod
     def forward(  # type: ignore[override]  # the base class takes anything
@@ -67,6 +67,7 @@ class MeanFieldSolution(torch.autograd.Function):
         reference_rate: Tensor,
         weights: Tensor,
     ) -> tuple[Tensor, ...]:
+        """The solution itself."""
         ctx.solved = solved
         ctx.save_for_backward(matrices, strength, n, reference_rate, weights)
         m = solved.medium
@@ -74,6 +75,7 @@ class MeanFieldSolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
+        """Derivatives by all arguments, of derivatives by all results."""
         theta = ctx.saved_tensors
         adjoint = _Adjoint(ctx.solved, *(t.detach().numpy() for t in theta))
         derivatives = adjoint(*(np.ascontiguousarray(bar.numpy()) for bar in bars))
@@ -249,5 +251,5 @@ def _full(lower: NDArray) -> NDArray:
 def solution_of(
     solved: Solved, matrices: Tensor, strength: Tensor, n: Tensor, reference_rate: Tensor, weights: Tensor
 ) -> tuple[Tensor, ...]:
-    """Sigma (5,), D (5,), grain stress (G, 5), shear rates (G, S), spin tensor (3, 3, 5), with first derivatives."""
+    """Sigma (5,), D (5,), grain stress (G, 5), shear rates (G, S), spin (3, 3, 5), with derivatives."""
     return MeanFieldSolution.apply(solved, matrices, strength, n, reference_rate, weights)

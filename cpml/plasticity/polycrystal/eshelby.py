@@ -5,7 +5,7 @@
               G = A^-1 - A^-1 zeta zeta^T A^-1 / (zeta.A^-1 zeta)      (pressure enforces incompressibility)
               Mt = n_eff (Gamma^-1 - L)^-1
     elastic:  the same with V (6, 3) of the Mandel basis and G = A^-1
-    spin:     Pi_ij,b = < skw(zeta_j zeta_l G_ik) T^b_kl >;  rotation rate = Pi Gamma^-1 (strain-rate deviation)
+    spin:     Pi_ij,b = < skw(zeta_j zeta_l G_ik) T^b_kl >;  rotation = Pi Gamma^-1 (strain-rate deviation)
 
 The mean < > runs over unit vectors chi, zeta = F^-T chi, F the map from the unit sphere to the ellipsoid.
 The integrand does not depend on the length of zeta and is even: half a sphere is enough, Gauss-Legendre
@@ -166,7 +166,7 @@ def eshelby(stiffness: NDArray, zeta: NDArray, weights: NDArray) -> tuple[NDArra
 def interaction(
     compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: float = 1.0
 ) -> tuple[NDArray, NDArray]:
-    """Mt (5, 5) = n_eff (Gamma^-1 - L)^-1 of a medium of `compliance` (5, 5), and the spin tensor (3, 3, 5)."""
+    """Mt (5, 5) = n_eff (Gamma^-1 - L)^-1 and the spin tensor (3, 3, 5), of a compliance (5, 5)."""
     stiffness = np.linalg.inv(compliance)
     gamma, spin = eshelby((stiffness + stiffness.T) / 2, zeta, weights)
     found = np.linalg.inv(np.linalg.inv(gamma) - stiffness)

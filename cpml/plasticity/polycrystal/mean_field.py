@@ -1,11 +1,10 @@
-"""Mean fields of a polycrystal: Sachs, Taylor, relaxed constraints, and the
-self-consistent schemes between the bounds.
+"""Mean fields of a polycrystal: Sachs, Taylor, relaxed constraints, and the self-consistent schemes between.
 
     taylor:  D_g = D for every grain;   Sigma = sum_g w_g s_g
     relaxed: as taylor, but some shears of the grains are free and their stresses zero (flat or long grains)
     sachs:   s_g = a_g S, S the common stress direction (cpml.plasticity.polycrystal.bounds)
-    secant, tangent, affine, n_eff:   D_g - D = -Mt (s_g - Sigma), each grain an ellipsoid in the medium that all of them
-             form together (cpml.plasticity.polycrystal.medium)
+    secant, tangent, affine, n_eff:   D_g - D = -Mt (s_g - Sigma), each grain an ellipsoid in the medium that
+             all of them form together (cpml.plasticity.polycrystal.medium)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|

@@ -30,7 +30,7 @@ class MeanField:
 
 
 def medium_of(field: MeanField) -> EffectiveMedium:
-    """The medium of a response; ParameterError for a bound (Sachs, Taylor at a given rate), which has none."""
+    """The medium of a response; ParameterError for a bound (Sachs, Taylor at a given rate) without one."""
     if field.medium is None:
         raise ParameterError("this response has no medium: it is one of the bounds")
     return field.medium

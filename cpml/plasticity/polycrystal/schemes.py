@@ -38,13 +38,13 @@ class Linearisation:
 
     @property
     def keep(self) -> NDArray:
-        """(5,) 1 where grains take the macroscopic strain rate or their medium's, 0 where they are relaxed."""
+        """(5,) 1 where grains follow the macroscopic strain rate or their medium, 0 where they are free."""
         return np.ones(5) if self.relaxed is None else 1.0 - np.array(self.relaxed, float)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Scheme and accuracy of a mean field: what `mean_field` and `deform` share (explained at `mean_field`)."""
+    """Scheme and accuracy of a mean field: arguments of `mean_field`, which explains them, and `deform`."""
 
     scheme: str = "taylor"
     n_eff: float | None = None
