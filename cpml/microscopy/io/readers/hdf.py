@@ -5,7 +5,7 @@ that unpacks to more than EXPANSION times the file: a header that lies about its
 damage does to the library ends as one MapFileError.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +106,18 @@ class Hdf:
                 "the file is cut off or damaged: export the map again",
             )
         return values.reshape(shape)
+
+    def stacked(self, place: str, names: Sequence[str], n: int) -> NDArray:
+        """(n, k) float: k datasets of a group, side by side."""
+        return np.stack([self.array(f"{place}/{name}", (n,)) for name in names], axis=1).astype(float)
+
+    def columns(self, place: str, names: Mapping[str, str], n: int) -> dict[str, NDArray]:
+        """Those of the datasets `names` that the group has, (n,) each, under the names that they map to."""
+        return {
+            key: self.array(f"{place}/{name}", (n,))
+            for name, key in names.items()
+            if self.has(f"{place}/{name}")
+        }
 
     def number(self, *places: str, kind: type = float):
         """A number above zero from the first place that exists."""
