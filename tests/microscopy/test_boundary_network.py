@@ -1,5 +1,6 @@
 """Shapes, spread, boundary curves, tilt and twist, triple junctions, graph files: closed forms."""
 
+import networkx
 import numpy as np
 import pandas as pd
 import pytest
@@ -251,7 +252,6 @@ def test_published_triple_points(mirror):
 
 def test_graph_file_opens_elsewhere(make_map, voronoi, tmp_path):
     """networkx reads nodes, edges and their attributes back; a stranger among the edges leaves no file."""
-    networkx = pytest.importorskip("networkx")
     grains = segment(make_map(voronoi(40, 40, 12), random_quaternions(12, np.random.default_rng(0))))
     nodes = grains.table.assign(note="<a & b>")
     graph = networkx.read_graphml(

@@ -8,6 +8,9 @@ stripes and 0 where no direction stands out. Local, so it sees curved lines and 
 where the score of cpml.microscopy.images.trace_detection sees long straight ones; two families that cross in the
 window give one angle between them.
 
+Only pixels of the mask count, which skimage.feature.structure_tensor cannot do: data bars and grain boundaries
+would draw lines.
+
 Reference: Bigun & Granlund 1987, Proc. ICCV London, 433.
 """
 

@@ -28,10 +28,9 @@ from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.io.map_file import read_map_file
 from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.maps.frames import a_star_to_a, frame_rotation, to_sample_frame
+from cpml.microscopy.maps.frames import HEXAGONAL, a_star_to_a, frame_rotation, to_sample_frame
 from cpml.progress import progress
 
-HEXAGONAL = ("3", "32", "312", "6", "622")
 STACKS = ("dream3d", "h5ebsd")
 
 

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.errors import ParameterError
 from cpml.microscopy.images.images import SemImage
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.registration.affine import label_of_points
+from cpml.microscopy.registration.affine import fit_affine, label_of_points
 
 PAIRS_NEEDED = {"similarity": 2, "affine": 3, "projective": 4, "thin_plate": 4}
 
@@ -126,8 +126,7 @@ def _fit(p: NDArray, q: NDArray, kind: str, smoothing: float) -> Callable | None
         spline = RBFInterpolator((p - centre) / scale, q, kernel="thin_plate_spline", smoothing=smoothing)
         return lambda points: spline((points - centre) / scale)
     if kind == "affine":
-        solution = np.linalg.lstsq(np.c_[p, np.ones(len(p))], q, rcond=None)[0]
-        return lambda points: points @ solution[:2] + solution[2]
+        return fit_affine(p, q)
     from skimage.transform import ProjectiveTransform, SimilarityTransform
 
     model = ProjectiveTransform if kind == "projective" else SimilarityTransform

@@ -16,7 +16,8 @@ from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid
 from cpml.progress import progress
 
-LATTICE_OF_SPACE_GROUP = {225: "fcc", 229: "bcc", 194: "hcp"}
+SPACE_GROUP = {"fcc": 225, "bcc": 229, "hcp": 194}
+LATTICE_OF_SPACE_GROUP = {number: lattice for lattice, number in SPACE_GROUP.items()}
 SHORTEST_FIELD = 2
 """Bytes of the shortest field of a text table: one digit and a separator."""
 LINES_AT_ONCE = 200_000
