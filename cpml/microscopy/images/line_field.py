@@ -23,6 +23,11 @@ from scipy import ndimage, signal
 
 from cpml.errors import ParameterError
 
+LEAST_SHARE = 0.2
+"""Smaller maxima, relative to the highest above the histogram's median, do not count."""
+SMOOTH_DEG = 2.0
+"""Width of the histogram's smoothing."""
+
 
 @dataclass(frozen=True)
 class StructureTensor:
@@ -72,21 +77,13 @@ def structure_tensor(
     )
 
 
-def tensor_families(
-    tensor: StructureTensor,
-    label: ArrayLike,
-    *,
-    min_pixels: int = 250,
-    relative: float = 0.2,
-    smooth_deg: float = 2.0,
-) -> pd.DataFrame:
+def tensor_families(tensor: StructureTensor, label: ArrayLike, *, min_pixels: int = 250) -> pd.DataFrame:
     """Families of line directions of every region, from the histogram weighted with coherence and energy.
 
     Parameters
     ----------
     label : (rows, columns) int, 0 = none
-    relative : smaller maxima, relative to the highest above the histogram's median, do not count
-    smooth_deg : width of the histogram's smoothing
+    min_pixels : smaller regions are not looked at
 
     Returns
     -------
@@ -102,9 +99,9 @@ def tensor_families(
             rows.append((region, 0, np.nan, np.nan, np.nan, int(inside.sum())))
             continue
         histogram = np.bincount((angle * 2).astype(int) % 360, weight / weight.sum(), 360)
-        smooth = ndimage.gaussian_filter1d(histogram, 2 * smooth_deg, mode="wrap")
+        smooth = ndimage.gaussian_filter1d(histogram, 2 * SMOOTH_DEG, mode="wrap")
         level = np.median(smooth)
-        peaks, _ = signal.find_peaks(np.tile(smooth, 3), prominence=relative * (smooth.max() - level))
+        peaks, _ = signal.find_peaks(np.tile(smooth, 3), prominence=LEAST_SHARE * (smooth.max() - level))
         middle = (peaks >= 360) & (peaks < 720)
         peaks = peaks[middle][np.argsort(-smooth[peaks[middle] - 360])] - 360
         for rank, peak in enumerate(peaks, start=1):

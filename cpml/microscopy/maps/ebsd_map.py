@@ -194,7 +194,6 @@ class EbsdMap:
         phases: dict[int, MapPhase],
         *,
         properties: dict | None = None,
-        frame_note: tuple[str, ...] = (),
     ) -> "EbsdMap":
         """A map from points in any order; the grid (square or hexagonal) is found in the coordinates.
 
@@ -206,7 +205,7 @@ class EbsdMap:
         """
         grid = find_grid(name, np.asarray(xy, float))
         phase_id, q = np.asarray(phase_id, np.int32), np.asarray(quaternions, float)
-        return cls.on_grid(name, grid, q, phase_id, phases, properties or {}, frame_note)
+        return cls.on_grid(name, grid, q, phase_id, phases, properties or {})
 
     @classmethod
     def on_grid(
