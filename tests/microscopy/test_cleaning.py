@@ -10,7 +10,7 @@ from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, clean, segment
-from cpml.microscopy.cleaning.cleaning import OPTIONS
+from cpml.microscopy.cleaning.clean import OPTIONS
 
 
 def holed(make_map):

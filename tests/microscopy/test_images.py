@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.images.images import SemImage, destripe, flat_field, read_image
-from cpml.microscopy.registration.images import label_of_pixels, register_points
+from cpml.microscopy.images.sem_image import SemImage, destripe, flat_field, read_image
+from cpml.microscopy.registration.points import label_of_pixels, register_points
 
 SQUARE = np.array([(0, 0), (100, 0), (0, 80), (100, 80), (40, 30), (70, 55)], float)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cpml.errors import MapFileError
-from cpml.microscopy.io.storage import read_hdf, write_hdf
+from cpml.microscopy.io.hdf_arrays import read_hdf, write_hdf
 from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
 
 KIND = "cpml map 1"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import CpmlError, MapFileError
+from cpml.microscopy.io.hdf_arrays import EXPANSION, SMALL
 from cpml.microscopy.io.readers.common import positive
-from cpml.microscopy.io.storage import EXPANSION, SMALL
 
 MAX_MEMBERS, MAX_TEXTS, MAX_NUMBERED = 1000, 256, 255
 """Of a group, of a text dataset, and of the phases or slices of a file: more is damage."""

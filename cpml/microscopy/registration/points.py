@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
-from cpml.microscopy.images.images import SemImage
+from cpml.microscopy.images.sem_image import SemImage
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.registration.affine import fit_affine, label_of_points
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.io.storage import SMALL
+from cpml.microscopy.io.hdf_arrays import SMALL
 
 MOST_PIXELS = 2**28
 """A larger image (268 million pixels) is taken for a mistake."""
