@@ -144,10 +144,10 @@ def dic_traces(dataset: Dataset, dic: RegisteredDic) -> pd.DataFrame:
 def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:
     """Traces of a table with the grain of each; the label table of a virtual specimen has its own columns."""
     from cpml import microscopy
-    from cpml.virtual import records
+    from cpml.virtual import recorded
 
-    if records.is_public_table(path):
-        return records.recorded_traces(records.read_public_table(path, ebsd_map, label))
+    if recorded.is_public_table(path):
+        return recorded.recorded_traces(recorded.read_public_table(path, ebsd_map, label))
     return microscopy.traces_to_grains(microscopy.read_traces(path), ebsd_map, label)
 
 
@@ -195,18 +195,18 @@ def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFra
     DatasetError : manual twins without a table that holds them
     """
     from cpml import microscopy
-    from cpml.virtual import records
+    from cpml.virtual import recorded
 
     if dataset.labels.get("twins") != "manual":
         return microscopy.twin_labels(twins, systems)
     path = dataset.files.get("traces")
-    if path is None or not records.is_public_table(path):
+    if path is None or not recorded.is_public_table(path):
         raise DatasetError(
             f"{dataset.path}: labels.twins: manual needs files.traces with the columns "
-            f"{', '.join(records.NEEDED)}"
+            f"{', '.join(recorded.NEEDED)}"
         )
-    table = records.read_public_table(path, ebsd_map, twins.grain_label)
-    return records.recorded_variants(table, next(iter(systems.values())))
+    table = recorded.read_public_table(path, ebsd_map, twins.grain_label)
+    return recorded.recorded_variants(table, next(iter(systems.values())))
 
 
 def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:

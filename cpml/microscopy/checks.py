@@ -20,6 +20,10 @@ from cpml.microscopy.twins.evidence import twin_lamellae
 from cpml.microscopy.twins.relations import lattice_of
 from cpml.microscopy.twins.twins import Twins, find_twins
 
+NEAR_DEG = 6.0
+"""A band further than this from every slip plane has no direction to compare with."""
+LEAST_ASPECT = 2.5
+"""Rounder twins have no direction to compare."""
 HALF_TURN_X = np.array([0.0, 1.0, 0.0, 0.0])
 
 
@@ -135,12 +139,7 @@ def nearest_line(lines: pd.DataFrame, others: pd.DataFrame) -> NDArray:
 
 
 def displacement_deviations(
-    bands: pd.DataFrame,
-    grains: pd.DataFrame,
-    systems: Systems,
-    *,
-    mirrored: bool = False,
-    tolerance_deg: float = 6.0,
+    bands: pd.DataFrame, grains: pd.DataFrame, systems: Systems, *, mirrored: bool = False
 ) -> NDArray:
     """Angle (J,), deg, of each relative displacement from the nearest slip direction of the band's plane.
 
@@ -148,11 +147,10 @@ def displacement_deviations(
     ----------
     bands : table of `band_displacements`; grains : table with grain_id, qw, qx, qy, qz
     mirrored : turn the sign of the vertical displacement first, as if v had been taken positive the other way
-    tolerance_deg : bands further than this from every plane have no direction to compare with
 
     Returns
     -------
-    deviation : NaN for bands without displacement, grain or plane
+    deviation : NaN for bands without displacement, without grain, or further than NEAR_DEG from every plane
     """
     from cpml.microscopy.dic.displacement_ratio import direction_angles
 
@@ -170,7 +168,7 @@ def displacement_deviations(
     psi = bands["psi_deg"].to_numpy()[known] * (-1 if mirrored else 1)
     direction = np.abs(line_difference(psi[:, None], direction_angles(table[known], slip)[0]))
     found = np.where(best, direction, np.inf).min(axis=1)
-    out[known] = np.where(away.min(axis=1) <= tolerance_deg, found, np.nan)
+    out[known] = np.where(away.min(axis=1) <= NEAR_DEG, found, np.nan)
     return out
 
 
@@ -226,15 +224,12 @@ def frame_check(traces: pd.DataFrame, grains: pd.DataFrame, systems: Systems) ->
     return FrameCheck(*deviations)
 
 
-def lamella_check(twins: Twins, *, min_aspect: float = 2.5) -> FrameCheck:
-    """The long axis of every twin lamella beside the trace of its K1 plane, in both frames.
-
-    Parameters
-    ----------
-    min_aspect : rounder twins have no direction to compare
+def lamella_check(twins: Twins) -> FrameCheck:
+    """The long axis of every twin lamella beside the trace of its K1 plane, in both frames; twins rounder
+    than LEAST_ASPECT have no direction to compare.
     """
     lamellae = twin_lamellae(twins)
-    lamellae = lamellae[lamellae["aspect_ratio"] >= min_aspect]
+    lamellae = lamellae[lamellae["aspect_ratio"] >= LEAST_ASPECT]
     fragments = twins.segmentation.table.set_index("fragment_id")
     axis = fragments["long_axis_deg"].reindex(lamellae["fragment_id"]).to_numpy()
     trace = lamellae["k1_trace_deg"].to_numpy()

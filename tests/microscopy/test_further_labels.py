@@ -13,12 +13,10 @@ from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import (
     cross_slip_labels,
     line_pieces,
-    mask_unseen,
     read_labels,
     read_map,
     register_dic,
     segment,
-    slip_labels,
     slip_traces,
     system_labels,
     unobserved_labels,
@@ -182,18 +180,6 @@ def test_visibility_of_the_basal_plane():
     prism = table[table["plane"].str.startswith("prismatic")]
     assert prism["visible_dic"].all() and not prism["visible_trace"].any()  # in-plane slip makes no step
     np.testing.assert_allclose(prism["least_shear"], 0.015)
-
-
-def test_unseen_negatives_become_missing():
-    """Prismatic planes upright with b in the surface leave no step: their 0 is no observation; a 1 stays."""
-    line = pd.DataFrame({"grain_id": [1], "angle_deg": [0.0]})
-    labels = slip_labels(parents([1, 0, 0, 0]), line, HCP).labels
-    masked = mask_unseen(labels, visibility(parents([1, 0, 0, 0]), HCP))
-    prism = masked["target"].str.startswith("prismatic") & (labels["observed"] == 0)
-    assert (
-        masked.loc[prism, "observed"].isna().all()
-        and (masked["observed"] == 1).sum() == (labels["observed"] == 1).sum()
-    )
 
 
 def write(tmp_path, text):
