@@ -1,26 +1,33 @@
-"""Orientations and strain rates as torch tensors: the argument forms that the solvers accept.
+"""Orientations, strain rates and stresses as torch tensors: the argument forms that the solvers accept.
 
 An orientation is a crystal_to_sample matrix (..., 3, 3) or quaternion (..., 4), numpy or torch; a strain rate
-is a symmetric traceless matrix (..., 3, 3) or its 5-vector (..., 5) in the basis of cpml.crystallography.tensors; a
-Load stands for its own rate direction. Gradients flow through all of them.
+is a symmetric traceless matrix (..., 3, 3), 1/s, or its 5-vector (..., 5) in the basis of
+cpml.crystallography.tensors; a Load stands for its direction at its rate. Gradients flow through all of them.
 """
+
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cpml.crystallography.tensors import to_vector
+from cpml.crystallography.tensors import to_vector, von_mises_stress
 from cpml.errors import ParameterError
+from cpml.load import Load
+
+Values: TypeAlias = ArrayLike | Tensor
+"""Numbers as a user gives them: lists, numpy arrays or torch tensors."""
 
 
-def as_tensor(value) -> Tensor:
+def as_tensor(value: Values) -> Tensor:
     """float64 tensor; a tensor keeps its graph."""
     if isinstance(value, Tensor):
         return value.to(torch.float64)
     return torch.as_tensor(np.require(np.asarray(value, float), requirements=["W"]))
 
 
-def as_matrices(orientation) -> Tensor:
+def as_matrices(orientation: Values) -> Tensor:
     """crystal_to_sample matrices (..., 3, 3) of matrices or unit quaternions.
 
     Raises
@@ -77,14 +84,14 @@ def _rotations(matrices: Tensor) -> Tensor:
     return matrices
 
 
-def as_rate(rate) -> Tensor:
-    """Strain rate as 5-vectors (..., 5).
+def as_rate(rate: Load | Values) -> Tensor:
+    """Strain rate as 5-vectors (..., 5), 1/s.
 
     Raises
     ------
     ParameterError : zero, not finite, not symmetric, or with a trace (plastic flow keeps the volume)
     """
-    rate = as_tensor(getattr(rate, "rate_direction", rate))
+    rate = as_tensor(rate.rate * rate.rate_direction if isinstance(rate, Load) else rate)
     if rate.shape[-2:] == (3, 3):
         size = _finite(rate, "strain rate").abs().amax((-1, -2))
         trace = rate.diagonal(dim1=-2, dim2=-1).sum(-1).abs()
@@ -103,7 +110,24 @@ def as_rate(rate) -> Tensor:
     return rate
 
 
-def as_stress(stress) -> Tensor:
+def stress_and_rate(loading: Load | Values) -> tuple[Tensor, Tensor]:
+    """Stress direction (5,), von Mises 1, and strain rate (5,), 1/s, of a Load or of one strain rate, whose direction
+    is then also that of the stress.
+
+    Raises
+    ------
+    ParameterError : as `as_rate`, or several strain rates
+    """
+    rate = as_rate(loading)
+    if rate.shape != (5,):
+        raise ParameterError(
+            f"loading gives a strain rate of shape {tuple(rate.shape)}: one (3, 3) matrix is expected"
+        )
+    stress = to_vector(as_tensor(loading.stress)) if isinstance(loading, Load) else rate
+    return stress / von_mises_stress(stress), rate
+
+
+def as_stress(stress: Values) -> Tensor:
     """Deviatoric stress as 5-vectors (..., 5), MPa, of symmetric (..., 3, 3) matrices
     (pressure drives nothing) or 5-vectors.
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
+from cpml.plasticity.laws.flow import Array
 
 
-def axial(matrix):
+def axial(matrix: Array) -> Array:
     """Axial vectors (..., 3) of the skew parts of (..., 3, 3), numpy or torch."""
     parts = [
         (matrix[..., 2, 1] - matrix[..., 1, 2]) / 2,

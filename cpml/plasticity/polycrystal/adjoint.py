@@ -33,10 +33,11 @@ from torch import Tensor
 from cpml.crystallography.tensors import BASIS
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.polycrystal.adjoint_kernels import gather, scatter
-from cpml.plasticity.polycrystal.aggregate import Linearisation
 from cpml.plasticity.polycrystal.averages import rotate_schmid
+from cpml.plasticity.polycrystal.eshelby import Sphere
 from cpml.plasticity.polycrystal.eshelby_gradient import LOWER, UNITS, interaction_slopes
 from cpml.plasticity.polycrystal.medium import EffectiveMedium
+from cpml.plasticity.polycrystal.schemes import Linearisation
 
 _DOUBLE = np.where(LOWER[0] == LOWER[1], 1.0, 2.0)
 
@@ -46,10 +47,9 @@ class Solved:
     """What the backward pass needs of a solved step."""
 
     medium: EffectiveMedium
-    loading: Conditions
+    conditions: Conditions
     line: Linearisation
-    sphere: tuple[NDArray, NDArray]
-    n_eff_is_n: bool
+    sphere: Sphere
     schmid: NDArray  # (S, 5) crystal frame
 
 
@@ -145,7 +145,7 @@ class _Adjoint:
 
     def _jacobian(self, sums, d_a, mt) -> NDArray:
         """dE/dx (25, 25), or (10, 10) without a medium."""
-        rates, stresses = self.solved.loading.rate_rows, self.solved.loading.stress_rows
+        rates, stresses = self.solved.conditions.rate_rows, self.solved.conditions.stress_rows
         flow, k = sums["flow"] * self.keep, len(d_a)
         matrix = np.zeros((k + 10, k + 10))
         matrix[k : k + 5, k : k + 5], matrix[k : k + 5, k + 5 :] = flow @ mt - np.eye(5), flow
@@ -209,7 +209,7 @@ class _Adjoint:
         total_n = float(n_bar.sum())
         if k and self.share != 1.0:  # share = 1/n
             total_n -= float(share_bar[0]) / self.n**2
-        if k and self.solved.n_eff_is_n:
+        if k and self.line.n_eff_is_n:
             total_n += float(((moved + pushed - multiplier) * self.a).sum()) / self.n
         return matrix_bar, xi_bar / self.unit_stress, total_n, rate0_bar, weight_bar
 
