@@ -78,15 +78,8 @@ from .io.writing import write_map as write_map
 from .labels.cross_slip import cross_slip_labels as cross_slip_labels
 from .labels.detection import mask_unseen as mask_unseen, visibility as visibility
 from .labels.directions import system_labels as system_labels
-from .labels.labels import (
-    DIC_SIGMA_DEG as DIC_SIGMA_DEG,
-    dic_labels as dic_labels,
-    read_traces as read_traces,
-    slip_labels as slip_labels,
-    slip_traces as slip_traces,
-    traces_to_grains as traces_to_grains,
-    twin_labels as twin_labels,
-)
+from .labels.planes import slip_labels as slip_labels, slip_traces as slip_traces
+from .labels.rows import Labels as Labels, label_rows as label_rows
 from .labels.statistics import (
     bootstrap_interval as bootstrap_interval,
     boundary_type as boundary_type,
@@ -94,7 +87,13 @@ from .labels.statistics import (
     surrounding_type as surrounding_type,
     with_schmid as with_schmid,
 )
+from .labels.traces import (
+    DIC_SIGMA_DEG as DIC_SIGMA_DEG,
+    read_traces as read_traces,
+    traces_to_grains as traces_to_grains,
+)
 from .labels.user import read_labels as read_labels, unobserved_labels as unobserved_labels
+from .labels.variants import twin_labels as twin_labels
 from .maps.ebsd_map import EbsdMap as EbsdMap, MapPhase as MapPhase
 from .maps.frames import frame_rotation as frame_rotation
 from .registration.affine import (

@@ -154,11 +154,8 @@ def lamella_deviations(twins, *, min_aspect: float = 2.5) -> tuple[NDArray, NDAr
     """
     lamellae = twin_lamellae(twins)
     lamellae = lamellae[lamellae["aspect_ratio"] >= min_aspect]
-    axis = (
-        twins.segmentation.table.set_index("grain_id")["long_axis_deg"]
-        .reindex(lamellae["grain_id"])
-        .to_numpy()
-    )
+    fragments = twins.segmentation.table.set_index("fragment_id")
+    axis = fragments["long_axis_deg"].reindex(lamellae["fragment_id"]).to_numpy()
     trace = lamellae["k1_trace_deg"].to_numpy()
     return np.abs(line_difference(axis, trace)), np.abs(line_difference(axis, -trace))
 

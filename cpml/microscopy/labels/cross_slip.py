@@ -11,7 +11,7 @@ Of a line with several changes
 
     p(pair) = 1 - product over its changes of (1 - p(A then B) - p(B then A)).
 
-Rows: mechanism "cross_slip", target "planeA|planeB[dir]", row "pair", weight p(pair). observed is 1 where p
+Rows: mechanism "cross_slip", target "planeA|planeB[dir]", level "pair", weight p(pair). observed is 1 where p
 >= 0.95, 0 where lines on both planes were resolved and none of them changed over, else missing: a grain that
 was not imaged or too coarsely, a plane too flat, two planes whose traces lie closer than their errors, wavy
 lines without resolved pieces. A candidate is no proof: two lines that meet look the same.
@@ -29,7 +29,7 @@ from cpml.errors import ParameterError
 from cpml.microscopy.images.line_pieces import PIECE_PIXELS
 from cpml.microscopy.images.trace_likelihood import match_traces
 from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
-from cpml.microscopy.labels.labels import CERTAIN, COLUMNS
+from cpml.microscopy.labels.rows import CERTAIN, label_rows
 
 
 def cross_slip_labels(
@@ -41,7 +41,7 @@ def cross_slip_labels(
     min_inclination_deg: float = MIN_INCLINATION_DEG,
     tolerance_deg: float = 6.0,
 ) -> pd.DataFrame:
-    """Pair rows of every grain.
+    """Label rows of the pairs of planes of every grain.
 
     Parameters
     ----------
@@ -66,24 +66,39 @@ def cross_slip_labels(
     if missing:
         raise ParameterError(f"pieces have no column {', '.join(missing)}; needed: {', '.join(needed)}")
     of_grain = dict(iter(pieces.groupby("grain_id")))
-    rows: list[tuple] = []
+    parts = [label_rows([], [])]
     for phase, group in grains.groupby("phase"):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
         if of_phase is None:
             continue
         pairs = cross_slip_pairs(of_phase)
         geometry = slip_traces(group[["qw", "qx", "qy", "qz"]].to_numpy(), of_phase)
-        for i, grain in enumerate(group["grain_id"]):
-            seen = of_grain.get(grain)
-            traces = geometry.angle_deg[i], geometry.inclination_deg[i]
-            states = _pair_states(
-                seen, *traces, of_phase, pairs, pixel_um, min_inclination_deg, tolerance_deg
+        states = [
+            _pair_states(
+                of_grain.get(grain),
+                geometry.angle_deg[i],
+                geometry.inclination_deg[i],
+                of_phase,
+                pairs,
+                pixel_um,
+                min_inclination_deg,
+                tolerance_deg,
             )
-            rows += [
-                (int(grain), "cross_slip", target, state, "", weight, "traces", np.nan, np.nan, "pair")
-                for target, (state, weight) in zip(pairs["target"], states, strict=True)
-            ]
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"grain_id": int, "observed": float, "weight": float})
+            for i, grain in enumerate(group["grain_id"])
+        ]
+        observed, weight = np.moveaxis(np.reshape(states, (len(group), len(pairs), 2)), -1, 0)
+        parts.append(
+            label_rows(
+                group[["grain_id"]],
+                pairs["target"],
+                mechanism="cross_slip",
+                level="pair",
+                observed=observed,
+                weight=weight,
+                source="traces",
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def _pair_states(
