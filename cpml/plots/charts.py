@@ -3,6 +3,7 @@
 import numpy as np
 
 from cpml.errors import ParameterError
+from cpml.intervals import wilson_interval
 from cpml.plots.mackenzie import MAX_DISORIENTATION, random_disorientation
 from cpml.plots.style import (
     BLUE,
@@ -16,25 +17,6 @@ from cpml.plots.style import (
     same_length,
     stamp,
 )
-
-
-def wilson_interval(hits, trials, *, z=1.959964):
-    """Wilson score interval of a proportion (95 % by default).
-
-    Parameters
-    ----------
-    hits, trials : (...,) counts; no trials give (0, 1)
-
-    Returns
-    -------
-    (low, high), each (...,)
-    """
-    hits, trials = np.asarray(hits, dtype=float), np.asarray(trials, dtype=float)
-    p = np.divide(hits, trials, out=np.full(np.broadcast(hits, trials).shape, 0.5), where=trials > 0)
-    denominator = trials + z**2
-    centre = (p * trials + z**2 / 2) / denominator
-    half = z * np.sqrt(p * (1 - p) * trials + z**2 / 4) / denominator
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
 def histogram_with_curve(
@@ -237,7 +219,7 @@ def frequency_vs_schmid(
     fig, (ax, below) = figure(width, aspect=0.95, rows=2, sharex=True, height_ratios=(4, 1))
     some = trials > 0
     share = hits[some] / trials[some]
-    low, high = wilson_interval(hits[some], trials[some])
+    low, high = wilson_interval(hits[some], trials[some], level=0.95)
     bars = np.maximum([share - low, high - share], 0)
     ax.errorbar(
         centre[some],
@@ -283,7 +265,7 @@ def schmid_rank_bars(
     for i, (name, values) in enumerate(groups.items()):
         values = _finite(values).astype(int)
         hits = np.bincount(np.clip(values, 0, last + 1), minlength=last + 2)[1 : last + 1]
-        low, high = wilson_interval(hits, len(values))
+        low, high = wilson_interval(hits, len(values), level=0.95)
         share = hits / max(len(values), 1)
         at = place + (i - (len(groups) - 1) / 2) * wide
         bars = np.maximum([share - low, high - share], 0)
