@@ -16,7 +16,7 @@ from cpml.plasticity.laws import flow
 
 def field(model, specimen):
     """Shear rates of the law solved on a map of four grains."""
-    law = PowerLaw.from_material(specimen.material, n=5.0)
+    law = PowerLaw(specimen.systems, specimen.material.strengths, n=5.0)
     grid = np.arange(4).reshape(2, 2)
     return full_field(law, grid, specimen.quaternions[:4], loading=specimen.load, tol=1e-2).shear_rate
 
@@ -31,7 +31,7 @@ SAYINGS = {
     "likelihood": lambda model, specimen: model.log_likelihood(specimen),
     "levels": lambda model, specimen: model.predict_levels(specimen).query("level == 'system'")["p"],
     "explanation": lambda model, specimen: model.explain(specimen)["p_active"],
-    "pull of the neighbours": lambda model, specimen: model.forward(specimen)[0].medium.pulls.numpy(),
+    "pull of the neighbours": lambda model, specimen: model.forward(specimen)[0].localisation.pulls.numpy(),
     "features of the baselines": lambda model, specimen: full_field_shear(specimen),
     "full field": field,
     "synthetic footprints": known_answer,
