@@ -11,12 +11,14 @@ Stresses are relative to the specimen's mean stress along the load, shears to th
 to their geometric mean: a common factor on all strengths changes nothing of what is asked here.
 """
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cpml.crystallography.rotations import quaternion_multiply, quaternion_to_matrix
 from cpml.crystallography.slip_systems import Systems
@@ -28,8 +30,11 @@ from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.field.full_field import full_field
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.mean_field import mean_field
+from cpml.plasticity.polycrystal.response import MeanField
 
 SCHEMES = ("sachs", "taylor", "affine", "full_field")
+DIFFERENTIABLE = ("taylor", "affine")
+"""Schemes whose answer has an analytic derivative by the strengths."""
 
 
 @dataclass(frozen=True)
@@ -93,26 +98,33 @@ def _solved(
         return GrainState(stress, np.zeros(len(specimen)), np.zeros(len(log_strength)))
     if scheme == "full_field":
         return _on_the_map(specimen, log_strength, numerics, start)
-    return _in_a_medium(specimen, log_strength, scheme, numerics)
-
-
-def _in_a_medium(specimen: Specimen, log_strength: NDArray, scheme: str, numerics: Numerics) -> GrainState:
     with torch.no_grad():
-        solved = mean_field(
-            _law(specimen, log_strength, numerics),
-            canonical_copies(specimen.quaternions, specimen.systems.lattice),
-            weights=specimen.weights,
-            loading=specimen.load,
-            scheme=scheme,
-        )
-    shear = solved.shear_rate.abs().numpy()
-    return _relative(
+        solved = solve_mean_field(specimen, torch.as_tensor(log_strength), scheme, numerics)
+    shear = solved.shear_rate.abs()
+    return _state(
         specimen,
-        solved.grain_stress.numpy(),
+        solved.grain_stress,
         shear.sum(1),
         shear.sum(0),
         numerics,
+        start=None if solved.medium is None else solved.medium.start,
         converged=bool(solved.converged.all()),
+    )
+
+
+def solve_mean_field(
+    specimen: Specimen, log_strength: Tensor, scheme: str, numerics: Numerics, start: Any = None
+) -> MeanField:
+    """The specimen's grains without their places, scheme "taylor" or "affine"; differentiable in ``log_strength``."""
+    # a start learns while it serves: every solution has a copy, so that none depends on what was asked before
+    own_start = None if start is None else replace(start, memory=copy(start.memory))
+    return mean_field(
+        _law(specimen, log_strength, numerics),
+        canonical_copies(specimen.quaternions, specimen.systems.lattice),
+        weights=specimen.weights,
+        loading=specimen.load,
+        scheme=scheme,
+        start=own_start,
     )
 
 
@@ -122,7 +134,7 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
             f"specimen {specimen.name!r} has no map: the full field needs one; use scheme 'affine'"
         )
     field = full_field(
-        _law(specimen, log_strength, numerics),
+        _law(specimen, torch.as_tensor(log_strength), numerics),
         specimen.raster,
         canonical_copies(specimen.quaternions, specimen.systems.lattice),
         loading=specimen.load,
@@ -134,35 +146,49 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
         specimen, log_strength, numerics, field.grain_mean(field.stress), field.grain_mean(shear.sum(-1))
     )
     by_system = shear.reshape(-1, shear.shape[-1]).sum(0)
-    return _relative(
-        specimen, stress, total, by_system, numerics, start=field.rate, converged=field.converged
+    return _state(
+        specimen,
+        *(torch.as_tensor(values) for values in (stress, total, by_system)),
+        numerics,
+        start=field.rate,
+        converged=field.converged,
     )
 
 
-def _law(specimen: Specimen, log_strength: NDArray, numerics: Numerics) -> PowerLaw:
-    strength = torch.as_tensor(np.exp(log_strength))
-    return PowerLaw(specimen.systems, strength, n=numerics.exponent, reference_rate=specimen.load.rate)
+def _law(specimen: Specimen, log_strength: Tensor, numerics: Numerics) -> PowerLaw:
+    return PowerLaw(
+        specimen.systems, log_strength.exp(), n=numerics.exponent, reference_rate=specimen.load.rate
+    )
 
 
-def _relative(
+def relative_to_mean(
+    specimen: Specimen, stress: Tensor, total: Tensor, numerics: Numerics
+) -> tuple[Tensor, Tensor]:
+    """Stresses (G, 5) over their mean along the load, and log of total shear rates (G,) over their mean."""
+    weights, macro = torch.as_tensor(specimen.weights), torch.as_tensor(load_direction(specimen))
+    share = total / (weights @ total)
+    return stress / (weights @ (stress @ macro)), share.clamp(min=numerics.least_shear).log()
+
+
+def _state(
     specimen: Specimen,
-    stress: NDArray,
-    total: NDArray,
-    by_system: NDArray,
+    stress: Tensor,
+    total: Tensor,
+    by_system: Tensor,
     numerics: Numerics,
     *,
-    start: Any = None,
+    start: Any,
     converged: bool,
 ) -> GrainState:
     """Record of stresses (G, 5), total shear rates (G,) and shear rates of the systems (S,) in any unit."""
-    mean_stress = specimen.weights @ (stress @ load_direction(specimen))
-    mean_total = specimen.weights @ total
-    by_family = np.bincount(specimen.systems.family, by_system, minlength=len(specimen.systems.family_names))
+    relative_stress, log_total = relative_to_mean(specimen, stress, total, numerics)
+    families = specimen.systems.family_names
+    by_family = np.bincount(specimen.systems.family, by_system.numpy(), minlength=len(families))
     return GrainState(
-        stress=stress / mean_stress,
-        log_total=np.log(np.maximum(total / mean_total, numerics.least_shear)),
-        family_share=by_family / by_system.sum(),
-        taylor=float(mean_total) / specimen.load.rate,
+        stress=relative_stress.numpy(),
+        log_total=log_total.numpy(),
+        family_share=by_family / by_family.sum(),
+        taylor=float(torch.as_tensor(specimen.weights) @ total) / specimen.load.rate,
         start=start,
         converged=converged,
     )
