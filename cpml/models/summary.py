@@ -139,9 +139,3 @@ def ratio_table(model: CoupledClassifier, truth: pd.Series | None = None) -> pd.
         }
     )  # fmt: skip
     return table if truth is None else table.assign(truth=table["family"].map(truth))
-
-
-def physics_change(predictions: pd.DataFrame) -> pd.Series:
-    """Largest |p - p_cp| of every grain in a coupled model's predictions, indexed by grain_id."""
-    ours = predictions[predictions["model"] == CoupledClassifier.name]
-    return (ours["p"] - ours["p_cp"]).abs().groupby(ours["grain_id"]).max()

@@ -10,7 +10,6 @@ from .charts import (
     histogram_with_curve as histogram_with_curve,
     schmid_rank_bars as schmid_rank_bars,
     trace_deviation_histogram as trace_deviation_histogram,
-    wilson_interval as wilson_interval,
 )
 from .colours import ipf_colours as ipf_colours, ipf_key as ipf_key
 from .comparison import (

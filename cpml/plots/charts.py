@@ -8,28 +8,10 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from cpml.intervals import wilson_interval
 from cpml.plots.mackenzie import MAX_DISORIENTATION, random_disorientation
 from cpml.plots.palette import BLUE, GREY, ORANGE, RED
 from cpml.plots.style import error_bars, figure, note, plain_log_axis, same_length
-
-
-def wilson_interval(hits: ArrayLike, trials: ArrayLike, *, z: float = 1.959964) -> tuple[NDArray, NDArray]:
-    """Wilson score interval of a proportion (95 % by default).
-
-    Parameters
-    ----------
-    hits, trials : (...,) counts; no trials give (0, 1)
-
-    Returns
-    -------
-    (low, high), each (...,)
-    """
-    hits, trials = np.asarray(hits, dtype=float), np.asarray(trials, dtype=float)
-    p = np.divide(hits, trials, out=np.full(np.broadcast(hits, trials).shape, 0.5), where=trials > 0)
-    denominator = trials + z**2
-    centre = (p * trials + z**2 / 2) / denominator
-    half = z * np.sqrt(p * (1 - p) * trials + z**2 / 4) / denominator
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
 def histogram_with_curve(
@@ -228,7 +210,7 @@ def schmid_rank_bars(
     rows = []
     for name, values in groups.items():
         hits = np.array([(values == rank).sum() for rank in place])
-        low, high = wilson_interval(hits, len(values))
+        low, high = wilson_interval(hits, len(values), level=0.95)
         part = pd.DataFrame({"rank": place, "share": hits / len(values), "low": low, "high": high})
         rows.append(part.assign(rule=f"{name} ({len(values)})"))
     fig, ax = figure("single", aspect=0.75)

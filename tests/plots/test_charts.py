@@ -46,13 +46,6 @@ def test_hexagonal_curve_against_sampled_crystals():
     assert _moments("hcp")[1] == pytest.approx(angle.mean(), abs=0.3)
 
 
-def test_wilson_interval():
-    """Wilson (1927): 8 of 10 gives 0.490 to 0.943; no trial tells nothing."""
-    low, high = plots.wilson_interval([8, 0], [10, 0])
-    np.testing.assert_allclose([low[0], high[0]], [0.4902, 0.9433], atol=1e-4)
-    assert (low[1], high[1]) == (0.0, 1.0)
-
-
 def test_bars_carry_value_interval_and_reference():
     """Bars in the project's order, in the model's colour; the dashed line is the prevalence."""
     table = pd.DataFrame(
