@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.vpsc_cases import solve_case, texture
 from cpml.crystallography import quaternion_to_matrix
 from cpml.crystallography.tensors import to_matrix
-from cpml.plasticity.polycrystal.elasticity import polycrystal_stiffness
+from cpml.plasticity.polycrystal.stiffness import polycrystal_stiffness
 
 COMPONENTS = ("11", "22", "33", "23", "13", "12")
 

@@ -14,7 +14,7 @@ import torch
 
 from cpml.crystallography import euler_to_quaternion, systems
 from cpml.crystallography.elasticity import MANDEL, to_mandel
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.hardening import Voce
 from cpml.plasticity.laws.kocks_mecking import KocksMecking
 from cpml.plasticity.laws.law import PowerLaw
@@ -50,12 +50,12 @@ def texture(path: Path) -> tuple[np.ndarray, np.ndarray]:
     ].to_numpy()
 
 
-def case_loading(process: dict) -> Loading:
+def case_loading(process: dict) -> Conditions:
     """Mixed conditions of a case's process."""
     gradient, stress = np.array(process["velocity_gradient"]), process.get("cauchy_stress", np.zeros((3, 3)))
     rates = np.array(process["velocity_gradient_imposed_flags"], bool)
     stresses = np.array(process["cauchy_stress_imposed_flags"], bool)
-    return Loading.mixed(
+    return Conditions.mixed(
         np.where(rates, gradient, np.nan), np.where(stresses, np.array(stress, float), np.nan)
     )
 

@@ -204,8 +204,8 @@ class Systems:
 
     @cached_property
     def climb(self):
-        """Climb modes of the slip systems (cpml.crystallography.climb.ClimbModes)."""
-        from cpml.crystallography.climb import climb_modes  # deferred: needs this record
+        """Climb modes of the slip systems (cpml.crystallography.climb_modes.ClimbModes)."""
+        from cpml.crystallography.climb_modes import climb_modes  # deferred: needs this record
 
         return climb_modes(self)
 

@@ -1,4 +1,4 @@
-from .crystal.conditions import Loading as Loading
+from .crystal.conditions import Conditions as Conditions
 from .crystal.single_crystal import single_crystal as single_crystal
 from .crystal.solution import Solution as Solution
 from .field.full_field import Field as Field, full_field as full_field
@@ -19,14 +19,14 @@ from .paths.calibration import (
     plastic_curve as plastic_curve,
 )
 from .paths.path import Path as Path, deform as deform
-from .paths.properties import (
+from .paths.regimes import regimes as regimes
+from .paths.sheet import (
     Lankford as Lankford,
     YieldSurface as YieldSurface,
     lankford as lankford,
     yield_surface as yield_surface,
 )
-from .paths.regimes import regimes as regimes
-from .polycrystal.elasticity import polycrystal_stiffness as polycrystal_stiffness
 from .polycrystal.mean_field import mean_field as mean_field
 from .polycrystal.response import MeanField as MeanField
+from .polycrystal.stiffness import polycrystal_stiffness as polycrystal_stiffness
 from .polycrystal.taylor import taylor_factor as taylor_factor, taylor_stress as taylor_stress

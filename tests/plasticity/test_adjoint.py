@@ -7,7 +7,7 @@ import torch
 from cpml.crystallography import quaternion_to_matrix, random_quaternions, systems
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
-from cpml.plasticity import Loading, PowerLaw, Together, Voce, deform, mean_field
+from cpml.plasticity import Conditions, PowerLaw, Together, Voce, deform, mean_field
 from cpml.plasticity.polycrystal.eshelby import directions, interaction
 from cpml.plasticity.polycrystal.eshelby_gradient import UNITS, interaction_slopes
 
@@ -46,7 +46,7 @@ def test_two_derivations_agree(scheme):
         given = [g.requires_grad_() for g in given]
         law = wrap(PowerLaw(MG, given[0], given[1], 1e-3))
         f = mean_field(
-            law, given[2], weights=given[3], loading=Loading.uniaxial(2, -1e-3), scheme=scheme, tol=1e-12
+            law, given[2], weights=given[3], loading=Conditions.uniaxial(2, -1e-3), scheme=scheme, tol=1e-12
         )
         loss = f.von_mises + 1e4 * f.rate[0] + (mix * f.grain_stress).sum() + 1e3 * f.shear_rate.abs().sum()
         return torch.autograd.grad(loss, given)
@@ -113,7 +113,7 @@ def test_relaxed_conditions():
     law, free = PowerLaw(FCC, [1.0]), np.nan
     with pytest.raises(ParameterError, match="name shears"):
         mean_field(law, Q, loading=TENSION, scheme="relaxed", relaxed=("33",))
-    stressed = Loading.mixed(
+    stressed = Conditions.mixed(
         [[1.0, 0, 0], [0, -0.5, 0], [free, 0, -0.5]], [[free, free, 5.0], [free] * 3, [5.0, free, free]]
     )
     with pytest.raises(ParameterError, match="relaxed"):
@@ -134,7 +134,7 @@ def saved_numbers(checkpoint):
             PowerLaw(FCC, strength, n, 1e-3),
             Voce(FCC, 20.0, 200.0, 10.0, 1.4),
             Q,
-            loading=Loading.uniaxial(2, 1e-3),
+            loading=Conditions.uniaxial(2, 1e-3),
             increment=0.03,
             steps=4,
             scheme="affine",

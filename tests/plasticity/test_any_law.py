@@ -9,10 +9,10 @@ import torch
 from cpml.crystallography import load_material, random_quaternions, systems
 from cpml.errors import ParameterError
 from cpml.plasticity import (
+    Conditions,
     CrossSlip,
     DiffusionClimb,
     KocksMecking,
-    Loading,
     PowerClimb,
     PowerLaw,
     Saturation,
@@ -35,7 +35,7 @@ def test_engines_agree(scheme):
     """Compiled loop and batched torch are one law: stresses of every grain to 1e-8
     (the device's engine, on the CPU).
     """
-    law, load = PowerLaw(MG, [10.0, 55, 60, 40], 10.0, 1e-3), Loading.uniaxial(2, -1e-3)
+    law, load = PowerLaw(MG, [10.0, 55, 60, 40], 10.0, 1e-3), Conditions.uniaxial(2, -1e-3)
     one = mean_field(law, Q, loading=load, scheme=scheme, tol=1e-11)
     two = mean_field(law, Q, loading=load, scheme=scheme, tol=1e-11, device="cpu")
     assert bool(one.converged.all()) and bool(two.converged.all())

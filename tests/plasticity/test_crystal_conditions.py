@@ -9,7 +9,7 @@ import torch
 from cpml.crystallography import load_material, quaternion_to_matrix, random_quaternions, systems
 from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
-from cpml.plasticity import DiffusionClimb, Loading, PowerLaw, ThermalGlide, Together, single_crystal
+from cpml.plasticity import Conditions, DiffusionClimb, PowerLaw, ThermalGlide, Together, single_crystal
 
 FCC = systems("fcc", families=["octahedral"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
@@ -17,7 +17,7 @@ LAWS = {"fcc": PowerLaw(FCC, [30.0], 20.0, 1e-3), "mg": PowerLaw(MG, [10.0, 55, 
 Q = random_quaternions(25, np.random.default_rng(0))
 TENSION = 1e-3 * np.diag([1.0, -0.5, -0.5])
 FREE = np.nan
-MIXED = Loading.mixed(
+MIXED = Conditions.mixed(
     [[FREE, 0, 0], [FREE, FREE, 0], [0, 0, 1e-3]], [[5.0, 8.0, FREE], [8.0, -3.0, FREE], [FREE, FREE, FREE]]
 )
 
@@ -44,7 +44,7 @@ def test_mixed_conditions_are_met(name, n):
     with and without imposed stresses.
     """
     law = PowerLaw(LAWS[name].systems, LAWS[name].strength, n, 1e-3)
-    found = single_crystal(law, Loading.uniaxial(2, 1e-3), Q)
+    found = single_crystal(law, Conditions.uniaxial(2, 1e-3), Q)
     d, s = to_matrix(found.rate.numpy()), to_matrix(found.value.numpy())
     assert bool(found.converged.all()) and d[:, 2, 2] == pytest.approx(1e-3, rel=1e-9)
     assert s[:, 0, 0] == pytest.approx(s[:, 1, 1]) and np.abs(d[:, [0, 0, 1], [1, 2, 2]]).max() < 1e-12
@@ -55,11 +55,11 @@ def test_mixed_conditions_are_met(name, n):
 
 
 def test_all_rates_imposed_is_the_rate_problem():
-    """A Loading with every component imposed, and Together of one law, equal the compiled solver (1e-8)."""
+    """Conditions with every component imposed, and Together of one law, equal the compiled solver (1e-8)."""
     for law in LAWS.values():
         known = single_crystal(law, TENSION, Q).value
         for found in (
-            single_crystal(law, Loading.mixed(TENSION), Q),
+            single_crystal(law, Conditions.mixed(TENSION), Q),
             single_crystal(Together((law,)), TENSION, Q),
         ):
             assert bool(found.converged.all())
@@ -69,7 +69,7 @@ def test_all_rates_imposed_is_the_rate_problem():
 def test_a_bad_point_stays_alone():
     """A crystal that cannot do what is asked is flagged; its neighbour has the solution that it has alone."""
     law = PowerLaw(systems("hcp", families=["basal", "twin_1012"], c_over_a=1.6236), [10.0, 40], 20.0, 1e-3)
-    squeeze = Loading.uniaxial(2, -1e-3)  # along c of the first: no basal slip, and no twin in this sense
+    squeeze = Conditions.uniaxial(2, -1e-3)  # along c of the first: no basal slip, and no twin in this sense
     lying = [np.cos(np.pi / 5), np.sin(np.pi / 5), 0, 0]
     both, alone = (
         single_crystal(law, squeeze, np.array([[1.0, 0, 0, 0], lying])),

@@ -18,7 +18,7 @@ from cpml.crystallography import (
 from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector, von_mises_rate
 from cpml.errors import CpmlError, ParameterError
 from cpml.plasticity import (
-    Loading,
+    Conditions,
     PowerLaw,
     Reorientation,
     TwinFraction,
@@ -187,7 +187,7 @@ def test_degenerate_orientations(n):
         PowerLaw(FCC, [1.0, *[400.0] * 11], n, 1e-3),
         PowerLaw(MG, [1.0, 300, 500, 40], n, 1e-3),
     ):
-        for load in (1e-3 * TENSION, 1e-3 * np.diag([1.0, 0, -1]), Loading.uniaxial(2, -1e-3)):
+        for load in (1e-3 * TENSION, 1e-3 * np.diag([1.0, 0, -1]), Conditions.uniaxial(2, -1e-3)):
             assert all(bool(single_crystal(law, load, q).converged) for q in TIES)
             assert n > 20 or bool(mean_field(law, TIES, loading=load, scheme="affine").converged.all())
 
@@ -214,8 +214,8 @@ FREE = np.full((3, 3), np.nan)
             lambda: mean_field(PowerLaw(FCC, [1.0]), [[1.0, 0, 0, 0]], loading=TENSION, weights=[-1.0]),
             "non-negative",
         ),
-        (lambda: Loading.mixed(TENSION, np.eye(3)), "over-prescribed"),
-        (lambda: Loading.mixed(FREE, FREE), "neither rate nor stress"),
+        (lambda: Conditions.mixed(TENSION, np.eye(3)), "over-prescribed"),
+        (lambda: Conditions.mixed(FREE, FREE), "neither rate nor stress"),
         (lambda: PowerLaw.from_material(load_material("nickel"), families=["basal"]), "no family 'basal'"),
         (
             lambda: PowerLaw.from_material(load_material("magnesium"), families=["twin_1011"]),

@@ -7,7 +7,6 @@ import torch
 from cpml.crystallography import load_material, systems
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw
-from cpml.plasticity.laws.law import integer_power
 
 FCC = systems("fcc", families=["octahedral"])
 MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
@@ -39,13 +38,6 @@ def test_derivative(n):
     slope = law.rates(tau)[1]
     assert slope.numpy() == pytest.approx(difference.numpy(), rel=1e-6, abs=1e-9)
     assert bool(torch.isfinite(law.rates(tau * 0)[1]).all())
-
-
-@pytest.mark.parametrize("exponent", [0, 1, 2, 7, 19, 20, 2.5, 63])
-def test_integer_power(exponent):
-    """Repeated squaring equals pow."""
-    base = torch.linspace(0, 1.5, 31, dtype=torch.float64)
-    assert integer_power(base, exponent).numpy() == pytest.approx((base**exponent).numpy(), rel=1e-13)
 
 
 def test_from_material():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cpml.crystallography import load_material, random_quaternions, systems
-from cpml.crystallography.climb import climb_tensor
+from cpml.crystallography.climb_modes import climb_tensor
 from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw, Voce, deform, single_crystal

@@ -10,7 +10,7 @@ from cpml.crystallography import quaternion_multiply, quaternion_to_matrix, rand
 from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.load import Load
-from cpml.plasticity import Loading, PowerLaw, mean_field, single_crystal
+from cpml.plasticity import Conditions, PowerLaw, mean_field, single_crystal
 from cpml.plasticity.polycrystal.eshelby import directions, eshelby, interaction, interaction_torch
 
 FCC = PowerLaw(systems("fcc", families=["octahedral"]), [1.0])
@@ -174,7 +174,7 @@ def test_mixed_conditions(scheme):
     """Uniaxial tension with free lateral faces: those stresses vanish, the axial
     rate is imposed, the volume stays.
     """
-    found = mean_field(MG, Q, loading=Loading.uniaxial(2, 1e-3), scheme=scheme)
+    found = mean_field(MG, Q, loading=Conditions.uniaxial(2, 1e-3), scheme=scheme)
     d, s = to_matrix(found.rate.numpy()), to_matrix(found.stress.numpy())
     assert d[2, 2] == pytest.approx(1e-3) and abs(np.trace(d)) < 1e-15
     assert [d[0, 1], d[0, 2], d[1, 2]] == pytest.approx([0, 0, 0], abs=1e-12)
@@ -186,7 +186,7 @@ def test_free_lateral_strain_equals_the_minimum():
     load = Load.from_dict({"kind": "tension", "axis": [1, 2, 0.5], "rate": 1e-3})
     old = mean_field(MG, Q, loading=load, lateral="free")
     axis = to_vector(load.stress)
-    new = mean_field(MG, Q, loading=Loading.parallel(axis, to_vector(load.rate_direction) * 1e-3))
+    new = mean_field(MG, Q, loading=Conditions.parallel(axis, to_vector(load.rate_direction) * 1e-3))
     assert new.stress.numpy() == pytest.approx(old.stress.numpy(), abs=1e-6 * float(old.von_mises))
     affine = mean_field(MG, Q, loading=load, lateral="free", scheme="affine")
     lateral = affine.stress.numpy() - (affine.stress.numpy() @ axis) / (axis @ axis) * axis
@@ -200,7 +200,7 @@ def test_imposed_stress_gives_back_the_rate():
         FCC,
         Q,
         scheme="affine",
-        loading=Loading.mixed(
+        loading=Conditions.mixed(
             np.where(np.triu(np.ones((3, 3)), 1) > 0, 0.0, np.nan), to_matrix(rate.stress.numpy())
         ),
     )
@@ -239,7 +239,7 @@ def test_implicit_gradient(scheme, parameter):
             PowerLaw(MG.systems, v["strength"], v["n"], v["reference_rate"]),
             turned,
             weights=v["weights"],
-            loading=Loading.uniaxial(2, -1e-3),
+            loading=Conditions.uniaxial(2, -1e-3),
             scheme=scheme,
             tol=1e-12,
         )
@@ -273,7 +273,7 @@ def test_implicit_gradient(scheme, parameter):
 def test_wrong_conditions(gradient, stress, words):
     """Trace, nothing or too much prescribed, wrong shape, unknown spin: one ParameterError that says which."""
     with pytest.raises(ParameterError, match=words):
-        Loading.mixed(gradient, stress)
+        Conditions.mixed(gradient, stress)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_wrong_conditions(gradient, stress, words):
         ({"n_eff": 5.0, "scheme": "affine"}, "n_eff"),
         ({"scheme": "affine", "shape": np.diag([1.0, -1, 1])}, "shape"),
         ({"scheme": "affine", "weights": [0.0] * 40}, "weights"),
-        ({"scheme": "sachs", "loading": Loading.uniaxial(2, 1.0)}, "sachs"),
+        ({"scheme": "sachs", "loading": Conditions.uniaxial(2, 1.0)}, "sachs"),
     ],
 )
 def test_wrong_options(options, words):

@@ -131,7 +131,7 @@ def _solve(specimen, strengths, scheme, start) -> GrainState:
         )
         converged = field.converged
         shear, begin = np.abs(field.shear_rate).reshape(-1, len(specimen.systems)), field.rate
-        total = field.grain_mean(shear.sum(1).reshape(field.grain_id.shape))
+        total = field.grain_mean(shear.sum(1).reshape(field.grain_index.shape))
         stress, total = _fill(specimen, strengths, field.grain_mean(field.stress), total)
     else:
         with torch.no_grad():

@@ -38,12 +38,12 @@ def _array(value, name: str) -> NDArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Loading:
+class Conditions:
     """Mixed conditions of one step (module docstring), sample frame.
 
     Examples
     --------
-    >>> tension = Loading.uniaxial(2, 1e-3)  # pulled along z at 1e-3 /s, lateral faces free
+    >>> tension = Conditions.uniaxial(2, 1e-3)  # pulled along z at 1e-3 /s, lateral faces free
     >>> tension.rate_rows.shape, tension.stress_rows.shape
     ((4, 5), (1, 5))
     """
@@ -56,7 +56,7 @@ class Loading:
     stress: NDArray  # (3, 3), NaN where not imposed
 
     @classmethod
-    def mixed(cls, velocity_gradient: ArrayLike, stress: ArrayLike | None = None) -> "Loading":
+    def mixed(cls, velocity_gradient: ArrayLike, stress: ArrayLike | None = None) -> "Conditions":
         """Velocity gradient with NaN where it is free, and the Cauchy stress imposed there (NaN elsewhere).
 
         Raises
@@ -93,7 +93,7 @@ class Loading:
         return cls(*_stack(rates), *_stack(stresses), gradient, stress)
 
     @classmethod
-    def uniaxial(cls, axis: int, rate: float) -> "Loading":
+    def uniaxial(cls, axis: int, rate: float) -> "Conditions":
         """Axial rate (1/s, its sign is that of the load) along sample axis 0, 1 or
         2; lateral normal stresses zero.
         """
@@ -101,7 +101,7 @@ class Loading:
         return cls.mixed(gradient, np.diag(np.where(np.arange(3) == axis, np.nan, 0.0)) + _off_diagonal_nan())
 
     @classmethod
-    def parallel(cls, direction: ArrayLike, rate: ArrayLike) -> "Loading":
+    def parallel(cls, direction: ArrayLike, rate: ArrayLike) -> "Conditions":
         """Deviatoric stress parallel to `direction` (5,), with the
         work-conjugate part of `rate` (5,) imposed.
         """
@@ -117,8 +117,8 @@ class Loading:
         )
 
     @classmethod
-    def of(cls, loading) -> "Loading":
-        """A Loading as it is; a Load, or a (3, 3) velocity gradient or strain
+    def of(cls, loading) -> "Conditions":
+        """Conditions as they are; a Load, or a (3, 3) velocity gradient or strain
         rate, with all components imposed.
         """
         if isinstance(loading, cls):
@@ -142,9 +142,9 @@ class Loading:
             rate = np.linalg.solve(self.rate_rows, self.rate_values)
         return sigma, rate
 
-    def scaled(self, rate: float, stress: float) -> "Loading":
+    def scaled(self, rate: float, stress: float) -> "Conditions":
         """The same conditions in units of `rate` and `stress`."""
-        return Loading(
+        return Conditions(
             self.rate_rows,
             self.rate_values / rate,
             self.stress_rows,
@@ -153,7 +153,7 @@ class Loading:
             self.stress,
         )
 
-    def relaxed(self, free: tuple[bool, ...] | None) -> "Loading":
+    def relaxed(self, free: tuple[bool, ...] | None) -> "Conditions":
         """The same conditions with the components `free` (5,) of D left free and their stresses zero.
 
         Raises
@@ -174,7 +174,7 @@ class Loading:
             )
         rows = np.concatenate([self.stress_rows[~touches[1]], np.eye(5)[is_free]])
         values = np.concatenate([self.stress_values[~touches[1]], np.zeros(int(is_free.sum()))])
-        return Loading(
+        return Conditions(
             self.rate_rows[~touches[0]],
             self.rate_values[~touches[0]],
             rows,
@@ -183,7 +183,7 @@ class Loading:
             self.stress,
         )
 
-    def pinned(self, free: tuple[bool, ...] | None, rate: NDArray) -> "Loading":
+    def pinned(self, free: tuple[bool, ...] | None, rate: NDArray) -> "Conditions":
         """After `relaxed`: the free components of D held at `rate` (5,), so that five
         conditions are independent again.
         """
@@ -191,7 +191,7 @@ class Loading:
             return self
         index = np.flatnonzero(free)
         rows = np.concatenate([self.rate_rows, np.eye(5)[index]])
-        return Loading(
+        return Conditions(
             rows,
             np.concatenate([self.rate_values, rate[index]]),
             self.stress_rows[: -len(index)],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cpml.plasticity.laws.law import integer_power
+from cpml.plasticity.laws.flow import whole_power
 
 _ROWS, _COLUMNS = (
     torch.tensor(i) for i in zip(*[(i, j) for i in range(5) for j in range(i + 1)], strict=True)
@@ -65,7 +65,7 @@ class _Problem:
         x = (self.schmid @ s) / self.strength
         if self.any_polar:
             x = torch.where(self.is_polar, x.clamp(min=0), x)
-        f = integer_power(x.abs(), n - 1)
+        f = whole_power(x.abs(), n - 1)
         if n == 1 and self.any_polar:
             f = torch.where(self.is_polar & (x <= 0), 0.0, f)
         power = (self.d * s).sum(0)

@@ -29,12 +29,13 @@ from torch import Tensor
 from cpml.crystallography.tensors import rotation_5x5
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_matrices, as_rate, as_stress, as_tensor
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.kernels import solve_grains
+from cpml.plasticity.crystal.mixed import solve_mixed
 from cpml.plasticity.crystal.newton import minimise, solve5
 from cpml.plasticity.crystal.solution import Solution
-from cpml.plasticity.crystal.stress_conditions import solve_mixed
-from cpml.plasticity.laws.law import PowerLaw, check_rank, integer_power
+from cpml.plasticity.laws import flow
+from cpml.plasticity.laws.law import PowerLaw, check_rank
 from cpml.plasticity.laws.together import check_law
 
 ENGINES = ("numba", "torch")
@@ -54,18 +55,15 @@ class _ImplicitStress(torch.autograd.Function):
     def backward(ctx, grad):
         stress, strength, n, reference_rate, schmid, is_polar = ctx.saved_tensors
         needs = ctx.needs_input_grad[1:5]
-        x = (stress @ schmid.T) / strength
-        f = reference_rate * integer_power(x.abs(), n - 1)
-        if bool(is_polar.any()):
-            is_idle = is_polar & (x <= 0)
-            x, f = torch.where(is_idle, 0.0, x), torch.where(is_idle, 0.0, f)
-        adjoint = _solve_hessian(schmid, n * f / strength, grad)
-        along = (adjoint @ schmid.T) * f * x if any(needs[1:]) else None  # lambda.P_s gamma_dot_s
+        tau = stress @ schmid.T
+        shear_rate, slope = flow.rates(tau, strength, is_polar, n, reference_rate)
+        adjoint = _solve_hessian(schmid, slope, grad)
+        along = (adjoint @ schmid.T) * shear_rate if any(needs[1:]) else None  # lambda.P_s gamma_dot_s
         by_rate = adjoint.sum_to_size(ctx.rate_shape) if needs[0] else None
         by_strength = (along * n / strength).sum_to_size(strength.shape) if needs[1] else None
         by_n = by_reference = None
         if needs[2]:
-            log_x = torch.where(x == 0, 0.0, x.abs().clamp(min=1e-300).log())
+            log_x = (tau / strength).abs().clamp(min=1e-300).log()  # of systems at rest `along` is zero
             by_n = -(along * log_x).sum().reshape(n.shape)
         if needs[3]:
             by_reference = -(along / reference_rate).sum().reshape(n.shape)
@@ -101,7 +99,7 @@ def single_crystal(
     ----------
     law : PowerLaw, whose strengths broadcast against the batch of points, or any record with schmid and rates
     rate : (3, 3) or (..., 3, 3) symmetric traceless strain rate, 1/s, sample frame; or 5-vectors; or a Load;
-        or a Loading that imposes some rates and some stresses; None where `stress` is given
+        or Conditions that impose some rates and some stresses; None where `stress` is given
     crystal_to_sample : (..., 3, 3) matrices or (..., 4) quaternions
     stress : (..., 3, 3) or (..., 5) MPa, sample frame: the strain rate follows directly
     tol : convergence when |sum gamma_dot P - d| <= tol |d|
@@ -123,7 +121,7 @@ def single_crystal(
     --------
     >>> from cpml.crystallography import systems
     >>> law = PowerLaw(systems("fcc", families=["octahedral"]), [30.0])
-    >>> pulled = single_crystal(law, Loading.uniaxial(2, 1.0), [1.0, 0, 0, 0])  # along [001], sides free
+    >>> pulled = single_crystal(law, Conditions.uniaxial(2, 1.0), [1.0, 0, 0, 0])  # along [001], sides free
     >>> back = single_crystal(law, None, [1.0, 0, 0, 0], stress=pulled.value)
     >>> print(
     ...     f"{back.value[1] * (2 / 3) ** 0.5:.4f} /s"
@@ -133,13 +131,13 @@ def single_crystal(
     if engine not in ENGINES:
         raise ParameterError(f"engine = {engine!r}: choose from {', '.join(ENGINES)}")
     if (rate is None) == (stress is None):
-        raise ParameterError("give either a strain rate (or a Loading) or, with rate = None, a stress")
+        raise ParameterError("give either a strain rate (or Conditions) or, with rate = None, a stress")
     matrices = as_matrices(crystal_to_sample)
     if device is not None:
         law, matrices, engine = law.to(device), matrices.to(device), "torch"
     if stress is not None:
         return _of_stress(law, as_stress(stress).to(matrices.device), rotation_5x5(matrices))
-    if isinstance(rate, Loading) or not isinstance(law, PowerLaw):
+    if isinstance(rate, Conditions) or not isinstance(law, PowerLaw):
         check_law(law)
         return solve_mixed(law, rate, matrices, max(tol, 1e-12))
     check_rank(law.systems.schmid5)

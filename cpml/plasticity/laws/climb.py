@@ -1,7 +1,7 @@
 """Climb of edge dislocations: a power law and the vacancy-diffusion rate,
 driven by the normal stress along b.
 
-    drive sigma_K = K:sigma = b.sigma'.b (deviator), K the climb tensors of cpml.crystallography.climb
+    drive sigma_K = K:sigma = b.sigma'.b (deviator), K the climb tensors of cpml.crystallography.climb_modes
     power      beta = beta0 |sigma_K/sigma_c|^n sgn(sigma_K)
     diffusion  beta = rho b v,  v = 2 pi D/(b ln(R/r)) [exp(sigma_K Omega/kT) - 1],  D = D0 exp(-Q/RT)
 

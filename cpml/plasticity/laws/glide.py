@@ -23,6 +23,7 @@ from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
+from cpml.plasticity.laws.flow import directed
 from cpml.plasticity.laws.hardening import per_system
 
 BOLTZMANN_J = 1.380649e-23
@@ -76,8 +77,9 @@ class ThermalGlide:
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Shear rates and their derivative by tau, both (..., S), of resolved shear stresses (..., S) in MPa."""
+        tau = directed(tau, torch.as_tensor(self.systems.twin))
         free = tau.abs() - self.passing
-        moves = (free > 0) & ~(torch.as_tensor(self.systems.twin) & (tau <= 0))
+        moves = free > 0
         stress = torch.maximum(free, _LEAST * self.strength0)
         x = (stress / self.strength0).clamp(max=1.0)
         height = self.energy / (BOLTZMANN_J * self.temperature)

@@ -1,8 +1,7 @@
-"""Flow law: shear rate of each system from its resolved shear stress.
+"""The power law of a crystal: the flow rule of `cpml.plasticity.laws.flow` with the numbers of one set of systems.
 
     slip:  gamma_dot_s = rate0 |tau_s / xi_s|^n sgn(tau_s)
     twin:  gamma_dot_s = rate0 (max(tau_s, 0) / xi_s)^n           (polar: no reverse twinning)
-    d gamma_dot / d tau = n rate0 |tau/xi|^(n-1) / xi             (finite at tau = 0)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -23,24 +22,7 @@ from torch import Tensor
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_tensor
-
-
-def integer_power(base: Tensor, exponent: float | Tensor) -> Tensor:
-    """base ** exponent for base >= 0, by repeated squaring when the exponent is a
-    whole number (4 times faster).
-    """
-    if isinstance(exponent, Tensor) and exponent.requires_grad:
-        return base**exponent
-    value = float(exponent)
-    if value != int(value) or not 0 <= value < 128:
-        return base**exponent
-    result, square, left = None, base, int(value)
-    while left:
-        if left & 1:
-            result = square if result is None else result * square
-        left >>= 1
-        square = square * square if left else square
-    return torch.ones_like(base) if result is None else result
+from cpml.plasticity.laws import flow
 
 
 @dataclass(frozen=True)
@@ -110,14 +92,7 @@ class PowerLaw:
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Shear rates and their derivative by tau, both (..., S), of resolved shear stresses (..., S)."""
-        strength = self.system_strength
-        x = tau / strength
-        x = torch.where(self.is_polar, x.clamp(min=0), x)
-        f = self.reference_rate * integer_power(x.abs(), self.n - 1)
-        slope = self.n * f / strength
-        return f * x, torch.where(
-            self.is_polar & (x <= 0), 0.0, slope
-        )  # matters for n = 1, where f = 1 at rest
+        return flow.rates(tau, self.system_strength, self.is_polar, self.n, self.reference_rate)
 
 
 def check_rank(schmid: np.ndarray) -> None:

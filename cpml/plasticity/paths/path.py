@@ -24,7 +24,7 @@ from cpml.plasticity.arguments import as_matrices
 from cpml.plasticity.laws.hardening import NoHardening
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.reorientation import Reorientation
-from cpml.plasticity.paths.stepping import CONTROLS, Run
+from cpml.plasticity.paths.stepping import CONTROLS, PathSolver
 from cpml.plasticity.polycrystal.eshelby import QUADRATURE
 from cpml.plasticity.polycrystal.response import MeanField, normalised
 from cpml.plasticity.polycrystal.schemes import RELAXED, SCHEMES, check_shape
@@ -119,7 +119,7 @@ def deform(
         and harden; None = no hardening
     orientations, weights, scheme, n_eff, relaxed, lateral, tol, quadrature, threads,
         engine, device : as in mean_field
-    loading : Loading, Load or strain rate; or a function of the step number that returns one
+    loading : Conditions, Load or strain rate; or a function of the step number that returns one
     increment, steps, control : strain per step (one number, or one for each step) of the control component
         ("von_mises", or "11", "22", "33", "23", "13", "12": a tensor component of D), and number of steps
     reorientation : rules of twin reorientation; None only accumulates the fractions
@@ -148,7 +148,7 @@ def deform(
         raise ParameterError(
             f"scheme {scheme!r} has no path; choose from {', '.join(s for s in SCHEMES if s != 'sachs')}"
         )
-    run = Run(
+    run = PathSolver(
         law,
         hardening or NoHardening(),
         normalised(weights, len(as_matrices(orientations).reshape(-1, 3, 3))),

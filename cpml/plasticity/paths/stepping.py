@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint as recompute
 from cpml.crystallography.tensors import to_matrix, von_mises_rate, von_mises_stress
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_matrices, as_tensor
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.modes import Modes
 from cpml.plasticity.laws.reorientation import Reorientation
 from cpml.plasticity.laws.spin import axial, turn
@@ -42,7 +42,7 @@ class Now:
 
 
 @dataclass
-class Run:
+class PathSolver:
     law: object
     hardening: object
     weights: Tensor
@@ -74,7 +74,7 @@ class Run:
         now = Now(
             matrices, self.hardening.start(strength), shape, self.rules.start(len(matrices)), none, none
         )
-        is_function = isinstance(loading, Callable) and not isinstance(loading, Loading)
+        is_function = isinstance(loading, Callable) and not isinstance(loading, Conditions)
         same = None if is_function else conditions(loading, self.lateral).relaxed(self.line.relaxed)
         rows, fields = [], []
         for k, increment in enumerate([*increments.tolist(), None]):
@@ -87,20 +87,20 @@ class Run:
             now = then
         return self.collect(rows, fields, now)
 
-    def step(self, now: Now, load: Loading, increment: float | None):
+    def step(self, now: Now, load: Conditions, increment: float | None):
         """Row, response and next state; under checkpoint its graph is made again in the backward pass."""
         solved = []
         if self.checkpoint and torch.is_grad_enabled():
             return recompute(self.step_of, now, load, increment, solved, use_reentrant=False)
         return self.step_of(now, load, increment, solved)
 
-    def step_of(self, now: Now, load: Loading, increment: float | None, solved: list):
+    def step_of(self, now: Now, load: Conditions, increment: float | None, solved: list):
         field = self.solve(now, load, solved)
         work_rate = (field.stress @ field.rate) / field.von_mises
         row = self.row(field, now, load, work_rate)
         return row, field, now if increment is None else self.advance(now, field, load, work_rate, increment)
 
-    def solve(self, now: Now, load: Loading, solved: list) -> MeanField:
+    def solve(self, now: Now, load: Conditions, solved: list) -> MeanField:
         """The response; what was solved before (`solved`) is not solved again."""
         sphere = directions(now.shape, self.quadrature)
         theta = parameters(self.law, now.matrices, self.weights, now.hardening["strength"])
@@ -129,7 +129,9 @@ class Run:
     def at_reference(self, theta):
         return theta if theta.law is not None else replace(theta, reference_rate=self.reference)
 
-    def advance(self, now: Now, field: MeanField, load: Loading, work_rate: Tensor, increment: float) -> Now:
+    def advance(
+        self, now: Now, field: MeanField, load: Conditions, work_rate: Tensor, increment: float
+    ) -> Now:
         dt = increment / _control_rate(field.rate, self.control)
         step, glide = dt.item(), field.shear_rate[:, : self.modes.gliding]
         matrices, hardening = now.matrices, dict(now.hardening)
@@ -164,7 +166,7 @@ class Run:
             return self.rules.accumulate(now.twins, shear, weights), (), ()
         return self.rules.advance(now.twins, shear, weights)
 
-    def row(self, field: MeanField, now: Now, load: Loading, work_rate: Tensor) -> dict:
+    def row(self, field: MeanField, now: Now, load: Conditions, work_rate: Tensor) -> dict:
         slip = self.weights @ field.shear_rate.abs()
         by_family = self.modes.sum_by_family(slip)
         return {

@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.crystallography.tensors import BASIS
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.polycrystal.adjoint_kernels import gather, scatter
+from cpml.plasticity.polycrystal.aggregate import Linearisation
 from cpml.plasticity.polycrystal.averages import rotate_schmid
 from cpml.plasticity.polycrystal.eshelby_gradient import LOWER, UNITS, interaction_slopes
-from cpml.plasticity.polycrystal.grains import Linearisation
-from cpml.plasticity.polycrystal.medium import Medium
+from cpml.plasticity.polycrystal.medium import EffectiveMedium
 
 _DOUBLE = np.where(LOWER[0] == LOWER[1], 1.0, 2.0)
 
@@ -45,8 +45,8 @@ _DOUBLE = np.where(LOWER[0] == LOWER[1], 1.0, 2.0)
 class Solved:
     """What the backward pass needs of a solved step."""
 
-    medium: Medium
-    loading: Loading
+    medium: EffectiveMedium
+    loading: Conditions
     line: Linearisation
     sphere: tuple[NDArray, NDArray]
     n_eff_is_n: bool

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from cpml.crystallography.tensors import BASIS, rotation_5x5
 from cpml.plasticity.arguments import as_tensor
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.adjoint import Solved, solution_of
+from cpml.plasticity.polycrystal.aggregate import AnyLawAggregate, Linearisation, PowerLawAggregate
 from cpml.plasticity.polycrystal.averages import rotate_schmid
-from cpml.plasticity.polycrystal.grains import GeneralGrains, Grains, Linearisation
 from cpml.plasticity.polycrystal.implicit import Parameters, attach
-from cpml.plasticity.polycrystal.medium import Medium
+from cpml.plasticity.polycrystal.medium import EffectiveMedium
 from cpml.plasticity.polycrystal.response import MeanField, collect
 
 
@@ -42,7 +42,7 @@ def parameters(law, matrices: Tensor, weights: Tensor, strength: Tensor | None =
 
 def as_grains(
     theta: Parameters, law, line: Linearisation, engine: str = "numba", device=None
-) -> Grains | GeneralGrains:
+) -> PowerLawAggregate | AnyLawAggregate:
     """The numbers of `theta` for the solver of the medium."""
     schmid, weights = np.ascontiguousarray(theta.schmid.detach().numpy()), theta.weights.detach().numpy()
     if line.relaxed is not None:
@@ -52,17 +52,19 @@ def as_grains(
             law.systems, theta.strength.detach(), theta.n.detach(), theta.reference_rate.detach()
         )
         own = own if device is None else own.to(device)
-        return GeneralGrains(own, torch.as_tensor(schmid, device=device), weights)
+        return AnyLawAggregate(own, torch.as_tensor(schmid, device=device), weights)
     strength = np.ascontiguousarray(theta.strength.detach().numpy())
-    return Grains(schmid, strength, theta.polar.numpy(), theta.n.item(), theta.reference_rate.item(), weights)
+    return PowerLawAggregate(
+        schmid, strength, theta.polar.numpy(), theta.n.item(), theta.reference_rate.item(), weights
+    )
 
 
 def respond(
-    medium: Medium,
+    medium: EffectiveMedium,
     theta: Parameters,
     matrices: Tensor,
     law,
-    loading: Loading,
+    loading: Conditions,
     line: Linearisation,
     sphere,
     scheme: str,

@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.polycrystal.aggregate import Linearisation
 from cpml.plasticity.polycrystal.eshelby import interaction_torch
-from cpml.plasticity.polycrystal.grains import Linearisation
-from cpml.plasticity.polycrystal.medium import Medium, relaxed_spin
+from cpml.plasticity.polycrystal.medium import EffectiveMedium, relaxed_spin
 
 _LOWER = torch.tril_indices(5, 5)
 
@@ -96,7 +96,7 @@ class Attached:
 class _Equations:
     """R(x, theta) in units of the solution, and the grain stresses that belong to x."""
 
-    def __init__(self, medium: Medium, loading: Loading, line: Linearisation, sphere, n_eff):
+    def __init__(self, medium: EffectiveMedium, loading: Conditions, line: Linearisation, sphere, n_eff):
         self.line, self.sphere, self.n_eff = line, sphere, n_eff
         self.stress = torch.as_tensor(medium.grain_stress)
         sigma, rate = torch.as_tensor(medium.stress), torch.as_tensor(medium.rate)
@@ -149,9 +149,9 @@ class _Equations:
 
 
 def attach(
-    medium: Medium,
+    medium: EffectiveMedium,
     theta: Parameters,
-    loading: Loading,
+    loading: Conditions,
     line: Linearisation,
     sphere,
     *,

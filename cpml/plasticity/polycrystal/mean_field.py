@@ -19,7 +19,7 @@ References: Sachs 1928; Taylor 1938; Honneff & Mecking 1978 (relaxed constraints
 
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_matrices
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.single_crystal import ENGINES, single_crystal
 from cpml.plasticity.laws.law import PowerLaw, check_rank
 from cpml.plasticity.polycrystal.bounds import attach_gradient, free_rate, sachs
@@ -64,7 +64,7 @@ def mean_field(
     orientations : (G, 4) crystal_to_sample quaternions or (G, 3, 3) matrices
     weights : (G,) positive, any sum; None gives equal weights
     loading : Load, with its rate; a (3, 3) strain rate in 1/s, whose direction is then also that of the Sachs
-        stress; or a Loading with mixed conditions (not for "sachs")
+        stress; or mixed Conditions (not for "sachs")
     scheme : "taylor", "sachs", "relaxed", "secant", "tangent", "affine" or "n_eff"
     n_eff : interaction parameter of the scheme "n_eff", 1 or more (10 when not given)
     relaxed : shears of the sample frame that the scheme "relaxed" leaves free, of "23", "13", "12"
@@ -92,7 +92,7 @@ def mean_field(
         raise ParameterError(f"engine = {engine!r}: choose from {', '.join(ENGINES)}")
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
     weights = normalised(weights, len(matrices))
-    if scheme not in ("taylor", "sachs") or isinstance(loading, Loading) or not isinstance(law, PowerLaw):
+    if scheme not in ("taylor", "sachs") or isinstance(loading, Conditions) or not isinstance(law, PowerLaw):
         return _solve(
             law,
             matrices,

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import ParameterError
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.polycrystal.aggregate import AnyLawAggregate, Linearisation, PowerLawAggregate
 from cpml.plasticity.polycrystal.anderson import FixedPoint, Memory, fixed_point
 from cpml.plasticity.polycrystal.eshelby import interaction
-from cpml.plasticity.polycrystal.grains import GeneralGrains, Grains, Linearisation
 
 _LOWER = np.tril_indices(5)
 _LEAST = 1e-6  # smallest over largest eigenvalue of a compliance
@@ -37,7 +37,7 @@ _LOG_WEIGHT = np.where(_LOWER[0] == _LOWER[1], 1.0, np.sqrt(2.0))
 
 
 @dataclass(frozen=True)
-class Medium:
+class EffectiveMedium:
     """Solved mean field, in MPa and 1/s."""
 
     compliance: NDArray  # (5, 5) Mbar of the scheme (Taylor: tangent compliance of the aggregate)
@@ -70,8 +70,8 @@ class Start:
 class _Map:
     """The fixed-point map: one pass over the grains at a guess of the medium."""
 
-    one: object  # PowerPass or GeneralPass
-    loading: Loading
+    one: object  # PowerLawPass or AnyLawPass
+    loading: Conditions
     line: Linearisation
     zeta: NDArray
     zeta_weights: NDArray
@@ -139,8 +139,8 @@ def unpack(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def solve_medium(
-    grains: Grains | GeneralGrains,
-    loading: Loading,
+    grains: PowerLawAggregate | AnyLawAggregate,
+    loading: Conditions,
     line: Linearisation,
     zeta: NDArray,
     zeta_weights: NDArray,
@@ -149,7 +149,7 @@ def solve_medium(
     tol: float = 1e-9,
     max_iter: int = 200,
     threads: int = 1,
-) -> Medium:
+) -> EffectiveMedium:
     """Solve the mean field; `tol` bounds the change of log(Mbar), Sigma and D in scaled units."""
     rate0, sigma0 = grains.scale(loading)
     stress = np.zeros((len(grains.schmid), 5)) if start is None else start.stress.copy()
@@ -174,7 +174,7 @@ def solve_medium(
     return _as_medium(the_map, solved, compliance, a, spin, passes + 1, sigma0, rate0, memory)
 
 
-def _taylor(the_map: _Map, sigma0: float, rate0: float, memory: Memory) -> Medium:
+def _taylor(the_map: _Map, sigma0: float, rate0: float, memory: Memory) -> EffectiveMedium:
     """Every rate is imposed and every grain has it: no fixed point."""
     rate = np.linalg.solve(the_map.loading.rate_rows, the_map.loading.rate_values)
     mean, tangent, _ = the_map.solve(np.zeros((5, 5)), np.zeros(5), rate, the_map.tol)
@@ -213,11 +213,11 @@ def _by_stages(the_map: _Map, tol: float, max_iter: int, memory: Memory):
     return solved, total
 
 
-def _as_medium(the_map, solved, compliance, a, spin, passes, sigma0, rate0, memory) -> Medium:
+def _as_medium(the_map, solved, compliance, a, spin, passes, sigma0, rate0, memory) -> EffectiveMedium:
     """Scaled results in MPa and 1/s."""
     one, sigma, rate = the_map.one, solved.value[15:20], solved.value[20:25]
     factor = rate0 / sigma0
-    return Medium(
+    return EffectiveMedium(
         compliance * factor,
         (rate - compliance @ sigma) * rate0,
         a * factor,

@@ -24,9 +24,7 @@ class MeanField:
     converged: Tensor  # (G,) bool
     residual: Tensor  # (G,)
     n_iter: int
-    medium: object = (
-        None  # cpml.plasticity.polycrystal.medium.Medium of a self-consistent or mixed solution, else None
-    )
+    medium: object = None  # cpml.plasticity.polycrystal.medium.EffectiveMedium of a self-consistent or mixed solution, else None
     spin: Tensor | None = None  # (3, 3, 5) lattice spin per strain-rate deviation, where there is a medium
 
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_tensor
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.together import check_law
-from cpml.plasticity.polycrystal.grains import Linearisation
+from cpml.plasticity.polycrystal.aggregate import Linearisation
 from cpml.plasticity.polycrystal.response import load_directions
 
 SELF_CONSISTENT = ("secant", "tangent", "affine", "n_eff")
@@ -26,7 +26,9 @@ def check_scheme(scheme: str, n_eff, lateral: str, loading, law=None) -> None:
     """ParameterError for an unknown scheme or options that do not go with it."""
     if scheme not in SCHEMES:
         raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
-    if lateral not in LATERAL or (lateral == "free" and (scheme == "sachs" or isinstance(loading, Loading))):
+    if lateral not in LATERAL or (
+        lateral == "free" and (scheme == "sachs" or isinstance(loading, Conditions))
+    ):
         raise ParameterError(
             f"lateral = {lateral!r} with scheme {scheme!r}: choose from {', '.join(LATERAL)}; "
             "'free' goes with a Load and 'taylor' or a self-consistent scheme"
@@ -35,7 +37,7 @@ def check_scheme(scheme: str, n_eff, lateral: str, loading, law=None) -> None:
         raise ParameterError(
             f"n_eff = {n_eff} with scheme {scheme!r}: it must be 1 or more and goes with 'n_eff'"
         )
-    if scheme == "sachs" and isinstance(loading, Loading):
+    if scheme == "sachs" and isinstance(loading, Conditions):
         raise ParameterError(
             "scheme 'sachs' takes a Load or a strain rate: it prescribes the stress direction itself"
         )
@@ -48,14 +50,14 @@ def check_scheme(scheme: str, n_eff, lateral: str, loading, law=None) -> None:
             )
 
 
-def conditions(loading, lateral: str) -> Loading:
-    """Boundary conditions of a Loading, a Load or a strain rate."""
-    if isinstance(loading, Loading):
+def conditions(loading, lateral: str) -> Conditions:
+    """The conditions that a Load or a strain rate stands for; Conditions as they are."""
+    if isinstance(loading, Conditions):
         return loading
     stress, rate = load_directions(loading)
     if lateral == "free":
-        return Loading.parallel(stress.detach().numpy(), rate.detach().numpy())
-    return Loading.of(
+        return Conditions.parallel(stress.detach().numpy(), rate.detach().numpy())
+    return Conditions.of(
         np.asarray(loading.rate_direction) * float(loading.rate)
         if hasattr(loading, "rate_direction")
         else as_tensor(loading).detach().numpy()

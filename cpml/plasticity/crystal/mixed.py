@@ -3,7 +3,7 @@
 
     s = s0 + N y,   s0: stress_rows s0 = stress_values,   N^T D(s) = v,   N an orthonormal basis of the imposed rates
 
-Stress and rate conditions of a Loading work on complementary directions, so the
+Stress and rate conditions work on complementary directions, so the
 unknowns y are as many as the rates.
 """
 
@@ -17,7 +17,7 @@ from cpml.crystallography.tensors import rotation_5x5
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_rate, as_tensor
 from cpml.plasticity.crystal.any_law import Equations, attached, linear_start, newton, stress_at_rate
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.solution import Solution
 from cpml.plasticity.laws.law import PowerLaw, check_rank
 
@@ -25,8 +25,8 @@ _EXPONENTS = (1.0, 3.0, 8.0, 20.0, 50.0)  # continuation of a power law
 
 
 def directions(loading) -> tuple[Tensor, Tensor, Tensor]:
-    """s0 (..., 5) MPa, N (5, k) and v (..., k) 1/s of a Loading, a Load or a strain rate."""
-    if not isinstance(loading, Loading):
+    """s0 (..., 5) MPa, N (5, k) and v (..., k) 1/s of Conditions, a Load or a strain rate."""
+    if not isinstance(loading, Conditions):
         rate = as_rate(loading)
         return torch.zeros_like(rate), torch.eye(5, dtype=rate.dtype, device=rate.device), rate
     if len(loading.rate_values) and np.abs(loading.rate_rows @ loading.stress_rows.T).max(initial=0.0) > 1e-9:

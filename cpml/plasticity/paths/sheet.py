@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_matrices, as_tensor
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.mean_field import mean_field
 
@@ -90,7 +90,7 @@ def lankford(
         as_matrices(orientations).detach().reshape(-1, 3, 3),
         np.atleast_1d(np.asarray(angle_deg, float)),
     )
-    loading, ratio, stress, start = Loading.uniaxial(0, rate), [], [], None
+    loading, ratio, stress, start = Conditions.uniaxial(0, rate), [], [], None
     if options.get("shape") is not None:
         raise ParameterError("lankford turns the specimen: give equiaxed grains (shape = None)")
     for angle in np.deg2rad(angles):
@@ -139,7 +139,7 @@ def yield_surface(
     stresses, rates, start = [], [], None
     for angle in np.arange(n_points) * 2 * np.pi / n_points:
         values = size * np.array([np.cos(angle), np.sin(angle)])
-        loading = Loading(axes, values, across, np.zeros(3), free, free)
+        loading = Conditions(axes, values, across, np.zeros(3), free, free)
         with torch.no_grad():
             found = mean_field(law, orientations, weights=weights, loading=loading, start=start, **options)
         start = found.medium.start

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cpml.errors import ParameterError
 from cpml.plasticity.crystal.any_law import Equations, linear_start, newton, stress_at_rate
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.kernels import solve_grains
 from cpml.plasticity.polycrystal.averages import average
 
@@ -42,7 +42,7 @@ class Linearisation:
 
 
 @dataclass(frozen=True)
-class Grains:
+class PowerLawAggregate:
     """A power law's numbers: Schmid tensors in the sample frame (G, 5, S), strengths
     (G, S) MPa, weights (G,) sum 1.
     """
@@ -54,24 +54,26 @@ class Grains:
     reference_rate: float
     weights: NDArray
 
-    def scale(self, loading: Loading) -> tuple[float, float]:
+    def scale(self, loading: Conditions) -> tuple[float, float]:
         """rate0 (1/s) and sigma0 (MPa)."""
         rate = loading.rate_size or self.reference_rate
         return rate, float(self.weights @ self.strength.mean(1)) * (rate / self.reference_rate) ** (
             1 / self.n
         )
 
-    def start(self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float) -> "PowerPass":
+    def start(
+        self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float
+    ) -> "PowerLawPass":
         """A pass that begins at scaled stresses (G, 5)."""
         reference = sigma0 / (rate0 / self.reference_rate) ** (1 / self.n)
-        return PowerPass(self, np.ascontiguousarray(self.strength / reference), stress, is_warm, threads)
+        return PowerLawPass(self, np.ascontiguousarray(self.strength / reference), stress, is_warm, threads)
 
 
 @dataclass
-class PowerPass:
+class PowerLawPass:
     """Arrays of the compiled loop, reused from pass to pass."""
 
-    grains: Grains
+    grains: PowerLawAggregate
     xi: NDArray
     stress: NDArray
     is_warm: bool
@@ -126,7 +128,7 @@ def _in_threads(part, count: int, threads: int) -> list:
 
 
 @dataclass(frozen=True)
-class GeneralGrains:
+class AnyLawAggregate:
     """Any law (schmid, rates): Schmid tensors in the sample frame (G, 5, S), weights (G,) sum 1."""
 
     law: object
@@ -134,7 +136,7 @@ class GeneralGrains:
     weights: NDArray
     reference_rate: float = 1.0
 
-    def scale(self, loading: Loading) -> tuple[float, float]:
+    def scale(self, loading: Conditions) -> tuple[float, float]:
         """rate0 (1/s) and sigma0 (MPa): the stress at which the modes move so fast."""
         if loading.rate_size:
             moves = stress_at_rate(self.law, loading.rate_size, self.schmid.device)
@@ -150,16 +152,16 @@ class GeneralGrains:
 
     def start(
         self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float
-    ) -> "GeneralPass":
+    ) -> "AnyLawPass":
         """A pass that begins at scaled stresses (G, 5)."""
-        return GeneralPass(self, stress, is_warm, rate0, sigma0)
+        return AnyLawPass(self, stress, is_warm, rate0, sigma0)
 
 
 @dataclass
-class GeneralPass:
+class AnyLawPass:
     """The same by torch operations on the device of the Schmid tensors."""
 
-    grains: GeneralGrains
+    grains: AnyLawAggregate
     stress: NDArray
     is_warm: bool
     rate0: float
@@ -173,7 +175,7 @@ class GeneralPass:
         return rate.detach() / self.rate0, slope.detach() * (self.sigma0 / self.rate0)
 
     def solve(self, a: NDArray, c: NDArray, tol: float, share: float) -> tuple[NDArray, NDArray, NDArray]:
-        """As PowerPass.solve."""
+        """As PowerLawPass.solve."""
         g = self.grains
         modes = g.schmid.detach().transpose(1, 2)
         at, ct = (torch.as_tensor(np.array(v), device=modes.device) for v in (a, c))

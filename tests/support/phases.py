@@ -1,0 +1,15 @@
+"""Phases, strengths and loads that many tests share; their lattice parameters are said here and nowhere else.
+
+c/a of magnesium: Partridge 1967, Metall. Rev. 12:169; strengths: Wang et al. 2014, as in DAMASK's examples.
+"""
+
+import numpy as np
+
+from cpml.crystallography import systems
+
+MG_RATIO = 1.6236
+FCC = systems("fcc", families=["octahedral"])
+MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=MG_RATIO)
+MG_STRENGTHS = np.array([10.0, 55, 60, 40])  # MPa, per family
+
+TENSION = np.diag([1.0, -0.5, -0.5])  # strain rate of von Mises size 1, along x
