@@ -1,7 +1,8 @@
 """The commands of cpml: `python3 tasks.py <task>` sets up what is missing and runs it; `--list` shows all.
 
-Above the line: standard library only, it builds .venv when pyproject.toml, requirements.lock, the interpreter or
-the folder changed. Below: the Invoke tasks; inside an environment of your own, `invoke <task>` is the same.
+Above the line: standard library only, it builds .venv when pyproject.toml, requirements.lock, the
+interpreter or the folder changed. Below: the Invoke tasks; inside an environment of your own,
+`invoke <task>` is the same.
 """
 
 import functools
@@ -287,7 +288,7 @@ def ids(c):
         print(f"{path.name}: cells numbered")
 
 
-@task(help={"reports": "delete reports/ and data/derived/ as well"})
+@task(help={"reports": "delete what is in reports/ and data/derived/ as well"})
 def clean(c, reports=False):
     """Delete caches; with --reports also all results. Raw data stays."""
     caches = [path for name in ("cpml", "tests", "notebooks") for path in (ROOT / name).rglob("__pycache__")]
@@ -296,7 +297,7 @@ def clean(c, reports=False):
         ROOT / name
         for name in (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "build", "cpml.egg-info")
     ]
-    results = [ROOT / "reports", ROOT / "data" / "derived"] if reports else []
+    results = [*(ROOT / "reports").glob("*/"), ROOT / "data" / "derived"] if reports else []
     for folder in [*caches, *results]:
         shutil.rmtree(folder, ignore_errors=True)
 
