@@ -1,4 +1,4 @@
-"""Ambiguous traces: bounds that hold for every choice, gain per trace by hand; shares against true amounts."""
+"""Ambiguous traces: bounds for every choice, gain per trace by hand; shares against true amounts."""
 
 import itertools
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from cpml import plots
+from cpml.crystallography import random_quaternions
 from cpml.errors import ParameterError
 from cpml.plots.colours import in_crystal
 from cpml.plots.poles import hemisphere, plane_normals
 
 
 def _random(n, seed=0):
-    q = np.random.default_rng(seed).normal(size=(n, 4))
-    return q / np.linalg.norm(q, axis=1, keepdims=True)
+    return random_quaternions(n, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize(
