@@ -12,7 +12,7 @@ TARGETS = 6
 
 
 def simulated(rng, n_blocks, per_block, *, spread):
-    """Softmax predictions of one target per grain; blocks are exchangeable and differ in how good they are."""
+    """Softmax predictions of one target per grain; exchangeable blocks differ in how good they are."""
     block = np.repeat(np.arange(n_blocks), per_block)
     skill = np.exp(spread * rng.normal(size=n_blocks))[block]
     truth = rng.integers(TARGETS, size=len(block))
@@ -37,7 +37,7 @@ def coverage(seed, n_blocks, *, level=0.9, per_block=10, **options):
 
 @pytest.mark.parametrize("n_blocks", [10, 16, 40])
 def test_guaranteed_sets_cover_at_least_the_level(n_blocks):
-    """Mean coverage from 0.90 to 0.90 + 0.9/B for exchangeable blocks, within 3 standard errors of 300 maps."""
+    """Exchangeable blocks: mean coverage from 0.90 to 0.90 + 0.9/B, within 3 standard errors."""
     found = coverage(0, n_blocks, guarantee=True)
     error = 3 * found.std() / np.sqrt(len(found))
     assert 0.9 - error < found.mean() < 0.9 + 0.9 / (n_blocks - 1) + error
