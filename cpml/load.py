@@ -34,7 +34,7 @@ AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """One proportional load. `rate` (1/s) is its von Mises strain rate, `strain` the final von Mises strain."""
+    """One proportional load: `rate` (1/s) its von Mises strain rate, `strain` the final von Mises strain."""
 
     kind: str
     axis: np.ndarray | None = None  # (3,) unit vector, sample frame
