@@ -92,10 +92,10 @@ def crystals(n_orientations: int) -> dict[str, float]:
         found = systems(lattice, families=families, c_over_a=1.6236)
         for n in (20.0, 50.0):
             law = PowerLaw(found, strength, n)
-            for engine in ("numba", "torch"):
-                solved = single_crystal(law, TENSION, q, engine=engine)
+            for engine, device in (("numba", None), ("torch", "cpu")):
+                solved = single_crystal(law, TENSION, q, device=device)
                 seconds = best_time(
-                    lambda law=law, engine=engine: single_crystal(law, TENSION, q, engine=engine), 3
+                    lambda law=law, device=device: single_crystal(law, TENSION, q, device=device), 3
                 )
                 rates[f"{name}, n={n:g}, {engine}"] = n_orientations / seconds
                 extra = ""

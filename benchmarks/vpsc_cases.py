@@ -19,7 +19,7 @@ from cpml.plasticity.laws.hardening import Voce
 from cpml.plasticity.laws.kocks_mecking import KocksMecking
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.reorientation import Reorientation
-from cpml.plasticity.paths.path import deform
+from cpml.plasticity.paths.deform import deform
 from cpml.plasticity.polycrystal.eshelby import VPSC
 
 FAMILY = {

@@ -1,5 +1,4 @@
-"""Material files: crystal, families that may operate, their strengths with
-prior widths, sources and validity.
+"""Material files: crystal, families that may operate, their strengths with prior widths, sources and validity.
 
 A file is YAML (shipped ones beside this module, or the user's own path):
 
@@ -28,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cpml.crystallography.material_blocks import (
@@ -71,9 +71,7 @@ _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 
 @dataclass(frozen=True)
 class FamilyParameters:
-    """One family: kind 'slip' or 'twin', initial strength in MPa, prior width of
-    its logarithm, where it is from.
-    """
+    """One family: kind 'slip' or 'twin', initial strength in MPa, prior width of its logarithm, where it is from."""
 
     kind: str
     strength: float
@@ -108,8 +106,8 @@ class Material:
     @property
     def burgers(self) -> float:
         """Shortest Burgers vector of the slip families, m."""
-        found = self.systems()
-        return float(1e-9 * self.a * found.burgers_length[found.slip].min())
+        systems = self.systems()
+        return float(1e-9 * self.a * systems.burgers_length[systems.slip].min())
 
     @property
     def c_over_a(self) -> float | None:
@@ -126,17 +124,13 @@ class Material:
         """(K,) prior standard deviations of ln(strength)."""
         return np.array([f.log_spread for f in self.families.values()])
 
-    def table(self):
-        """Families with strength and prior width as a table to look at (pandas DataFrame)."""
-        import pandas as pd
-
+    def table(self) -> pd.DataFrame:
+        """Families with strength and prior width as a table to look at."""
         rows = [(name, f.kind, f.strength, f.log_spread, f.source) for name, f in self.families.items()]
         return pd.DataFrame(rows, columns=["family", "kind", "strength_mpa", "log_spread", "source"])
 
     def systems(self, families: Sequence[str] | None = None) -> Systems:
-        """Slip and twin systems of the file's families (or of some of them);
-        ParameterError for one it does not have.
-        """
+        """Slip and twin systems of the file's families (or of some of them); ParameterError for one it does not have."""
         missing = [f for f in families or () if f not in self.families]
         if missing:
             raise ParameterError(
@@ -175,6 +169,7 @@ def load_material(name_or_path: str | Path) -> Material:
 
 
 def _family(name: str, content: object, lattice: str, path: Path) -> FamilyParameters:
+    """One entry of `families`, checked."""
     known = REPRESENTATIVES[lattice]
     place = f"{path}: families: {name}"
     if name not in known:
@@ -187,7 +182,7 @@ def _family(name: str, content: object, lattice: str, path: Path) -> FamilyParam
     if not content.get("source"):
         raise DatasetError(f"{place}: source = {content.get('source')!r}: say where the strength is from")
     return FamilyParameters(
-        known[name][0],
+        known[name].kind,
         positive(content, "strength_mpa", place),
         positive(content, "log_spread", place, 0.5),
         str(content["source"]),
@@ -196,6 +191,7 @@ def _family(name: str, content: object, lattice: str, path: Path) -> FamilyParam
 
 
 def _material(content: dict, path: Path) -> Material:
+    """A file's content, checked."""
     check_keys(content, _KEYS, str(path))
     lattice = content.get("lattice")
     if lattice not in GROUP_OF_LATTICE:

@@ -59,10 +59,10 @@ def test_other_lattices_and_twins():
 
 
 def test_matrix():
-    """Factors by class, a default for the rest; the strongest of fcc is collinear."""
+    """Factors by class, 1 for the rest; the strongest of fcc is collinear."""
     h = interaction_matrix(FCC, KUBIN_FCC)
     assert h.shape == (12, 12) and h.max() == 0.625 and h[0, 0] == 0.122 and np.allclose(h, h.T)
-    assert interaction_matrix(FCC, {"self": 2.0}, 1.4)[0, :2].tolist() == [2.0, 1.4]
+    assert interaction_matrix(FCC, {"self": 2.0})[0, :2].tolist() == [2.0, 1.0]
     for wrong in ({"lomar": 1.0}, {"self": -1.0}):
         with pytest.raises(ParameterError, match="classes"):
             interaction_matrix(FCC, wrong)

@@ -1,4 +1,4 @@
-"""The compiled adjoint equals the torch derivation, relaxed constraints, and checkpointed paths."""
+"""The compiled adjoint equals the torch derivation, and relaxed constraints."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from cpml.crystallography import quaternion_to_matrix, random_quaternions, systems
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
-from cpml.plasticity import Conditions, PowerLaw, Together, Voce, deform, mean_field
+from cpml.plasticity import Conditions, PowerLaw, Together, deform, mean_field
 from cpml.plasticity.polycrystal.eshelby import directions, interaction
 from cpml.plasticity.polycrystal.eshelby_gradient import UNITS, interaction_slopes
 
@@ -118,36 +118,3 @@ def test_relaxed_conditions():
     )
     with pytest.raises(ParameterError, match="relaxed"):
         mean_field(law, Q, loading=stressed, scheme="relaxed")
-
-
-def saved_numbers(checkpoint):
-    """Numbers that autograd keeps for the backward pass of a path, and the gradients by strength and n."""
-    strength = torch.tensor([30.0], dtype=torch.float64, requires_grad=True)
-    n, kept = torch.tensor(10.0, dtype=torch.float64, requires_grad=True), []
-
-    def pack(tensor):
-        kept.append(tensor.numel())
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        path = deform(
-            PowerLaw(FCC, strength, n, 1e-3),
-            Voce(FCC, 20.0, 200.0, 10.0, 1.4),
-            Q,
-            loading=Conditions.uniaxial(2, 1e-3),
-            increment=0.03,
-            steps=4,
-            scheme="affine",
-            tol=1e-10,
-            checkpoint=checkpoint,
-        )
-    loss = path.von_mises[-1] + 10 * path.orientations[0, 0, 1]
-    total = sum(kept)
-    return total, torch.autograd.grad(loss, [strength, n]), float(loss.detach())
-
-
-def test_checkpointed_steps():
-    """The same stress and derivatives to rounding; outside the steps less than a fifth is kept."""
-    plain, light = saved_numbers(False), saved_numbers(True)
-    assert light[2] == plain[2] and light[0] < 0.2 * plain[0]
-    assert [float(g) for g in light[1]] == pytest.approx([float(g) for g in plain[1]], rel=1e-12)

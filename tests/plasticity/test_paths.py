@@ -28,7 +28,6 @@ from cpml.plasticity import (
     polycrystal_stiffness,
     yield_surface,
 )
-from cpml.plasticity.laws.hardening import latent_matrix
 from cpml.plasticity.laws.spin import rotation
 
 FCC = systems("fcc", families=["octahedral"])
@@ -55,7 +54,7 @@ def test_latent_hardening():
     slip[0, 3] = 0.1  # a prismatic system
     after = law.harden(state, slip, 1.0)["strength"][0]
     assert after[3].item() == pytest.approx(2.0) and after[[0, 4, 10, 17]].numpy() == pytest.approx(3.0)
-    assert latent_matrix(FCC, 1.4)[0, :2].tolist() == [1.0, 1.4]
+    assert Voce(FCC, latent=1.4).latent[0, :2].tolist() == [1.0, 1.4]
 
 
 def test_saturation():

@@ -16,7 +16,6 @@ from cpml.crystallography import (
 from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector, von_mises_rate, von_mises_stress
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw, single_crystal, taylor_factor
-from cpml.plasticity.crystal.newton import solve5
 
 TENSION = np.diag([1.0, -0.5, -0.5])
 FCC = PowerLaw(systems("fcc", families=["octahedral"]), [30.0])
@@ -267,17 +266,6 @@ def test_strength_per_point():
         ]
     )
     assert batch.numpy() == pytest.approx(single.numpy(), abs=1e-7)
-
-
-def test_solve5():
-    """The unrolled Cholesky equals numpy on random positive definite matrices."""
-    m = np.random.default_rng(0).standard_normal((30, 5, 5))
-    m, b = m @ m.swapaxes(1, 2) + 0.1 * np.eye(5), np.ones((30, 5))
-    lower = torch.as_tensor(np.stack([m[:, i, j] for i in range(5) for j in range(i + 1)]))
-    assert (
-        pytest.approx(np.linalg.solve(m, b[..., None])[..., 0])
-        == solve5(lower, torch.as_tensor(b.T.copy())).numpy().T
-    )
 
 
 @pytest.mark.parametrize(

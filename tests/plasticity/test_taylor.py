@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import linprog
 
 from cpml.crystallography import matrix_to_quaternion, quaternion_to_matrix, random_quaternions, systems
-from cpml.crystallography.tensors import to_matrix, to_vector, von_mises_rate
+from cpml.crystallography.tensors import to_vector, von_mises_rate
 from cpml.errors import ParameterError
-from cpml.plasticity import taylor_factor, taylor_stress
+from cpml.plasticity import taylor_factor
 from cpml.plasticity.polycrystal.taylor import yield_vertices
 
 FCC = systems("fcc", families=["octahedral"])
@@ -139,17 +139,6 @@ def test_equals_highs(s, strengths, strain):
     ratio = np.array(strengths)[s.family]
     expected = [highs(s, to_vector(x.T @ strain @ x), ratio) for x in r]
     assert taylor_factor(s, strain, q, strengths) == pytest.approx(expected, rel=1e-9)
-
-
-def test_stress_does_the_work():
-    """s:eps = M eps_vM and no system is beyond its strength."""
-    q = random_quaternions(50, np.random.default_rng(2))
-    stress = taylor_stress(MG, TENSION, q, [1, 5.5, 6, 4])
-    assert stress @ to_vector(TENSION) == pytest.approx(taylor_factor(MG, TENSION, q, [1, 5.5, 6, 4]))
-    r = quaternion_to_matrix(q)
-    local = to_vector(r.swapaxes(-1, -2) @ to_matrix(stress) @ r)
-    tau = local @ MG.schmid5.T / np.array([1, 5.5, 6, 4])[MG.family]
-    assert tau.max() <= 1 + 1e-9 and np.abs(tau[:, MG.slip]).max() <= 1 + 1e-9
 
 
 def test_size_of_the_strain_does_not_matter():

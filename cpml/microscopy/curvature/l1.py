@@ -16,7 +16,7 @@ References: Barrodale & Roberts 1973, SIAM J. Numer. Anal. 10:839 (L1 simplex); 
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 
 M = 6
 PIVOT = 1e-7

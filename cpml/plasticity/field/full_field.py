@@ -35,10 +35,10 @@ from scipy.fft import fftfreq, irfftn, rfftfreq, rfftn
 
 from cpml.crystallography.tensors import BASIS, rotation_5x5, von_mises_stress
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_matrices
+from cpml.load import Load
+from cpml.plasticity.arguments import Values, as_matrices, stress_and_rate
 from cpml.plasticity.crystal.single_crystal import single_crystal
 from cpml.plasticity.laws.law import PowerLaw
-from cpml.plasticity.polycrystal.response import load_directions
 
 FORCING = (
     0.1  # conjugate gradients end at this share of the residual: more would be lost in the next linearisation
@@ -81,10 +81,10 @@ class Field:
 
 def full_field(
     law: PowerLaw,
-    grain_index,
-    orientations,
+    grain_index: NDArray,
+    orientations: Values,
     *,
-    loading,
+    loading: Load | Values,
     tol: float = 1e-4,
     max_iter: int = 40,
     start: NDArray | None = None,
@@ -113,8 +113,8 @@ def full_field(
     """
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
     grain_index = _check_grid(grain_index, len(matrices), tol)
-    stress, rate = (np.asarray(v.detach()) for v in load_directions(loading))
-    free = stress / np.linalg.norm(stress) if hasattr(loading, "rate_direction") else None
+    stress, rate = (x.detach().numpy() for x in stress_and_rate(loading))
+    free = stress / np.linalg.norm(stress) if isinstance(loading, Load) else None
     problem = _Problem.of(law, grain_index, matrices, _projection(grain_index.shape, free))
     d = np.broadcast_to(rate, (*grain_index.shape, 5)).copy() if start is None else np.array(start, float)
     sigma = problem.stress(d, None)
@@ -141,7 +141,9 @@ class _Problem:
     projection: NDArray  # (*half grid, 5, 5)
 
     @classmethod
-    def of(cls, law, grain_index, matrices, projection) -> "_Problem":
+    def of(
+        cls, law: PowerLaw, grain_index: NDArray, matrices: torch.Tensor, projection: NDArray
+    ) -> "_Problem":
         turn = rotation_5x5(matrices.detach().numpy())
         schmid = np.einsum("gij,sj->gsi", turn, law.systems.schmid5)
         return cls(law, turn[grain_index.ravel()], schmid[grain_index], projection)
@@ -205,7 +207,9 @@ class _Problem:
             search = residual + square / last * search
         return x
 
-    def line_search(self, d, sigma, power, x):
+    def line_search(
+        self, d: NDArray, sigma: NDArray, power: float, x: NDArray
+    ) -> tuple[NDArray, NDArray, float]:
         """Armijo's rule on the power, halving from the full Newton step."""
         slope, step = (sigma * x).sum(-1).mean(), 1.0
         while True:
@@ -244,7 +248,7 @@ def _projection(grid: tuple[int, ...], free: NDArray | None) -> NDArray:
     return projection
 
 
-def _check_grid(grain_index, count: int, tol: float) -> NDArray:
+def _check_grid(grain_index: NDArray, count: int, tol: float) -> NDArray:
     grain_index = np.asarray(grain_index)
     if (
         grain_index.ndim not in (2, 3)
