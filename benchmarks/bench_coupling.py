@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.hard_labels import pick_max_schmid
 from benchmarks.virtual_specimens import load_virtual
 from cpml import evaluation, models, paths
 from cpml.files import merge_json
@@ -104,11 +105,12 @@ def main(*, full: bool = True) -> None:
         ]
         everyone += ablations() if test == ABLATED else []
         predictions = predict(everyone, tested, load_virtual(folder / train) if train else None)
-        for name, labels in (("observed", tested.specimen.labels), ("truth", tested.truth)):
+        recorded = tested.specimen.labels, tested.specimen.candidates
+        for name, (labels, candidates) in {"observed": recorded, "truth": (tested.truth, None)}.items():
             print(f"\n{test}, {'trained on ' + train if train else 'held-out blocks'}, against {name}")
             answer = active_where_known(predictions) if name == "truth" else predictions
             metrics |= evaluation.flat_metrics(
-                scored(answer, labels, tested.splits), prefix=f"{test}_{name}_"
+                scored(answer, labels, candidates, tested.splits), prefix=f"{test}_{name}_"
             )
         _beside_reference(test, metrics, [m.name for m in everyone])
         print(f"{time.perf_counter() - start:.0f} s", flush=True)
@@ -129,7 +131,7 @@ def ablations() -> list[Changed]:
     ]
     return [
         *variants,
-        Changed(models.CoupledClassifier(), "coupled_schmid_labels", models.pick_max_schmid),
+        Changed(models.CoupledClassifier(), "coupled_schmid_labels", pick_max_schmid),
         Changed(models.CoupledClassifier(), "coupled_shuffled_neighbours", always=with_shuffled_neighbours),
     ]
 
@@ -146,10 +148,10 @@ def predict(everyone, tested, trained_on) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def scored(predictions: pd.DataFrame, labels: pd.DataFrame, splits) -> pd.DataFrame:
+def scored(predictions: pd.DataFrame, labels: pd.DataFrame, candidates, splits) -> pd.DataFrame:
     """Scores of planes, variants, families and twinned grains, printed and returned."""
-    plain = labels if "row" not in labels else labels[labels["row"] != "trace"]
-    levels = [(predictions, plain), evaluation.families_and_twinned_grains(predictions, labels)]
+    coarse = evaluation.families_and_twinned_grains(predictions, labels, candidates)
+    levels = [(predictions, labels), coarse]
     scores = pd.concat(
         [evaluation.evaluate(p, y, splits=splits, n_boot=100) for p, y in levels], ignore_index=True
     )

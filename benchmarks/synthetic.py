@@ -34,6 +34,7 @@ from cpml.crystallography.materials import Material
 from cpml.crystallography.rotations import random_quaternions
 from cpml.errors import ParameterError
 from cpml.load import Load
+from cpml.microscopy.labels.rows import Labels, label_rows
 from cpml.models.specimen.specimen import Specimen
 
 ALPHA_TITANIUM = {"prismatic": 1.0, "basal": 1.30, "pyramidal1_ca": 2.50}
@@ -121,10 +122,21 @@ def synthetic_specimen(
     stress = _stress(direction, scatter * LAWS[law](rng, (n_grains, 5)))
     share = _share(systems, quaternions, stress, truth.to_numpy()[systems.family], n)
     labels = _labels(grains, systems, share, microscope, rng)
+    neighbours, edge_length = _lattice_edges(n_grains)
     specimen = Specimen(
-        "synthetic", grains, systems, crystal, direction, labels if labelled else labels.iloc[:0],
-        *_lattice_edges(n_grains), {},
-    )  # fmt: skip
+        name="synthetic",
+        grains=grains,
+        systems=systems,
+        material=crystal,
+        load=direction,
+        labels=labels.labels,
+        traces=labels.traces,
+        candidates=labels.candidates,
+        neighbours=neighbours,
+        edge_length=edge_length,
+        cp={},
+    )
+    specimen = specimen if labelled else specimen.with_labels_of([])
     return Synthetic(_with_baseline(specimen), truth, stress, share)
 
 
@@ -196,8 +208,8 @@ def _share(systems, quaternions, stress, strength, n: float) -> np.ndarray:
     return activity / activity.sum(axis=1, keepdims=True)
 
 
-def _labels(grains, systems, share, microscope: Microscope, rng) -> pd.DataFrame:
-    """Label table of what the microscope records."""
+def _labels(grains, systems, share, microscope: Microscope, rng) -> Labels:
+    """Label tables of what the microscope records."""
     from cpml.microscopy import slip_labels
 
     traces = _traces(grains, systems, share, microscope, rng)
@@ -209,15 +221,15 @@ def _labels(grains, systems, share, microscope: Microscope, rng) -> pd.DataFrame
         min_inclination_deg=microscope.min_inclination_deg,
     )
     twins = np.flatnonzero(systems.twin)
-    seen = microscope.sees(share[:, twins], rng).ravel()
-    variants = pd.DataFrame(
-        {
-            "grain_id": np.repeat(grains["grain_id"].to_numpy(), len(twins)), "mechanism": "twin",
-            "target": np.tile([systems.names[s] for s in twins], len(grains)), "observed": seen.astype(float),
-            "candidates": "", "weight": 1.0, "source": "ebsd", "row": "variant",
-        }
-    )  # fmt: skip
-    return pd.concat([slip, variants], ignore_index=True)[slip.columns] if len(twins) else slip
+    variants = label_rows(
+        grains[["grain_id"]],
+        [systems.names[s] for s in twins],
+        mechanism="twin",
+        level="variant",
+        observed=microscope.sees(share[:, twins], rng),
+        source="ebsd",
+    )
+    return replace(slip, labels=pd.concat([slip.labels, variants], ignore_index=True))
 
 
 def _traces(grains, systems, share, microscope: Microscope, rng) -> pd.DataFrame:

@@ -10,7 +10,7 @@ the recorded variants, translated into this project's names by geometry (K1 norm
 direction in the sample frame).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from cpml.crystallography import load_material, schmid_factors
 from cpml.datasets.curve import read_curve
 from cpml.evaluation.splits import Splits, blocked_folds
 from cpml.load import Load
+from cpml.microscopy.labels.rows import Labels
 from cpml.models.specimen.specimen import Specimen, build_specimen
 from cpml.virtual.records import read_public_table, recorded_traces, recorded_variants
 from cpml.virtual.truth import match_grains, read_generator_truth, truth_labels
@@ -43,11 +44,6 @@ class VirtualSpecimen:
     truth: pd.DataFrame  # grain_id, mechanism, target, observed, amount
     strengths: pd.DataFrame  # family, strength_mpa of the simulation
 
-    @property
-    def observed(self) -> pd.DataFrame:
-        """The plane and variant rows of the public labels."""
-        return self.specimen.labels[self.specimen.labels["row"] != "trace"]
-
 
 def load_virtual(folder: Path) -> VirtualSpecimen:
     """Build the specimen of one generator folder (its name is a key of SPECIMENS).
@@ -65,16 +61,25 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
     twins = microscopy.find_twins(fragments, types=())
     grains = twins.grains.assign(phase_name=phase)
     systems = material.systems()
-    labels = public_labels(folder / "labels_public.csv", ebsd_map, grains, twins.grain_label, systems)
+    seen = public_labels(folder / "labels_public.csv", ebsd_map, grains, twins.grain_label, systems)
     load = Load.from_dict({"kind": kind, "axis": "x", "strain": strain})
     kam = microscopy.kam(fragments)
     features = microscopy.grain_features(
         grains, twins.grain_boundaries, twins.grain_label, kam, twinned=twins.twinned
     )
     specimen = build_specimen(
-        folder.name, grains=features, grain_boundaries=twins.grain_boundaries, labels=labels, material=material,
-        load=load, phase=phase, curve=read_curve(folder / "macro.csv"), points=(ebsd_map.xy, twins.grain_label),
-    )  # fmt: skip
+        folder.name,
+        grains=features,
+        grain_boundaries=twins.grain_boundaries,
+        labels=seen.labels,
+        traces=seen.traces,
+        candidates=seen.candidates,
+        material=material,
+        load=load,
+        phase=phase,
+        curve=read_curve(folder / "macro.csv"),
+        points=(ebsd_map.xy, twins.grain_label),
+    )
     specimen = with_cp_baseline(specimen)
     truth = read_generator_truth(folder)
     partner = match_grains(truth, twins.grain_label)
@@ -97,8 +102,9 @@ def with_cp_baseline(specimen: Specimen) -> Specimen:
     return with_baseline(specimen, cp | {"taylor_factor": field.taylor_factor.numpy()})
 
 
-def public_labels(path: Path, ebsd_map, grains: pd.DataFrame, label: np.ndarray, systems) -> pd.DataFrame:
-    """Label table from the generator's public columns: recorded trace angles and recorded twin variants."""
+def public_labels(path: Path, ebsd_map, grains: pd.DataFrame, label: np.ndarray, systems) -> Labels:
+    """Label tables from the generator's public columns: recorded trace angles and recorded twin variants."""
     table = read_public_table(path, ebsd_map, label)
     slip = microscopy.slip_labels(grains, recorded_traces(table), systems)
-    return pd.concat([slip, recorded_variants(table, systems)], ignore_index=True)
+    labels = pd.concat([slip.labels, recorded_variants(table, systems)], ignore_index=True)
+    return replace(slip, labels=labels)

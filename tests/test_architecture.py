@@ -41,7 +41,7 @@ INSIDE = {
         "curvature": {"maps", "grains"},
         "registration": {"maps", "images"},
         "dic": {"maps", "io", "images", "registration"},
-        "labels": {"images", "dic"},
+        "labels": {"maps", "images", "dic", "twins"},
         "checks": {"maps", "grains", "twins", "dic"},
     },
     "plasticity": {

@@ -23,7 +23,7 @@ def record(
     Parameters
     ----------
     parts : split name -> (out-of-fold predictions, the splits they were made with)
-    labels : grain_id, mechanism, target, observed (one row per pair; no trace rows)
+    labels : grain_id, mechanism, target, observed
     truth : the same of the simulation, where there is one
     """
     tables = []

@@ -5,7 +5,7 @@ from .checks import (
     lamella_deviations as lamella_deviations,
     trace_deviations as trace_deviations,
 )
-from .cleaning.cleaning import Cleaned as Cleaned, clean as clean, fill_holes as fill_holes
+from .cleaning.cleaning import Cleaned as Cleaned, clean as clean
 from .curvature.burgers import weighted_burgers as weighted_burgers
 from .curvature.gnd import dislocation_types as dislocation_types, gnd as gnd
 from .curvature.kam import (
@@ -46,7 +46,7 @@ from .grains.csl import nearest_csl as nearest_csl
 from .grains.features import grain_features as grain_features
 from .grains.grains import Grains as Grains, segment as segment
 from .grains.graph_export import write_graphml as write_graphml
-from .grains.junctions import junction_distance as junction_distance, triple_junctions as triple_junctions
+from .grains.junctions import triple_junctions as triple_junctions
 from .grains.network import (
     path_transmission as path_transmission,
     percolation as percolation,
@@ -76,17 +76,10 @@ from .io.oim_files import (
 from .io.reading import read_map as read_map, read_stack as read_stack
 from .io.writing import write_map as write_map
 from .labels.cross_slip import cross_slip_labels as cross_slip_labels
-from .labels.detection import mask_unseen as mask_unseen, visibility as visibility
+from .labels.detection import visibility as visibility
 from .labels.directions import system_labels as system_labels
-from .labels.labels import (
-    DIC_SIGMA_DEG as DIC_SIGMA_DEG,
-    dic_labels as dic_labels,
-    read_traces as read_traces,
-    slip_labels as slip_labels,
-    slip_traces as slip_traces,
-    traces_to_grains as traces_to_grains,
-    twin_labels as twin_labels,
-)
+from .labels.planes import slip_labels as slip_labels, slip_traces as slip_traces
+from .labels.rows import Labels as Labels, label_rows as label_rows
 from .labels.statistics import (
     bootstrap_interval as bootstrap_interval,
     boundary_type as boundary_type,
@@ -94,7 +87,13 @@ from .labels.statistics import (
     surrounding_type as surrounding_type,
     with_schmid as with_schmid,
 )
+from .labels.traces import (
+    DIC_SIGMA_DEG as DIC_SIGMA_DEG,
+    read_traces as read_traces,
+    traces_to_grains as traces_to_grains,
+)
 from .labels.user import read_labels as read_labels, unobserved_labels as unobserved_labels
+from .labels.variants import twin_labels as twin_labels
 from .maps.ebsd_map import EbsdMap as EbsdMap, MapPhase as MapPhase
 from .maps.frames import frame_rotation as frame_rotation
 from .registration.affine import (
@@ -106,7 +105,6 @@ from .registration.images import (
     Registration as Registration,
     label_of_pixels as label_of_pixels,
     register_points as register_points,
-    sample_image as sample_image,
 )
 from .twins.evidence import (
     parent_probability as parent_probability,

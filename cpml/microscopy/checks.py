@@ -18,8 +18,12 @@ from cpml.microscopy.grains.grains import segment
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.twins.evidence import twin_lamellae
 from cpml.microscopy.twins.relations import lattice_of
-from cpml.microscopy.twins.twins import find_twins
+from cpml.microscopy.twins.twins import Twins, find_twins
 
+NEAR_DEG = 6.0
+"""A band further than this from every slip plane has no direction to compare with."""
+LEAST_ASPECT = 2.5
+"""Rounder twins have no direction to compare."""
 HALF_TURN_X = np.array([0.0, 1.0, 0.0, 0.0])
 
 
@@ -99,12 +103,7 @@ def trace_deviations(
 
 
 def displacement_deviations(
-    bands: pd.DataFrame,
-    grains: pd.DataFrame,
-    systems: Systems,
-    *,
-    mirrored: bool = False,
-    tolerance_deg: float = 6.0,
+    bands: pd.DataFrame, grains: pd.DataFrame, systems: Systems, *, mirrored: bool = False
 ) -> NDArray:
     """Angle (J,), deg, of each relative displacement from the nearest slip direction of the band's plane.
 
@@ -112,11 +111,10 @@ def displacement_deviations(
     ----------
     bands : table of `band_displacements`; grains : table with grain_id, qw, qx, qy, qz
     mirrored : turn the sign of the vertical displacement first, as if v had been taken positive the other way
-    tolerance_deg : bands further than this from every plane have no direction to compare with
 
     Returns
     -------
-    deviation : NaN for bands without displacement, grain or plane
+    deviation : NaN for bands without displacement, without grain, or further than NEAR_DEG from every plane
     """
     from cpml.microscopy.dic.displacement_ratio import direction_angles
 
@@ -134,31 +132,23 @@ def displacement_deviations(
     psi = bands["psi_deg"].to_numpy()[known] * (-1 if mirrored else 1)
     direction = np.abs(line_difference(psi[:, None], direction_angles(table[known], slip)[0]))
     found = np.where(best, direction, np.inf).min(axis=1)
-    out[known] = np.where(away.min(axis=1) <= tolerance_deg, found, np.nan)
+    out[known] = np.where(away.min(axis=1) <= NEAR_DEG, found, np.nan)
     return out
 
 
-def lamella_deviations(twins, *, min_aspect: float = 2.5) -> tuple[NDArray, NDArray]:
-    """Angle, deg, of the long axis of every twin lamella from the trace of its K1
-    plane: as declared, and flipped.
-
-    Parameters
-    ----------
-    twins : `cpml.microscopy.Twins`
-    min_aspect : rounder twins have no direction to compare
+def lamella_deviations(twins: Twins) -> tuple[NDArray, NDArray]:
+    """Angle, deg, of the long axis of every twin lamella from the trace of its K1 plane: as declared, and
+    flipped.
 
     Returns
     -------
-    deviation, flipped : (L,) for lamellae of at least this aspect ratio; flipped is what the crystals turned
-        by 180 deg about x would give (their traces are mirrored)
+    deviation, flipped : (L,) for lamellae that are long enough (LEAST_ASPECT); flipped is what the crystals
+        turned by 180 deg about x would give (their traces are mirrored)
     """
     lamellae = twin_lamellae(twins)
-    lamellae = lamellae[lamellae["aspect_ratio"] >= min_aspect]
-    axis = (
-        twins.segmentation.table.set_index("grain_id")["long_axis_deg"]
-        .reindex(lamellae["grain_id"])
-        .to_numpy()
-    )
+    lamellae = lamellae[lamellae["aspect_ratio"] >= LEAST_ASPECT]
+    fragments = twins.segmentation.table.set_index("fragment_id")
+    axis = fragments["long_axis_deg"].reindex(lamellae["fragment_id"]).to_numpy()
     trace = lamellae["k1_trace_deg"].to_numpy()
     return np.abs(line_difference(axis, trace)), np.abs(line_difference(axis, -trace))
 

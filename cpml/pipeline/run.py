@@ -46,6 +46,7 @@ ARTEFACTS = {
     "junctions": "02_features",
     "pixels": "02_features",
     "traces": "02_features",
+    "candidates": "02_features",
     "models": "04_coupled_models",
     "predictions": "04_coupled_models",
     "evaluation": "05_evaluation",

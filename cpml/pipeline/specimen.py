@@ -15,6 +15,8 @@ def specimen_of(run) -> Specimen:
         grains=run.read("features"),
         grain_boundaries=run.read("boundaries"),
         labels=run.read("labels"),
+        traces=run.read("traces"),
+        candidates=run.read("candidates"),
         material=load_material(dataset.phases[0].material),
         load=dataset.load,
         phase=dataset.phases[0].name,

@@ -103,31 +103,23 @@ def test_a_block_never_calibrates_itself(splits_of_blocks, long_table):
 
 
 def traces_of(truth, rng):
-    """A trace in every grain that fits its true target and another one, in random order."""
+    """A trace in every grain that fits its true target and another one."""
     second = (truth + rng.integers(1, TARGETS, size=len(truth))) % TARGETS
-    text = [f"t{a}:0.5;t{b}:0.5" for a, b in zip(truth, second, strict=True)]
-    return pd.DataFrame(
-        {
-            "grain_id": np.arange(len(truth)) + 1,
-            "mechanism": "slip",
-            "target": "",
-            "observed": 1.0,
-            "candidates": text,
-            "row": "trace",
-        }
-    )
+    return [(g + 1, {f"t{a}": 0.5, f"t{b}": 0.5}) for g, (a, b) in enumerate(zip(truth, second, strict=True))]
 
 
-def test_candidate_sets_bound_the_coverage(splits_of_blocks, long_table):
+def test_candidate_sets_bound_the_coverage(splits_of_blocks, long_table, candidate_table):
     """The coverage of the hidden true target lies between all candidates inside and any
     inside; pessimistic sets hold it.
     """
     rng = np.random.default_rng(5)
     block, truth, p = simulated(rng, 16, 40, spread=0.3)
     predictions, splits = long_table(p, "p").assign(model="m"), splits_of_blocks(block)
+    labels = long_table(np.full(p.shape, np.nan), "observed")
     size = {}
     for how in ("pessimistic", "angle", "optimistic"):
-        found = conformal_sets(predictions, traces_of(truth, rng), splits=splits, ambiguous=how)
+        candidates = candidate_table(traces_of(truth, rng))
+        found = conformal_sets(predictions, labels, candidates, splits=splits, ambiguous=how)
         line = found.table.iloc[0]
         inside = found.rows["in_set"].to_numpy().reshape(-1, TARGETS)[np.arange(len(truth)), truth].mean()
         assert line["coverage_least"] - 0.01 <= inside <= line["coverage_most"] + 0.01

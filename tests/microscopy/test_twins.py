@@ -8,7 +8,7 @@ from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.errors import ParameterError
 from cpml.microscopy import MapPhase, find_twins, read_map, segment
-from cpml.microscopy.labels.labels import twin_labels
+from cpml.microscopy.labels.variants import twin_labels
 from cpml.microscopy.twins.twins import HCP_TYPES
 
 MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
@@ -107,7 +107,7 @@ def test_variant_labels(make_map):
     """Every parent gets a row for each of the six variants; the painted ones are 1, the others 0."""
     twins, twin = lamella(make_map, ["twin_1012"], [0, 1])
     labels = twin_labels(twins, twin)
-    assert len(labels) == 12 and set(labels["row"]) == {"variant"}
+    assert len(labels) == 12 and set(labels["level"]) == {"variant"}
     assert labels.groupby("grain_id")["observed"].sum().tolist() == [2, 0]
 
 

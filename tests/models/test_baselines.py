@@ -121,7 +121,7 @@ def test_cross_validation_hides_labels(specimen):
             return super().fit(specimens)
 
         def predict(self, specimen):
-            assert specimen.labels.empty
+            assert specimen.labels.empty and specimen.traces.empty and specimen.candidates.empty
             return super().predict(specimen)
 
     held_out = cross_validate([Spy()], specimen, splits)
@@ -138,6 +138,8 @@ def test_specimen_without_load_or_with_strange_labels(specimen):
         "grains": specimen.grains,
         "grain_boundaries": pd.DataFrame(columns=["grain_a", "grain_b", "length_um"]),
         "labels": specimen.labels,
+        "traces": specimen.traces,
+        "candidates": specimen.candidates,
         "material": specimen.material,
         "load": specimen.load,
         "phase": "A",
@@ -148,16 +150,15 @@ def test_specimen_without_load_or_with_strange_labels(specimen):
         build_specimen("s", **{**parts, "phase": "B"})
     with pytest.raises(CpmlError, match="do not exist"):
         build_specimen("s", **{**parts, "labels": specimen.labels.assign(grain_id=10**6)})
-    planes = specimen.labels["row"] == "plane"
+    planes = specimen.labels["level"] == "plane"
     with pytest.raises(CpmlError, match=r"label 'cubic .* is no plane or variant"):
         build_specimen(
             "s", **{**parts, "labels": specimen.labels[planes].head(1).assign(target="cubic (100)")}
         )
-    lines = specimen.labels["row"] == "trace"
     with pytest.raises(CpmlError, match=r"candidate 'cubic .* is no plane or variant"):
-        build_specimen(
-            "s", **{**parts, "labels": specimen.labels[lines].head(1).assign(candidates="cubic (100):1.0")}
-        )
+        build_specimen("s", **{**parts, "candidates": specimen.candidates.assign(target="cubic (100)")})
+    with pytest.raises(CpmlError, match="candidates do not say how well"):
+        build_specimen("s", **{**parts, "candidates": specimen.candidates.iloc[1:]})
 
 
 def test_offset_yield_of_a_bilinear_curve():

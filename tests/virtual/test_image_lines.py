@@ -59,7 +59,7 @@ def test_image_lines_are_traces_where_asked_for(demo):
     asked = replace(dataset, labels={**dataset.labels, "images": "auto"})
     traces = observe(asked, ebsd, twins.grain_label).traces
     labels = microscopy.slip_labels(twins.grains, traces, dataset.systems())
-    assert set(traces["source"]) == set(labels.loc[labels["row"] == "trace", "source"]) == {"traces", "image"}
+    assert set(traces["source"]) == set(labels.traces["source"]) == {"traces", "image"}
 
 
 def test_points_on_a_line_are_an_error_of_the_description(demo):

@@ -103,20 +103,6 @@ def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
     return Cleaned(current, n_filled, int(np.sum(~current.indexed)), tuple(steps))
 
 
-def fill_holes(ebsd_map: EbsdMap, *, max_pixels: int = 0) -> Cleaned:
-    """Fill regions of at most `max_pixels` points without orientation from the nearest indexed point; 0 fills
-    none.
-
-    Raises
-    ------
-    ParameterError : a negative size
-    """
-    if max_pixels < 0:
-        raise ParameterError(f"max_pixels {max_pixels}: 0 fills nothing, 5 fills holes of up to five points")
-    filled, step = _fill(ebsd_map, max_pixels, DEFAULT_THRESHOLD_DEG)
-    return Cleaned(filled, step.n_changed, int(np.sum(~filled.indexed)), (step,))
-
-
 def small_holes(ebsd_map: EbsdMap, max_pixels: int) -> NDArray:
     """(N,) bool, points in connected regions without orientation of at most `max_pixels` points."""
     empty = ~ebsd_map.indexed

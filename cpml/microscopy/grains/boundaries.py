@@ -56,14 +56,6 @@ def edge_end_points(ebsd_map, pairs: NDArray) -> NDArray:
     return np.concatenate([middle - half, middle + half], axis=1)
 
 
-def count_outer_edges(grains) -> int:
-    """Cell edges between a grain and no grain: the rim of the map, and gaps."""
-    sides = 4 if grains.map.grid == "square" else 6
-    labelled = grains.label > 0
-    inner = labelled[grains.map.neighbours].all(axis=1)
-    return int(sides * labelled.sum() - 2 * inner.sum())
-
-
 def group_pairs(first: NDArray, second: NDArray) -> tuple[NDArray, NDArray]:
     """Distinct unordered pairs (B, 2), smaller id first, sorted, and the row of each input pair in them."""
     low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second).astype(np.int64)

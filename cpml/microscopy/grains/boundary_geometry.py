@@ -27,12 +27,11 @@ from cpml.microscopy.grains.csl import nearest_csl
 from cpml.microscopy.grains.grains import Grains
 
 
-def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataFrame:
+def boundary_details(grains: Grains, *, twins=None) -> pd.DataFrame:
     """The boundary table with more columns; same rows, same order.
 
     Parameters
     ----------
-    smooth : h, segments on either side that take part in a fit
     twins : result of `find_twins`: adds twin_type ("" for none) and
         twin_deviation_deg, of the mean orientations
 
@@ -41,15 +40,9 @@ def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataF
     `grains.boundaries` and n_pieces, straightness, curvature_per_um (signed mean), curvature_abs_per_um,
     twist_share_mean, twist_share_max, tilt_share_min, csl_palumbo_aust, csl_palumbo_aust_deviation_deg; NaN
     where a boundary is too short for a fit or lies between phases
-
-    Raises
-    ------
-    ParameterError : smooth below 2
     """
-    if smooth < 2:
-        raise ParameterError(f"smooth {smooth}: a parabola needs two segments on either side")
     table = grains.boundaries.copy()
-    pieces = boundary_pieces(grains, smooth=smooth)
+    pieces = boundary_pieces(grains)
     n, row, length = len(table), pieces["boundary"].to_numpy(), grains.segments["length_um"].to_numpy()
     kappa = pieces["curvature_per_um"].to_numpy()
     known = np.isfinite(kappa)
@@ -112,18 +105,6 @@ def _palumbo_aust(grains: Grains) -> tuple[NDArray, NDArray]:
             m = quaternion_multiply(quaternion_conjugate(q[a[rows]]), q[b[rows]])
             sigma[rows], deviation[rows] = nearest_csl(m, proper_group("432"), criterion="palumbo_aust")
     return sigma, deviation
-
-
-def neighbour_table(grains: Grains, values: ArrayLike) -> pd.DataFrame:
-    """Both sides of every boundary: fragment_a, fragment_b, value_a, value_b, delta = |a
-    - b| of values (G,) per grain.
-    """
-    values, table = np.asarray(values, float), grains.boundaries
-    if len(values) != grains.n_grains:
-        raise ParameterError(f"{len(values)} values for {grains.n_grains} grains")
-    a, b = values[table["fragment_a"] - 1], values[table["fragment_b"] - 1]
-    sides = {"value_a": a, "value_b": b, "delta": np.abs(a - b)}
-    return pd.DataFrame({"fragment_a": table["fragment_a"], "fragment_b": table["fragment_b"], **sides})
 
 
 def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd.DataFrame:

@@ -45,7 +45,6 @@ def boundary_transfer(
     strength: Mapping[str, float] | None = None,
     phase: ArrayLike | None = None,
     a_nm: float | Mapping[int, float] | None = None,
-    n_inclinations: int = 36,
 ) -> pd.DataFrame:
     """The boundary table with the columns of the module docstring added.
 
@@ -83,7 +82,7 @@ def boundary_transfer(
         for second in by_phase:
             rows = np.flatnonzero((of_grain[i] == first) & (of_grain[j] == second))
             if len(rows):
-                normals = t.boundary_normals(trace[rows], n_inclinations)
+                normals = t.boundary_normals(trace[rows])
                 columns = _pair(grains[first], grains[second], i[rows], j[rows], normals, stress is not None)
                 for key, value in columns.items():
                     if key not in out:

@@ -2,6 +2,8 @@
 
 C = covariance of the pixel centres + pixel^2/12 on the diagonal;  aspect = sqrt(l1/l2);  long axis: l1's
 eigenvector
+
+Square and hexagonal grids alike; skimage.measure.regionprops knows pictures of square pixels only.
 """
 
 from itertools import pairwise

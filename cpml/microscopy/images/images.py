@@ -29,6 +29,8 @@ PIXELS_PER_BYTE = 100
 """Of a compressed picture at most; JPEG reaches 50."""
 TIFF = (".tif", ".tiff")
 BY_ROSETTASCIIO = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph"}
+STRIPE_PX = 4.0
+"""Rows over which the picture is smoothed to see the jumps of single ones."""
 UNIT_UM = {"m": 1e6, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3}
 
 
@@ -289,16 +291,14 @@ def flat_field(
     return replace(image, values=values, valid=valid, note=(*image.note, f"{mode} blur of {sigma_px:g} px"))
 
 
-def destripe(image: SemImage, *, sigma_px: float = 4.0) -> SemImage:
+def destripe(image: SemImage) -> SemImage:
     """The image without the brightness jumps from row to row that scanning leaves.
 
-    Each row is shifted by the median of its difference from the image smoothed across `sigma_px` rows;
+    Each row is shifted by the median of its difference from the image smoothed across STRIPE_PX rows;
     horizontal lines that cross less than half of the image stay.
     """
-    if not sigma_px > 0:
-        raise ParameterError(f"sigma_px {sigma_px} must be positive")
-    weight = np.maximum(ndimage.gaussian_filter1d(image.valid.astype(float), sigma_px, axis=0), 1e-12)
-    smooth = ndimage.gaussian_filter1d(np.where(image.valid, image.values, 0.0), sigma_px, axis=0) / weight
+    weight = np.maximum(ndimage.gaussian_filter1d(image.valid.astype(float), STRIPE_PX, axis=0), 1e-12)
+    smooth = ndimage.gaussian_filter1d(np.where(image.valid, image.values, 0.0), STRIPE_PX, axis=0) / weight
     jump = np.zeros(len(image.values))
     filled = image.valid.any(axis=1)
     jump[filled] = np.nanmedian(np.where(image.valid, image.values - smooth, np.nan)[filled], axis=1)

@@ -40,7 +40,8 @@ class Specimen:
         row per grain of one phase
     neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um; ``edge_angle`` (E,) trace of the
         boundary on the screen, rad counter-clockwise from +x, NaN where unknown
-    labels : long table as written by notebook 02
+    labels, traces, candidates : tables of `cpml.microscopy.labels.rows`, of the lines those whose candidates
+        are planes
     cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor``
         (G, S); ``taylor_factor`` (G,))
     """
@@ -51,6 +52,8 @@ class Specimen:
     material: Material
     load: Load
     labels: pd.DataFrame
+    traces: pd.DataFrame
+    candidates: pd.DataFrame
     neighbours: np.ndarray
     edge_length: np.ndarray
     cp: dict[str, np.ndarray]
@@ -115,50 +118,45 @@ class Specimen:
     @cached_property
     def _traces(self):
         from cpml.crystallography.slip_traces import line_difference, slip_traces
-        from cpml.microscopy.images.trace_likelihood import match_traces
 
         geometry = slip_traces(self.quaternions, self.systems)
         angle, inclination = (
             geometry.angle_deg[:, self.slip_planes],
             geometry.inclination_deg[:, self.slip_planes],
         )
-        rows = self.labels[(self.labels["row"] == "trace") & self.labels["grain_id"].isin(self.grain_ids)]
-        grain = self.position(rows["grain_id"])
-        density = np.array(
-            [
-                match_traces(a, angle[g], inclination[g], sigma_deg=s, floor=0.0)
-                for a, s, g in zip(rows["angle_deg"], rows["sigma_deg"], grain, strict=True)
-            ]
-        ).reshape(len(rows), len(self.slip_planes))
+        grain = self.position(self.traces["grain_id"])
         covered = np.zeros(angle.shape, bool)
-        near = np.abs(line_difference(rows["angle_deg"].to_numpy()[:, None], angle[grain])) <= MERGED_DEG
+        observed = self.traces["angle_deg"].to_numpy()
+        near = np.abs(line_difference(observed[:, None], angle[grain])) <= MERGED_DEG
         np.logical_or.at(covered, grain, near)
-        return grain, density, inclination >= MIN_INCLINATION_DEG, covered
+        return grain, inclination >= MIN_INCLINATION_DEG, covered
 
     @property
     def trace_grain(self) -> np.ndarray:
         """(J,) row number of the grain of every observed trace."""
         return self._traces[0]
 
-    @property
+    @cached_property
     def trace_density(self) -> np.ndarray:
         """(J, P) probability density per degree of the observed angle under every slip plane."""
-        return self._traces[1]
+        planes = [self.systems.plane_names[p] for p in self.slip_planes]
+        table = self.candidates.pivot(index="trace_id", columns="target", values="likelihood")
+        return table.reindex(index=self.traces["trace_id"], columns=planes).to_numpy(float)
 
     @property
     def visible(self) -> np.ndarray:
         """(G, P) whether the plane is steep enough to leave a trace."""
-        return self._traces[2]
+        return self._traces[1]
 
     @property
     def covered(self) -> np.ndarray:
         """(G, P) whether an observed trace of the grain lies within MERGED_DEG of the plane's own."""
-        return self._traces[3]
+        return self._traces[2]
 
     @cached_property
     def imaged(self) -> np.ndarray:
         """(G,) whether anybody looked for slip traces in the grain (absence counts only there)."""
-        rows = self.labels[(self.labels["mechanism"] == "slip") & (self.labels["row"] == "plane")]
+        rows = self.labels[(self.labels["mechanism"] == "slip") & (self.labels["level"] == "plane")]
         seen = rows.loc[rows["observed"].notna(), "grain_id"].unique()
         return np.isin(self.grain_ids, seen)
 
@@ -166,7 +164,7 @@ class Specimen:
     def twin_observed(self) -> np.ndarray:
         """(G, V) 1 when the variant was seen, 0 when the grain was indexed without it, NaN when unknown."""
         names = self.tokens.loc[self.tokens["mechanism"] == "twin", "target"].tolist()
-        rows = self.labels[(self.labels["row"] == "variant") & self.labels["grain_id"].isin(self.grain_ids)]
+        rows = self.labels[(self.labels["level"] == "variant") & self.labels["grain_id"].isin(self.grain_ids)]
         table = rows.pivot(index="grain_id", columns="target", values="observed")
         return table.reindex(index=self.grain_ids, columns=names).to_numpy(dtype=float)
 
@@ -181,10 +179,9 @@ class Specimen:
         return where[np.asarray(grain_ids)].to_numpy()
 
     def with_labels_of(self, grain_ids) -> "Specimen":
-        """The same specimen in which only the labels of ``grain_ids`` are
-        known; geometry and neighbours stay.
-        """
-        return replace(self, labels=self.labels[self.labels["grain_id"].isin(np.asarray(grain_ids))])
+        """The specimen with the footprints of ``grain_ids`` only; geometry and neighbours stay."""
+        tables = {name: getattr(self, name) for name in ("labels", "traces", "candidates")}
+        return replace(self, **{name: _of_grains(table, grain_ids) for name, table in tables.items()})
 
     def chequerboard(self, tiles: int = 4) -> np.ndarray:
         """(G,) bool, alternating tiles of about equal grain number: two spatially blocked halves of the map."""
@@ -210,6 +207,8 @@ def build_specimen(
     grains,
     grain_boundaries,
     labels,
+    traces,
+    candidates,
     material: Material,
     load: Load | None,
     phase: str,
@@ -223,6 +222,8 @@ def build_specimen(
     ----------
     grains : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
     grain_boundaries : grain_a, grain_b, length_um[, trace_deg]
+    labels, traces, candidates : tables of `cpml.microscopy.labels.rows`; of the lines only those are used
+        whose candidates are planes
     points : (xy (N, 2) um, grain_id (N,)) of all map points, from which the
         coarse map of the full field is made
 
@@ -254,31 +255,47 @@ def build_specimen(
     angle = np.deg2rad(edges["trace_deg"].to_numpy(float)) if "trace_deg" in edges else None
     row = None if points is None else where.reindex(points[1]).fillna(-1).to_numpy(int)
     raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(of_phase))
+    lines = _of_grains(traces[traces["level"] == "plane"], where.index)
     specimen = Specimen(
-        name, of_phase, material.systems(), material, load, labels[labels["grain_id"].isin(where.index)],
-        neighbours.astype(int).reshape(-1, 2), edges["length_um"].to_numpy(), cp or {}, curve, raster, angle,
-    )  # fmt: skip
+        name=name,
+        grains=of_phase,
+        systems=material.systems(),
+        material=material,
+        load=load,
+        labels=_of_grains(labels, where.index),
+        traces=lines,
+        candidates=candidates[candidates["trace_id"].isin(lines["trace_id"])],
+        neighbours=neighbours.astype(int).reshape(-1, 2),
+        edge_length=edges["length_um"].to_numpy(),
+        cp=cp or {},
+        curve=curve,
+        raster=raster,
+        edge_angle=angle,
+    )
     _check_targets(specimen)
     return specimen
 
 
+def _of_grains(table: pd.DataFrame, grain_ids) -> pd.DataFrame:
+    return table[table["grain_id"].isin(np.asarray(grain_ids))]
+
+
 def _check_targets(specimen: Specimen) -> None:
-    """CpmlError where a label or a candidate names a plane or variant that the phase does not have."""
+    """CpmlError where a label or a candidate names a plane or variant that the phase does not have, or where
+    a trace has no candidates.
+    """
     known, labels = set(specimen.tokens["target"]), specimen.labels
-    named = labels[labels["row"].isin(["plane", "variant"])].set_index("grain_id")["target"]
-    lists = (
-        labels[labels["row"] == "trace"]
-        .set_index("grain_id")["candidates"]
-        .fillna("")
-        .str.split(";")
-        .explode()
-    )
-    candidates = lists[lists != ""].str.rsplit(":", n=1).str[0]
-    for what, names in (("label", named), ("candidate", candidates)):
-        strange = names[~names.isin(known)]
+    named = labels[labels["level"].isin(["plane", "variant"])]
+    for what, rows in (("label", named), ("candidate", specimen.candidates)):
+        strange = rows[~rows["target"].isin(known)]
         if len(strange):
             raise CpmlError(
-                f"specimen {specimen.name!r}: {what} {strange.iloc[0]!r} of grain {strange.index[0]} "
-                "is no plane or variant of "
-                f"{specimen.material.name}; it has {', '.join(sorted(known)[:3])}, ... ({len(known)} in all)"
+                f"specimen {specimen.name!r}: {what} {strange['target'].iloc[0]!r} of grain "
+                f"{strange['grain_id'].iloc[0]} is no plane or variant of {specimen.material.name}; it has "
+                f"{', '.join(sorted(known)[:3])}, ... ({len(known)} in all)"
             )
+    if np.isnan(specimen.trace_density).any():
+        raise CpmlError(
+            f"specimen {specimen.name!r}: candidates do not say how well every slip plane explains each of the "
+            f"{len(specimen.traces)} traces; take traces and candidates from the same slip_labels"
+        )
