@@ -36,6 +36,7 @@ from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.microscopy.labels.rows import Labels, label_rows
 from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws import flow
 
 ALPHA_TITANIUM = {"prismatic": 1.0, "basal": 1.30, "pyramidal1_ca": 2.50}
 LAWS = {
@@ -202,10 +203,8 @@ def _share(systems, quaternions, stress, strength, n: float) -> np.ndarray:
     """(G, S) share of the grain's shear on every system of strength (S,)."""
     from cpml.models.mechanics.localisation import schmid_vectors
 
-    tau = np.einsum("gsi,gi->gs", schmid_vectors(systems, quaternions), stress) / strength
-    tau = np.where(systems.twin, np.maximum(tau, 0.0), np.abs(tau))
-    activity = (tau / tau.max(axis=1, keepdims=True)) ** n
-    return activity / activity.sum(axis=1, keepdims=True)
+    tau = np.einsum("gsi,gi->gs", schmid_vectors(systems, quaternions), stress)
+    return flow.shares(flow.relative_stress(tau, strength, systems.twin), n)
 
 
 def _labels(grains, systems, share, microscope: Microscope, rng) -> Labels:

@@ -23,12 +23,6 @@ from cpml.models.mechanics.localisation import (
 from cpml.models.mechanics.neighbourhood import PULLS, shuffled_neighbourhoods
 
 
-@pytest.fixture(scope="module")
-def fitted(specimen):
-    """Fitted once, without the residual."""
-    return CoupledClassifier(residual=False, n_draws=16).fit([specimen])
-
-
 @pytest.fixture
 def mapped(build):
     """36 grains with a map of square grains, three cells wide."""

@@ -21,6 +21,7 @@ import torch
 
 from cpml.models.mechanics.localisation import grain_state
 from cpml.models.mechanics.neighbourhood import PULLS, shares_of_pulls
+from cpml.plasticity.laws import flow
 
 TERMS = ("mean", "grain", "collective", "neighbours")
 
@@ -49,7 +50,7 @@ def explain(model, specimen) -> pd.DataFrame:
     schmid = data.medium.schmid.numpy()
     x = {name: np.einsum("gsi,gi->gs", schmid, part) / strength for name, part in terms.items()}
     total = sum(x.values())
-    loaded = np.where(specimen.systems.twin, np.maximum(total, 0.0), np.abs(total))
+    loaded = np.abs(flow.directed(total, specimen.systems.twin))
     unit = loaded.max(1).mean()
     top = _top_system(specimen, loaded)
     rows = np.arange(len(specimen))[:, None]

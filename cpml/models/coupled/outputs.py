@@ -24,6 +24,7 @@ import torch
 
 from cpml.models.coupled.likelihood import activity
 from cpml.models.coupled.prior import rates
+from cpml.plasticity.laws import flow
 
 NINETY_PERCENT = 1.645
 ROOM = 293.0  # K
@@ -64,10 +65,8 @@ def stress_scale(specimen, data, theta, strengths) -> float:
     with torch.no_grad():
         stress = data.medium.local_stress(theta)[0].mean(1)
         tau = torch.einsum("gsi,gi->gs", data.medium.schmid, stress).numpy()
-    loaded = (
-        np.where(specimen.systems.twin, np.maximum(tau, 0), np.abs(tau)) / strengths[specimen.systems.family]
-    )
-    return float(1.0 / np.median(loaded.max(1)))
+    x = flow.relative_stress(tau, strengths[specimen.systems.family], specimen.systems.twin)
+    return float(1.0 / np.median(np.abs(x).max(1)))
 
 
 def _slip_first(values, specimen):

@@ -20,6 +20,7 @@ from cpml.models.coupled.likelihood import Evidence, activity, log_likelihood, t
 from cpml.models.coupled.prior import PRIORS, Prior, rates
 from cpml.models.mechanics.localisation import Medium
 from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws import flow
 
 BOUND = 3.0  # prior widths within which parameters are searched
 FLOOR = 1e-3  # resolved stress, relative to the mean stress, below which a system counts as unloaded
@@ -58,11 +59,10 @@ class Forward:
         """Share (G, K, S) of each grain's shear on every system under every draw,
         and log (G,) of its total shear.
         """
-        log_strength = theta["log_strength"][self.family]
         stress, log_total = self.medium.local_stress(theta)
         tau = torch.einsum("gsi,gki->gks", self.medium.schmid, stress)
-        loaded = torch.where(self.medium.twin, torch.clamp(tau, min=0.0), tau)
-        log_activity = theta["n"] * (0.5 * torch.log(loaded**2 + FLOOR**2) - log_strength)
+        log_strength = theta["log_strength"][self.family]
+        log_activity = flow.log_activity(tau, log_strength, self.medium.twin, theta["n"], floor=FLOOR)
         if gate:
             log_activity = log_activity + gate * head(theta["head"], self.inputs, self.family)[:, None, :]
         return torch.softmax(log_activity, dim=-1), log_total

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from cpml.crystallography.rotations import quaternion_to_matrix
+from cpml.models.mechanics.neighbourhood import alignment, boundary_share
 from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws import flow
 
 GRAIN_COLUMNS = (
     "log_diameter", "aspect_ratio", "on_edge", "gos_deg", "kam_deg", "n_neighbours", "neighbour_angle_deg", "neighbour_size_ratio",
@@ -30,17 +32,11 @@ def neighbour_transfer(specimen: Specimen, share: np.ndarray) -> np.ndarray:
     ----------
     share : (G, S) activity of every system, sums to one per grain
     """
-    turn = quaternion_to_matrix(specimen.quaternions)
-    normal, direction = (
-        np.einsum("gij,sj->gsi", turn, v) for v in (specimen.systems.plane, specimen.systems.direction)
-    )
-    pull, weight = np.zeros(share.shape), np.zeros(len(share))
-    for here, there in (specimen.neighbours.T, specimen.neighbours.T[::-1]):
-        align = np.abs(np.einsum("esi,eui->esu", normal[here], normal[there]))
-        align *= np.abs(np.einsum("esi,eui->esu", direction[here], direction[there]))
-        np.add.at(pull, here, specimen.edge_length[:, None] * np.einsum("esu,eu->es", align, share[there]))
-        np.add.at(weight, here, specimen.edge_length)
-    return pull / np.maximum(weight, 1e-12)[:, None]
+    here, there = specimen.directed_neighbours
+    passed_on = np.einsum("esu,eu->es", alignment(specimen), share[there])
+    pull = np.zeros(share.shape)
+    np.add.at(pull, here, boundary_share(specimen)[:, None] * passed_on)
+    return pull
 
 
 def grain_columns(specimen: Specimen) -> pd.DataFrame:
@@ -89,9 +85,8 @@ def full_field_shear(specimen: Specimen) -> np.ndarray:
     strength, scheme = specimen.material.strengths, "affine" if specimen.raster is None else "full_field"
     state = grain_state(specimen, strength, scheme)
     tau = np.einsum("gsi,gi->gs", schmid_vectors(specimen.systems, specimen.quaternions), state.stress)
-    x = np.where(specimen.systems.twin, np.maximum(tau, 0.0), np.abs(tau)) / strength[specimen.systems.family]
-    share = (x / x.max(1, keepdims=True)) ** specimen.material.n
-    share = share / share.sum(1, keepdims=True)
+    x = flow.relative_stress(tau, strength[specimen.systems.family], specimen.systems.twin)
+    share = flow.shares(x, specimen.material.n)
     return _per_token(specimen, share * np.exp(state.log_total)[:, None], "sum")
 
 

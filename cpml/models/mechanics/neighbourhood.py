@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import to_matrix, to_vector
+from cpml.crystallography.transfer import m_prime_of_pairs, sample_systems
+from cpml.plasticity.laws import flow
 
 EXPONENT = 10.0
 """Of the schemes. Accumulated shear is spread over more systems than the rate exponent (20
@@ -53,10 +54,8 @@ def shares_of_pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArra
 def _slip(specimen, schmid, stress, strength) -> NDArray:
     """(G, S) shear rate of every system under the scheme's stress, absolute values summing to one."""
     tau = np.einsum("gsi,gi->gs", schmid, stress)
-    loaded = np.where(specimen.systems.twin, np.maximum(tau, 0.0), tau) / strength
-    size = np.abs(loaded) / np.maximum(np.abs(loaded).max(1, keepdims=True), 1e-12)
-    rate = size**EXPONENT
-    return np.sign(loaded) * rate / np.maximum(rate.sum(1, keepdims=True), 1e-300)
+    x = flow.relative_stress(tau, strength, specimen.systems.twin)
+    return np.sign(x) * flow.shares(x, EXPONENT)
 
 
 def shuffled_neighbourhoods(specimen, *, seed: int):
@@ -80,13 +79,9 @@ def boundary_share(specimen) -> NDArray:
 
 def alignment(specimen) -> NDArray:
     """(2 E, S, S) m' of every system of a grain with every system of its neighbour, without sign."""
-    turn = quaternion_to_matrix(specimen.quaternions)
-    normal, direction = (
-        np.einsum("gij,sj->gsi", turn, v) for v in (specimen.systems.plane, specimen.systems.direction)
-    )
+    normal, direction = sample_systems(specimen.systems, specimen.quaternions)
     here, there = specimen.directed_neighbours
-    align = np.abs(np.matmul(normal[here], np.swapaxes(normal[there], 1, 2)))
-    return align * np.abs(np.matmul(direction[here], np.swapaxes(direction[there], 1, 2)))
+    return m_prime_of_pairs(normal[here], direction[here], normal[there], direction[there])
 
 
 def _traction(jump: NDArray, angle: NDArray) -> NDArray:
