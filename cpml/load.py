@@ -3,7 +3,7 @@
     tension      sigma = +n (x) n                       uniaxial along the unit axis n
     compression  sigma = -n (x) n
     shear        sigma = (d (x) p + p (x) d) / sqrt(3)  along d (axis) on the plane of normal p
-    rolling      sigma = (r (x) r - z (x) z) / sqrt(3)  plane strain, r = rolling direction (axis), z = normal
+    rolling      sigma = (r (x) r - z (x) z) / sqrt(3)  plane strain: rolling direction r (axis), map normal z
     tensor       sigma = the given symmetric tensor, scaled
 
 Every `stress` has von Mises norm 1, sqrt(3/2 s : s) = 1 with s = dev sigma. The strain rate is that of an
@@ -36,7 +36,7 @@ AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """One proportional load; `rate` (1/s) and `strain` are von Mises strain rate and final strain."""
+    """One proportional load: `rate` (1/s) its von Mises strain rate, `strain` the final von Mises strain."""
 
     kind: str
     axis: NDArray | None = None  # (3,) unit vector, sample frame

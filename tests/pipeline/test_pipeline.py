@@ -102,7 +102,7 @@ def test_chain_runs_once_and_again_only_what_changed(toy, output, capsys):
 
 
 def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, describe, capsys):
-    """Images without a map run 00 alone; a map without a load stops after 02; without images there is no 00."""
+    """Images without a map run 00 alone; a map without a load stops after 02; without images: no 00."""
     notebook(toy / "notebooks" / "00_images.ipynb", 'dataset = "tiny"', "print(1)", needs=["images"])
     notebook(toy / "notebooks" / "03_law.ipynb", 'dataset = "tiny"', "print(1)", needs=["map", "load"])
     describe(toy / "data" / "tiny", files={"images": ["map.ctf"]}, phases=None, load="unknown")

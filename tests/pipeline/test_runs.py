@@ -183,7 +183,6 @@ def test_a_seed_is_a_small_integer(seed):
 
 
 def test_setup_repeats_random_numbers():
-    pytest.importorskip("cpml.plots.style")
     cpml.setup(7)
     first = np.random.rand(3)
     cpml.setup(7)

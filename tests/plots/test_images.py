@@ -8,10 +8,10 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from cpml import plots
-from cpml.crystallography import systems
 from cpml.errors import ParameterError
 from cpml.microscopy import SemImage, slip_activity, tile_labels
 from cpml.microscopy.dic.activity import in_plane_dyads
+from support.phases import FCC
 
 
 @pytest.fixture
@@ -70,12 +70,11 @@ def test_regions_must_fit_the_image(image, traces):
 @pytest.fixture
 def activity():
     """Left half sheared by system 0, right half by system 5, one row without strain."""
-    fcc = systems("fcc", families=["octahedral"])
     q = np.array([0.9, 0.3, 0.2, 0.1]) / np.linalg.norm([0.9, 0.3, 0.2, 0.1])
-    dyads = in_plane_dyads(q, fcc)[0].reshape(-1, 2, 2)
+    dyads = in_plane_dyads(q, FCC)[0].reshape(-1, 2, 2)
     h = np.zeros((4, 6, 2, 2))
     h[1:, :3], h[1:, 3:] = 0.1 * dyads[0], 0.1 * dyads[5]
-    return slip_activity(h, q[None], fcc, label=np.ones((4, 6), int))
+    return slip_activity(h, q[None], FCC, label=np.ones((4, 6), int))
 
 
 def test_the_most_probable_system_has_the_colour_of_the_legend(activity):

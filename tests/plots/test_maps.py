@@ -9,10 +9,12 @@ from matplotlib.colors import to_rgb
 
 from cpml import plots
 from cpml.errors import ParameterError
+from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.plots.colours import direction_colours, to_standard_triangle
 from cpml.plots.footprints import trace_segments
 from cpml.plots.maps import nice_length
 from cpml.plots.raster import raster
+from support.maps import NICKEL
 
 NEAR = 0.02  # the corners of orix' TSL key are off the pure colours by up to 0.01
 
@@ -102,12 +104,13 @@ def test_map_extent_runs_along_pixel_edges(view):
     assert ax.get_aspect() == 1.0
 
 
-def test_hexagonal_raster_shows_every_point(cubes):
+def test_hexagonal_raster_shows_every_point():
     """On a hexagonal grid each point fills as many cells as any other inside its row."""
-    rows, cols, step = 6, 8, 1.0
+    rows, cols = 6, 8
     j, i = np.meshgrid(np.arange(cols), np.arange(rows))
-    xy = np.stack([j + 0.5 * (i % 2), i * np.sqrt(3) / 2], axis=-1).reshape(-1, 2) * step
-    hexagons = cubes.__class__(np.zeros((48, 4)), np.ones(48, int), xy, (rows, cols), step, "hex")
+    xy = np.stack([j + 0.5 * (i % 2), i * np.sqrt(3) / 2], axis=-1).reshape(-1, 2)
+    cube = np.tile([1.0, 0, 0, 0], (48, 1))
+    hexagons = EbsdMap.from_points("hexagons", xy, cube, np.ones(48, int), {1: NICKEL})
     index = raster(hexagons).index
     count = np.bincount(index[index >= 0], minlength=48).reshape(rows, cols)
     assert set(count[:, 1:-1].ravel()) == {4}

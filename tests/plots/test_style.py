@@ -87,9 +87,3 @@ def test_light_import():
         "assert not {'torch', 'orix'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_every_public_name_exists():
-    """Each name that the package lists can be fetched from it."""
-    for name in dir(plots):
-        assert getattr(plots, name) is not None
