@@ -36,7 +36,8 @@ YStep\t0.5
 AcqE1\t0
 AcqE2\t0
 AcqE3\t0
-Euler angles refer to Sample Coordinate system (CS0)!\tMag\t400\tCoverage\t99\tDevice\t1\tKV\t20\tTiltAngle\t70\tTiltAxis\t0
+Euler angles refer to Sample Coordinate system (CS0)!\tMag\t400\tCoverage\t99\
+\tDevice\t1\tKV\t20\tTiltAngle\t70\tTiltAxis\t0
 Phases\t1
 3.57;3.57;3.57\t90;90;90\tNickel\t11\t225\t\t\tsynthetic
 Phase\tX\tY\tBands\tError\tEuler1\tEuler2\tEuler3\tMAD\tBC\tBS
@@ -124,7 +125,7 @@ def time_ours(path: Path) -> list[float]:
 
 
 def time_peer(path: Path) -> list[float]:
-    """Stages of DefDAP 1.x: quaternions, boundaries and grains; mean orientations and misorientations; KAM."""
+    """Stages of DefDAP 1.x: quaternions, boundaries, grains; mean orientations, misorientations; KAM."""
     from defdap import ebsd
 
     def grains(m):
@@ -256,11 +257,9 @@ def main(rows: int = ROWS, large_rows: int = LARGE_ROWS) -> list[tuple[str, floa
         results.append(("exact L1 GND, a pixel", mine, theirs))
         mine, orix = disorientation_times()
         for name, theirs in orix.items() or [("", None)]:
-            report(f"angle and axis, a pair {name}", f"{1e6 * mine:.3f} us",
-                   "orix "
-                   f"{1e6 * theirs:.0f} "
-                   "us" if theirs else "-", theirs and theirs / mine, ">= 300x")  # fmt: skip
-            results.append((f"angle and axis, a pair {name}", mine, theirs))
+            what, peer = f"angle and axis, a pair {name}", f"orix {1e6 * theirs:.0f} us" if theirs else "-"
+            report(what, f"{1e6 * mine:.3f} us", peer, theirs and theirs / mine, ">= 300x")
+            results.append((what, mine, theirs))
         write_synthetic(path, large_rows)
         large, complaint = own_process("--large", path)
         name = f"{large_rows**2 / 1e6:.2g} Mpx: read to GROD"

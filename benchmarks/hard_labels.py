@@ -22,31 +22,41 @@ def pick_max_schmid(specimen: Specimen) -> Specimen:
     Planes are relabelled to match: the picked ones are observed, all other visible planes of the grain are
     not. Traces without any candidate are dropped; twins stay as they are.
     """
-    from cpml.microscopy.labels.labels import slip_labels
+    from cpml.microscopy import slip_labels
 
-    slip = specimen.labels["mechanism"] == "slip"
-    labels = slip_labels(
-        specimen.grains.assign(phase=0), _picked(specimen), specimen.systems, sigma_deg=SIGMA_DEG,
-        tolerance_deg=SIGMA_DEG / 2, min_inclination_deg=MIN_INCLINATION_DEG,
-    )  # fmt: skip
-    return replace(specimen, labels=pd.concat([labels, specimen.labels[~slip]], ignore_index=True))
+    picked = slip_labels(
+        specimen.grains.assign(phase=0),
+        _picked(specimen),
+        specimen.systems,
+        sigma_deg=SIGMA_DEG,
+        tolerance_deg=SIGMA_DEG / 2,
+        min_inclination_deg=MIN_INCLINATION_DEG,
+    )
+    others = specimen.labels[specimen.labels["mechanism"] != "slip"]
+    labels = pd.concat([picked.labels, others], ignore_index=True)
+    return replace(specimen, labels=labels, traces=picked.traces, candidates=picked.candidates)
 
 
 def _picked(specimen: Specimen) -> pd.DataFrame:
-    """grain_id, angle_deg: exact angles of the picked planes, an empty angle for imaged grains without any."""
+    """grain_id, angle_deg: exact angles of the picked planes, empty for imaged grains without any."""
     from cpml.crystallography.slip_traces import slip_traces
 
-    planes = specimen.tokens.loc[specimen.tokens["mechanism"] == "slip", "target"].tolist()
-    place = {name: p for p, name in enumerate(planes)}
+    place = {name: p for p, name in enumerate(specimen.tokens["target"])}
     angle = slip_traces(specimen.quaternions, specimen.systems).angle_deg[:, specimen.slip_planes]
     score = schmid_of_tokens(specimen)
-    traces = specimen.labels[specimen.labels["row"] == "trace"]
-    chosen = set()
-    for g, text in zip(specimen.position(traces["grain_id"]), traces["candidates"], strict=True):
-        candidates = [place[part.rpartition(":")[0]] for part in text.split(";") if part]
-        if candidates:
-            chosen.add((int(g), max(candidates, key=lambda p: score[g, p])))
-    grain, plane = np.array(sorted(chosen), dtype=int).reshape(-1, 2).T
+    fitting = specimen.candidates[specimen.candidates["probability"] > 0]
+    table = pd.DataFrame(
+        {
+            "trace_id": fitting["trace_id"],
+            "probability": fitting["probability"],
+            "grain": specimen.position(fitting["grain_id"]),
+            "plane": fitting["target"].map(place),
+        }
+    )
+    # of equal Schmid factors the more probable plane
+    table["score"] = score[table["grain"], table["plane"]]
+    best = table.sort_values(["score", "probability"], ascending=False).drop_duplicates("trace_id")
+    grain, plane = best[["grain", "plane"]].drop_duplicates().sort_values(["grain", "plane"]).to_numpy().T
     blank = np.setdiff1d(np.flatnonzero(specimen.imaged), grain)
     where = np.concatenate([grain, blank])
     angles = np.concatenate([angle[grain, plane], np.full(len(blank), np.nan)])

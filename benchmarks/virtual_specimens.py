@@ -10,7 +10,7 @@ the recorded variants, translated into this project's names by geometry (K1 norm
 direction in the sample frame).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,9 @@ from cpml.crystallography import load_material, schmid_factors
 from cpml.datasets.curve import read_curve
 from cpml.evaluation.splits import Splits, blocked_folds
 from cpml.load import Load
+from cpml.microscopy.labels.rows import Labels
 from cpml.models.specimen.specimen import Specimen, build_specimen
-from cpml.virtual.records import read_public_table, recorded_traces, recorded_variants
+from cpml.virtual.recorded import read_public_table, recorded_traces, recorded_variants
 from cpml.virtual.truth import match_grains, read_generator_truth, truth_labels
 
 SPECIMENS = {
@@ -43,11 +44,6 @@ class VirtualSpecimen:
     truth: pd.DataFrame  # grain_id, mechanism, target, observed, amount
     strengths: pd.DataFrame  # family, strength_mpa of the simulation
 
-    @property
-    def observed(self) -> pd.DataFrame:
-        """The plane and variant rows of the public labels."""
-        return self.specimen.labels[self.specimen.labels["row"] != "trace"]
-
 
 def load_virtual(folder: Path) -> VirtualSpecimen:
     """Build the specimen of one generator folder (its name is a key of SPECIMENS).
@@ -61,27 +57,36 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
     material = load_material(material_name)
     hex_axis = "a*" if material.lattice == "hcp" else None
     ebsd_map = microscopy.read_map(folder / "ebsd_deformed.ctf", hex_x_axis=hex_axis)
-    grains = microscopy.segment(ebsd_map, **SEGMENTATION)
-    twins = microscopy.find_twins(grains, types=())
-    parents = twins.parents.assign(phase_name=phase)
+    fragments = microscopy.segment(ebsd_map, **SEGMENTATION)
+    twins = microscopy.find_twins(fragments, types=())
+    grains = twins.grains.assign(phase_name=phase)
     systems = material.systems()
-    labels = public_labels(folder / "labels_public.csv", ebsd_map, parents, twins.parent_label, systems)
+    seen = public_labels(folder / "labels_public.csv", ebsd_map, grains, twins.grain_label, systems)
     load = Load.from_dict({"kind": kind, "axis": "x", "strain": strain})
-    kam = microscopy.kam(grains)
+    kam = microscopy.kam(fragments)
     features = microscopy.grain_features(
-        parents, twins.parent_boundaries, twins.parent_label, kam, twinned=twins.twinned
+        grains, twins.grain_boundaries, twins.grain_label, kam, twinned=twins.twinned
     )
     specimen = build_specimen(
-        folder.name, parents=features, parent_boundaries=twins.parent_boundaries, labels=labels, material=material,
-        load=load, phase=phase, curve=read_curve(folder / "macro.csv"), points=(ebsd_map.xy, twins.parent_label),
-    )  # fmt: skip
+        folder.name,
+        grains=features,
+        grain_boundaries=twins.grain_boundaries,
+        labels=seen.labels,
+        traces=seen.traces,
+        candidates=seen.candidates,
+        material=material,
+        load=load,
+        phase=phase,
+        curve=read_curve(folder / "macro.csv"),
+        points=(ebsd_map.xy, twins.grain_label),
+    )
     specimen = with_cp_baseline(specimen)
     truth = read_generator_truth(folder)
-    partner = match_grains(truth, twins.parent_label)
+    partner = match_grains(truth, twins.grain_label)
     partner = partner[partner.index.isin(specimen.grain_ids)]
     rows = specimen.position(partner.index)
     true = truth_labels(truth, partner, specimen.quaternions[rows], partner.index, systems)
-    return VirtualSpecimen(specimen, blocked_folds(features, twins.parent_boundaries), true, truth.strengths)
+    return VirtualSpecimen(specimen, blocked_folds(features, twins.grain_boundaries), true, truth.strengths)
 
 
 def with_cp_baseline(specimen: Specimen) -> Specimen:
@@ -89,7 +94,7 @@ def with_cp_baseline(specimen: Specimen) -> Specimen:
     from cpml.models.summary import with_baseline
     from cpml.plasticity import PowerLaw, mean_field
 
-    law, weights = PowerLaw.from_material(specimen.material), specimen.grains["n_pixels"].to_numpy(float)
+    law, weights = PowerLaw.from_material(specimen.material), specimen.weights
     cp = {"schmid": schmid_factors(specimen.systems, specimen.quaternions, specimen.load.stress)}
     for scheme in ("sachs", "taylor"):
         field = mean_field(law, specimen.quaternions, weights=weights, loading=specimen.load, scheme=scheme)
@@ -97,8 +102,9 @@ def with_cp_baseline(specimen: Specimen) -> Specimen:
     return with_baseline(specimen, cp | {"taylor_factor": field.taylor_factor.numpy()})
 
 
-def public_labels(path: Path, ebsd_map, parents: pd.DataFrame, label: np.ndarray, systems) -> pd.DataFrame:
-    """Label table from the generator's public columns: recorded trace angles and recorded twin variants."""
+def public_labels(path: Path, ebsd_map, grains: pd.DataFrame, label: np.ndarray, systems) -> Labels:
+    """Label tables from the generator's public columns: recorded trace angles and recorded twin variants."""
     table = read_public_table(path, ebsd_map, label)
-    slip = microscopy.slip_labels(parents, recorded_traces(table), systems)
-    return pd.concat([slip, recorded_variants(table, systems)], ignore_index=True)
+    slip = microscopy.slip_labels(grains, recorded_traces(table), systems)
+    labels = pd.concat([slip.labels, recorded_variants(table, systems)], ignore_index=True)
+    return replace(slip, labels=labels)

@@ -43,12 +43,12 @@ def case_names(folder: Path) -> tuple[str, ...]:
 
 
 def texture(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Orientations (G, 4) and weights (G,) of a case's table of Bunge angles in degrees."""
     import pandas as pd
 
     table = pd.read_csv(path)
-    return euler_to_quaternion(np.deg2rad(table[["phi1", "Phi", "phi2"]].to_numpy())), table[
-        "weight"
-    ].to_numpy()
+    euler = np.deg2rad(table[["phi1", "Phi", "phi2"]].to_numpy())
+    return euler_to_quaternion(euler), table["weight"].to_numpy()
 
 
 def case_loading(process: dict) -> Conditions:

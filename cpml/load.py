@@ -3,7 +3,7 @@
     tension      sigma = +n (x) n                       uniaxial along the unit axis n
     compression  sigma = -n (x) n
     shear        sigma = (d (x) p + p (x) d) / sqrt(3)  along d (axis) on the plane of normal p
-    rolling      sigma = (r (x) r - z (x) z) / sqrt(3)  plane strain, r = rolling direction (axis), z = normal
+    rolling      sigma = (r (x) r - z (x) z) / sqrt(3)  plane strain: rolling direction r (axis), map normal z
     tensor       sigma = the given symmetric tensor, scaled
 
 Every `stress` has von Mises norm 1, sqrt(3/2 s : s) = 1 with s = dev sigma. The strain rate is that of an
@@ -36,7 +36,7 @@ AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """One proportional load; `rate` (1/s) and `strain` are von Mises strain rate and final strain."""
+    """One proportional load: `rate` (1/s) its von Mises strain rate, `strain` the final von Mises strain."""
 
     kind: str
     axis: NDArray | None = None  # (3,) unit vector, sample frame
@@ -99,6 +99,19 @@ class Load:
     def rate_direction(self) -> NDArray:
         """(3, 3) traceless symmetric strain-rate direction, von Mises rate 1, sample frame."""
         return 1.5 * _deviator(self.stress)
+
+    @property
+    def main_axis(self) -> np.ndarray:
+        """(3,) unit axis of the largest deviatoric stress: that of a uniaxial load, sample frame."""
+        if self.axis is not None:
+            return self.axis
+        values, vectors = np.linalg.eigh(_deviator(self.stress))
+        return vectors[:, np.abs(values).argmax()]
+
+    @property
+    def is_assumed_axis(self) -> bool:
+        """Whether an axis is assumed that the footprints could tell."""
+        return self.assumed and self.kind in ("tension", "compression")
 
     @property
     def label(self) -> str:

@@ -58,6 +58,24 @@ def m_prime(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike, *, signe
     return value if signed else np.abs(value)
 
 
+def m_prime_of_pairs(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike) -> NDArray:
+    """|m'| (..., S, U) of every system (..., S, 3) of one crystal with every system (..., U, 3) of the other.
+
+    Examples
+    --------
+    >>> axes = np.eye(3)
+    >>> print(m_prime_of_pairs(axes[:2], axes[1:], axes[:2], axes[1:]))
+    [[1. 0.]
+     [0. 1.]]
+    """
+    one, two = (
+        np.abs(np.matmul(np.asarray(a, float), np.swapaxes(np.asarray(b, float), -1, -2)))
+        for a, b in ((n1, n2), (d1, d2))
+    )
+    one *= two  # in place: the two are the largest arrays of whoever asks for all pairs of a map
+    return one
+
+
 def residual_burgers(b1: ArrayLike, b2: ArrayLike) -> NDArray:
     """|b_r| (...), in the unit of the vectors (..., 3): the shorter of |b1 - b2| and |b1 + b2|."""
     b1, b2 = np.asarray(b1, float), np.asarray(b2, float)

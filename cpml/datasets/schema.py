@@ -16,7 +16,7 @@
 |              | {axis: [x, y, z], angle_deg: t}; acquisition: apply or ignore (Oxford acquisition angles)   |
 | load         | unknown, or {kind, axis, plane, tensor, strain, rate, temperature, assumed, note}           |
 | cleaning     | max_mad_deg (Oxford), min_confidence (EDAX): pixels beyond are treated as not indexed;      |
-|              | spike_deg, min_grain_pixels, fill_holes_pixels, denoise, threshold_deg: cpml.microscopy.cleaning.cleaning |
+|              | spike_deg, min_grain_pixels, fill_holes_pixels, denoise, threshold_deg: cpml.microscopy.cleaning.clean |
 | segmentation | threshold 5.0 deg or {phase name: deg}, min_pixels 5, twin_tolerance 5.0 deg                |
 | labels       | traces, twins, dic, images: manual, auto or none; trace_sigma_deg                           |
 |              | twins: auto looks for lamellae in the map, manual takes those recorded in files.traces      |

@@ -37,7 +37,7 @@ import pandas as pd
 from scipy.sparse.csgraph import shortest_path
 
 from cpml.errors import ParameterError
-from cpml.evaluation.levels import candidates_of
+from cpml.evaluation.levels import traces_of
 from cpml.evaluation.splits import Splits
 
 AMBIGUOUS = ("angle", "pessimistic", "optimistic")
@@ -65,6 +65,7 @@ class ConformalSets:
 def conformal_sets(
     predictions: pd.DataFrame,
     labels: pd.DataFrame,
+    candidates: pd.DataFrame | None = None,
     *,
     splits: Splits,
     level: float = 0.9,
@@ -80,8 +81,9 @@ def conformal_sets(
     Parameters
     ----------
     predictions : model, grain_id, mechanism, target, p
-    labels : grain_id, mechanism, target, observed; with trace rows and candidates, the traces are the
-        footprints of their mechanism, else the targets observed as 1
+    labels : grain_id, mechanism, target, observed
+    candidates : trace_id, grain_id, mechanism, target, probability; the footprints of a mechanism are its
+        traces where it has some, else the targets observed as 1
     splits : gives the block of each grain
 
     Raises
@@ -96,7 +98,8 @@ def conformal_sets(
             f"score {score!r} is one of {', '.join(SCORES)}"
         )
     block = splits.table.set_index("grain_id")["block"]
-    items = footprints(labels[labels["grain_id"].isin(block.index)])
+    items = footprints(labels, candidates)
+    items = items[items["grain_id"].isin(block.index)]
     near = _block_nearness(splits) if neighbours else None
     rows, blocks, table = [], [], []
     for (model, mechanism), own in predictions.groupby(["model", "mechanism"], sort=False):
@@ -118,11 +121,11 @@ def conformal_sets(
     )
 
 
-def footprints(labels: pd.DataFrame) -> pd.DataFrame:
+def footprints(labels: pd.DataFrame, candidates: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row per candidate of every footprint: item, grain_id, mechanism,
     target, weight (sums to 1 per item).
     """
-    traces = candidates_of(labels)
+    traces = traces_of(candidates)
     traced = {mechanism for _, mechanism, _ in traces}
     seen = labels[(labels["observed"] == 1) & ~labels["mechanism"].isin(traced)]
     sure = [(g, m, {t: 1.0}) for g, m, t in seen[["grain_id", "mechanism", "target"]].itertuples(index=False)]

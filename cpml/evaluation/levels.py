@@ -23,7 +23,12 @@ CERTAIN = 1.0 - 1e-12
 
 
 def at_level(
-    predictions: pd.DataFrame, labels: pd.DataFrame, level: str, *, how: str = "independent"
+    predictions: pd.DataFrame,
+    labels: pd.DataFrame,
+    level: str,
+    *,
+    candidates: pd.DataFrame | None = None,
+    how: str = "independent",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predictions and labels of families ("slip_family", "twin_family") or of
     grains ("twin_grain": any twin).
@@ -31,7 +36,8 @@ def at_level(
     Parameters
     ----------
     predictions : model, grain_id, mechanism, target, family, p (and fold, split, ... which are kept)
-    labels : grain_id, mechanism, target, observed; trace rows with their candidates where there are any
+    labels : grain_id, mechanism, target, observed
+    candidates : trace_id, grain_id, mechanism, target, probability, where there are traces
 
     Returns
     -------
@@ -46,14 +52,14 @@ def at_level(
             f"level {level!r}, how {how!r}: levels are {', '.join(LEVELS)}; how is independent or max"
         )
     family = _families(predictions)
-    return _combined(predictions, level, how), _observed(labels, family, level)
+    return _combined(predictions, level, how), _observed(labels, candidates, family, level)
 
 
 def families_and_twinned_grains(
-    predictions: pd.DataFrame, labels: pd.DataFrame
+    predictions: pd.DataFrame, labels: pd.DataFrame, candidates: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both levels under each other: families of slip and twinning, and whether a grain has any twin."""
-    levels = [at_level(predictions, labels, level) for level in LEVELS]
+    """Both levels of :func:`at_level`: families of slip and twinning, and whether a grain has any twin."""
+    levels = [at_level(predictions, labels, level, candidates=candidates) for level in LEVELS]
     p, y = (pd.concat(tables, ignore_index=True) for tables in zip(*levels, strict=True))
     # nearly every grain slips, so "any slip" asks nothing; the family of the only
     # one is the grain's answer again
@@ -80,7 +86,7 @@ def _combined(predictions, level, how) -> pd.DataFrame:
     return combined.assign(family=combined["target"], mechanism=combined["mechanism"] + f"_{level}")
 
 
-def _observed(labels, family, level) -> pd.DataFrame:
+def _observed(labels, candidates, family, level) -> pd.DataFrame:
     known = pd.MultiIndex.from_frame(labels[["mechanism", "target"]])
     rows = labels[known.isin(family.index)]
     where = pd.MultiIndex.from_frame(rows[["mechanism", "target"]])
@@ -89,32 +95,36 @@ def _observed(labels, family, level) -> pd.DataFrame:
     grouped = table.groupby(["grain_id", "mechanism", "target"], sort=True)["observed"]
     some, complete = grouped.max(), grouped.count() == grouped.size()
     observed = some.where((some == 1) | complete)
-    observed[observed.index.isin(_named_by_traces(labels, family, level))] = 1.0
+    observed[observed.index.isin(_named_by_traces(candidates, family, level))] = 1.0
     found = observed.reset_index()
     return found.assign(mechanism=found["mechanism"] + f"_{level}")
 
 
-def _named_by_traces(labels, family, level) -> set[tuple]:
+def _named_by_traces(candidates, family, level) -> set[tuple]:
     """(grain, mechanism, target) that a trace names although its plane stays open."""
     found = set()
-    for grain, mechanism, names in candidates_of(labels):
+    for grain, mechanism, names in traces_of(candidates):
         groups = {family.get((mechanism, n)) if level == "family" else "any" for n in names}
         if len(groups) == 1:
             found.add((grain, mechanism, groups.pop()))
     return found
 
 
-def candidates_of(labels: pd.DataFrame) -> list[tuple[int, str, dict[str, float]]]:
-    """grain_id, mechanism and {candidate: posterior before any mechanics} of
-    every trace that fits some target.
+def traces_of(candidates: pd.DataFrame | None) -> list[tuple[int, str, dict[str, float]]]:
+    """grain_id, mechanism and {target: probability before any mechanics} of every trace that fits some target.
+
+    The best candidate of a trace comes first.
+
+    Parameters
+    ----------
+    candidates : trace_id, grain_id, mechanism, target, probability (0: no candidate); None: no traces
     """
-    if "row" not in labels or "candidates" not in labels:
+    if candidates is None:
         return []
-    rows = labels[(labels["row"] == "trace") & labels["candidates"].fillna("").ne("")]
-    split = [dict(_name_and_weight(c) for c in text.split(";")) for text in rows["candidates"]]
-    return list(zip(rows["grain_id"].tolist(), rows["mechanism"].tolist(), split, strict=True))
-
-
-def _name_and_weight(text: str) -> tuple[str, float]:
-    name, _, weight = text.rpartition(":")
-    return (name, float(weight)) if name else (weight, 1.0)
+    known = candidates[candidates["probability"] > 0].sort_values(
+        ["trace_id", "probability"], ascending=[True, False], kind="stable"
+    )
+    return [
+        (grain, mechanism, dict(zip(rows["target"], rows["probability"], strict=True)))
+        for (_, grain, mechanism), rows in known.groupby(["trace_id", "grain_id", "mechanism"])
+    ]

@@ -17,20 +17,28 @@ A trace that fits several planes says that one of them slipped, not which. Two n
 import numpy as np
 import pandas as pd
 
-from cpml.evaluation.levels import candidates_of
+from cpml.evaluation.levels import traces_of
+from cpml.evaluation.records import KEYS
 from cpml.evaluation.resampled import block_weights, interval
 from cpml.evaluation.scores import evaluate
 from cpml.evaluation.splits import Splits
 
 FALSE_TRACES = 0.05
-KEYS = ["grain_id", "mechanism", "target"]
 
 
-def candidate_bounds(predictions: pd.DataFrame, labels: pd.DataFrame, *, splits: Splits) -> pd.DataFrame:
+def candidate_bounds(
+    predictions: pd.DataFrame, labels: pd.DataFrame, candidates: pd.DataFrame | None, *, splits: Splits
+) -> pd.DataFrame:
     """Least and greatest score under every choice of one source per ambiguous trace.
 
     A trace that shares a candidate with one that is already explained stays open,
     like the planes nobody could see.
+
+    Parameters
+    ----------
+    predictions : model, grain_id, mechanism, target, p
+    labels : grain_id, mechanism, target, observed
+    candidates : trace_id, grain_id, mechanism, target, probability; None: no traces
 
     Returns
     -------
@@ -38,9 +46,9 @@ def candidate_bounds(predictions: pd.DataFrame, labels: pd.DataFrame, *, splits:
     in); only mechanisms with ambiguous traces, and no calibration error, which no choice bounds
     """
     names = ["mechanism", "model", "metric", "value", "lower", "upper", "n_open"]
-    traces = [entry for entry in candidates_of(labels) if len(entry[2]) > 1]
+    traces = [entry for entry in traces_of(candidates) if len(entry[2]) > 1]
     mechanisms = {mechanism for _, mechanism, _ in traces}
-    labels = labels[labels["mechanism"].isin(mechanisms) & (labels["target"] != "")]
+    labels = labels[labels["mechanism"].isin(mechanisms)]
     parts = []
     for model, own in predictions[predictions["mechanism"].isin(mechanisms)].groupby("model", sort=False):
         best, worst = (_filled(labels, own, traces, side) for side in ("best", "worst"))
@@ -59,7 +67,7 @@ def candidate_bounds(predictions: pd.DataFrame, labels: pd.DataFrame, *, splits:
 
 def trace_gain(
     predictions: pd.DataFrame,
-    labels: pd.DataFrame,
+    candidates: pd.DataFrame | None,
     *,
     splits: Splits,
     n_boot: int = 200,
@@ -70,12 +78,17 @@ def trace_gain(
 
     Traces that fit no plane are left out: all models would pay the same for them.
 
+    Parameters
+    ----------
+    predictions : model, grain_id, mechanism, target, p
+    candidates : trace_id, grain_id, mechanism, target, probability; None: no traces
+
     Returns
     -------
     DataFrame mechanism, model, metric ("trace_gain_nats"), value, low, high, n_traces
     """
     block = splits.table.set_index("grain_id")["block"]
-    traces = [(g, m, c) for g, m, c in candidates_of(labels) if g in block.index]
+    traces = [(g, m, c) for g, m, c in traces_of(candidates) if g in block.index]
     grains = np.array([g for g, _, _ in traces])
     if not traces:
         return pd.DataFrame(columns=["mechanism", "model", "metric", "value", "low", "high", "n_traces"])

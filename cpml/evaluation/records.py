@@ -13,6 +13,7 @@ import pandas as pd
 from cpml.evaluation.splits import Splits
 
 KEYS = ["grain_id", "mechanism", "target"]
+"""What names one question in every table of labels and predictions."""
 
 
 def record(
@@ -23,7 +24,7 @@ def record(
     Parameters
     ----------
     parts : split name -> (out-of-fold predictions, the splits they were made with)
-    labels : grain_id, mechanism, target, observed (one row per pair; no trace rows)
+    labels : grain_id, mechanism, target, observed
     truth : the same of the simulation, where there is one
     """
     tables = []

@@ -50,7 +50,7 @@ class Splits:
 
 
 def blocked_folds(
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     boundaries: pd.DataFrame,
     *,
     n_folds: int = 5,
@@ -62,8 +62,8 @@ def blocked_folds(
 
     Parameters
     ----------
-    parents : table with parent_id, x_um, y_um (one row per grain, twins merged into their parent)
-    boundaries : table with parent_a, parent_b (neighbouring grains)
+    grains : table with grain_id, x_um, y_um (one row per grain, twins merged into their parent)
+    boundaries : table with grain_a, grain_b (neighbouring grains)
     blocks : number of blocks along x and along y; cuts at equal grain number
 
     Raises
@@ -75,23 +75,23 @@ def blocked_folds(
             f"{blocks[0]} x {blocks[1]} blocks, {n_folds} folds, {shells} shells: need 2 <= "
             "folds <= blocks, shells >= 0"
         )
-    x, y = parents["x_um"].to_numpy(), parents["y_um"].to_numpy()
+    x, y = grains["x_um"].to_numpy(), grains["y_um"].to_numpy()
     column = _quantile_bin(x, blocks[0])
-    row = np.zeros(len(parents), dtype=int)
+    row = np.zeros(len(grains), dtype=int)
     for c in range(blocks[0]):
         row[column == c] = _quantile_bin(y[column == c], blocks[1])
     block = column * blocks[1] + row
     order = np.random.default_rng(seed).permutation(blocks[0] * blocks[1])
-    return _splits(parents, boundaries, block, order[block] % n_folds, shells)
+    return _splits(grains, boundaries, block, order[block] % n_folds, shells)
 
 
 def random_folds(
-    parents: pd.DataFrame, boundaries: pd.DataFrame, *, n_folds: int = 5, seed: int = 0
+    grains: pd.DataFrame, boundaries: pd.DataFrame, *, n_folds: int = 5, seed: int = 0
 ) -> Splits:
     """Plain random folds without a buffer: optimistic, shown beside the blocked result as a warning."""
-    blocked = blocked_folds(parents, boundaries, n_folds=n_folds, shells=0, seed=seed)
-    fold = np.random.default_rng(seed).permutation(len(parents)) % n_folds
-    return _splits(parents, boundaries, blocked.table["block"].to_numpy(), fold, 0)
+    blocked = blocked_folds(grains, boundaries, n_folds=n_folds, shells=0, seed=seed)
+    fold = np.random.default_rng(seed).permutation(len(grains)) % n_folds
+    return _splits(grains, boundaries, blocked.table["block"].to_numpy(), fold, 0)
 
 
 def _quantile_bin(values: np.ndarray, n: int) -> np.ndarray:
@@ -100,12 +100,12 @@ def _quantile_bin(values: np.ndarray, n: int) -> np.ndarray:
     return rank * n // max(len(values), 1)
 
 
-def _splits(parents, boundaries, block, fold, shells) -> Splits:
-    table = pd.DataFrame({"grain_id": parents["parent_id"].to_numpy(), "block": block, "fold": fold})
+def _splits(grains, boundaries, block, fold, shells) -> Splits:
+    table = pd.DataFrame({"grain_id": grains["grain_id"].to_numpy(), "block": block, "fold": fold})
     position = pd.Series(np.arange(len(table)), index=table["grain_id"])
-    known = boundaries["parent_a"].isin(position.index) & boundaries["parent_b"].isin(position.index)
-    a = position[boundaries.loc[known, "parent_a"]].to_numpy()
-    b = position[boundaries.loc[known, "parent_b"]].to_numpy()
+    known = boundaries["grain_a"].isin(position.index) & boundaries["grain_b"].isin(position.index)
+    a = position[boundaries.loc[known, "grain_a"]].to_numpy()
+    b = position[boundaries.loc[known, "grain_b"]].to_numpy()
     ones = np.ones(2 * len(a))
     adjacency = coo_array((ones, (np.r_[a, b], np.r_[b, a])), shape=(len(table), len(table))).tocsr()
     return Splits(table, adjacency, shells)

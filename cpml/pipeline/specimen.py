@@ -12,13 +12,15 @@ def specimen_of(run) -> Specimen:
         curve = read_curve(dataset.files["curve"])
     return build_specimen(
         dataset.name,
-        parents=run.read("features"),
-        parent_boundaries=run.read("parent_boundaries"),
+        grains=run.read("features"),
+        grain_boundaries=run.read("boundaries"),
         labels=run.read("labels"),
+        traces=run.read("traces"),
+        candidates=run.read("candidates"),
         material=load_material(dataset.phases[0].material),
         load=dataset.load,
         phase=dataset.phases[0].name,
         cp=run.read("cp_baseline") if run.has("cp_baseline") else None,
         curve=curve,
-        points=(run.read_map().xy, run.read("pixels")["parent"]),
+        points=(run.read_map().xy, run.read("pixels")["grain"]),
     )

@@ -27,6 +27,17 @@ def splits_of_blocks():
 
 
 @pytest.fixture
+def candidate_table():
+    """make([(grain, {target: probability}), ...]) -> candidates of one slip trace for each entry."""
+
+    def make(traces) -> pd.DataFrame:
+        rows = [(i, g, "slip", t, p) for i, (g, targets) in enumerate(traces) for t, p in targets.items()]
+        return pd.DataFrame(rows, columns=["trace_id", "grain_id", "mechanism", "target", "probability"])
+
+    return make
+
+
+@pytest.fixture
 def long_table():
     """make(values (G, T), name) -> table grain_id, mechanism "slip", target "t0"..,
     family, and the column ``name``.

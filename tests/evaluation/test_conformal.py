@@ -12,7 +12,7 @@ TARGETS = 6
 
 
 def simulated(rng, n_blocks, per_block, *, spread):
-    """Softmax predictions of one target per grain; how good they are differs between blocks (exchangeable)."""
+    """Softmax predictions of one target per grain; exchangeable blocks differ in how good they are."""
     block = np.repeat(np.arange(n_blocks), per_block)
     skill = np.exp(spread * rng.normal(size=n_blocks))[block]
     truth = rng.integers(TARGETS, size=len(block))
@@ -37,7 +37,7 @@ def coverage(seed, n_blocks, *, level=0.9, per_block=10, **options):
 
 @pytest.mark.parametrize("n_blocks", [10, 16, 40])
 def test_guaranteed_sets_cover_at_least_the_level(n_blocks):
-    """Exchangeable blocks: mean coverage between 0.90 and 0.90 + 0.9/B, within 3 standard errors of 300 maps."""
+    """Exchangeable blocks: mean coverage from 0.90 to 0.90 + 0.9/B, within 3 standard errors."""
     found = coverage(0, n_blocks, guarantee=True)
     error = 3 * found.std() / np.sqrt(len(found))
     assert 0.9 - error < found.mean() < 0.9 + 0.9 / (n_blocks - 1) + error
@@ -92,42 +92,34 @@ def test_a_block_never_calibrates_itself(splits_of_blocks, long_table):
     block, truth, p = simulated(np.random.default_rng(4), 12, 15, spread=0.3)
     splits, predictions = splits_of_blocks(block), long_table(p, "p").assign(model="m")
     other = np.where(block == 0, (truth + 1) % TARGETS, truth)
-    limit = [
-        conformal_sets(predictions, long_table(t[:, None] == np.arange(TARGETS), "observed"), splits=splits)
-        .rows.groupby("grain_id")["threshold"].first()
-        for t in (truth, other)
-    ]  # fmt: skip
+    limit = []
+    for targets in (truth, other):
+        labels = long_table(targets[:, None] == np.arange(TARGETS), "observed")
+        rows = conformal_sets(predictions, labels, splits=splits).rows
+        limit.append(rows.groupby("grain_id")["threshold"].first())
     own = block == 0
     assert (limit[0][own] == limit[1][own]).all()
     assert (limit[0][~own] != limit[1][~own]).any()
 
 
 def traces_of(truth, rng):
-    """A trace in every grain that fits its true target and another one, in random order."""
+    """A trace in every grain that fits its true target and another one."""
     second = (truth + rng.integers(1, TARGETS, size=len(truth))) % TARGETS
-    text = [f"t{a}:0.5;t{b}:0.5" for a, b in zip(truth, second, strict=True)]
-    return pd.DataFrame(
-        {
-            "grain_id": np.arange(len(truth)) + 1,
-            "mechanism": "slip",
-            "target": "",
-            "observed": 1.0,
-            "candidates": text,
-            "row": "trace",
-        }
-    )
+    return [(g + 1, {f"t{a}": 0.5, f"t{b}": 0.5}) for g, (a, b) in enumerate(zip(truth, second, strict=True))]
 
 
-def test_candidate_sets_bound_the_coverage(splits_of_blocks, long_table):
+def test_candidate_sets_bound_the_coverage(splits_of_blocks, long_table, candidate_table):
     """The coverage of the hidden true target lies between all candidates inside and any
     inside; pessimistic sets hold it.
     """
     rng = np.random.default_rng(5)
     block, truth, p = simulated(rng, 16, 40, spread=0.3)
     predictions, splits = long_table(p, "p").assign(model="m"), splits_of_blocks(block)
+    labels = long_table(np.full(p.shape, np.nan), "observed")
     size = {}
     for how in ("pessimistic", "angle", "optimistic"):
-        found = conformal_sets(predictions, traces_of(truth, rng), splits=splits, ambiguous=how)
+        candidates = candidate_table(traces_of(truth, rng))
+        found = conformal_sets(predictions, labels, candidates, splits=splits, ambiguous=how)
         line = found.table.iloc[0]
         inside = found.rows["in_set"].to_numpy().reshape(-1, TARGETS)[np.arange(len(truth)), truth].mean()
         assert line["coverage_least"] - 0.01 <= inside <= line["coverage_most"] + 0.01
@@ -139,7 +131,7 @@ def test_candidate_sets_bound_the_coverage(splits_of_blocks, long_table):
 
 
 def test_neighbour_weights_follow_a_drift(splits_of_blocks, long_table):
-    """A model that gets worse from left to right: near blocks give more even coverage than all blocks alike."""
+    """A model that gets worse from left to right: near blocks cover more evenly than all blocks alike."""
     rng = np.random.default_rng(6)
     block = np.repeat(np.arange(30), 30)
     truth = rng.integers(TARGETS, size=len(block))
@@ -159,7 +151,7 @@ def test_neighbour_weights_follow_a_drift(splits_of_blocks, long_table):
 
 
 def test_relative_scores_do_not_ask_whether_there_is_a_footprint(splits_of_blocks, long_table):
-    """Dividing all probabilities of a grain by any number leaves relative sets alone and inflates plain ones."""
+    """Dividing all probabilities of a grain by a number leaves relative sets alone, inflates plain ones."""
     rng = np.random.default_rng(7)
     block, truth, p = simulated(rng, 16, 40, spread=0.3)
     labels, splits = long_table(truth[:, None] == np.arange(TARGETS), "observed"), splits_of_blocks(block)

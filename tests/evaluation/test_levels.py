@@ -1,7 +1,6 @@
 """Families and grains from planes: probabilities by hand, missing labels kept missing."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from cpml.errors import ParameterError
@@ -35,17 +34,11 @@ def test_missing_is_kept_unless_another_target_decides(tables):
     assert np.isnan(found[[(1, "f1"), (2, "f0"), (3, "f0")]]).all()
 
 
-def test_a_trace_within_one_family_names_the_family(tables):
-    """Candidates t0 and t1 are both of f0, so f0 slipped whichever it was; t1 or t2 leaves the family open."""
+def test_a_trace_within_one_family_names_the_family(tables, candidate_table):
+    """Candidates t0 and t1 are both of f0, so f0 slipped whichever it was; t1 or t2 leaves it open."""
     p, labels = tables
-    trace = {"mechanism": "slip", "target": "", "observed": 1.0, "row": "trace"}
-    traces = pd.DataFrame(
-        [
-            {"grain_id": 2, "candidates": "t0:0.6;t1:0.4", **trace},
-            {"grain_id": 3, "candidates": "t1:0.5;t2:0.5", **trace},
-        ]
-    )
-    _, found = at_level(p, pd.concat([labels.assign(row="plane", candidates=""), traces]), "family")
+    candidates = candidate_table([(2, {"t0": 0.6, "t1": 0.4, "t2": 0.0}), (3, {"t1": 0.5, "t2": 0.5})])
+    _, found = at_level(p, labels, "family", candidates=candidates)
     found = found.set_index(["grain_id", "target"])["observed"]
     assert found[2, "f0"] == 1 and np.isnan(found[3, "f0"])
 

@@ -1,4 +1,4 @@
-"""Ambiguous traces: bounds that hold for every choice, gain per trace by hand; shares against true amounts."""
+"""Ambiguous traces: bounds for every choice, gain per trace by hand; shares against true amounts."""
 
 import itertools
 
@@ -10,27 +10,22 @@ from cpml.evaluation import amount_scores, candidate_bounds, evaluate, trace_gai
 
 
 def ambiguous(rng, n=8, targets=4):
-    """Probabilities and labels of n grains; the first three have a trace that
-    fits two targets, which are open.
-    """
+    """Probabilities and labels of n grains; the first three have a trace each that fits two open targets."""
     p = rng.random((n, targets))
     y = (rng.random((n, targets)) < p) * 1.0
     pairs = [tuple(rng.choice(targets, 2, replace=False)) for _ in range(3)]
     for grain, pair in enumerate(pairs):
         y[grain, list(pair)] = np.nan
-    text = [f"t{a}:0.7;t{b}:0.3" for a, b in pairs]
-    rows = {"mechanism": "slip", "target": "", "observed": 1.0, "row": "trace"}
-    traces = pd.DataFrame([{"grain_id": g + 1, "candidates": c, **rows} for g, c in enumerate(text)])
-    return p, y, pairs, traces
+    return p, y, pairs, [(g + 1, {f"t{a}": 0.7, f"t{b}": 0.3}) for g, (a, b) in enumerate(pairs)]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_choice_lies_between_the_bounds(seed, splits_of_blocks, long_table):
+def test_every_choice_lies_between_the_bounds(seed, splits_of_blocks, long_table, candidate_table):
     """All 8 ways to pick one source per trace: each score is within its bounds, and both ends are reached."""
     p, y, pairs, traces = ambiguous(np.random.default_rng(seed))
     splits, predictions = splits_of_blocks(np.arange(8) // 2), long_table(p, "p").assign(model="m")
-    labels = pd.concat([long_table(y, "observed").assign(row="plane", candidates=""), traces])
-    bounds = candidate_bounds(predictions, labels, splits=splits).set_index("metric")
+    labels, candidates = long_table(y, "observed"), candidate_table(traces)
+    bounds = candidate_bounds(predictions, labels, candidates, splits=splits).set_index("metric")
     seen = []
     for choice in itertools.product((0, 1), repeat=3):
         filled = y.copy()
@@ -47,17 +42,16 @@ def test_every_choice_lies_between_the_bounds(seed, splits_of_blocks, long_table
 def test_without_ambiguous_traces_there_are_no_bounds(splits_of_blocks, long_table):
     """Nothing open, nothing to bound."""
     table = long_table(np.full((4, 2), 0.5), "p").assign(model="m", observed=1.0)
-    assert candidate_bounds(table, table, splits=splits_of_blocks(np.arange(4))).empty
+    assert candidate_bounds(table, table, None, splits=splits_of_blocks(np.arange(4))).empty
 
 
-def test_gain_per_trace_by_hand(splits_of_blocks, long_table):
+def test_gain_per_trace_by_hand(splits_of_blocks, long_table, candidate_table):
     """Equal planes gain 0; all the share on the one candidate of four planes gains log(0.95 x 4 + 0.05)."""
     p = np.tile([0.8, 0.0, 0.0, 0.0], (6, 1))
     both = pd.concat(
         [long_table(p, "p").assign(model="sure"), long_table(np.full((6, 4), 0.3), "p").assign(model="equal")]
     )
-    traces = pd.DataFrame({"grain_id": np.arange(6) + 1, "mechanism": "slip", "target": "", "observed": 1.0})
-    traces = traces.assign(row="trace", candidates="t0:1.0000")
+    traces = candidate_table([(grain, {"t0": 1.0}) for grain in range(1, 7)])
     table = trace_gain(both, traces, splits=splits_of_blocks(np.arange(6))).set_index("model")
     assert table.at["sure", "value"] == pytest.approx(np.log(0.95 * 4 + 0.05), abs=1e-6)
     assert table.at["equal", "value"] == pytest.approx(0.0, abs=1e-12)

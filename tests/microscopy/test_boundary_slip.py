@@ -22,7 +22,7 @@ TENSION = np.diag([1.0, 0, 0])
 
 def table(pairs, trace_deg=30.0):
     pairs = np.array(pairs)
-    return pd.DataFrame({"grain_a": pairs[:, 0], "grain_b": pairs[:, 1], "trace_deg": float(trace_deg)})
+    return pd.DataFrame({"fragment_a": pairs[:, 0], "fragment_b": pairs[:, 1], "trace_deg": float(trace_deg)})
 
 
 def test_same_crystal_transfers_fully():

@@ -69,14 +69,14 @@ def test_a_kink_between_traces_of_two_planes_is_a_candidate():
     ends = corner + reach * np.array([[-np.cos(a), np.sin(a)], [np.cos(b), -np.sin(b)]])
     found = line_courses(picture([ends[0], corner, ends[1]], (120, 120)), np.ones((120, 120), int))
     parents = pd.DataFrame(
-        {"parent_id": [1], "phase": [1], **dict(zip(("qw", "qx", "qy", "qz"), q[0], strict=True))}
+        {"grain_id": [1], "phase": [1], **dict(zip(("qw", "qx", "qy", "qz"), q[0], strict=True))}
     )
     labels = cross_slip_labels(parents, found, fcc).set_index("target")["observed"]
     assert labels[pair["target"]] == 1 and (labels.drop(pair["target"]) != 1).all()
 
 
 def test_wrong_options_are_named():
-    with pytest.raises(ParameterError, match=r"low 0.9"):
-        line_courses(np.zeros((9, 9)), np.ones((9, 9), int), low=0.9, high=0.5)
+    with pytest.raises(ParameterError, match="width_px 0"):
+        line_courses(np.zeros((9, 9)), np.ones((9, 9), int), width_px=0)
     with pytest.raises(ParameterError, match="one size"):
         line_courses(np.zeros((9, 9)), np.ones((9, 8), int))

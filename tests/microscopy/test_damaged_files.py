@@ -197,7 +197,7 @@ def picture(path):
 
 
 FCC = systems("fcc", families=["octahedral"])
-PARENTS = pd.DataFrame({"parent_id": range(1, 9), "phase": 1, "qw": 1.0, "qx": 0.0, "qy": 0.0, "qz": 0.0})
+PARENTS = pd.DataFrame({"grain_id": range(1, 9), "phase": 1, "qw": 1.0, "qx": 0.0, "qy": 0.0, "qz": 0.0})
 OTHERS = {
     "davis.txt": (davis, read_dic),
     "openpiv.txt": (openpiv, read_dic),

@@ -28,7 +28,7 @@ def test_bands_of_known_systems_move_along_their_directions():
             "psi_deg": direction_angles(q, FCC)[0][rows, system],
         }
     )
-    parents = pd.DataFrame(q, columns=["qw", "qx", "qy", "qz"]).assign(parent_id=rows + 1)
+    parents = pd.DataFrame(q, columns=["qw", "qx", "qy", "qz"]).assign(grain_id=rows + 1)
     np.testing.assert_allclose(displacement_deviations(bands, parents, FCC), 0, atol=1e-6)
     assert np.median(displacement_deviations(bands, parents, FCC, mirrored=True)) > 5
     off = bands.assign(grain_id=99, psi_deg=[np.nan] * 20)
@@ -49,6 +49,6 @@ def test_boundaries_come_back_to_the_field():
 def test_what_surrounds_a_grain_is_counted_by_length():
     """Grain 2: 3 um of low angle against 2 um of random; grain 4 touches nothing."""
     table = pd.DataFrame(
-        {"parent_a": [1, 2], "parent_b": [2, 3], "length_um": [3.0, 2.0], "angle_deg": [5.0, 40.0]}
+        {"grain_a": [1, 2], "grain_b": [2, 3], "length_um": [3.0, 2.0], "angle_deg": [5.0, 40.0]}
     )
     assert surrounding_type(table).to_dict() == {1: "low angle", 2: "low angle", 3: "random"}

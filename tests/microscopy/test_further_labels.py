@@ -13,19 +13,17 @@ from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import (
     cross_slip_labels,
     line_pieces,
-    mask_unseen,
     read_labels,
     read_map,
     register_dic,
     segment,
-    slip_labels,
     slip_traces,
     system_labels,
     unobserved_labels,
     visibility,
 )
 from cpml.microscopy.dic.displacement_ratio import band_displacements, direction_angles
-from cpml.microscopy.labels.labels import COLUMNS
+from cpml.microscopy.labels.rows import LABELS
 
 FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic", "pyramidal1_a", "twin_1012"], c_over_a=1.6236)
@@ -39,7 +37,7 @@ def parents(*quaternions, phase=1):
     q = np.array(quaternions, float)
     return pd.DataFrame(
         {
-            "parent_id": np.arange(1, len(q) + 1),
+            "grain_id": np.arange(1, len(q) + 1),
             "phase": phase,
             **dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True)),
         }
@@ -59,21 +57,18 @@ def band(system, **change):
 def test_plane_and_direction_give_the_system(system):
     """The band's system is its best candidate; without psi the three of its plane share the probability."""
     with_psi = system_labels(band(system), parents(TURNED), FCC)
-    trace = with_psi[with_psi["row"] == "system_trace"].iloc[0]
-    assert trace["candidates"].split(":")[0] == FCC.names[system] and list(with_psi.columns) == COLUMNS
+    assert with_psi.traces["level"].tolist() == ["system"]
+    assert with_psi.candidates["probability"].argmax() == system
     without = system_labels(band(system, psi_deg=[np.nan]), parents(TURNED), FCC)
-    shares = [
-        float(c.split(":")[1])
-        for c in without[without["row"] == "system_trace"]["candidates"].iloc[0].split(";")
-    ]
-    assert shares == pytest.approx([1 / 3] * 3, abs=0.02)
-    assert without.loc[without["row"] == "system", "observed"].sum() == 0  # none of the three is certain
+    of_plane = FCC.plane_id == FCC.plane_id[system]
+    assert without.candidates["probability"].tolist() == pytest.approx(of_plane / 3, abs=0.02)
+    assert without.labels["observed"].sum() == 0  # none of the three is certain
 
 
 def test_systems_of_other_planes_are_negative_and_unexamined_grains_missing():
     """A certain system is 1, visible systems of other planes 0; a grain without a row is missing throughout."""
-    labels = system_labels(band(4), parents(TURNED, TURNED), FCC)
-    rows = labels[labels["row"] == "system"].set_index(["grain_id", "target"])["observed"]
+    labels = system_labels(band(4), parents(TURNED, TURNED), FCC).labels
+    rows = labels.set_index(["grain_id", "target"])["observed"]
     others = [n for s, n in enumerate(FCC.names) if FCC.plane_id[s] != FCC.plane_id[4]]
     assert rows.loc[1].loc[others].isin([0]).sum() >= 6 and not rows.loc[1].loc[others].isin([1]).any()
     assert rows.loc[2].isna().all()
@@ -82,17 +77,16 @@ def test_systems_of_other_planes_are_negative_and_unexamined_grains_missing():
 def test_weights_move_candidates():
     """A prior of ten on one of three systems of a plane makes it the best candidate."""
     prior = pd.Series([10.0], index=pd.MultiIndex.from_tuples([(1, FCC.names[5])]))
-    labels = system_labels(band(4, psi_deg=[np.nan]), parents(TURNED), FCC, weights=prior)
-    assert labels.loc[labels["row"] == "system_trace", "candidates"].iloc[0].startswith(FCC.names[5])
+    found = system_labels(band(4, psi_deg=[np.nan]), parents(TURNED), FCC, weights=prior)
+    assert found.candidates["probability"].argmax() == 5
 
 
 def test_an_unexplained_band_makes_no_negatives():
     """A band off every plane has no candidates and leaves every system missing."""
     theta = slip_traces([TURNED], FCC).angle_deg[0]
     free = max(np.arange(180), key=lambda a: np.min(np.abs((a - theta + 90) % 180 - 90)))
-    labels = system_labels(band(0, angle_deg=[float(free)]), parents(TURNED), FCC)
-    assert labels.loc[labels["row"] == "system_trace", "candidates"].tolist() == [""]
-    assert labels.loc[labels["row"] == "system", "observed"].isna().all()
+    found = system_labels(band(0, angle_deg=[float(free)]), parents(TURNED), FCC)
+    assert not found.candidates["probability"].any() and found.labels["observed"].isna().all()
 
 
 def test_missing_columns_are_named():
@@ -145,7 +139,7 @@ def test_alternating_line_is_cross_slip(k):
     pair = cross_slip_pairs(FCC).iloc[k]
     labels = cross_slip_labels(parents(TURNED), zigzag(pair), FCC)
     assert labels.loc[labels["observed"] == 1, "target"].tolist() == [pair["target"]]
-    assert set(labels["mechanism"]) == {"cross_slip"} and set(labels["row"]) == {"pair"}
+    assert set(labels["mechanism"]) == {"cross_slip"} and set(labels["level"]) == {"pair"}
 
 
 def test_straight_lines_on_both_planes_are_negative():
@@ -188,17 +182,6 @@ def test_visibility_of_the_basal_plane():
     np.testing.assert_allclose(prism["least_shear"], 0.015)
 
 
-def test_unseen_negatives_become_missing():
-    """Prismatic planes upright with b in the surface leave no step: their 0 is no observation; a 1 stays."""
-    labels = slip_labels(parents([1, 0, 0, 0]), pd.DataFrame({"grain_id": [1], "angle_deg": [0.0]}), HCP)
-    masked = mask_unseen(labels, visibility(parents([1, 0, 0, 0]), HCP))
-    prism = masked["target"].str.startswith("prismatic") & (labels["observed"] == 0)
-    assert (
-        masked.loc[prism, "observed"].isna().all()
-        and (masked["observed"] == 1).sum() == (labels["observed"] == 1).sum()
-    )
-
-
 def write(tmp_path, text):
     path = tmp_path / "labels.csv"
     path.write_text(text)
@@ -216,8 +199,10 @@ def test_user_labels(tmp_path):
         + f"1,slip,basal (0001),1,,TEM\n2,twin,{twin},0,0.5,\n1,climb,,1,,\n2,climb,,,,\n1,cross_slip,{pair},1,2,\n1,slip,{HCP.names[0]},0,,\n"
     )
     found = read_labels(write(tmp_path, text), parents(TURNED, TURNED), HCP)
-    assert found["row"].tolist() == ["plane", "variant", "grain", "grain", "pair", "system"]
-    assert found["observed"].fillna(-1).tolist() == [1, 0, 1, -1, 1, 0] and list(found.columns) == COLUMNS
+    assert found["level"].tolist() == ["plane", "variant", "grain", "grain", "pair", "system"]
+    assert found["observed"].fillna(-1).tolist() == [1, 0, 1, -1, 1, 0] and list(found.columns) == list(
+        LABELS
+    )
     assert found["weight"].tolist() == [1, 0.5, 1, 1, 2, 1] and found["source"].tolist()[:2] == [
         "TEM",
         "user",
@@ -260,10 +245,10 @@ def test_published_systems(mirror):
     grains = segment(read_map(mirror("ni-hrdic/testDataEBSD.crc"), euler_to_sample="x180"), threshold=8.0)
     dic = register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)
     bands = band_displacements(dic.field, dic.label, dic.bands)
-    table = grains.table.rename(columns={"grain_id": "parent_id"})
-    labels = system_labels(bands, table, FCC)
-    trace = labels[(labels["row"] == "system_trace") & (labels["candidates"] != "")]
-    shares = [np.array([float(c.rsplit(":", 1)[1]) for c in text.split(";")]) for text in trace["candidates"]]
-    effective = np.median([np.exp(-np.sum(p * np.log(np.maximum(p, 1e-12)))) for p in shares])
-    assert len(trace) > 50 and 1.0 < effective < 2.5
-    assert (labels["row"] == "system").sum() == 12 * len(table)
+    table = grains.table.rename(columns={"fragment_id": "grain_id"})
+    found = system_labels(bands, table, FCC)
+    share = found.candidates["probability"].to_numpy().reshape(-1, 12)
+    share = share[share.any(axis=1)]
+    effective = np.median(np.exp(-np.sum(share * np.log(np.maximum(share, 1e-12)), axis=1)))
+    assert len(share) > 50 and 1.0 < effective < 2.5
+    assert len(found.labels) == 12 * len(table)

@@ -96,9 +96,9 @@ def test_unindexed_points_grow_or_are_regions(make_map):
     assert grown.n_grains == 2 and (grown.label > 0).all()
     regions = segment(m, unindexed="region")
     assert regions.n_grains == 4 and regions.phase.tolist() == [1, 1, 0, 0]
-    table = regions.table.set_index("grain_id")
+    table = regions.table.set_index("fragment_id")
     assert table.area_um2[3] == 2 * 0.25 and table.n_pixels[3] == 0 and np.isnan(table.gos_deg[4])
-    assert set(map(tuple, regions.boundaries[["grain_a", "grain_b"]].to_numpy())) == {
+    assert set(map(tuple, regions.boundaries[["fragment_a", "fragment_b"]].to_numpy())) == {
         (1, 2),
         (1, 3),
         (1, 4),

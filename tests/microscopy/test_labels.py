@@ -7,7 +7,14 @@ import pytest
 from cpml.crystallography.rotations import axis_angle_to_quaternion
 from cpml.crystallography.slip_systems import systems
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy import dic_labels, read_traces, slip_labels, slip_traces, traces_to_grains
+from cpml.microscopy import (
+    Labels,
+    match_traces,
+    read_traces,
+    slip_labels,
+    slip_traces,
+    traces_to_grains,
+)
 
 FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic"], c_over_a=1.6236)
@@ -17,7 +24,7 @@ def parents(*quaternions, phase=1):
     q = np.array(quaternions, float)
     return pd.DataFrame(
         {
-            "parent_id": np.arange(1, len(q) + 1),
+            "grain_id": np.arange(1, len(q) + 1),
             "phase": phase,
             "qw": q[:, 0],
             "qx": q[:, 1],
@@ -35,29 +42,51 @@ TURNED = axis_angle_to_quaternion([1, 2, 3], 0.7)
 
 
 def test_a_clear_line_marks_its_plane():
-    """The plane under the line is 1, the other visible ones 0, and the trace row keeps the posterior."""
+    """The plane under the line is 1, the other visible ones 0; it is the only candidate of the line."""
     angle = slip_traces([TURNED], FCC).angle_deg[0]
-    labels = slip_labels(parents(TURNED), lines(grain_id=[1], angle_deg=[angle[2] + 0.5]), FCC)
-    trace, planes = labels[labels["row"] == "trace"], labels[labels["row"] == "plane"]
-    assert planes["target"].tolist() == list(FCC.plane_names)
-    assert planes["observed"].tolist() == [0, 0, 1, 0]
-    assert trace["candidates"].tolist() == [f"{FCC.plane_names[2]}:1.0000"] and trace[
-        "observed"
-    ].tolist() == [1.0]
-    assert trace["sigma_deg"].tolist() == [2.0]
+    found = slip_labels(parents(TURNED), lines(grain_id=[1], angle_deg=[angle[2] + 180.5]), FCC)
+    assert found.labels["target"].tolist() == found.candidates["target"].tolist() == list(FCC.plane_names)
+    assert found.labels["observed"].tolist() == found.candidates["probability"].tolist() == [0, 0, 1, 0]
+    assert found.traces["sigma_deg"].tolist() == [2.0]
+    assert found.traces["angle_deg"].tolist() == pytest.approx([angle[2] + 0.5])
+
+
+def test_every_line_knows_how_well_each_plane_explains_it():
+    """The likelihood is that of `match_traces` for all planes; probabilities add up to 1."""
+    geometry, angles = slip_traces([TURNED, TURNED], FCC), [20.0, 70.0, 121.0]
+    found = slip_labels(
+        parents(TURNED, TURNED), lines(grain_id=[2, 1, 2], angle_deg=angles), FCC, tolerance_deg=60.0
+    )
+    assert found.traces["grain_id"].tolist() == [1, 2, 2] and found.traces["trace_id"].tolist() == [1, 2, 3]
+    expected = match_traces(
+        found.traces["angle_deg"],
+        geometry.angle_deg[0],
+        geometry.inclination_deg[0],
+        sigma_deg=2.0,
+        floor=0.0,
+    )
+    np.testing.assert_allclose(found.candidates["likelihood"], expected.ravel(), rtol=1e-12)
+    assert found.candidates.groupby("trace_id")["probability"].sum().tolist() == pytest.approx([1, 1, 1])
+
+
+def test_joined_labels_keep_their_lines_apart():
+    """Lines are numbered anew from 1, with their candidates; nothing joined is three empty tables."""
+    one = slip_labels(parents(TURNED), lines(grain_id=[1, 1], angle_deg=[10.0, 50.0]), FCC)
+    both = Labels.joined(one, one)
+    assert both.traces["trace_id"].tolist() == [1, 2, 3, 4] and len(both.labels) == 8
+    assert both.candidates["trace_id"].tolist() == np.repeat([1, 2, 3, 4], 4).tolist()
+    for name in ("labels", "traces", "candidates"):
+        empty, full = getattr(Labels.joined(), name), getattr(both, name)
+        assert empty.empty and (empty.dtypes == full.dtypes).all()
 
 
 def test_a_shared_trace_is_missing_for_both_planes():
     """In a cube-oriented crystal planes share their traces in pairs: the line marks neither, the others are
     0.
     """
-    labels = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[45.0]), FCC)
-    planes = labels[labels["row"] == "plane"]
-    assert sorted(planes["observed"].fillna(-1)) == [-1, -1, 0, 0]
-    shares = [
-        float(c.split(":")[1]) for c in labels.loc[labels["row"] == "trace", "candidates"].iloc[0].split(";")
-    ]
-    assert shares == [0.5, 0.5]
+    found = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[45.0]), FCC)
+    assert sorted(found.labels["observed"].fillna(-1)) == [-1, -1, 0, 0]
+    assert sorted(found.candidates["probability"]) == pytest.approx([0, 0, 0.5, 0.5])
 
 
 def test_a_later_clear_line_decides():
@@ -65,19 +94,19 @@ def test_a_later_clear_line_decides():
     turn = axis_angle_to_quaternion([0, 1, 0], np.radians(4))
     angle = slip_traces([turn], FCC).angle_deg[0]
     both = [float(a) for a in (angle[0], angle[1])]
-    labels = slip_labels(
+    found = slip_labels(
         parents(turn),
         lines(grain_id=[1, 1], angle_deg=both, sigma_deg=[0.3, np.nan]),
         FCC,
         tolerance_deg=30.0,
     )
-    assert labels.loc[labels["row"] == "trace", "sigma_deg"].tolist() == [0.3, 2.0]
-    assert (labels["observed"] == 1).sum() >= 2
+    assert found.traces["sigma_deg"].tolist() == [0.3, 2.0]
+    assert found.labels["observed"].fillna(-1).tolist() == [1, -1, -1, -1]
 
 
 def test_grains_without_an_image_are_missing():
     """No line in the table: every plane NaN. A line with an empty angle: every visible plane 0."""
-    labels = slip_labels(parents(TURNED, TURNED), lines(grain_id=[2], angle_deg=[np.nan]), FCC)
+    labels = slip_labels(parents(TURNED, TURNED), lines(grain_id=[2], angle_deg=[np.nan]), FCC).labels
     observed = labels.groupby("grain_id")["observed"]
     assert observed.apply(lambda v: v.isna().all()).tolist() == [True, False]
     assert labels.loc[labels["grain_id"] == 2, "observed"].tolist() == [0, 0, 0, 0]
@@ -85,37 +114,36 @@ def test_grains_without_an_image_are_missing():
 
 def test_flat_planes_are_never_negative():
     """The basal plane in the surface draws no line: missing, while the prism planes are 0 or 1."""
-    labels = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[0.0]), HCP)
-    state = labels[labels["row"] == "plane"].set_index("target")["observed"]
+    found = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[0.0]), HCP)
+    state = found.labels.set_index("target")["observed"]
     assert np.isnan(state["basal (0001)"])
     assert sorted(state.drop("basal (0001)")) == [0, 0, 1]
 
 
 def test_an_unexplained_line_has_no_candidate():
-    """A line far from every trace stays as a trace row and marks nothing."""
-    labels = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[0.0]), FCC)
-    assert labels.loc[labels["row"] == "trace", "candidates"].tolist() == [""]
-    assert labels.loc[labels["row"] == "plane", "observed"].tolist() == [0, 0, 0, 0]
+    """A line far from every trace stays as a line, with all probabilities zero, and marks nothing."""
+    found = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[0.0]), FCC)
+    assert found.traces["trace_id"].tolist() == [1]
+    assert found.candidates["probability"].tolist() == found.labels["observed"].tolist() == [0, 0, 0, 0]
 
 
 def test_phases_have_their_own_systems():
     """A mapping gives each phase its planes; a phase without systems gives no rows."""
     table = parents(TURNED, TURNED)
     table["phase"] = [1, 2]
-    labels = slip_labels(table, lines(grain_id=[1], angle_deg=[10.0]), {2: HCP})
+    labels = slip_labels(table, lines(grain_id=[1], angle_deg=[10.0]), {2: HCP}).labels
     assert set(labels["grain_id"]) == {2} and len(labels) == 4
 
 
 def test_dic_bands_become_labels():
-    """A grain without bands was looked at: zeros; source and error are those of the method."""
+    """A grain without bands was looked at: zeros."""
     angle = slip_traces([TURNED], FCC).angle_deg[0]
     bands = pd.DataFrame(
         {"grain_id": [1, 2], "rank": [1, 0], "angle_deg": [angle[0], np.nan], "score": [0.2, np.nan]}
     )
-    labels = dic_labels(bands, parents(TURNED, TURNED), FCC)
+    labels = slip_labels(parents(TURNED, TURNED), bands, FCC, source="dic").labels
     assert set(labels["source"]) == {"dic"}
-    planes = labels[labels["row"] == "plane"]
-    assert planes.groupby("grain_id")["observed"].sum().tolist() == [1, 0]
+    assert labels.groupby("grain_id")["observed"].sum().tolist() == [1, 0]
 
 
 def test_traces_file(tmp_path, make_map):

@@ -200,7 +200,7 @@ def test_neighbourhood_of_grains(make_map, voronoi, kind, seed):
         grains = segment(v)
         twins = find_twins(grains)
         table = grain_features(
-            twins.parents, twins.parent_boundaries, twins.parent_label, kam(grains), twinned=twins.twinned
+            twins.grains, twins.grain_boundaries, twins.grain_label, kam(grains), twinned=twins.twinned
         )
         sides = boundary_sides(grains, kam(grains), within_um=1.0)
         found.append(
@@ -294,7 +294,7 @@ def test_activity_and_visibility(kind, seed):
     tables = []
     for crystals in (q, p):
         parents = pd.DataFrame(
-            {"parent_id": np.arange(1, 6), **dict(zip(("qw", "qx", "qy", "qz"), crystals.T, strict=True))}
+            {"grain_id": np.arange(1, 6), **dict(zip(("qw", "qx", "qy", "qz"), crystals.T, strict=True))}
         )
         tables.append(visibility(parents, FCC, noise=0.005))
     for name in ("inclination_deg", "step", "projection", "least_shear"):

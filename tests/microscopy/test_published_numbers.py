@@ -127,7 +127,7 @@ def test_nickel_map_and_field(mirror, nickel):
         and m.indexed.all()
         and m.step_um == pytest.approx(0.12)
     )
-    h = nickel[1].mean_gradient
+    h = np.nanmean(nickel[1].field.displacement_gradient, axis=(0, 1))
     values, axes = np.linalg.eigh((h + h.T) / 2)
     largest = axes[:, np.argmax(np.abs(values))]
     assert np.degrees(np.arctan2(abs(largest[1]), abs(largest[0]))) == pytest.approx(2.0, abs=0.5)

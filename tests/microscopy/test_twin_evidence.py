@@ -84,7 +84,7 @@ def test_a_thin_lamella_is_surely_no_parent(make_map):
     table = parent_probability(striped(make_map))
     host = table["taken_as_parent"]
     assert table.loc[host, "probability"].min() > 0.95 and table.loc[~host, "probability"].max() < 0.05
-    sums = table.drop_duplicates(["parent_id", "group"]).groupby("parent_id")["probability"].sum()
+    sums = table.drop_duplicates(["grain_id", "group"]).groupby("grain_id")["probability"].sum()
     np.testing.assert_allclose(sums, 1)
     alone = parent_probability(
         find_twins(segment(make_map(np.ones((6, 6), int), upright_parent()[None], phase=MG)))
@@ -115,7 +115,7 @@ def test_mostly_twinned_grain(make_map):
     by_area = parent_probability(
         twins, weights={n: 0.0 for n in ("aspect", "aligned", "enclosed", "between")}
     )
-    area = twins.grains.table["area_um2"].to_numpy()
+    area = twins.segmentation.table["area_um2"].to_numpy()
     share = np.bincount(by_area["group"], area) / area.sum()
     np.testing.assert_allclose(by_area["probability"], share[by_area["group"]], rtol=1e-9)
     with pytest.raises(ParameterError, match="known"):
@@ -131,7 +131,7 @@ def test_probability_ignores_copies_and_direction(make_map):
 
     rng = np.random.default_rng(0)
     twins = striped(make_map, stripes=((8, 12), (24, 30)))
-    m = twins.grains.map
+    m = twins.segmentation.map
     copies = proper_group("622")[rng.integers(12, size=m.n_pixels)]
     other = EbsdMap(**{f: getattr(m, f) for f in m.__dataclass_fields__}
                     | {"quaternions": quaternion_multiply(m.quaternions, copies)})  # fmt: skip
@@ -150,7 +150,7 @@ def test_published_map(mirror):
     is_twin = twins.segments["twin_type"] == "twin_1012"
     assert twins.segments.loc[is_twin, "length_um"].sum() == pytest.approx(495.6, rel=0.01)
     table = parent_probability(twins)
-    family = table[table.groupby("parent_id")["grain_id"].transform("size") > 1]
+    family = table[table.groupby("grain_id")["fragment_id"].transform("size") > 1]
     assert family.loc[family["taken_as_parent"], "probability"].mean() > 0.7
     assert family["probability"].between(0, 1).all()
 
@@ -206,14 +206,14 @@ def test_probabilities_of_painted_twins(reference):
     folder = reference("virtual/mg_hcp_A")
     twins = find_twins(segment(read_map(folder / "ebsd_deformed_twins.ctf", hex_x_axis="a*"), min_pixels=3))
     painted = np.load(folder / "maps_truth.npz")["painted_twin"].ravel()
-    label, n = twins.grains.label, twins.grains.n_grains
+    label, n = twins.segmentation.label, twins.segmentation.n_grains
     kind = np.bincount(label, painted > 0, n + 1)[1:] / np.bincount(label, minlength=n + 1)[1:]
     scores = []
     for weights in (None, dict.fromkeys(("aspect", "aligned", "enclosed", "between", "schmid"), 0.0)):
         table = parent_probability(twins, weights=weights).assign(truth=kind < 0.5)
-        rows = table[table.groupby("parent_id")["grain_id"].transform("size") > 1]
-        rows = rows.drop_duplicates(["parent_id", "group"])
-        rows = rows[rows.groupby("parent_id")["truth"].transform("sum") == 1]
-        assert rows["parent_id"].nunique() > 70
+        rows = table[table.groupby("grain_id")["fragment_id"].transform("size") > 1]
+        rows = rows.drop_duplicates(["grain_id", "group"])
+        rows = rows[rows.groupby("grain_id")["truth"].transform("sum") == 1]
+        assert rows["grain_id"].nunique() > 70
         scores.append(np.mean((rows["probability"] - rows["truth"]) ** 2))
     assert scores[0] < 0.1 and scores[0] < 0.75 * scores[1]

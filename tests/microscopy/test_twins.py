@@ -8,7 +8,7 @@ from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.errors import ParameterError
 from cpml.microscopy import MapPhase, find_twins, read_map, segment
-from cpml.microscopy.labels.labels import twin_labels
+from cpml.microscopy.labels.variants import twin_labels
 from cpml.microscopy.twins.twins import HCP_TYPES
 
 MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
@@ -40,10 +40,10 @@ def test_every_variant_is_recognised(make_map, family):
         parent = random_quaternions(1, np.random.default_rng(7))[0]
         twins, twin = lamella(make_map, [family], variants, parent=parent)
         found = twins.table[twins.table["is_twin"]]
-        assert set(found["twin_type"]) == {family} and len(twins.parents) == 2
-        stored = twins.parents.loc[0, ["qw", "qx", "qy", "qz"]].to_numpy(float)
+        assert set(found["twin_type"]) == {family} and len(twins.grains) == 2
+        stored = twins.grains.loc[0, ["qw", "qx", "qy", "qz"]].to_numpy(float)
         true = [rotate(parent, twin.plane[v]) for v in variants]
-        names = found.drop_duplicates("variant").sort_values("grain_id")["variant"]
+        names = found.drop_duplicates("variant").sort_values("fragment_id")["variant"]
         seen = [rotate(stored, twin.plane[twin.names.index(name)]) for name in names]
         np.testing.assert_allclose(np.abs(np.sum(np.array(true) * seen, axis=1)), 1, atol=1e-3)
         assert (found["variant_deviation_deg"] < 0.5).all()
@@ -56,13 +56,13 @@ def test_family_becomes_one_parent(make_map):
     apart.
     """
     twins, _ = lamella(make_map, ["twin_1012"], [0, 1])
-    parents = twins.parents
+    parents = twins.grains
     assert parents["n_fragments"].tolist() == [5, 1]
     assert parents["twin_fraction"].tolist() == pytest.approx([6 / 50, 0])
     assert parents["n_pixels"].tolist() == [1500, 300]
     assert len(twins.pairs) == 4 and set(twins.segments["twin_type"]) == {"", "twin_1012"}
-    assert np.unique(twins.parent_label).tolist() == [1, 2]
-    assert len(twins.parent_boundaries) == 1 and twins.parent_boundaries["length_um"][0] == pytest.approx(15)
+    assert np.unique(twins.grain_label).tolist() == [1, 2]
+    assert len(twins.grain_boundaries) == 1 and twins.grain_boundaries["length_um"][0] == pytest.approx(15)
     assert twins.twinned.sum() == 180
 
 
@@ -78,7 +78,7 @@ def test_secondary_twin_is_no_variant(make_map):
     twins = find_twins(
         segment(make_map(label, np.array([parent, first, second]), phase=MG)), types=["twin_1012"]
     )
-    assert twins.table["parent_id"].nunique() == 1
+    assert twins.table["grain_id"].nunique() == 1
     assert "secondary" in set(twins.table["twin_type"])
 
 
@@ -89,9 +89,9 @@ def test_annealing_twins_are_not_merged(make_map):
     grains = segment(make_map(label, q))
     assert grains.boundaries["csl"].tolist() == [3]
     default = find_twins(grains)
-    assert len(default.pairs) == 0 and len(default.parents) == 2 and not default.table["is_twin"].any()
+    assert len(default.pairs) == 0 and len(default.grains) == 2 and not default.table["is_twin"].any()
     asked = find_twins(grains, types=["twin"])
-    assert len(asked.pairs) == 1 and len(asked.parents) == 1
+    assert len(asked.pairs) == 1 and len(asked.grains) == 1
 
 
 def test_unknown_type_and_tolerance(make_map):
@@ -107,7 +107,7 @@ def test_variant_labels(make_map):
     """Every parent gets a row for each of the six variants; the painted ones are 1, the others 0."""
     twins, twin = lamella(make_map, ["twin_1012"], [0, 1])
     labels = twin_labels(twins, twin)
-    assert len(labels) == 12 and set(labels["row"]) == {"variant"}
+    assert len(labels) == 12 and set(labels["level"]) == {"variant"}
     assert labels.groupby("grain_id")["observed"].sum().tolist() == [2, 0]
 
 
@@ -127,9 +127,9 @@ def test_published_twin_segments(mirror):
 def test_published_twin_families(mirror):
     """Of the 71 grains of 10 px and more: 46 twin pairs, 63 in families, 25 parents."""
     grains = segment(read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a*"))
-    large = grains.table.loc[grains.table["n_pixels"] >= 10, "grain_id"]
+    large = grains.table.loc[grains.table["n_pixels"] >= 10, "fragment_id"]
     twins = find_twins(grains, types=["twin_1012"])
-    pairs = twins.pairs[twins.pairs["grain_a"].isin(large) & twins.pairs["grain_b"].isin(large)]
-    members = set(pairs["grain_a"]) | set(pairs["grain_b"])
+    pairs = twins.pairs[twins.pairs["fragment_a"].isin(large) & twins.pairs["fragment_b"].isin(large)]
+    members = set(pairs["fragment_a"]) | set(pairs["fragment_b"])
     assert (len(large), len(pairs), len(members)) == (71, 46, 63)
-    assert twins.table.loc[twins.table["grain_id"].isin(large), "parent_id"].nunique() == 25
+    assert twins.table.loc[twins.table["fragment_id"].isin(large), "grain_id"].nunique() == 25

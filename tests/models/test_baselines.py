@@ -1,5 +1,7 @@
 """Baselines: what each knows, and that none sees a held-out label."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -16,8 +18,9 @@ from cpml.models import (
     observed,
 )
 from cpml.models.coupled.anchor import offset_yield
-from cpml.models.mechanics.features import neighbour_transfer, token_features
-from cpml.plots.style import MODEL_COLOURS, MODEL_LABELS
+from cpml.models.mechanics.features import token_features
+from cpml.models.mechanics.neighbourhood import neighbour_transfer
+from cpml.plots import MODEL_COLOURS, MODEL_LABELS
 
 SHORT = {"max_iter": 2, "tune": False, "max_epochs": 10}
 
@@ -95,9 +98,7 @@ def test_identical_neighbours_pull_most(build):
     pull is 1, the largest possible.
     """
     specimen, _ = build(9)
-    specimen = specimen.__class__(
-        **{**specimen.__dict__, "grains": specimen.grains.assign(qw=1.0, qx=0.0, qy=0.0, qz=0.0)}
-    )
+    specimen = replace(specimen, grains=specimen.grains.assign(qw=1.0, qx=0.0, qy=0.0, qz=0.0))
     share = np.zeros((9, len(specimen.systems)))
     share[:, 0] = 1.0
     pull = neighbour_transfer(specimen, share)
@@ -108,7 +109,7 @@ def test_cross_validation_hides_labels(specimen):
     """A spy model sees, in every fold, labels of training grains only, and none while it predicts."""
     import pandas as pd
 
-    boundaries = pd.DataFrame(specimen.grain_ids[specimen.neighbours], columns=["parent_a", "parent_b"])
+    boundaries = pd.DataFrame(specimen.grain_ids[specimen.neighbours], columns=["grain_a", "grain_b"])
     splits = blocked_folds(specimen.grains, boundaries, n_folds=3, blocks=(3, 3))
 
     trained_on = []
@@ -121,7 +122,7 @@ def test_cross_validation_hides_labels(specimen):
             return super().fit(specimens)
 
         def predict(self, specimen):
-            assert specimen.labels.empty
+            assert specimen.labels.empty and specimen.traces.empty and specimen.candidates.empty
             return super().predict(specimen)
 
     held_out = cross_validate([Spy()], specimen, splits)
@@ -135,9 +136,11 @@ def test_specimen_without_load_or_with_strange_labels(specimen):
     import pandas as pd
 
     parts = {
-        "parents": specimen.grains,
-        "parent_boundaries": pd.DataFrame(columns=["parent_a", "parent_b", "length_um"]),
+        "grains": specimen.grains,
+        "grain_boundaries": pd.DataFrame(columns=["grain_a", "grain_b", "length_um"]),
         "labels": specimen.labels,
+        "traces": specimen.traces,
+        "candidates": specimen.candidates,
         "material": specimen.material,
         "load": specimen.load,
         "phase": "A",
@@ -148,16 +151,15 @@ def test_specimen_without_load_or_with_strange_labels(specimen):
         build_specimen("s", **{**parts, "phase": "B"})
     with pytest.raises(CpmlError, match="do not exist"):
         build_specimen("s", **{**parts, "labels": specimen.labels.assign(grain_id=10**6)})
-    planes = specimen.labels["row"] == "plane"
+    planes = specimen.labels["level"] == "plane"
     with pytest.raises(CpmlError, match=r"label 'cubic .* is no plane or variant"):
         build_specimen(
             "s", **{**parts, "labels": specimen.labels[planes].head(1).assign(target="cubic (100)")}
         )
-    lines = specimen.labels["row"] == "trace"
     with pytest.raises(CpmlError, match=r"candidate 'cubic .* is no plane or variant"):
-        build_specimen(
-            "s", **{**parts, "labels": specimen.labels[lines].head(1).assign(candidates="cubic (100):1.0")}
-        )
+        build_specimen("s", **{**parts, "candidates": specimen.candidates.assign(target="cubic (100)")})
+    with pytest.raises(CpmlError, match="candidates do not say how well"):
+        build_specimen("s", **{**parts, "candidates": specimen.candidates.iloc[1:]})
 
 
 def test_offset_yield_of_a_bilinear_curve():

@@ -11,7 +11,7 @@ from cpml.crystallography import load_material
 from cpml.crystallography.slip_traces import line_difference, slip_traces
 from cpml.crystallography.tensors import to_vector
 from cpml.errors import ParameterError
-from cpml.microscopy.labels.labels import COLUMNS
+from cpml.microscopy.labels.rows import CANDIDATES, LABELS, TRACES
 from cpml.models.mechanics.features import schmid_of_tokens
 
 EXACT = Microscope(noise_deg=1e-6, missed=0.0, false_rate=0.0)
@@ -23,10 +23,6 @@ def plane_shares(made):
     return np.stack(
         [made.share[:, specimen.token == t].sum(1) for t in range(len(specimen.slip_planes))], axis=1
     )
-
-
-def traces(specimen):
-    return specimen.labels[specimen.labels["row"] == "trace"]
 
 
 @pytest.mark.parametrize("law", ["gaussian", "student"])
@@ -59,7 +55,7 @@ def test_exact_microscope_records_what_is_visible():
     wanted = (plane_shares(made) > EXACT.visible_share) & (
         geometry.inclination_deg >= EXACT.min_inclination_deg
     )
-    found = traces(specimen)
+    found = specimen.traces
     assert len(found) == wanted.sum() > 60
     for g, angle in zip(specimen.position(found["grain_id"]), found["angle_deg"], strict=True):
         assert np.abs(line_difference(angle, geometry.angle_deg[g][wanted[g]])).min() < 1e-3
@@ -67,7 +63,7 @@ def test_exact_microscope_records_what_is_visible():
 
 def test_recorded_rates():
     """800 grains: angles err by 2 deg, 15 % of the lines are missed, 3 % of the grains have a false one."""
-    exact, noisy = (traces(synthetic_specimen(800, microscope=m).specimen) for m in (EXACT, Microscope()))
+    exact, noisy = (synthetic_specimen(800, microscope=m).specimen.traces for m in (EXACT, Microscope()))
     assert len(noisy) == pytest.approx(0.85 * len(exact) + 0.03 * 800, rel=0.05)
     single = [
         t.drop_duplicates("grain_id", keep=False).set_index("grain_id")["angle_deg"] for t in (exact, noisy)
@@ -79,8 +75,10 @@ def test_recorded_rates():
 def test_label_table_is_that_of_a_real_map():
     """Columns of notebook 02; an imaged grain without a line has zeros, not missing labels."""
     specimen = synthetic_specimen(100).specimen
-    assert specimen.labels.columns.tolist() == COLUMNS
-    blank = np.setdiff1d(specimen.grain_ids, traces(specimen)["grain_id"])
+    assert specimen.labels.columns.tolist() == list(LABELS)
+    assert specimen.traces.columns.tolist() == list(TRACES)
+    assert specimen.candidates.columns.tolist() == list(CANDIDATES)
+    blank = np.setdiff1d(specimen.grain_ids, specimen.traces["grain_id"])
     rows = specimen.labels[specimen.labels["grain_id"].isin(blank) & specimen.labels["observed"].notna()]
     assert len(blank) and (rows["observed"] == 0).all() and specimen.imaged.all()
 
@@ -112,24 +110,20 @@ def test_picked_labels_have_one_candidate_of_largest_schmid_factor():
     soft = synthetic_specimen(200).specimen
     hard, schmid = pick_max_schmid(soft), schmid_of_tokens(soft)
     names = soft.tokens["target"].tolist()
-    assert (traces(hard)["candidates"].str.count(":") == 1).all()
-    picked = {}
-    for g, text in zip(soft.position(traces(hard)["grain_id"]), traces(hard)["candidates"], strict=True):
-        picked.setdefault(g, set()).add(names.index(text.split(":")[0]))
-    for g, text in zip(soft.position(traces(soft)["grain_id"]), traces(soft)["candidates"], strict=True):
-        candidates = [names.index(part.split(":")[0]) for part in text.split(";") if part]
-        if candidates:
-            assert max(candidates, key=lambda p: schmid[g, p]) in picked[g]
-    assert set(hard.labels.loc[hard.labels["observed"] == 1, "row"]) == {"trace", "plane"}
+    fitting, chosen = (s.candidates[s.candidates["probability"] > 0] for s in (soft, hard))
+    assert len(chosen) == len(hard.traces)
+    picked = chosen.groupby("grain_id")["target"].agg(set)
+    for (_, grain), own in fitting.groupby(["trace_id", "grain_id"]):
+        g = soft.position([grain])[0]
+        assert max(own["target"], key=lambda t, g=g: schmid[g, names.index(t)]) in picked[grain]
+    assert set(hard.labels.loc[hard.labels["observed"] == 1, "level"]) == {"plane"}
 
 
 def test_picking_keeps_twins_and_grains_that_nobody_imaged(specimen):
     """Variant rows are untouched; a grain without slip labels stays without any."""
-    half = replace(
-        specimen,
-        labels=specimen.labels[(specimen.labels["grain_id"] > 30) | (specimen.labels["mechanism"] == "twin")],
-    )
+    is_kept = (specimen.labels["grain_id"] > 30) | (specimen.labels["mechanism"] == "twin")
+    half = replace(specimen.with_labels_of(range(31, 61)), labels=specimen.labels[is_kept])
     picked = pick_max_schmid(half)
-    variants = [s.labels[s.labels["row"] == "variant"].reset_index(drop=True) for s in (half, picked)]
+    variants = [s.labels[s.labels["level"] == "variant"].reset_index(drop=True) for s in (half, picked)]
     assert variants[0].equals(variants[1])
     assert (picked.imaged == half.imaged).all()

@@ -22,7 +22,7 @@ def demo():
 @pytest.fixture(scope="module")
 def found(demo):
     dataset, ebsd, twins = demo
-    return image_lines(dataset, ebsd, np.where(twins.twinned, 0, twins.parent_label))
+    return image_lines(dataset, ebsd, np.where(twins.twinned, 0, twins.grain_label))
 
 
 def test_the_stored_image_is_the_drawn_one(demo):
@@ -46,9 +46,7 @@ def test_lines_of_the_image_lie_on_slip_planes(demo, found):
     """Nine lines of ten within 4 deg of a plane, where chance is one half; half of them within 1.5 deg."""
     dataset, _, twins = demo
     lines = found.traces().dropna(subset=["angle_deg"])
-    away = microscopy.trace_deviations(
-        lines["grain_id"], lines["angle_deg"], twins.parents, dataset.systems()
-    )
+    away = microscopy.trace_deviations(lines["grain_id"], lines["angle_deg"], twins.grains, dataset.systems())
     assert len(lines) >= 30 and np.mean(away <= 4) > 0.9 and np.median(away) < 1.5
 
 
@@ -57,11 +55,11 @@ def test_image_lines_are_traces_where_asked_for(demo):
     from dataclasses import replace
 
     dataset, ebsd, twins = demo
-    assert observe(dataset, ebsd, twins.parent_label).image is None
+    assert observe(dataset, ebsd, twins.grain_label).image is None
     asked = replace(dataset, labels={**dataset.labels, "images": "auto"})
-    traces = observe(asked, ebsd, twins.parent_label).traces
-    labels = microscopy.slip_labels(twins.parents, traces, dataset.systems())
-    assert set(traces["source"]) == set(labels.loc[labels["row"] == "trace", "source"]) == {"traces", "image"}
+    traces = observe(asked, ebsd, twins.grain_label).traces
+    labels = microscopy.slip_labels(twins.grains, traces, dataset.systems())
+    assert set(traces["source"]) == set(labels.traces["source"]) == {"traces", "image"}
 
 
 def test_points_on_a_line_are_an_error_of_the_description(demo):
@@ -70,5 +68,5 @@ def test_points_on_a_line_are_an_error_of_the_description(demo):
     dataset, ebsd, twins = demo
     bad = replace(dataset, registration={"image_to_ebsd": [[0, 0, 0, 0], [1, 1, 2, 2], [2, 2, 4, 4]]})
     with pytest.raises(DatasetError, match="image_to_ebsd"):
-        image_lines(bad, ebsd, twins.parent_label)
-    assert image_lines(replace(dataset, registration={}), ebsd, twins.parent_label) is None
+        image_lines(bad, ebsd, twins.grain_label)
+    assert image_lines(replace(dataset, registration={}), ebsd, twins.grain_label) is None

@@ -41,6 +41,9 @@ WALL = 5.0 * np.sqrt(2.0)
 """A step between neighbours of more than this many sigma is a wall: noise makes one in 10^5 pairs (chi, 3
 components)."""
 
+ITERATIONS = 6
+"""Half-quadratic steps: delta shrinks by less than a quarter from one to the next."""
+
 
 @dataclass(frozen=True)
 class Denoised:
@@ -49,16 +52,14 @@ class Denoised:
     quaternions: NDArray
     noise_deg: float
     moved_deg: NDArray
-    iterations: int
 
 
-def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Denoised:
+def denoise(grains: Grains, *, alpha: float = 10.0) -> Denoised:
     """Filtered orientations of the measured pixels of all grains.
 
     Parameters
     ----------
     alpha : strength; 10 lowers white noise about threefold and needs about 5 points across a feature
-    iterations : half-quadratic steps
 
     Returns
     -------
@@ -72,7 +73,7 @@ def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Deno
     steps = [np.linalg.norm(w[triples[:, 1]] - w[triples[:, k]], axis=1) for k in (0, 2)]
     smooth = np.maximum(*steps) <= WALL * sigma
     u = w
-    factors = np.geomspace(3.0, 1.0, iterations) if sigma > 0 else ()
+    factors = np.geomspace(3.0, 1.0, ITERATIONS) if sigma > 0 else ()
     for factor in progress(factors, "denoising"):
         ratio = np.linalg.norm(second @ u, axis=1) / (factor * SECOND_DIFFERENCE * sigma)
         u = _solve(second, alpha * smooth / (1.0 + ratio**2) ** 2, w, u, 1e-3 * sigma * np.sqrt(w.size))
@@ -81,7 +82,7 @@ def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Deno
     q = grains.map.quaternions.copy()
     q[chosen] = quaternion_multiply(exponential(u[chosen]), base[chosen])
     moved[chosen] = np.degrees(np.linalg.norm((u - w)[chosen], axis=1))
-    return Denoised(q, float(np.degrees(np.sqrt(3) * sigma)), moved, iterations)
+    return Denoised(q, float(np.degrees(np.sqrt(3) * sigma)), moved)
 
 
 def _vectors(grains: Grains) -> tuple[NDArray, NDArray]:

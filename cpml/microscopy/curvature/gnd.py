@@ -42,6 +42,8 @@ EDGE_FAMILIES = {
     "bcc": ("110", "112", "123"),
     "hcp": ("basal", "prismatic", "pyramidal2_ca"),
 }
+POISSON = 0.3
+"""Ratio nu of the energies of edges and screws, close to that of nickel, magnesium and titanium."""
 CHUNK = 32768
 
 
@@ -55,13 +57,13 @@ class DislocationTypes:
     burgers_nm: NDArray  # (S, 3)
     line: NDArray  # (S, 3) unit
 
-    def weights(self, kind: str, poisson: float = 0.3) -> NDArray:
+    def weights(self, kind: str) -> NDArray:
         """(S,) costs u of the module docstring."""
         if kind == "density":
             return np.ones(len(self.names))
         if kind == "energy":
             square = np.sum(self.burgers_nm**2, axis=1)
-            return square / square.min() * np.where(self.is_screw, 1.0, 1.0 / (1.0 - poisson))
+            return square / square.min() * np.where(self.is_screw, 1.0, 1.0 / (1.0 - POISSON))
         raise ParameterError(f"weight {kind!r}: choose 'density' or 'energy'")
 
 
@@ -162,7 +164,6 @@ def gnd(
     weight: str = "density",
     scheme: str | None = None,
     families: Mapping[int, Sequence[str]] | None = None,
-    poisson: float = 0.3,
     noise_deg: float | None = None,
     keep_systems: bool = False,
 ) -> Gnd:
@@ -187,7 +188,7 @@ def gnd(
     scheme = scheme or ("central" if grains.map.grid == "hex" else "forward")
     ids = phases_chosen(grains, phase)
     types = {i: types_of_phase(grains.map.phases[i], (families or {}).get(i)) for i in ids}
-    costs = {i: t.weights(weight, poisson) for i, t in types.items()}
+    costs = {i: t.weights(weight) for i, t in types.items()}
     y = nye_components(curvature(grains, scheme=scheme).kappa)
     n = grains.map.n_pixels
     density, objective, kept, by_family = np.full(n, np.nan), np.full(n, np.nan), {}, {}

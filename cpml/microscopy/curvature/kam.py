@@ -95,7 +95,7 @@ def kam_gradient(grains: Grains, *, orders: Sequence[int] = (1, 2, 3)) -> pd.Dat
 
     Returns
     -------
-    DataFrame of grain_id, kam_gradient_deg_per_um (slope), kam_at_zero_deg (what is left at distance zero:
+    DataFrame of fragment_id, kam_gradient_deg_per_um (slope), kam_at_zero_deg (what is left at distance zero:
     mostly noise). NaN where a grain is too small for two orders.
 
     Raises
@@ -110,7 +110,7 @@ def kam_gradient(grains: Grains, *, orders: Sequence[int] = (1, 2, 3)) -> pd.Dat
     slope = np.divide(np.sum(dx * dy, axis=0), spread, out=np.full(len(spread), np.nan), where=spread > 1e-12)
     return pd.DataFrame(
         {
-            "grain_id": np.arange(1, grains.n_grains + 1),
+            "fragment_id": np.arange(1, grains.n_grains + 1),
             "kam_gradient_deg_per_um": slope,
             "kam_at_zero_deg": y.mean(axis=0) - slope * x.mean(axis=0),
         }

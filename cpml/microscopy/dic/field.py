@@ -2,7 +2,7 @@
 
     H = grad u (2x2, pixel frame, v positive down)
 
-Strain measures of H are in cpml.microscopy.dic.strain, file formats in cpml.microscopy.dic.files.
+Strain measures of H are in cpml.microscopy.dic.strain, file formats in cpml.microscopy.dic.vector_files.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
-from cpml.microscopy.dic.files import read_vectors
+from cpml.microscopy.dic.vector_files import read_vectors
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from cpml.microscopy.maps.neighbours import neighbour_angles
 
 
 def segment_table(grains) -> pd.DataFrame:
-    """Segments: pixel_a, pixel_b, grain_a, grain_b, x0_um, y0_um, x1_um, y1_um, length_um, angle_deg.
+    """Segments: pixel_a, pixel_b, fragment_a, fragment_b, x0_um, y0_um, x1_um, y1_um, length_um, angle_deg.
 
     angle_deg is the disorientation of the two pixels (of their stand-ins where a label was adopted); NaN
     between phases.
@@ -34,8 +34,8 @@ def segment_table(grains) -> pd.DataFrame:
         {
             "pixel_a": pairs[:, 0],
             "pixel_b": pairs[:, 1],
-            "grain_a": label[pairs[:, 0]],
-            "grain_b": label[pairs[:, 1]],
+            "fragment_a": label[pairs[:, 0]],
+            "fragment_b": label[pairs[:, 1]],
             **dict(zip(("x0_um", "y0_um", "x1_um", "y1_um"), ends.T, strict=True)),
             "length_um": np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]),
             "angle_deg": angle,
@@ -54,14 +54,6 @@ def edge_end_points(ebsd_map, pairs: NDArray) -> NDArray:
     else:  # the edge of a regular hexagon is 1/sqrt 3 of the step and stands square to the line of centres
         half = np.stack([-across[:, 1], across[:, 0]], axis=1) / (2 * np.sqrt(3))
     return np.concatenate([middle - half, middle + half], axis=1)
-
-
-def count_outer_edges(grains) -> int:
-    """Cell edges between a grain and no grain: the rim of the map, and gaps."""
-    sides = 4 if grains.map.grid == "square" else 6
-    labelled = grains.label > 0
-    inner = labelled[grains.map.neighbours].all(axis=1)
-    return int(sides * labelled.sum() - 2 * inner.sum())
 
 
 def group_pairs(first: NDArray, second: NDArray) -> tuple[NDArray, NDArray]:
@@ -90,7 +82,7 @@ def traces(segments: pd.DataFrame, row: NDArray, n: int) -> NDArray:
 
 
 def boundary_table(grains) -> pd.DataFrame:
-    """Pairs of grains, grain_a < grain_b: length_um, n_segments, angle_deg, axis_x, axis_y, axis_z,
+    """Pairs of grains, fragment_a < fragment_b: length_um, n_segments, angle_deg, axis_x, axis_y, axis_z,
     trace_deg, csl,
     csl_deviation_deg, phase_boundary.
 
@@ -98,8 +90,8 @@ def boundary_table(grains) -> pd.DataFrame:
     is none and in all but cubic pairs of one phase.
     """
     table = grains.segments
-    ids, row = group_pairs(table["grain_a"].to_numpy(), table["grain_b"].to_numpy())
-    return pair_columns(ids, row, table, grains.mean_quaternions, grains.phase, grains.map.phases, "grain")
+    ids, row = group_pairs(table["fragment_a"].to_numpy(), table["fragment_b"].to_numpy())
+    return pair_columns(ids, row, table, grains.mean_quaternions, grains.phase, grains.map.phases, "fragment")
 
 
 def pair_columns(

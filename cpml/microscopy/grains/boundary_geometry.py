@@ -27,12 +27,11 @@ from cpml.microscopy.grains.csl import nearest_csl
 from cpml.microscopy.grains.grains import Grains
 
 
-def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataFrame:
+def boundary_details(grains: Grains, *, twins=None) -> pd.DataFrame:
     """The boundary table with more columns; same rows, same order.
 
     Parameters
     ----------
-    smooth : h, segments on either side that take part in a fit
     twins : result of `find_twins`: adds twin_type ("" for none) and
         twin_deviation_deg, of the mean orientations
 
@@ -41,15 +40,9 @@ def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataF
     `grains.boundaries` and n_pieces, straightness, curvature_per_um (signed mean), curvature_abs_per_um,
     twist_share_mean, twist_share_max, tilt_share_min, csl_palumbo_aust, csl_palumbo_aust_deviation_deg; NaN
     where a boundary is too short for a fit or lies between phases
-
-    Raises
-    ------
-    ParameterError : smooth below 2
     """
-    if smooth < 2:
-        raise ParameterError(f"smooth {smooth}: a parabola needs two segments on either side")
     table = grains.boundaries.copy()
-    pieces = boundary_pieces(grains, smooth=smooth)
+    pieces = boundary_pieces(grains)
     n, row, length = len(table), pieces["boundary"].to_numpy(), grains.segments["length_um"].to_numpy()
     kappa = pieces["curvature_per_um"].to_numpy()
     known = np.isfinite(kappa)
@@ -72,8 +65,8 @@ def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataF
         table[name] = values
     table["csl_palumbo_aust"], table["csl_palumbo_aust_deviation_deg"] = _palumbo_aust(grains)
     if twins is not None:
-        found = twins.pairs.set_index(["grain_a", "grain_b"])
-        index = pd.MultiIndex.from_frame(table[["grain_a", "grain_b"]])
+        found = twins.pairs.set_index(["fragment_a", "fragment_b"])
+        index = pd.MultiIndex.from_frame(table[["fragment_a", "fragment_b"]])
         table["twin_type"] = found["type"].reindex(index).fillna("").to_numpy(object)
         table["twin_deviation_deg"] = found["deviation_deg"].reindex(index).to_numpy(float)
     return table
@@ -90,9 +83,9 @@ def _tilt_twist(grains: Grains) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def sample_axes(grains: Grains) -> NDArray:
-    """(B, 3) unit axis, sample frame, of the smallest rotation from grain_a to grain_b; NaN between phases."""
+    """(B, 3) unit axis, sample frame, of the smallest rotation from fragment_a to fragment_b; NaN between phases."""
     table = grains.boundaries
-    a, b = table["grain_a"].to_numpy() - 1, table["grain_b"].to_numpy() - 1
+    a, b = table["fragment_a"].to_numpy() - 1, table["fragment_b"].to_numpy() - 1
     axes = np.full((len(table), 3), np.nan)
     for phase_id, phase in grains.map.phases.items():
         rows = np.flatnonzero((grains.phase[a] == phase_id) & (grains.phase[b] == phase_id))
@@ -103,7 +96,7 @@ def sample_axes(grains: Grains) -> NDArray:
 
 def _palumbo_aust(grains: Grains) -> tuple[NDArray, NDArray]:
     table = grains.boundaries
-    a, b = table["grain_a"].to_numpy() - 1, table["grain_b"].to_numpy() - 1
+    a, b = table["fragment_a"].to_numpy() - 1, table["fragment_b"].to_numpy() - 1
     sigma, deviation = np.zeros(len(table), int), np.full(len(table), np.nan)
     for phase_id, phase in grains.map.phases.items():
         rows = np.flatnonzero((grains.phase[a] == phase_id) & (grains.phase[b] == phase_id))
@@ -112,18 +105,6 @@ def _palumbo_aust(grains: Grains) -> tuple[NDArray, NDArray]:
             m = quaternion_multiply(quaternion_conjugate(q[a[rows]]), q[b[rows]])
             sigma[rows], deviation[rows] = nearest_csl(m, proper_group("432"), criterion="palumbo_aust")
     return sigma, deviation
-
-
-def neighbour_table(grains: Grains, values: ArrayLike) -> pd.DataFrame:
-    """Both sides of every boundary: grain_a, grain_b, value_a, value_b, delta = |a
-    - b| of values (G,) per grain.
-    """
-    values, table = np.asarray(values, float), grains.boundaries
-    if len(values) != grains.n_grains:
-        raise ParameterError(f"{len(values)} values for {grains.n_grains} grains")
-    a, b = values[table["grain_a"] - 1], values[table["grain_b"] - 1]
-    sides = {"value_a": a, "value_b": b, "delta": np.abs(a - b)}
-    return pd.DataFrame({"grain_a": table["grain_a"], "grain_b": table["grain_b"], **sides})
 
 
 def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd.DataFrame:
@@ -138,7 +119,7 @@ def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd
 
     Returns
     -------
-    grain_a, grain_b, mean_a, mean_b, n_a, n_b, rows as in `grains.boundaries`
+    fragment_a, fragment_b, mean_a, mean_b, n_a, n_b, rows as in `grains.boundaries`
 
     Raises
     ------
@@ -152,14 +133,14 @@ def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd
     table, segments = grains.boundaries, grains.segments
     ends = segments[["x0_um", "x1_um", "y0_um", "y1_um"]].to_numpy()
     middle = np.stack([ends[:, :2].mean(axis=1), ends[:, 2:].mean(axis=1)], axis=1)
-    row = group_pairs(segments["grain_a"].to_numpy(), segments["grain_b"].to_numpy())[1]
+    row = group_pairs(segments["fragment_a"].to_numpy(), segments["fragment_b"].to_numpy())[1]
     pixel = np.flatnonzero(np.isfinite(values) & grains.measured)
     if not len(segments):
         pixel = pixel[:0]
     pixel, boundary = _nearest_boundaries(middle, row, grains.map.xy, pixel, within_um)
-    out = table[["grain_a", "grain_b"]].copy()
+    out = table[["fragment_a", "fragment_b"]].copy()
     for side in "ab":
-        own = grains.label[pixel] == table[f"grain_{side}"].to_numpy()[boundary]
+        own = grains.label[pixel] == table[f"fragment_{side}"].to_numpy()[boundary]
         count = np.bincount(boundary[own], minlength=len(table))
         total = np.bincount(boundary[own], values[pixel[own]], len(table))
         out[f"mean_{side}"] = np.divide(total, count, out=np.full(len(table), np.nan), where=count > 0)

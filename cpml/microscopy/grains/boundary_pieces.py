@@ -17,10 +17,13 @@ from cpml.compiled import compiled
 from cpml.microscopy.grains.boundaries import group_pairs
 from cpml.microscopy.grains.grains import Grains
 
+SMOOTH = 5
+"""h: fewer segments leave the staircase, more round off corners."""
 
-def boundary_pieces(grains: Grains, *, smooth: int = 5) -> pd.DataFrame:
-    """One row a segment, in the order of `grains.segments`: where it lies on its
-    boundary, and the local curvature.
+
+def boundary_pieces(grains: Grains) -> pd.DataFrame:
+    """One row a segment, in the order of `grains.segments`: where it lies on its boundary, and the local
+    curvature.
 
     Returns
     -------
@@ -28,21 +31,21 @@ def boundary_pieces(grains: Grains, *, smooth: int = 5) -> pd.DataFrame:
     curvature_per_um, chord_um and arc_um (of the whole piece)
     """
     table = grains.segments
-    row = group_pairs(table["grain_a"].to_numpy(), table["grain_b"].to_numpy())[1]
+    row = group_pairs(table["fragment_a"].to_numpy(), table["fragment_b"].to_numpy())[1]
     first, second = _corners(table, grains.map.step_um)
     mate = _links(row, first, second)
     order, piece, closed = _walk(mate)
     middle = table[["x0_um", "x1_um", "y0_um", "y1_um"]].to_numpy()
     middle = np.stack([middle[:, :2].mean(axis=1), middle[:, 2:].mean(axis=1)], axis=1)
     side = grains.map.xy[table["pixel_a"].to_numpy()] - middle  # towards grain a of the segment
-    swapped = table["grain_a"].to_numpy() > table["grain_b"].to_numpy()
+    swapped = table["fragment_a"].to_numpy() > table["fragment_b"].to_numpy()
     side[swapped] *= -1
     starts = (
         np.flatnonzero(np.r_[True, piece[order][1:] != piece[order][:-1]]) if len(order) else np.zeros(0, int)
     )
     starts = np.r_[starts, len(order)]
     kappa, chord, arc = np.full(len(order), np.nan), np.zeros(len(order)), np.zeros(len(order))
-    _curvatures(middle[order], side[order], starts, closed[order], smooth, kappa, chord, arc)
+    _curvatures(middle[order], side[order], starts, closed[order], SMOOTH, kappa, chord, arc)
     position = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))

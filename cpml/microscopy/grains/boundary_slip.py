@@ -45,19 +45,19 @@ def boundary_transfer(
     strength: Mapping[str, float] | None = None,
     phase: ArrayLike | None = None,
     a_nm: float | Mapping[int, float] | None = None,
-    n_inclinations: int = 36,
 ) -> pd.DataFrame:
     """The boundary table with the columns of the module docstring added.
 
     Parameters
     ----------
-    boundaries : grain_a, grain_b (or parent_a, parent_b), ids from 1, and trace_deg
+    boundaries : fragment_a, fragment_b (or grain_a, grain_b), ids from 1, and trace_deg
     quaternions : (G, 4) crystal_to_sample, row i for id i + 1
     systems : slip systems (twin systems among them are left out), or one for each phase id
     stress : (3, 3) or (G, 3, 3) in the sample frame; only its direction counts
     activity : (G, S) weights >= 0 over the slip systems, or {phase id: (G, S)}; rows are normalised
     strength : family -> strength, with `stress`: the pair is chosen by |tau|/strength
-    phase : (G,) phase id of each grain, with a mapping of systems
+    phase : (G,) phase id of each grain, with a mapping of systems; boundaries of grains whose phase has no
+        systems there get NaN
     a_nm : lattice constant (of each phase): residual Burgers vectors in nm; needed between phases
 
     Raises
@@ -67,7 +67,7 @@ def boundary_transfer(
     """
     if (stress is None) == (activity is None):
         raise ParameterError("give either stress or activity: the best of all pairs says nearly nothing")
-    name = "grain" if "grain_a" in boundaries else "parent"
+    name = "fragment" if "fragment_a" in boundaries else "grain"
     q = np.asarray(quaternions, float)
     ids = boundaries[[f"{name}_a", f"{name}_b"]].to_numpy()
     if len(ids) and (ids.min() < 1 or ids.max() > len(q)):
@@ -83,7 +83,7 @@ def boundary_transfer(
         for second in by_phase:
             rows = np.flatnonzero((of_grain[i] == first) & (of_grain[j] == second))
             if len(rows):
-                normals = t.boundary_normals(trace[rows], n_inclinations)
+                normals = t.boundary_normals(trace[rows])
                 columns = _pair(grains[first], grains[second], i[rows], j[rows], normals, stress is not None)
                 for key, value in columns.items():
                     if key not in out:
@@ -106,7 +106,7 @@ def _constant(a_nm, phase_id: int, n_phases: int) -> float:
 
 
 def _phases(phase: ArrayLike | None, q: NDArray, known: Mapping) -> NDArray:
-    if phase is None or len(phase) != len(q) or not set(np.unique(phase)) <= set(known):
+    if phase is None or len(phase) != len(q):
         raise ParameterError(f"phase must name one of {sorted(known)} for each of the {len(q)} grains")
     return np.asarray(phase, int)
 

@@ -104,7 +104,7 @@ class Grains:
     def table(self) -> pd.DataFrame:
         """One row a grain.
 
-        grain_id, phase, n_pixels (measured), area_um2 (with adopted pixels), equivalent_diameter_um, x_um,
+        fragment_id, phase, n_pixels (measured), area_um2 (with adopted pixels), equivalent_diameter_um, x_um,
         y_um, qw, qx, qy, qz (mean), gos_deg, on_edge, aspect_ratio, long_axis_deg (on screen).
         """
         ids = np.arange(1, self.n_grains + 1)
@@ -113,7 +113,7 @@ class Grains:
         shape = shape_columns(self.map, self.label, self.n_grains)
         return pd.DataFrame(
             {
-                "grain_id": ids,
+                "fragment_id": ids,
                 "phase": self.phase,
                 "n_pixels": n_pixels,
                 **{k: shape[k] for k in ("area_um2", "equivalent_diameter_um", "x_um", "y_um")},
@@ -137,7 +137,7 @@ class Grains:
     def graph(self) -> sparse.csr_matrix:
         """(G, G) symmetric, shared boundary length in um; row i is grain i + 1."""
         return network.length_graph(
-            self.boundaries[["grain_a", "grain_b"]].to_numpy(),
+            self.boundaries[["fragment_a", "fragment_b"]].to_numpy(),
             self.boundaries["length_um"].to_numpy(),
             self.n_grains,
         )

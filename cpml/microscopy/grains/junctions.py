@@ -34,7 +34,7 @@ def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike |
 
     Returns
     -------
-    x_um, y_um, grain_a < grain_b < grain_c, resolved (half of a four-grain point), dihedral_a_deg,
+    x_um, y_um, fragment_a < fragment_b < fragment_c, resolved (half of a four-grain point), dihedral_a_deg,
     dihedral_b_deg, dihedral_c_deg (NaN where a boundary is not seen), angle_ab_deg, angle_ac_deg,
     angle_bc_deg (disorientations of the means), n_special, type
 
@@ -50,7 +50,7 @@ def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike |
     flag = (bounds["csl"] > 0).to_numpy() if special is None else np.asarray(special, bool)
     if len(flag) != len(bounds):
         raise ParameterError(f"special has {len(flag)} entries for {len(bounds)} boundaries")
-    row = {pair: n for n, pair in enumerate(zip(bounds["grain_a"], bounds["grain_b"], strict=True))}
+    row = {pair: n for n, pair in enumerate(zip(bounds["fragment_a"], bounds["fragment_b"], strict=True))}
     pairs = ((0, 1), (0, 2), (1, 2))
     at = np.array([[row.get((g[i], g[j]), -1) for i, j in pairs] for g in ids.tolist()], int).reshape(-1, 3)
     known = np.where(at >= 0, np.r_[flag, False][at], False)
@@ -60,7 +60,7 @@ def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike |
         {
             "x_um": place[:, 0],
             "y_um": place[:, 1],
-            **{f"grain_{name}": ids[:, k] for k, name in enumerate("abc")},
+            **{f"fragment_{name}": ids[:, k] for k, name in enumerate("abc")},
             "resolved": resolved,
             **{f"dihedral_{name}_deg": dihedral[:, k] for k, name in enumerate("abc")},
             **{f"angle_{name}_deg": angle[:, k] for k, name in enumerate(("ab", "ac", "bc"))},
@@ -68,26 +68,6 @@ def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike |
             "type": [f"J{n}" for n in known.sum(axis=1)],
         }
     )
-
-
-def junction_distance(grains: Grains) -> NDArray:
-    """(n,) distance, um, of the middle of every boundary segment to the nearest
-    triple point; NaN without any.
-    """
-    table = grains.segments
-    place = _points(grains)[1]
-    if not len(place):
-        return np.full(len(table), np.nan)
-    middle = np.stack(
-        [table[["x0_um", "x1_um"]].mean(axis=1), table[["y0_um", "y1_um"]].mean(axis=1)], axis=1
-    )
-    return cKDTree(place).query(middle)[0]
-
-
-def count_junctions(grains: Grains) -> tuple[int, int]:
-    """Numbers of corners with three and with four grains round them."""
-    n = _distinct(labels_at(vertex_cells(grains.map)[0], grains.label))
-    return int(np.sum(n == 3)), int(np.sum(n == 4))
 
 
 def _distinct(at: NDArray) -> NDArray:
@@ -138,7 +118,7 @@ def _directions(grains: Grains, ids: NDArray, place: NDArray, reach: float) -> N
     table = grains.segments
     middle = table[["x0_um", "x1_um", "y0_um", "y1_um"]].to_numpy()
     middle = np.stack([middle[:, :2].mean(axis=1), middle[:, 2:].mean(axis=1)], axis=1)
-    pair = np.sort(table[["grain_a", "grain_b"]].to_numpy(), axis=1)
+    pair = np.sort(table[["fragment_a", "fragment_b"]].to_numpy(), axis=1)
     out = np.full((len(ids), 3, 2), np.nan)
     if not len(ids):
         return out

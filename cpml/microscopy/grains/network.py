@@ -35,14 +35,14 @@ def transfer_clusters(grains: Grains, weight: ArrayLike, *, above: float = 0.9) 
 
     Returns
     -------
-    grain_id, cluster (from 1, in the order of the grains), n_grains and area_um2 of the cluster
+    fragment_id, cluster (from 1, in the order of the grains), n_grains and area_um2 of the cluster
 
     Raises
     ------
     ParameterError : another number of weights, or one outside 0 to 1
     """
     weight = _checked(grains, weight)
-    ids = grains.boundaries[["grain_a", "grain_b"]].to_numpy()[weight > above] - 1
+    ids = grains.boundaries[["fragment_a", "fragment_b"]].to_numpy()[weight > above] - 1
     links = sparse.coo_matrix((np.ones(len(ids)), (ids[:, 0], ids[:, 1])), shape=(grains.n_grains,) * 2)
     label = connected_components(links, directed=False)[1]
     _, first, label = np.unique(label, return_index=True, return_inverse=True)
@@ -50,7 +50,7 @@ def transfer_clusters(grains: Grains, weight: ArrayLike, *, above: float = 0.9) 
     area = grains.table["area_um2"].to_numpy()
     return pd.DataFrame(
         {
-            "grain_id": np.arange(1, grains.n_grains + 1),
+            "fragment_id": np.arange(1, grains.n_grains + 1),
             "cluster": cluster,
             "n_grains": np.bincount(cluster)[cluster],
             "area_um2": np.bincount(cluster, area)[cluster],
@@ -83,7 +83,7 @@ def percolation(
     return pd.DataFrame(rows, columns=names)
 
 
-def path_transmission(grains: Grains, weight: ArrayLike, grain_id: int) -> NDArray:
+def path_transmission(grains: Grains, weight: ArrayLike, fragment_id: int) -> NDArray:
     """(G,) largest product of weights along a path from one grain to every other;
     1 for itself, 0 without a path.
 
@@ -92,14 +92,14 @@ def path_transmission(grains: Grains, weight: ArrayLike, grain_id: int) -> NDArr
     ParameterError : no such grain, another number of weights, or one outside 0 to 1
     """
     weight = _checked(grains, weight)
-    if not 1 <= grain_id <= grains.n_grains:
-        raise ParameterError(f"grain {grain_id} is not from 1 to {grains.n_grains}")
+    if not 1 <= fragment_id <= grains.n_grains:
+        raise ParameterError(f"fragment {fragment_id} is not from 1 to {grains.n_grains}")
     passing = weight > 0
-    ids = grains.boundaries[["grain_a", "grain_b"]].to_numpy()[passing] - 1
+    ids = grains.boundaries[["fragment_a", "fragment_b"]].to_numpy()[passing] - 1
     # the longest product is the shortest sum of -log w; an edge of length 0 would be none
     cost = np.maximum(-np.log(weight[passing]), 1e-300)
     links = sparse.coo_matrix((cost, (ids[:, 0], ids[:, 1])), shape=(grains.n_grains,) * 2).tocsr()
-    return np.exp(-dijkstra(links, directed=False, indices=grain_id - 1))
+    return np.exp(-dijkstra(links, directed=False, indices=fragment_id - 1))
 
 
 def _checked(grains: Grains, weight: ArrayLike) -> NDArray:

@@ -2,6 +2,8 @@
 
 C = covariance of the pixel centres + pixel^2/12 on the diagonal;  aspect = sqrt(l1/l2);  long axis: l1's
 eigenvector
+
+Square and hexagonal grids alike; skimage.measure.regionprops knows pictures of square pixels only.
 """
 
 from itertools import pairwise
@@ -53,7 +55,7 @@ def shape_columns(ebsd_map: EbsdMap, label: NDArray, n_labels: int) -> dict[str,
 
 
 def grain_shapes(grains) -> pd.DataFrame:
-    """Outline of every grain: grain_id, perimeter_um, convexity, circularity, ellipse_major_um,
+    """Outline of every grain: fragment_id, perimeter_um, convexity, circularity, ellipse_major_um,
     ellipse_minor_um, long_axis_deg, on_edge.
 
     perimeter_um joins the mid points of neighbouring pixel edges: exact for lines along the rows, the columns
@@ -69,7 +71,7 @@ def grain_shapes(grains) -> pd.DataFrame:
     minor = 2 * np.sqrt(area / (np.pi * aspect))
     return pd.DataFrame(
         {
-            "grain_id": np.arange(1, grains.n_grains + 1),
+            "fragment_id": np.arange(1, grains.n_grains + 1),
             "perimeter_um": perimeter,
             "convexity": area / _hull_areas(at, xy, grains.n_grains),
             "circularity": 4 * np.pi * area / perimeter**2,
@@ -118,7 +120,7 @@ def _hull_areas(at: NDArray, xy: NDArray, n_labels: int) -> NDArray:
 
 
 def grain_spread(grains) -> pd.DataFrame:
-    """Orientation spread of every grain: grain_id, gos_deg, grod_max_deg, spread_deg, spread_share,
+    """Orientation spread of every grain: fragment_id, gos_deg, grod_max_deg, spread_deg, spread_share,
     spread_axis_x, _y, _z (sample frame), spread_crystal_x, _y, _z (crystal frame of the stored mean).
 
     The axis is the main direction of the rotation vectors from the mean to the pixels; spread_deg is the rms
@@ -145,7 +147,7 @@ def grain_spread(grains) -> pd.DataFrame:
     total = value.sum(axis=1)
     return pd.DataFrame(
         {
-            "grain_id": np.arange(1, n + 1),
+            "fragment_id": np.arange(1, n + 1),
             "gos_deg": np.bincount(grains.own, deviation, n + 1)[1:] / count,
             "grod_max_deg": largest[1:],
             "spread_deg": np.degrees(np.sqrt(np.maximum(value[:, -1], 0))),

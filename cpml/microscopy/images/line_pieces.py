@@ -1,5 +1,9 @@
 """Straight pieces of a line, and the shortest whose direction a picture resolves.
 
+Distances are those from the line through the chord. skimage.measure.approximate_polygon measures to the ends
+of the chord where a point lies beyond them, which makes fewer pieces of some lines (116 in place of 117 of the
+nickel data set).
+
 Reference: Douglas & Peucker 1973, Cartographica 10:112.
 """
 

@@ -30,6 +30,11 @@ axes, which would draw the maximum to or from there; the mean over equal steps t
 SAMPLING = 0.05
 """Pixels by which lines without noise are missed at their ends, for they are seen in pixels."""
 
+LAGS = 3
+"""Pixels over which the noise of a picture is correlated (scan, interpolation)."""
+PIECE = 40.0
+"""Length, pixels, over which a line is taken for straight and even."""
+
 
 @compiled
 def _bins(x, y, f, t, sums, weights):
@@ -187,13 +192,13 @@ def angle_error(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float)
     return float(np.hypot(np.sqrt(2 * variance / bend), SAMPLING / length)) if bend > 0 else np.pi / 2
 
 
-def correlation_volume(x: NDArray, y: NDArray, residual: NDArray, *, reach: int = 3) -> float:
-    """Sum of the autocorrelation of the residual over lags up to `reach` pixels, at least 1."""
+def correlation_volume(x: NDArray, y: NDArray, residual: NDArray) -> float:
+    """Sum of the autocorrelation of the residual over lags up to LAGS pixels, at least 1."""
     picture = np.zeros((int(np.ptp(y)) + 1, int(np.ptp(x)) + 1))
     there = np.zeros_like(picture)
     place = (y - y.min()).astype(int), (x - x.min()).astype(int)
     picture[place], there[place] = residual, 1.0
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1))
+    kernel = np.ones((2 * LAGS + 1, 2 * LAGS + 1))
     near = ndimage.convolve(picture, kernel, mode="constant")
     return float(max(np.sum(picture * near) / max(np.sum(picture**2), 1e-300), 1.0))
 
@@ -212,6 +217,6 @@ def stripes(x: NDArray, y: NDArray, f: NDArray, t: float) -> NDArray:
     return _values(x, y, low, g, float(t))
 
 
-def local_stripes(x: NDArray, y: NDArray, f: NDArray, t: float, *, length: float = 40.0) -> NDArray:
-    """As `stripes`, but lines may end, fade or drift: means over pieces of `length` pixels."""
-    return _local_means(x.astype(float), y.astype(float), f.astype(float), float(t), float(length))
+def local_stripes(x: NDArray, y: NDArray, f: NDArray, t: float) -> NDArray:
+    """As `stripes`, but lines may end, fade or drift: means over pieces of PIECE pixels."""
+    return _local_means(x.astype(float), y.astype(float), f.astype(float), float(t), PIECE)

@@ -12,7 +12,7 @@ out piece by piece along its lines, since lines end and drift; so two families m
 width over their length allows, and no separation is prescribed.
 
 A family counts when its R2 stands `significance` robust deviations above the median of all directions,
-explains `min_score` of the region's variance, and `relative` of what the strongest does.
+explains `min_score` of the region's variance, and LEAST_SHARE of what the strongest does.
 
 | column | meaning |
 |---|---|
@@ -40,6 +40,11 @@ COLUMNS = [
     "grain_id", "rank", "angle_deg", "sigma_deg", "score", "n_lines", "spacing_px", "waviness_px", "is_wavy", "n_pixels",
 ]  # fmt: skip
 SWEEPS = 4
+BACKGROUND_PX = 12.0
+"""Contrast slower than this is no line and is taken out, region by region."""
+LEAST_SHARE = 0.1
+"""Of a family's R2 in that of the strongest: weaker ones are its side maxima."""
+MOST_FAMILIES = 6
 SATELLITE = np.radians(30.0)
 """Waves whose slope reaches further look like other families at most this far away."""
 
@@ -50,13 +55,10 @@ def detect_traces(
     *,
     valid: ArrayLike | None = None,
     lines: str = "either",
-    background_px: float | None = 12.0,
     margin_px: int = 0,
     min_pixels: int = 250,
     min_score: float = 0.02,
-    relative: float = 0.1,
     significance: float = 6.0,
-    max_families: int = 6,
 ) -> pd.DataFrame:
     """Families of parallel lines of every region.
 
@@ -67,9 +69,9 @@ def detect_traces(
     valid : (rows, columns) bool, False where nothing is to be looked at
     lines : "bright", "dark" or "either": the sign of lines that are counted; contrast is clipped at the 1st
         and 99th percentile, on the dark or bright side only at the median for the other two
-    background_px : contrast slower than this is taken out, region by region; None leaves it
     margin_px : pixels along the rim of every region that are left out (boundaries are lines, too)
     min_pixels : smaller regions are not looked at
+    min_score, significance : what a family needs at least (above)
 
     Returns
     -------
@@ -80,11 +82,8 @@ def detect_traces(
     ParameterError : pictures of different shapes or an unknown option
     """
     values, label, valid = _pictures(values, label, valid, margin_px)
-    if lines not in ("either", "bright", "dark") or (background_px is not None and not background_px > 0):
-        raise ParameterError(
-            f"lines {lines!r} or background_px {background_px}: choose 'bright', 'dark' or 'either', "
-            "and a positive width or None"
-        )
+    if lines not in ("either", "bright", "dark"):
+        raise ParameterError(f"lines {lines!r}: choose 'bright', 'dark' or 'either'")
     rows: list[tuple] = []
     boxes = ndimage.find_objects(label)
     for region, box in enumerate(progress(boxes, "line families", unit="region"), start=1):
@@ -93,11 +92,10 @@ def detect_traces(
         inside = valid[box] & (label[box] == region)
         if inside.sum() < min_pixels:
             continue
-        f = _contrast(values[box], inside, lines, background_px)
+        f = _contrast(values[box], inside, lines)
         y, x = np.nonzero(inside)
-        rows += _region_rows(
-            region, x, y, f[inside], lines, (min_score, relative, significance, max_families)
-        )
+        found = find_families(x, y, f[inside], min_score=min_score, significance=significance)
+        rows += _region_rows(region, x, y, f[inside], lines, found)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -134,19 +132,20 @@ def _pictures(values, label, valid, margin_px) -> tuple[NDArray, NDArray, NDArra
     return values, label, valid
 
 
-def _contrast(values: NDArray, inside: NDArray, lines: str, background_px: float | None) -> NDArray:
+def _contrast(values: NDArray, inside: NDArray, lines: str) -> NDArray:
     """Values less their background, clipped, of zero mean inside; 0 outside."""
     f = np.where(inside, values, 0.0)
-    if background_px is not None:
-        weight = np.maximum(ndimage.gaussian_filter(inside.astype(float), background_px), 1e-6)
-        f = f - ndimage.gaussian_filter(f, background_px) / weight
+    weight = np.maximum(ndimage.gaussian_filter(inside.astype(float), BACKGROUND_PX), 1e-6)
+    f = f - ndimage.gaussian_filter(f, BACKGROUND_PX) / weight
     low, middle, high = np.percentile(f[inside], [1, 50, 99])
     f = np.clip(f, middle if lines == "bright" else low, middle if lines == "dark" else high)
     return np.where(inside, f - f[inside].mean(), 0.0)
 
 
-def _region_rows(region: int, x: NDArray, y: NDArray, f: NDArray, lines: str, limits: tuple) -> list[tuple]:
-    found = _without_satellites(x, y, f, find_families(x, y, f, limits=limits), lines)
+def _region_rows(
+    region: int, x: NDArray, y: NDArray, f: NDArray, lines: str, found: list[tuple[float, float]]
+) -> list[tuple]:
+    found = _without_satellites(x, y, f, found, lines)
     if not found:
         return [(region, 0, np.nan, np.nan, np.nan, 0, np.nan, np.nan, False, len(x))]
     shapes = _joint_fit(x, y, f, [t for t, _ in found])
@@ -161,20 +160,16 @@ def _region_rows(region: int, x: NDArray, y: NDArray, f: NDArray, lines: str, li
 
 
 def find_families(
-    x: NDArray, y: NDArray, f: NDArray, *, limits: tuple = (0.02, 0.1, 6.0, 6)
+    x: NDArray, y: NDArray, f: NDArray, *, min_score: float = 0.02, significance: float = 6.0
 ) -> list[tuple[float, float]]:
-    """(direction t in rad, R2) of the families, strongest first, of values f (N,) at pixels x, y (N,).
-
-    limits : min_score, relative, significance, max_families as in `detect_traces`
-    """
-    min_score, relative, significance, most = limits
+    """(direction t in rad, R2) of the families, strongest first, of values f (N,) at pixels x, y (N,)."""
     total = np.sum(f**2)
     if total <= 0 or len(x) < 16:
         return []
     coarse = np.radians(np.arange(0.0, 180.0, 0.5))
     families: list[float] = []
     left = 1.0
-    for _ in range(most):
+    for _ in range(MOST_FAMILIES):
         rest = _without(x, y, f, families, local=True)
         curve = ridges.scores(x, y, rest, coarse)
         curve[_too_close(coarse, families, x, y)] = -np.inf
@@ -192,12 +187,12 @@ def find_families(
         left_then = float(np.sum((f - sum(_joint_fit(x, y, f, trial))) ** 2) / total)
         # two families close to one another can share the lines of one: then both
         # together explain no more than it did
-        if min(shares[-1], left - left_then) < max(min_score, relative * max(shares)):
+        if min(shares[-1], left - left_then) < max(min_score, LEAST_SHARE * max(shares)):
             break
         families, left = trial, left_then
     scored = [(t, _score(x, y, f, families, k)) for k, t in enumerate(families)]
     best = max((s for _, s in scored), default=0.0)
-    kept = [(t, s) for t, s in scored if s >= max(min_score, relative * best)]
+    kept = [(t, s) for t, s in scored if s >= max(min_score, LEAST_SHARE * best)]
     return sorted(kept, key=lambda item: -item[1])
 
 

@@ -12,6 +12,9 @@
 
 The format is told by the content, not by the name. Frames and the hexagonal axis are turned here, once, and
 only as declared (see cpml.microscopy.maps.frames); `EbsdMap.frame_note` says what was done.
+
+orix reads some of these formats too, but trusts them: version 0.15 takes half an .ang file for a whole map and
+angles that are no numbers for an orientation, and its errors name neither file nor remedy.
 """
 
 from importlib import import_module
@@ -23,12 +26,11 @@ from numpy.typing import ArrayLike
 from cpml.crystallography.rotations import euler_to_quaternion
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.io.map_file import read_map_file
-from cpml.microscopy.io.readers.common import RawMap
+from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.maps.frames import a_star_to_a, frame_rotation, to_sample_frame
+from cpml.microscopy.maps.frames import HEXAGONAL, a_star_to_a, frame_rotation, to_sample_frame
 from cpml.progress import progress
 
-HEXAGONAL = ("3", "32", "312", "6", "622")
 STACKS = ("dream3d", "h5ebsd")
 
 
@@ -182,6 +184,8 @@ def _hdf_format(path: Path) -> str:
 def _in_pixel_frame(
     path: Path, raw: RawMap, hex_x_axis: str | None, euler_to_sample, acquisition: str, name: str | None
 ) -> EbsdMap:
+    check_phases(path, raw.phase_id, raw.phases, None)
+    finite_where_indexed(path, raw.euler, raw.phase_id)
     indexed = raw.phase_id > 0
     q = np.full((len(raw.euler), 4), np.nan)
     q[indexed] = euler_to_quaternion(raw.euler[indexed])
@@ -203,17 +207,8 @@ def _in_pixel_frame(
         notes.append(
             f"{n_filled} points have an orientation with an indexing error: filled by the vendor's cleaning"
         )
-    return EbsdMap(
-        name or raw.name,
-        q,
-        raw.phase_id,
-        raw.phases,
-        raw.xy,
-        raw.grid,
-        raw.shape,
-        raw.pixel_um,
-        raw.properties,
-        tuple(notes),
+    return EbsdMap.on_grid(
+        name or raw.name, raw.grid, q, raw.phase_id, raw.phases, raw.properties, tuple(notes)
     )
 
 

@@ -23,11 +23,10 @@ from cpml.crystallography.rotations import (
 from cpml.errors import ParameterError
 from cpml.files import write_atomic
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.maps.frames import frame_rotation
+from cpml.microscopy.maps.frames import HEXAGONAL, frame_rotation
 
 FORMATS = {".ctf": "ctf", ".ang": "ang", ".h5": "orix_hdf", ".hdf5": "orix_hdf"}
 HEX_X_AXIS = {"ctf": "a*", "ang": "a", "orix_hdf": "a"}
-HEXAGONAL = ("3", "32", "312", "6", "622")
 
 
 def write_map(

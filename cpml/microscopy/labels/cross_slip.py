@@ -2,16 +2,16 @@
 
 A screw dislocation that leaves its plane A for a plane B with the same Burgers vector b draws a
 step that changes from the trace of A to that of B. Seen as single pieces, where the image resolves
-them, or as waviness of a line.
+them, or as waviness of a line. For two consecutive pieces of one line, and B then A likewise,
 
-    p(A then B) = p(A | theta_1) p(B | theta_2)      for two consecutive pieces of one line, and B then A likewise
+    p(A then B) = p(A | theta_1) p(B | theta_2)
 
 with the posteriors over the visible planes of the grain ("none of them" included).
 Of a line with several changes
 
     p(pair) = 1 - product over its changes of (1 - p(A then B) - p(B then A)).
 
-Rows: mechanism "cross_slip", target "planeA|planeB[dir]", row "pair", weight p(pair). observed is 1 where p
+Rows: mechanism "cross_slip", target "planeA|planeB[dir]", level "pair", weight p(pair). observed is 1 where p
 >= 0.95, 0 where lines on both planes were resolved and none of them changed over, else missing: a grain that
 was not imaged or too coarsely, a plane too flat, two planes whose traces lie closer than their errors, wavy
 lines without resolved pieces. A candidate is no proof: two lines that meet look the same.
@@ -21,6 +21,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
 from cpml.crystallography.slip_systems import Systems
@@ -29,29 +30,31 @@ from cpml.errors import ParameterError
 from cpml.microscopy.images.line_pieces import PIECE_PIXELS
 from cpml.microscopy.images.trace_likelihood import match_traces
 from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
-from cpml.microscopy.labels.labels import CERTAIN, COLUMNS
+from cpml.microscopy.labels.rows import CERTAIN, label_rows
+
+TOLERANCE_DEG = 6.0
+"""A piece further than this from every visible plane belongs to none."""
+NO_PLANE = 0.03
+"""Share of pieces that belong to none of the planes, at any angle."""
 
 
 def cross_slip_labels(
-    parents: pd.DataFrame,
+    grains: pd.DataFrame,
     pieces: pd.DataFrame,
     systems: Systems | Mapping[int, Systems],
     *,
     pixel_um: float | None = None,
-    min_inclination_deg: float = MIN_INCLINATION_DEG,
-    tolerance_deg: float = 6.0,
 ) -> pd.DataFrame:
-    """Pair rows of every parent grain.
+    """Label rows of the pairs of planes of every grain.
 
     Parameters
     ----------
-    parents : table with parent_id, phase, qw, qx, qy, qz
+    grains : table with grain_id, phase, qw, qx, qy, qz
     pieces : grain_id, line_id, piece (place in the line), angle_deg, sigma_deg; length_um where
         pixel_um is given; wavy (bool) where known. A grain is imaged if it has a row; one row
         with NaN angle: imaged, no line
     systems : of all grains, or of each phase id
     pixel_um : pieces shorter than 6 pixels are not resolved and do not count
-    tolerance_deg : a piece further than this from every visible plane belongs to none
 
     Returns
     -------
@@ -66,29 +69,47 @@ def cross_slip_labels(
     if missing:
         raise ParameterError(f"pieces have no column {', '.join(missing)}; needed: {', '.join(needed)}")
     of_grain = dict(iter(pieces.groupby("grain_id")))
-    rows: list[tuple] = []
-    for phase, group in parents.groupby("phase"):
+    parts = [label_rows([], [])]
+    for phase, group in grains.groupby("phase"):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
         if of_phase is None:
             continue
         pairs = cross_slip_pairs(of_phase)
         geometry = slip_traces(group[["qw", "qx", "qy", "qz"]].to_numpy(), of_phase)
-        for i, grain in enumerate(group["parent_id"]):
-            seen = of_grain.get(grain)
-            traces = geometry.angle_deg[i], geometry.inclination_deg[i]
-            states = _pair_states(
-                seen, *traces, of_phase, pairs, pixel_um, min_inclination_deg, tolerance_deg
+        states = [
+            _pair_states(
+                of_grain.get(grain),
+                geometry.angle_deg[i],
+                geometry.inclination_deg[i],
+                of_phase,
+                pairs,
+                pixel_um,
             )
-            rows += [
-                (int(grain), "cross_slip", target, state, "", weight, "traces", np.nan, np.nan, "pair")
-                for target, (state, weight) in zip(pairs["target"], states, strict=True)
-            ]
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"grain_id": int, "observed": float, "weight": float})
+            for i, grain in enumerate(group["grain_id"])
+        ]
+        observed, weight = np.moveaxis(np.reshape(states, (len(group), len(pairs), 2)), -1, 0)
+        parts.append(
+            label_rows(
+                group[["grain_id"]],
+                pairs["target"],
+                mechanism="cross_slip",
+                level="pair",
+                observed=observed,
+                weight=weight,
+                source="traces",
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def _pair_states(
-    seen, angle, inclination, systems, pairs, pixel_um, min_inclination_deg, tolerance_deg
-) -> list[tuple]:
+    seen: pd.DataFrame | None,
+    angle: NDArray,
+    inclination: NDArray,
+    systems: Systems,
+    pairs: pd.DataFrame,
+    pixel_um: float | None,
+) -> list[tuple[float, float]]:
     """(observed, weight) of every pair of one grain."""
     if seen is None:
         return [(np.nan, 1.0)] * len(pairs)
@@ -97,16 +118,16 @@ def _pair_states(
         lines = lines[lines["length_um"] >= PIECE_PIXELS * pixel_um]
     planes = np.unique(systems.plane_id[systems.slip])
     is_visible = np.zeros(len(angle), bool)
-    is_visible[planes] = inclination[planes] >= min_inclination_deg
+    is_visible[planes] = inclination[planes] >= MIN_INCLINATION_DEG
     posterior = np.zeros((len(lines), len(angle)))
     if len(lines):
         away = np.abs(line_difference(lines["angle_deg"].to_numpy()[:, None], angle))
         density = match_traces(
             lines["angle_deg"], angle, inclination, sigma_deg=lines["sigma_deg"], floor=0.0
         )
-        density = density * (is_visible & (away <= tolerance_deg))
-        none = 0.03 / 180
-        posterior = 0.97 * density / (none + 0.97 * density.sum(axis=1, keepdims=True))
+        density = density * (is_visible & (away <= TOLERANCE_DEG))
+        weight = (1 - NO_PLANE) * density
+        posterior = weight / (NO_PLANE / 180 + weight.sum(axis=1, keepdims=True))
     order = np.lexsort((lines["piece"], lines["line_id"]))
     line = lines["line_id"].to_numpy()[order]
     consecutive = np.flatnonzero((line[1:] == line[:-1]) & (np.diff(lines["piece"].to_numpy()[order]) == 1))

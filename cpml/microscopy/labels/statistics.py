@@ -1,58 +1,33 @@
 """How often footprints occur: against Schmid factor, grain size, boundary type, with confidence intervals.
 
-Wilson's interval of k in n:  (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),  p = k/n. It takes the rows for
-independent; the planes of one grain are not, so the bootstrap draws whole grains (clusters) with replacement.
+Wilson's interval of k in n:  (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),  p = k/n. It takes
+the rows for independent; the planes of one grain are not, so the bootstrap draws whole grains (clusters) with
+replacement.
 
 References: Wilson 1927, JASA 22:209; Field & Welsh 2007, JRSS B 69:369 (cluster bootstrap).
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from cpml.crystallography.schmid import schmid_factors
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-
-
-def wilson_interval(hits: ArrayLike, trials: ArrayLike, *, level: float = 0.95) -> tuple[NDArray, NDArray]:
-    """(low, high), each (...), of a share of `hits` in `trials` (...); no trials give 0 and 1.
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(5, 10)
-    >>> print(round(float(low), 4), round(float(high), 4))
-    0.2366 0.7634
-    """
-    hits, trials = np.asarray(hits, float), np.asarray(trials, float)
-    if not 0 < level < 1 or np.any(hits < 0) or np.any(hits > trials):
-        raise ParameterError(f"level {level} must lie between 0 and 1, and hits between 0 and trials")
-    z = norm.ppf(0.5 + level / 2)
-    p = np.divide(hits, trials, out=np.full(np.broadcast(hits, trials).shape, 0.5), where=trials > 0)
-    scale = trials + z**2
-    centre = (p * trials + z**2 / 2) / scale
-    half = z * np.sqrt(p * (1 - p) * trials + z**2 / 4) / scale
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+from cpml.intervals import wilson_interval
 
 
 def bootstrap_interval(
     values: ArrayLike,
     *,
     clusters: ArrayLike | None = None,
-    statistic: Callable[[NDArray], float] | None = None,
     level: float = 0.95,
     n_draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of a statistic of values (n,); whole clusters (n,) are
-    drawn, single rows without them.
-
-    statistic : of an array of values; the mean (fast) when not given
-    """
+    """Percentile interval of the mean of values (n,); whole clusters (n,) are drawn, single rows without them."""
     values = np.asarray(values, float)
     if not 0 < level < 1 or n_draws < 1:
         raise ParameterError(f"level {level} must lie between 0 and 1 and n_draws {n_draws} be positive")
@@ -64,16 +39,9 @@ def bootstrap_interval(
         else np.unique(np.asarray(clusters), return_inverse=True)[1]
     )
     n, rng = group.max() + 1, np.random.default_rng(seed)
-    if statistic is None:
-        sums, counts = np.bincount(group, values, n), np.bincount(group, minlength=n)
-        drawn = rng.integers(0, n, (n_draws, n))
-        found = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    else:
-        members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
-        found = [
-            statistic(values[np.concatenate([members[g] for g in rng.integers(0, n, n)])])
-            for _ in range(n_draws)
-        ]
+    sums, counts = np.bincount(group, values, n), np.bincount(group, minlength=n)
+    drawn = rng.integers(0, n, (n_draws, n))
+    found = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(found, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)
 
@@ -83,19 +51,16 @@ def footprint_frequency(
     against: str,
     *,
     bins: ArrayLike | int | None = None,
-    cluster: str | None = "grain_id",
-    level: float = 0.95,
     n_draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Share of rows with observed = 1 in each class of a column; missing observations are left out.
+    """Share of rows with observed = 1 in each class of a column, with 95 % intervals; missing observations are
+    left out.
 
     Parameters
     ----------
     table : label rows with the column `against` (numbers, or names such as a boundary type)
     bins : edges, or a number of classes with as many rows each; None treats the column as names
-    cluster : column whose values are drawn whole in the bootstrap; None: rows are independent
-    level : of both intervals
 
     Returns
     -------
@@ -106,7 +71,7 @@ def footprint_frequency(
     ------
     ParameterError : a missing column, observations other than 0, 1, NaN, or bins that do not grow
     """
-    missing = [c for c in ("observed", against, *([cluster] if cluster else [])) if c not in table]
+    missing = [c for c in ("observed", against, "grain_id") if c not in table]
     if missing:
         raise ParameterError(
             f"table has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
@@ -117,12 +82,9 @@ def footprint_frequency(
     rows = []
     for name, part in _classes(known, against, bins):
         hits, n = int(part["observed"].sum()), len(part)
-        wilson = wilson_interval(hits, n, level=level)
-        clusters = part[cluster] if cluster else None
-        spread = bootstrap_interval(
-            part["observed"], clusters=clusters, level=level, n_draws=n_draws, seed=seed
-        )
-        n_clusters = part[cluster].nunique() if cluster else n
+        wilson = wilson_interval(hits, n, level=0.95)
+        spread = bootstrap_interval(part["observed"], clusters=part["grain_id"], n_draws=n_draws, seed=seed)
+        n_clusters = part["grain_id"].nunique()
         rows.append(
             (
                 *name,
@@ -174,34 +136,49 @@ def _classes(known: pd.DataFrame, against: str, bins):
     ]
 
 
+def with_circumstances(labels: pd.DataFrame, grains: pd.DataFrame, boundaries: pd.DataFrame) -> pd.DataFrame:
+    """The labels with equivalent_diameter_um of their grain and `around`, the
+    boundary that surrounds most of it.
+
+    Parameters
+    ----------
+    grains : grain_id, equivalent_diameter_um; boundaries : as in `surrounding_type`
+    """
+    diameter = grains.set_index("grain_id")["equivalent_diameter_um"]
+    return labels.assign(
+        equivalent_diameter_um=labels["grain_id"].map(diameter),
+        around=labels["grain_id"].map(surrounding_type(boundaries)),
+    )
+
+
 def with_schmid(
-    labels: pd.DataFrame, parents: pd.DataFrame, systems: Systems, stress: ArrayLike
+    labels: pd.DataFrame, grains: pd.DataFrame, systems: Systems, stress: ArrayLike
 ) -> pd.DataFrame:
     """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip
     plane, signed m of a twin variant.
 
     Parameters
     ----------
-    parents : table with parent_id, qw, qx, qy, qz; the column
+    grains : table with grain_id, qw, qx, qy, qz; the column
         equivalent_diameter_um, where there, comes along
-    stress : (3, 3) or (G, 3, 3) in the order of parents
+    stress : (3, 3) or (G, 3, 3) in the order of grains
 
     Returns
     -------
     labels with schmid (NaN for targets that are neither plane nor system) and equivalent_diameter_um
     """
-    m = schmid_factors(systems, parents[["qw", "qx", "qy", "qz"]].to_numpy(), np.asarray(stress, float))
+    m = schmid_factors(systems, grains[["qw", "qx", "qy", "qz"]].to_numpy(), np.asarray(stress, float))
     m = np.where(systems.twin, m, np.abs(m))
     value = {}
-    for i, grain in enumerate(parents["parent_id"]):
+    for i, grain in enumerate(grains["grain_id"]):
         value |= {(grain, name): m[i, s] for s, name in enumerate(systems.names)}
         for plane in np.unique(systems.plane_id[systems.slip]):
             value[grain, systems.plane_names[plane]] = m[i, systems.slip & (systems.plane_id == plane)].max()
     found = [value.get(key, np.nan) for key in zip(labels["grain_id"], labels["target"], strict=True)]
     out = labels.assign(schmid=found)
-    if "equivalent_diameter_um" in parents:
+    if "equivalent_diameter_um" in grains:
         out["equivalent_diameter_um"] = out["grain_id"].map(
-            parents.set_index("parent_id")["equivalent_diameter_um"]
+            grains.set_index("grain_id")["equivalent_diameter_um"]
         )
     return out
 
@@ -231,13 +208,13 @@ def surrounding_type(boundaries: pd.DataFrame, *, low_angle_deg: float = 15.0) -
 
     Parameters
     ----------
-    boundaries : parent_a, parent_b (or grain_a, grain_b), length_um and the columns of `boundary_type`
+    boundaries : grain_a, grain_b (or fragment_a, fragment_b), length_um and the columns of `boundary_type`
 
     Returns
     -------
     Series indexed by grain id; grains without a boundary are not in it
     """
-    name = "parent" if "parent_a" in boundaries else "grain"
+    name = "fragment" if "fragment_a" in boundaries else "grain"
     kind = boundary_type(boundaries, low_angle_deg=low_angle_deg)
     sides = [
         pd.DataFrame({"grain_id": boundaries[f"{name}_{s}"], "kind": kind, "um": boundaries["length_um"]})

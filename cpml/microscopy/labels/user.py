@@ -6,7 +6,7 @@ CSV, one row a label; columns (the first four are needed, empty observed = not k
 |---|---|
 | grain_id | a grain of the map |
 | mechanism | slip, twin, cross_slip, climb |
-| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), empty (climb: the whole grain) |
+| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), empty (climb) |
 | observed | 1, 0 or empty |
 | weight | 0 to any positive number; 1 when absent |
 | source | free text; "user" when absent |
@@ -14,7 +14,7 @@ CSV, one row a label; columns (the first four are needed, empty observed = not k
 Climb leaves no trace on a surface: it is unobserved unless a user says otherwise.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -23,17 +23,18 @@ import pandas as pd
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.labels.labels import COLUMNS, csv_lines
+from cpml.microscopy.labels.rows import LABELS, label_rows
+from cpml.microscopy.labels.traces import csv_lines
 
 MECHANISMS = ("slip", "twin", "cross_slip", "climb")
+LEVEL = {"slip": "plane", "twin": "variant", "cross_slip": "pair", "climb": "grain"}
+"""What the targets are of which nobody has seen anything."""
 NEEDED = ("grain_id", "mechanism", "target", "observed")
 OPTIONAL = ("weight", "source")
 
 
 def known_targets(systems: Systems) -> dict[str, dict[str, str]]:
-    """Targets of each mechanism and the kind of row they make ("plane",
-    "system", "variant", "pair", "grain").
-    """
+    """Targets of each mechanism and the level of each: "plane", "system", "variant", "pair" or "grain"."""
     from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
 
     planes = dict.fromkeys(
@@ -49,13 +50,13 @@ def known_targets(systems: Systems) -> dict[str, dict[str, str]]:
 
 
 def read_labels(
-    path: str | Path, parents: pd.DataFrame, systems: Systems | Mapping[int, Systems]
+    path: str | Path, grains: pd.DataFrame, systems: Systems | Mapping[int, Systems]
 ) -> pd.DataFrame:
-    """Label rows of a user's CSV, in the columns of cpml.microscopy.labels.labels.
+    """Label rows of a user's CSV, in the columns of `cpml.microscopy.labels.rows`.
 
     Parameters
     ----------
-    parents : table with parent_id and phase, the grains that may be labelled
+    grains : table with grain_id and phase, the grains that may be labelled
     systems : of all grains, or of each phase id, the targets that may be named
 
     Raises
@@ -66,7 +67,7 @@ def read_labels(
     path = Path(path)
     names, lines = csv_lines(path)
     _check_columns(path, names)
-    phase = dict(zip(parents["parent_id"], parents["phase"], strict=True))
+    phase = dict(zip(grains["grain_id"], grains["phase"], strict=True))
     targets = {
         key: known_targets(s)
         for key, s in (systems.items() if isinstance(systems, Mapping) else [(None, systems)])
@@ -74,31 +75,43 @@ def read_labels(
     rows, seen = [], {}
     for number, line in lines:
         row = _label_row(path, number, line, phase, targets)
-        first = seen.setdefault(row[:3], number)
+        grain, mechanism, target = (row[name] for name in ("grain_id", "mechanism", "target"))
+        first = seen.setdefault((grain, mechanism, target), number)
         if first != number:
             raise MapFileError(
-                f"{path}, line {number}: grain {row[0]}, {row[1]} {row[2]!r} stands in line {first} "
+                f"{path}, line {number}: grain {grain}, {mechanism} {target!r} stands in line {first} "
                 "already; keep one of the two"
             )
         rows.append(row)
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.astype(
-        {"grain_id": int, "observed": float, "weight": float, "angle_deg": float, "sigma_deg": float}
-    )
+    return label_rows(**{name: [row[name] for row in rows] for name in LABELS})
 
 
 def unobserved_labels(
-    parents: pd.DataFrame, mechanism: str = "climb", *, targets: Collection[str] = ("",)
+    grains: pd.DataFrame, mechanism: str = "climb", *, targets: Collection[str] = ("",)
 ) -> pd.DataFrame:
     """One row with observed = NaN for each grain and target: nobody could have seen it."""
     if mechanism not in MECHANISMS:
         raise ParameterError(f"mechanism {mechanism!r}: choose one of {', '.join(MECHANISMS)}")
-    rows = [
-        (int(g), mechanism, t, np.nan, "", 1.0, "", np.nan, np.nan, "grain")
-        for g in parents["parent_id"]
-        for t in targets
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return label_rows(grains[["grain_id"]], list(targets), mechanism=mechanism, level=LEVEL[mechanism])
+
+
+def without_labels(
+    grains: pd.DataFrame, tables: Sequence[pd.DataFrame], targets: Mapping[str, Sequence[str]]
+) -> list[pd.DataFrame]:
+    """Missing rows of every mechanism for the grains of which no table says anything about it.
+
+    Parameters
+    ----------
+    grains : grain_id
+    tables : label rows of any sources
+    targets : mechanism -> its targets
+    """
+    parts = []
+    for mechanism, names in targets.items():
+        told = [t.loc[t["mechanism"] == mechanism, "grain_id"] for t in tables if len(t)]
+        known = set(pd.concat(told)) if told else set()
+        parts.append(unobserved_labels(grains[~grains["grain_id"].isin(known)], mechanism, targets=names))
+    return parts
 
 
 def _check_columns(path: Path, names: list[str]) -> None:
@@ -116,7 +129,7 @@ def _check_columns(path: Path, names: list[str]) -> None:
         )
 
 
-def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) -> tuple:
+def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) -> dict:
     if None in line or None in line.values():
         raise MapFileError(
             f"{path}, line {number}: another number of fields than the header; quote fields that hold commas"
@@ -156,18 +169,15 @@ def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) 
     weight = _number(where, "weight", field["weight"]) if field.get("weight") else 1.0
     if weight < 0:
         raise MapFileError(f"{where}: weight = {field['weight']!r} is negative; write 0 or more")
-    return (
-        int(grain),
-        mechanism,
-        field["target"],
-        observed,
-        "",
-        weight,
-        field.get("source") or "user",
-        np.nan,
-        np.nan,
-        known[field["target"]],
-    )
+    return {
+        "grain_id": int(grain),
+        "mechanism": mechanism,
+        "target": field["target"],
+        "level": known[field["target"]],
+        "observed": observed,
+        "weight": weight,
+        "source": field.get("source") or "user",
+    }
 
 
 def _nearest(word: str, known: Collection[str]) -> str:

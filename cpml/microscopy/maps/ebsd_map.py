@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
-from cpml.microscopy.maps.grids import find_grid, hex_pairs, square_pairs
+from cpml.microscopy.maps.grids import Grid, find_grid, hex_pairs, square_pairs
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,6 @@ class EbsdMap:
         phases: dict[int, MapPhase],
         *,
         properties: dict | None = None,
-        frame_note: tuple[str, ...] = (),
     ) -> "EbsdMap":
         """A map from points in any order; the grid (square or hexagonal) is found in the coordinates.
 
@@ -205,20 +204,34 @@ class EbsdMap:
         MapFileError : the points are on no grid
         """
         grid = find_grid(name, np.asarray(xy, float))
-        phase_id = grid.spread(np.asarray(phase_id, np.int32), 0)
-        q = grid.spread(np.asarray(quaternions, float), np.nan)
+        phase_id, q = np.asarray(phase_id, np.int32), np.asarray(quaternions, float)
+        return cls.on_grid(name, grid, q, phase_id, phases, properties or {})
+
+    @classmethod
+    def on_grid(
+        cls,
+        name: str,
+        grid: Grid,
+        quaternions: NDArray,
+        phase_id: NDArray,
+        phases: dict[int, MapPhase],
+        properties: dict[str, NDArray],
+        frame_note: tuple[str, ...] = (),
+    ) -> "EbsdMap":
+        """A map from points whose places on a grid are known; places without a point are not indexed."""
+        phase_id = grid.spread(phase_id, 0)
         holes = (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
         return cls(
-            name,
-            np.where((phase_id > 0)[:, None], q, np.nan),
-            phase_id,
-            phases,
-            grid.xy,
-            grid.kind,
-            grid.shape,
-            grid.pixel_um,
-            {k: grid.spread(v, 0) for k, v in (properties or {}).items()},
-            (*frame_note, *holes),
+            name=name,
+            quaternions=np.where((phase_id > 0)[:, None], grid.spread(quaternions, np.nan), np.nan),
+            phase_id=phase_id,
+            phases=phases,
+            xy=grid.xy,
+            grid=grid.kind,
+            shape=grid.shape,
+            pixel_um=grid.pixel_um,
+            properties={k: grid.spread(v, 0) for k, v in properties.items()},
+            frame_note=(*frame_note, *holes),
         )
 
     def crop(

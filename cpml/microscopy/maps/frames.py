@@ -44,6 +44,9 @@ _AXIS_DEG = {
 }
 PRESETS = tuple(_AXIS_DEG)
 
+HEXAGONAL = ("3", "32", "312", "6", "622")
+"""Proper groups of trigonal and hexagonal crystals, whose X axis is a matter of convention."""
+
 
 def frame_rotation(euler_to_sample: str | dict | ArrayLike | None) -> NDArray:
     """Quaternion (4,) of Q from a preset name, a 3x3 rotation matrix, [x, y, z, angle in deg] or {axis,

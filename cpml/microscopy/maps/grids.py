@@ -18,23 +18,40 @@ MOST_EMPTY = 16
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of measurement points, complete: `cell` (N,) is the place of each given point, `xy` all places
-    in um."""
+    """A grid of measurement points, complete: `cell` (n,) is the place of each given point, `xy` (N, 2) all
+    places in um; without `cell` the points fill all places in order.
+    """
 
     kind: str
     shape: tuple[int, int]
     pixel_um: tuple[float, float]
-    cell: NDArray
     xy: NDArray
+    cell: NDArray | None = None
+
+    @classmethod
+    def full(
+        cls,
+        shape: tuple[int, int],
+        pixel_um: tuple[float, float],
+        *,
+        start: tuple[float, float] = (0.0, 0.0),
+        cell: NDArray | None = None,
+    ) -> "Grid":
+        """A square grid of (rows, columns) whose first place lies at `start`, um."""
+        row, col = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+        xy = np.stack([start[0] + pixel_um[0] * col, start[1] + pixel_um[1] * row], axis=1)
+        return cls("square", shape, pixel_um, xy, cell)
 
     @property
     def n_holes(self) -> int:
         """Places without a point."""
-        return len(self.xy) - len(self.cell)
+        return 0 if self.cell is None else len(self.xy) - len(self.cell)
 
-    def spread(self, values: NDArray, empty) -> NDArray:
-        """Values (N, ...) of the points at their places of the complete grid; `empty` elsewhere."""
+    def spread(self, values: NDArray, empty: float) -> NDArray:
+        """Values (n, ...) of the points at their places (N, ...) of the complete grid; `empty` elsewhere."""
         values = np.asarray(values)
+        if self.cell is None:
+            return values
         out = np.full((len(self.xy), *values.shape[1:]), empty, values.dtype)
         out[self.cell] = values
         return out
@@ -101,7 +118,7 @@ def _complete(
     if len(np.unique(index)) != len(index):
         fail("two points at one place")
     xy = np.stack([start[0] + places_half * pixel_um[0] / 2, start[1] + places_row * pixel_um[1]], axis=1)
-    return Grid(kind, shape, pixel_um, index, xy)
+    return Grid(kind, shape, pixel_um, xy, index)
 
 
 def _levels(values: NDArray) -> tuple[NDArray, float | None]:

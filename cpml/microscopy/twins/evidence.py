@@ -49,19 +49,19 @@ def twin_lamellae(twins: Twins) -> pd.DataFrame:
 
     Returns
     -------
-    grain_id, parent_id, twin_type, variant, area_um2, aspect_ratio, width_um (on the surface), thickness_um
+    fragment_id, grain_id, twin_type, variant, area_um2, aspect_ratio, width_um (on the surface), thickness_um
     (across K1), k1_trace_deg, k1_inclination_deg (of the plane to the surface), boundary_trace_deg (of its
     boundary with the parent, NaN where they do not touch), trace_deviation_deg (from the K1 trace),
     long_axis_deviation_deg. A lamella of few pixels has no better angle than they allow.
     """
     chosen = twins.table[twins.table["variant"] != ""].reset_index(drop=True)
-    rows = twins.grains.table.set_index("grain_id").loc[chosen["grain_id"]]
+    rows = twins.segmentation.table.set_index("fragment_id").loc[chosen["fragment_id"]]
     normal = _k1_normals(twins, chosen)
     trace = trace_angle_deg(normal)
     inclination = np.degrees(np.arctan2(np.hypot(normal[:, 0], normal[:, 1]), np.abs(normal[:, 2])))
     width = np.sqrt(rows["area_um2"].to_numpy() / rows["aspect_ratio"].to_numpy())
     boundary = _traces_with_parent(twins, chosen)
-    out = chosen[["grain_id", "parent_id", "twin_type", "variant"]].copy()
+    out = chosen[["fragment_id", "grain_id", "twin_type", "variant"]].copy()
     out["area_um2"], out["aspect_ratio"] = rows["area_um2"].to_numpy(), rows["aspect_ratio"].to_numpy()
     out["width_um"], out["thickness_um"] = width, width * np.sin(np.radians(inclination))
     out["k1_trace_deg"], out["k1_inclination_deg"] = trace, inclination
@@ -73,11 +73,11 @@ def twin_lamellae(twins: Twins) -> pd.DataFrame:
 
 def _k1_normals(twins: Twins, chosen: pd.DataFrame) -> NDArray:
     """(n, 3) K1 normals of the variants in the sample frame."""
-    parents = twins.parents.set_index("parent_id")
+    grains = twins.grains.set_index("grain_id")
     out = np.full((len(chosen), 3), np.nan)
-    for k, (parent_id, variant) in enumerate(zip(chosen["parent_id"], chosen["variant"], strict=True)):
-        row = parents.loc[parent_id]
-        found = twin_systems(twins.grains.map.phases[int(row["phase"])], twins.types[int(row["phase"])])
+    for k, (grain_id, variant) in enumerate(zip(chosen["grain_id"], chosen["variant"], strict=True)):
+        row = grains.loc[grain_id]
+        found = twin_systems(twins.segmentation.map.phases[int(row["phase"])], twins.types[int(row["phase"])])
         out[k] = rotate(
             row[["qw", "qx", "qy", "qz"]].to_numpy(float), found.plane[found.names.index(variant)]
         )
@@ -86,12 +86,12 @@ def _k1_normals(twins: Twins, chosen: pd.DataFrame) -> NDArray:
 
 def _traces_with_parent(twins: Twins, chosen: pd.DataFrame) -> NDArray:
     """(n,) on-screen trace, deg, of the boundary of each twin with fragments of its parent."""
-    segments = twins.grains.segments
-    place = np.full(twins.grains.n_grains + 1, -1)
-    place[chosen["grain_id"]] = np.arange(len(chosen))
-    parent = np.r_[0, twins.table["parent_id"].to_numpy()]
+    segments = twins.segmentation.segments
+    place = np.full(twins.segmentation.n_grains + 1, -1)
+    place[chosen["fragment_id"]] = np.arange(len(chosen))
+    parent = np.r_[0, twins.table["grain_id"].to_numpy()]
     is_host = np.r_[False, ~twins.table["is_twin"].to_numpy()]
-    a, b = segments["grain_a"].to_numpy(), segments["grain_b"].to_numpy()
+    a, b = segments["fragment_a"].to_numpy(), segments["fragment_b"].to_numpy()
     same = parent[a] == parent[b]
     row = np.where(same & is_host[b], place[a], np.where(same & is_host[a], place[b], -1))
     out = np.full(len(chosen), np.nan)
@@ -102,17 +102,17 @@ def _traces_with_parent(twins: Twins, chosen: pd.DataFrame) -> NDArray:
 
 
 def variant_fractions(twins: Twins) -> pd.DataFrame:
-    """Per parent and variant that was seen: parent_id, twin_type, variant, n_fragments, area_um2,
+    """Per parent and variant that was seen: grain_id, twin_type, variant, n_fragments, area_um2,
     area_fraction (of the whole family), thickness_um (area-weighted mean).
     """
     lamellae = twin_lamellae(twins)
     weighted = lamellae.assign(weighted=lamellae["thickness_um"] * lamellae["area_um2"])
-    keys = ["parent_id", "twin_type", "variant"]
+    keys = ["grain_id", "twin_type", "variant"]
     found = weighted.groupby(keys, as_index=False).agg(
-        n_fragments=("grain_id", "size"), area_um2=("area_um2", "sum"), weighted=("weighted", "sum")
+        n_fragments=("fragment_id", "size"), area_um2=("area_um2", "sum"), weighted=("weighted", "sum")
     )
-    whole = twins.parents.set_index("parent_id")["area_um2"]
-    found["area_fraction"] = found["area_um2"] / whole.reindex(found["parent_id"]).to_numpy()
+    whole = twins.grains.set_index("grain_id")["area_um2"]
+    found["area_fraction"] = found["area_um2"] / whole.reindex(found["grain_id"]).to_numpy()
     found["thickness_um"] = found.pop("weighted") / found["area_um2"]
     return found
 
@@ -129,7 +129,7 @@ def parent_probability(
 
     Returns
     -------
-    grain_id, parent_id, group (of one orientation, numbered in the family), one column for each evidence,
+    fragment_id, grain_id, group (of one orientation, numbered in the family), one column for each evidence,
     score, probability (of the group, repeated for its grains; 1 for a grain without relatives),
     taken_as_parent (by `find_twins`, the largest area)
 
@@ -142,12 +142,12 @@ def parent_probability(
         raise ParameterError(f"evidence {unknown[0]!r} is unknown; known: {', '.join(WEIGHTS)}")
     used = {**WEIGHTS, **(weights or {})}
     table = twins.table
-    out = pd.DataFrame({"grain_id": table["grain_id"], "parent_id": table["parent_id"], "group": 0})
+    out = pd.DataFrame({"fragment_id": table["fragment_id"], "grain_id": table["grain_id"], "group": 0})
     for name in WEIGHTS:
         out[name] = 0.0
     out["score"], out["probability"] = 0.0, 1.0
     shared = _shared_lengths(twins)
-    for index in out.groupby("parent_id").groups.values():
+    for index in out.groupby("grain_id").groups.values():
         if len(index) > 1:
             found = _family_evidence(twins, np.asarray(index), shared, stress)
             score = sum(used[name] * found[name] for name in WEIGHTS)
@@ -164,7 +164,9 @@ def parent_probability(
 def _shared_lengths(twins: Twins) -> dict[int, dict[int, float]]:
     """grain -> neighbour -> shared length, um."""
     shared: dict[int, dict[int, float]] = {}
-    for a, b, length in twins.grains.boundaries[["grain_a", "grain_b", "length_um"]].itertuples(index=False):
+    for a, b, length in twins.segmentation.boundaries[["fragment_a", "fragment_b", "length_um"]].itertuples(
+        index=False
+    ):
         shared.setdefault(int(a), {})[int(b)] = length
         shared.setdefault(int(b), {})[int(a)] = length
     return shared
@@ -174,7 +176,7 @@ def _family_evidence(
     twins: Twins, index: NDArray, shared: dict, stress: ArrayLike | None
 ) -> dict[str, NDArray]:
     """Evidence (n_groups,) of the grains `index` (from 0) of one family, and their group (n,)."""
-    grains = twins.grains
+    grains = twins.segmentation
     phase = int(grains.phase[index[0]])
     description, rows = grains.map.phases[phase], grains.table.iloc[index]
     q, area = grains.mean_quaternions[index], rows["area_um2"].to_numpy()

@@ -39,7 +39,7 @@ SAME_ORIENTATION_DEG = 10.0
 class Twins:
     """Twin families of a segmented map; the columns are listed in `find_twins`."""
 
-    grains: Grains
+    segmentation: Grains
     types: dict[int, tuple[str, ...]]
     tolerance: float
     segments: pd.DataFrame
@@ -47,32 +47,32 @@ class Twins:
     table: pd.DataFrame
 
     @cached_property
-    def parent_label(self) -> NDArray:
-        """(N,) parent_id of each pixel, 0 = none."""
-        return np.r_[0, self.table["parent_id"].to_numpy()].astype(np.int32)[self.grains.label]
+    def grain_label(self) -> NDArray:
+        """(N,) grain_id of each pixel, 0 = none."""
+        return np.r_[0, self.table["grain_id"].to_numpy()].astype(np.int32)[self.segmentation.label]
 
     @cached_property
     def twinned(self) -> NDArray:
         """(N,) bool, pixels inside a twin or a secondary twin."""
-        return np.r_[False, self.table["is_twin"].to_numpy()][self.grains.label]
+        return np.r_[False, self.table["is_twin"].to_numpy()][self.segmentation.label]
 
     @cached_property
-    def parents(self) -> pd.DataFrame:
-        """One row a family or single grain: parent_id, phase, n_fragments, n_pixels, area_um2,
+    def grains(self) -> pd.DataFrame:
+        """One row a family or single grain: grain_id, phase, n_fragments, n_pixels, area_um2,
         equivalent_diameter_um, x_um, y_um, qw, qx, qy, qz (parent group), gos_deg, on_edge, twin_fraction,
         aspect_ratio, long_axis_deg. Area and shape are those of the whole family.
         """
-        grains, twins = self.grains.table, self.table
-        of_grain = twins["parent_id"].to_numpy() - 1
+        grains, twins = self.segmentation.table, self.table
+        of_grain = twins["grain_id"].to_numpy() - 1
         n = int(of_grain.max(initial=-1)) + 1
         is_host = ~twins["is_twin"].to_numpy()
-        shape = shape_columns(self.grains.map, self.parent_label, n)
+        shape = shape_columns(self.segmentation.map, self.grain_label, n)
         mean, phase = self._parent_means(of_grain, is_host, n)
         area, pixels = grains["area_um2"].to_numpy(), grains["n_pixels"].to_numpy()
         spread = np.where(is_host, grains["gos_deg"] * pixels, 0)
         return pd.DataFrame(
             {
-                "parent_id": np.arange(1, n + 1),
+                "grain_id": np.arange(1, n + 1),
                 "phase": phase,
                 "n_fragments": np.bincount(of_grain, minlength=n),
                 "n_pixels": np.bincount(of_grain, pixels, n).astype(int),
@@ -89,32 +89,32 @@ class Twins:
     def _parent_means(self, of_grain: NDArray, is_host: NDArray, n: int) -> tuple[NDArray, NDArray]:
         """Area-weighted mean orientation (n, 4) of the parent fragments, and phase (n,)."""
         mean, phase = np.full((n, 4), np.nan), np.zeros(n, int)
-        phase[of_grain] = self.grains.phase
-        weight = self.grains.table["area_um2"].to_numpy()
-        for phase_id, description in self.grains.map.phases.items():
-            label = np.where(is_host & (self.grains.phase == phase_id), of_grain, -1)
+        phase[of_grain] = self.segmentation.phase
+        weight = self.segmentation.table["area_um2"].to_numpy()
+        for phase_id, description in self.segmentation.map.phases.items():
+            label = np.where(is_host & (self.segmentation.phase == phase_id), of_grain, -1)
             found = mean_orientations(
-                self.grains.mean_quaternions, label, n, proper_group(description.group), weight=weight
+                self.segmentation.mean_quaternions, label, n, proper_group(description.group), weight=weight
             )
             mean[phase == phase_id] = found[phase == phase_id]
         return mean, phase
 
     @cached_property
-    def parent_boundaries(self) -> pd.DataFrame:
-        """One row a pair of touching parents: parent_a, parent_b and the columns of `Grains.boundaries`."""
-        of = np.r_[0, self.table["parent_id"].to_numpy()]
-        a, b = of[self.segments["grain_a"]], of[self.segments["grain_b"]]
+    def grain_boundaries(self) -> pd.DataFrame:
+        """One row a pair of touching grains: grain_a, grain_b and the columns of `Grains.boundaries`."""
+        of = np.r_[0, self.table["grain_id"].to_numpy()]
+        a, b = of[self.segments["fragment_a"]], of[self.segments["fragment_b"]]
         outer = a != b
         ids, row = group_pairs(a[outer], b[outer])
-        parents = self.parents
+        grains = self.grains
         return pair_columns(
             ids,
             row,
             self.segments[outer],
-            parents[["qw", "qx", "qy", "qz"]].to_numpy(),
-            parents["phase"].to_numpy(),
-            self.grains.map.phases,
-            "parent",
+            grains[["qw", "qx", "qy", "qz"]].to_numpy(),
+            grains["phase"].to_numpy(),
+            self.segmentation.map.phases,
+            "grain",
         )
 
 
@@ -134,11 +134,11 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
     -------
     Twins
         .segments : grains.segments and twin_type ("" for none), deviation_deg (to the nearest type asked for)
-        .pairs : grain_a, grain_b, type, deviation_deg (of the means), length_um
-        .table : grain_id, parent_id, is_twin, twin_type ("", a type, or "secondary"), variant (name of the
+        .pairs : fragment_a, fragment_b, type, deviation_deg (of the means), length_um
+        .table : fragment_id, grain_id, is_twin, twin_type ("", a type, or "secondary"), variant (name of the
             system),
             variant_deviation_deg, second_deviation_deg
-        .parents, .parent_label, .parent_boundaries, .twinned
+        .grains, .grain_label, .grain_boundaries, .twinned
 
     Raises
     ------
@@ -172,7 +172,7 @@ def _segments(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
 
 def _pairs(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
     bounds = grains.boundaries
-    a, b = bounds["grain_a"].to_numpy() - 1, bounds["grain_b"].to_numpy() - 1
+    a, b = bounds["fragment_a"].to_numpy() - 1, bounds["fragment_b"].to_numpy() - 1
     shared = np.where(grains.phase[a] == grains.phase[b], grains.phase[a], 0)
     kind, deviation = nearest_type(
         grains.map.phases, chosen, grains.mean_quaternions[a], grains.mean_quaternions[b], shared
@@ -180,8 +180,8 @@ def _pairs(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
     near = deviation <= tolerance
     return pd.DataFrame(
         {
-            "grain_a": a[near] + 1,
-            "grain_b": b[near] + 1,
+            "fragment_a": a[near] + 1,
+            "fragment_b": b[near] + 1,
             "type": kind[near],
             "deviation_deg": deviation[near],
             "length_um": bounds["length_um"].to_numpy()[near],
@@ -196,7 +196,7 @@ def _components(first: NDArray, second: NDArray, n: int) -> NDArray:
 
 def _table(grains: Grains, chosen: dict, pairs: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     n = grains.n_grains
-    family = _components(pairs["grain_a"] - 1, pairs["grain_b"] - 1, n)
+    family = _components(pairs["fragment_a"] - 1, pairs["fragment_b"] - 1, n)
     columns = {
         "is_twin": np.zeros(n, bool),
         "twin_type": np.full(n, "", object),
@@ -209,7 +209,7 @@ def _table(grains: Grains, chosen: dict, pairs: pd.DataFrame, tolerance: float) 
         if len(index) > 1:
             for name, values in _family(grains, chosen, index, tolerance).items():
                 columns[name][index] = values
-    return pd.DataFrame({"grain_id": np.arange(1, n + 1), "parent_id": family + 1, **columns})
+    return pd.DataFrame({"fragment_id": np.arange(1, n + 1), "grain_id": family + 1, **columns})
 
 
 def orientation_groups(q: NDArray, group: NDArray) -> NDArray:

@@ -5,7 +5,7 @@ Tokens come from the crystal's systems, so the same model serves fcc, bcc and hc
 
 | array | shape | meaning |
 |---|---|---|
-| quaternions | (G, 4) | crystal_to_sample, mean of the parent grain |
+| quaternions | (G, 4) | crystal_to_sample, mean of the grain (of the parent orientation, where it has twinned) |
 | token | (S,) | token of each slip or twin system: slip planes first, then twin variants |
 | trace_grain, trace_density | (J,), (J, P) | grain of each observed trace, density per degree under each slip plane |
 | imaged, visible | (G,), (G, P) | surface was looked at; plane steep enough to leave a trace |
@@ -14,7 +14,7 @@ Tokens come from the crystal's systems, so the same model serves fcc, bcc and hc
 | twin_observed | (G, V) | 1, 0, NaN |
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,7 @@ from cpml.crystallography.slip_systems import Systems
 from cpml.errors import CpmlError
 from cpml.load import Load
 from cpml.models.specimen.raster import grain_raster
+from cpml.models.specimen.remembered import Remembered
 
 MIN_INCLINATION_DEG = 12.0  # a flatter plane leaves no countable trace
 MERGED_DEG = 5.0  # parallel traces closer than this are counted as one by people and by detection
@@ -36,13 +37,15 @@ class Specimen:
 
     Attributes
     ----------
-    grains : DataFrame parent_id, x_um, y_um, qw..qz, n_pixels, on_edge, ... one
-        row per parent grain of one phase
+    grains : DataFrame grain_id, x_um, y_um, qw..qz, n_pixels, on_edge, ... one
+        row per grain of one phase
     neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um; ``edge_angle`` (E,) trace of the
         boundary on the screen, rad counter-clockwise from +x, NaN where unknown
-    labels : long table as written by notebook 02
+    labels, traces, candidates : tables of `cpml.microscopy.labels.rows`, of the lines those whose candidates
+        are planes
     cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor``
         (G, S); ``taylor_factor`` (G,))
+    answers : what has been solved for these grains; copies with other labels share it
     """
 
     name: str
@@ -51,12 +54,15 @@ class Specimen:
     material: Material
     load: Load
     labels: pd.DataFrame
+    traces: pd.DataFrame
+    candidates: pd.DataFrame
     neighbours: np.ndarray
     edge_length: np.ndarray
     cp: dict[str, np.ndarray]
     curve: pd.DataFrame | None = None
     raster: np.ndarray | None = None
     edge_angle: np.ndarray | None = None
+    answers: Remembered = field(default_factory=Remembered, repr=False)
 
     def __post_init__(self):
         if self.edge_angle is None:
@@ -67,8 +73,8 @@ class Specimen:
 
     @cached_property
     def grain_ids(self) -> np.ndarray:
-        """(G,) parent_id."""
-        return self.grains["parent_id"].to_numpy()
+        """(G,) grain_id."""
+        return self.grains["grain_id"].to_numpy()
 
     @cached_property
     def quaternions(self) -> np.ndarray:
@@ -115,50 +121,45 @@ class Specimen:
     @cached_property
     def _traces(self):
         from cpml.crystallography.slip_traces import line_difference, slip_traces
-        from cpml.microscopy.images.trace_likelihood import match_traces
 
         geometry = slip_traces(self.quaternions, self.systems)
         angle, inclination = (
             geometry.angle_deg[:, self.slip_planes],
             geometry.inclination_deg[:, self.slip_planes],
         )
-        rows = self.labels[(self.labels["row"] == "trace") & self.labels["grain_id"].isin(self.grain_ids)]
-        grain = self.position(rows["grain_id"])
-        density = np.array(
-            [
-                match_traces(a, angle[g], inclination[g], sigma_deg=s, floor=0.0)
-                for a, s, g in zip(rows["angle_deg"], rows["sigma_deg"], grain, strict=True)
-            ]
-        ).reshape(len(rows), len(self.slip_planes))
+        grain = self.position(self.traces["grain_id"])
         covered = np.zeros(angle.shape, bool)
-        near = np.abs(line_difference(rows["angle_deg"].to_numpy()[:, None], angle[grain])) <= MERGED_DEG
+        observed = self.traces["angle_deg"].to_numpy()
+        near = np.abs(line_difference(observed[:, None], angle[grain])) <= MERGED_DEG
         np.logical_or.at(covered, grain, near)
-        return grain, density, inclination >= MIN_INCLINATION_DEG, covered
+        return grain, inclination >= MIN_INCLINATION_DEG, covered
 
     @property
     def trace_grain(self) -> np.ndarray:
         """(J,) row number of the grain of every observed trace."""
         return self._traces[0]
 
-    @property
+    @cached_property
     def trace_density(self) -> np.ndarray:
         """(J, P) probability density per degree of the observed angle under every slip plane."""
-        return self._traces[1]
+        planes = [self.systems.plane_names[p] for p in self.slip_planes]
+        table = self.candidates.pivot(index="trace_id", columns="target", values="likelihood")
+        return table.reindex(index=self.traces["trace_id"], columns=planes).to_numpy(float)
 
     @property
     def visible(self) -> np.ndarray:
         """(G, P) whether the plane is steep enough to leave a trace."""
-        return self._traces[2]
+        return self._traces[1]
 
     @property
     def covered(self) -> np.ndarray:
         """(G, P) whether an observed trace of the grain lies within MERGED_DEG of the plane's own."""
-        return self._traces[3]
+        return self._traces[2]
 
     @cached_property
     def imaged(self) -> np.ndarray:
         """(G,) whether anybody looked for slip traces in the grain (absence counts only there)."""
-        rows = self.labels[(self.labels["mechanism"] == "slip") & (self.labels["row"] == "plane")]
+        rows = self.labels[(self.labels["mechanism"] == "slip") & (self.labels["level"] == "plane")]
         seen = rows.loc[rows["observed"].notna(), "grain_id"].unique()
         return np.isin(self.grain_ids, seen)
 
@@ -166,7 +167,7 @@ class Specimen:
     def twin_observed(self) -> np.ndarray:
         """(G, V) 1 when the variant was seen, 0 when the grain was indexed without it, NaN when unknown."""
         names = self.tokens.loc[self.tokens["mechanism"] == "twin", "target"].tolist()
-        rows = self.labels[(self.labels["row"] == "variant") & self.labels["grain_id"].isin(self.grain_ids)]
+        rows = self.labels[(self.labels["level"] == "variant") & self.labels["grain_id"].isin(self.grain_ids)]
         table = rows.pivot(index="grain_id", columns="target", values="observed")
         return table.reindex(index=self.grain_ids, columns=names).to_numpy(dtype=float)
 
@@ -181,10 +182,9 @@ class Specimen:
         return where[np.asarray(grain_ids)].to_numpy()
 
     def with_labels_of(self, grain_ids) -> "Specimen":
-        """The same specimen in which only the labels of ``grain_ids`` are
-        known; geometry and neighbours stay.
-        """
-        return replace(self, labels=self.labels[self.labels["grain_id"].isin(np.asarray(grain_ids))])
+        """The specimen with the footprints of ``grain_ids`` only; geometry and neighbours stay."""
+        tables = {name: getattr(self, name) for name in ("labels", "traces", "candidates")}
+        return replace(self, **{name: _of_grains(table, grain_ids) for name, table in tables.items()})
 
     def chequerboard(self, tiles: int = 4) -> np.ndarray:
         """(G,) bool, alternating tiles of about equal grain number: two spatially blocked halves of the map."""
@@ -207,9 +207,11 @@ class Specimen:
 def build_specimen(
     name: str,
     *,
-    parents,
-    parent_boundaries,
+    grains,
+    grain_boundaries,
     labels,
+    traces,
+    candidates,
     material: Material,
     load: Load | None,
     phase: str,
@@ -221,9 +223,11 @@ def build_specimen(
 
     Parameters
     ----------
-    parents : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
-    parent_boundaries : parent_a, parent_b, length_um[, trace_deg]
-    points : (xy (N, 2) um, parent_id (N,)) of all map points, from which the
+    grains : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
+    grain_boundaries : grain_a, grain_b, length_um[, trace_deg]
+    labels, traces, candidates : tables of `cpml.microscopy.labels.rows`; of the lines only those are used
+        whose candidates are planes
+    points : (xy (N, 2) um, grain_id (N,)) of all map points, from which the
         coarse map of the full field is made
 
     Raises
@@ -236,49 +240,65 @@ def build_specimen(
             f"specimen {name!r} has no load: declare load in dataset.yml (with "
             "assumed: true if it is a guess)"
         )
-    grains = parents[parents["phase_name"] == phase].reset_index(drop=True)
-    if grains.empty:
+    of_phase = grains[grains["phase_name"] == phase].reset_index(drop=True)
+    if of_phase.empty:
         raise CpmlError(
             f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: "
-            f"{sorted(parents['phase_name'].unique())}"
+            f"{sorted(grains['phase_name'].unique())}"
         )
-    strangers = set(labels["grain_id"]) - set(parents["parent_id"])
+    strangers = set(labels["grain_id"]) - set(grains["grain_id"])
     if strangers:
         raise CpmlError(
             f"specimen {name!r}: labels of {len(strangers)} grains that do not exist, first {min(strangers)}"
         )
-    where = pd.Series(np.arange(len(grains)), index=grains["parent_id"])
-    inside = parent_boundaries["parent_a"].isin(where.index) & parent_boundaries["parent_b"].isin(where.index)
-    edges = parent_boundaries[inside]
-    neighbours = np.column_stack([where[edges["parent_a"]].to_numpy(), where[edges["parent_b"]].to_numpy()])
+    where = pd.Series(np.arange(len(of_phase)), index=of_phase["grain_id"])
+    inside = grain_boundaries["grain_a"].isin(where.index) & grain_boundaries["grain_b"].isin(where.index)
+    edges = grain_boundaries[inside]
+    neighbours = np.column_stack([where[edges["grain_a"]].to_numpy(), where[edges["grain_b"]].to_numpy()])
     angle = np.deg2rad(edges["trace_deg"].to_numpy(float)) if "trace_deg" in edges else None
     row = None if points is None else where.reindex(points[1]).fillna(-1).to_numpy(int)
-    raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(grains))
+    raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(of_phase))
+    lines = _of_grains(traces[traces["level"] == "plane"], where.index)
     specimen = Specimen(
-        name, grains, material.systems(), material, load, labels[labels["grain_id"].isin(where.index)],
-        neighbours.astype(int).reshape(-1, 2), edges["length_um"].to_numpy(), cp or {}, curve, raster, angle,
-    )  # fmt: skip
+        name=name,
+        grains=of_phase,
+        systems=material.systems(),
+        material=material,
+        load=load,
+        labels=_of_grains(labels, where.index),
+        traces=lines,
+        candidates=candidates[candidates["trace_id"].isin(lines["trace_id"])],
+        neighbours=neighbours.astype(int).reshape(-1, 2),
+        edge_length=edges["length_um"].to_numpy(),
+        cp=cp or {},
+        curve=curve,
+        raster=raster,
+        edge_angle=angle,
+    )
     _check_targets(specimen)
     return specimen
 
 
+def _of_grains(table: pd.DataFrame, grain_ids) -> pd.DataFrame:
+    return table[table["grain_id"].isin(np.asarray(grain_ids))]
+
+
 def _check_targets(specimen: Specimen) -> None:
-    """CpmlError where a label or a candidate names a plane or variant that the phase does not have."""
+    """CpmlError where a label or a candidate names a plane or variant that the phase does not have, or where
+    a trace has no candidates.
+    """
     known, labels = set(specimen.tokens["target"]), specimen.labels
-    named = labels[labels["row"].isin(["plane", "variant"])].set_index("grain_id")["target"]
-    lists = (
-        labels[labels["row"] == "trace"]
-        .set_index("grain_id")["candidates"]
-        .fillna("")
-        .str.split(";")
-        .explode()
-    )
-    candidates = lists[lists != ""].str.rsplit(":", n=1).str[0]
-    for what, names in (("label", named), ("candidate", candidates)):
-        strange = names[~names.isin(known)]
+    named = labels[labels["level"].isin(["plane", "variant"])]
+    for what, rows in (("label", named), ("candidate", specimen.candidates)):
+        strange = rows[~rows["target"].isin(known)]
         if len(strange):
             raise CpmlError(
-                f"specimen {specimen.name!r}: {what} {strange.iloc[0]!r} of grain {strange.index[0]} "
-                "is no plane or variant of "
-                f"{specimen.material.name}; it has {', '.join(sorted(known)[:3])}, ... ({len(known)} in all)"
+                f"specimen {specimen.name!r}: {what} {strange['target'].iloc[0]!r} of grain "
+                f"{strange['grain_id'].iloc[0]} is no plane or variant of {specimen.material.name}; it has "
+                f"{', '.join(sorted(known)[:3])}, ... ({len(known)} in all)"
             )
+    if np.isnan(specimen.trace_density).any():
+        raise CpmlError(
+            f"specimen {specimen.name!r}: candidates do not say how well every slip plane explains each of the "
+            f"{len(specimen.traces)} traces; take traces and candidates from the same slip_labels"
+        )

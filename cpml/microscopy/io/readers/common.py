@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
 from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 from cpml.progress import progress
 
-LATTICE_OF_SPACE_GROUP = {225: "fcc", 229: "bcc", 194: "hcp"}
+SPACE_GROUP = {"fcc": 225, "bcc": 229, "hcp": 194}
+LATTICE_OF_SPACE_GROUP = {number: lattice for lattice, number in SPACE_GROUP.items()}
 SHORTEST_FIELD = 2
 """Bytes of the shortest field of a text table: one digit and a separator."""
 LINES_AT_ONCE = 200_000
@@ -24,7 +26,8 @@ LINES_AT_ONCE = 200_000
 
 @dataclass(frozen=True)
 class RawMap:
-    """A file's content in its own axes: Bunge angles (N, 3) in rad, points in row order.
+    """A file's content in its own axes: Bunge angles (n, 3) in rad, phases (n,) with 0 for "not indexed", and
+    the grid of the points.
 
     `declared` is the turn (4,) from the Euler axes to the pixel axes that the file itself states,
     `acquisition` the Bunge angles, rad, of the acquisition surface in the specimen frame (not both zero);
@@ -35,21 +38,12 @@ class RawMap:
     euler: NDArray
     phase_id: NDArray
     phases: dict[int, MapPhase]
-    xy: NDArray
-    grid: str
-    shape: tuple[int, int]
-    pixel_um: tuple[float, float]
+    grid: Grid
     properties: dict[str, NDArray]
     usual_hex_x_axis: str
     note: tuple[str, ...] = ()
     declared: NDArray | None = None
     acquisition: tuple[float, float, float] | None = None
-
-
-def grid_of(path: Path, shape: tuple[int, int], pixel_um: tuple[float, float]) -> NDArray:
-    """Positions (N, 2) in um of a complete square grid of (rows, columns), the first point at 0, 0."""
-    row, col = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
-    return np.stack([pixel_um[0] * col, pixel_um[1] * row], axis=1)
 
 
 def finite_where_indexed(path: Path, euler: NDArray, phase_id: NDArray) -> None:

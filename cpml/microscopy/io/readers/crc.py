@@ -30,6 +30,8 @@ from cpml.microscopy.io.readers.common import (
     positive,
     steps_of,
 )
+from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 
 FIELDS = {
     1: ("x", "<f4"),
@@ -78,20 +80,14 @@ def read(path: Path) -> RawMap:
             f"{crc}, point {bad[0] + 1}: the angles are no numbers; [Fields] of {cpr.name} "
             "does not describe this file: copy both files again"
         )
-    check_phases(crc, phase_id, phases, None)
-    row, col = np.divmod(np.arange(rows * cols), cols)
-    xy = np.stack([dx * col, dy * row], axis=1)
     properties = {n: np.ascontiguousarray(data[n]) for n in record.names if n[:5] not in ("phase", "euler")}
     return RawMap(
-        crc.stem,
-        euler,
-        phase_id,
-        phases,
-        xy,
-        "square",
-        (rows, cols),
-        (dx, dy),
-        properties,
+        name=crc.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases=phases,
+        grid=Grid.full((rows, cols), (dx, dy)),
+        properties=properties,
         usual_hex_x_axis="a*",
         acquisition=acquisition_angles(
             [text.get("Acquisition Surface", f"Euler{i}", fallback="0") or "0" for i in (1, 2, 3)]
@@ -158,7 +154,7 @@ def _record(cpr: Path, text: configparser.ConfigParser) -> np.dtype:
     return np.dtype([("phase", "u1"), *(FIELDS.get(code, (f"field{code}", "<f4")) for code in codes)])
 
 
-def _phases(cpr: Path, text: configparser.ConfigParser) -> dict:
+def _phases(cpr: Path, text: configparser.ConfigParser) -> dict[int, MapPhase]:
     phases = {}
     for i in range(1, min(_number(cpr, text, "Phases", "Count", int), 255) + 1):
         section = f"Phase{i}"

@@ -61,13 +61,16 @@ def read(
         phase_id[data["ci"] == -1] = 0
     check_phases(path, phase_id, described, n_header)
     grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1))
-    note += (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
-    note += unfinished(path)
-    properties = {k: grid.spread(v, 0.0) for k, v in data.items() if not k.startswith("_")}
     return RawMap(
-        path.stem, grid.spread(euler, 0.0), grid.spread(phase_id, 0), described, grid.xy, grid.kind,
-        grid.shape, grid.pixel_um, properties, usual_hex_x_axis="a", note=note,
-    )  # fmt: skip
+        name=path.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases=described,
+        grid=grid,
+        properties={k: v for k, v in data.items() if not k.startswith("_")},
+        usual_hex_x_axis="a",
+        note=note + unfinished(path),
+    )
 
 
 def _check(columns: list[str], angles: str, phases) -> None:

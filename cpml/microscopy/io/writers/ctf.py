@@ -7,11 +7,11 @@ import numpy as np
 
 from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import ParameterError
+from cpml.microscopy.io.readers.common import SPACE_GROUP
 from cpml.microscopy.io.writing import printed, property_text
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 
 OWN = {"bands": "Bands", "error": "Error", "mad": "MAD", "bc": "BC", "bs": "BS"}
-SPACE_GROUP = {"fcc": 225, "bcc": 229, "hcp": 194}
 
 
 def write(ebsd_map: EbsdMap, euler, path: Path) -> None:

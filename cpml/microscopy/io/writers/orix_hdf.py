@@ -1,13 +1,15 @@
-"""The HDF5 layout of orix.io.save: read by orix (square grids) and by cpml, phases under their own
-numbers."""
+"""The HDF5 layout of orix.io.save: read by orix (square grids) and by cpml, phases under their own numbers.
+
+orix.io.save itself (0.15) drops the phases that no point has, and calls every grid square.
+"""
 
 from pathlib import Path
 
 import numpy as np
 
+from cpml.microscopy.io.readers.common import SPACE_GROUP
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 
-SPACE_GROUP = {"fcc": 225, "bcc": 229, "hcp": 194}
 POINT_GROUP = {"fcc": "m-3m", "bcc": "m-3m", "hcp": "6/mmm"}
 """Those of the space groups: orix drops a space group beside another point group."""
 COLOURS = (

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from cpml.errors import MapFileError
-from cpml.microscopy.labels.labels import COLUMNS, traces_to_grains
+from cpml.microscopy.labels.rows import label_rows
+from cpml.microscopy.labels.traces import traces_to_grains
 from cpml.virtual.truth import generator_vectors
 
 NEEDED = (
@@ -71,31 +72,23 @@ def recorded_traces(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def recorded_variants(table: pd.DataFrame, systems) -> pd.DataFrame:
-    """Variant rows (columns of `cpml.microscopy.labels.labels`) of the grains whose twins were recorded."""
-    twins, rows = np.flatnonzero(systems.twin), []
-    for entry in table.itertuples():
-        if not len(twins) or not np.isfinite(entry.obs_twinned):
-            continue
-        names = str(entry.obs_twin_variants).split(";") if entry.obs_twinned else []
-        seen = {_nearest_system(name, systems, twins) for name in names}
-        rows += [
-            (
-                entry.grain,
-                "twin",
-                systems.names[s],
-                float(s in seen),
-                "",
-                1.0,
-                "table",
-                np.nan,
-                np.nan,
-                "variant",
-            )
-            for s in twins
-        ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.astype(
-        {"grain_id": int, "observed": float, "weight": float, "angle_deg": float, "sigma_deg": float}
+    """Label rows (`cpml.microscopy.labels.rows`) of the variants of the grains whose twins were recorded."""
+    twins = np.flatnonzero(systems.twin)
+    known = table[table["obs_twinned"].notna()]
+    seen = np.zeros((len(known), len(twins)))
+    for row, entry in zip(seen, known.itertuples(), strict=True):
+        if len(twins) and entry.obs_twinned:
+            found = {
+                _nearest_system(name, systems, twins) for name in str(entry.obs_twin_variants).split(";")
+            }
+            row[np.isin(twins, list(found))] = 1.0
+    return label_rows(
+        known[["grain"]],
+        [systems.names[s] for s in twins],
+        mechanism="twin",
+        level="variant",
+        observed=seen,
+        source="table",
     )
 
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.io.storage import SMALL
+from cpml.microscopy.io.hdf_arrays import SMALL
 
 MOST_PIXELS = 2**28
 """A larger image (268 million pixels) is taken for a mistake."""
@@ -29,6 +29,8 @@ PIXELS_PER_BYTE = 100
 """Of a compressed picture at most; JPEG reaches 50."""
 TIFF = (".tif", ".tiff")
 BY_ROSETTASCIIO = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph"}
+STRIPE_PX = 4.0
+"""Rows over which the picture is smoothed to see the jumps of single ones."""
 UNIT_UM = {"m": 1e6, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3}
 
 
@@ -69,6 +71,19 @@ class SemImage:
                 f"{self.shape[0]} x {self.shape[1]} pixels"
             )
         return replace(self, values=self.values[place], valid=self.valid[place])
+
+    def summary(self):
+        """Size, scale and what was done, as a table of two columns to look at (pandas DataFrame)."""
+        import pandas as pd
+
+        facts = {
+            "pixels": f"{self.shape[1]} x {self.shape[0]}",
+            "scale": f"{self.pixel_um:.4g} um per pixel"
+            if self.pixel_um
+            else "unknown: lengths are in pixels",
+            "note": "; ".join(self.note) or "no data bar",
+        }
+        return pd.DataFrame({"value": facts}).rename_axis(self.name)
 
     def to_signal(self):
         """The picture as hyperspy Signal2D, scaled in um (pixels where the scale is not known)."""
@@ -289,16 +304,14 @@ def flat_field(
     return replace(image, values=values, valid=valid, note=(*image.note, f"{mode} blur of {sigma_px:g} px"))
 
 
-def destripe(image: SemImage, *, sigma_px: float = 4.0) -> SemImage:
+def destripe(image: SemImage) -> SemImage:
     """The image without the brightness jumps from row to row that scanning leaves.
 
-    Each row is shifted by the median of its difference from the image smoothed across `sigma_px` rows;
+    Each row is shifted by the median of its difference from the image smoothed across STRIPE_PX rows;
     horizontal lines that cross less than half of the image stay.
     """
-    if not sigma_px > 0:
-        raise ParameterError(f"sigma_px {sigma_px} must be positive")
-    weight = np.maximum(ndimage.gaussian_filter1d(image.valid.astype(float), sigma_px, axis=0), 1e-12)
-    smooth = ndimage.gaussian_filter1d(np.where(image.valid, image.values, 0.0), sigma_px, axis=0) / weight
+    weight = np.maximum(ndimage.gaussian_filter1d(image.valid.astype(float), STRIPE_PX, axis=0), 1e-12)
+    smooth = ndimage.gaussian_filter1d(np.where(image.valid, image.values, 0.0), STRIPE_PX, axis=0) / weight
     jump = np.zeros(len(image.values))
     filled = image.valid.any(axis=1)
     jump[filled] = np.nanmedian(np.where(image.valid, image.values - smooth, np.nan)[filled], axis=1)

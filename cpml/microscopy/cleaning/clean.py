@@ -41,7 +41,7 @@ OPTIONS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class CleaningStep:
     """One step of cleaning: its option, the value, how many points it changed, and what to say of it."""
 
     option: str
@@ -61,7 +61,7 @@ class Cleaned:
     map: EbsdMap
     n_filled: int
     n_left: int
-    steps: tuple[Step, ...] = ()
+    steps: tuple[CleaningStep, ...] = ()
 
     @property
     def note(self) -> str:
@@ -101,20 +101,6 @@ def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
         s.n_changed for s in steps if s.option in ("spike_deg", "min_grain_pixels", "fill_holes_pixels")
     )
     return Cleaned(current, n_filled, int(np.sum(~current.indexed)), tuple(steps))
-
-
-def fill_holes(ebsd_map: EbsdMap, *, max_pixels: int = 0) -> Cleaned:
-    """Fill regions of at most `max_pixels` points without orientation from the nearest indexed point; 0 fills
-    none.
-
-    Raises
-    ------
-    ParameterError : a negative size
-    """
-    if max_pixels < 0:
-        raise ParameterError(f"max_pixels {max_pixels}: 0 fills nothing, 5 fills holes of up to five points")
-    filled, step = _fill(ebsd_map, max_pixels, DEFAULT_THRESHOLD_DEG)
-    return Cleaned(filled, step.n_changed, int(np.sum(~filled.indexed)), (step,))
 
 
 def small_holes(ebsd_map: EbsdMap, max_pixels: int) -> NDArray:
@@ -184,14 +170,16 @@ def _nearest(ebsd_map: EbsdMap, points: NDArray, allowed: NDArray) -> NDArray:
     return full[cKDTree(ebsd_map.xy[full]).query(ebsd_map.xy[points])[1]]
 
 
-def _without(ebsd_map: EbsdMap, option: str, value: float, bad: NDArray, why: str) -> tuple[EbsdMap, Step]:
+def _without(
+    ebsd_map: EbsdMap, option: str, value: float, bad: NDArray, why: str
+) -> tuple[EbsdMap, CleaningStep]:
     bad = bad & ebsd_map.indexed
     if bad.sum() == ebsd_map.indexed.sum():
         raise ParameterError(f"cleaning {option}: {value} leaves no indexed point of map {ebsd_map.name!r}")
     q = np.where(bad[:, None], np.nan, ebsd_map.quaternions)
     cleaned = replace(ebsd_map, quaternions=q, phase_id=np.where(bad, 0, ebsd_map.phase_id).astype(np.int32))
     n = int(bad.sum())
-    return cleaned, Step(option, value, n, f"{n} points with {why} treated as not indexed")
+    return cleaned, CleaningStep(option, value, n, f"{n} points with {why} treated as not indexed")
 
 
 def _property(ebsd_map: EbsdMap, option: str, name: str) -> NDArray:
@@ -203,23 +191,23 @@ def _property(ebsd_map: EbsdMap, option: str, name: str) -> NDArray:
     return np.asarray(ebsd_map.properties[name], float)
 
 
-def _confidence(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _confidence(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     bad = ~(_property(ebsd_map, "min_confidence", "ci") > value)
     return _without(ebsd_map, "min_confidence", value, bad, f"a confidence of {value:g} or less")
 
 
-def _misfit(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _misfit(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     bad = ~(_property(ebsd_map, "max_mad_deg", "mad") <= value)
     return _without(ebsd_map, "max_mad_deg", value, bad, f"a misfit above {value:g} deg")
 
 
-def _despike(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _despike(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     points, source = spikes(ebsd_map, value, threshold)
     note = f"{len(points)} single points more than {value:g} deg from all neighbours replaced"
-    return _take_over(ebsd_map, points, source), Step("spike_deg", value, len(points), note)
+    return _take_over(ebsd_map, points, source), CleaningStep("spike_deg", value, len(points), note)
 
 
-def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     from cpml.microscopy.grains.grains import segment
 
     grains = segment(ebsd_map, threshold=threshold)
@@ -235,19 +223,19 @@ def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, 
     )
     n_grains = int(np.sum(~large) - 1)
     note = f"{n_grains} grains below {value:g} pixels ({len(points)} points) merged into their surroundings"
-    return merged, Step("min_grain_pixels", value, len(points), note)
+    return merged, CleaningStep("min_grain_pixels", value, len(points), note)
 
 
-def _fill(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _fill(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     points = np.flatnonzero(small_holes(ebsd_map, value))
     filled = _take_over(
         ebsd_map, points, _nearest(ebsd_map, points, ebsd_map.indexed) if len(points) else points
     )
     note = f"{len(points)} points filled in holes of up to {value:g} points"
-    return filled, Step("fill_holes_pixels", value, len(points), note)
+    return filled, CleaningStep("fill_holes_pixels", value, len(points), note)
 
 
-def _denoise(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _denoise(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     from cpml.microscopy.cleaning.denoising import denoise
     from cpml.microscopy.grains.grains import segment
 
@@ -260,7 +248,7 @@ def _denoise(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap
         f"orientations of {n} points denoised inside grains (strength {value:g}, noise estimated at "
         f"{result.noise_deg:.3g} deg, moved by {median:.3g} deg, at most {largest:.3g})"
     )
-    return replace(ebsd_map, quaternions=result.quaternions), Step("denoise", value, n, note)
+    return replace(ebsd_map, quaternions=result.quaternions), CleaningStep("denoise", value, n, note)
 
 
 _STEPS = {

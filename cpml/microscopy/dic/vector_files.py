@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.io.hdf_arrays import EXPANSION, SMALL
 from cpml.microscopy.io.readers.common import check_count, check_size, is_number, read_table
-from cpml.microscopy.io.storage import EXPANSION, SMALL
 
 DAVIS_HEADER = re.compile(r"#\s*DaVis\s+\S+\s+2D-vector\s+(\S+)\s+(\S+)\s+(\S+)")
 OPENPIV_COLUMNS = ("x", "y", "u", "v", "flags", "mask")

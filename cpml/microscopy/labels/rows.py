@@ -1,0 +1,142 @@
+"""Labels of grains as tables: what was seen, what was not seen, and what nobody could have seen.
+
+**labels**, one row a grain and target
+
+| column | meaning |
+|---|---|
+| grain_id | the grain, twins included |
+| mechanism | "slip", "twin", "cross_slip" or "climb" |
+| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), "" (climb) |
+| level | what the target is: "plane", "system", "variant", "pair" or (climb) the whole "grain" |
+| observed | 1 seen, 0 looked for and not seen, NaN missing |
+| weight | weight of the row in training and scoring |
+| source | who says so: "traces", "image", "dic", "ebsd", "table", "user" |
+
+**traces**, one row a line seen on the surface of a grain
+
+| column | meaning |
+|---|---|
+| trace_id | number of the line |
+| grain_id, mechanism, source | as above |
+| angle_deg, sigma_deg | on-screen angle in [0, 180) and its error |
+| level | what its candidates are: "plane" or "system" |
+
+**candidates**, one row a line and target of that level in its grain
+
+| column | meaning |
+|---|---|
+| trace_id, grain_id, mechanism, target | as above |
+| probability | that the target drew the line, before any mechanics; 0: no candidate |
+| likelihood | density of the line's angle if the target drew it, per degree |
+
+A line that fits nothing has probabilities of zero only. The likelihood of a system is that of the line's
+angle and of the angle of the displacement across it, per degree squared.
+
+Missing is not zero: a grain that nobody imaged has NaN for every plane; so has a plane that lies almost in
+the surface (its steps leave no trace), and one that shares its trace with another plane that could have drawn
+the line as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+LABELS = ("grain_id", "mechanism", "target", "level", "observed", "weight", "source")
+TRACES = ("trace_id", "grain_id", "mechanism", "source", "angle_deg", "sigma_deg", "level")
+CANDIDATES = ("trace_id", "grain_id", "mechanism", "target", "probability", "likelihood")
+WHOLE = ("trace_id", "grain_id")
+NUMBERS = ("observed", "weight", "angle_deg", "sigma_deg", "probability", "likelihood")
+
+CERTAIN = 0.95
+"""Probability of one target from which it counts as observed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What one source says of all grains: the three tables of the module docstring."""
+
+    labels: pd.DataFrame
+    traces: pd.DataFrame
+    candidates: pd.DataFrame
+
+    @classmethod
+    def joined(cls, *parts: "Labels") -> "Labels":
+        """Several sources or phases under each other, lines numbered anew from 1; none: empty tables."""
+        labels, traces, candidates, n_lines = [label_rows([], [])], [_table(TRACES)], [_table(CANDIDATES)], 0
+        for part in parts:
+            number = pd.Series(np.arange(len(part.traces)) + n_lines + 1, part.traces["trace_id"])
+            labels.append(part.labels)
+            traces.append(part.traces.assign(trace_id=number.to_numpy()))
+            candidates.append(part.candidates.assign(trace_id=number[part.candidates["trace_id"]].to_numpy()))
+            n_lines += len(part.traces)
+        return cls(*(pd.concat(tables, ignore_index=True) for tables in (labels, traces, candidates)))
+
+
+def label_rows(
+    grain_id: ArrayLike,
+    target: ArrayLike,
+    *,
+    mechanism: ArrayLike = "slip",
+    level: ArrayLike = "plane",
+    observed: ArrayLike = np.nan,
+    weight: ArrayLike = 1.0,
+    source: ArrayLike = "",
+) -> pd.DataFrame:
+    """Label rows from arguments that are broadcast against each other.
+
+    Of grains (G, 1) and targets (T,) with observed (G, T), the rows of the first grain come first.
+
+    Examples
+    --------
+    >>> rows = label_rows([[3], [5]], ["a", "b"], observed=[[1, 0], [np.nan, np.nan]])
+    >>> print(rows["grain_id"].tolist(), rows["target"].tolist(), rows["observed"].tolist())
+    [3, 3, 5, 5] ['a', 'b', 'a', 'b'] [1.0, 0.0, nan, nan]
+    """
+    values = np.broadcast_arrays(grain_id, mechanism, target, level, observed, weight, source)
+    return _table(LABELS, values)
+
+
+def line_rows(
+    grain_id: ArrayLike,
+    angle_deg: ArrayLike,
+    sigma_deg: ArrayLike,
+    target: Sequence[str],
+    probability: NDArray,
+    likelihood: NDArray,
+    *,
+    level: str,
+    source: ArrayLike,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables traces and candidates of slip lines, numbered from 1.
+
+    Parameters
+    ----------
+    grain_id, angle_deg, sigma_deg, source : (J,), or one for all
+    target : (T,) names
+    probability, likelihood : (J, T)
+    """
+    number = np.arange(1, len(probability) + 1)
+    grain = np.asarray(grain_id)
+    angle = np.asarray(angle_deg, float) % 180
+    lines = np.broadcast_arrays(number, grain, "slip", source, angle, sigma_deg, level)
+    pairs = np.broadcast_arrays(
+        number[:, None], grain[:, None], "slip", np.asarray(target, object), probability, likelihood
+    )
+    return _table(TRACES, lines), _table(CANDIDATES, pairs)
+
+
+def normalised(weight: NDArray) -> NDArray:
+    """(J, T) rows divided by their sum; rows of zeros stay."""
+    total = weight.sum(axis=1, keepdims=True)
+    return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+
+
+def _table(columns: Sequence[str], values: Sequence[NDArray] | None = None) -> pd.DataFrame:
+    """Table of whole numbers, numbers and text, the same types with rows and without."""
+    kind = {name: int if name in WHOLE else float if name in NUMBERS else str for name in columns}
+    values = [()] * len(columns) if values is None else [np.ravel(v) for v in values]
+    table = pd.DataFrame(dict(zip(columns, values, strict=True)))
+    return table.astype(kind)
