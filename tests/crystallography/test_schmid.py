@@ -32,12 +32,16 @@ def mean_max(s, stress=STRESS, **options):
     ],
 )
 def test_random_mean_of_the_largest(lattice, families, value):
-    """Mean largest Schmid factor of a random texture under uniaxial stress."""
+    """Mean largest Schmid factor of a random texture under uniaxial stress.
+
+    One plane or one direction alone: 1/pi exactly; the others by random sampling with other code, the cubic
+    ones also by quadrature (tests/plasticity/test_taylor.py).
+    """
     assert mean_max(systems(lattice, families=families, c_over_a=MG_RATIO)) == pytest.approx(value, abs=1e-3)
 
 
 def test_random_sachs_factor():
-    """<1/m> = 2.2325 for fcc; the smallest of all maxima is 0.2722 at <111>."""
+    """<1/m> = 2.2325 for fcc (quadrature; Sachs 1928: 2.238); the smallest maximum is 2/sqrt(54) at <111>."""
     largest = np.abs(schmid_factors(FCC, Q, STRESS)).max(axis=1)
     assert np.mean(1 / largest) == pytest.approx(2.2325, abs=5e-3)
     # the nearest of 100,000 axes misses <111> by about 0.2 deg, and the factor grows linearly from there
@@ -45,7 +49,7 @@ def test_random_sachs_factor():
 
 
 def test_magnesium_twins_are_polar():
-    """{10-12} in Mg: mean largest 0.3427 unsigned, 0.143 in tension, 0.157 in compression."""
+    """{10-12} in Mg: mean largest 0.3427 unsigned, 0.143 in tension, 0.157 in compression (other code)."""
     m = schmid_factors(magnesium("twin_1012"), Q, STRESS)
     assert np.abs(m).max(axis=1).mean() == pytest.approx(0.3427, abs=2e-3)
     assert m.max(axis=1).mean() == pytest.approx(0.143, abs=2e-3)
@@ -83,7 +87,7 @@ SHEAR = np.array([[0, 1.0, 0], [1, 0, 0], [0, 0, 0]])
     ],
 )
 def test_norms(stress, values):
-    """Mean largest fcc factor of three stress states in the three norms."""
+    """Mean largest fcc factor of three stress states in three norms (random sampling with other code)."""
     found = [mean_max(FCC, stress, norm=n) for n in ("principal", "von_mises", "frobenius")]
     assert found == pytest.approx(values, abs=1e-3)
 

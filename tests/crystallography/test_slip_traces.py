@@ -46,7 +46,7 @@ def test_trace_lies_in_plane_and_surface():
     ],
 )
 def test_chance_of_a_match(lattice, families, chance):
-    """A random line is within 5 deg of some plane this often; 20,000 crystals: standard error 0.004."""
+    """A random line is within 5 deg of some plane this often (by other code); standard error 0.004."""
     rng = np.random.default_rng(1)
     planes = systems(lattice, families=families, c_over_a=MG_RATIO)
     angle = slip_traces(random_quaternions(20_000, rng), planes).angle_deg

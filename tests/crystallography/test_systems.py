@@ -27,6 +27,7 @@ COUNTS = {
 }
 RATIO = {"Mg": MG_RATIO, "Ti": 1.5874, "Zr": 1.5931, "Co": 1.6228, "Be": 1.5677, "Zn": 1.8563}
 TWIN_PLANES = [(1, 0, -1, 2), (1, 0, -1, 1), (1, 0, -1, 3), (1, 1, -2, 1), (1, 1, -2, 2), (1, 1, -2, 4)]
+# deg, of TWIN_PLANES: 2 phi or 180 - 2 phi, phi the angle of the plane from the basal one (Partridge 1967)
 TWIN_ANGLES = {
     "Mg": (86.30, 56.15, 64.00, 34.23, 63.26, 78.14),
     "Ti": (85.01, 57.23, 62.85, 34.97, 64.42, 76.88),

@@ -1,19 +1,10 @@
-"""Mean fields: bounds, invariants, the VPSC8 oracle, and the free lateral strain."""
-
-import json
+"""Mean fields: bounds, limits, weights and the free lateral strain (beside VPSC8: test_vpsc.py)."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from cpml.crystallography import (
-    euler_to_quaternion,
-    quaternion_multiply,
-    random_quaternions,
-    schmid_factors,
-    systems,
-)
+from cpml.crystallography import random_quaternions, schmid_factors
 from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.load import Load
@@ -23,81 +14,6 @@ from support.phases import FCC, MG, MG_STRENGTHS, TENSION
 
 FCC_LAW = PowerLaw(FCC, [1.0])
 Q = random_quaternions(300, np.random.default_rng(0))
-
-FAMILY = {
-    "prism_a": "prismatic",
-    "basal_a": "basal",
-    "pyr_ca": "pyramidal1_ca",
-    "tt1012": "twin_1012",
-    "ct1122": "twin_1122",
-    "fcc111_110": "octahedral",
-    "bcc110_111": "110",
-    "bcc112_111": "112",
-    "bcc123_111": "123",
-}
-CASES = [
-    "a_fcc_n20_tension_FC",
-    "a_fcc_n5_tension_FC_1step",
-    "a_fcc_n50_tension_FC_1step",
-    "a_fcc_n20_psc_FC",
-    "a_fcc_n20_shear_FC",
-    "c_bcc24_psc_FC",
-    "c_bcc48_psc_FC",
-    "d_zr76_random_FC",
-    "e_mg_RDcompression_FC",
-    "f_single_fcc_tension_FC",
-    "f_single_mg_tension_FC",
-    "f_single_zr_compression_FC",
-    "f_single_bcc48_psc_FC",
-]
-
-
-def oracle(folder):
-    """A VPSC8 case: law, orientations, weights, strain rate, first row, grain stresses (G, 6)."""
-    name = folder.name
-    case = json.loads((folder / "case.json").read_text())
-    texture = pd.read_csv(folder / case["texture"])
-    modes, crystal = case["crystal"]["modes"], case["crystal"]
-    lattice = "hcp" if crystal["symmetry"] == "hexagonal" else ("bcc" if "bcc" in name else "fcc")
-    found = systems(
-        lattice,
-        families=[FAMILY[m["key"]] for m in modes],
-        c_over_a=crystal["cell_a_b_c_alpha_beta_gamma"][2],
-    )
-    law = PowerLaw(
-        found, [m["hardening"]["tau0"] for m in modes], modes[0]["rate_exponent_n"], modes[0]["gamma0"]
-    )
-    gradient = np.array(case["process"]["velocity_gradient"])
-    grains = pd.read_csv(folder / "grains_first.csv")
-    stress = grains[["sdev11", "sdev22", "sdev33", "sdev23", "sdev13", "sdev12"]].to_numpy()
-    return (
-        law,
-        euler_to_quaternion(np.deg2rad(texture[["phi1", "Phi", "phi2"]].to_numpy())),
-        texture["weight"].to_numpy(),
-        (gradient + gradient.T) / 2,
-        pd.read_csv(folder / "steps.csv").iloc[0],
-        stress,
-        [f"activity_{m['key']}" for m in modes],
-    )
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_full_constraint_equals_vpsc8(name, reference):
-    """Macroscopic stress to 1e-7, every grain's stress to 1e-6 (printed with 7
-    digits), shares of the modes to 1e-6.
-    """
-    law, q, weights, rate, row, expected, shares = oracle(reference(f"vpsc/{name}"))
-    found = mean_field(law, q, weights=weights, loading=rate)
-    s = to_matrix(found.grain_stress.numpy())
-    stress = np.stack([s[:, 0, 0], s[:, 1, 1], s[:, 2, 2], s[:, 1, 2], s[:, 0, 2], s[:, 0, 1]], -1)
-    assert bool(found.converged.all())
-    assert float(found.von_mises) == pytest.approx(row["sig_vm"], rel=1e-7)
-    assert np.abs(stress - expected).max() < 1e-6 * np.abs(expected).max()
-    by_family = weights @ np.stack(
-        [found.shear_rate.numpy()[:, law.systems.family == k].__abs__().sum(1) for k in range(len(shares))],
-        -1,
-    )
-    assert by_family / by_family.sum() == pytest.approx(row[shares].to_numpy(float), abs=1e-6)
 
 
 def test_taylor_bounds_sachs():
@@ -194,15 +110,6 @@ def test_gradient_to_strengths(options):
         assert float(gradient[k]) == pytest.approx(
             (up - down) / (2 * float(step[k])), abs=1e-6 * value.item()
         )
-
-
-def test_copies_of_a_grain_change_nothing():
-    """Symmetry copies of every orientation give the same macroscopic stress."""
-    half_turn = np.array([0.0, 1.0, 0.0, 0.0])
-    one, two = (
-        mean_field(FCC_LAW, q, loading=TENSION).stress for q in (Q, quaternion_multiply(Q, half_turn))
-    )
-    assert one.numpy() == pytest.approx(two.numpy(), abs=1e-8)
 
 
 @pytest.mark.parametrize(

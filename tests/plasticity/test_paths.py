@@ -13,6 +13,7 @@ from cpml.crystallography import (
     random_quaternions,
 )
 from cpml.crystallography.elasticity import crystal_stiffness, hershey
+from cpml.crystallography.tensors import von_mises_stress
 from cpml.errors import ParameterError
 from cpml.plasticity import (
     Conditions,
@@ -318,8 +319,8 @@ def test_changing_path():
 
 
 def test_sheet_properties():
-    """A fibre texture about z has one r; cube texture: r(0) = r(90) = 1 and r(45) below; section:
-    symmetric, convex, power equal.
+    """A fibre texture about z has one r; cube texture: r(0) = r(90) = 1 and r(45) below; section: symmetric,
+    convex, power equal, and in plane stress of the same von Mises size.
     """
     law, many = PowerLaw(FCC, [1.0]), random_quaternions(50, np.random.default_rng(2))
     about_z = [[np.cos(a), 0, 0, np.sin(a)] for a in np.arange(24) * np.pi / 24]
@@ -338,6 +339,8 @@ def test_sheet_properties():
     assert np.sum(surface.stress * surface.rate, 1) == pytest.approx(
         np.sum(surface.stress[0] * surface.rate[0])
     )
+    x, y = surface.plane_stress.T
+    assert np.sqrt(x**2 - x * y + y**2) == pytest.approx(von_mises_stress(surface.stress))
 
 
 @pytest.mark.parametrize(
@@ -351,7 +354,9 @@ def test_sheet_properties():
     ],
 )
 def test_hershey(name, reuss, shear, voigt):
-    """Closed form, and the random aggregate lies between Reuss and Voigt near it (400 grains: 2 %)."""
+    """Closed form (Hershey 1954) of the files' constants; the random aggregate lies between Reuss and
+    Voigt near it (400 grains: 2 %).
+    """
     elastic = load_material(name).elastic
     bulk, g = hershey(*(elastic[k] / 1e3 for k in ("C11", "C12", "C44")))
     assert g == pytest.approx(shear, abs=0.006) and bulk == pytest.approx(

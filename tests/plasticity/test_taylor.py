@@ -72,7 +72,9 @@ def octant_mean(s, n=240):
     ],
 )
 def test_random_taylor_factor(lattice, families, value):
-    """Isotropic polycrystals in tension, converged values to 1e-4."""
+    """Isotropic polycrystals in tension: linear programmes with quadrature over the standard triangle, by
+    other code (fcc: Bishop & Hill 1951, Phil. Mag. 42:414, have 3.06).
+    """
     assert octant_mean(systems(lattice, families=families)) == pytest.approx(value, abs=1e-4)
 
 
@@ -94,7 +96,7 @@ def octant_axes(n=240):
     ],
 )
 def test_random_schmid_factors(lattice, families, sachs, largest):
-    """Sachs <1/m> and mean largest Schmid factor of random crystals, converged values to 1e-4."""
+    """Sachs <1/m> and mean largest Schmid factor of random crystals: quadrature by other code, to 1e-4."""
     found, axes = systems(lattice, families=families), octant_axes()
     m = np.abs((axes @ found.direction.T) * (axes @ found.plane.T)).max(axis=1)
     assert (1 / m).mean() == pytest.approx(sachs, abs=1e-4) and m.mean() == pytest.approx(largest, abs=1e-4)

@@ -20,6 +20,8 @@ References: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101; Lebensohn & Tome
 1993, Acta Metall. Mater. 41:2611.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,21 +33,29 @@ _FAR = 0.3  # a start with a larger residual is put on its best radius first
 _ROUNDING = 1e-10  # a residual that stops falling below this is as good as float64 makes it
 
 
+class Grain(NamedTuple):
+    """One grain in its medium (module docstring)."""
+
+    p: NDArray  # (5, S)
+    inverse: NDArray  # (S,) 1/xi
+    xi: NDArray  # (S,)
+    polar: NDArray  # (S,)
+    a: NDArray  # (5, 5)
+    c: NDArray  # (5,)
+
+
+class Scratch(NamedTuple):
+    """Memory that all grains share."""
+
+    work: NDArray  # (6, S) x, f, two free rows, x and f of a trial
+    vectors: NDArray  # (4, 5) residual, step, trial stress; size of the residual
+    matrices: NDArray  # (2, 5, 5) Hessian, its factor
+
+
 @fused
-def _evaluate(
-    p: NDArray,
-    inverse: NDArray,
-    xi: NDArray,
-    polar: NDArray,
-    n: float,
-    a: NDArray,
-    c: NDArray,
-    s: NDArray,
-    x: NDArray,
-    f: NDArray,
-    square: NDArray,
-) -> float:
-    """Fill x = tau/xi and f = |x|^(n-1); return the objective."""
+def _evaluate(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square: NDArray) -> float:
+    """Fill x = tau/xi and f = |x|^(n-1); return the objective. `square` (S,) is scratch."""
+    p, inverse, xi, polar, a, c = grain
     systems = p.shape[1]
     for k in range(systems):
         tau = p[0, k] * s[0] + p[1, k] * s[1] + p[2, k] * s[2] + p[3, k] * s[3] + p[4, k] * s[4]
@@ -83,19 +93,10 @@ def _evaluate(
 
 @fused
 def _gradient(
-    p: NDArray,
-    inverse: NDArray,
-    n: float,
-    a: NDArray,
-    c: NDArray,
-    s: NDArray,
-    x: NDArray,
-    f: NDArray,
-    r: NDArray,
-    h: NDArray,
-    weighted: NDArray,
+    grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, r: NDArray, h: NDArray, weighted: NDArray
 ) -> float:
-    """Fill residual r and H + A (lower triangle); return |r|."""
+    """Fill residual r and H + A (lower triangle); return |r|. `weighted` (S,) is scratch."""
+    p, inverse, _, _, a, c = grain
     systems = p.shape[1]
     for i in range(5):
         value = -c[i]
@@ -135,20 +136,9 @@ def _best_radius(power: float, quadratic: float, linear: float, n: float) -> flo
 
 
 @fused
-def _rescale(
-    p: NDArray,
-    inverse: NDArray,
-    xi: NDArray,
-    polar: NDArray,
-    n: float,
-    a: NDArray,
-    c: NDArray,
-    s: NDArray,
-    x: NDArray,
-    f: NDArray,
-    square: NDArray,
-) -> bool:
+def _rescale(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square: NDArray) -> bool:
     """Move s along its ray to the minimum of the objective; False where the ray does not lead downhill."""
+    p, inverse, xi, polar, a, c = grain
     size = 0.0
     for i in range(5):
         size = max(size, abs(s[i]))
@@ -163,7 +153,7 @@ def _rescale(
         return False
     for i in range(5):
         s[i] /= top
-    _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+    _evaluate(grain, n, s, x, f, square)
     power = 0.0
     for k in range(p.shape[1]):
         power += xi[k] * f[k] * x[k] * x[k]
@@ -182,38 +172,25 @@ def _rescale(
 
 @fused
 def _newton(
-    p: NDArray,
-    inverse: NDArray,
-    xi: NDArray,
-    polar: NDArray,
-    n: float,
-    a: NDArray,
-    c: NDArray,
-    s: NDArray,
-    floor: float,
-    tol: float,
-    max_iter: int,
-    work: NDArray,
-    vectors: NDArray,
-    matrices: NDArray,
+    grain: Grain, n: float, s: NDArray, floor: float, tol: float, max_iter: int, scratch: Scratch
 ) -> int:
     """Damped Newton from s (changed in place); returns iterations, negative when it did not reach tol."""
-    x, f, square, weighted = work[0], work[1], work[2], work[3]
-    x_try, f_try = work[4], work[5]
+    work, vectors, matrices = scratch
+    x, f, square, weighted, x_try, f_try = work[0], work[1], work[2], work[3], work[4], work[5]
     r, step, trial = vectors[0], vectors[1], vectors[2]
     h, low = matrices[0], matrices[1]
-    objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+    objective = _evaluate(grain, n, s, x, f, square)
     if not np.isfinite(objective):
-        if not _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
+        if not _rescale(grain, n, s, x, f, square):
             return -1
-        objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+        objective = _evaluate(grain, n, s, x, f, square)
     damping, before = floor, np.inf
     for iteration in range(max_iter):
-        size = _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted)
+        size = _gradient(grain, n, s, x, f, r, h, weighted)
         if iteration == 0 and size > _FAR:
-            _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square)
-            objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
-            size = _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted)
+            _rescale(grain, n, s, x, f, square)
+            objective = _evaluate(grain, n, s, x, f, square)
+            size = _gradient(grain, n, s, x, f, r, h, weighted)
         is_rounding = size < _ROUNDING and size > 0.5 * before
         vectors[3, 0] = size
         if size <= tol or is_rounding:
@@ -226,7 +203,7 @@ def _newton(
         while share > 0.01:
             for i in range(5):
                 trial[i] = s[i] - share * step[i]
-            value = _evaluate(p, inverse, xi, polar, n, a, c, trial, x_try, f_try, square)
+            value = _evaluate(grain, n, trial, x_try, f_try, square)
             is_lower = value <= objective + _ARMIJO * share * slope
             # near the minimum the objective no longer changes in float64: the full step is taken as it is
             if is_lower or (size < 1e-5 and value <= objective + 1e-13 * abs(objective)):
@@ -242,7 +219,7 @@ def _newton(
         objective = value
         for i in range(5):
             s[i] = trial[i]
-        for k in range(p.shape[1]):
+        for k in range(x.shape[0]):
             x[k] = x_try[k]
             f[k] = f_try[k]
     return -max_iter
@@ -250,22 +227,11 @@ def _newton(
 
 @fused
 def _cold(
-    p: NDArray,
-    inverse: NDArray,
-    xi: NDArray,
-    polar: NDArray,
-    n: float,
-    a: NDArray,
-    c: NDArray,
-    s: NDArray,
-    floor: float,
-    tol: float,
-    max_iter: int,
-    work: NDArray,
-    vectors: NDArray,
-    matrices: NDArray,
+    grain: Grain, n: float, s: NDArray, floor: float, tol: float, max_iter: int, scratch: Scratch
 ) -> int:
     """Continuation: linear problem (both senses of twins resist), then growing exponents up to n."""
+    p, inverse, _, _, a, c = grain
+    work, _, matrices = scratch
     h, low = matrices[0], matrices[1]
     for i in range(5):
         for j in range(i + 1):
@@ -278,23 +244,9 @@ def _cold(
     exponent, total = 1.0, 0
     while True:
         exponent = n if exponent * 2.7 >= n else (3.0 if exponent == 1.0 else 2.5 * exponent)
-        _rescale(p, inverse, xi, polar, exponent, a, c, s, work[0], work[1], work[2])
-        used = _newton(
-            p,
-            inverse,
-            xi,
-            polar,
-            exponent,
-            a,
-            c,
-            s,
-            floor,
-            tol if exponent == n else 1e-2,
-            max_iter,
-            work,
-            vectors,
-            matrices,
-        )
+        _rescale(grain, exponent, s, work[0], work[1], work[2])
+        accuracy = tol if exponent == n else 1e-2
+        used = _newton(grain, exponent, s, floor, accuracy, max_iter, scratch)
         total += abs(used)
         if exponent == n:
             return total if used > 0 else -total
@@ -325,7 +277,8 @@ def solve_grains(
     (n/xi)|x|^(n-1) (G, S), iterations (G,; negative where tol was not reached) and residual (G,).
     """
     systems = p.shape[2]
-    work, vectors, matrices = np.empty((6, systems)), np.empty((4, 5)), np.empty((2, 5, 5))
+    work, vectors = np.empty((6, systems)), np.empty((4, 5))
+    scratch = Scratch(work, vectors, np.empty((2, 5, 5)))
     inverse, s = np.empty(systems), np.empty(5)
     trace = a[0, 0] + a[1, 1] + a[2, 2] + a[3, 3] + a[4, 4]
     floor = 0.0 if trace > 0 else 1e-14
@@ -333,18 +286,19 @@ def solve_grains(
         cg, pg, xg = c[min(g, c.shape[0] - 1)], p[min(g, p.shape[0] - 1)], xi[min(g, xi.shape[0] - 1)]
         for k in range(systems):
             inverse[k] = 1.0 / xg[k]
+        grain = Grain(pg, inverse, xg, polar, a, cg)
         used = 0
         if warm:
             for i in range(5):
                 s[i] = stress[g, i]
-            used = _newton(pg, inverse, xg, polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
+            used = _newton(grain, n, s, floor, tol, max_iter, scratch)
         if used <= 0:
-            more = _cold(pg, inverse, xg, polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
+            more = _cold(grain, n, s, floor, tol, max_iter, scratch)
             used = abs(used) + more if more > 0 else more - abs(used)
         iterations[g], residual[g] = used, vectors[3, 0]
         for i in range(5):
             stress[g, i] = s[i]
-        _evaluate(pg, inverse, xg, polar, n, a, cg, s, work[0], work[1], work[2])
+        _evaluate(grain, n, s, work[0], work[1], work[2])
         for k in range(systems):
             rate[g, k] = work[0, k] * work[1, k]
             slope[g, k] = 0.0 if polar[k] and work[0, k] <= 0 else n * work[1, k] * inverse[k]

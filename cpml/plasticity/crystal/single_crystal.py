@@ -67,7 +67,8 @@ class _ImplicitStress(torch.autograd.Function):
         needs = ctx.needs_input_grad[1:5]
         tau = stress @ schmid.T
         shear_rate, slope = flow.rates(tau, strength, is_polar, n, reference_rate)
-        hessian = (schmid.T * slope[..., None, :]) @ schmid
+        products = (schmid[:, :, None] * schmid[:, None, :]).reshape(-1, 25)
+        hessian = (slope @ products).unflatten(-1, (5, 5))
         adjoint = torch.linalg.solve(regularised(hessian, 1e-15), grad)
         along = (adjoint @ schmid.T) * shear_rate  # lambda.P_s gamma_dot_s
         by_rate = adjoint.sum_to_size(ctx.rate_shape) if needs[0] else None

@@ -2,6 +2,8 @@
 symbols: cpml.plasticity.polycrystal.adjoint).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,57 @@ from cpml.compiled import fused
 from cpml.plasticity.crystal.cholesky import factor, invert
 
 _FLOOR = 1e-15  # of the trace: crystals with fewer than five active systems have a singular H
+
+
+class SolvedGrains(NamedTuple):
+    """The grains of a solution, in its units."""
+
+    p: NDArray  # (G, 5, S) Schmid tensors, sample frame
+    xi: NDArray  # (G, S)
+    weights: NDArray  # (G,)
+    stress: NDArray  # (G, 5)
+    shear: NDArray  # (G, S)
+    slope: NDArray  # (G, S)
+    sigma: NDArray  # (5,) macroscopic stress
+    a: NDArray  # (5, 5) Mt, or the constant A of relaxed constraints
+    n: float
+    share: float
+    has_medium: bool
+
+
+class Sums(NamedTuple):
+    """What `gather` adds up; C = (share H + A)^-1, x the outer product."""
+
+    lam: NDArray  # (G, 5) (H + A)^-1 (stress_bar + P slope shear_bar)
+    moved: NDArray  # (5, 5) sum of lam (sigma - s)
+    flow: NDArray  # (5, 5) <(H + A)^-1>
+    compliance: NDArray  # (15,) <C>, lower triangle
+    spread: NDArray  # (5, 5, 5) <(H + A)^-1 x (sigma - s)>
+    turned: NDArray  # (15, 5) scratch
+    product: NDArray  # (15, 5, 5) <C x C>
+    curved: NDArray  # (15, 5)
+    curved_turned: NDArray  # (15, 5, 5)
+
+
+class Frame(NamedTuple):
+    """How the Schmid tensors of the grains come about: P = keep Q(R) P_crystal."""
+
+    keep: NDArray  # (5,)
+    matrices: NDArray  # (G, 3, 3) R
+    schmid: NDArray  # (S, 5) P_crystal
+    basis: NDArray  # (5, 3, 3)
+
+
+class Bars(NamedTuple):
+    """Derivatives of the loss that `scatter` fills."""
+
+    xi: NDArray  # (G, S)
+    matrices: NDArray  # (G, 3, 3)
+    n: NDArray  # (G,)
+    weights: NDArray  # (G,)
+    moved: NDArray  # (5, 5) sum of lam (sigma - s)
+    pushed: NDArray  # (5, 5) sum of w C pull C
+    share: NDArray  # (1,) sum of w tr(pull C H C)
 
 
 @fused
@@ -54,46 +107,17 @@ def _curvature(p: NDArray, s: NDArray, slope: NDArray, n: float, out: NDArray) -
 
 
 @fused
-def gather(
-    p: NDArray,
-    n: float,
-    a: NDArray,
-    share: float,
-    weights: NDArray,
-    stress: NDArray,
-    slope: NDArray,
-    sigma: NDArray,
-    stress_bar: NDArray,
-    shear_bar: NDArray,
-    has_medium: bool,
-    first: int,
-    last: int,
-    lam: NDArray,
-    moved: NDArray,
-    flow: NDArray,
-    compliance: NDArray,
-    spread: NDArray,
-    turned: NDArray,
-    product: NDArray,
-    curved: NDArray,
-    curved_turned: NDArray,
-) -> None:
-    """Sums over grains first..last that make up the reduced system.
-
-    lam (G, 5) = (H + A)^-1 (stress_bar + P slope shear_bar); moved (5, 5) += lam (sigma - s); flow = <(H +
-    A)^-1>; spread = <(H + A)^-1 x (sigma - s)>; compliance = <C>; product = <C x C>; curved, curved_turned =
-    change of <C> with the right sides of the grains. `turned` is scratch (15, 5).
+def gather(grains: SolvedGrains, stress_bar: NDArray, shear_bar: NDArray, sums: Sums) -> None:
+    """Sums over the grains that make up the reduced system, and lam; curved and curved_turned are the change of
+    <C> with the right sides of the grains.
     """
+    p, _, weights, stress, _, slope, sigma, a, n, share, has_medium = grains
+    lam, moved, flow, compliance, spread, turned, product, curved, curved_turned = sums
     systems = p.shape[2]
-    h, part, low, tangent, linear = (
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-    )
+    h, part, low = np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5))
+    tangent, linear = np.empty((5, 5)), np.empty((5, 5))
     bend, right, away, one, two = np.empty(systems), np.empty(5), np.empty(5), np.empty(5), np.empty(5)
-    for g in range(first, last):
+    for g in range(p.shape[0]):
         w, pg, slope_g = weights[g], p[g], slope[g]
         _inverses(pg, slope_g, a, share, h, part, low, tangent, linear)
         for i in range(5):
@@ -174,58 +198,25 @@ def _turn_back(
 
 @fused
 def scatter(
-    p: NDArray,
-    xi: NDArray,
-    n: float,
-    reference_rate: float,
-    a: NDArray,
-    share: float,
-    weights: NDArray,
-    stress: NDArray,
-    shear: NDArray,
-    slope: NDArray,
-    sigma: NDArray,
+    grains: SolvedGrains,
+    frame: Frame,
     stress_bar: NDArray,
     shear_bar: NDArray,
     mu: NDArray,
     pull: NDArray,
-    has_medium: bool,
-    keep: NDArray,
-    matrices: NDArray,
-    schmid: NDArray,
-    basis: NDArray,
-    first: int,
-    last: int,
-    xi_bar: NDArray,
-    matrix_bar: NDArray,
-    n_bar: NDArray,
-    weight_bar: NDArray,
-    moved: NDArray,
-    pushed: NDArray,
-    share_bar: NDArray,
+    bars: Bars,
 ) -> None:
-    """Derivatives by strengths (G, S), matrices (G, 3, 3), n (G,), weights (G,) once the
-    multipliers mu and pull are known.
-
-    moved (5, 5) += lam (sigma - s), pushed (5, 5) += w C pull C, share_bar (1,) += w tr(pull C H C).
-    """
+    """Derivatives once the multipliers mu (5,) and pull (5, 5) are known."""
+    p, xi, weights, stress, shear, slope, sigma, a, n, share, has_medium = grains
+    keep, matrices, schmid, basis = frame
+    xi_bar, matrix_bar, n_bar, weight_bar, moved, pushed, share_bar = bars
     systems = p.shape[2]
-    h, part, low, tangent, linear = (
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-    )
+    h, part, low = np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5))
+    tangent, linear = np.empty((5, 5)), np.empty((5, 5))
     core, half5, q, half = np.zeros((5, 5)), np.empty((5, 5)), np.empty((5, 5)), np.empty((3, 3))
-    bend, size, p_bar, lam, right = (
-        np.empty(systems),
-        np.zeros(systems),
-        np.empty((5, systems)),
-        np.empty(5),
-        np.empty(5),
-    )
-    for g in range(first, last):
+    bend, size, p_bar = np.empty(systems), np.zeros(systems), np.empty((5, systems))
+    lam, right = np.empty(5), np.empty(5)
+    for g in range(p.shape[0]):
         w, pg, slope_g, s = weights[g], p[g], slope[g], stress[g]
         _inverses(pg, slope_g, a, share, h, part, low, tangent, linear)
         _curvature(pg, s, slope_g, n, bend)
