@@ -1,7 +1,7 @@
 """What a data set is: `data/<name>/dataset.yml`, read, checked and resolved to absolute files.
 
 Every mistake in the description is one DatasetError that names the file, the key and the value, and says what
-would be right. The schema is the table SCHEMA below; nothing else is accepted.
+would be right. What is accepted is in cpml.datasets.schema.
 
 A file is named by a path inside the folder of its dataset.yml, by a catalogue key ("mg-twins/twins.ctf"), or
 by "$CPML_REFERENCE/<path>" for reference material; {path: ..., sha256: ...} has its checksum verified.
@@ -25,7 +25,9 @@ REFERENCE = "$CPML_REFERENCE/"
 
 @dataclass(frozen=True)
 class PhaseSpec:
-    """One phase of the map: its name there, its lattice, the material file of its slip systems and strengths."""
+    """One phase of the map: its name there, its lattice, the material file of its slip
+    systems and strengths.
+    """
 
     name: str
     lattice: str  # fcc, bcc, hcp
@@ -56,6 +58,7 @@ class Dataset:
 
     @property
     def folder(self) -> Path:
+        """Folder of the dataset.yml."""
         return self.path.parent
 
     @property
@@ -97,14 +100,25 @@ class Dataset:
             for role, v in self.files.items()
         )
         of_map = {
-            "phases": phases, "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,
-            **({"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())} if self.cleaning else {}),
+            "phases": phases,
+            "Euler frame to sample": self.frame.get("euler_to_sample", "identity"),
+            "load": load,
+            **(
+                {"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())}
+                if self.cleaning
+                else {}
+            ),
             "segmentation": ", ".join(f"{k} {_shown(v)}" for k, v in self.segmentation.items()),
-        }  # fmt: skip
+        }
         facts = {
-            "title": self.title, "data": self.kind, "files": files, **(of_map if "ebsd" in self.files else {"load": load}),
-            "note": self.note.strip() or "-", "citation": self.citation, "licence": self.licence,
-        }  # fmt: skip
+            "title": self.title,
+            "data": self.kind,
+            "files": files,
+            **(of_map if "ebsd" in self.files else {"load": load}),
+            "note": self.note.strip() or "-",
+            "citation": self.citation,
+            "licence": self.licence,
+        }
         return pd.DataFrame({"value": facts}).rename_axis("declared")
 
     def inputs(self) -> dict[str, Path]:

@@ -1,5 +1,5 @@
-"""What a data set shows of deformation, collected from wherever it was recorded:
-slip traces and bands per grain.
+"""What a data set shows of deformation, collected from wherever it was recorded: slip traces and
+bands per grain.
 """
 
 from __future__ import annotations
@@ -131,15 +131,15 @@ def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:
 
 
 def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
-    """Twin families to look for in the map (None: the usual ones); none where
-    `labels: twins` is manual or none.
+    """Twin families to look for in the map (None: the usual ones); none where `labels: twins` is
+    manual or none.
     """
     return () if dataset.labels.get("twins") in ("manual", "none") else None
 
 
 def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFrame:
-    """Variant labels: from the lamellae found in the map, or with `labels: twins:
-    manual` as recorded in files: traces.
+    """Variant labels: from the lamellae found in the map, or with `labels: twins: manual` as recorded
+    in files: traces.
 
     Parameters
     ----------
@@ -166,8 +166,8 @@ def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFra
 
 
 def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:
-    """The first image on the map, and the lines in each of its grains; None
-    without an image or its registration.
+    """The first image on the map, and the lines in each of its grains; None without an image
+    or its registration.
 
     Parameters
     ----------
@@ -197,8 +197,8 @@ def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None
 
 
 def read_dataset_map(dataset: Dataset) -> EbsdMap:
-    """The map of a data set in the project's frame, cleaned as declared, every phase
-    checked against its declaration.
+    """The map of a data set in the project's frame, cleaned as declared, every phase checked
+    against its declaration.
 
     What was turned and what was cleaned is in the map's `frame_note`; a phase whose lattice the file does
     not tell gets the declared one.
@@ -234,8 +234,8 @@ def _frame(dataset: Dataset) -> dict:
 
 
 def _reading(dataset: Dataset) -> dict:
-    """Options of read_map that dataset.yml declares; phases of a text file come
-    from their declared materials.
+    """Options of read_map that dataset.yml declares; phases of a text file come from
+    their declared materials.
     """
     options = {k: v for k, v in dataset.reading.items() if k != "phase_numbers"}
     numbers = dataset.reading.get("phase_numbers")
@@ -268,8 +268,8 @@ def _described(phase: PhaseSpec) -> MapPhase:
 
 
 def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
-    """The map with the declared lattice of each phase; both sides must list the same
-    phases, with the same symmetry.
+    """The map with the declared lattice of each phase; both sides must list the same phases, with
+    the same symmetry.
     """
     from cpml.crystallography.symmetry import group_of_lattice
 

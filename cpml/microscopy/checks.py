@@ -83,8 +83,8 @@ def trace_deviations(
     *,
     flipped: bool = False,
 ) -> NDArray:
-    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of
-    its grain; NaN without a grain.
+    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of its grain; NaN
+    without a grain.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ def displacement_deviations(
 
 
 def lamella_deviations(twins: Twins) -> tuple[NDArray, NDArray]:
-    """Angle, deg, of the long axis of every twin lamella from the trace of its K1 plane: as declared, and
-    flipped.
+    """Angle, deg, of the long axis of every twin lamella from the trace of its K1 plane: as
+    declared, and flipped.
 
     Returns
     -------

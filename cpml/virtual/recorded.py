@@ -60,8 +60,8 @@ def read_public_table(path: str | Path, ebsd_map, label: np.ndarray) -> pd.DataF
 
 
 def recorded_traces(table: pd.DataFrame) -> pd.DataFrame:
-    """grain_id, angle_deg counter-clockwise from +x on the screen; NaN where a grain
-    was looked at and shows no trace.
+    """grain_id, angle_deg counter-clockwise from +x on the screen; NaN where a grain was looked at and
+    shows no trace.
     """
     rows = []
     for entry in table.itertuples():

@@ -1,5 +1,5 @@
-"""Virtual specimens: full-field crystal plasticity seen through a simulated
-microscope, with the truth kept apart.
+"""Virtual specimens: full-field crystal plasticity seen through a simulated microscope, with the
+truth kept apart.
 
 A specimen folder of the generator (DAMASK 3.0.2 grid solver; text and tables) is exported into what a
 laboratory would have: a map, slip traces measured on the screen, a stress-strain curve. What only the
@@ -227,8 +227,8 @@ def _plane_normal(name: str, c_over_a: float | None) -> np.ndarray:
     """Unit normal of "(hkil)" in the generator's axes X||a*, Y||b (hexagonal) or of "(hkl)" (cubic)."""
     index = _indices(name, "()")
     if len(index) == 4:
-        h, k, _, l = index
-        in_a = np.array([h, (h + 2 * k) / np.sqrt(3), l / c_over_a])
+        h, k, _, along_c = index
+        in_a = np.array([h, (h + 2 * k) / np.sqrt(3), along_c / c_over_a])
         index = _a_to_a_star(in_a)
     return index / np.linalg.norm(index)
 
@@ -244,7 +244,9 @@ def _direction(name: str, c_over_a: float | None) -> np.ndarray:
 
 
 def _a_to_a_star(v: np.ndarray, *, turn: int = 1) -> np.ndarray:
-    """Components along X||a* of a vector given along X||a (a* lies 30 degrees from a); ``turn`` -1 goes back."""
+    """Components along X||a* of a vector given along X||a (a* lies 30 degrees from a); ``turn``
+    -1 goes back.
+    """
     c, s = np.cos(np.pi / 6), turn * np.sin(np.pi / 6)
     return np.array([c * v[0] + s * v[1], -s * v[0] + c * v[1], v[2]])
 

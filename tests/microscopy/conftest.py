@@ -24,8 +24,7 @@ def small_rotations(n, rms_deg, rng):
 @pytest.fixture(scope="session")
 def make_map():
     """make_map(label image, grain quaternions (G, 4), ...) -> EbsdMap with label k + 1 oriented as row k;
-    label 0 is
-    not indexed."""
+    label 0 is not indexed."""
 
     def make(
         label, quaternions, *, phase=FCC, phase_of_grain=None, phases=None, step=0.5, noise_deg=0.0, seed=0
@@ -75,8 +74,8 @@ def voronoi():
 
 @pytest.fixture(scope="session")
 def ctf_text():
-    """ctf_text(q, rows, cols, ...) -> text of a .ctf file of crystal_to_sample quaternions (N, 4) in row
-    order.
+    """ctf_text(q, rows, cols, ...) -> text of a .ctf file of crystal_to_sample quaternions (N, 4)
+    in row order.
     """
 
     def make(

@@ -18,8 +18,8 @@ POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 
 
 
 def made_up(n, n_active, noise, rng, *, shear=0.05):
-    """Crystals, true shears and H: the best stressed system and others with |m|
-    > 0.25, each half of the last.
+    """Crystals, true shears and H: the best stressed system and others with |m| > 0.25, each half
+    of the last.
     """
     q = random_quaternions(n, rng)
     schmid = schmid_factors(FCC, q, TENSION)
@@ -73,8 +73,8 @@ def test_sparsest_shears_are_optimal(use_sense):
 
 
 def test_posterior_equals_brute_force():
-    """All sets of up to three systems integrated by the closed form of the normal
-    density, one pixel after another.
+    """All sets of up to three systems integrated by the closed form of the normal density, one
+    pixel after another.
     """
     rng = np.random.default_rng(1)
     q, _, h = made_up(4, 2, 0.005, rng)
@@ -101,8 +101,8 @@ def test_posterior_equals_brute_force():
 
 
 def test_senses_are_weighed_by_sampling():
-    """P(sense | h) taken component after component agrees with 200,000 samples of
-    the same posterior within 0.02.
+    """P(sense | h) taken component after component agrees with 200,000 samples of the same
+    posterior within 0.02.
     """
     rng = np.random.default_rng(2)
     q, _, h = made_up(3, 1, 0.01, rng, shear=0.03)

@@ -1,7 +1,7 @@
 """Damage of every other kind of file: cut anywhere, overwritten, or lying about its size.
 
-A text map cut inside its last number cannot be told from a whole one; it reads, with a note,
-and all other numbers are right.
+A text map cut inside its last number cannot be told from a whole one; it reads, with a note, and all other
+numbers are right.
 """
 
 import io
@@ -79,8 +79,8 @@ def read_text_map(path):
 
 @pytest.mark.parametrize("name", TEXT_MAPS)
 def test_text_map_cut_anywhere(tmp_path, name):
-    """An error that names the file, or, from the last number on, the same orientations,
-    phases and positions, with a note.
+    """An error that names the file, or, from the last number on, the same orientations, phases and positions,
+    with a note.
     """
     path = tmp_path / name
     TEXT_MAPS[name](path)
@@ -108,8 +108,8 @@ def test_text_map_cut_anywhere(tmp_path, name):
 
 
 def test_binary_map_cut_anywhere(tmp_path):
-    """Either half of a .crc/.cpr pair, every cut of the .crc and of the sections of the
-    .cpr that are needed: one error.
+    """Either half of a .crc/.cpr pair, every cut of the .crc and of the sections of the .cpr that are
+    needed: one error.
     """
     record = np.zeros(6, [("phase", "u1"), ("euler", "<f4", 3)])
     record["phase"], record["euler"] = 1, 0.5
@@ -220,11 +220,18 @@ DAMAGE = st.tuples(
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@settings(max_examples=40, deadline=None, derandomize=True, database=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(damage=DAMAGE)
 def test_other_files_end_in_one_error_or_an_answer(tmp_path, damaged, name, damage):
-    """Fields, tables, labels and images: a CpmlError that names the file or a result, soon, in little memory."""
+    """Fields, tables, labels and images: a CpmlError that names the file or a result, soon,
+    in little memory.
+    """
     write, read = OTHERS[name]
     path = tmp_path / name
     write(path)
@@ -247,8 +254,8 @@ def test_other_files_end_in_one_error_or_an_answer(tmp_path, damaged, name, dama
     "name", ["davis.txt", "openpiv.txt", "grains.txt", "boundaries.txt", "traces.csv", "labels.csv"]
 )
 def test_table_cut_anywhere(tmp_path, name):
-    """A field with a count or a grid is whole or refused; a list of lines has as
-    many rows as it has whole lines.
+    """A field with a count or a grid is whole or refused; a list of lines has as many rows as it
+    has whole lines.
     """
     write, read = OTHERS[name]
     path = tmp_path / name

@@ -138,8 +138,8 @@ def test_labels_of_vectors(make_map):
 
 @pytest.mark.parametrize("angles", [(30,), (100, 160), (5,)])
 def test_painted_bands_are_found(angles):
-    """Stripes of known on-screen angle in noise of twice their height come back within 2 deg, strongest
-    first.
+    """Stripes of known on-screen angle in noise of twice their height come back within 2
+    deg, strongest first.
     """
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:60, :60]

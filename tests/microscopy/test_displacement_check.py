@@ -1,5 +1,5 @@
-"""Beside HR-DIC: directions in which bands move, boundaries in the frame of the
-field, what surrounds a grain.
+"""Beside HR-DIC: directions in which bands move, boundaries in the frame of the field, what
+surrounds a grain.
 """
 
 import numpy as np

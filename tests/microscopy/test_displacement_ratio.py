@@ -44,8 +44,8 @@ def test_direction_of_known_bands(angle, psi):
 
 
 def test_error_of_the_direction():
-    """Deviation over standard error has spread 1 over 300 draws: 0.9 to 1.2, the error
-    is of first order and n is 40.
+    """Deviation over standard error has spread 1 over 300 draws: 0.9 to 1.2, the error is of first order and
+    n is 40.
     """
     rng = np.random.default_rng(0)
     pull = []
@@ -65,7 +65,9 @@ def test_samples_without_direction():
 
 
 def test_direction_angles_of_a_cube():
-    """[-110] of a cube points to the left and down (y is down): a line at 45 deg on screen, in the surface."""
+    """[-110] of a cube points to the left and down (y is down): a line at 45 deg on screen,
+    in the surface.
+    """
     angle, inclination = direction_angles([[1, 0, 0, 0]], FCC)
     s = [i for i, b in enumerate(FCC.direction) if abs(b[2]) < 1e-9 and b[0] * b[1] < 0]
     np.testing.assert_allclose(angle[0, s], 45.0)
@@ -102,8 +104,8 @@ def clear_planes(grains, dic):
 
 @pytest.mark.parametrize("sign, expected", [(1, 23), (-1, 11)])
 def test_published_burgers_directions(nickel, sign, expected):
-    """Main direction of H on the top 5 % pixels within 10 deg of a direction of the
-    plane: 23 of 35; 11 with v negated.
+    """Main direction of H on the top 5 % pixels within 10 deg of a direction of the plane: 23 of 35; 11
+    with v negated.
     """
     grains, dic = nickel
     bands, plane = clear_planes(grains, dic)

@@ -1,5 +1,5 @@
-"""Every feature of a map is the same for other symmetry copies, for the map turned by 90
-deg, and for its mirror image.
+"""Every feature of a map is the same for other symmetry copies, for the map turned by 90 deg, and for
+its mirror image.
 
 A turned map has its pixels and its crystals turned. A mirrored map (x -> -x) holds the mirror images of its
 crystals; with a centre of symmetry that is the crystal turned by 180 deg about the x axis. Holes are left
@@ -34,10 +34,17 @@ from cpml.microscopy import (
 
 NICKEL = MapPhase("Nickel", "432", "fcc", 3.592, 3.592, 3.592)
 MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
-SETTINGS = settings(max_examples=6, deadline=None, derandomize=True,
-                    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
-TURNS = {"copies": None, "quarter": axis_angle_to_quaternion([0, 0, 1], np.pi / 2),
-         "mirror": axis_angle_to_quaternion([1, 0, 0], np.pi)}  # fmt: skip
+SETTINGS = settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+TURNS = {
+    "copies": None,
+    "quarter": axis_angle_to_quaternion([0, 0, 1], np.pi / 2),
+    "mirror": axis_angle_to_quaternion([1, 0, 0], np.pi),
+}
 
 
 def specimen(make_map, voronoi, seed, phase):
@@ -105,19 +112,23 @@ def boundaries_by_pair(table, ids=None):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_features_do_not_depend_on_the_view(make_map, voronoi, kind, phase, seed):
-    """Pixels, grains, boundaries, junctions: scalars are equal, lines turn with the
-    map, forward differences apart.
+    """Pixels, grains, boundaries, junctions: scalars are equal, lines turn with the map,
+    forward differences apart.
     """
     m = specimen(make_map, voronoi, seed, phase)
     n, index = transformed(m, kind, seed)
     first, second = (segment(v) for v in (m, n))
     ids = in_order_of(first, second, index)
     assert first.n_grains == second.n_grains and sorted(ids[1:]) == list(range(1, first.n_grains + 1))
-    pixels = {"kam": kam, "kam2": lambda g: kam(g, order=2), "grod": grod,
-              "wbv": lambda g: weighted_burgers(g, scheme="central", noise_deg=0.2).magnitude,
-              "loop": lambda g: weighted_burgers(g, method="integral", noise_deg=0.2).magnitude,
-              "gnd": lambda g: gnd(g, scheme="central", noise_deg=0.2).density / 1e14,
-              "gnd2": lambda g: gnd(g, scheme="central", method="l2", noise_deg=0.2).density / 1e14}  # fmt: skip
+    pixels = {
+        "kam": kam,
+        "kam2": lambda g: kam(g, order=2),
+        "grod": grod,
+        "wbv": lambda g: weighted_burgers(g, scheme="central", noise_deg=0.2).magnitude,
+        "loop": lambda g: weighted_burgers(g, method="integral", noise_deg=0.2).magnitude,
+        "gnd": lambda g: gnd(g, scheme="central", noise_deg=0.2).density / 1e14,
+        "gnd2": lambda g: gnd(g, scheme="central", method="l2", noise_deg=0.2).density / 1e14,
+    }
     for name, function in pixels.items():
         np.testing.assert_allclose(
             function(second), function(first)[index], atol=2e-5, rtol=1e-5, err_msg=name
@@ -146,8 +157,19 @@ def boundary_tables(first, second, ids, kind):
     a = boundaries_by_pair(boundary_details(first))
     b = boundaries_by_pair(boundary_details(second), ids)
     assert a.index.equals(b.index)
-    for name in ("length_um", "n_segments", "angle_deg", "csl", "csl_palumbo_aust", "n_pieces", "straightness",
-                 "curvature_abs_per_um", "tilt_share_min", "twist_share_mean", "twist_share_max"):  # fmt: skip
+    for name in (
+        "length_um",
+        "n_segments",
+        "angle_deg",
+        "csl",
+        "csl_palumbo_aust",
+        "n_pieces",
+        "straightness",
+        "curvature_abs_per_um",
+        "tilt_share_min",
+        "twist_share_mean",
+        "twist_share_max",
+    ):
         # a 180 deg disorientation or a tie of equivalents has several axes; the trace
         # of a compact boundary is loose
         loose = name.startswith("t")
@@ -169,8 +191,8 @@ def boundary_tables(first, second, ids, kind):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_twins_and_transfer_do_not_depend_on_the_view(make_map, voronoi, kind, seed):
-    """Families, thickness, deviation from K1, probability of the parent, m' and the rest
-    for a load turned with the map.
+    """Families, thickness, deviation from K1, probability of the parent, m' and the rest for a load turned
+    with the map.
     """
     m = specimen(make_map, voronoi, seed, MG)
     n, index = transformed(m, kind, seed)
@@ -199,6 +221,15 @@ def test_twins_and_transfer_do_not_depend_on_the_view(make_map, voronoi, kind, s
         np.testing.assert_allclose(lamellae[0][name], lamellae[1][name], atol=0.02)
     same_lines(lamellae[1]["k1_trace_deg"], turned_line(lamellae[0]["k1_trace_deg"], kind), 0.02)
     assert slip[0].index.equals(slip[1].index)
-    for name in ("m_prime", "m_prime_signed", "m_prime_max", "residual_burgers", "livingston_chalmers", "lrb", "lrb_max",
-                 "s_factor", "delta_schmid"):  # fmt: skip
+    for name in (
+        "m_prime",
+        "m_prime_signed",
+        "m_prime_max",
+        "residual_burgers",
+        "livingston_chalmers",
+        "lrb",
+        "lrb_max",
+        "s_factor",
+        "delta_schmid",
+    ):
         np.testing.assert_allclose(slip[0][name], slip[1][name], atol=1e-5, err_msg=name)

@@ -1,5 +1,5 @@
-"""What else must not depend on the view: vectors and tensors turn with the map, pictures
-and mechanisms with the sample.
+"""What else must not depend on the view: vectors and tensors turn with the map, pictures and mechanisms
+with the sample.
 
 Under a mirror P = diag(-1, 1, 1) rotation vectors are axial, omega' = det(P) P omega, so that kappa and alpha
 become det(P) P . P^T. Hexagonal grids have no quarter turn: copies, half turn and mirror.
@@ -69,8 +69,8 @@ def same_lines(first, second, tolerance):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_vectors_turn_with_the_map(make_map, voronoi, kind, seed):
-    """Nye components and weighted Burgers vectors of the turned or mirrored map
-    are the turned or mirrored ones.
+    """Nye components and weighted Burgers vectors of the turned or mirrored map are the turned
+    or mirrored ones.
     """
     m = make_map(
         voronoi(20, 24, 4, seed),
@@ -109,8 +109,8 @@ def test_vectors_turn_with_the_map(make_map, voronoi, kind, seed):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_crystal_components_follow_the_copy(make_map, voronoi, seed):
-    """In another symmetry copy W has the components of that copy; its length and
-    elevation, and the noise, stay.
+    """In another symmetry copy W has the components of that copy; its length and elevation, and
+    the noise, stay.
     """
     rng, group = np.random.default_rng(seed), proper_group("622")
     m = make_map(voronoi(20, 24, 4, seed), random_quaternions(4, rng), phase=MG, noise_deg=0.3)
@@ -225,8 +225,8 @@ def test_neighbourhood_of_grains(make_map, voronoi, kind, seed):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_mechanics_of_crystals(slip, seed):
-    """Schmid and Taylor factors, traces, step heights: any copy of a crystal;
-    the sample turned with its load.
+    """Schmid and Taylor factors, traces, step heights: any copy of a crystal; the sample turned
+    with its load.
     """
     rng = np.random.default_rng(seed)
     group = proper_group("622" if slip is HCP else "432")
@@ -270,8 +270,8 @@ def first_two(traces):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_activity_and_visibility(kind, seed):
-    """Posterior and sparsest shears of every pixel, with H turned along; total and
-    number of active systems by plane.
+    """Posterior and sparsest shears of every pixel, with H turned along; total and number of active
+    systems by plane.
     """
     import pandas as pd
 
@@ -306,8 +306,8 @@ def test_activity_and_visibility(kind, seed):
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
 @given(angle=st.floats(0, 179), seed=st.integers(0, 1000))
 def test_lines_turn_with_the_picture(kind, angle, seed):
-    """Line families, bands and structure tensor of a turned or mirrored picture of
-    stripes; displacements as well.
+    """Line families, bands and structure tensor of a turned or mirrored picture of stripes;
+    displacements as well.
     """
     y, x = np.mgrid[:70, :70].astype(float)
     t = -np.radians(angle)

@@ -73,8 +73,8 @@ def test_axes_of_hexagonal_twins(plane, axis):
 
 @pytest.mark.parametrize("hex_x_axis, segments, along_rows", [("a*", 1652, 789), ("a", 0, 0)])
 def test_twin_segments_of_magnesium(mirror, hex_x_axis, segments, along_rows):
-    """X||a*: 1,652 {10-12} segments of 0.3 um without specks, 789 of x
-    neighbours among all pixels; X||a: none.
+    """X||a*: 1,652 {10-12} segments of 0.3 um without specks, 789 of x neighbours among all
+    pixels; X||a: none.
     """
     m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis=hex_x_axis)
     found = find_twins(segment(m, min_pixels=3), types=["twin_1012"]).segments
@@ -100,8 +100,8 @@ def test_titanium_is_described_with_x_along_a(mirror, hex_x_axis, least, most):
 
 
 def test_pair_angles_in_deformed_steel(mirror):
-    """DC06 after 2 %: 22 grains of 10 px, angles of pairs inside grains: median 0.170,
-    mean 0.20, 95 % below 0.55 deg.
+    """DC06 after 2 %: 22 grains of 10 px, angles of pairs inside grains: median 0.170, mean 0.20, 95 %
+    below 0.55 deg.
     """
     m = read_map(mirror("dc06-steel/DC06_2uniax.ang"))
     grains = segment(m)
@@ -161,8 +161,8 @@ def test_schmid_rank_of_the_direction(nickel):
 
 @pytest.mark.parametrize("name", ["steel_ECP_001", "steel_ECP_012"])
 def test_channelling_patterns(mirror, name):
-    """The paired channelling patterns are read like images: 16 bit, square pixels of known
-    size, bands in the flat field.
+    """The paired channelling patterns are read like images: 16 bit, square pixels of known size, bands in
+    the flat field.
     """
     image = read_image(mirror(f"openecci-steel/{name}.tif"))
     assert image.values.max() > 2**8 and image.valid.any(axis=1).sum() < image.shape[0]
@@ -175,13 +175,17 @@ def test_channelling_patterns(mirror, name):
 
 
 def test_chance_to_the_printed_digits():
-    """A random line within 5 deg of a plane: 0.21 fcc, 0.72 bcc, 0.21, 0.47, 0.65 for
-    growing hcp sets, within 0.01.
+    """A random line within 5 deg of a plane: 0.21 fcc, 0.72 bcc, 0.21, 0.47, 0.65 for growing hcp
+    sets, within 0.01.
     """
     rng, n = np.random.default_rng(5), 100_000
-    sets = [("fcc", ["octahedral"], 0.21), ("bcc", ["110", "112"], 0.72), ("hcp", ["basal", "prismatic"], 0.21),
-            ("hcp", ["basal", "prismatic", "pyramidal1_a"], 0.47),
-            ("hcp", ["basal", "prismatic", "pyramidal1_a", "pyramidal2_ca"], 0.65)]  # fmt: skip
+    sets = [
+        ("fcc", ["octahedral"], 0.21),
+        ("bcc", ["110", "112"], 0.72),
+        ("hcp", ["basal", "prismatic"], 0.21),
+        ("hcp", ["basal", "prismatic", "pyramidal1_a"], 0.47),
+        ("hcp", ["basal", "prismatic", "pyramidal1_a", "pyramidal2_ca"], 0.65),
+    ]
     for lattice, families, chance in sets:
         angle = slip_traces(
             random_quaternions(n, rng), systems(lattice, families=families, c_over_a=1.6236)
@@ -214,8 +218,8 @@ def test_least_norm_finds_fewer_pairs():
 @pytest.mark.parametrize("angle_deg", [17.0, 60.0, 133.0])
 @pytest.mark.parametrize("lattice", [("fcc", 0.36), ("bcc", 0.287), ("hcp", 0.3209, 0.521)])
 def test_total_density_ignores_the_axes_of_the_map(lattice, angle_deg):
-    """Curvature and crystals written in axes turned in the plane: the same L1 total,
-    1e-9; no feasible density is less.
+    """Curvature and crystals written in axes turned in the plane: the same L1 total, 1e-9; no feasible
+    density is less.
     """
     rng, n = np.random.default_rng(0), 100
     types, q = dislocation_types(*lattice), random_quaternions(n, rng)
@@ -243,7 +247,9 @@ def least_cpu_time(work, repeats=3):
 
 
 def test_speed_of_a_quarter_million_pixels(make_map, voronoi):
-    """Segmentation, KAM and GROD below 1 s, exact L1 below 5 s, angle and axis of as many pairs below 0.2 s."""
+    """Segmentation, KAM and GROD below 1 s, exact L1 below 5 s, angle and axis of as many pairs
+    below 0.2 s.
+    """
     m = make_map(voronoi(500, 500, 600), random_quaternions(600, np.random.default_rng(0)), noise_deg=0.3)
 
     def grains_and_spread():

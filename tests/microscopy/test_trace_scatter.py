@@ -18,7 +18,9 @@ from cpml.crystallography.slip_traces import line_difference, slip_traces
     ],
 )
 def test_two_degrees_of_scatter(lattice, families, nearest, unique):
-    """The nearest plane is the right one, and just one plane lies within 5 deg; 0.01 of the published shares."""
+    """The nearest plane is the right one, and just one plane lies within 5 deg; 0.01 of
+    the published shares.
+    """
     rng = np.random.default_rng(0)
     n = 100_000
     angle = slip_traces(

@@ -78,8 +78,8 @@ def test_fractions_by_variant(make_map):
 
 
 def test_a_thin_lamella_is_surely_no_parent(make_map):
-    """One stripe of a tenth of the map: the surroundings are the parent with more
-    than 95 %; one grain alone with 1.
+    """One stripe of a tenth of the map: the surroundings are the parent with more than 95 %; one grain
+    alone with 1.
     """
     table = parent_probability(striped(make_map))
     host = table["taken_as_parent"]
@@ -133,8 +133,10 @@ def test_probability_ignores_copies_and_direction(make_map):
     twins = striped(make_map, stripes=((8, 12), (24, 30)))
     m = twins.segmentation.map
     copies = proper_group("622")[rng.integers(12, size=m.n_pixels)]
-    other = EbsdMap(**{f: getattr(m, f) for f in m.__dataclass_fields__}
-                    | {"quaternions": quaternion_multiply(m.quaternions, copies)})  # fmt: skip
+    other = EbsdMap(
+        **{f: getattr(m, f) for f in m.__dataclass_fields__}
+        | {"quaternions": quaternion_multiply(m.quaternions, copies)}
+    )
     first, second = parent_probability(twins), parent_probability(find_twins(segment(other)))
     np.testing.assert_allclose(first["probability"], second["probability"], atol=1e-9)
     np.testing.assert_allclose(
@@ -156,8 +158,8 @@ def test_published_map(mirror):
 
 
 def test_k1_traces_tell_the_frame(mirror):
-    """The 26 lamellae of the magnesium map lie along K1 (median 5.6 deg) when its Euler frame
-    has y up, at random (61) if not.
+    """The 26 lamellae of the magnesium map lie along K1 (median 5.6 deg) when its Euler frame has y up, at
+    random (61) if not.
     """
     medians = []
     for frame in ("x180", "identity"):
@@ -170,7 +172,9 @@ def test_k1_traces_tell_the_frame(mirror):
 
 
 def test_wrong_axis_leaves_no_twin_neighbours(mirror):
-    """Pairs along the rows alone, by the orix route of the reference: 789 within 5 deg as X||a*, 0 as X||a."""
+    """Pairs along the rows alone, by the orix route of the reference: 789 within 5 deg as X||a*,
+    0 as X||a.
+    """
     from cpml.crystallography.symmetry import proper_group
     from cpml.microscopy.twins.relations import variant_deviations
 
@@ -198,8 +202,8 @@ def test_random_orientations_have_no_family(make_map, voronoi):
 
 
 def test_probabilities_of_painted_twins(reference):
-    """A virtual map with painted lamellae (geometry not simulated): nearer to
-    the truth than the odds of areas.
+    """A virtual map with painted lamellae (geometry not simulated): nearer to the truth than the
+    odds of areas.
 
     Seen: Brier score 0.08 against 0.14 for area alone, over 87 families; the weights were not fitted to it.
     """

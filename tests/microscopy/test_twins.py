@@ -30,8 +30,8 @@ def lamella(make_map, types, variants, *, parent=None, noise_deg=0.2, seed=0):
 
 @pytest.mark.parametrize("family", HCP_TYPES)
 def test_every_variant_is_recognised(make_map, family):
-    """Painted variants come back by name (up to the parent's own symmetry copy, checked through K1 in the
-    sample).
+    """Painted variants come back by name (up to the parent's own symmetry copy, checked through K1
+    in the sample).
     """
     from cpml.crystallography.rotations import rotate
 
@@ -52,8 +52,8 @@ def test_every_variant_is_recognised(make_map, family):
 
 
 def test_family_becomes_one_parent(make_map):
-    """Two lamellae cut a grain into three: one parent of five fragments, its twin fraction, and a stranger
-    apart.
+    """Two lamellae cut a grain into three: one parent of five fragments, its twin fraction, and
+    a stranger apart.
     """
     twins, _ = lamella(make_map, ["twin_1012"], [0, 1])
     parents = twins.grains

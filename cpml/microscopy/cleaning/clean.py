@@ -4,16 +4,16 @@ Steps, always in this order, each only with its own option:
 
 | option | what happens |
 |---|---|
-| min_confidence, max_mad_deg | points of lower confidence (ci) or larger misfit (mad) lose their orientation |
-| spike_deg | a point farther than this from all its neighbours takes the orientation that most of them share |
+| min_confidence, max_mad_deg | points of lower ci or larger mad lose their orientation |
+| spike_deg | a point farther than this from all its neighbours takes their orientation |
 | min_grain_pixels | smaller grains take phase and orientation of the nearest point of a larger grain |
 | fill_holes_pixels | holes of up to this many points take those of the nearest indexed point |
-| denoise | strength of the edge-preserving filter of cpml.microscopy.cleaning.denoising inside grains (10 is usual) |
+| denoise | strength of the filter of cpml.microscopy.cleaning.denoising inside grains (10 is usual) |
 | threshold_deg | disorientation that separates grains for the last steps and for spikes; default 5 |
 
-Points that took over another point's orientation are marked in properties["filled"]: they close gaps for the
-eye and for boundaries, and add nothing to what was measured; a copied neighbour has zero misorientation and
-lowers KAM.
+Points that took over another point's orientation are marked in properties["filled"]: they close gaps for
+the eye and for boundaries, and add nothing to what was measured; a copied neighbour has zero misorientation
+and lowers KAM.
 """
 
 from dataclasses import dataclass, replace
@@ -54,8 +54,8 @@ class CleaningStep:
 class Cleaned:
     """A cleaned map and what was done to it.
 
-    `n_filled` counts the points with an orientation taken over from another point, `n_left` those without
-    any.
+    `n_filled` counts the points with an orientation taken over from another point, `n_left`
+    those without any.
     """
 
     map: EbsdMap

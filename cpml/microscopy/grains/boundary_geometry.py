@@ -32,8 +32,8 @@ def boundary_details(grains: Grains, *, twins=None) -> pd.DataFrame:
 
     Parameters
     ----------
-    twins : result of `find_twins`: adds twin_type ("" for none) and
-        twin_deviation_deg, of the mean orientations
+    twins : result of `find_twins`: adds twin_type ("" for none) and twin_deviation_deg, of
+        the mean orientations
 
     Returns
     -------
@@ -83,7 +83,9 @@ def _tilt_twist(grains: Grains) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def sample_axes(grains: Grains) -> NDArray:
-    """(B, 3) unit axis, sample frame, of the smallest rotation from fragment_a to fragment_b; NaN between phases."""
+    """(B, 3) unit axis, sample frame, of the smallest rotation from fragment_a to fragment_b;
+    NaN between phases.
+    """
     table = grains.boundaries
     a, b = table["fragment_a"].to_numpy() - 1, table["fragment_b"].to_numpy() - 1
     axes = np.full((len(table), 3), np.nan)
@@ -155,8 +157,8 @@ MOST_TIES = 8
 def _nearest_boundaries(
     middle: NDArray, row: NDArray, xy: NDArray, pixel: NDArray, within_um: float
 ) -> tuple[NDArray, NDArray]:
-    """Pixels (n,) within the distance of a segment's middle and their nearest
-    boundary (n,); ties give several rows.
+    """Pixels (n,) within the distance of a segment's middle and their nearest boundary (n,); ties
+    give several rows.
     """
     if not len(row):
         return pixel[:0], row

@@ -16,7 +16,7 @@ is known about the grains:
 | m_prime_max | best of all pairs, for comparison only |
 | residual_burgers | \\|b_r\\|, in nm when `a_nm` is given, else in a |
 | livingston_chalmers, werner_prantl | N and lambda |
-| lrb, lrb_min, lrb_max, s_factor | over all inclinations of the boundary through its trace: mean with the weights of random planes, and bounds |
+| lrb, lrb_min, lrb_max, s_factor | over all inclinations through the trace: mean over random planes, bounds |
 | schmid_a, schmid_b, delta_schmid | \\|Schmid factor\\| of the chosen systems (only with `stress`) |
 
 Definitions and references: cpml.crystallography.transfer. Between two phases give `systems` as {phase id:
@@ -88,7 +88,9 @@ def boundary_transfer(
                     if key not in out:
                         out[key] = pd.Series(
                             np.full(len(out), None if key.startswith("system") else np.nan),
-                            index=out.index, dtype=object if key.startswith("system") else float)  # fmt: skip
+                            index=out.index,
+                            dtype=object if key.startswith("system") else float,
+                        )
                     out.iloc[rows, out.columns.get_loc(key)] = value
     return pd.concat([boundaries, out], axis=1)
 
@@ -165,8 +167,10 @@ def _pair(
             "s": t.s_factor(*(v[:, None] for v in top), normals),
         }
     else:
-        per = [(t.lrb(n1, d1, n2, d2, v[:, None, None]), t.s_factor(n1, d1, n2, d2, v[:, None, None]))
-               for v in normals.transpose(1, 0, 2)]  # fmt: skip
+        per = [
+            (t.lrb(n1, d1, n2, d2, v[:, None, None]), t.s_factor(n1, d1, n2, d2, v[:, None, None]))
+            for v in normals.transpose(1, 0, 2)
+        ]
         meeting = {
             key: np.stack([mean(np.nan_to_num(p[k])) for p in per], axis=1)
             for k, key in enumerate(("lrb", "s"))

@@ -21,7 +21,9 @@ from cpml.microscopy.maps.vertices import labels_at, vertex_cells
 
 
 def on_screen_deg(vx: NDArray, vy: NDArray) -> NDArray:
-    """Angle in degrees, counter-clockwise from +x as seen on screen, in [0, 180), of directions with y down."""
+    """Angle in degrees, counter-clockwise from +x as seen on screen, in [0, 180), of directions
+    with y down.
+    """
     angle = np.degrees(np.arctan2(-np.asarray(vy, float), np.asarray(vx, float))) % 180.0
     return np.where(angle >= 180.0, 0.0, angle)  # -1e-17 % 180 is 180 itself
 
@@ -84,8 +86,8 @@ def grain_shapes(grains) -> pd.DataFrame:
 
 
 def _perimeters(ebsd_map: EbsdMap, at: NDArray, n_labels: int) -> NDArray:
-    """(G,) length of the outlines: at each corner, the line between the mid points of
-    the two edges that meet there.
+    """(G,) length of the outlines: at each corner, the line between the mid points of the two edges
+    that meet there.
 
     Each of the k cells of a grain at a corner adds its k-th part.
     """

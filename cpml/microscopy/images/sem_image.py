@@ -1,5 +1,5 @@
-"""SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven
-brightness and line noise taken out.
+"""SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven brightness and line
+noise taken out.
 
 | source of the pixel size | tag |
 |---|---|
@@ -121,8 +121,8 @@ def read_image(
 
 
 def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
-    """Values, pixel size (um) and rows of the picture above its data bar; the
-    tags are read before the pixels.
+    """Values, pixel size (um) and rows of the picture above its data bar; the tags are read
+    before the pixels.
     """
     import warnings
 

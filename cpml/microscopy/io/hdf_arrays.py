@@ -1,4 +1,6 @@
-"""Arrays and text in one HDF5 file: written under a temporary name and renamed, sizes checked before reading."""
+"""Arrays and text in one HDF5 file: written under a temporary name and renamed, sizes
+checked before reading.
+"""
 
 import os
 from pathlib import Path
@@ -73,7 +75,9 @@ def read_hdf(path: str | Path, *, kind: str) -> tuple[dict[str, NDArray], dict[s
 
 
 def _check_claim(path: Path, name: str, dataset) -> None:
-    """Refuse an array that claims more than its own chunks, or this file, can hold, or that lies elsewhere."""
+    """Refuse an array that claims more than its own chunks, or this file, can hold, or
+    that lies elsewhere.
+    """
     claimed = dataset.size * dataset.dtype.itemsize
     most = min(DEFLATE * dataset.id.get_storage_size(), max(EXPANSION * path.stat().st_size, OWN_SMALL))
     if dataset.is_virtual or dataset.external or claimed > most + SMALL:

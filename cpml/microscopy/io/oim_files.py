@@ -4,7 +4,7 @@ Grain file, one line a grain: id, mean orientation (deg), position, IQ, CI, fit,
 Reconstructed boundaries, one line a straight segment: orientation on the right and on the left (rad), length,
 trace angle, end points, ids of the right and the left grain. Positions are in um, y down, and
 
-    trace = atan2(-(y1 - y0), x1 - x0) mod 180 deg          (on screen; in the measured files = the file's own angle)
+    trace = atan2(-(y1 - y0), x1 - x0) mod 180 deg     (on screen; measured files have the same angle)
 
 so that the trace here comes from the end points, and the file's angle is kept beside it.
 """
@@ -34,9 +34,21 @@ GRAIN_COLUMNS = (
     "diameter_um",
 )
 BOUNDARY_COLUMNS = (
-    "right_phi1", "right_Phi", "right_phi2", "left_phi1", "left_Phi", "left_phi2", "length_um", "file_trace_deg",
-    "x0_um", "y0_um", "x1_um", "y1_um", "grain_right", "grain_left",
-)  # fmt: skip
+    "right_phi1",
+    "right_Phi",
+    "right_phi2",
+    "left_phi1",
+    "left_Phi",
+    "left_phi2",
+    "length_um",
+    "file_trace_deg",
+    "x0_um",
+    "y0_um",
+    "x1_um",
+    "y1_um",
+    "grain_right",
+    "grain_left",
+)
 
 
 def read_grain_file(path: str | Path, *, hex_x_axis: str = "a", euler_to_sample=None) -> pd.DataFrame:
@@ -44,8 +56,8 @@ def read_grain_file(path: str | Path, *, hex_x_axis: str = "a", euler_to_sample=
 
     Returns
     -------
-    table grain_id, phase, x_um, y_um, diameter_um, iq, ci, fit_deg, on_edge, qw, qx, qy, qz
-    (crystal_to_sample)
+    table grain_id, phase, x_um, y_um, diameter_um, iq, ci, fit_deg, on_edge, qw, qx,
+    qy, qz (crystal_to_sample)
 
     Raises
     ------

@@ -13,8 +13,8 @@
 The format is told by the content, not by the name. Frames and the hexagonal axis are turned here, once, and
 only as declared (see cpml.microscopy.maps.frames); `EbsdMap.frame_note` says what was done.
 
-orix reads some of these formats too, but trusts them: version 0.15 takes half an .ang file for a whole map and
-angles that are no numbers for an orientation, and its errors name neither file nor remedy.
+orix reads some of these formats too, but trusts them: version 0.15 takes half an .ang file for a whole map
+and angles that are no numbers for an orientation, and its errors name neither file nor remedy.
 """
 
 from importlib import import_module
@@ -55,17 +55,17 @@ def read_map(
     hex_x_axis : "a" or "a*", the file's hexagonal X axis; None takes the vendor's usual one
         (Oxford, Bruker a*, others a) and says so in `frame_note`: it is an installation choice, and
         the wrong one hides every twin
-    euler_to_sample : preset of cpml.microscopy.maps.frames, 3x3 rotation matrix, [x, y, z, degrees], or
-        "declared": the turn that the file itself states (DREAM.3D .h5ebsd, EDAX and Bruker HDF5); None: no
-        turn
-    acquisition : "apply" turns by the acquisition-surface angles of Oxford files first, "ignore" only reports
-        them
+    euler_to_sample : preset of cpml.microscopy.maps.frames, 3x3 rotation matrix, [x, y, z, degrees],
+        or "declared": the turn that the file itself states (DREAM.3D .h5ebsd, EDAX and Bruker HDF5);
+        None: no turn
+    acquisition : "apply" turns by the acquisition-surface angles of Oxford files first, "ignore"
+        only reports them
     slice : which slice of a stack (0 is the first); a stack of several needs it (see read_stack)
     columns : names of the columns of a delimited text file (see cpml.microscopy.io.readers.delimited)
     angles : "degrees" or "radians", for delimited text only
     phases : MapPhase list for delimited text, whose file does not describe its phases
-    refined : EMsoft: True for the refined orientations, False for the best match; None: refined where there
-        are any
+    refined : EMsoft: True for the refined orientations, False for the best match; None: refined where
+        there are any
     name : name of the map; None: the file's
 
     Raises
@@ -95,8 +95,9 @@ def read_map(
 
 
 def read_stack(path: str | Path, **options) -> list[EbsdMap]:
-    """All slices of a stack of maps (.h5ebsd, .dream3d), in order; `options` as of read_map, without
-    `slice`."""
+    """All slices of a stack of maps (.h5ebsd, .dream3d), in order; `options` as of
+    read_map, without `slice`.
+    """
     path = Path(path)
     kind = format_of(path)
     if kind not in STACKS:

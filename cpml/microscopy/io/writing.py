@@ -45,8 +45,8 @@ def write_map(
 
     Raises
     ------
-    ParameterError : an unknown suffix, or a map that the format cannot hold (a hexagonal grid in .ctf, a
-        point group)
+    ParameterError : an unknown suffix, or a map that the format cannot hold (a hexagonal grid in .ctf,
+        a point group)
     """
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())

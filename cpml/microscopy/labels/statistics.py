@@ -47,7 +47,9 @@ def bootstrap_interval(
     n_draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of the mean of values (n,); whole clusters (n,) are drawn, single rows without them."""
+    """Percentile interval of the mean of values (n,); whole clusters (n,) are drawn, single
+    rows without them.
+    """
     values = np.asarray(values, float)
     if not 0 < level < 1 or n_draws < 1:
         raise ParameterError(f"level {level} must lie between 0 and 1 and n_draws {n_draws} be positive")
@@ -74,8 +76,8 @@ def footprint_frequency(
     n_draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Share of rows with observed = 1 in each class of a column, with 95 % intervals; missing observations are
-    left out.
+    """Share of rows with observed = 1 in each class of a column, with 95 % intervals; missing observations
+    are left out.
 
     Parameters
     ----------
@@ -159,13 +161,12 @@ def _classes(known: pd.DataFrame, against: str, bins):
 def with_schmid(
     labels: pd.DataFrame, grains: pd.DataFrame, systems: Systems, stress: ArrayLike
 ) -> pd.DataFrame:
-    """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip
-    plane, signed m of a twin variant.
+    """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip plane, signed m of
+    a twin variant.
 
     Parameters
     ----------
-    grains : table with grain_id, qw, qx, qy, qz; the column
-        equivalent_diameter_um, where there, comes along
+    grains : table with grain_id, qw, qx, qy, qz; the column equivalent_diameter_um, where there, comes along
     stress : (3, 3) or (G, 3, 3) in the order of grains
 
     Returns

@@ -10,8 +10,8 @@
 | neighbours | pairs of touching pixels, each once | (E, 2) |
 
 Points lie row after row. On a square grid all rows have the same length and a pixel touches 4 others; on a
-hexagonal grid every second row is shifted by half a step (and may be one point shorter) and a point touches 6
-others.
+hexagonal grid every second row is shifted by half a step (and may be one point shorter) and a point
+touches 6 others.
 """
 
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ from cpml.microscopy.maps.grids import Grid, find_grid, hex_pairs, square_pairs
 
 @dataclass(frozen=True)
 class MapPhase:
-    """A phase of a map: name, proper group, lattice ("fcc", "bcc", "hcp" or None), cell in Angstrom and
-    degrees.
+    """A phase of a map: name, proper group, lattice ("fcc", "bcc", "hcp" or None), cell in
+    Angstrom and degrees.
     """
 
     name: str
@@ -149,8 +149,8 @@ class EbsdMap:
 
     @property
     def orientations(self):
-        """(N,) orix Orientation of a map with one phase (sample to crystal, as orix has them; NaN: not
-        indexed).
+        """(N,) orix Orientation of a map with one phase (sample to crystal, as orix has them;
+        NaN: not indexed).
         """
         if len(self.phases) != 1:
             names = ", ".join(f"{i} {p.name}" for i, p in self.phases.items())
@@ -283,9 +283,10 @@ class EbsdMap:
         """Size, step, phases and frame as a table of two columns to look at (pandas DataFrame)."""
         import pandas as pd
 
+        rows, columns = self.shape
         share = {p.name: float(np.mean(self.phase_id == i)) for i, p in self.phases.items()}
         facts = {
-            "points": f"{self.n_pixels} on a {self.grid} grid, {self.shape[1]} columns x {self.shape[0]} rows",
+            "points": f"{self.n_pixels} on a {self.grid} grid, {columns} columns x {rows} rows",
             "step": f"{self.step_um:g} um",
             "indexed": f"{100 * self.indexed.mean():.2f} %",
             "phases": ", ".join(f"{name} {100 * s:.1f} %" for name, s in share.items()),

@@ -1,7 +1,7 @@
 """From the axes of the Euler angles to the pixel frame, and from X||a* to X||a hexagonal crystals.
 
-Sample frame = pixel frame: x right, y down, z into the specimen. A file's Euler angles may refer to other
-axes:
+Sample frame = pixel frame: x right, y down, z into the specimen. A file's Euler angles may refer
+to other axes:
 
     v_sample = Q v_euler,   q_sample = Q q_file;   hexagonal, X||a* in the file: R_a = R_a* Rz(-30 deg)
 

@@ -1,4 +1,6 @@
-"""Orientations and maps as orix objects: sample -> crystal rotations, the conjugates of ours, with their symmetry."""
+"""Orientations and maps as orix objects: sample -> crystal rotations, the conjugates of ours,
+with their symmetry.
+"""
 
 from collections.abc import Mapping
 

@@ -211,8 +211,8 @@ def _ratio(part: NDArray, whole: NDArray) -> NDArray:
 
 
 def _neighbourhood(ids: NDArray, group: NDArray, shared: dict) -> tuple[tuple[NDArray, NDArray], NDArray]:
-    """Length shared with other groups of the family and all of it, (n,) each; and whether
-    one partner lies on two sides.
+    """Length shared with other groups of the family and all of it, (n,) each; and whether one partner lies
+    on two sides.
     """
     of = dict(zip(ids.tolist(), group.tolist(), strict=True))
     inside, whole, between = np.zeros(len(ids)), np.zeros(len(ids)), np.zeros(len(ids))
@@ -226,8 +226,8 @@ def _neighbourhood(ids: NDArray, group: NDArray, shared: dict) -> tuple[tuple[ND
 
 
 def _alignment(rows, group, means, found, symmetry, ids, shared) -> NDArray:
-    """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment, mean over
-    its partners by shared length.
+    """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment, mean over its partners
+    by shared length.
     """
     place = {int(i): k for k, i in enumerate(ids)}
     pairs = [
@@ -249,7 +249,9 @@ def _alignment(rows, group, means, found, symmetry, ids, shared) -> NDArray:
 
 
 def _schmid_evidence(means: NDArray, area: NDArray, found, symmetry: NDArray, stress: ArrayLike) -> NDArray:
-    """(n,) area-weighted mean signed Schmid factor of the variants that lead from each group to the others."""
+    """(n,) area-weighted mean signed Schmid factor of the variants that lead from each group
+    to the others.
+    """
     factor = schmid_factors(found, means, stress)
     out = np.zeros(len(means))
     for g in range(len(means)):

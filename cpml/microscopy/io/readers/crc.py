@@ -1,7 +1,7 @@
 """Oxford / HKL binary maps: .crc (records) with its .cpr (text description).
 
-One record a point, in rows: phase as uint8, then the fields of the .cpr's [Fields] section, packed, little
-endian:
+One record a point, in rows: phase as uint8, then the fields of the .cpr's [Fields] section,
+packed, little endian:
 
 | code | field | type |
 |---|---|---|

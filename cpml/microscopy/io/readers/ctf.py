@@ -1,10 +1,10 @@
 """Oxford / HKL channel text files (.ctf).
 
-Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles in
-degrees (Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are rounded. Not
-indexed: phase 0, or the zero solution (all angles 0 with Error > 0); Error > 0 with an orientation is a point
-that the vendor's cleaning has filled and counts as indexed. Decimal commas and column-major order are
-understood.
+Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles
+in degrees (Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are
+rounded. Not indexed: phase 0, or the zero solution (all angles 0 with Error > 0); Error > 0 with an
+orientation is a point that the vendor's cleaning has filled and counts as indexed. Decimal commas and
+column-major order are understood.
 """
 
 from pathlib import Path

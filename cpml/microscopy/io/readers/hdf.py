@@ -87,8 +87,8 @@ class Hdf:
         return found
 
     def array(self, place: str, shape: tuple[int, ...] | None = None, *, whole: bool = False) -> NDArray:
-        """Numbers of a dataset; `shape` with -1 for free sizes, extra axes of length 1 dropped; `whole`:
-        integers.
+        """Numbers of a dataset; `shape` with -1 for free sizes, extra axes of length 1
+        dropped; `whole`: integers.
 
         Raises
         ------
@@ -163,8 +163,8 @@ class Hdf:
         return [v.strip("\x00 \t\r\n") for v in values]
 
     def _check_lengths(self, place: str, found) -> None:
-        """Refuse text of variable length that claims more bytes than the file has: the library would allocate
-        them.
+        """Refuse text of variable length that claims more bytes than the file has: the library
+        would allocate them.
 
         On disk each text is its length (4 bytes) and its place in the heap (12 bytes); damaged lengths in
         data kept in an object header are left to the checksum there.
@@ -235,9 +235,18 @@ def opened(path: Path) -> Iterator[Hdf]:
             yield Hdf(path, file, path.stat().st_size)
     except CpmlError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
-    MemoryError,
-            UnicodeError, IndexError) as error:  # fmt: skip
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+        UnicodeError,
+        IndexError,
+    ) as error:
         told = " ".join(str(error).split())[:160]
         raise MapFileError(
             f"{path}: cannot be read as HDF5 ({told}); is it the right file, and complete? copy it again"

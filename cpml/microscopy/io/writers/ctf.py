@@ -1,5 +1,5 @@
-"""Oxford / HKL channel text (.ctf) of a map on a square grid; properties without a column of their own follow
-last."""
+"""Oxford / HKL channel text (.ctf) of a map on a square grid; properties without a column of their
+own follow last."""
 
 from pathlib import Path
 
@@ -43,11 +43,21 @@ def _header(ebsd_map: EbsdMap) -> list[str]:
     rows, cols = ebsd_map.shape
     dx, dy = ebsd_map.pixel_um
     return [
-        "Channel Text File", f"Prj\t{_line(ebsd_map.name)}", "Author\tcpml", "JobMode\tGrid",
-        f"XCells\t{cols}", f"YCells\t{rows}", f"XStep\t{float(dx)!r}", f"YStep\t{float(dy)!r}", "AcqE1\t0", "AcqE2\t0", "AcqE3\t0",
-        "Euler angles refer to Sample Coordinate system (CS0)!", f"Phases\t{len(ebsd_map.phases)}",
+        "Channel Text File",
+        f"Prj\t{_line(ebsd_map.name)}",
+        "Author\tcpml",
+        "JobMode\tGrid",
+        f"XCells\t{cols}",
+        f"YCells\t{rows}",
+        f"XStep\t{float(dx)!r}",
+        f"YStep\t{float(dy)!r}",
+        "AcqE1\t0",
+        "AcqE2\t0",
+        "AcqE3\t0",
+        "Euler angles refer to Sample Coordinate system (CS0)!",
+        f"Phases\t{len(ebsd_map.phases)}",
         *[_phase(p) for _, p in sorted(ebsd_map.phases.items())],
-    ]  # fmt: skip
+    ]
 
 
 def _phase(p) -> str:
