@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpml import paths
 from cpml.datasets import catalogue
@@ -19,6 +20,11 @@ from cpml.datasets.schema import check, field_error
 from cpml.errors import DatasetError
 from cpml.load import Load
 from cpml.safe_yaml import read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cpml.crystallography.slip_systems import Systems
 
 REFERENCE = "$CPML_REFERENCE/"
 
@@ -73,16 +79,16 @@ class Dataset:
             return f"{self.kind}; load unknown"
         return f"{self.kind}; load: {self.load.label}" if self.load.assumed else self.kind
 
-    def systems(self):
-        """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
+    def systems(self) -> Systems:
+        """Slip and twin systems of the first declared phase."""
         if not self.phases:
             raise field_error(self.path, "phases", None, "this key is missing: no phase, no slip systems")
         from cpml.crystallography import load_material
 
         return load_material(self.phases[0].material).systems()
 
-    def facts(self):
-        """What is declared, as a table of two columns to look at (pandas DataFrame)."""
+    def facts(self) -> pd.DataFrame:
+        """What is declared, as a table of two columns to look at."""
         import pandas as pd
 
         phases = "; ".join(
@@ -222,7 +228,7 @@ def _shown(value: float | dict) -> str:
     return f"{value:g}"
 
 
-def _resolve_role(path: Path, role: str, value) -> Path | list[Path]:
+def _resolve_role(path: Path, role: str, value: str | dict | list) -> Path | list[Path]:
     if isinstance(value, list):
         return [_resolve(path, f"files.{role}[{n}]", entry) for n, entry in enumerate(value)]
     return _resolve(path, f"files.{role}", value)

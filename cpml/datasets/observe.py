@@ -4,6 +4,7 @@ bands per grain.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cpml.microscopy import EbsdMap, MapPhase, RegisteredDic, Registration, SemImage
+    from cpml.crystallography.slip_systems import Systems
+    from cpml.microscopy import EbsdMap, MapPhase, RegisteredDic, Registration, SemImage, Twins
 
 IMAGE_SIGMA_DEG = 1.0
 """Added in quadrature to the error of a line in an image: distortion that the registration leaves."""
@@ -73,7 +75,7 @@ class ImageLines:
         return found[["grain_id"]].assign(angle_deg=angle, sigma_deg=sigma, source="image")
 
 
-def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
+def observe(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> Footprints:
     """Traces drawn by hand (files: traces), bands of the HR-DIC field (files: dic) and, with labels: images:
     auto, lines of the first image, assigned to grains.
 
@@ -120,7 +122,7 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
     return Footprints(pd.concat(used, ignore_index=True), dic, image)
 
 
-def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:
+def _drawn(path: Path, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
     """Traces of a table with the grain of each; the label table of a virtual specimen has its own columns."""
     from cpml import microscopy
     from cpml.virtual import recorded
@@ -137,7 +139,9 @@ def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
     return () if dataset.labels.get("twins") in ("manual", "none") else None
 
 
-def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFrame:
+def twin_rows(
+    dataset: Dataset, twins: Twins, ebsd_map: EbsdMap, systems: Mapping[int, Systems]
+) -> pd.DataFrame:
     """Variant labels: from the lamellae found in the map, or with `labels: twins: manual` as recorded
     in files: traces.
 
@@ -165,7 +169,7 @@ def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFra
     return recorded.recorded_variants(table, next(iter(systems.values())))
 
 
-def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:
+def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> ImageLines | None:
     """The first image on the map, and the lines in each of its grains; None without an image
     or its registration.
 

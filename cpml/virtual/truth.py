@@ -12,12 +12,15 @@ shear direction, so the names and symmetry copies of generator and reader need n
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cpml.crystallography.slip_systems import Systems
 from cpml.errors import DatasetError
 
 ACTIVE_SHEAR = 0.01  # a plane is active above this accumulated shear (the generator's visible step)
@@ -90,7 +93,7 @@ def match_grains(truth: Truth, label: np.ndarray) -> pd.Series:
 
 
 def truth_labels(
-    truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids, systems
+    truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids: Iterable[int], systems: Systems
 ) -> pd.DataFrame:
     """True mechanisms of every matched grain in the names of ``systems``.
 
@@ -98,7 +101,7 @@ def truth_labels(
     ----------
     partner : from :func:`match_grains`
     quaternions : (G, 4) crystal_to_sample of the grains ``grain_ids``
-    systems : `cpml.crystallography.Systems` of the phase
+    systems : of the phase
 
     Returns
     -------
@@ -141,11 +144,13 @@ def truth_labels(
     return table.astype({"observed": float})
 
 
-def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame:
-    """Truth of every grain of a `Specimen` that the simulation also has (columns of :func:`truth_labels`).
+def true_labels(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame:
+    """Truth of every grain of a specimen that the simulation also has (columns of :func:`truth_labels`).
 
     Parameters
     ----------
+    dataset : `cpml.datasets.Dataset` with files: truth
+    specimen : `cpml.models.Specimen` of its map
     label : (N,) grain_id of every map pixel
     """
     truth = load_truth(dataset.files["truth"])
@@ -155,7 +160,7 @@ def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame:
     return truth_labels(truth, partner, specimen.quaternions[rows], partner.index, specimen.systems)
 
 
-def true_ratios(dataset, reference: str) -> pd.Series:
+def true_ratios(dataset: Any, reference: str) -> pd.Series:
     """Initial strength of every family over that of ``reference``, as the simulation had it."""
     strengths = load_truth(dataset.files["truth"]).strengths.set_index("family")["strength_mpa"]
     return strengths / strengths[reference]

@@ -19,6 +19,7 @@ and lowers KAM.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -69,10 +70,8 @@ class Cleaned:
         done = "; ".join(step.note for step in self.steps) or f"{self.n_filled} points filled"
         return f"{done}, {self.n_left} left without orientation, of {self.map.n_pixels}"
 
-    def table(self):
-        """One row a step: option, value, n_changed, note (pandas DataFrame)."""
-        import pandas as pd
-
+    def table(self) -> pd.DataFrame:
+        """One row a step: option, value, n_changed, note."""
         return pd.DataFrame(
             [vars(step) for step in self.steps], columns=["option", "value", "n_changed", "note"]
         )

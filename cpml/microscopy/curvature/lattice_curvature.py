@@ -111,7 +111,9 @@ def _least_squares(grains: Grains) -> NDArray:
     omega = _pair_rotations(grains, pairs)
     dx = grains.map.xy[pairs[:, 1]] - grains.map.xy[pairs[:, 0]]
 
-    def total(values):  # both ends: omega dx^T and dx dx^T do not change when the pair is read backwards
+    def total(
+        values: NDArray,
+    ) -> NDArray:  # both ends: omega dx^T and dx dx^T do not change when the pair is read backwards
         return np.bincount(pairs[:, 0], values, n) + np.bincount(pairs[:, 1], values, n)
 
     xx, yy, xy = (total(dx[:, i] * dx[:, j]) for i, j in ((0, 0), (1, 1), (0, 1)))

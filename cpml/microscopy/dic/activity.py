@@ -174,7 +174,7 @@ def slip_activity(
         h[used].reshape(-1, 4), crystals, systems, row[used], threshold, noise, stress
     )
 
-    def spread(values):
+    def spread(values: NDArray) -> NDArray:
         out = np.full((len(h), *values.shape[1:]), np.nan)
         out[used] = values
         return out
@@ -221,13 +221,17 @@ def _invert(
     return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
-def _field_and_label(field, label) -> tuple[NDArray, NDArray | None]:
+def _field_and_label(
+    field: RegisteredDic | ArrayLike, label: ArrayLike | None
+) -> tuple[NDArray, NDArray | None]:
     if isinstance(field, RegisteredDic):
         return field.field.displacement_gradient, field.label if label is None else label
     return checked_gradient(field), label
 
 
-def _rows(label, shape, n_crystals, known) -> tuple[NDArray, NDArray]:
+def _rows(
+    label: ArrayLike | None, shape: tuple[int, ...], n_crystals: int, known: NDArray
+) -> tuple[NDArray, NDArray]:
     """Label (N,), and the row of `quaternions` of every pixel, -1 for none."""
     n = int(np.prod(shape))
     if label is None:

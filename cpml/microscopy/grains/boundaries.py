@@ -16,11 +16,12 @@ from cpml.crystallography.disorientation import disorientation_axis_angle
 from cpml.crystallography.rotations import quaternion_conjugate, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
 from cpml.microscopy.grains.csl import nearest_csl
-from cpml.microscopy.grains.shapes import on_screen_deg
+from cpml.microscopy.grains.shapes import Segmented, on_screen_deg
+from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.maps.neighbours import neighbour_angles
 
 
-def segment_table(grains) -> pd.DataFrame:
+def segment_table(grains: Segmented) -> pd.DataFrame:
     """Segments: pixel_a, pixel_b, fragment_a, fragment_b, x0_um, y0_um, x1_um, y1_um, length_um, angle_deg.
 
     angle_deg is the disorientation of the two pixels (of their stand-ins where a label was adopted);
@@ -44,7 +45,7 @@ def segment_table(grains) -> pd.DataFrame:
     )
 
 
-def edge_end_points(ebsd_map, pairs: NDArray) -> NDArray:
+def edge_end_points(ebsd_map: EbsdMap, pairs: NDArray) -> NDArray:
     """(P, 4) x0, y0, x1, y1 in um of the cell edge between neighbouring pixels."""
     first, second = ebsd_map.xy[pairs[:, 0]], ebsd_map.xy[pairs[:, 1]]
     middle, across = (first + second) / 2, second - first
@@ -82,7 +83,7 @@ def traces(segments: pd.DataFrame, row: NDArray, n: int) -> NDArray:
     return on_screen_deg(np.cos(turn), np.sin(turn))
 
 
-def boundary_table(grains) -> pd.DataFrame:
+def boundary_table(grains: Segmented) -> pd.DataFrame:
     """Pairs of grains, fragment_a < fragment_b: length_um, n_segments, angle_deg, axis_x, axis_y, axis_z,
     trace_deg, csl, csl_deviation_deg, phase_boundary.
 

@@ -12,6 +12,8 @@ Tilt and twist: of the boundary plane only the trace t is seen. With the rotatio
 | u | axis of the smallest rotation between the mean orientations |
 """
 
+from typing import Protocol
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +29,13 @@ from cpml.microscopy.grains.csl import nearest_csl
 from cpml.microscopy.grains.grains import Grains
 
 
-def boundary_details(grains: Grains, *, twins=None) -> pd.DataFrame:
+class TwinPairs(Protocol):
+    """What `find_twins` returns, as far as boundaries need it."""
+
+    pairs: pd.DataFrame
+
+
+def boundary_details(grains: Grains, *, twins: TwinPairs | None = None) -> pd.DataFrame:
     """The boundary table with more columns; same rows, same order.
 
     Parameters
@@ -48,7 +56,7 @@ def boundary_details(grains: Grains, *, twins=None) -> pd.DataFrame:
     known = np.isfinite(kappa)
     weight = np.bincount(row[known], length[known], n)
 
-    def mean(values):
+    def mean(values: NDArray) -> NDArray:
         total = np.bincount(row[known], (values * length)[known], n)
         return np.divide(total, weight, out=np.full(n, np.nan), where=weight > 0)
 

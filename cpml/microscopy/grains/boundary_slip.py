@@ -95,11 +95,11 @@ def boundary_transfer(
     return pd.concat([boundaries, out], axis=1)
 
 
-def _of(activity, phase_id: int):
+def _of(activity: ArrayLike | Mapping[int, ArrayLike] | None, phase_id: int) -> ArrayLike | None:
     return activity.get(phase_id) if isinstance(activity, Mapping) else activity
 
 
-def _constant(a_nm, phase_id: int, n_phases: int) -> float:
+def _constant(a_nm: float | Mapping[int, float] | None, phase_id: int, n_phases: int) -> float:
     value = a_nm.get(phase_id) if isinstance(a_nm, Mapping) else a_nm
     if value is None and n_phases > 1:
         raise ParameterError("residual Burgers vectors between phases need a_nm for every phase")
@@ -115,7 +115,15 @@ def _phases(phase: ArrayLike | None, q: NDArray, known: Mapping) -> NDArray:
 class _Chosen:
     """Slip systems of one phase in all grains, sample frame, with the weights that choose among them."""
 
-    def __init__(self, systems, q, stress, activity, strength, a):
+    def __init__(
+        self,
+        systems: Systems,
+        q: NDArray,
+        stress: ArrayLike | None,
+        activity: ArrayLike | None,
+        strength: Mapping[str, float] | None,
+        a: float,
+    ):
         self.slip = slip = systems.subset(systems.slip)
         self.normal, self.direction = t.sample_systems(slip, q)
         self.burgers = self.direction * (slip.burgers_length * a)[:, None]
@@ -154,7 +162,7 @@ def _pair(
     all_pairs = t.m_prime(n1, d1, n2, d2)
     pair_weight = a.weight[i][:, :, None] * b.weight[j][:, None]
 
-    def mean(values):
+    def mean(values: NDArray) -> NDArray:
         return np.sum(values * pair_weight, axis=(1, 2))
 
     s, u = a.top[i], b.top[j]

@@ -7,6 +7,7 @@ Square and hexagonal grids alike; skimage.measure.regionprops knows pictures of 
 """
 
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,21 @@ from cpml.crystallography.rotations import quaternion_conjugate, rotate
 from cpml.crystallography.symmetry import proper_group
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.maps.vertices import labels_at, vertex_cells
+
+
+class Segmented(Protocol):
+    """A segmented map, as `segment` makes it (`cpml.microscopy.grains.grains.Grains`)."""
+
+    map: EbsdMap
+    n_grains: int
+    label: NDArray
+    source: NDArray
+    measured: NDArray
+    own: NDArray
+    phase: NDArray
+    mean_quaternions: NDArray
+    deviation: NDArray
+    segments: pd.DataFrame
 
 
 def on_screen_deg(vx: NDArray, vy: NDArray) -> NDArray:
@@ -32,7 +48,7 @@ def shape_columns(ebsd_map: EbsdMap, label: NDArray, n_labels: int) -> dict[str,
     """Columns of labels 1 .. n_labels: area_um2, equivalent_diameter_um, x_um, y_um, on_edge, aspect_ratio,
     long_axis_deg; label (N,), 0 = none."""
 
-    def total(weight=None):
+    def total(weight: NDArray | None = None) -> NDArray:
         return np.bincount(label, weight, n_labels + 1)[1:]
 
     (x, y), (dx, dy) = ebsd_map.xy.T, ebsd_map.pixel_um
@@ -56,7 +72,7 @@ def shape_columns(ebsd_map: EbsdMap, label: NDArray, n_labels: int) -> dict[str,
     }
 
 
-def grain_shapes(grains) -> pd.DataFrame:
+def grain_shapes(grains: Segmented) -> pd.DataFrame:
     """Outline of every grain: fragment_id, perimeter_um, convexity, circularity, ellipse_major_um,
     ellipse_minor_um, long_axis_deg, on_edge.
 
@@ -121,7 +137,7 @@ def _hull_areas(at: NDArray, xy: NDArray, n_labels: int) -> NDArray:
     return np.array([ConvexHull(xy[point[a:b]]).volume for a, b in pairwise(bounds)])
 
 
-def grain_spread(grains) -> pd.DataFrame:
+def grain_spread(grains: Segmented) -> pd.DataFrame:
     """Orientation spread of every grain: fragment_id, gos_deg, grod_max_deg, spread_deg, spread_share,
     spread_axis_x, _y, _z (sample frame), spread_crystal_x, _y, _z (crystal frame of the stored mean).
 

@@ -91,7 +91,9 @@ def followed(
     return out
 
 
-def _waviness(x, y, f, residual, t, places) -> tuple[float, bool]:
+def _waviness(
+    x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, places: NDArray
+) -> tuple[float, bool]:
     """rms shift beyond noise, pixels, over all lines, and whether it is certain; NaN without a
     line long enough.
     """

@@ -124,7 +124,9 @@ def tile_labels(shape: tuple[int, int], tile: int, *, valid: ArrayLike | None = 
     return label if valid is None else np.where(np.asarray(valid, bool), label, 0)
 
 
-def _pictures(values, label, valid, margin_px) -> tuple[NDArray, NDArray, NDArray]:
+def _pictures(
+    values: ArrayLike, label: ArrayLike | None, valid: ArrayLike | None, margin_px: int
+) -> tuple[NDArray, NDArray, NDArray]:
     values = np.asarray(values, float)
     label = np.ones(values.shape, int) if label is None else np.asarray(label)
     valid = np.ones(values.shape, bool) if valid is None else np.asarray(valid, bool)
@@ -214,7 +216,9 @@ def _joint_fit(x: NDArray, y: NDArray, f: NDArray, families: list[float]) -> lis
     return shapes
 
 
-def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -> list[tuple[float, float]]:
+def _without_satellites(
+    x: NDArray, y: NDArray, f: NDArray, found: list[tuple[float, float]], lines: str
+) -> list[tuple[float, float]]:
     """The families less those near a stronger one that the same lines, followed in their
     waves, explain better.
     """
@@ -235,7 +239,9 @@ def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -
     return kept
 
 
-def _without(x, y, f, families, *, leave_out=-1, local=False) -> NDArray:
+def _without(
+    x: NDArray, y: NDArray, f: NDArray, families: list[float], *, leave_out: int = -1, local: bool = False
+) -> NDArray:
     """f less the stripes of the families but one."""
     rest = f
     for k, t in enumerate(families):
@@ -244,12 +250,12 @@ def _without(x, y, f, families, *, leave_out=-1, local=False) -> NDArray:
     return rest
 
 
-def _score(x, y, f, families, k) -> float:
+def _score(x: NDArray, y: NDArray, f: NDArray, families: list[float], k: int) -> float:
     rest = _without(x, y, f, families, leave_out=k)
     return float(ridges.scores(x, y, rest, np.array([families[k]]))[0] * np.sum(rest**2) / np.sum(f**2))
 
 
-def _backfit(x, y, f, families: list[float]) -> list[float]:
+def _backfit(x: NDArray, y: NDArray, f: NDArray, families: list[float]) -> list[float]:
     families = list(families)
     for sweep in range(SWEEPS):
         before = list(families)

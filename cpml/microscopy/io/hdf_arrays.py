@@ -2,13 +2,19 @@
 checked before reading.
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
+
+if TYPE_CHECKING:
+    import h5py
 
 EXPANSION = 64
 """Largest ratio of a foreign array's bytes to its file's: measured values never pack this well."""
@@ -74,7 +80,7 @@ def read_hdf(path: str | Path, *, kind: str) -> tuple[dict[str, NDArray], dict[s
         ) from error
 
 
-def _check_claim(path: Path, name: str, dataset) -> None:
+def _check_claim(path: Path, name: str, dataset: h5py.Dataset) -> None:
     """Refuse an array that claims more than its own chunks, or this file, can hold, or
     that lies elsewhere.
     """

@@ -9,10 +9,12 @@ trace angle, end points, ids of the right and the left grain. Positions are in u
 so that the trace here comes from the end points, and the file's angle is kept beside it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cpml.crystallography.rotations import euler_to_quaternion
 from cpml.errors import MapFileError, ParameterError
@@ -51,7 +53,9 @@ BOUNDARY_COLUMNS = (
 )
 
 
-def read_grain_file(path: str | Path, *, hex_x_axis: str = "a", euler_to_sample=None) -> pd.DataFrame:
+def read_grain_file(
+    path: str | Path, *, hex_x_axis: str = "a", euler_to_sample: str | dict | ArrayLike | None = None
+) -> pd.DataFrame:
     """Grains of an OIM grain file (type 2).
 
     Returns
@@ -78,7 +82,11 @@ def read_grain_file(path: str | Path, *, hex_x_axis: str = "a", euler_to_sample=
 
 
 def read_reconstructed_boundaries(
-    path: str | Path, *, angles: str = "radians", hex_x_axis: str = "a", euler_to_sample=None
+    path: str | Path,
+    *,
+    angles: str = "radians",
+    hex_x_axis: str = "a",
+    euler_to_sample: str | dict | ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Segments of an OIM file of reconstructed boundaries.
 
@@ -142,7 +150,12 @@ def _whole(path: Path, table: pd.DataFrame, names: tuple[str, ...]) -> None:
 
 
 def _orientations(
-    path: Path, table: pd.DataFrame, names, angles: str, hex_x_axis: str, euler_to_sample
+    path: Path,
+    table: pd.DataFrame,
+    names: Sequence[str],
+    angles: str,
+    hex_x_axis: str,
+    euler_to_sample: str | dict | ArrayLike | None,
 ) -> np.ndarray:
     """(N, 4) crystal_to_sample quaternions of three angle columns."""
     if hex_x_axis not in ("a", "a*"):

@@ -136,7 +136,9 @@ def footprint_frequency(
     )
 
 
-def _classes(known: pd.DataFrame, against: str, bins):
+def _classes(
+    known: pd.DataFrame, against: str, bins: ArrayLike | int | None
+) -> list[tuple[tuple, pd.DataFrame]]:
     if bins is None:
         return [((name,), part) for name, part in known.groupby(against)]
     value = known[against].to_numpy(float)

@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.rotations import rotate
 from cpml.crystallography.schmid import schmid_factors
+from cpml.crystallography.slip_systems import Systems
 from cpml.crystallography.slip_traces import line_difference, trace_angle_deg
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
@@ -185,7 +186,7 @@ def _family_evidence(
     n = group.max() + 1
     total = np.bincount(group, area, n)
 
-    def mean(values):
+    def mean(values: NDArray) -> NDArray:
         return np.bincount(group, values * area, n) / total
 
     found = twin_systems(description, twins.types[phase])
@@ -225,7 +226,15 @@ def _neighbourhood(ids: NDArray, group: NDArray, shared: dict) -> tuple[tuple[ND
     return (inside, whole), between
 
 
-def _alignment(rows, group, means, found, symmetry, ids, shared) -> NDArray:
+def _alignment(
+    rows: pd.DataFrame,
+    group: NDArray,
+    means: NDArray,
+    found: Systems,
+    symmetry: NDArray,
+    ids: NDArray,
+    shared: dict[int, dict[int, float]],
+) -> NDArray:
     """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment, mean over its partners
     by shared length.
     """
@@ -248,7 +257,9 @@ def _alignment(rows, group, means, found, symmetry, ids, shared) -> NDArray:
     return _ratio(*(np.bincount(own, w, len(ids)) for w in (value * length, length)))
 
 
-def _schmid_evidence(means: NDArray, area: NDArray, found, symmetry: NDArray, stress: ArrayLike) -> NDArray:
+def _schmid_evidence(
+    means: NDArray, area: NDArray, found: Systems, symmetry: NDArray, stress: ArrayLike
+) -> NDArray:
     """(n,) area-weighted mean signed Schmid factor of the variants that lead from each group
     to the others.
     """

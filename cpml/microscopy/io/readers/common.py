@@ -7,6 +7,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,8 +203,8 @@ def is_number(text: str, most: int = 9999) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most
 
 
-def positive(path: Path, line: int | str, name: str, text: str, kind: type = float):
-    """A number above zero from a header field; a decimal comma is accepted."""
+def positive(path: Path, line: int | str, name: str, text: str, kind: type = float) -> Any:
+    """A number above zero, of the kind asked for, from a header field; a decimal comma is accepted."""
     try:
         value = kind(text.strip().replace(",", "."))
         if value > 0 and math.isfinite(value):

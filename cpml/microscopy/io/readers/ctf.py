@@ -113,9 +113,9 @@ def _phase(path: Path, number: int, line: str) -> MapPhase:
 def _row_order(path: Path, x: np.ndarray, y: np.ndarray, rows: int, cols: int) -> np.ndarray:
     """Index that puts the points in row order: the faster coordinate tells how the file runs."""
 
-    def runs(fast, slow, n_slow, n_fast):
+    def runs(fast: np.ndarray, slow: np.ndarray, n_slow: int, n_fast: int) -> bool:
         f, s = fast.reshape(n_slow, n_fast), slow.reshape(n_slow, n_fast)
-        return np.all(np.diff(f, axis=1) >= 0) and np.ptp(s, axis=1).max() <= np.ptp(s) / max(n_slow, 2)
+        return bool(np.all(np.diff(f, axis=1) >= 0)) and np.ptp(s, axis=1).max() <= np.ptp(s) / max(n_slow, 2)
 
     if runs(x, y, rows, cols):
         return np.arange(rows * cols)

@@ -9,12 +9,12 @@ import numpy as np
 from cpml.errors import ParameterError
 from cpml.microscopy.io.readers.ang import GROUP_OF_SYMMETRY
 from cpml.microscopy.io.writing import printed, property_text
-from cpml.microscopy.maps.ebsd_map import EbsdMap
+from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
 
 OWN = ("iq", "ci", "sem", "fit")
 
 
-def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
+def write(ebsd_map: EbsdMap, euler: np.ndarray, path: Path) -> None:
     """Write the file; `euler` (N, 3) rad in the file's frame."""
     if min(ebsd_map.phases) < 1:
         raise ParameterError(f"map {ebsd_map.name!r} has a phase numbered 0: renumber it")
@@ -62,7 +62,7 @@ def _header(ebsd_map: EbsdMap, extra: list[str]) -> list[str]:
     ]
 
 
-def _phase(number: int, p) -> list[str]:
+def _phase(number: int, p: MapPhase) -> list[str]:
     code = {group: code for code, group in reversed(GROUP_OF_SYMMETRY.items())}.get(p.group)
     if code is None:
         raise ParameterError(f"phase {p.name!r}: .ang has no symmetry number for group {p.group}: write .h5")

@@ -9,12 +9,12 @@ from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import ParameterError
 from cpml.microscopy.io.readers.common import SPACE_GROUP
 from cpml.microscopy.io.writing import printed, property_text
-from cpml.microscopy.maps.ebsd_map import EbsdMap
+from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
 
 OWN = {"bands": "Bands", "error": "Error", "mad": "MAD", "bc": "BC", "bs": "BS"}
 
 
-def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
+def write(ebsd_map: EbsdMap, euler: np.ndarray, path: Path) -> None:
     """Write the file; `euler` (N, 3) rad in the file's frame."""
     if ebsd_map.grid != "square":
         raise ParameterError(
@@ -60,7 +60,7 @@ def _header(ebsd_map: EbsdMap) -> list[str]:
     ]
 
 
-def _phase(p) -> str:
+def _phase(p: MapPhase) -> str:
     number = {group: n for n, group in LAUE_NUMBER.items()}.get(
         {"121": "2", "211": "2", "312": "32"}.get(p.group, p.group)
     )

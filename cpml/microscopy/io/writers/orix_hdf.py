@@ -3,12 +3,18 @@
 orix.io.save itself (0.15) drops the phases that no point has, and calls every grid square.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cpml.microscopy.io.readers.common import SPACE_GROUP
 from cpml.microscopy.maps.ebsd_map import EbsdMap
+
+if TYPE_CHECKING:
+    import h5py
 
 POINT_GROUP = {"fcc": "m-3m", "bcc": "m-3m", "hcp": "6/mmm"}
 """Those of the space groups: orix drops a space group beside another point group."""
@@ -24,7 +30,7 @@ COLOURS = (
 )
 
 
-def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
+def write(ebsd_map: EbsdMap, euler: np.ndarray, path: Path) -> None:
     """Write the file; `euler` (N, 3) rad in the file's frame. Equal maps give equal bytes."""
     import h5py
 
@@ -84,7 +90,7 @@ def _header(ebsd_map: EbsdMap) -> dict:
     return found
 
 
-def _put(file, name: str, value) -> None:
+def _put(file: h5py.File, name: str, value: object) -> None:
     """One value as orix stores it: text as bytes of fixed length, numbers as arrays of one element."""
     if isinstance(value, str):
         value = np.array([value.encode()], dtype=f"S{len(value.encode()) + 1}")
