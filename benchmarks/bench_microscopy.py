@@ -124,9 +124,7 @@ def time_ours(path: Path) -> list[float]:
 
 
 def time_peer(path: Path) -> list[float]:
-    """Stages of DefDAP 1.x: quaternions, boundaries and grains; mean orientations
-    and misorientations; KAM.
-    """
+    """Stages of DefDAP 1.x: quaternions, boundaries, grains; mean orientations, misorientations; KAM."""
     from defdap import ebsd
 
     def grains(m):
@@ -258,14 +256,9 @@ def main(rows: int = ROWS, large_rows: int = LARGE_ROWS) -> list[tuple[str, floa
         results.append(("exact L1 GND, a pixel", mine, theirs))
         mine, orix = disorientation_times()
         for name, theirs in orix.items() or [("", None)]:
-            report(
-                f"angle and axis, a pair {name}",
-                f"{1e6 * mine:.3f} us",
-                f"orix {1e6 * theirs:.0f} us" if theirs else "-",
-                theirs and theirs / mine,
-                ">= 300x",
-            )
-            results.append((f"angle and axis, a pair {name}", mine, theirs))
+            what, peer = f"angle and axis, a pair {name}", f"orix {1e6 * theirs:.0f} us" if theirs else "-"
+            report(what, f"{1e6 * mine:.3f} us", peer, theirs and theirs / mine, ">= 300x")
+            results.append((what, mine, theirs))
         write_synthetic(path, large_rows)
         large, complaint = own_process("--large", path)
         name = f"{large_rows**2 / 1e6:.2g} Mpx: read to GROD"

@@ -16,7 +16,7 @@ import torch
 
 from cpml.crystallography import quaternion_to_matrix, random_quaternions, systems
 from cpml.crystallography.tensors import rotation_5x5, to_vector
-from cpml.plasticity import Loading, PowerLaw, Reorientation, Voce, deform, single_crystal, taylor_factor
+from cpml.plasticity import Conditions, PowerLaw, Reorientation, Voce, deform, single_crystal, taylor_factor
 from cpml.plasticity.crystal.kernels import solve_grains
 
 TENSION = np.diag([1.0, -0.5, -0.5])
@@ -92,10 +92,10 @@ def crystals(n_orientations: int) -> dict[str, float]:
         found = systems(lattice, families=families, c_over_a=1.6236)
         for n in (20.0, 50.0):
             law = PowerLaw(found, strength, n)
-            for engine in ("numba", "torch"):
-                solved = single_crystal(law, TENSION, q, engine=engine)
+            for engine, device in (("numba", None), ("torch", "cpu")):
+                solved = single_crystal(law, TENSION, q, device=device)
                 seconds = best_time(
-                    lambda law=law, engine=engine: single_crystal(law, TENSION, q, engine=engine), 3
+                    lambda law=law, device=device: single_crystal(law, TENSION, q, device=device), 3
                 )
                 rates[f"{name}, n={n:g}, {engine}"] = n_orientations / seconds
                 extra = ""
@@ -143,7 +143,7 @@ def path_cases() -> list[tuple]:
         Voce(zr, [42.0, 100, 17, 30], [1290.0, 1000, 100, 1000], [25.0, 15, 30, 178], latent),
     )
     pull = np.diag([-0.5, -0.5, 1.0])
-    press = Loading.uniaxial(0, -1e-3)
+    press = Conditions.uniaxial(0, -1e-3)
     return [
         ("fcc, full constraint", *fcc_law, 500, 100, None, pull, "taylor", 1e-9, 86_000),
         ("fcc, affine", *fcc_law, 500, 100, None, pull, "affine", 1e-3, 45_000),

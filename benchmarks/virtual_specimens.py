@@ -94,7 +94,7 @@ def with_cp_baseline(specimen: Specimen) -> Specimen:
     from cpml.models.summary import with_baseline
     from cpml.plasticity import PowerLaw, mean_field
 
-    law, weights = PowerLaw.from_material(specimen.material), specimen.grains["n_pixels"].to_numpy(float)
+    law, weights = PowerLaw.from_material(specimen.material), specimen.weights
     cp = {"schmid": schmid_factors(specimen.systems, specimen.quaternions, specimen.load.stress)}
     for scheme in ("sachs", "taylor"):
         field = mean_field(law, specimen.quaternions, weights=weights, loading=specimen.load, scheme=scheme)

@@ -22,14 +22,14 @@ import numpy as np
 from benchmarks.vpsc_cases import solve_case, texture
 from cpml.crystallography import quaternion_to_matrix
 from cpml.crystallography.tensors import to_matrix
-from cpml.plasticity.polycrystal.elasticity import polycrystal_stiffness
+from cpml.plasticity.polycrystal.stiffness import polycrystal_stiffness
 
 COMPONENTS = ("11", "22", "33", "23", "13", "12")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One quantity of a case: reference and our value at the place of the largest deviation, and its bound."""
+    """One quantity of a case: reference and our value where they deviate most, and the bound."""
 
     case: str
     quantity: str

@@ -14,12 +14,12 @@ import torch
 
 from cpml.crystallography import euler_to_quaternion, systems
 from cpml.crystallography.elasticity import MANDEL, to_mandel
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.hardening import Voce
 from cpml.plasticity.laws.kocks_mecking import KocksMecking
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.reorientation import Reorientation
-from cpml.plasticity.paths.path import deform
+from cpml.plasticity.paths.deform import deform
 from cpml.plasticity.polycrystal.eshelby import VPSC
 
 FAMILY = {
@@ -42,20 +42,20 @@ def case_names(folder: Path) -> tuple[str, ...]:
 
 
 def texture(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Orientations (G, 4) and weights (G,) of a case's table of Bunge angles in degrees."""
     import pandas as pd
 
     table = pd.read_csv(path)
-    return euler_to_quaternion(np.deg2rad(table[["phi1", "Phi", "phi2"]].to_numpy())), table[
-        "weight"
-    ].to_numpy()
+    euler = np.deg2rad(table[["phi1", "Phi", "phi2"]].to_numpy())
+    return euler_to_quaternion(euler), table["weight"].to_numpy()
 
 
-def case_loading(process: dict) -> Loading:
+def case_loading(process: dict) -> Conditions:
     """Mixed conditions of a case's process."""
     gradient, stress = np.array(process["velocity_gradient"]), process.get("cauchy_stress", np.zeros((3, 3)))
     rates = np.array(process["velocity_gradient_imposed_flags"], bool)
     stresses = np.array(process["cauchy_stress_imposed_flags"], bool)
-    return Loading.mixed(
+    return Conditions.mixed(
         np.where(rates, gradient, np.nan), np.where(stresses, np.array(stress, float), np.nan)
     )
 

@@ -58,6 +58,24 @@ def m_prime(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike, *, signe
     return value if signed else np.abs(value)
 
 
+def m_prime_of_pairs(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike) -> NDArray:
+    """|m'| (..., S, U) of every system (..., S, 3) of one crystal with every system (..., U, 3) of the other.
+
+    Examples
+    --------
+    >>> axes = np.eye(3)
+    >>> print(m_prime_of_pairs(axes[:2], axes[1:], axes[:2], axes[1:]))
+    [[1. 0.]
+     [0. 1.]]
+    """
+    one, two = (
+        np.abs(np.matmul(np.asarray(a, float), np.swapaxes(np.asarray(b, float), -1, -2)))
+        for a, b in ((n1, n2), (d1, d2))
+    )
+    one *= two  # in place: the two are the largest arrays of whoever asks for all pairs of a map
+    return one
+
+
 def residual_burgers(b1: ArrayLike, b2: ArrayLike) -> NDArray:
     """|b_r| (...), in the unit of the vectors (..., 3): the shorter of |b1 - b2| and |b1 + b2|."""
     b1, b2 = np.asarray(b1, float), np.asarray(b2, float)
@@ -78,8 +96,9 @@ def werner_prantl(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike) ->
 
 
 def intersection_cosine(n1: ArrayLike, n2: ArrayLike, boundary_normal: ArrayLike) -> NDArray:
-    """|l.l'| (...) of planes (..., 3) on a boundary (..., 3); NaN where a plane is the boundary plane itself."""
-    l1, l2 = np.cross(n1, boundary_normal), np.cross(n2, boundary_normal)
+    """|l.l'| (...) of planes (..., 3) on a boundary (..., 3); NaN where a plane is the boundary itself."""
+    wall = np.asarray(boundary_normal, float)
+    l1, l2 = np.cross(np.asarray(n1, float), wall), np.cross(np.asarray(n2, float), wall)
     size = np.linalg.norm(l1, axis=-1) * np.linalg.norm(l2, axis=-1)
     return np.divide(np.abs(_dot(l1, l2)), size, out=np.full(np.shape(size), np.nan), where=size > 1e-12)
 

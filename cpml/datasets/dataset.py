@@ -10,6 +10,7 @@ by "$CPML_REFERENCE/<path>" for reference material; {path: ..., sha256: ...} has
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +25,28 @@ from cpml.safe_yaml import read_yaml
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cpml.crystallography.materials import Material
     from cpml.crystallography.slip_systems import Systems
 
 REFERENCE = "$CPML_REFERENCE/"
+
+# what a notebook or one of its cells may need -> what is said of a data set without it, and how to tell
+HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
+    "map": ("no EBSD map", lambda d: "ebsd" in d.files),
+    "images": ("no images", lambda d: "images" in d.files),
+    "registered-image": ("no image registered to the map", lambda d: d.has_registered_image),
+    "dic": ("no HR-DIC field", lambda d: "dic" in d.files),
+    "lines": ("no slip traces, HR-DIC field or image to see lines in", lambda d: d.shows_lines),
+    "hexagonal": ("no hexagonal phase", lambda d: "hcp" in d.lattices),
+    "cubic": ("no cubic phase", lambda d: bool(d.lattices & {"fcc", "bcc"})),
+    "twins": ("no twins are looked for in the map", lambda d: "hcp" in d.lattices and d.looks_for_twins),
+    "load": ("the load is unknown", lambda d: d.load is not None),
+    "assumed-load": ("the load is recorded", lambda d: d.load is not None and d.load.is_assumed_axis),
+    "curve": ("no stress-strain curve", lambda d: "curve" in d.files),
+    "diffusion": ("the material file has no self-diffusion", lambda d: bool(d.material().diffusion)),
+    "cross-slip": ("the material file has no cross-slip", lambda d: bool(d.material().cross_slip)),
+    "truth": ("no hidden truth", lambda d: "truth" in d.files),
+}
 
 
 @dataclass(frozen=True)
@@ -79,13 +99,52 @@ class Dataset:
             return f"{self.kind}; load unknown"
         return f"{self.kind}; load: {self.load.label}" if self.load.assumed else self.kind
 
-    def systems(self) -> Systems:
-        """Slip and twin systems of the first declared phase."""
+    @property
+    def lattices(self) -> set[str]:
+        """Lattices of the declared phases."""
+        return {phase.lattice for phase in self.phases}
+
+    @property
+    def has_registered_image(self) -> bool:
+        """Whether an image is laid over the map."""
+        return "images" in self.files and "image_to_ebsd" in self.registration
+
+    @property
+    def looks_for_twins(self) -> bool:
+        """Whether twins are to be found in the map; with `labels: twins: manual` or none they are not."""
+        return self.labels.get("twins") not in ("manual", "none")
+
+    def uses(self, source: str) -> bool:
+        """Whether lines of a source become labels: "dic" unless `labels: dic: none`, "images"
+        with `images: auto`.
+        """
+        how = self.labels.get(source, "none" if source == "images" else "auto")
+        return how == "auto" if source == "images" else how != "none"
+
+    @property
+    def shows_lines(self) -> bool:
+        """Whether lines on the surface become traces: drawn ones, bands of a DIC field, lines of an image."""
+        from_dic = "dic" in self.files and self.uses("dic")
+        from_image = self.has_registered_image and self.uses("images")
+        return "traces" in self.files or from_dic or from_image
+
+    def has(self, what: str) -> bool:
+        """Whether there is what a notebook needs, a word of `HAS`: judged by the description,
+        not by results.
+        """
+        return HAS[what][1](self)
+
+    def material(self) -> Material:
+        """Material of the first declared phase, the one that is modelled."""
         if not self.phases:
             raise field_error(self.path, "phases", None, "this key is missing: no phase, no slip systems")
-        from cpml.crystallography import load_material
+        from cpml.crystallography.materials import load_material
 
-        return load_material(self.phases[0].material).systems()
+        return load_material(self.phases[0].material)
+
+    def systems(self) -> Systems:
+        """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
+        return self.material().systems()
 
     def facts(self) -> pd.DataFrame:
         """What is declared, as a table of two columns to look at."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cpml.crystallography.slip_systems import Systems
-    from cpml.microscopy import EbsdMap, MapPhase, RegisteredDic, Registration, SemImage, Twins
+    from cpml.crystallography import Systems
+    from cpml.microscopy import EbsdMap, Grains, MapPhase, RegisteredDic, Registration, SemImage, Twins
 
 IMAGE_SIGMA_DEG = 1.0
 """Added in quadrature to the error of a line in an image: distortion that the registration leaves."""
@@ -76,8 +76,8 @@ class ImageLines:
 
 
 def observe(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> Footprints:
-    """Traces drawn by hand (files: traces), bands of the HR-DIC field (files: dic) and, with labels: images:
-    auto, lines of the first image, assigned to grains.
+    """Lines of all sources assigned to grains: drawn by hand (files: traces), bands of the HR-DIC field
+    (unless labels: dic: none) and, with labels: images: auto, lines of the first image.
 
     Parameters
     ----------
@@ -89,37 +89,57 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> Footprints:
     """
     import pandas as pd
 
-    from cpml import microscopy
-
-    tables, dic = (
-        [
-            pd.DataFrame(
-                {
-                    "grain_id": pd.Series(dtype=int),
-                    "angle_deg": pd.Series(dtype=float),
-                    "source": pd.Series(dtype=str),
-                }
-            )
-        ],
-        None,
-    )
-    if "traces" in dataset.files:
-        drawn = _drawn(dataset.files["traces"], ebsd_map, label)
-        tables.append(drawn[drawn["grain_id"] > 0].assign(source="traces"))
-    if "dic" in dataset.files:
-        if "dic_to_ebsd" not in dataset.registration:
-            raise DatasetError(
-                f"{dataset.path}: files.dic needs registration.dic_to_ebsd, rows of homologous points"
-            )
-        dic = microscopy.register_dic(
-            dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label
-        )
-        tables.append(dic.bands.assign(source="dic", sigma_deg=microscopy.DIC_SIGMA_DEG))
-    image = image_lines(dataset, ebsd_map, label) if dataset.labels.get("images") == "auto" else None
-    if image is not None:
-        tables.append(image.traces())
-    used = [t for t in tables[1:] if len(t)] or tables[:1]
+    dic = registered_field(dataset, ebsd_map, label) if "dic" in dataset.files else None
+    image = image_lines(dataset, ebsd_map, label) if dataset.uses("images") else None
+    drawn = drawn_traces(dataset, ebsd_map, label)
+    tables = [
+        drawn,
+        *([] if dic is None else [dic_traces(dataset, dic)]),
+        *([] if image is None else [image.traces()]),
+    ]
+    used = [table for table in tables if len(table)] or [drawn]
     return Footprints(pd.concat(used, ignore_index=True), dic, image)
+
+
+def drawn_traces(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
+    """Traces of files: traces with the grain (N,) they lie in: grain_id, angle_deg, source,
+    sigma_deg where known.
+    """
+    import pandas as pd
+
+    if "traces" not in dataset.files:
+        types = {"grain_id": int, "angle_deg": float, "source": str}
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    drawn = _drawn(dataset.files["traces"], ebsd_map, label)
+    return drawn[drawn["grain_id"] > 0].assign(source="traces")
+
+
+def given_labels(dataset: Dataset, grains: pd.DataFrame, systems: dict[int, Systems]) -> pd.DataFrame:
+    """Label rows of files: labels for the grains of a map; none without that file."""
+    from cpml.microscopy import label_rows, read_labels
+
+    if "labels" not in dataset.files:
+        return label_rows([], [])
+    return read_labels(dataset.files["labels"], grains, systems)
+
+
+def registered_field(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> RegisteredDic:
+    """The HR-DIC field on the grains (N,) of the map."""
+    from cpml.microscopy import register_dic
+
+    if "dic_to_ebsd" not in dataset.registration:
+        raise DatasetError(
+            f"{dataset.path}: files.dic needs registration.dic_to_ebsd, rows of homologous points"
+        )
+    return register_dic(dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label)
+
+
+def dic_traces(dataset: Dataset, dic: RegisteredDic) -> pd.DataFrame:
+    """Bands of the field as traces; none of them where they are not to be labels."""
+    from cpml.microscopy import DIC_SIGMA_DEG
+
+    bands = dic.bands if dataset.uses("dic") else dic.bands.iloc[:0]
+    return bands.assign(source="dic", sigma_deg=DIC_SIGMA_DEG)
 
 
 def _drawn(path: Path, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
@@ -132,11 +152,34 @@ def _drawn(path: Path, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
     return microscopy.traces_to_grains(microscopy.read_traces(path), ebsd_map, label)
 
 
+def segmented(dataset: Dataset, ebsd_map: EbsdMap) -> Grains:
+    """The map cut into fragments by the threshold and the least size of the description."""
+    from cpml.microscopy import segment
+
+    settings = {key: dataset.segmentation[key] for key in ("threshold", "min_pixels")}
+    return segment(ebsd_map, **settings)
+
+
+def grains_of(dataset: Dataset, ebsd_map: EbsdMap) -> Twins:
+    """The grains of a data set: fragments, and the families of parent and twins that they form."""
+    from cpml.microscopy import find_twins
+
+    tolerance = dataset.segmentation["twin_tolerance"]
+    return find_twins(segmented(dataset, ebsd_map), types=twin_types(dataset), tolerance=tolerance)
+
+
+def modelled_systems(dataset: Dataset, ebsd_map: EbsdMap) -> dict[int, Systems]:
+    """Phase number in the map -> systems, of the first declared phase: the one that is modelled."""
+    return {
+        i: dataset.systems() for i, phase in ebsd_map.phases.items() if phase.name == dataset.phases[0].name
+    }
+
+
 def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
     """Twin families to look for in the map (None: the usual ones); none where `labels: twins` is
     manual or none.
     """
-    return () if dataset.labels.get("twins") in ("manual", "none") else None
+    return None if dataset.looks_for_twins else ()
 
 
 def twin_rows(

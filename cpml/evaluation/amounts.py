@@ -9,10 +9,9 @@ which give probabilities compare.
 import numpy as np
 import pandas as pd
 
+from cpml.evaluation.records import KEYS
 from cpml.evaluation.resampled import block_weights, interval
 from cpml.evaluation.splits import Splits
-
-KEYS = ["grain_id", "mechanism", "target"]
 
 
 def amount_scores(

@@ -16,6 +16,8 @@ could observe are left out by the caller: missing is not zero.
 
 import numpy as np
 
+from cpml.intervals import wilson_interval
+
 CLIP = 1e-6  # a probability of exactly 0 or 1 would make one wrong label cost infinitely much
 METRICS = ("pr_auc", "roc_auc", "log_loss", "brier", "ece", "mcc", "balanced_accuracy", "top1", "top2")
 LOWER_IS_BETTER = ("log_loss", "brier", "ece")
@@ -118,18 +120,9 @@ def reliability(y: np.ndarray, p: np.ndarray, *, n_bins: int = 8) -> dict[str, n
     used = count > 0
     count = count[used]
     predicted = np.bincount(which, weights=p, minlength=n_bins)[used] / count
-    observed = np.bincount(which, weights=y, minlength=n_bins)[used] / count
-    low, high = wilson_interval(observed, count)
-    return {"predicted": predicted, "observed": observed, "low": low, "high": high, "count": count}
-
-
-def wilson_interval(
-    share: np.ndarray, count: np.ndarray, *, z: float = 1.6449
-) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson (1927) score interval of a binomial share; z = 1.6449 is 90 %."""
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return centre - half, centre + half
+    hits = np.bincount(which, weights=y, minlength=n_bins)[used].astype(int)
+    low, high = wilson_interval(hits, count, level=0.9)
+    return {"predicted": predicted, "observed": hits / count, "low": low, "high": high, "count": count}
 
 
 def expected_calibration_error(y: np.ndarray, p: np.ndarray, *, n_bins: int = 8) -> float:

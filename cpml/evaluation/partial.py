@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 
 from cpml.evaluation.levels import traces_of
+from cpml.evaluation.records import KEYS
 from cpml.evaluation.resampled import block_weights, interval
 from cpml.evaluation.scores import evaluate
 from cpml.evaluation.splits import Splits
 
 FALSE_TRACES = 0.05
-KEYS = ["grain_id", "mechanism", "target"]
 
 
 def candidate_bounds(

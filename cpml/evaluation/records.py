@@ -13,6 +13,7 @@ import pandas as pd
 from cpml.evaluation.splits import Splits
 
 KEYS = ["grain_id", "mechanism", "target"]
+"""What names one question in every table of labels and predictions."""
 
 
 def record(

@@ -10,9 +10,8 @@ import pandas as pd
 
 from cpml.errors import CpmlError, ParameterError
 from cpml.evaluation import metrics, resampled
+from cpml.evaluation.records import KEYS
 from cpml.evaluation.splits import Splits
-
-KEYS = ["grain_id", "mechanism", "target"]
 
 
 def evaluate(

@@ -1,8 +1,11 @@
 from .checks import (
+    FrameCheck as FrameCheck,
     displacement_deviations as displacement_deviations,
-    flip_table as flip_table,
+    frame_check as frame_check,
     hex_axis_check as hex_axis_check,
-    lamella_deviations as lamella_deviations,
+    lamella_check as lamella_check,
+    matched_planes as matched_planes,
+    nearest_line as nearest_line,
     trace_deviations as trace_deviations,
 )
 from .cleaning.clean import Cleaned as Cleaned, clean as clean
@@ -85,6 +88,7 @@ from .labels.statistics import (
     boundary_type as boundary_type,
     footprint_frequency as footprint_frequency,
     surrounding_type as surrounding_type,
+    with_circumstances as with_circumstances,
     with_schmid as with_schmid,
 )
 from .labels.traces import (
@@ -92,7 +96,11 @@ from .labels.traces import (
     read_traces as read_traces,
     traces_to_grains as traces_to_grains,
 )
-from .labels.user import read_labels as read_labels, unobserved_labels as unobserved_labels
+from .labels.user import (
+    read_labels as read_labels,
+    unobserved_labels as unobserved_labels,
+    without_labels as without_labels,
+)
 from .labels.variants import twin_labels as twin_labels
 from .maps.ebsd_map import EbsdMap as EbsdMap, MapPhase as MapPhase
 from .maps.frames import frame_rotation as frame_rotation

@@ -11,13 +11,13 @@ from .mechanics.features import (
     share_of_tokens as share_of_tokens,
     token_features as token_features,
 )
-from .mechanics.neighbourhood import shuffled_neighbourhoods as shuffled_neighbourhoods
 from .protocol import cross_validate as cross_validate
 from .specimen.specimen import Specimen as Specimen, build_specimen as build_specimen
 from .summary import (
+    agreement as agreement,
     all_models as all_models,
+    fit_table as fit_table,
     models_for as models_for,
-    physics_change as physics_change,
     ranks_of_observed as ranks_of_observed,
     ratio_table as ratio_table,
     with_baseline as with_baseline,

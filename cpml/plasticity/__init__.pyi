@@ -1,8 +1,8 @@
-from .crystal.conditions import Loading as Loading
+from .crystal.conditions import Conditions as Conditions
 from .crystal.single_crystal import single_crystal as single_crystal
 from .crystal.solution import Solution as Solution
 from .field.full_field import Field as Field, full_field as full_field
-from .laws.climb import DiffusionClimb as DiffusionClimb, PowerClimb as PowerClimb
+from .laws.climb import DiffusionClimb as DiffusionClimb
 from .laws.cross_slip import CrossSlip as CrossSlip, constriction_energy as constriction_energy
 from .laws.from_material import material_hardening as material_hardening
 from .laws.glide import ThermalGlide as ThermalGlide
@@ -18,15 +18,16 @@ from .paths.calibration import (
     calibrate as calibrate,
     plastic_curve as plastic_curve,
 )
-from .paths.path import Path as Path, deform as deform
-from .paths.properties import (
+from .paths.deform import deform as deform
+from .paths.path import Path as Path
+from .paths.regimes import regimes as regimes
+from .paths.sheet import (
     Lankford as Lankford,
     YieldSurface as YieldSurface,
     lankford as lankford,
     yield_surface as yield_surface,
 )
-from .paths.regimes import regimes as regimes
-from .polycrystal.elasticity import polycrystal_stiffness as polycrystal_stiffness
 from .polycrystal.mean_field import mean_field as mean_field
 from .polycrystal.response import MeanField as MeanField
-from .polycrystal.taylor import taylor_factor as taylor_factor, taylor_stress as taylor_stress
+from .polycrystal.stiffness import polycrystal_stiffness as polycrystal_stiffness
+from .polycrystal.taylor import taylor_factor as taylor_factor

@@ -144,8 +144,9 @@ def truth_labels(
     return table.astype({"observed": float})
 
 
-def true_labels(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame:
-    """Truth of every grain of a specimen that the simulation also has (columns of :func:`truth_labels`).
+def true_labels(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame | None:
+    """Truth of every grain of a specimen that the simulation also has (columns of
+    :func:`truth_labels`); None without a hidden truth.
 
     Parameters
     ----------
@@ -153,6 +154,8 @@ def true_labels(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame:
     specimen : `cpml.models.Specimen` of its map
     label : (N,) grain_id of every map pixel
     """
+    if "truth" not in dataset.files:
+        return None
     truth = load_truth(dataset.files["truth"])
     partner = match_grains(truth, label)
     partner = partner[partner.index.isin(specimen.grain_ids)]
@@ -160,8 +163,12 @@ def true_labels(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame:
     return truth_labels(truth, partner, specimen.quaternions[rows], partner.index, specimen.systems)
 
 
-def true_ratios(dataset: Any, reference: str) -> pd.Series:
-    """Initial strength of every family over that of ``reference``, as the simulation had it."""
+def true_ratios(dataset: Any, reference: str) -> pd.Series | None:
+    """Initial strength of every family over that of ``reference``, as the simulation had it; None
+    without a truth.
+    """
+    if "truth" not in dataset.files:
+        return None
     strengths = load_truth(dataset.files["truth"]).strengths.set_index("family")["strength_mpa"]
     return strengths / strengths[reference]
 

@@ -12,7 +12,7 @@ TARGETS = 6
 
 
 def simulated(rng, n_blocks, per_block, *, spread):
-    """Softmax predictions of one target per grain; how good they are differs between blocks (exchangeable)."""
+    """Softmax predictions of one target per grain; exchangeable blocks differ in how good they are."""
     block = np.repeat(np.arange(n_blocks), per_block)
     skill = np.exp(spread * rng.normal(size=n_blocks))[block]
     truth = rng.integers(TARGETS, size=len(block))
@@ -37,7 +37,7 @@ def coverage(seed, n_blocks, *, level=0.9, per_block=10, **options):
 
 @pytest.mark.parametrize("n_blocks", [10, 16, 40])
 def test_guaranteed_sets_cover_at_least_the_level(n_blocks):
-    """Exchangeable blocks: mean coverage between 0.90 and 0.90 + 0.9/B, within 3 standard errors of 300 maps."""
+    """Exchangeable blocks: mean coverage from 0.90 to 0.90 + 0.9/B, within 3 standard errors."""
     found = coverage(0, n_blocks, guarantee=True)
     error = 3 * found.std() / np.sqrt(len(found))
     assert 0.9 - error < found.mean() < 0.9 + 0.9 / (n_blocks - 1) + error
@@ -92,11 +92,11 @@ def test_a_block_never_calibrates_itself(splits_of_blocks, long_table):
     block, truth, p = simulated(np.random.default_rng(4), 12, 15, spread=0.3)
     splits, predictions = splits_of_blocks(block), long_table(p, "p").assign(model="m")
     other = np.where(block == 0, (truth + 1) % TARGETS, truth)
-    limit = [
-        conformal_sets(predictions, long_table(t[:, None] == np.arange(TARGETS), "observed"), splits=splits)
-        .rows.groupby("grain_id")["threshold"].first()
-        for t in (truth, other)
-    ]  # fmt: skip
+    limit = []
+    for targets in (truth, other):
+        labels = long_table(targets[:, None] == np.arange(TARGETS), "observed")
+        rows = conformal_sets(predictions, labels, splits=splits).rows
+        limit.append(rows.groupby("grain_id")["threshold"].first())
     own = block == 0
     assert (limit[0][own] == limit[1][own]).all()
     assert (limit[0][~own] != limit[1][~own]).any()
@@ -131,7 +131,7 @@ def test_candidate_sets_bound_the_coverage(splits_of_blocks, long_table, candida
 
 
 def test_neighbour_weights_follow_a_drift(splits_of_blocks, long_table):
-    """A model that gets worse from left to right: near blocks give more even coverage than all blocks alike."""
+    """A model that gets worse from left to right: near blocks cover more evenly than all blocks alike."""
     rng = np.random.default_rng(6)
     block = np.repeat(np.arange(30), 30)
     truth = rng.integers(TARGETS, size=len(block))
@@ -151,7 +151,7 @@ def test_neighbour_weights_follow_a_drift(splits_of_blocks, long_table):
 
 
 def test_relative_scores_do_not_ask_whether_there_is_a_footprint(splits_of_blocks, long_table):
-    """Dividing all probabilities of a grain by any number leaves relative sets alone and inflates plain ones."""
+    """Dividing all probabilities of a grain by a number leaves relative sets alone, inflates plain ones."""
     rng = np.random.default_rng(7)
     block, truth, p = simulated(rng, 16, 40, spread=0.3)
     labels, splits = long_table(truth[:, None] == np.arange(TARGETS), "observed"), splits_of_blocks(block)

@@ -69,13 +69,6 @@ def test_grains_without_footprint_do_not_count_in_top_k():
     assert grains.tolist() == [2] and hits.tolist() == [1.0]
 
 
-def test_wilson_interval_of_no_success():
-    """0 of 10: low end 0, high end z^2/(n + z^2)."""
-    low, high = metrics.wilson_interval(np.array([0.0]), np.array([10.0]), z=1.96)
-    assert low[0] == pytest.approx(0.0, abs=1e-12)
-    assert high[0] == pytest.approx(1.96**2 / (10 + 1.96**2))
-
-
 def test_calibrated_predictions_lie_on_the_diagonal(sample):
     """y drawn with probability p: calibration error of 400 draws in 8 bins stays
     below 3 standard errors (0.07).

@@ -7,24 +7,8 @@ import pytest
 from cpml.crystallography.slip_systems import systems
 from cpml.errors import ParameterError
 from cpml.microscopy import bootstrap_interval, boundary_type, footprint_frequency, with_schmid
-from cpml.microscopy.labels.statistics import wilson_interval
 
 FCC = systems("fcc", families=["octahedral", "twin"])
-
-
-def test_wilson_limits():
-    """0 of n: 0 to z^2/(n + z^2); no trials: 0 to 1; symmetric in hits and misses."""
-    z2 = 1.959964**2
-    low, high = wilson_interval([0, 0, 3, 7], [10, 0, 10, 10])
-    assert low[0] == 0 and high[0] == pytest.approx(z2 / (10 + z2)) and (low[1], high[1]) == (0, 1)
-    assert low[2] == pytest.approx(1 - high[3])
-
-
-def test_wilson_coverage():
-    """95 % intervals of binomial draws hold the truth in 93 to 97.5 %."""
-    hits = np.random.default_rng(0).binomial(60, 0.2, 4000)
-    low, high = wilson_interval(hits, 60)
-    assert 0.93 < np.mean((low <= 0.2) & (high >= 0.2)) < 0.975
 
 
 def test_clusters_widen_the_interval():

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.synthetic import Microscope, synthetic_specimen
 from cpml.crystallography import load_material
+from cpml.models import CoupledClassifier
 
 EVERYTHING_SEEN = Microscope(visible_share=0.2, missed=0.0, false_rate=0.0)
 
@@ -35,6 +36,12 @@ def make_specimen(
 def specimen():
     """60 magnesium grains with traces and twins."""
     return make_specimen()[0]
+
+
+@pytest.fixture(scope="session")
+def fitted(specimen):
+    """The coupled model in the self-consistent medium, fitted once without the residual; tests only ask it."""
+    return CoupledClassifier(residual=False, n_draws=16, scheme="affine").fit([specimen])
 
 
 @pytest.fixture

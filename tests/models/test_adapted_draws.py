@@ -8,21 +8,24 @@ import torch
 
 from benchmarks.synthetic import synthetic_specimen
 from cpml.models import CoupledClassifier
-from cpml.models.coupled.adapted_draws import _mixture, _prior, adapt
+from cpml.models.coupled.adapted_draws import adapt, mixture, with_prior_draws
 from cpml.models.coupled.likelihood import log_likelihood
-from cpml.models.coupled.prior import rates
+from cpml.models.mechanics.localisation import stress_draws
+
+
+def number(value):
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def test_weights_lead_back_to_the_prior():
     """Under any belief, weighted draws have mass 1, mean 0 and covariance I (5120
     quasi-random draws: a few percent).
     """
-    frame = torch.eye(5, dtype=torch.float64)
-    eta = _prior(512, 1, frame)
+    eta, narrow, wide = (torch.tensor(stress_draws(n, seed)) for n, seed in ((512, 1), (4096, 0), (1024, 2)))
     logit = torch.stack(
         [3.0 * eta[:, 0], -4.0 * (eta[:, 1] - 1.0) ** 2, torch.zeros(len(eta), dtype=torch.float64)]
     )
-    draws, log_weight = _mixture(torch.softmax(logit, 1), eta, _prior(4096, 0, frame), _prior(1024, 2, frame))
+    draws, log_weight = mixture(torch.softmax(logit, 1), eta, narrow, wide)
     weight = log_weight.exp()
     assert weight.max() <= 5 + 1e-9  # one draw in five is from the prior
     assert weight.mean(1).numpy() == pytest.approx(np.ones(3), abs=0.03)
@@ -41,23 +44,28 @@ def test_adapted_draws_take_the_bias_away():
     specimen = synthetic_specimen(200, seed=2).specimen
     model = CoupledClassifier(residual=False, scheme="sachs", edges=False, n_draws=16).fit([specimen])
     data, theta = model.forward(specimen)
-    sharp = {"n": 20.0, "steepness": 8.0, "slip_limit": 0.1, "scatter": 0.15, "outlier": 1e-3}
-    sharp |= {"detection": 0.85, "false_rate": 0.03}
-    theta = theta | {name: torch.tensor(value, dtype=torch.float64) for name, value in sharp.items()}
+    rates = replace(
+        theta.rates,
+        steepness=number(8.0),
+        slip_limit=number(0.1),
+        outlier=number(1e-3),
+        detection=number(0.85),
+        false_rate=number(0.03),
+    )
+    theta = replace(theta, n=number(20.0), scatter=number(0.15), rates=rates)
 
     def total(forward):
         with torch.no_grad():
-            active, _ = forward.active(theta, model.prior_.head, gate=0.0)
-            return float(
-                log_likelihood(active, forward.evidence, rates(theta), forward.medium.log_weight).sum()
-            )
+            active, _ = forward.active(theta)
+            logs = log_likelihood(active, forward.evidence, rates, forward.localisation.log_weight)
+            return float(logs.sum())
 
-    def of_prior(n, seed):
-        return replace(data, medium=replace(data.medium, draws=_prior(n, seed, data.medium.frame)))
+    def plain(seed):
+        return with_prior_draws(data, 128, seed)
 
     def adapted(seed):
-        return adapt(data, theta, model.prior_.head, gate=0.0, n_draws=128, seed=seed)
+        return adapt(data, theta, n_draws=128, seed=seed)
 
-    truth = total(of_prior(8192, 7))
-    plain, ours = (np.mean([total(f(s)) for s in range(5)]) for f in (lambda s: of_prior(128, s), adapted))
-    assert plain < truth - 1.0 and abs(ours - truth) < 0.5 * abs(plain - truth)
+    truth = total(with_prior_draws(data, 8192, 7))
+    few, ours = (np.mean([total(draws(seed)) for seed in range(5)]) for draws in (plain, adapted))
+    assert few < truth - 1.0 and abs(ours - truth) < 0.5 * abs(few - truth)

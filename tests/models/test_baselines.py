@@ -1,5 +1,7 @@
 """Baselines: what each knows, and that none sees a held-out label."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -16,8 +18,9 @@ from cpml.models import (
     observed,
 )
 from cpml.models.coupled.anchor import offset_yield
-from cpml.models.mechanics.features import neighbour_transfer, token_features
-from cpml.plots.style import MODEL_COLOURS, MODEL_LABELS
+from cpml.models.mechanics.features import token_features
+from cpml.models.mechanics.neighbourhood import neighbour_transfer
+from cpml.plots import MODEL_COLOURS, MODEL_LABELS
 
 SHORT = {"max_iter": 2, "tune": False, "max_epochs": 10}
 
@@ -95,9 +98,7 @@ def test_identical_neighbours_pull_most(build):
     pull is 1, the largest possible.
     """
     specimen, _ = build(9)
-    specimen = specimen.__class__(
-        **{**specimen.__dict__, "grains": specimen.grains.assign(qw=1.0, qx=0.0, qy=0.0, qz=0.0)}
-    )
+    specimen = replace(specimen, grains=specimen.grains.assign(qw=1.0, qx=0.0, qy=0.0, qz=0.0))
     share = np.zeros((9, len(specimen.systems)))
     share[:, 0] = 1.0
     pull = neighbour_transfer(specimen, share)

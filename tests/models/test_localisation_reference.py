@@ -7,7 +7,7 @@ import pytest
 from benchmarks.virtual_specimens import load_virtual
 from cpml import microscopy
 from cpml.crystallography.tensors import to_vector
-from cpml.models.mechanics.localisation import grain_state
+from cpml.models.mechanics.grain_stress import grain_state
 from cpml.virtual.truth import match_grains, read_generator_truth
 
 
@@ -40,7 +40,7 @@ def nickel(reference):
 def unexplained(nickel, scheme):
     """Rms error of a scheme's grain stresses over that of the macroscopic stress."""
     specimen, rows, true, weights, macro = nickel
-    found = grain_state(specimen, specimen.material.strengths, scheme).stress[rows]
+    found = grain_state(specimen, np.log(specimen.material.strengths), scheme).stress[rows]
     error, spread = (np.einsum("g,gi->", weights, (v - true) ** 2) for v in (found, macro))
     return np.sqrt(error / spread)
 

@@ -15,12 +15,6 @@ QUICK = {"residual": False, "n_draws": 16, "scheme": "affine"}
 
 
 @pytest.fixture(scope="module")
-def fitted(specimen):
-    """Fitted once on 60 grains of magnesium."""
-    return CoupledClassifier(**QUICK).fit([specimen])
-
-
-@pytest.fixture(scope="module")
 def levels(specimen, fitted):
     """All levels of the same grains."""
     return fitted.predict_levels(specimen)

@@ -1,19 +1,17 @@
-"""The compiled adjoint equals the torch derivation, relaxed constraints, and checkpointed paths."""
+"""The compiled adjoint equals the torch derivation, and relaxed constraints."""
 
 import numpy as np
 import pytest
 import torch
 
-from cpml.crystallography import quaternion_to_matrix, random_quaternions, systems
+from cpml.crystallography import quaternion_to_matrix, random_quaternions
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
-from cpml.plasticity import Loading, PowerLaw, Together, Voce, deform, mean_field
+from cpml.plasticity import Conditions, PowerLaw, Together, deform, mean_field
 from cpml.plasticity.polycrystal.eshelby import directions, interaction
 from cpml.plasticity.polycrystal.eshelby_gradient import UNITS, interaction_slopes
+from support.phases import FCC, MG, MG_STRENGTHS, TENSION
 
-FCC = systems("fcc", families=["octahedral"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
-TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(12, np.random.default_rng(0))
 
 
@@ -32,13 +30,13 @@ def test_slopes_of_the_interaction():
 
 @pytest.mark.parametrize("scheme", ["taylor", "relaxed", "affine"])
 def test_two_derivations_agree(scheme):
-    """Compiled adjoint and torch's implicit step give the same derivatives of stress, rates and slip (1e-7)."""
+    """Compiled adjoint and torch's implicit step: the same derivatives of stress, rates, slip (1e-7)."""
     weights = torch.linspace(1, 2, 12, dtype=torch.float64)
     mix = torch.as_tensor(np.random.default_rng(2).standard_normal((12, 5)))
 
     def gradients(wrap):
         given = [
-            torch.tensor([10.0, 55, 60, 40], dtype=torch.float64),
+            torch.tensor(MG_STRENGTHS, dtype=torch.float64),
             torch.tensor(10.0, dtype=torch.float64),
             torch.as_tensor(quaternion_to_matrix(Q)),
             weights.clone(),
@@ -46,7 +44,7 @@ def test_two_derivations_agree(scheme):
         given = [g.requires_grad_() for g in given]
         law = wrap(PowerLaw(MG, given[0], given[1], 1e-3))
         f = mean_field(
-            law, given[2], weights=given[3], loading=Loading.uniaxial(2, -1e-3), scheme=scheme, tol=1e-12
+            law, given[2], weights=given[3], loading=Conditions.uniaxial(2, -1e-3), scheme=scheme, tol=1e-12
         )
         loss = f.von_mises + 1e4 * f.rate[0] + (mix * f.grain_stress).sum() + 1e3 * f.shear_rate.abs().sum()
         return torch.autograd.grad(loss, given)
@@ -109,45 +107,12 @@ def test_relaxed_gradient(parameter):
 
 
 def test_relaxed_conditions():
-    """Shears to relax are named; a stress on a relaxed shear, or conditions that mix components, are refused."""
+    """Unknown shears, a stress on a relaxed shear and conditions that mix components are refused."""
     law, free = PowerLaw(FCC, [1.0]), np.nan
     with pytest.raises(ParameterError, match="name shears"):
         mean_field(law, Q, loading=TENSION, scheme="relaxed", relaxed=("33",))
-    stressed = Loading.mixed(
+    stressed = Conditions.mixed(
         [[1.0, 0, 0], [0, -0.5, 0], [free, 0, -0.5]], [[free, free, 5.0], [free] * 3, [5.0, free, free]]
     )
     with pytest.raises(ParameterError, match="relaxed"):
         mean_field(law, Q, loading=stressed, scheme="relaxed")
-
-
-def saved_numbers(checkpoint):
-    """Numbers that autograd keeps for the backward pass of a path, and the gradients by strength and n."""
-    strength = torch.tensor([30.0], dtype=torch.float64, requires_grad=True)
-    n, kept = torch.tensor(10.0, dtype=torch.float64, requires_grad=True), []
-
-    def pack(tensor):
-        kept.append(tensor.numel())
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        path = deform(
-            PowerLaw(FCC, strength, n, 1e-3),
-            Voce(FCC, 20.0, 200.0, 10.0, 1.4),
-            Q,
-            loading=Loading.uniaxial(2, 1e-3),
-            increment=0.03,
-            steps=4,
-            scheme="affine",
-            tol=1e-10,
-            checkpoint=checkpoint,
-        )
-    loss = path.von_mises[-1] + 10 * path.orientations[0, 0, 1]
-    total = sum(kept)
-    return total, torch.autograd.grad(loss, [strength, n]), float(loss.detach())
-
-
-def test_checkpointed_steps():
-    """The same stress and derivatives to rounding; outside the steps less than a fifth is kept."""
-    plain, light = saved_numbers(False), saved_numbers(True)
-    assert light[2] == plain[2] and light[0] < 0.2 * plain[0]
-    assert [float(g) for g in light[1]] == pytest.approx([float(g) for g in plain[1]], rel=1e-12)

@@ -11,13 +11,12 @@ from cpml.crystallography import (
     quaternion_multiply,
     quaternion_to_matrix,
     random_quaternions,
-    systems,
 )
 from cpml.crystallography.elasticity import crystal_stiffness, hershey
 from cpml.errors import ParameterError
 from cpml.plasticity import (
+    Conditions,
     KocksMecking,
-    Loading,
     PowerLaw,
     Reorientation,
     Saturation,
@@ -28,12 +27,9 @@ from cpml.plasticity import (
     polycrystal_stiffness,
     yield_surface,
 )
-from cpml.plasticity.laws.hardening import latent_matrix
 from cpml.plasticity.laws.spin import rotation
+from support.phases import FCC, MG, TENSION
 
-FCC = systems("fcc", families=["octahedral"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
-TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(30, np.random.default_rng(0))
 ONE = torch.zeros(1, 12, dtype=torch.float64).index_fill(1, torch.tensor([0]), 1.0)  # single slip at rate 1
 
@@ -55,7 +51,7 @@ def test_latent_hardening():
     slip[0, 3] = 0.1  # a prismatic system
     after = law.harden(state, slip, 1.0)["strength"][0]
     assert after[3].item() == pytest.approx(2.0) and after[[0, 4, 10, 17]].numpy() == pytest.approx(3.0)
-    assert latent_matrix(FCC, 1.4)[0, :2].tolist() == [1.0, 1.4]
+    assert Voce(FCC, latent=1.4).latent[0, :2].tolist() == [1.0, 1.4]
 
 
 def test_saturation():
@@ -163,7 +159,7 @@ def test_rigid_spin_turns_everything():
         PowerLaw(FCC, [1.0]),
         None,
         Q,
-        loading=Loading.mixed(1e-9 * TENSION + spin),
+        loading=Conditions.mixed(1e-9 * TENSION + spin),
         increment=1e-10,
         steps=1,
         update_shape=True,
@@ -190,7 +186,7 @@ def test_twin_fractions():
         Voce(MG, 5.0, 100.0, 5.0),
         Q,
         weights=weights,
-        loading=Loading.uniaxial(0, -1e-3),
+        loading=Conditions.uniaxial(0, -1e-3),
         increment=0.01,
         steps=12,
         control="11",
@@ -225,7 +221,7 @@ def test_predominant_variant():
         PowerLaw(MG, [10.0, 55, 60, 20], 20.0, 1e-3),
         None,
         Q,
-        loading=Loading.uniaxial(0, -1e-3),
+        loading=Conditions.uniaxial(0, -1e-3),
         increment=0.02,
         steps=4,
         control="11",
@@ -272,7 +268,7 @@ def test_gradient_through_a_path(scheme, parameter):
             PowerLaw(FCC, v["strength"], v["n"], 1e-3),
             Voce(FCC, v["tau1"], v["theta0"], 10.0, 1.4),
             Q[:6],
-            loading=Loading.uniaxial(2, 1e-3),
+            loading=Conditions.uniaxial(2, 1e-3),
             increment=0.03,
             steps=3,
             scheme=scheme,
@@ -309,7 +305,7 @@ def test_uneven_steps():
 
 
 def test_changing_path():
-    """A function of the step may reverse the load: the stress changes its sign, slip strengths do not care."""
+    """A function of the step may reverse the load: the stress changes its sign, strengths do not care."""
     path = deform(
         PowerLaw(FCC, [1.0]),
         None,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 from cpml.crystallography.rotations import (
     quaternion_conjugate,
     quaternion_multiply,

@@ -16,7 +16,7 @@ Scripta Mater. 58:994.
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 
 M = 6
 PIVOT = 1e-7

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 from cpml.microscopy.dic.sparse_shear import TINY, sparsest_shear
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 from cpml.microscopy.grains.boundaries import group_pairs
 from cpml.microscopy.grains.grains import Grains
 

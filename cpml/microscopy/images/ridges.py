@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 
 SMALLEST_BIN = 8.0
 FINE = 16

@@ -27,6 +27,7 @@ from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.io.hdf_arrays import SMALL
 
 if TYPE_CHECKING:
+    import pandas as pd
     from hyperspy.signals import Signal2D
     from PIL import Image
 
@@ -78,6 +79,19 @@ class SemImage:
                 f"{self.shape[0]} x {self.shape[1]} pixels"
             )
         return replace(self, values=self.values[place], valid=self.valid[place])
+
+    def summary(self) -> pd.DataFrame:
+        """Size, scale and what was done, as a table of two columns to look at."""
+        import pandas as pd
+
+        facts = {
+            "pixels": f"{self.shape[1]} x {self.shape[0]}",
+            "scale": f"{self.pixel_um:.4g} um per pixel"
+            if self.pixel_um
+            else "unknown: lengths are in pixels",
+            "note": "; ".join(self.note) or "no data bar",
+        }
+        return pd.DataFrame({"value": facts}).rename_axis(self.name)
 
     def to_signal(self) -> Signal2D:
         """The picture as hyperspy Signal2D, scaled in um (pixels where the scale is not known)."""

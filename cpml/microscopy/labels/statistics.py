@@ -11,32 +11,12 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from numpy.typing import ArrayLike
 
 from cpml.crystallography.schmid import schmid_factors
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-
-
-def wilson_interval(hits: ArrayLike, trials: ArrayLike, *, level: float = 0.95) -> tuple[NDArray, NDArray]:
-    """(low, high), each (...), of a share of `hits` in `trials` (...); no trials give 0 and 1.
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(5, 10)
-    >>> print(round(float(low), 4), round(float(high), 4))
-    0.2366 0.7634
-    """
-    hits, trials = np.asarray(hits, float), np.asarray(trials, float)
-    if not 0 < level < 1 or np.any(hits < 0) or np.any(hits > trials):
-        raise ParameterError(f"level {level} must lie between 0 and 1, and hits between 0 and trials")
-    z = norm.ppf(0.5 + level / 2)
-    p = np.divide(hits, trials, out=np.full(np.broadcast(hits, trials).shape, 0.5), where=trials > 0)
-    scale = trials + z**2
-    centre = (p * trials + z**2 / 2) / scale
-    half = z * np.sqrt(p * (1 - p) * trials + z**2 / 4) / scale
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+from cpml.intervals import wilson_interval
 
 
 def bootstrap_interval(
@@ -104,7 +84,7 @@ def footprint_frequency(
     rows = []
     for name, part in _classes(known, against, bins):
         hits, n = int(part["observed"].sum()), len(part)
-        wilson = wilson_interval(hits, n)
+        wilson = wilson_interval(hits, n, level=0.95)
         spread = bootstrap_interval(part["observed"], clusters=part["grain_id"], n_draws=n_draws, seed=seed)
         n_clusters = part["grain_id"].nunique()
         rows.append(
@@ -158,6 +138,21 @@ def _classes(
         ((float(low), float(high), float((low + high) / 2)), known[inside & (place == k)])
         for k, (low, high) in enumerate(pairwise(edges))
     ]
+
+
+def with_circumstances(labels: pd.DataFrame, grains: pd.DataFrame, boundaries: pd.DataFrame) -> pd.DataFrame:
+    """The labels with equivalent_diameter_um of their grain and `around`, the boundary that surrounds
+    most of it.
+
+    Parameters
+    ----------
+    grains : grain_id, equivalent_diameter_um; boundaries : as in `surrounding_type`
+    """
+    diameter = grains.set_index("grain_id")["equivalent_diameter_um"]
+    return labels.assign(
+        equivalent_diameter_um=labels["grain_id"].map(diameter),
+        around=labels["grain_id"].map(surrounding_type(boundaries)),
+    )
 
 
 def with_schmid(

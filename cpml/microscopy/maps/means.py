@@ -9,7 +9,8 @@ harm. Reference: Markley et al. 2007, J. Guid. Control Dyn. 30:1193, doi 10.2514
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled, nearness, rotation_vectors
+from cpml.compiled import compiled
+from cpml.crystallography.disorientation import nearness, rotation_vectors
 from cpml.crystallography.rotations import axis_angle_to_quaternion
 
 

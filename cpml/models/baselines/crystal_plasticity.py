@@ -26,6 +26,8 @@ from cpml.errors import CpmlError
 from cpml.models.baselines.simple import PerMechanism, observed, twin_tokens
 from cpml.models.mechanics.features import full_field_shear, share_of_tokens
 from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.polycrystal.mean_field import mean_field
 
 CLIP = 1e-3
 N_SPREAD = 0.7  # prior standard deviation of ln(n - 1)
@@ -48,11 +50,10 @@ def law_share(specimen: Specimen, scheme: str, strengths: torch.Tensor, n: torch
     """(G, T) share of the grain's shear on every token under ``strengths`` (K,) MPa and
     exponent ``n``, differentiable.
     """
-    from cpml.plasticity import PowerLaw, mean_field
-
     law = PowerLaw(specimen.systems, strengths, n, specimen.material.reference_rate)
-    weights = specimen.grains["n_pixels"].to_numpy(dtype=float)
-    field = mean_field(law, specimen.quaternions, weights=weights, loading=specimen.load, scheme=scheme)
+    field = mean_field(
+        law, specimen.quaternions, weights=specimen.weights, loading=specimen.load, scheme=scheme
+    )
     return field.activity @ torch.tensor(token_matrix(specimen))
 
 

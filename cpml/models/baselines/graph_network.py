@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from cpml.models.baselines.simple import observed, shrunken_share
 from cpml.models.mechanics.features import token_features
+from cpml.models.mechanics.neighbourhood import boundary_share
 from cpml.models.specimen.specimen import Specimen
 
 LEARNING_RATE = 5e-3
@@ -135,13 +136,15 @@ class GraphNetwork(BaseEstimator):
         scaled = (self._numbers(specimen) - self.mean_) / self.scale_
         family = np.array([[f == k for k in self.families_] for f in specimen.tokens["family"]], dtype=float)
         x = np.concatenate([scaled, np.broadcast_to(family, (len(specimen), *family.shape))], axis=2)
-        here, there = np.concatenate([specimen.neighbours, specimen.neighbours[:, ::-1]]).T
-        length = np.tile(specimen.edge_length, 2)
-        total = np.bincount(here, weights=length, minlength=len(specimen))
+        here, there = specimen.directed_neighbours
         return Graph(
-            torch.tensor(x), torch.tensor(here), torch.tensor(there), torch.tensor(length / total[here]),
-            torch.tensor(observed(specimen)), torch.tensor(specimen.chequerboard()),
-        )  # fmt: skip
+            x=torch.tensor(x),
+            here=torch.tensor(here),
+            there=torch.tensor(there),
+            weight=torch.tensor(boundary_share(specimen)),
+            y=torch.tensor(observed(specimen)),
+            half=torch.tensor(specimen.chequerboard()),
+        )
 
     def _epochs(self, graphs: list[Graph]) -> int:
         """Best number of epochs: trained on one half of the blocks, watched on the other."""

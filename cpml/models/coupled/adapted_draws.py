@@ -22,44 +22,55 @@ from torch import Tensor
 
 from cpml.models.coupled.likelihood import per_draw
 from cpml.models.coupled.posterior import Forward
-from cpml.models.coupled.prior import rates
-from cpml.models.mechanics.localisation import stress_draws
-
-LOOK = 512  # draws that search
-INFLATION = 1.3  # of the covariance: tails must be sampled, not cut
-SHRINK = 4.0  # draws' worth of identity in the covariance
+from cpml.models.coupled.prior import Theta
+from cpml.models.mechanics.localisation import Localisation, stress_draws
+from cpml.models.numerics import STANDARD, Numerics
 
 
-def adapt(data: Forward, theta: dict[str, Tensor], head, *, gate: float, n_draws: int, seed: int) -> Forward:
+def adapt(data: Forward, theta: Theta, *, n_draws: int, seed: int) -> Forward:
     """The same specimen with draws of its own for every grain, made for the parameters ``theta``.
 
-    ``n_draws`` come from N(mu_g, C_g) and a quarter as many from the prior, so a = 1/5.
+    ``n_draws`` come from N(mu_g, C_g), and so many from the prior that their share a is `Numerics.prior_share`.
     """
-    frame = data.medium.frame
-    looking = replace(data, medium=replace(data.medium, draws=_prior(LOOK, seed + 1, frame), log_weight=None))
+    localisation, numerics = data.localisation, data.localisation.numerics
+    looking = with_prior_draws(data, numerics.looking_draws, seed + 1)
     with torch.no_grad():
-        active, _ = looking.active(theta, head, gate=gate)
-        belief = torch.softmax(per_draw(active, data.evidence, rates(theta)), dim=1)
+        active, _ = looking.active(theta)
+        belief = torch.softmax(per_draw(active, data.evidence, theta.rates), dim=1)
     # two sets of their own: every fourth point of one quasi-random set would lie in one corner of the space
-    narrow, wide = _prior(n_draws, seed, frame), _prior(max(n_draws // 4, 2), seed + 2, frame)
-    draws, log_weight = _mixture(belief, looking.medium.draws, narrow, wide)
-    return replace(data, medium=replace(data.medium, draws=draws, log_weight=log_weight))
+    n_wide = max(int(n_draws * numerics.prior_share / (1 - numerics.prior_share)), 2)
+    narrow, wide = prior_draws(localisation, n_draws, seed), prior_draws(localisation, n_wide, seed + 2)
+    draws, log_weight = mixture(belief, looking.localisation.draws, narrow, wide, numerics)
+    return replace(data, localisation=replace(localisation, draws=draws, log_weight=log_weight))
 
 
-def _prior(n: int, seed: int, frame: Tensor) -> Tensor:
-    return torch.as_tensor(stress_draws(n, seed)) @ frame.T
+def with_prior_draws(data: Forward, n: int, seed: int) -> Forward:
+    """The same specimen with ``n`` draws from the prior, the same for all grains."""
+    draws = prior_draws(data.localisation, n, seed)
+    return replace(data, localisation=replace(data.localisation, draws=draws, log_weight=None))
 
 
-def _mixture(belief: Tensor, eta: Tensor, narrow: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
-    """Draws (G, K, 5) of the mixture from standard ones for its two parts, and log w (G,
-    K); belief (G, L) on eta (L, 5).
+def prior_draws(localisation: Localisation, n: int, seed: int) -> Tensor:
+    """(n, 5) standard normal draws that turn with the specimen."""
+    return torch.as_tensor(stress_draws(n, seed)) @ localisation.frame.T
+
+
+def mixture(
+    belief: Tensor, eta: Tensor, narrow: Tensor, wide: Tensor, numerics: Numerics = STANDARD
+) -> tuple[Tensor, Tensor]:
+    """Draws (G, K, 5) of the mixture q and log w (G, K).
+
+    Parameters
+    ----------
+    belief : (G, L) weights, sum 1, on the draws eta (L, 5) that looked
+    narrow, wide : standard normal draws (N, 5) for the adapted part, and for the part from the prior
     """
     mean = belief @ eta
     apart = eta[None] - mean[:, None]
     covariance = torch.einsum("gl,gli,glj->gij", belief, apart, apart)
     count = 1.0 / (belief**2).sum(1)[:, None, None]  # draws that count
-    identity = torch.eye(5, dtype=eta.dtype)
-    covariance = INFLATION * (count * covariance + SHRINK * identity) / (count + SHRINK)
+    few, identity = numerics.identity_draws, torch.eye(5, dtype=eta.dtype)
+    covariance = numerics.inflation * (count * covariance + few * identity) / (count + few)
     value, vector = torch.linalg.eigh(covariance)
     # the symmetric root turns with the specimen; a triangular one would not
     root = (vector * value.sqrt()[:, None, :]) @ vector.mT

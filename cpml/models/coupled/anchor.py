@@ -11,8 +11,13 @@ strengths that explain the curve.
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import ArrayLike
 
 from cpml.errors import CpmlError
+from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.polycrystal.mean_field import mean_field
 
 OFFSET = 0.002
 
@@ -48,7 +53,9 @@ def offset_yield(curve: pd.DataFrame, *, offset: float = OFFSET) -> float:
     return float(stress[i] + t * (stress[i + 1] - stress[i]))
 
 
-def strength_scale(specimen, strengths: np.ndarray, *, scheme: str = "taylor") -> tuple[float, float]:
+def strength_scale(
+    specimen: Specimen, strengths: ArrayLike, *, scheme: str = "taylor"
+) -> tuple[float, float]:
     """Factor on ``strengths`` (K,) that makes the mean field meet the specimen's curve,
     and the measured yield stress.
 
@@ -56,10 +63,6 @@ def strength_scale(specimen, strengths: np.ndarray, *, scheme: str = "taylor") -
     ------
     CpmlError : the specimen has no curve
     """
-    import torch
-
-    from cpml.plasticity import PowerLaw, mean_field
-
     if specimen.curve is None:
         raise CpmlError(
             f"specimen {specimen.name!r} has no stress-strain curve: the scale stays with the literature"
@@ -72,7 +75,6 @@ def strength_scale(specimen, strengths: np.ndarray, *, scheme: str = "taylor") -
         n=material.n,
         reference_rate=material.reference_rate,
     )
-    weights = specimen.grains["n_pixels"].to_numpy(dtype=float)
     rate = specimen.load.rate * specimen.load.rate_direction
-    field = mean_field(law, specimen.quaternions, weights=weights, loading=rate, scheme=scheme)
+    field = mean_field(law, specimen.quaternions, weights=specimen.weights, loading=rate, scheme=scheme)
     return measured / float(field.von_mises), measured

@@ -3,12 +3,12 @@ small residual learned together.
 
     log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs        tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
     pi_gkt    = sum_{s in t} softmax_s(log a_gks)           share of the grain's shear on token t (plane or variant)
-    p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)      probability that the token is active above the visible
-                                                            limit; times detection, and mixed
+    p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)      probability that the token is active above the
+                                                            visible limit; times detection, and mixed
                                                             with chance, to be recorded
 
-The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (the law solved on
-the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter through
+The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (the law solved
+on the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter through
 `cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and the residual r is a small
 network on contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a posteriori
 with the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta, the rates of the observation
@@ -27,40 +27,33 @@ prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from scipy.stats import qmc
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 from tqdm import tqdm
 
+from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.coupled.adapted_draws import adapt
 from cpml.models.coupled.explanation import explain
 from cpml.models.coupled.gate import residual_gate
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
 from cpml.models.coupled.outputs import all_levels
-from cpml.models.coupled.posterior import (
-    BOUND,
-    Forward,
-    Optimum,
-    Posterior,
-    correlation_table,
-    strength_table,
-)
-from cpml.models.coupled.prior import Prior, rates
+from cpml.models.coupled.posterior import Forward, Optimum, Posterior, correlation_table, strength_table
+from cpml.models.coupled.prior import Prior, Theta
 from cpml.models.coupled.residual import ResidualHead
 from cpml.models.coupled.storage import read_model, write_model
-from cpml.models.mechanics.localisation import SCHEMES, Medium, grid_point
-from cpml.models.mechanics.neighbourhood import PULLS
+from cpml.models.mechanics.grain_stress import SCHEMES
+from cpml.models.mechanics.localisation import Localisation, grid_point
+from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
-
-COARSE_DRAWS = 32
-ADAPTATIONS = 2  # of the draws: at the end of the coarse search, and where that leads
-POSTERIOR_DRAWS = 32
-ROUNDS = 4  # linearisations of the localisation at most
-REACH = 0.6  # of a log strength between two of them
 
 
 class CoupledClassifier(BaseEstimator):
@@ -73,14 +66,15 @@ class CoupledClassifier(BaseEstimator):
     edges : False shuts the corrections from neighbours (an ablation; the full field
         knows its neighbours all the same)
     free_surface : no shear stress on the map's surface
-    n_draws : quasi-random draws of the local stress per grain; the search begins with COARSE_DRAWS from the
-        prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
+    n_draws : quasi-random draws of the local stress per grain; the search begins with `Numerics.coarse_draws` from
+        the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     shrinkage : precision of the residual network's weights
     max_iter : L-BFGS iterations per stage; a stage ends early where the posterior no longer rises
     warm_start : start from the last fit (or from a loaded model) in place of the literature; the prior stays
     verbose : a progress bar, on terminals only
+    numerics : how finely it searches, samples and solves; its table names every number with a reason
 
     Attributes
     ----------
@@ -93,10 +87,21 @@ class CoupledClassifier(BaseEstimator):
     name = "coupled"
 
     def __init__(
-        self, *, scheme: str = "auto", edges: bool = True, free_surface: bool = False, n_draws: int = 128,
-        residual: bool | str = "auto", scatter: bool = True, shrinkage: float = 4.0, max_iter: int = 150,
-        warm_start: bool = False, verbose: bool = False, seed: int = 0,
-    ):  # fmt: skip
+        self,
+        *,
+        scheme: str = "auto",
+        edges: bool = True,
+        free_surface: bool = False,
+        n_draws: int = 128,
+        residual: bool | str = "auto",
+        scatter: bool = True,
+        shrinkage: float = 4.0,
+        max_iter: int = 150,
+        warm_start: bool = False,
+        verbose: bool = False,
+        seed: int = 0,
+        numerics: Numerics = STANDARD,
+    ):
         self.scheme = scheme
         self.edges = edges
         self.free_surface = free_surface
@@ -108,8 +113,9 @@ class CoupledClassifier(BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.seed = seed
+        self.numerics = numerics
 
-    def fit(self, specimens: list[Specimen]):
+    def fit(self, specimens: list[Specimen]) -> Self:
         """Learn strengths, scatter, detection and (if it helps) the residual from the specimens' footprints.
 
         Without any footprint the posterior is the prior: the literature speaks alone.
@@ -127,7 +133,7 @@ class CoupledClassifier(BaseEstimator):
             raise ParameterError(
                 f"scheme {self.scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}"
             )
-        head = ResidualHead.like(specimens, seed=self.seed)
+        head = ResidualHead.like(specimens, seed=self.seed, numerics=self.numerics)
         self.prior_ = Prior(
             specimens[0].material, families.pop(), head, self.scatter, self.shrinkage, self.edges
         )
@@ -136,47 +142,47 @@ class CoupledClassifier(BaseEstimator):
         self.gate_, self.holdout_ = float(self.residual is True), {}
         if self.residual == "auto" and posterior.count:
             self.gate_, self.holdout_ = residual_gate(
-                specimens, posterior, optimum.vector, max_iter=self.max_iter, reach=REACH
+                specimens, posterior, optimum.vector, max_iter=self.max_iter
             )
         posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
-        self.mechanics_converged_ = all(d.medium.converged for d in posterior.data)
+        self.mechanics_converged_ = all(d.localisation.response.converged for d in posterior.data)
         self.theta_ = self.prior_.named(self.vector_)
-        self.covariance_ = posterior.covariance(self.vector_, gate=self.gate_)
+        self.covariance_ = posterior.covariance(self.vector_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
         return self
 
-    def _start(self) -> torch.Tensor:
+    def _start(self) -> Tensor:
         centre = self.prior_.centre()
-        if self.warm_start and hasattr(self, "vector_"):
-            n = self.prior_.n_base
-            if len(self.vector_) < n:
-                raise ParameterError(
-                    f"warm_start: the last fit has {len(self.vector_)} parameters, this one {n}"
-                )
-            return torch.cat([self.vector_[:n], centre[n:]])
-        return centre
+        if not self.warm_start or "vector_" not in vars(self):
+            return centre
+        n = self.prior_.n_base
+        if len(self.vector_) < n:
+            raise ParameterError(f"warm_start: the last fit has {len(self.vector_)} parameters, this one {n}")
+        return torch.cat([self.vector_[:n], centre[n:]])
 
-    def _search(self, specimens: list[Specimen], vector: torch.Tensor) -> tuple[Posterior, Optimum]:
+    def _search(self, specimens: list[Specimen], vector: Tensor) -> tuple[Posterior, Optimum]:
         """Maximum without residual; the localisation is linearised again where the search
         ends, until that moves little.
         """
         k, steps = len(self.prior_.families), 0
-        for _ in tqdm(
-            range(ROUNDS),
+        progress = tqdm(
+            range(self.numerics.rounds),
             desc="coupled model",
             unit="round",
             leave=False,
             disable=None if self.verbose else True,
-        ):
-            posterior = self._posterior(specimens, vector, min(COARSE_DRAWS, self.n_draws))
+        )
+        for _ in progress:
+            posterior = self._posterior(specimens, vector, min(self.numerics.coarse_draws, self.n_draws))
             if not posterior.count:  # nothing to learn from: the prior stays
-                return posterior, Optimum(vector, -float(posterior.cost(vector, gate=0.0)), True, 0)
-            optimum = posterior.maximise(vector, gate=0.0, max_iter=self.max_iter, reach=REACH)
+                return posterior, Optimum(vector, -float(posterior.cost(vector)), True, 0)
+            optimum = posterior.maximise(vector, max_iter=self.max_iter)
             steps += optimum.n_iter
-            before, vector = grid_point(vector[:k].exp().numpy()), optimum.vector
-            if np.array_equal(before, grid_point(vector[:k].exp().numpy())):
+            points = [grid_point(v[:k].numpy(), self.numerics) for v in (vector, optimum.vector)]
+            vector = optimum.vector
+            if np.array_equal(*points):
                 break
         return posterior, replace(optimum, n_iter=steps)
 
@@ -185,16 +191,14 @@ class CoupledClassifier(BaseEstimator):
         its gate is open, the residual.
         """
         vector, steps = start.vector, start.n_iter
-        posterior = self._posterior(specimens, vector, self.n_draws)
+        posterior = replace(self._posterior(specimens, vector, self.n_draws), gate=self.gate_)
         if not posterior.count:
             return posterior, start
-        options = {"gate": self.gate_, "n_draws": self.n_draws, "seed": self.seed}
-        for _ in range(ADAPTATIONS):
-            theta = self.prior_.unpack(vector)
-            posterior = Posterior(
-                self.prior_, tuple(adapt(d, theta, self.prior_.head, **options) for d in posterior.data)
-            )
-            optimum = posterior.maximise(vector, gate=self.gate_, max_iter=self.max_iter, reach=REACH)
+        for _ in range(self.numerics.adaptations):
+            theta = self.prior_.unpack(vector, gate=self.gate_)
+            adapted = (adapt(d, theta, n_draws=self.n_draws, seed=self.seed) for d in posterior.data)
+            posterior = replace(posterior, data=tuple(adapted))
+            optimum = posterior.maximise(vector, max_iter=self.max_iter)
             vector, steps = optimum.vector, steps + optimum.n_iter
         return posterior, replace(optimum, n_iter=steps)
 
@@ -216,17 +220,15 @@ class CoupledClassifier(BaseEstimator):
         it is the volume fraction); with ``interval`` also p_low, p_high, p_active_low, ..., shear_high
         """
         data, theta = self.forward(specimen)
-        amount = data.medium.taylor * specimen.load.strain if specimen.load.strain else float("nan")
-        draws = [self._predict(data, self.prior_.unpack(v), amount) for v in self._posterior_draws()]
+        amount = data.localisation.taylor * specimen.load.strain if specimen.load.strain else float("nan")
+        draws = [self._predict(data, drawn, amount) for drawn in self._posterior_draws()]
         values = {name: np.mean([d[name] for d in draws], axis=0) for name in draws[0]}
-        values["p_cp"] = self._predict(data, self._law_alone(theta), amount, gate=0.0)["p"]
+        values["p_cp"] = self._predict(data, theta.law_alone(), amount)["p"]
         if interval:
             for name in ("p", "p_active", "share", "shear"):
                 low, high = np.quantile([d[name] for d in draws], [0.05, 0.95], axis=0)
-                values |= {
-                    f"{name}_low": np.minimum(low, values[name]),
-                    f"{name}_high": np.maximum(high, values[name]),
-                }
+                values[f"{name}_low"] = np.minimum(low, values[name])
+                values[f"{name}_high"] = np.maximum(high, values[name])
         return specimen.predictions(values.pop("p"), model=self.name, **values)
 
     def predict_levels(self, specimen: Specimen) -> pd.DataFrame:
@@ -234,57 +236,40 @@ class CoupledClassifier(BaseEstimator):
         cross-slip pairs and climb (`outputs`).
         """
         data, _ = self.forward(specimen)
-        k, tables = len(self.prior_.families), []
-        for vector in self._posterior_draws():
-            theta, strengths = self.prior_.unpack(vector), vector[:k].exp().numpy()
-            tables.append(
-                all_levels(specimen, data, theta, self.prior_.head, gate=self.gate_, strengths=strengths)
-            )
-        columns = ["p", "p_low", "p_high"]
-        return tables[0].assign(
-            **dict(zip(columns, np.mean([t[columns] for t in tables], axis=0).T, strict=True))
-        )
+        return all_levels(specimen, data, self._posterior_draws())
 
     def explain(self, specimen: Specimen) -> pd.DataFrame:
         """The chain of causes of every grain and token (`explanation`)."""
         return explain(self, specimen)
 
-    def _predict(
-        self, data: Forward, theta, amount: float, gate: float | None = None
-    ) -> dict[str, np.ndarray]:
+    def _predict(self, data: Forward, theta: Theta, amount: float) -> dict[str, NDArray]:
         with torch.no_grad():
-            gate = self.gate_ if gate is None else gate
-            active, share = (x.mean(1) for x in data.active(theta, self.prior_.head, gate=gate))
-            _, log_total = data.medium.local_stress(theta)
-            seen = seen_probability(active, data.n_planes, rates(theta), self.frequency_)
+            active, share = (x.mean(1) for x in data.active(theta))
+            _, log_total = data.local_stress(theta)
+            seen = seen_probability(active, data.n_planes, theta.rates, self.frequency_)
             shear = share * log_total.exp()[:, None] * amount
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 
-    def _posterior_draws(self) -> list[torch.Tensor]:
-        """Parameter vectors drawn from Laplace's approximation within the bounds of
+    def _posterior_draws(self) -> list[Theta]:
+        """Parameters drawn from Laplace's approximation within the bounds of
         the search; the residual's stay.
         """
         n = self.prior_.n_base
         root = np.linalg.cholesky(self.covariance_ + 1e-12 * np.eye(n))
-        half = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed)).random(
-            POSTERIOR_DRAWS // 2
-        )
-        centre, width = self.prior_.centre()[:n].numpy(), BOUND * self.prior_.width(n)
+        generator = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed))
+        half = generator.random(self.numerics.posterior_draws // 2)
+        centre, width = self.prior_.centre()[:n].numpy(), self.numerics.bound * self.prior_.width(n)
         drawn = [self.vector_[:n].numpy() + root @ z for z in np.concatenate([half, -half])]
-        inside = [np.clip(v, centre - width, centre + width) for v in drawn]
-        return [torch.cat([torch.tensor(v), self.vector_[n:]]) for v in inside]
-
-    @staticmethod
-    def _law_alone(theta: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The parameters without what is not the law: scatter and corrections from neighbours."""
-        return theta | dict.fromkeys(("scatter", *PULLS), torch.zeros((), dtype=torch.float64))
+        inside = [torch.tensor(np.clip(v, centre - width, centre + width)) for v in drawn]
+        return [self.prior_.unpack(torch.cat([v, self.vector_[n:]]), gate=self.gate_) for v in inside]
 
     def log_likelihood(self, specimen: Specimen) -> float:
         """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
         self._check(specimen)
         with torch.no_grad():
-            posterior = Posterior(self.prior_, (self._forward(specimen, self.vector_),))
-            return float(posterior.log_likelihood(self.vector_, gate=self.gate_)[0].sum())
+            data = (self._forward(specimen, self.vector_, self.n_draws),)
+            posterior = Posterior(self.prior_, data, self.gate_, self.numerics)
+            return float(posterior.log_likelihood(self.vector_)[0].sum())
 
     @property
     def log_evidence(self) -> float:
@@ -303,13 +288,13 @@ class CoupledClassifier(BaseEstimator):
         """Families in the order of the strengths."""
         return self.prior_.families
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the fitted model as JSON text (no pickle)."""
-        self._check_fitted()
+        check_is_fitted(self, "vector_")
         write_model(self, path)
 
     @classmethod
-    def load(cls, path: Path, material) -> "CoupledClassifier":
+    def load(cls, path: str | Path, material: Material) -> "CoupledClassifier":
         """Read a model written by :meth:`save`; ``material`` supplies the priors it was trained with.
 
         Raises
@@ -324,29 +309,34 @@ class CoupledClassifier(BaseEstimator):
             return self.scheme
         return "affine" if specimen.raster is None else "full_field"
 
-    def forward(self, specimen: Specimen) -> tuple[Forward, dict[str, torch.Tensor]]:
+    def forward(self, specimen: Specimen) -> tuple[Forward, Theta]:
         """The specimen as tensors, its localisation solved near the learned
-        strengths, and the named parameters.
+        strengths, and the learned parameters.
         """
         self._check(specimen)
-        return self._forward(specimen, self.vector_), self.prior_.unpack(self.vector_)
+        theta = self.prior_.unpack(self.vector_, gate=self.gate_)
+        return self._forward(specimen, self.vector_, self.n_draws), theta
 
-    def _forward(self, specimen: Specimen, vector: torch.Tensor, n_draws: int | None = None) -> Forward:
+    def _forward(self, specimen: Specimen, vector: Tensor, n_draws: int) -> Forward:
         """Tensors of a specimen, its localisation solved near the strengths of ``vector``."""
-        strengths = vector[: len(self.prior_.families)].exp().numpy()
-        options = {"n_draws": n_draws or self.n_draws, "seed": self.seed, "free_surface": self.free_surface}
-        medium = Medium.of(specimen, strengths, scheme=self.scheme_of(specimen), **options)
-        return Forward.of(specimen, self.prior_.head, medium)
+        localisation = Localisation.of(
+            specimen,
+            vector[: len(self.prior_.families)].numpy(),
+            scheme=self.scheme_of(specimen),
+            n_draws=n_draws,
+            seed=self.seed,
+            free_surface=self.free_surface,
+            numerics=self.numerics,
+        )
+        return Forward.of(specimen, self.prior_.head, localisation)
 
-    def _posterior(self, specimens: list[Specimen], vector: torch.Tensor, n_draws: int) -> Posterior:
-        return Posterior(self.prior_, tuple(self._forward(s, vector, n_draws) for s in specimens))
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "vector_"):
-            raise ParameterError("the coupled model is not fitted: call fit(specimens) first")
+    def _posterior(self, specimens: list[Specimen], vector: Tensor, n_draws: int) -> Posterior:
+        """Behind a shut gate."""
+        data = tuple(self._forward(s, vector, n_draws) for s in specimens)
+        return Posterior(self.prior_, data, numerics=self.numerics)
 
     def _check(self, specimen: Specimen) -> None:
-        self._check_fitted()
+        check_is_fitted(self, "vector_")
         if specimen.systems.family_names != self.prior_.families:
             theirs = specimen.systems.family_names
             raise CpmlError(

@@ -15,22 +15,35 @@ alike sit near the same value):
 Strengths are scaled so that the specimen's mean largest x is one.
 """
 
+from typing import Protocol
+
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
-from cpml.models.mechanics.localisation import grain_state
-from cpml.models.mechanics.neighbourhood import PULLS, shares_of_pulls
+from cpml.models.coupled.posterior import Forward
+from cpml.models.coupled.prior import Theta
+from cpml.models.mechanics.grain_stress import grain_state
+from cpml.models.mechanics.neighbourhood import shares_of_pulls
+from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws import flow
 
 TERMS = ("mean", "grain", "collective", "neighbours")
 
 
-def explain(model, specimen) -> pd.DataFrame:
-    """One row per grain and token.
+class Explainable(Protocol):
+    """A fitted CoupledClassifier: it gives a specimen's tensors, its own parameters and the scheme behind them."""
 
-    Parameters
-    ----------
-    model : a fitted CoupledClassifier
+    name: str
+
+    def forward(self, specimen: Specimen) -> tuple[Forward, Theta]: ...  # noqa: D102
+
+    def scheme_of(self, specimen: Specimen) -> str: ...  # noqa: D102
+
+
+def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
+    """One row per grain and token.
 
     Returns
     -------
@@ -39,17 +52,17 @@ def explain(model, specimen) -> pd.DataFrame:
     ``neighbours``; -1 without one), p_active
     """
     data, theta = model.forward(specimen)
+    scheme = model.scheme_of(specimen)
+    schmid = data.localisation.schmid.numpy()
     with torch.no_grad():
-        residual = np.zeros(data.medium.schmid.shape[:2])
-        if model.gate_:
-            residual = model.gate_ * model.prior_.head(theta["head"], data.inputs, data.family).numpy()
-        active = data.active(theta, model.prior_.head, gate=model.gate_)[0].mean(1).numpy()
-    terms, per_edge = _stresses(model, specimen, data, theta)
-    strength = theta["log_strength"].exp().numpy()[specimen.systems.family]
-    schmid = data.medium.schmid.numpy()
+        correction = theta.residual(data.inputs, data.family)
+        residual = np.zeros(schmid.shape[:2]) if correction is None else correction.numpy()
+        active = data.active(theta)[0].mean(1).numpy()
+        terms = _stresses(specimen, scheme, data, theta)
+    strength = theta.log_strength.exp().numpy()[specimen.systems.family]
     x = {name: np.einsum("gsi,gi->gs", schmid, part) / strength for name, part in terms.items()}
-    total = sum(x.values())
-    loaded = np.where(specimen.systems.twin, np.maximum(total, 0.0), np.abs(total))
+    total = np.sum([*x.values()], axis=0)
+    loaded = np.abs(flow.directed(total, specimen.systems.twin))
     unit = loaded.max(1).mean()
     top = _top_system(specimen, loaded)
     rows = np.arange(len(specimen))[:, None]
@@ -57,36 +70,45 @@ def explain(model, specimen) -> pd.DataFrame:
     columns = {name: sense * part[rows, top] / unit for name, part in x.items()}
     columns["x"] = sense * total[rows, top] / unit
     columns["scatter"] = (
-        float(theta["scatter"]) * np.linalg.norm(schmid, axis=-1)[rows, top] / strength[top] / unit
+        float(theta.scatter) * np.linalg.norm(schmid, axis=-1)[rows, top] / strength[top] / unit
     )
-    columns |= {
-        "residual": residual[rows, top],
-        "from_grain": _strongest(specimen, per_edge, schmid, top, sense),
-        "p_active": active,
+    columns["residual"] = residual[rows, top]
+    per_edge = _neighbour_stresses(specimen, scheme, data, theta)
+    columns["from_grain"] = _strongest(specimen, per_edge, schmid, top)
+    columns["p_active"] = active
+    return specimen.predictions(active, model=model.name, **columns).drop(columns=["p", "model"])
+
+
+def _stresses(specimen: Specimen, scheme: str, data: Forward, theta: Theta) -> dict[str, NDArray]:
+    """The stress (G, 5) of every one of TERMS."""
+    localisation, amplitude = data.localisation, float(theta.amplitude)
+    macro = np.tile(localisation.macro.numpy(), (len(specimen), 1))
+    solved = localisation.response(theta.log_strength)[0].numpy()
+    in_medium = solved
+    if scheme == "full_field":
+        in_medium = grain_state(
+            specimen, localisation.response.centre.numpy(), "affine", numerics=localisation.numerics
+        ).stress
+    return {
+        "mean": macro,
+        "grain": amplitude * (in_medium - macro),
+        "collective": amplitude * (solved - in_medium),
+        "neighbours": np.einsum("c,cgi->gi", theta.coefficients.numpy(), localisation.pulls.numpy()),
     }
-    table = specimen.predictions(active, model=model.name, **columns)
-    return table.drop(columns=["p", "model"])
 
 
-def _stresses(model, specimen, data, theta):
-    """Stress terms (G, 5) and what each directed boundary adds to the last (2 E, 5)."""
-    medium, amplitude = data.medium, float(theta["amplitude"])
-    macro = np.tile(medium.macro.numpy(), (len(specimen), 1))
-    shift = theta["log_strength"] - theta["log_strength"].mean() - medium.centre
-    scheme = (medium.stress + torch.einsum("k,kgi->gi", shift, medium.stress_slope)).numpy()
-    mean_medium = scheme
-    if model.scheme_of(specimen) == "full_field":
-        mean_medium = grain_state(specimen, np.exp(medium.centre.numpy()), "affine").stress
-    coefficients = np.array([float(theta[name]) for name in PULLS])
-    neighbours = np.einsum("c,cgi->gi", coefficients, medium.pulls.numpy())
-    terms = {"mean": macro, "grain": amplitude * (mean_medium - macro), "collective": amplitude * (scheme - mean_medium),
-             "neighbours": neighbours}  # fmt: skip
-    strength = np.exp(medium.centre.numpy())[specimen.systems.family]
-    edges = shares_of_pulls(specimen, medium.schmid.numpy(), medium.stress.numpy(), strength)
-    return terms, np.einsum("c,cei->ei", coefficients, edges)
+def _neighbour_stresses(specimen: Specimen, scheme: str, data: Forward, theta: Theta) -> NDArray:
+    """(2 E, 5) what each directed boundary adds to the learned corrections."""
+    localisation = data.localisation
+    centre = localisation.response.centre.numpy()
+    state = grain_state(specimen, centre, scheme, numerics=localisation.numerics)
+    strength = np.exp(centre)[specimen.systems.family]
+    schmid = localisation.schmid.numpy()
+    parts = shares_of_pulls(specimen, schmid, state.stress, strength, localisation.numerics)
+    return np.einsum("c,cei->ei", theta.coefficients.numpy(), parts)
 
 
-def _top_system(specimen, loaded) -> np.ndarray:
+def _top_system(specimen: Specimen, loaded: NDArray) -> NDArray:
     """(G, T) most loaded system of every token."""
     top = np.empty((len(specimen), len(specimen.tokens)), int)
     for t in range(top.shape[1]):
@@ -95,15 +117,15 @@ def _top_system(specimen, loaded) -> np.ndarray:
     return top
 
 
-def _strongest(specimen, per_edge, schmid, top, sense) -> np.ndarray:
+def _strongest(specimen: Specimen, per_edge: NDArray, schmid: NDArray, top: NDArray) -> NDArray:
     """(G, T) grain_id of the neighbour that moves the token's resolved shear
     most, by the learned corrections.
     """
     here, there = specimen.directed_neighbours
-    found = np.full(top.shape, -1)
+    strongest = np.full(top.shape, -1)
     for g in range(len(specimen)):
-        mine = np.flatnonzero(here == g)
-        if len(mine):
-            push = np.abs(schmid[g, top[g]] @ per_edge[mine].T * sense[g][:, None])
-            found[g] = specimen.grain_ids[there[mine[push.argmax(1)]]]
-    return found
+        edges = np.flatnonzero(here == g)
+        if len(edges):
+            push = np.abs(schmid[g, top[g]] @ per_edge[edges].T)
+            strongest[g] = specimen.grain_ids[there[edges[push.argmax(1)]]]
+    return strongest

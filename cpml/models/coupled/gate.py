@@ -1,14 +1,17 @@
 """Whether the learned residual may speak: only where it predicts blocks better that it has not seen."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from cpml.models.coupled.posterior import Forward, Posterior
+from cpml.models.specimen.specimen import Specimen
 
 
 def residual_gate(
-    specimens: list, posterior: Posterior, vector: Tensor, *, max_iter: int, reach: float
-) -> tuple[float, dict]:
+    specimens: list[Specimen], posterior: Posterior, vector: Tensor, *, max_iter: int
+) -> tuple[float, dict[str, float]]:
     """Gate (0 or 1) of the residual, and the held-out gain behind it.
 
     Trained with and without residual on alternating tiles of the maps, compared on the other tiles; the gate
@@ -23,18 +26,20 @@ def residual_gate(
     gate, dict residual_gain_nats, standard_error_nats (empty where the tiles hold no label)
     """
     halves = [s.chequerboard() for s in specimens]
-    parts = zip(specimens, halves, posterior.data, strict=True)
-    prior = posterior.prior
-    known = Posterior(
-        prior, tuple(Forward.of(s.with_labels_of(s.grain_ids[h]), prior.head, d.medium) for s, h, d in parts)
+    known = tuple(
+        Forward.of(s.with_labels_of(s.grain_ids[half]), posterior.prior.head, d.localisation)
+        for s, half, d in zip(specimens, halves, posterior.data, strict=True)
     )
-    if not known.count:
+    shut = replace(posterior, data=known, gate=0.0)
+    if not shut.count:
         return 0.0, {}
-    plain = known.maximise(vector, gate=0.0, max_iter=max_iter, reach=reach).vector
-    opened = known.maximise(plain, gate=1.0, max_iter=max_iter, reach=reach).vector
+    opened = replace(shut, gate=1.0)
+    plain = shut.maximise(vector, max_iter=max_iter).vector
+    learned = opened.maximise(plain, max_iter=max_iter).vector
     with torch.no_grad():
-        scores = [posterior.log_likelihood(v, gate=g) for v, g in ((opened, 1.0), (plain, 0.0))]
-        gain = torch.cat([(a - b)[torch.tensor(~h)] for a, b, h in zip(*scores, halves, strict=True)])
-    error = float(gain.std() * len(gain) ** 0.5)
-    found = {"residual_gain_nats": float(gain.sum()), "standard_error_nats": error}
-    return float(found["residual_gain_nats"] > error), found
+        with_head = replace(posterior, gate=1.0).log_likelihood(learned)
+        without = replace(posterior, gate=0.0).log_likelihood(plain)
+        parts = zip(with_head, without, halves, strict=True)
+        gain = torch.cat([(a - b)[torch.tensor(~half)] for a, b, half in parts])
+    total, error = float(gain.sum()), float(gain.std() * len(gain) ** 0.5)
+    return float(total > error), {"residual_gain_nats": total, "standard_error_nats": error}

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
 from cpml.errors import CpmlError
+from cpml.intervals import NINETY_PERCENT
 from cpml.models.coupled.likelihood import Evidence, activity, log_likelihood, token_share
-from cpml.models.coupled.prior import PRIORS, Prior, rates
-from cpml.models.mechanics.localisation import Medium
+from cpml.models.coupled.prior import PRIORS, Prior, Theta
+from cpml.models.coupled.residual import ResidualHead
+from cpml.models.mechanics.localisation import Localisation
+from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
-
-BOUND = 3.0  # prior widths within which parameters are searched
-FLOOR = 1e-3  # resolved stress, relative to the mean stress, below which a system counts as unloaded
-NINETY_PERCENT = 1.645  # standard deviations on each side
+from cpml.plasticity.laws import flow
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,18 @@ class Forward:
     """One specimen as tensors: from parameters to shares of shear on every token."""
 
     evidence: Evidence
-    medium: Medium
+    localisation: Localisation
     family: Tensor  # (S,) long
     token: Tensor  # (S,) long
     n_tokens: int
     inputs: Tensor  # (G, S, F) of the residual head
 
     @classmethod
-    def of(cls, specimen: Specimen, head, medium: Medium) -> "Forward":
+    def of(cls, specimen: Specimen, head: ResidualHead, localisation: Localisation) -> "Forward":
         """Collect the tensors of a `Specimen`."""
         return cls(
             Evidence.of(specimen),
-            medium,
+            localisation,
             torch.tensor(specimen.systems.family),
             torch.tensor(specimen.token),
             len(specimen.tokens),
@@ -54,26 +55,37 @@ class Forward:
         """Number of slip planes, which come first among the tokens."""
         return self.evidence.visible.shape[1]
 
-    def share(self, theta: dict[str, Tensor], head, *, gate: float) -> tuple[Tensor, Tensor]:
+    def local_stress(self, theta: Theta) -> tuple[Tensor, Tensor]:
+        """Drawn stresses (G, K, 5) of every grain in units of the mean stress, and log of its total shear (G,)."""
+        return self.localisation.local_stress(
+            theta.log_strength, theta.amplitude, theta.coefficients, theta.scatter
+        )
+
+    def share(self, theta: Theta) -> tuple[Tensor, Tensor]:
         """Share (G, K, S) of each grain's shear on every system under every draw,
         and log (G,) of its total shear.
         """
-        log_strength = theta["log_strength"][self.family]
-        stress, log_total = self.medium.local_stress(theta)
-        tau = torch.einsum("gsi,gki->gks", self.medium.schmid, stress)
-        loaded = torch.where(self.medium.twin, torch.clamp(tau, min=0.0), tau)
-        log_activity = theta["n"] * (0.5 * torch.log(loaded**2 + FLOOR**2) - log_strength)
-        if gate:
-            log_activity = log_activity + gate * head(theta["head"], self.inputs, self.family)[:, None, :]
+        stress, log_total = self.local_stress(theta)
+        tau = torch.einsum("gsi,gki->gks", self.localisation.schmid, stress)
+        log_activity = flow.log_activity(
+            tau,
+            theta.log_strength[self.family],
+            self.localisation.is_polar,
+            theta.n,
+            floor=self.localisation.numerics.unloaded,
+        )
+        residual = theta.residual(self.inputs, self.family)
+        if residual is not None:
+            log_activity = log_activity + residual[:, None, :]
         return torch.softmax(log_activity, dim=-1), log_total
 
-    def active(self, theta: dict[str, Tensor], head, *, gate: float) -> tuple[Tensor, Tensor]:
+    def active(self, theta: Theta) -> tuple[Tensor, Tensor]:
         """Probability (G, K, T) that a token is active above the visible limit, and
         its share of the shear (G, K, T).
         """
-        system, log_total = self.share(theta, head, gate=gate)
+        system, log_total = self.share(theta)
         share = token_share(system, self.token, self.n_tokens)
-        return activity(share, log_total, self.n_planes, rates(theta)), share
+        return activity(share, log_total, self.n_planes, theta.rates), share
 
 
 @dataclass(frozen=True)
@@ -88,82 +100,88 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Log posterior of a list of specimens."""
+    """Log posterior of a list of specimens, behind a shut (0) or open (1) gate of the residual."""
 
     prior: Prior
     data: tuple[Forward, ...]
+    gate: float = 0.0
+    numerics: Numerics = STANDARD
 
     @property
     def count(self) -> int:
         """Observed traces and known variants: zero means that there is nothing to learn from."""
         return sum(d.evidence.count for d in self.data)
 
-    def log_likelihood(self, vector: Tensor, *, gate: float) -> list[Tensor]:
+    def log_likelihood(self, vector: Tensor) -> list[Tensor]:
         """Log-likelihood (G,) of every grain of each specimen."""
-        theta = self.prior.unpack(vector)
+        theta = self.prior.unpack(vector, gate=self.gate)
         return [
-            log_likelihood(
-                d.active(theta, self.prior.head, gate=gate)[0], d.evidence, rates(theta), d.medium.log_weight
-            )
+            log_likelihood(d.active(theta)[0], d.evidence, theta.rates, d.localisation.log_weight)
             for d in self.data
         ]
 
-    def cost(self, vector: Tensor, *, gate: float) -> Tensor:
+    def cost(self, vector: Tensor) -> Tensor:
         """Negative log posterior."""
-        return -self.prior.log_density(vector) - sum(
-            part.sum() for part in self.log_likelihood(vector, gate=gate)
-        )
+        parts = torch.stack([part.sum() for part in self.log_likelihood(vector)])
+        return -self.prior.log_density(vector) - parts.sum()
 
-    def maximise(self, start: Tensor, *, gate: float, max_iter: int, reach: float | None = None) -> Optimum:
-        """Most probable parameters; without the gate the head's weights stay where they start.
+    def maximise(self, start: Tensor, *, max_iter: int) -> Optimum:
+        """Most probable parameters; behind a shut gate the head's weights stay where they start.
 
-        ``reach`` limits each log strength to this distance from ``start``: how far the
-        linearised localisation is trusted.
+        Each log strength stays within `Numerics.reach` of ``start``: so far the linearised localisation is
+        trusted.
         """
-        free = len(start) if gate else self.prior.n_base
+        free = len(start) if self.gate else self.prior.n_base
         centre, width = self.prior.centre().numpy()[:free], self.prior.width(free)
 
-        def cost(z: np.ndarray) -> tuple[float, np.ndarray]:
+        def cost(z: NDArray) -> tuple[float, NDArray]:
             x = torch.tensor(centre + width * z, requires_grad=True)
-            value = self.cost(torch.cat([x, start[free:]]), gate=gate)
-            value.backward()
-            return value.item(), width * x.grad.numpy()
+            value = self.cost(torch.cat([x, start[free:]]))
+            (slope,) = torch.autograd.grad(value, x)
+            return value.item(), width * slope.numpy()
 
-        bounds = np.full((free, 2), (-BOUND, BOUND))
-        bounds[self.prior.n_base :] = (-np.inf, np.inf)
-        options = {"maxiter": max_iter, "ftol": 1e-8, "gtol": 1e-4}
         z = (start[:free].numpy() - centre) / width
-        if reach is not None:
-            k = len(self.prior.families)
-            near = z[:k, None] + reach / width[:k, None] * np.array([-1.0, 1.0])
-            bounds[:k] = np.clip(near, -BOUND, BOUND)
+        bounds = self._bounds(z, width)
         z = np.clip(z, bounds[:, 0], bounds[:, 1])
-        found = minimize(cost, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        if not np.isfinite(found.fun):
+        options = {
+            "maxiter": max_iter,
+            "ftol": self.numerics.tolerance,
+            "gtol": self.numerics.least_gradient,
+        }
+        end = minimize(cost, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        if not np.isfinite(end.fun):
             raise CpmlError(
-                f"training diverged (log posterior {-found.fun}): check load and labels of the specimens"
+                f"training diverged (log posterior {-end.fun}): check load and labels of the specimens"
             )
-        vector = torch.cat([torch.tensor(centre + width * found.x), start[free:]])
-        return Optimum(vector, -float(found.fun), bool(found.success), int(found.nit))
+        vector = torch.cat([torch.tensor(centre + width * end.x), start[free:]])
+        return Optimum(vector, -float(end.fun), bool(end.success), int(end.nit))
 
-    def covariance(self, vector: Tensor, *, gate: float, step: float = 1e-3) -> np.ndarray:
+    def _bounds(self, z: NDArray, width: NDArray) -> NDArray:
+        """(n, 2) of the free parameters in units of their prior width, for a search from ``z``."""
+        k, bound = len(self.prior.families), self.numerics.bound
+        bounds = np.full((len(z), 2), (-bound, bound))
+        bounds[self.prior.n_base :] = (-np.inf, np.inf)
+        near = z[:k, None] + self.numerics.reach / width[:k, None] * np.array([-1.0, 1.0])
+        bounds[:k] = np.clip(near, -bound, bound)
+        return bounds
+
+    def covariance(self, vector: Tensor) -> NDArray:
         """Laplace covariance of the base parameters: inverse curvature, by
         central differences of the gradient.
         """
-        n = self.prior.n_base
+        n, step = self.prior.n_base, self.numerics.curvature_step
 
         def gradient(base: Tensor) -> Tensor:
             base = base.clone().requires_grad_(True)
-            return torch.autograd.grad(self.cost(torch.cat([base, vector[n:]]), gate=gate), base)[0]
+            return torch.autograd.grad(self.cost(torch.cat([base, vector[n:]])), base)[0]
 
         base, shifts = vector[:n], step * torch.eye(n, dtype=vector.dtype)
         hessian = torch.stack([(gradient(base + e) - gradient(base - e)) / (2 * step) for e in shifts])
         value, vectors = torch.linalg.eigh((hessian + hessian.T) / 2)
-        # a curvature this small is rounding on a ridge that the prior bounds
-        return ((vectors / value.clamp(min=1e-2)) @ vectors.T).numpy()
+        return ((vectors / value.clamp(min=self.numerics.least_curvature)) @ vectors.T).numpy()
 
 
-def strength_table(prior: Prior, vector: Tensor, covariance: np.ndarray) -> pd.DataFrame:
+def strength_table(prior: Prior, vector: Tensor, covariance: NDArray) -> pd.DataFrame:
     """Strengths and their ratios to the reference family with 90 % intervals, beside the prior's.
 
     Returns
@@ -180,16 +198,24 @@ def strength_table(prior: Prior, vector: Tensor, covariance: np.ndarray) -> pd.D
     ratio, prior_ratio = contrast @ log_xi, contrast @ log_literature
     with np.errstate(invalid="ignore"):
         by_data = np.clip(1 - (sd / prior_sd) ** 2, 0.0, 1.0)
-    table = {
-        "family": prior.families, "strength_mpa": np.exp(log_xi), "literature_mpa": prior.strengths,
-        "ratio": np.exp(ratio), "ratio_low": np.exp(ratio - NINETY_PERCENT * sd), "ratio_high": np.exp(ratio + NINETY_PERCENT * sd),
-        "prior_ratio": np.exp(prior_ratio), "prior_low": np.exp(prior_ratio - NINETY_PERCENT * prior_sd),
-        "prior_high": np.exp(prior_ratio + NINETY_PERCENT * prior_sd), "reference": prior.families[ref], "by_data": by_data,
-    }  # fmt: skip
-    return pd.DataFrame(table)
+    return pd.DataFrame(
+        {
+            "family": prior.families,
+            "strength_mpa": np.exp(log_xi),
+            "literature_mpa": prior.strengths,
+            "ratio": np.exp(ratio),
+            "ratio_low": np.exp(ratio - NINETY_PERCENT * sd),
+            "ratio_high": np.exp(ratio + NINETY_PERCENT * sd),
+            "prior_ratio": np.exp(prior_ratio),
+            "prior_low": np.exp(prior_ratio - NINETY_PERCENT * prior_sd),
+            "prior_high": np.exp(prior_ratio + NINETY_PERCENT * prior_sd),
+            "reference": prior.families[ref],
+            "by_data": by_data,
+        }
+    )
 
 
-def correlation_table(prior: Prior, covariance: np.ndarray) -> pd.DataFrame:
+def correlation_table(prior: Prior, covariance: NDArray) -> pd.DataFrame:
     """Posterior correlations of the log strength ratios and the other
     parameters: what is traded against what.
 

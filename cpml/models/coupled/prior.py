@@ -1,4 +1,4 @@
-"""The parameters of the coupled model as one vector, and what is believed of them before any footprint.
+"""The parameters of the coupled model as one vector, what is believed of them before any footprint, and as one record.
 
 Strengths are log-normal about the literature, with the spread between sources as width. The other priors
 are wide and the same for every material: centre and width in the log, in the logit for shares, in log(n
@@ -7,10 +7,11 @@ the scheme (1: believe it) and for the neighbours' corrections (0: none). The re
 normal with precision ``shrinkage``.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.crystallography.materials import Material
@@ -18,13 +19,44 @@ from cpml.models.coupled.likelihood import Detection
 from cpml.models.coupled.residual import ResidualHead
 from cpml.models.mechanics.neighbourhood import PULLS
 
-PRIORS = {
-    "n": (10.0, 0.7), "amplitude": (1.0, 0.5), "scatter": (0.1, 0.7), "slip_limit": (0.1, 1.0), "twin_limit": (0.1, 1.0),
-    "steepness": (3.0, 0.5), "detection": (0.85, 1.0), "false_rate": (0.03, 1.0), "outlier": (0.03, 1.0),
+PRIORS = {  # name: centre, width
+    "n": (10.0, 0.7),
+    "amplitude": (1.0, 0.5),
+    "scatter": (0.1, 0.7),
+    "slip_limit": (0.1, 1.0),
+    "twin_limit": (0.1, 1.0),
+    "steepness": (3.0, 0.5),
+    "detection": (0.85, 1.0),
+    "false_rate": (0.03, 1.0),
+    "outlier": (0.03, 1.0),
     **dict.fromkeys(PULLS, (0.0, 0.2)),
-}  # fmt: skip
+}
 SHARES = ("detection", "outlier")  # between 0 and 1
 PLAIN = ("amplitude", *PULLS)  # any real number
+
+
+@dataclass(frozen=True)
+class Theta:
+    """The parameters of the model at one point, whole: what the forward model is asked with."""
+
+    log_strength: Tensor  # (K,) natural log, MPa
+    n: Tensor  # exponent of accumulated shear
+    amplitude: Tensor  # lambda, of the scheme
+    scatter: Tensor  # s_eta
+    coefficients: Tensor  # (C,) of the corrections from neighbours, order PULLS
+    rates: Detection  # of the observation model
+    head: ResidualHead
+    weights: Tensor  # of the residual head
+    gate: float  # 0: pure physics, exactly; 1: with the residual
+
+    def residual(self, inputs: Tensor, family: Tensor) -> Tensor | None:
+        """(G, S) what the head adds to the log activities; None behind a shut gate."""
+        return self.gate * self.head(self.weights, inputs, family) if self.gate else None
+
+    def law_alone(self) -> "Theta":
+        """The same without what is not the law: scatter, corrections from neighbours and residual."""
+        nothing = torch.zeros((), dtype=self.scatter.dtype)
+        return replace(self, scatter=nothing, coefficients=torch.zeros_like(self.coefficients), gate=0.0)
 
 
 @dataclass(frozen=True)
@@ -44,12 +76,12 @@ class Prior:
         return len(self.families) + len(PRIORS)
 
     @property
-    def strengths(self) -> np.ndarray:
+    def strengths(self) -> NDArray:
         """(K,) literature strengths of the families, MPa."""
         return np.array([self.material.families[f].strength for f in self.families])
 
     @property
-    def log_spreads(self) -> np.ndarray:
+    def log_spreads(self) -> NDArray:
         """(K,) prior standard deviations of the log strengths."""
         return np.array([self.material.families[f].log_spread for f in self.families])
 
@@ -64,7 +96,7 @@ class Prior:
         shape = [to_line(name, torch.tensor(c, dtype=torch.float64)) for name, (c, _) in PRIORS.items()]
         return torch.cat([torch.log(torch.tensor(self.strengths)), torch.stack(shape), self.head.initial()])
 
-    def width(self, n_free: int) -> np.ndarray:
+    def width(self, n_free: int) -> NDArray:
         """(n_free,) prior standard deviations of the first parameters of the vector."""
         base = np.concatenate([self.log_spreads, [w for _, w in PRIORS.values()]])
         return np.concatenate([base, np.full(max(n_free - len(base), 0), self.shrinkage**-0.5)])[:n_free]
@@ -74,22 +106,33 @@ class Prior:
         z = (vector[: self.n_base] - self.centre()[: self.n_base]) / torch.tensor(self.width(self.n_base))
         return -0.5 * (z**2).sum() - 0.5 * self.shrinkage * (vector[self.n_base :] ** 2).sum()
 
-    def unpack(self, vector: Tensor) -> dict[str, Tensor]:
-        """Named values: log_strength (K,) relative to the mean of the literature, PRIORS, head."""
-        k = len(self.families)
-        theta = {"log_strength": vector[:k] - float(np.log(self.strengths).mean())}
-        theta |= {name: from_line(name, vector[k + i]) for i, name in enumerate(PRIORS)}
-        if not self.scatter:
-            theta["scatter"] = theta["scatter"] * 0.0
-        if not self.edges:
-            theta |= {name: theta[name] * 0.0 for name in PULLS}
-        return theta | {"head": vector[self.n_base :]}
+    def unpack(self, vector: Tensor, *, gate: float) -> Theta:
+        """The record of a parameter vector, behind a shut (0) or open (1) gate of the residual."""
+        values = self._values(vector)
+        return Theta(
+            log_strength=vector[: len(self.families)],
+            n=values["n"],
+            amplitude=values["amplitude"],
+            scatter=values["scatter"],
+            coefficients=torch.stack([values[name] for name in PULLS]),
+            rates=Detection(**{field.name: values[field.name] for field in fields(Detection)}),
+            head=self.head,
+            weights=vector[self.n_base :],
+            gate=gate,
+        )
 
     def named(self, vector: Tensor) -> dict[str, float]:
         """Plain numbers for people: strength_<family>_mpa and the PRIORS."""
-        theta, strengths = self.unpack(vector), torch.exp(vector[: len(self.families)])
-        values = {f"strength_{f}_mpa": float(x) for f, x in zip(self.families, strengths, strict=True)}
-        return values | {name: float(theta[name]) for name in PRIORS}
+        strengths = torch.exp(vector[: len(self.families)]).tolist()
+        named = {f"strength_{f}_mpa": x for f, x in zip(self.families, strengths, strict=True)}
+        return named | {name: float(value) for name, value in self._values(vector).items()}
+
+    def _values(self, vector: Tensor) -> dict[str, Tensor]:
+        """PRIORS in their own range."""
+        line = vector[len(self.families) : self.n_base]
+        values = {name: from_line(name, x) for name, x in zip(PRIORS, line, strict=True)}
+        absent = [*([] if self.scatter else ["scatter"]), *([] if self.edges else PULLS)]
+        return values | {name: values[name] * 0.0 for name in absent}
 
 
 def to_line(name: str, value: Tensor) -> Tensor:
@@ -105,8 +148,3 @@ def from_line(name: str, value: Tensor) -> Tensor:
     if name in PLAIN:
         return value
     return torch.sigmoid(value) if name in SHARES else torch.exp(value) + (1.0 if name == "n" else 0.0)
-
-
-def rates(theta: dict[str, Tensor]) -> Detection:
-    """The observation model's part of the parameters."""
-    return Detection(**{field.name: theta[field.name] for field in fields(Detection)})

@@ -4,43 +4,35 @@ Physics-free columns: size, shape, spread and neighbourhood of the grain, family
 cosines of its plane (and of a twin's shear) in the sample frame. Physics columns: Schmid factor, stress over
 strength, activities of the law under Sachs and Taylor, Taylor factor, and the pull of the neighbours
 
-    transfer_gt = sum_h w_gh max_{s in t} sum_u m'_su share_hu,    m' = |n_s.n_u| |b_s.b_u|,  w_gh = L_gh / sum_h L_gh
+    transfer_gt = max_{s in t} sum_h w_gh sum_u m'_su share_hu,    w_gh = L_gh / sum_h L_gh
 
-(Luster & Morris 1995, doi:10.1007/BF02670762), conditioned on what the neighbours h do, because the plain
-maximum of m' over all pairs says almost nothing. Every column is a contraction or an absolute value: the
+(`cpml.models.mechanics.neighbourhood`). Every column is a contraction or an absolute value: the
 crystal's symmetry copies only permute tokens, and slip senses do not matter.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cpml.crystallography.rotations import quaternion_to_matrix
+from cpml.models.mechanics.grain_stress import grain_state, schmid_vectors
+from cpml.models.mechanics.neighbourhood import neighbour_transfer
 from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws import flow
 
 GRAIN_COLUMNS = (
-    "log_diameter", "aspect_ratio", "on_edge", "gos_deg", "kam_deg", "n_neighbours", "neighbour_angle_deg", "neighbour_size_ratio",
-)  # fmt: skip
+    "log_diameter",
+    "aspect_ratio",
+    "on_edge",
+    "gos_deg",
+    "kam_deg",
+    "n_neighbours",
+    "neighbour_angle_deg",
+    "neighbour_size_ratio",
+)
 TINY = 1e-6  # shares below this are alike: no shear that anybody could see
-
-
-def neighbour_transfer(specimen: Specimen, share: np.ndarray) -> np.ndarray:
-    """Pull of the neighbours' active systems on every system (G, S), from 0 (none) to 1 (aligned and active).
-
-    Parameters
-    ----------
-    share : (G, S) activity of every system, sums to one per grain
-    """
-    turn = quaternion_to_matrix(specimen.quaternions)
-    normal, direction = (
-        np.einsum("gij,sj->gsi", turn, v) for v in (specimen.systems.plane, specimen.systems.direction)
-    )
-    pull, weight = np.zeros(share.shape), np.zeros(len(share))
-    for here, there in (specimen.neighbours.T, specimen.neighbours.T[::-1]):
-        align = np.abs(np.einsum("esi,eui->esu", normal[here], normal[there]))
-        align *= np.abs(np.einsum("esi,eui->esu", direction[here], direction[there]))
-        np.add.at(pull, here, specimen.edge_length[:, None] * np.einsum("esu,eu->es", align, share[there]))
-        np.add.at(weight, here, specimen.edge_length)
-    return pull / np.maximum(weight, 1e-12)[:, None]
 
 
 def grain_columns(specimen: Specimen) -> pd.DataFrame:
@@ -78,54 +70,53 @@ def token_features(specimen: Specimen, *, physics: bool, full_field: bool = Fals
     return pd.concat(parts, axis=1)
 
 
-def full_field_shear(specimen: Specimen) -> np.ndarray:
+def full_field_shear(specimen: Specimen) -> NDArray:
     """(G, T) shear on every token over the mean shear of a grain: the law with
     literature strengths on the map.
 
     A specimen without a map gets the self-consistent medium.
     """
-    from cpml.models.mechanics.localisation import grain_state, schmid_vectors
-
     strength, scheme = specimen.material.strengths, "affine" if specimen.raster is None else "full_field"
-    state = grain_state(specimen, strength, scheme)
+    state = grain_state(specimen, np.log(strength), scheme)
     tau = np.einsum("gsi,gi->gs", schmid_vectors(specimen.systems, specimen.quaternions), state.stress)
-    x = np.where(specimen.systems.twin, np.maximum(tau, 0.0), np.abs(tau)) / strength[specimen.systems.family]
-    share = (x / x.max(1, keepdims=True)) ** specimen.material.n
-    share = share / share.sum(1, keepdims=True)
-    return _per_token(specimen, share * np.exp(state.log_total)[:, None], "sum")
+    x = flow.relative_stress(tau, strength[specimen.systems.family], specimen.systems.twin)
+    share = flow.shares(x, specimen.material.n)
+    return _per_token(specimen, share * np.exp(state.log_total)[:, None], np.sum)
 
 
 def _physics(specimen: Specimen) -> pd.DataFrame:
     systems, cp = specimen.systems, specimen.cp
-    stress = np.where(systems.slip, np.abs(cp["schmid"]), cp["schmid"])
+    stress = _signed_for_twins(specimen)
     strength = specimen.material.strengths[systems.family]
     table = {
-        "schmid": _per_token(specimen, stress, "max"),
-        "stress_over_strength": _per_token(specimen, stress / strength * strength.min(), "max"),
-        "log_share_sachs": np.log(_per_token(specimen, cp["share_sachs"], "sum") + TINY),
-        "log_share_taylor": np.log(_per_token(specimen, cp["share_taylor"], "sum") + TINY),
-        "transfer": _per_token(specimen, neighbour_transfer(specimen, cp["share_sachs"]), "max"),
+        "schmid": _per_token(specimen, stress, np.max),
+        "stress_over_strength": _per_token(specimen, stress / strength * strength.min(), np.max),
+        "log_share_sachs": np.log(_per_token(specimen, cp["share_sachs"], np.sum) + TINY),
+        "log_share_taylor": np.log(_per_token(specimen, cp["share_taylor"], np.sum) + TINY),
+        "transfer": _per_token(specimen, neighbour_transfer(specimen, cp["share_sachs"]), np.max),
     }
     table["schmid_rank"] = (-table["schmid"]).argsort(axis=1).argsort(axis=1).astype(float)
     table["taylor_factor"] = np.repeat(cp["taylor_factor"][:, None], len(specimen.tokens), axis=1)
     return pd.DataFrame({name: values.ravel() for name, values in table.items()})
 
 
-def _per_token(specimen: Specimen, values: np.ndarray, how: str) -> np.ndarray:
+def _per_token(specimen: Specimen, values: NDArray, reduce: Callable[..., NDArray]) -> NDArray:
     """(G, T) maximum or sum over the systems of every token of (G, S) values."""
-    reduce = {"max": np.max, "sum": np.sum}[how]
-    return np.stack(
-        [reduce(values[:, specimen.token == t], axis=1) for t in range(len(specimen.tokens))], axis=1
-    )
+    parts = [values[:, specimen.token == t] for t in range(len(specimen.tokens))]
+    return np.stack([reduce(part, axis=1) for part in parts], axis=1)
 
 
-def schmid_of_tokens(specimen: Specimen) -> np.ndarray:
+def schmid_of_tokens(specimen: Specimen) -> NDArray:
     """(G, T) largest Schmid factor of every token: absolute for slip, signed for twins."""
-    return _per_token(
-        specimen, np.where(specimen.systems.slip, np.abs(specimen.cp["schmid"]), specimen.cp["schmid"]), "max"
-    )
+    return _per_token(specimen, _signed_for_twins(specimen), np.max)
 
 
-def share_of_tokens(specimen: Specimen, scheme: str) -> np.ndarray:
+def share_of_tokens(specimen: Specimen, scheme: str) -> NDArray:
     """(G, T) share of the grain's shear on every token after the CP baseline ``scheme``."""
-    return _per_token(specimen, specimen.cp[f"share_{scheme}"], "sum")
+    return _per_token(specimen, specimen.cp[f"share_{scheme}"], np.sum)
+
+
+def _signed_for_twins(specimen: Specimen) -> NDArray:
+    """(G, S) Schmid factors, without sign where a system moves both ways."""
+    schmid = specimen.cp["schmid"]
+    return np.where(specimen.systems.slip, np.abs(schmid), schmid)

@@ -7,70 +7,73 @@ of Luster & Morris 1995, doi:10.1007/BF02670762, conditioned on what the neighbo
 plain maximum says almost nothing.
 """
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import to_matrix, to_vector
+from cpml.crystallography.transfer import m_prime_of_pairs, sample_systems
+from cpml.models.numerics import STANDARD, Numerics
+from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws import flow
 
-EXPONENT = 10.0
-"""Of the schemes. Accumulated shear is spread over more systems than the rate exponent (20
-usual) would tell, by hardening.
-"""
 PULLS = ("pull_stress", "pull_traction", "pull_strain", "pull_transfer")
 
 
-def pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArray) -> NDArray:
-    """Tensors (4, G, 5) of a `Specimen`, of zero mean over the area; zero for grains without neighbours.
+def pulls(
+    specimen: Specimen, schmid: NDArray, stress: NDArray, strength: NDArray, numerics: Numerics = STANDARD
+) -> NDArray:
+    """Tensors (4, G, 5) of zero mean over the area; zero for grains without neighbours.
 
     Parameters
     ----------
     schmid : (G, S, 5); stress : (G, 5) of the scheme; strength : (S,) relative
     """
     here, _ = specimen.directed_neighbours
-    found = np.zeros((len(PULLS), *stress.shape))
-    for total, part in zip(found, shares_of_pulls(specimen, schmid, stress, strength), strict=True):
+    summed = np.zeros((len(PULLS), *stress.shape))
+    for total, part in zip(
+        summed, shares_of_pulls(specimen, schmid, stress, strength, numerics), strict=True
+    ):
         np.add.at(total, here, part)
-    return found - np.einsum("g,cgi->ci", specimen.weights, found)[:, None, :]
+    return summed - np.einsum("g,cgi->ci", specimen.weights, summed)[:, None, :]
 
 
-def shares_of_pulls(specimen, schmid: NDArray, stress: NDArray, strength: NDArray) -> NDArray:
+def shares_of_pulls(
+    specimen: Specimen, schmid: NDArray, stress: NDArray, strength: NDArray, numerics: Numerics = STANDARD
+) -> NDArray:
     """What every directed boundary contributes to the tensors of the grain it is seen from,
     (4, 2 E, 5), mean not removed.
     """
-    slip = _slip(specimen, schmid, stress, strength)
-    strain = np.einsum("gs,gsi->gi", slip, schmid)
+    tau = np.einsum("gsi,gi->gs", schmid, stress)
+    x = flow.relative_stress(tau, strength, specimen.systems.twin)
+    share = flow.shares(x, numerics.exponent)
+    strain = np.einsum("gs,gsi->gi", np.sign(x) * share, schmid)
     here, there = specimen.directed_neighbours
     jump = stress[there] - stress[here]
-    pull = np.einsum("esu,eu->es", alignment(specimen), np.abs(slip[there])) * np.sign(slip[here])
-    parts = [jump, _traction(jump, np.tile(specimen.edge_angle, 2)), strain[there] - strain[here],
-             np.einsum("es,esi->ei", pull, schmid[here])]  # fmt: skip
+    passed_on = np.einsum("esu,eu->es", alignment(specimen), share[there]) * np.sign(x[here])
+    parts = [
+        jump,
+        _traction(jump, np.tile(specimen.edge_angle, 2)),
+        strain[there] - strain[here],
+        np.einsum("es,esi->ei", passed_on, schmid[here]),
+    ]
     return np.stack(parts) * boundary_share(specimen)[:, None]
 
 
-def _slip(specimen, schmid, stress, strength) -> NDArray:
-    """(G, S) shear rate of every system under the scheme's stress, absolute values summing to one."""
-    tau = np.einsum("gsi,gi->gs", schmid, stress)
-    loaded = np.where(specimen.systems.twin, np.maximum(tau, 0.0), tau) / strength
-    size = np.abs(loaded) / np.maximum(np.abs(loaded).max(1, keepdims=True), 1e-12)
-    rate = size**EXPONENT
-    return np.sign(loaded) * rate / np.maximum(rate.sum(1, keepdims=True), 1e-300)
+def neighbour_transfer(specimen: Specimen, share: NDArray) -> NDArray:
+    """Pull of the neighbours' active systems on every system (G, S), from 0 (none) to 1 (aligned and active).
 
-
-def shuffled_neighbourhoods(specimen, *, seed: int):
-    """The specimen with its grains at each other's places: same crystals and
-    labels, somebody else's neighbours.
-
-    What a model gains from the true neighbourhood is its score here less its score there.
+    Parameters
+    ----------
+    share : (G, S) activity of every system, sums to one per grain
     """
-    place = np.random.default_rng(seed).permutation(len(specimen))
-    raster = None if specimen.raster is None else place[specimen.raster]
-    return replace(specimen, raster=raster, neighbours=place[specimen.neighbours])
+    here, there = specimen.directed_neighbours
+    passed_on = np.einsum("esu,eu->es", alignment(specimen), share[there])
+    pull = np.zeros(share.shape)
+    np.add.at(pull, here, boundary_share(specimen)[:, None] * passed_on)
+    return pull
 
 
-def boundary_share(specimen) -> NDArray:
+def boundary_share(specimen: Specimen) -> NDArray:
     """(2 E,) share of the boundary in the known perimeter of the grain it is seen from, both directions."""
     here, _ = specimen.directed_neighbours
     length = np.tile(specimen.edge_length, 2)
@@ -78,15 +81,11 @@ def boundary_share(specimen) -> NDArray:
     return length / np.maximum(whole[here], 1e-12)
 
 
-def alignment(specimen) -> NDArray:
+def alignment(specimen: Specimen) -> NDArray:
     """(2 E, S, S) m' of every system of a grain with every system of its neighbour, without sign."""
-    turn = quaternion_to_matrix(specimen.quaternions)
-    normal, direction = (
-        np.einsum("gij,sj->gsi", turn, v) for v in (specimen.systems.plane, specimen.systems.direction)
-    )
+    normal, direction = sample_systems(specimen.systems, specimen.quaternions)
     here, there = specimen.directed_neighbours
-    align = np.abs(np.matmul(normal[here], np.swapaxes(normal[there], 1, 2)))
-    return align * np.abs(np.matmul(direction[here], np.swapaxes(direction[there], 1, 2)))
+    return m_prime_of_pairs(normal[here], direction[here], normal[there], direction[there])
 
 
 def _traction(jump: NDArray, angle: NDArray) -> NDArray:

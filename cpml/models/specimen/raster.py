@@ -4,11 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-CELLS_PER_DIAMETER = 5.0  # along a mean grain: enough for its mean stress, few enough to be solved in seconds
-FEWEST, MOST = 16, 96  # cells along the longer side
+from cpml.models.numerics import STANDARD, Numerics
 
 
-def grain_raster(xy: NDArray, row: NDArray, n_grains: int) -> NDArray | None:
+def grain_raster(xy: NDArray, row: NDArray, n_grains: int, numerics: Numerics = STANDARD) -> NDArray | None:
     """Grain of every cell of a square grid over the map; cells without a grain take the nearest one.
 
     Parameters
@@ -28,7 +27,8 @@ def grain_raster(xy: NDArray, row: NDArray, n_grains: int) -> NDArray | None:
     side = np.maximum(high - low, 1e-9)
     diameter = np.sqrt(side[0] * side[1] / max(n_grains, 1))
     longest = side.max()
-    cells = np.clip(CELLS_PER_DIAMETER * longest / diameter, FEWEST, MOST)
+    wanted = numerics.cells_per_diameter * longest / diameter
+    cells = np.clip(wanted, numerics.fewest_cells, numerics.most_cells)
     columns, rows = (max(round(cells * s / longest), 1) for s in side)
     centres = [low[i] + (np.arange(n) + 0.5) * side[i] / n for i, n in enumerate((columns, rows))]
     x, y = np.meshgrid(*centres)

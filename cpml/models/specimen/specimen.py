@@ -14,7 +14,7 @@ Tokens come from the crystal's systems, so the same model serves fcc, bcc and hc
 | twin_observed | (G, V) | 1, 0, NaN |
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,7 @@ from cpml.crystallography.slip_systems import Systems
 from cpml.errors import CpmlError
 from cpml.load import Load
 from cpml.models.specimen.raster import grain_raster
+from cpml.models.specimen.remembered import Remembered
 
 MIN_INCLINATION_DEG = 12.0  # a flatter plane leaves no countable trace
 MERGED_DEG = 5.0  # parallel traces closer than this are counted as one by people and by detection
@@ -44,6 +45,7 @@ class Specimen:
         are planes
     cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor``
         (G, S); ``taylor_factor`` (G,))
+    answers : what has been solved for these grains; copies with other labels share it
     """
 
     name: str
@@ -60,6 +62,7 @@ class Specimen:
     curve: pd.DataFrame | None = None
     raster: np.ndarray | None = None
     edge_angle: np.ndarray | None = None
+    answers: Remembered = field(default_factory=Remembered, repr=False)
 
     def __post_init__(self):
         if self.edge_angle is None:

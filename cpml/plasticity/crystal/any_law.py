@@ -1,134 +1,84 @@
-"""Batched Newton for crystals of any law: its own rates and slopes, some strain
-rates and some stresses imposed.
+"""Single crystals of any law, with strain rates, stresses or some of both imposed.
 
-    r(y) = M^T rate(tau0 + M y) + A y - c = 0,      Hessian M^T diag(slope) M + A        (positive semi-definite)
+    s = s0 + N y,   N^T D(s) = v,   s0 the imposed stresses, N an orthonormal basis of the imposed rates v
 
-The stress is s = s0 + N y: N spans the directions whose strain rate is imposed, s0 holds the imposed
-stresses, and so M = P N, tau0 = P s0. Rates that rise with their stress make the map monotone: a Newton step
-always lowers |r| when it is short enough. The start is that of a linear law whose strengths are the stresses
-at which each mode alone would give the rate. Laws add up by `Together`: glide and climb in one crystal.
-
-| symbol | meaning | shape |
-|---|---|---|
-| P | Schmid or climb tensors of the law | (S, 5) |
-| M, tau0 | modes along the unknowns, stresses already imposed | (G, S, k), (G, S) |
-| A, c | interaction (cpml.plasticity.polycrystal.medium), right side | (k, k), (G, k) |
+Stress and rate conditions work on complementary directions, so the unknowns y are as many as the rates;
+Newton's method of cpml.plasticity.crystal.newton solves for them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-_MOST_DAMPING = 1e6  # of the trace of the Hessian: beyond it a point has stopped moving
+from cpml.crystallography.tensors import rotation_5x5
+from cpml.load import Load
+from cpml.plasticity.arguments import as_rate, as_tensor
+from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.crystal.newton import Equations, attached, linear_start, newton, stress_at_rate
+from cpml.plasticity.crystal.solution import Solution
+from cpml.plasticity.laws.law import Law, PowerLaw, check_rank
+
+_EXPONENTS = (1.0, 3.0, 8.0, 20.0, 50.0)  # continuation of a power law
+_MAX_ITER = 300
 
 
-@dataclass(frozen=True)
-class Equations:
-    """One batch of problems (module docstring)."""
-
-    rates: Callable
-    modes: Tensor  # (G, S, k)
-    right: Tensor  # (G, k)
-    given: Tensor | float = 0.0  # tau0 (G, S)
-    a: Tensor | float = 0.0  # (k, k)
-
-    def tau(self, y: Tensor) -> Tensor:
-        """(G, S) resolved stresses."""
-        return self.given + (self.modes @ y[..., None])[..., 0]
-
-    def residual(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """r (G, k) and slopes (G, S)."""
-        flow, slope = self.rates(self.tau(y))
-        extra = y @ self.a if isinstance(self.a, Tensor) else 0.0
-        return (flow[:, None, :] @ self.modes)[:, 0] + extra - self.right, slope
-
-    def hessian(self, slope: Tensor) -> Tensor:
-        """(G, k, k)."""
-        return (self.modes * slope[..., None]).transpose(1, 2) @ self.modes + self.a
-
-
-def linear_start(equations: Equations, strength: Tensor) -> Tensor:
-    """(G, k) solution for linear modes: each moves at the size of the right side
-    under its strength (S,) or (G, S).
-
-    Without imposed stresses it is put on the scale where the largest resolved stress reaches its strength.
-    """
-    size = equations.right.norm(dim=-1, keepdim=True).clamp(min=1e-300)
-    ease = (size / strength).expand(equations.modes.shape[:2])
-    zero = equations.right - ((ease * equations.given)[:, None, :] @ equations.modes)[:, 0]
-    matrix = equations.hessian(ease)
-    trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
-    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-    y = torch.linalg.solve(matrix + (1e-12 * trace + 1e-300) * eye, zero)
-    top = (equations.tau(y).abs() / strength).amax(-1, keepdim=True)
-    is_free = not isinstance(equations.given, Tensor) or not bool(equations.given.any())
-    return y / top.clamp(min=1e-300 if is_free else 1.0)
+def solve_any_law(
+    law: Law, loading: Load | Conditions | ArrayLike | Tensor, matrices: Tensor, tol: float
+) -> Solution:
+    """Solution of crystals (..., 3, 3) of `law` under `loading`, with first derivatives."""
+    stress0, basis, wanted = (x.to(matrices.device) for x in _directions(loading))
+    schmid = law.schmid.to(matrices.device)
+    if basis.shape[1] == 5:
+        check_rank(schmid.detach().cpu().numpy())
+    batch = law.strength.shape[:-1] if isinstance(law, PowerLaw) else ()
+    shape = torch.broadcast_shapes(matrices.shape[:-2], wanted.shape[:-1], batch)
+    turn = rotation_5x5(matrices).expand(*shape, 5, 5).reshape(-1, 5, 5)
+    stress0, wanted = (x.expand(*shape, x.shape[-1]).reshape(-1, x.shape[-1]) for x in (stress0, wanted))
+    if isinstance(law, PowerLaw) and batch:  # one strength for each point
+        law = law.with_strength(law.system_strength.expand(*shape, len(schmid)).reshape(-1, len(schmid)))
+    rotated = schmid @ turn.transpose(1, 2)  # P in the sample frame (G, S, 5)
+    equations = Equations(law.rates, rotated @ basis, wanted, (rotated @ stress0[..., None])[..., 0])
+    y, residual, n_iter = _solve(law, equations, tol)
+    y = attached(equations, y)
+    stress = stress0 + y @ basis.T
+    shear_rate, _ = law.rates(equations.tau(y))
+    rate = (shear_rate[:, None, :] @ rotated)[:, 0]
+    stress, rate, shear_rate = (x.reshape(*shape, x.shape[-1]) for x in (stress, rate, shear_rate))
+    converged = (residual <= tol).reshape(shape)
+    return Solution(stress, rate, shear_rate, converged, n_iter, residual.reshape(shape))
 
 
-def newton(equations: Equations, y: Tensor, tol: float, max_iter: int) -> tuple[Tensor, Tensor, int]:
-    """Damped Newton from y (G, k): solution, residual relative to the right side
-    (G,), iterations of the slowest.
-
-    A step must lower the residual; one that does not is halved, and after that damped (Levenberg-Marquardt).
-    """
-    size = equations.right.norm(dim=-1).clamp(min=1e-300)
-    eye = torch.eye(y.shape[-1], dtype=y.dtype, device=y.device)
-    damping = torch.full_like(size, 1e-14)
-    r, slope = equations.residual(y)
-    best = r.norm(dim=-1) / size
-    for iteration in range(1, max_iter + 1):
-        is_done = (best <= tol) | (damping > _MOST_DAMPING)
-        if bool(is_done.all()):
-            return y, best, iteration - 1
-        h = equations.hessian(slope)
-        trace = h.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None].clamp(min=1e-300)
-        step = torch.linalg.solve(h + damping[:, None, None] * trace * eye, r)
-        y, moved = _search(equations, y, step, best, size, is_done)
-        r, slope = equations.residual(y)
-        before, best = best, r.norm(dim=-1) / size
-        stalls = (best < 1e-8) & (best > 0.5 * before)  # as good as float64 makes it
-        change = torch.where(moved, (damping / 10).clamp(min=1e-14), damping * 1e3)
-        change = torch.where(stalls, 10 * _MOST_DAMPING, change)
-        damping = torch.where(is_done, damping, change)
-    return y, best, max_iter
+def _directions(loading: Load | Conditions | ArrayLike | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """s0 (..., 5) MPa, N (5, k) and v (..., k) 1/s."""
+    if isinstance(loading, Conditions):
+        stress, basis, wanted = (torch.as_tensor(x) for x in loading.split())
+        return stress, basis, wanted
+    rate = as_rate(loading)
+    return torch.zeros_like(rate), torch.eye(5, dtype=rate.dtype, device=rate.device), rate
 
 
-def _search(equations: Equations, y: Tensor, step: Tensor, best: Tensor, size: Tensor, is_done: Tensor):
-    """Halve the steps of the points whose residual would not fall; returns y and which points moved."""
-    share, moved = torch.ones_like(best), is_done.clone()
-    for _ in range(40):
-        trial = torch.where(moved[:, None], y, y - share[:, None] * step)
-        error = equations.residual(trial)[0].norm(dim=-1) / size
-        better = ~moved & torch.isfinite(error) & (error < (1 - 1e-4 * share) * best)
-        y = torch.where(better[:, None], trial, y)
-        moved = moved | better
-        if bool(moved.all()):
-            break
-        share = torch.where(moved, share, share / 2)
-    return y, moved
+def _solve(law: Law, equations: Equations, tol: float) -> tuple[Tensor, Tensor, int]:
+    """Newton without a graph; a power law is reached by growing exponents."""
+    with torch.no_grad():
+        modes, right = equations.modes.detach(), equations.right.detach()
+        given = None if equations.given is None else equations.given.detach()
+        if modes.shape[-1] == 0:  # every stress is imposed
+            return right, right.new_zeros(len(right)), 0
+        stages, total = _stages(law), 0
+        strength = stress_at_rate(stages[0], float(right.norm(dim=-1).max()) or 1.0, modes.device)
+        y = linear_start(Equations(stages[0].rates, modes, right, given), strength)
+        for step in stages:
+            now = Equations(step.rates, modes, right, given)
+            y, residual, used = newton(now, y, tol if step is law else 1e-2, _MAX_ITER)
+            total += used
+    return y, residual, total
 
 
-def attached(equations: Equations, y: Tensor) -> Tensor:
-    """The solution y (G, k, no graph) with its first derivatives: one Newton step
-    whose matrix carries no gradient.
-    """
-    r, slope = equations.residual(y)
-    if not r.requires_grad:
-        return y
-    h = equations.hessian(slope).detach()
-    trace = h.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
-    h = h + 1e-15 * trace * torch.eye(y.shape[-1], dtype=y.dtype, device=y.device)
-    return y - torch.linalg.solve(h, r - r.detach())
-
-
-def stress_at_rate(law, rate: float, device=None) -> Tensor:
-    """Stress (S,) or (G, S) at which each mode alone moves at `rate`, MPa, by bisection; 1e5 where none does."""
-    low = torch.full((len(law.schmid),), 1e-9, dtype=torch.float64, device=device)
-    high = torch.full_like(low, 1e5)
-    for _ in range(60):
-        middle = (low * high).sqrt()
-        moves = law.rates(middle)[0].detach() >= rate
-        low, high = torch.where(moves, low, middle), torch.where(moves, middle, high)
-    return high
+def _stages(law: Law) -> list[Law]:
+    """Laws that lead to this one, itself last."""
+    if not isinstance(law, PowerLaw):
+        return [law]
+    n = as_tensor(law.n).item()
+    return [*(replace(law, n=k) for k in _EXPONENTS if 1.5 * k < n), law]

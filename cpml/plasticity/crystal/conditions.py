@@ -16,18 +16,23 @@ imposed one gives W_ij = L_ij - D_ij.
 | sigma | Cauchy stress, NaN = not imposed | MPa | (3, 3) |
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
-from cpml.crystallography.tensors import BASIS, to_matrix, to_vector
+from cpml.crystallography.tensors import BASIS, to_matrix
 from cpml.errors import ParameterError
+from cpml.load import Load
+from cpml.plasticity.arguments import stress_and_rate
 
 _PAIRS = ((1, 2), (0, 2), (0, 1))
+_Rows: TypeAlias = list[tuple[NDArray, float]]  # rows (5,) and their values
 
 
-def _array(value, name: str) -> NDArray:
+def _array(value: ArrayLike, name: str) -> NDArray:
     try:
         array = np.array(value, float)
     except (TypeError, ValueError):
@@ -38,12 +43,12 @@ def _array(value, name: str) -> NDArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Loading:
+class Conditions:
     """Mixed conditions of one step (module docstring), sample frame.
 
     Examples
     --------
-    >>> tension = Loading.uniaxial(2, 1e-3)  # pulled along z at 1e-3 /s, lateral faces free
+    >>> tension = Conditions.uniaxial(2, 1e-3)  # pulled along z at 1e-3 /s, lateral faces free
     >>> tension.rate_rows.shape, tension.stress_rows.shape
     ((4, 5), (1, 5))
     """
@@ -56,7 +61,7 @@ class Loading:
     stress: NDArray  # (3, 3), NaN where not imposed
 
     @classmethod
-    def mixed(cls, velocity_gradient: ArrayLike, stress: ArrayLike | None = None) -> "Loading":
+    def mixed(cls, velocity_gradient: ArrayLike, stress: ArrayLike | None = None) -> "Conditions":
         """Velocity gradient with NaN where it is free, and the Cauchy stress imposed there (NaN elsewhere).
 
         Raises
@@ -93,7 +98,7 @@ class Loading:
         return cls(*_stack(rates), *_stack(stresses), gradient, stress)
 
     @classmethod
-    def uniaxial(cls, axis: int, rate: float) -> "Loading":
+    def uniaxial(cls, axis: int, rate: float) -> "Conditions":
         """Axial rate (1/s, its sign is that of the load) along sample axis 0, 1 or
         2; lateral normal stresses zero.
         """
@@ -101,7 +106,7 @@ class Loading:
         return cls.mixed(gradient, np.diag(np.where(np.arange(3) == axis, np.nan, 0.0)) + _off_diagonal_nan())
 
     @classmethod
-    def parallel(cls, direction: ArrayLike, rate: ArrayLike) -> "Loading":
+    def parallel(cls, direction: ArrayLike, rate: ArrayLike) -> "Conditions":
         """Deviatoric stress parallel to `direction` (5,), with the
         work-conjugate part of `rate` (5,) imposed.
         """
@@ -117,15 +122,21 @@ class Loading:
         )
 
     @classmethod
-    def of(cls, loading) -> "Loading":
-        """A Loading as it is; a Load, or a (3, 3) velocity gradient or strain
-        rate, with all components imposed.
+    def of(
+        cls, loading: "Load | Conditions | ArrayLike | Tensor", lateral: str = "axisymmetric"
+    ) -> "Conditions":
+        """The conditions that a loading stands for.
+
+        Parameters
+        ----------
+        loading : Conditions, which stay as they are; a Load or one (3, 3) strain rate, 1/s
+        lateral : "axisymmetric" imposes every component of the strain rate; "free" only its
+            part along the stress (`parallel`)
         """
-        if isinstance(loading, cls):
+        if isinstance(loading, Conditions):
             return loading
-        if hasattr(loading, "rate_direction"):
-            loading = np.asarray(loading.rate_direction) * float(loading.rate)
-        return cls.mixed(loading)
+        stress, rate = (x.detach().numpy() for x in stress_and_rate(loading))
+        return cls.parallel(stress, rate) if lateral == "free" else cls.mixed(to_matrix(rate))
 
     @property
     def rate_size(self) -> float:
@@ -142,18 +153,31 @@ class Loading:
             rate = np.linalg.solve(self.rate_rows, self.rate_values)
         return sigma, rate
 
-    def scaled(self, rate: float, stress: float) -> "Loading":
-        """The same conditions in units of `rate` and `stress`."""
-        return Loading(
-            self.rate_rows,
-            self.rate_values / rate,
-            self.stress_rows,
-            self.stress_values / stress,
-            self.velocity_gradient,
-            self.stress,
-        )
+    def split(self) -> tuple[NDArray, NDArray, NDArray]:
+        """s0 (5,) MPa, N (5, k), v (k,) 1/s: Sigma = s0 + N y with y free meets the stress conditions, N^T D
+        = v is what the rate conditions say.
 
-    def relaxed(self, free: tuple[bool, ...] | None) -> "Loading":
+        Raises
+        ------
+        ParameterError : rates and stresses on overlapping directions
+        """
+        if np.abs(self.rate_rows @ self.stress_rows.T).max(initial=0.0) > 1e-9:
+            raise ParameterError(
+                "rates and stresses are imposed on overlapping directions of the deviatoric space"
+            )
+        basis, rate, stress = np.zeros((5, 0)), np.zeros(0), np.zeros(5)
+        if len(self.rate_values):
+            basis = np.linalg.qr(self.rate_rows.T)[0]
+            rate = np.linalg.solve(self.rate_rows @ basis, self.rate_values)
+        if len(self.stress_values):
+            stress = np.linalg.pinv(self.stress_rows) @ self.stress_values
+        return stress, basis, rate
+
+    def scaled(self, rate: float, stress: float) -> "Conditions":
+        """The same conditions in units of `rate` and `stress`."""
+        return replace(self, rate_values=self.rate_values / rate, stress_values=self.stress_values / stress)
+
+    def relaxed(self, free: tuple[bool, ...] | None) -> "Conditions":
         """The same conditions with the components `free` (5,) of D left free and their stresses zero.
 
         Raises
@@ -174,30 +198,27 @@ class Loading:
             )
         rows = np.concatenate([self.stress_rows[~touches[1]], np.eye(5)[is_free]])
         values = np.concatenate([self.stress_values[~touches[1]], np.zeros(int(is_free.sum()))])
-        return Loading(
-            self.rate_rows[~touches[0]],
-            self.rate_values[~touches[0]],
-            rows,
-            values,
-            self.velocity_gradient,
-            self.stress,
+        return replace(
+            self,
+            rate_rows=self.rate_rows[~touches[0]],
+            rate_values=self.rate_values[~touches[0]],
+            stress_rows=rows,
+            stress_values=values,
         )
 
-    def pinned(self, free: tuple[bool, ...] | None, rate: NDArray) -> "Loading":
+    def pinned(self, free: tuple[bool, ...] | None, rate: NDArray) -> "Conditions":
         """After `relaxed`: the free components of D held at `rate` (5,), so that five
         conditions are independent again.
         """
         if free is None:
             return self
         index = np.flatnonzero(free)
-        rows = np.concatenate([self.rate_rows, np.eye(5)[index]])
-        return Loading(
-            rows,
-            np.concatenate([self.rate_values, rate[index]]),
-            self.stress_rows[: -len(index)],
-            self.stress_values[: -len(index)],
-            self.velocity_gradient,
-            self.stress,
+        return replace(
+            self,
+            rate_rows=np.concatenate([self.rate_rows, np.eye(5)[index]]),
+            rate_values=np.concatenate([self.rate_values, rate[index]]),
+            stress_rows=self.stress_rows[: -len(index)],
+            stress_values=self.stress_values[: -len(index)],
         )
 
     def spin(self, rate: NDArray) -> NDArray:
@@ -221,7 +242,9 @@ def _off_diagonal_nan() -> NDArray:
     return np.where(np.eye(3, dtype=bool), 0.0, np.nan)
 
 
-def _normal_rows(gradient, stress, has_rate, has_stress) -> tuple[list, list]:
+def _normal_rows(
+    gradient: NDArray, stress: NDArray, has_rate: NDArray, has_stress: NDArray
+) -> tuple[_Rows, _Rows]:
     """Conditions on the normal components: rates (at most two independent), differences of stresses."""
     diagonal = BASIS[:, range(3), range(3)].T  # (3, 5): matrix components of a 5-vector
     rated = np.flatnonzero(np.diag(has_rate))
@@ -239,11 +262,5 @@ def _normal_rows(gradient, stress, has_rate, has_stress) -> tuple[list, list]:
     return rates, stresses
 
 
-def _stack(pairs: list) -> tuple[NDArray, NDArray]:
+def _stack(pairs: _Rows) -> tuple[NDArray, NDArray]:
     return np.array([r for r, _ in pairs]).reshape(-1, 5), np.array([v for _, v in pairs], float)
-
-
-def strain_rate_vector(velocity_gradient: ArrayLike) -> NDArray:
-    """5-vector of the symmetric part of a velocity gradient (3, 3)."""
-    gradient = np.asarray(velocity_gradient, float)
-    return to_vector((gradient + gradient.T) / 2)

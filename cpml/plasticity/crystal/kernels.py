@@ -21,8 +21,9 @@ References: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101; Lebensohn & Tome
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cpml.compiled import TINY, compiled
+from cpml.compiled import TINY, fused
 from cpml.plasticity.crystal.cholesky import factor, solve
 
 _ARMIJO = 1e-4
@@ -30,8 +31,20 @@ _FAR = 0.3  # a start with a larger residual is put on its best radius first
 _ROUNDING = 1e-10  # a residual that stops falling below this is as good as float64 makes it
 
 
-@compiled
-def _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square):
+@fused
+def _evaluate(
+    p: NDArray,
+    inverse: NDArray,
+    xi: NDArray,
+    polar: NDArray,
+    n: float,
+    a: NDArray,
+    c: NDArray,
+    s: NDArray,
+    x: NDArray,
+    f: NDArray,
+    square: NDArray,
+) -> float:
     """Fill x = tau/xi and f = |x|^(n-1); return the objective."""
     systems = p.shape[1]
     for k in range(systems):
@@ -68,8 +81,20 @@ def _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square):
     return power / (n + 1) + linear
 
 
-@compiled
-def _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted):
+@fused
+def _gradient(
+    p: NDArray,
+    inverse: NDArray,
+    n: float,
+    a: NDArray,
+    c: NDArray,
+    s: NDArray,
+    x: NDArray,
+    f: NDArray,
+    r: NDArray,
+    h: NDArray,
+    weighted: NDArray,
+) -> float:
     """Fill residual r and H + A (lower triangle); return |r|."""
     systems = p.shape[1]
     for i in range(5):
@@ -90,8 +115,8 @@ def _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted):
     return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2] + r[3] * r[3] + r[4] * r[4])
 
 
-@compiled
-def _best_radius(power, quadratic, linear, n):
+@fused
+def _best_radius(power: float, quadratic: float, linear: float, n: float) -> float:
     """alpha > 0 with power alpha^n + quadratic alpha = linear (all positive), by Newton from above."""
     alpha = 1e300
     if power > TINY:
@@ -109,8 +134,20 @@ def _best_radius(power, quadratic, linear, n):
     return alpha
 
 
-@compiled
-def _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
+@fused
+def _rescale(
+    p: NDArray,
+    inverse: NDArray,
+    xi: NDArray,
+    polar: NDArray,
+    n: float,
+    a: NDArray,
+    c: NDArray,
+    s: NDArray,
+    x: NDArray,
+    f: NDArray,
+    square: NDArray,
+) -> bool:
     """Move s along its ray to the minimum of the objective; False where the ray does not lead downhill."""
     size = 0.0
     for i in range(5):
@@ -143,8 +180,23 @@ def _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
     return True
 
 
-@compiled
-def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors, matrices):
+@fused
+def _newton(
+    p: NDArray,
+    inverse: NDArray,
+    xi: NDArray,
+    polar: NDArray,
+    n: float,
+    a: NDArray,
+    c: NDArray,
+    s: NDArray,
+    floor: float,
+    tol: float,
+    max_iter: int,
+    work: NDArray,
+    vectors: NDArray,
+    matrices: NDArray,
+) -> int:
     """Damped Newton from s (changed in place); returns iterations, negative when it did not reach tol."""
     x, f, square, weighted = work[0], work[1], work[2], work[3]
     x_try, f_try = work[4], work[5]
@@ -196,8 +248,23 @@ def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vecto
     return -max_iter
 
 
-@compiled
-def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors, matrices):
+@fused
+def _cold(
+    p: NDArray,
+    inverse: NDArray,
+    xi: NDArray,
+    polar: NDArray,
+    n: float,
+    a: NDArray,
+    c: NDArray,
+    s: NDArray,
+    floor: float,
+    tol: float,
+    max_iter: int,
+    work: NDArray,
+    vectors: NDArray,
+    matrices: NDArray,
+) -> int:
     """Continuation: linear problem (both senses of twins resist), then growing exponents up to n."""
     h, low = matrices[0], matrices[1]
     for i in range(5):
@@ -233,10 +300,25 @@ def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors
             return total if used > 0 else -total
 
 
-@compiled
+@fused
 def solve_grains(
-    p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope, iterations, residual, first, last
-):
+    p: NDArray,
+    xi: NDArray,
+    polar: NDArray,
+    n: float,
+    a: NDArray,
+    c: NDArray,
+    warm: bool,
+    tol: float,
+    max_iter: int,
+    stress: NDArray,
+    rate: NDArray,
+    slope: NDArray,
+    iterations: NDArray,
+    residual: NDArray,
+    first: int,
+    last: int,
+) -> None:
     """Solve grains first..last; stress (G, 5) holds the starts where `warm`.
 
     c (1 or G, 5), p (1 or G, 5, S) and xi (1 or G, S). Fills stress, rate |x|^n sgn(x) and slope

@@ -1,213 +1,150 @@
-"""Batched damped Newton for the scaled single-crystal problem
-(cpml.plasticity.crystal.single_crystal has the equations).
+"""Batched Newton for crystals of any law: its own rates and slopes, some strain rates
+and some stresses imposed.
 
-Arrays are component-first, (5, G) and (S, G), so that the Schmid products are two matrix products and the 5 x
-5 factor is unrolled over the batch: both are several times faster than a batched LAPACK call for these sizes.
+    r(y) = M^T rate(tau0 + M y) + A y - c = 0,    Hessian M^T diag(slope) M + A  (positive semi-definite)
+
+The stress is s = s0 + N y: N spans the directions whose strain rate is imposed, s0 holds the imposed
+stresses, and so M = P N, tau0 = P s0. Rates that rise with their stress make the map monotone: a Newton step
+always lowers |r| when it is short enough. The start is that of a linear law whose strengths are the stresses
+at which each mode alone would give the rate. Laws add up by `Together`: glide and climb in one crystal.
+
+The compiled loop of `cpml.plasticity.crystal.kernels` is the same for power laws on
+the CPU, one grain at a time.
+
+| symbol | meaning | shape |
+|---|---|---|
+| P | Schmid or climb tensors of the law | (S, 5) |
+| M, tau0 | modes along the unknowns, stresses already imposed | (G, S, k), (G, S) |
+| A, c | interaction (cpml.plasticity.polycrystal.medium), right side | (k, k), (G, k) |
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cpml.plasticity.laws.law import integer_power
+from cpml.plasticity.laws.law import Law
 
-_ROWS, _COLUMNS = (
-    torch.tensor(i) for i in zip(*[(i, j) for i in range(5) for j in range(i + 1)], strict=True)
-)
-_ARMIJO, _SMALLEST_STEP = 1e-4, 1e-2
-_LEAST_DAMPING, _MOST_DAMPING = 1e-14, 1e2  # of the trace of H
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """Scaled stress (5, G), relative residual (G,), iterations of the slowest point."""
-
-    stress: Tensor
-    residual: Tensor
-    n_iter: int
-
-
-@dataclass
-class _State:
-    """Points on their best radius: stress, x = tau/xi, f = |x|^(n-1), objective."""
-
-    s: Tensor  # (5, G)
-    x: Tensor  # (S, G)
-    f: Tensor  # (S, G)
-    phi: Tensor  # (G,)
-
-    def take(self, index: Tensor) -> "_State":
-        return _State(self.s[:, index], self.x[:, index], self.f[:, index], self.phi[index])
-
-    def put(self, index: Tensor, other: "_State") -> None:
-        self.s[:, index], self.x[:, index], self.f[:, index] = other.s, other.x, other.f
-        self.phi[index] = other.phi
+_LEAST_DAMPING, _MOST_DAMPING = (
+    1e-14,
+    1e6,
+)  # of the trace of the Hessian: beyond it a point has stopped moving
+_TINY = 1e-300  # keeps divisions by exact zeros finite
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """d (5, G), P (S, 5), its products (15, S), strength (S, 1) or (S, G), polar rows (S, 1)."""
+class Equations:
+    """One batch of problems (module docstring)."""
 
-    d: Tensor
-    schmid: Tensor
-    products: Tensor
-    strength: Tensor
-    is_polar: Tensor
-    any_polar: bool
+    rates: Callable[[Tensor], tuple[Tensor, Tensor]]
+    modes: Tensor  # (G, S, k)
+    right: Tensor  # (G, k)
+    given: Tensor | None = None  # tau0 (G, S), None: no stress is imposed
+    interaction: Tensor | None = None  # A (k, k)
 
-    def at(self, index: Tensor) -> "_Problem":
-        strength = self.strength if self.strength.shape[1] == 1 else self.strength[:, index]
-        return _Problem(self.d[:, index], self.schmid, self.products, strength, self.is_polar, self.any_polar)
+    def tau(self, y: Tensor) -> Tensor:
+        """(G, S) resolved stresses."""
+        along = (self.modes @ y[..., None])[..., 0]
+        return along if self.given is None else self.given + along
 
-    def state(self, s: Tensor, n: float) -> _State:
-        """Evaluate at s after moving it to its best radius; a point with s.d <= 0 gets an infinite objective."""
-        x = (self.schmid @ s) / self.strength
-        if self.any_polar:
-            x = torch.where(self.is_polar, x.clamp(min=0), x)
-        f = integer_power(x.abs(), n - 1)
-        if n == 1 and self.any_polar:
-            f = torch.where(self.is_polar & (x <= 0), 0.0, f)
-        power = (self.d * s).sum(0)
-        dissipation = (f * x * x * self.strength).sum(0)
-        is_descent = (power > 0) & (dissipation > 0) & torch.isfinite(dissipation)
-        ratio = torch.where(is_descent, power / dissipation, 1.0)
-        alpha = ratio ** (1 / n)
-        phi = torch.where(is_descent, -alpha * power * (n / (n + 1)), torch.inf)
-        return _State(s * alpha, x * alpha, f * (ratio / alpha), phi)
+    def residual(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """r (G, k) and slopes (G, S)."""
+        rate, slope = self.rates(self.tau(y))
+        flow = (rate[:, None, :] @ self.modes)[:, 0]
+        return (flow if self.interaction is None else flow + y @ self.interaction) - self.right, slope
 
-    def newton_step(self, state: _State, n: float, damping: Tensor) -> tuple[Tensor, Tensor]:
-        """Residual r (5, G) and damped Newton direction -(H + damping tr(H) I)^-1 r (5, G)."""
-        residual = self.schmid.T @ (state.f * state.x) - self.d
-        lower = self.products @ (state.f * (n / self.strength))
-        return residual, -solve5(lower, residual, damping)
+    def hessian(self, slope: Tensor) -> Tensor:
+        """(G, k, k)."""
+        matrix = (self.modes * slope[..., None]).transpose(1, 2) @ self.modes
+        return matrix if self.interaction is None else matrix + self.interaction
 
 
-def solve5(lower: Tensor, right: Tensor, damping: Tensor | float = _LEAST_DAMPING) -> Tensor:
-    """Solve G symmetric positive definite 5 x 5 systems; lower triangle (15, G) by rows, right side (5, G).
-
-    `damping` (G,) times the trace is added to the diagonal: a crystal with fewer than five active systems has
-    a matrix that is singular to rounding, and undamped its step would be noise along the idle directions.
+def regularised(matrix: Tensor, share: Tensor | float) -> Tensor:
+    """matrix + share tr(matrix) I of (..., k, k): a crystal with fewer active systems than unknowns has a
+    singular one, and its step would be noise along the idle directions.
     """
-    a = {(int(i), int(j)): lower[k] for k, (i, j) in enumerate(zip(_ROWS, _COLUMNS, strict=True))}
-    floor = damping * sum(a[i, i] for i in range(5)) + 1e-300
-    factor, inverse, y = {}, [], []
-    for i in range(5):
-        for j in range(i + 1):
-            value = a[i, j] + floor if i == j else a[i, j]
-            for k in range(j):
-                value = value - factor[i, k] * factor[j, k]
-            if i == j:
-                inverse.append(torch.maximum(value, floor).rsqrt())
-            else:
-                factor[i, j] = value * inverse[j]
-        value = right[i]
-        for k in range(i):
-            value = value - factor[i, k] * y[k]
-        y.append(value * inverse[i])
-    solution = [None] * 5
-    for i in reversed(range(5)):
-        value = y[i]
-        for k in range(i + 1, 5):
-            value = value - factor[k, i] * solution[k]
-        solution[i] = value * inverse[i]
-    return torch.stack(solution)
+    trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return matrix + (share * trace + _TINY) * eye
 
 
-def stages(n: float) -> tuple[float, ...]:
-    """Exponents of the continuation after the linear start, ending with n itself."""
-    steps, current = [], 1.0
-    while n > 2.7 * current:
-        current = 3.0 if current == 1 else (8.0 if current == 3 else 2.5 * current)
-        steps.append(current)
-    return (*(s for s in steps if s < n), n)
+def linear_start(equations: Equations, strength: Tensor) -> Tensor:
+    """(G, k) solution for linear modes: each moves at the size of the right side under
+    its strength (S,) or (G, S).
 
-
-def minimise(
-    d: Tensor,
-    schmid: Tensor,
-    strength: Tensor,
-    is_polar: Tensor,
-    n: float,
-    *,
-    tol: float,
-    max_iter: int,
-    start: Tensor | None = None,
-) -> Minimum:
-    """Minimise phi for G points with |d| = 1; with a start, continuation serves only the points that need it."""
-    problem = _Problem(
-        d,
-        schmid,
-        (schmid[:, _ROWS] * schmid[:, _COLUMNS]).T.contiguous(),
-        strength,
-        is_polar[:, None],
-        bool(is_polar.any()),
-    )
-    if start is not None:
-        first = _newton(problem, start, n, tol, max_iter)
-        missed = torch.nonzero(~(first.residual <= tol))[:, 0]
-        if len(missed) == 0:
-            return first
-        rest = _continuation(problem.at(missed), n, tol, max_iter)
-        first.stress[:, missed], first.residual[missed] = rest.stress, rest.residual
-        return Minimum(first.stress, first.residual, first.n_iter + rest.n_iter)
-    return _continuation(problem, n, tol, max_iter)
-
-
-def _continuation(problem: _Problem, n: float, tol: float, max_iter: int) -> Minimum:
-    # both senses of twins resist in the linear start, so that its matrix is never singular
-    count = problem.d.shape[1]
-    weight = (1 / problem.strength).expand(-1, count)
-    s, total = solve5(problem.products @ weight, problem.d), 0
-    for exponent in stages(n):
-        result = _newton(problem, s, exponent, tol if exponent == n else 1e-2, max_iter)
-        s, total = result.stress, total + result.n_iter
-    return Minimum(s, result.residual, total)
-
-
-def _newton(problem: _Problem, s: Tensor, n: float, tol: float, max_iter: int) -> Minimum:
-    """Damped Newton from s; points leave the active set when they converge or no damping helps.
-
-    A refused step raises the damping of its point a thousandfold, an accepted one lowers it tenfold.
+    Without imposed stresses it is put on the scale where the largest resolved stress reaches its strength.
     """
-    state, count = problem.state(s, n), s.shape[1]
-    residual = s.new_full((count,), torch.inf)
-    damping = s.new_full((count,), _LEAST_DAMPING)
-    active, n_iter = torch.arange(count, device=s.device), 0
-    for n_iter in range(max_iter + 1):
-        here, local = problem.at(active), state.take(active)
-        gradient, step = here.newton_step(local, n, damping[active])
-        residual[active] = gradient.norm(dim=0)
-        going = (residual[active] > tol) & torch.isfinite(local.phi) & (damping[active] < _MOST_DAMPING)
-        if n_iter == max_iter or not bool(going.any()):
+    size = equations.right.norm(dim=-1, keepdim=True).clamp(min=_TINY)
+    ease = (size / strength).expand(equations.modes.shape[:2])
+    right = equations.right
+    if equations.given is not None:
+        right = right - ((ease * equations.given)[:, None, :] @ equations.modes)[:, 0]
+    y = torch.linalg.solve(regularised(equations.hessian(ease), 1e-12), right)
+    top = (equations.tau(y).abs() / strength).amax(-1, keepdim=True)
+    is_free = equations.given is None or not bool(equations.given.any())
+    return y / top.clamp(min=_TINY if is_free else 1.0)
+
+
+def newton(equations: Equations, y: Tensor, tol: float, max_iter: int) -> tuple[Tensor, Tensor, int]:
+    """Damped Newton from y (G, k): solution, residual relative to the right side
+    (G,), iterations of the slowest.
+
+    A step must lower the residual; one that does not is halved, and after that damped (Levenberg-Marquardt).
+    """
+    size = equations.right.norm(dim=-1).clamp(min=_TINY)
+    damping = torch.full_like(size, _LEAST_DAMPING)
+    r, slope = equations.residual(y)
+    best = r.norm(dim=-1) / size
+    for iteration in range(1, max_iter + 1):
+        is_done = (best <= tol) | (damping > _MOST_DAMPING)
+        if bool(is_done.all()):
+            return y, best, iteration - 1
+        step = torch.linalg.solve(regularised(equations.hessian(slope), damping[:, None, None]), r)
+        y, moved = _search(equations, y, step, best, size, is_done)
+        r, slope = equations.residual(y)
+        before, best = best, r.norm(dim=-1) / size
+        stalls = (best < 1e-8) & (best > 0.5 * before)  # as good as float64 makes it
+        change = torch.where(moved, (damping / 10).clamp(min=_LEAST_DAMPING), damping * 1e3)
+        change = torch.where(stalls, 10 * _MOST_DAMPING, change)
+        damping = torch.where(is_done, damping, change)
+    return y, best, max_iter
+
+
+def _search(
+    equations: Equations, y: Tensor, step: Tensor, best: Tensor, size: Tensor, is_done: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Halve the steps of the points whose residual would not fall; returns y and which points moved."""
+    share, moved = torch.ones_like(best), is_done.clone()
+    for _ in range(40):
+        trial = torch.where(moved[:, None], y, y - share[:, None] * step)
+        error = equations.residual(trial)[0].norm(dim=-1) / size
+        better = ~moved & torch.isfinite(error) & (error < (1 - 1e-4 * share) * best)
+        y = torch.where(better[:, None], trial, y)
+        moved = moved | better
+        if bool(moved.all()):
             break
-        active, here, local = active[going], here.at(going), local.take(going)
-        moved, has_moved = _line_search(here, local, gradient[:, going], step[:, going], n, residual[active])
-        state.put(active, moved)
-        now = damping[active]
-        damping[active] = torch.where(has_moved, (now / 10).clamp(min=_LEAST_DAMPING), now * 1e3)
-    return Minimum(state.s, residual, n_iter)
+        share = torch.where(moved, share, share / 2)
+    return y, moved
 
 
-def _line_search(
-    problem: _Problem, state: _State, gradient: Tensor, step: Tensor, n: float, residual: Tensor
-) -> tuple[_State, Tensor]:
-    """Armijo backtracking per point; returns the new state and which points moved."""
-    slope = (gradient * step).sum(0)
-    best = problem.state(state.s + step, n)
-    # near the minimum the objective stops changing in float64: there the full Newton step is taken as it is
-    rounding = 1e-14 * state.phi.abs()
-    wanted = state.phi + _ARMIJO * slope + torch.where(residual < 1e-4, 10 * rounding, 0.0)
-    refused = torch.nonzero(~(best.phi <= wanted))[:, 0]
-    size = 1.0
-    while len(refused) and size > _SMALLEST_STEP:
-        size /= 2
-        trial = problem.at(refused).state(state.s[:, refused] + size * step[:, refused], n)
-        accepted = trial.phi <= state.phi[refused] + size * _ARMIJO * slope[refused]
-        best.put(refused[accepted], trial.take(accepted))
-        refused = refused[~accepted]
-    has_moved = torch.ones(len(slope), dtype=torch.bool, device=slope.device)
-    if len(refused):
-        best.put(refused, state.take(refused))
-        has_moved[refused] = False
-    return best, has_moved
+def attached(equations: Equations, y: Tensor) -> Tensor:
+    """The solution y (G, k, no graph) with its first derivatives: one Newton step whose
+    matrix carries no gradient.
+    """
+    r, slope = equations.residual(y)
+    if not r.requires_grad:
+        return y
+    matrix = regularised(equations.hessian(slope).detach(), 1e-15)
+    return y - torch.linalg.solve(matrix, r - r.detach())
+
+
+def stress_at_rate(law: Law, rate: float, device: torch.device | str | None = None) -> Tensor:
+    """Stress (S,) or (G, S), MPa, at which each mode alone moves at `rate`; 1e5 where none does."""
+    low = torch.full((len(law.schmid),), 1e-9, dtype=torch.float64, device=device)
+    high = torch.full_like(low, 1e5)
+    for _ in range(60):
+        middle = (low * high).sqrt()
+        moves = law.rates(middle)[0].detach() >= rate
+        low, high = torch.where(moves, low, middle), torch.where(moves, middle, high)
+    return high

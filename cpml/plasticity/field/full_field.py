@@ -5,7 +5,7 @@ volume) obeys, without elasticity,
 
     div sigma = 0,   d = sym grad v,   div v = 0,   d = sum_s gamma_dot_s P_s  in every pixel
 
-which is the minimum of the convex power  F(d) = <psi(d)>,  psi = n/(n+1) sigma(d):d,  over the strain rates of
+which is the minimum of the convex power F(d) = <psi(d)>, psi = n/(n+1) sigma(d):d, over the strain rates of
 divergence-free velocities with the macroscopic rate prescribed along the load. The gradient is the
 projection of the stress on those strain rates, G sigma; Newton's method solves G C G x = -G sigma by
 conjugate gradients (C = d sigma / d d, each pixel's own tangent), and a line search on F makes it safe. The
@@ -35,14 +35,12 @@ from scipy.fft import fftfreq, irfftn, rfftfreq, rfftn
 
 from cpml.crystallography.tensors import BASIS, rotation_5x5, von_mises_stress
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_matrices, as_tensor
+from cpml.load import Load
+from cpml.plasticity.arguments import Values, as_matrices, stress_and_rate
 from cpml.plasticity.crystal.single_crystal import single_crystal
 from cpml.plasticity.laws.law import PowerLaw
-from cpml.plasticity.polycrystal.response import load_directions
 
-FORCING = (
-    0.1  # conjugate gradients end at this share of the residual: more would be lost in the next linearisation
-)
+FORCING = 0.1  # conjugate gradients end at this share of the residual: the next linearisation loses more
 MAX_GRADIENTS = 80
 SOFTENING = 1e-3  # share of the mean tangent compliance added to pixels with fewer than five loaded systems
 LOCAL_TOL = 1e-7  # of every pixel; the line search compares powers to 1e-4 of a step
@@ -51,9 +49,9 @@ CRYSTAL = np.eye(3)
 
 @dataclass(frozen=True)
 class Field:
-    """Solution of :func:`full_field`, sample frame, pixels in the order of ``grain_id``."""
+    """Solution of :func:`full_field`, sample frame, pixels in the order of ``grain_index``."""
 
-    grain_id: NDArray  # (*grid,) row of the orientations
+    grain_index: NDArray  # (*grid,) row of the orientations
     stress: NDArray  # (*grid, 5) deviator, MPa
     rate: NDArray  # (*grid, 5) 1/s
     shear_rate: NDArray  # (*grid, S) 1/s
@@ -70,21 +68,21 @@ class Field:
 
     def grain_mean(self, values: NDArray) -> NDArray:
         """Mean (G, ...) of pixel values (*grid, ...) over every grain; NaN for a grain without a pixel."""
-        number = self.grain_id.ravel()
+        number = self.grain_index.ravel()
         flat = np.asarray(values, float).reshape(len(number), -1)
         count = np.bincount(number)
         total = np.stack([np.bincount(number, column) for column in flat.T], axis=1)
         with np.errstate(invalid="ignore"):
             mean = total / count[:, None]
-        return mean.reshape(len(count), *values.shape[self.grain_id.ndim :])
+        return mean.reshape(len(count), *values.shape[self.grain_index.ndim :])
 
 
 def full_field(
     law: PowerLaw,
-    grain_id,
-    orientations,
+    grain_index: NDArray,
+    orientations: Values,
     *,
-    loading,
+    loading: Load | Values,
     tol: float = 1e-4,
     max_iter: int = 40,
     start: NDArray | None = None,
@@ -94,8 +92,8 @@ def full_field(
     Parameters
     ----------
     law : strengths per family or system, the same in all grains
-    grain_id : (rows, columns) or (slices, rows, columns) int, row of ``orientations`` in every pixel; x along
-        the columns, y along the rows. A plane is continued along z, which makes its grains columns
+    grain_index : (rows, columns) or (slices, rows, columns) int, row of ``orientations`` in every pixel; x
+        along the columns, y along the rows. A plane is continued along z, which makes its grains columns
     orientations : (G, 4) crystal_to_sample quaternions or (G, 3, 3) matrices
     loading : Load (mean stress parallel to its stress, rate prescribed along it), or a (3, 3) strain rate in
         1/s, all of whose components are then prescribed
@@ -112,11 +110,11 @@ def full_field(
     ParameterError : a grid that is no map or volume of known grains, or a tolerance that is not positive
     """
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
-    grain_id = _check_grid(grain_id, len(matrices), tol)
-    stress, rate = (np.asarray(v.detach()) for v in load_directions(loading))
-    free = stress / np.linalg.norm(stress) if hasattr(loading, "rate_direction") else None
-    problem = _Problem.of(law, grain_id, matrices, _projection(grain_id.shape, free))
-    d = np.broadcast_to(rate, (*grain_id.shape, 5)).copy() if start is None else np.array(start, float)
+    grain_index = _check_grid(grain_index, len(matrices), tol)
+    stress, rate = (x.detach().numpy() for x in stress_and_rate(loading))
+    free = stress / np.linalg.norm(stress) if isinstance(loading, Load) else None
+    problem = _Problem.of(law, grain_index, matrices, _projection(grain_index.shape, free))
+    d = np.broadcast_to(rate, (*grain_index.shape, 5)).copy() if start is None else np.array(start, float)
     sigma = problem.stress(d, None)
     power, gap, n_iter = problem.power(sigma, d), np.inf, 0
     while n_iter < max_iter:
@@ -129,7 +127,7 @@ def full_field(
     equilibrium = np.linalg.norm(problem.project(sigma)) / np.linalg.norm(sigma)
     macro, is_done = sigma.reshape(-1, 5).mean(0), bool(gap < tol)
     return Field(
-        grain_id, sigma, d, problem.shear_rate(sigma), macro, float(equilibrium), float(gap), is_done, n_iter
+        grain_index, sigma, d, problem.rates(sigma)[0], macro, float(equilibrium), float(gap), is_done, n_iter
     )
 
 
@@ -138,15 +136,15 @@ class _Problem:
     law: PowerLaw
     turn: NDArray  # (N, 5, 5) crystal to sample of every pixel
     schmid: NDArray  # (*grid, S, 5)
-    strength: NDArray  # (S,)
     projection: NDArray  # (*half grid, 5, 5)
 
     @classmethod
-    def of(cls, law, grain_id, matrices, projection) -> "_Problem":
+    def of(
+        cls, law: PowerLaw, grain_index: NDArray, matrices: torch.Tensor, projection: NDArray
+    ) -> "_Problem":
         turn = rotation_5x5(matrices.detach().numpy())
         schmid = np.einsum("gij,sj->gsi", turn, law.systems.schmid5)
-        strength = np.asarray(as_tensor(law.system_strength).detach(), float)
-        return cls(law, turn[grain_id.ravel()], schmid[grain_id], strength, projection)
+        return cls(law, turn[grain_index.ravel()], schmid[grain_index], projection)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -176,18 +174,16 @@ class _Problem:
         n = float(self.law.n)
         return float((sigma * d).sum(-1).mean() * n / (n + 1))
 
-    def _ratio(self, sigma: NDArray) -> NDArray:
-        x = np.einsum("...si,...i->...s", self.schmid, sigma) / self.strength
-        return np.where(self.law.systems.twin, np.maximum(x, 0.0), x)
-
-    def shear_rate(self, sigma: NDArray) -> NDArray:
-        x = self._ratio(sigma)
-        return float(self.law.reference_rate) * np.sign(x) * np.abs(x) ** float(self.law.n)
+    def rates(self, sigma: NDArray) -> tuple[NDArray, NDArray]:
+        """Shear rates and their derivative by tau (*grid, S) at a stress (*grid, 5)."""
+        tau = np.einsum("...si,...i->...s", self.schmid, sigma)
+        with torch.no_grad():
+            rate, slope = self.law.rates(torch.as_tensor(tau))
+        return rate.numpy(), slope.numpy()
 
     def tangent(self, sigma: NDArray) -> NDArray:
         """d sigma / d d of every pixel."""
-        n, x = float(self.law.n), np.abs(self._ratio(sigma))
-        slope = float(self.law.reference_rate) * n * x ** (n - 1) / self.strength
+        _, slope = self.rates(sigma)
         compliance = np.matmul(np.swapaxes(self.schmid, -1, -2) * slope[..., None, :], self.schmid)
         trace = np.trace(compliance, axis1=-2, axis2=-1)
         return np.linalg.inv(compliance + (SOFTENING * trace)[..., None, None] * np.eye(5))
@@ -209,7 +205,9 @@ class _Problem:
             search = residual + square / last * search
         return x
 
-    def line_search(self, d, sigma, power, x):
+    def line_search(
+        self, d: NDArray, sigma: NDArray, power: float, x: NDArray
+    ) -> tuple[NDArray, NDArray, float]:
         """Armijo's rule on the power, halving from the full Newton step."""
         slope, step = (sigma * x).sum(-1).mean(), 1.0
         while True:
@@ -248,18 +246,22 @@ def _projection(grid: tuple[int, ...], free: NDArray | None) -> NDArray:
     return projection
 
 
-def _check_grid(grain_id, count: int, tol: float) -> NDArray:
-    grain_id = np.asarray(grain_id)
-    if grain_id.ndim not in (2, 3) or not np.issubdtype(grain_id.dtype, np.integer) or grain_id.size == 0:
+def _check_grid(grain_index: NDArray, count: int, tol: float) -> NDArray:
+    grain_index = np.asarray(grain_index)
+    if (
+        grain_index.ndim not in (2, 3)
+        or not np.issubdtype(grain_index.dtype, np.integer)
+        or grain_index.size == 0
+    ):
         raise ParameterError(
-            f"grain_id must be a (rows, columns) or (slices, rows, columns) array of whole numbers, not "
-            f"{grain_id.dtype} of shape {grain_id.shape}"
+            f"grain_index must be a (rows, columns) or (slices, rows, columns) array of whole numbers, not "
+            f"{grain_index.dtype} of shape {grain_index.shape}"
         )
-    if grain_id.min() < 0 or grain_id.max() >= count:
+    if grain_index.min() < 0 or grain_index.max() >= count:
         raise ParameterError(
-            f"grain_id runs from {grain_id.min()} to {grain_id.max()}: there are {count} orientations, "
-            "pixels without a grain must be filled first"
+            f"grain_index runs from {grain_index.min()} to {grain_index.max()}, but there are {count} "
+            "orientations; pixels without a grain must be filled first"
         )
     if not tol > 0:
         raise ParameterError(f"tol = {tol} must be positive")
-    return grain_id
+    return grain_index

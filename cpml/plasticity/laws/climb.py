@@ -1,9 +1,7 @@
-"""Climb of edge dislocations: a power law and the vacancy-diffusion rate,
-driven by the normal stress along b.
+"""Climb of edge dislocations at the rate of vacancy diffusion, driven by the normal stress along b.
 
-    drive sigma_K = K:sigma = b.sigma'.b (deviator), K the climb tensors of cpml.crystallography.climb
-    power      beta = beta0 |sigma_K/sigma_c|^n sgn(sigma_K)
-    diffusion  beta = rho b v,  v = 2 pi D/(b ln(R/r)) [exp(sigma_K Omega/kT) - 1],  D = D0 exp(-Q/RT)
+    drive sigma_K = K:sigma = b.sigma'.b (deviator), K the climb tensors of cpml.crystallography.climb_modes
+    beta = rho b v,  v = 2 pi D/(b ln(R/r)) [exp(sigma_K Omega/kT) - 1],  D = D0 exp(-Q/RT)
 
 Climb adds beta K to the strain rate, no spin and no hardening.
 
@@ -17,47 +15,20 @@ References: Hartley 2003, Phil. Mag. 83:3783; Lebensohn, Hartley, Tome & Casteln
 Caillard & Martin 2003, Thermally Activated Mechanisms in Crystal Plasticity.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cpml.crystallography.climb_modes import climb_modes
+from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_tensor
-from cpml.plasticity.laws.glide import BOLTZMANN_J
-
-GAS = 8.314462618
-
-
-@dataclass(frozen=True)
-class PowerClimb:
-    """beta = rate0 |sigma_K/strength|^n sgn(sigma_K) on every climb system of `systems`."""
-
-    systems: Systems
-    strength: float  # MPa
-    n: float = 3.0
-    reference_rate: float = 1e-3  # 1/s
-    name = "climb"
-
-    def __post_init__(self):
-        if not self.strength > 0 or not 1 <= self.n <= 1000 or not self.reference_rate > 0:
-            raise ParameterError(
-                f"climb strength {self.strength}, n {self.n} and rate {self.reference_rate} must be "
-                "positive, n at least 1"
-            )
-
-    @property
-    def schmid(self) -> Tensor:
-        """(C, 5) climb tensors, crystal frame."""
-        return as_tensor(self.systems.climb.tensor5)
-
-    def rates(self, drive: Tensor) -> tuple[Tensor, Tensor]:
-        """Climb rates and their derivative, (..., C), of climb stresses K:sigma (..., C) in MPa."""
-        x = drive / self.strength
-        f = self.reference_rate * x.abs() ** (self.n - 1)
-        return f * x, self.n * f / self.strength
+from cpml.plasticity.laws.constants import BOLTZMANN, GAS
 
 
 @dataclass(frozen=True)
@@ -74,22 +45,14 @@ class DiffusionClimb:
     log_ratio: float = 7.0  # ln(R/r)
     name = "climb"
 
-    def __post_init__(self):
-        for name in (
-            "temperature",
-            "diffusion0",
-            "activation",
-            "burgers",
-            "atomic_volume",
-            "density",
-            "log_ratio",
-        ):
-            if not bool((as_tensor(getattr(self, name)) > 0).all()):
-                raise ParameterError(f"{name} = {getattr(self, name)} must be positive")
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "systems" and not bool((as_tensor(value) > 0).all()):
+                raise ParameterError(f"{name} = {value} must be positive")
 
     @classmethod
     def from_material(
-        cls, material, temperature: float | Tensor, *, families=None, **options
+        cls, material: Material, temperature: float | Tensor, *, families: Sequence[str] | None = None
     ) -> "DiffusionClimb":
         """Climb with the self-diffusion of a material file (block `diffusion`);
         ParameterError when it has none.
@@ -106,19 +69,18 @@ class DiffusionClimb:
             1e3 * float(block["q_kj_per_mol"]),
             material.burgers,
             1e-27 * float(block["atomic_volume_nm3"]),
-            **options,
         )
 
-    @property
+    @cached_property
     def schmid(self) -> Tensor:
         """(C, 5) climb tensors, crystal frame."""
-        return as_tensor(self.systems.climb.tensor5)
+        return as_tensor(climb_modes(self.systems).tensor5)
 
     def rates(self, drive: Tensor) -> tuple[Tensor, Tensor]:
         """Climb rates and their derivative, (..., C), of climb stresses K:sigma (..., C) in MPa."""
         temperature = as_tensor(self.temperature)
         diffusivity = self.diffusion0 * torch.exp(-self.activation / (GAS * temperature))
-        per_stress = 1e6 * self.atomic_volume / (BOLTZMANN_J * temperature)
+        per_stress = 1e6 * self.atomic_volume / (BOLTZMANN * temperature)
         size = self.density * 2 * np.pi * diffusivity / self.log_ratio
         x = (per_stress * drive).clamp(max=100.0)
         return size * torch.expm1(x), size * per_stress * torch.exp(x)

@@ -2,8 +2,8 @@
 pair transfer (Friedel-Escaig).
 
     activity(s -> s') = |gamma_s| min(1, exp(-dG/kT))
-    dG = dG0 - V (|tau_s'| - tau_III) - V_E (S_s - S_s'),  not below zero; V > 0, so it eases with the stress on s'
-    S  = resolved shear stress on the edge components: sigma:(b x n)(x)n, which squeezes or spreads the partials
+    dG = dG0 - V (|tau_s'| - tau_III) - V_E (S_s - S_s'),  not below zero; V > 0: the stress on s' helps
+    S  = resolved shear stress on the edge components, sigma:(b x n)(x)n: squeezes or spreads the partials
     dG0 = (1/30) mu b^2 d sqrt(ln(sqrt3 d/b)),  d = mu b^2 (2 - 3 nu)/(24 pi gamma (1 - nu))   (constriction)
 
 The factor 1/30 is an estimate of line tension: it gives 1.0 eV for copper, where 1.15 eV is measured.
@@ -21,23 +21,23 @@ References: Escaig 1968; Stroh 1954, Proc. Phys. Soc. B 67:427; Bonneville, Esca
 Martin 1988, Acta Metall. 36:1989.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
 from cpml.crystallography.elasticity import hershey
+from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.crystallography.tensors import to_vector
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_tensor
-from cpml.plasticity.laws.glide import BOLTZMANN_J
-
-ELECTRON = 1.602176634e-19  # J per eV
+from cpml.plasticity.laws.constants import BOLTZMANN, ELECTRON
 
 
 def constriction_energy(
@@ -70,13 +70,12 @@ class CrossSlip:
     onset: float = 0.0  # MPa
     escaig_volume: float = 0.0  # m^3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.energy < 0 or self.volume < 0 or self.onset < 0 or self.escaig_volume < 0:
             raise ParameterError("energy, volumes and onset stress of cross-slip must not be negative")
-        object.__setattr__(self, "_pairs", _ordered(cross_slip_pairs(self.systems)))
 
     @classmethod
-    def from_material(cls, material, *, families=None, escaig_volume: float = 0.0) -> "CrossSlip":
+    def from_material(cls, material: Material, *, families: Sequence[str] | None = None) -> "CrossSlip":
         """Cross-slip of a material file (block `cross_slip`, with its stacking-fault
         energy); ParameterError without one.
         """
@@ -95,13 +94,14 @@ class CrossSlip:
             energy,
             float(block["activation_volume_b3"]) * b**3,
             float(block["onset_mpa"]),
-            escaig_volume,
         )
 
-    @property
+    @cached_property
     def pairs(self) -> NDArray:
-        """(P, 2) systems from and to."""
-        return self._pairs
+        """(P, 2) systems from and to: every pair both ways, in the order of the systems."""
+        pairs = cross_slip_pairs(self.systems)[["system_a", "system_b"]].to_numpy(int)
+        both = np.concatenate([pairs, pairs[:, ::-1]])
+        return both[np.lexsort(both.T[::-1])]
 
     def probability(self, stress: Tensor, temperature: float | Tensor) -> Tensor:
         """(..., P) share of the slip on s that leaves for s', of deviators (..., 5) in crystal axes, MPa."""
@@ -119,17 +119,10 @@ class CrossSlip:
             - 1e6 * self.volume * (onto[..., end] - self.onset)
             - 1e6 * self.escaig_volume * (escaig[..., start] - escaig[..., end])
         )
-        return torch.exp(-barrier.clamp(min=0) / (BOLTZMANN_J * temperature))
+        return torch.exp(-barrier.clamp(min=0) / (BOLTZMANN * temperature))
 
-    def activity(self, shear_rate: Tensor, stress: Tensor, temperature: float) -> Tensor:
+    def activity(self, shear_rate: Tensor, stress: Tensor, temperature: float | Tensor) -> Tensor:
         """(..., P) rate of transfer, 1/s, of shear rates (..., S)."""
         return shear_rate.abs()[..., torch.as_tensor(self.pairs[:, 0])] * self.probability(
             stress, temperature
         )
-
-
-def _ordered(table: pd.DataFrame) -> NDArray:
-    """(P, 2) systems from and to: every pair of the table both ways, in the order of the systems."""
-    pairs = table[["system_a", "system_b"]].to_numpy(int)
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    return both[np.lexsort(both.T[::-1])]

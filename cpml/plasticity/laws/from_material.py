@@ -2,16 +2,21 @@
 cpml.crystallography.materials).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from cpml.crystallography.elasticity import MANDEL, crystal_stiffness, to_mandel
 from cpml.crystallography.interactions import interaction_matrix
+from cpml.crystallography.materials import Material
+from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.laws.hardening import NoHardening, Saturation, Voce
+from cpml.plasticity.laws.hardening import Hardening, NoHardening, Saturation, Voce
 from cpml.plasticity.laws.kocks_mecking import KocksMecking
 
 
-def material_hardening(material, *, families=None):
+def material_hardening(material: Material, *, families: Sequence[str] | None = None) -> Hardening:
     """Voce, Saturation or KocksMecking of a Material; NoHardening when its file has no such block.
 
     Examples
@@ -25,8 +30,9 @@ def material_hardening(material, *, families=None):
         return NoHardening()
     names = systems.family_names
 
-    def values(key: str, scale: float = 1.0, default: float | None = None):
-        value = block.get(key, default)
+    def values(key: str, scale: float = 1.0) -> NDArray:
+        """(K,) of one number or a mapping of families."""
+        value = block[key]
         return scale * np.array([float(value[name] if isinstance(value, dict) else value) for name in names])
 
     if block["law"] == "voce":
@@ -50,19 +56,19 @@ def material_hardening(material, *, families=None):
         shear_modulus=shear_moduli(material, systems),
         burgers=values("burgers_nm", 1e-9),
         density=values("density_per_m2"),
-        chi=values("chi", default=0.9),
+        chi=values("chi") if "chi" in block else 0.9,
         rate0=float(block.get("rate0", 1e7)),
         interactions=interaction_matrix(systems, block["interactions"]) if "interactions" in block else None,
     )
 
 
-def shear_moduli(material, systems) -> np.ndarray:
+def shear_moduli(material: Material, systems: Systems) -> NDArray:
     """(S,) P:C:P of every system, MPa."""
     mandel = np.einsum("aij,sij->sa", MANDEL, systems.schmid)
     return np.einsum("sa,ab,sb->s", mandel, to_mandel(crystal_stiffness(material.elastic)), mandel)
 
 
-def _latent(block: dict, systems) -> np.ndarray:
+def _latent(block: dict, systems: Systems) -> NDArray:
     if "interactions" in block:
         return interaction_matrix(systems, block["interactions"])
     names = systems.family_names

@@ -1,6 +1,7 @@
 """Thermally activated glide: velocity of dislocations over obstacles, with viscous drag above them.
 
-    gamma_dot = rho b v sgn(tau),   1/v = (1/v0) exp[(Q/kT)(1 - (t/tau0)^p)^q] + B/(t b),   t = max(|tau| - tau_pass, 0)
+    gamma_dot = rho b v sgn(tau),   1/v = (1/v0) exp[(Q/kT)(1 - (t/tau0)^p)^q] + B/(t b)
+    t = max(|tau| - tau_pass, 0)
 
 Twin systems (polar) move for tau > 0 only. Below the passing stress nothing moves.
 
@@ -23,40 +24,38 @@ from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.laws.hardening import per_system
+from cpml.plasticity.laws.constants import BOLTZMANN
+from cpml.plasticity.laws.flow import directed
+from cpml.plasticity.laws.values import PerSystem
 
-BOLTZMANN_J = 1.380649e-23
 _LEAST = 1e-6  # of tau0: keeps (t/tau0)^(p-1) finite
 
 
 @dataclass(frozen=True)
 class ThermalGlide:
-    """Law of a set of systems (module docstring) at one temperature; family, system or single values."""
+    """Law of a set of systems (module docstring) at one temperature; family, system or single values.
+
+    Raises
+    ------
+    ParameterError : a temperature outside 0 to 5000 K, a value that is not positive,
+        an obstacle of another shape
+    """
 
     systems: Systems
     temperature: float  # K
-    energy: Tensor | float  # J
-    strength0: Tensor | float  # MPa, tau0
-    burgers: Tensor | float  # m
-    density: Tensor | float = 1e12  # 1/m^2
-    velocity0: Tensor | float = 1e3  # m/s
-    passing: Tensor | float = 0.0  # MPa; also (G, S), of grains that harden
-    p: Tensor | float = 0.5
-    q: Tensor | float = 1.5
+    energy: PerSystem = PerSystem(sign="positive")  # J
+    strength0: PerSystem = PerSystem(sign="positive")  # MPa, tau0
+    burgers: PerSystem = PerSystem(sign="positive")  # m
+    density: PerSystem = PerSystem(1e12, sign="positive")  # 1/m^2
+    velocity0: PerSystem = PerSystem(1e3, sign="positive")  # m/s
+    passing: PerSystem = PerSystem(0.0, per_grain=True)  # MPa; also (G, S), of grains that harden
+    p: PerSystem = PerSystem(0.5, sign="positive")
+    q: PerSystem = PerSystem(1.5, sign="positive")
     drag: float = 1e-10  # MPa s
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < float(self.temperature) < 5000:
             raise ParameterError(f"temperature = {self.temperature} K must be between 0 and 5000")
-        for name in ("energy", "strength0", "burgers", "density", "velocity0", "passing", "p", "q"):
-            value = getattr(self, name)
-            is_per_grain = name == "passing" and getattr(value, "ndim", 0) == 2
-            value = value if is_per_grain else per_system(self.systems, value, name)
-            object.__setattr__(self, name, value)
-            if bool((value.detach() < 0).any()) or (name != "passing" and bool((value.detach() == 0).any())):
-                raise ParameterError(
-                    f"{name} must be positive, got a smallest of {float(value.detach().min())}"
-                )
         if bool((self.p > 1).any()) or bool((self.q < 1).any()) or bool((self.q > 2).any()):
             raise ParameterError("the obstacle shape needs 0 < p <= 1 <= q <= 2")
 
@@ -75,12 +74,13 @@ class ThermalGlide:
         return replace(self, passing=strength)
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
-        """Shear rates and their derivative by tau, both (..., S), of resolved shear stresses (..., S) in MPa."""
+        """Shear rates and their derivative by tau, both (..., S), at resolved stresses (..., S), MPa."""
+        tau = directed(tau, torch.as_tensor(self.systems.twin))
         free = tau.abs() - self.passing
-        moves = (free > 0) & ~(torch.as_tensor(self.systems.twin) & (tau <= 0))
+        moves = free > 0
         stress = torch.maximum(free, _LEAST * self.strength0)
         x = (stress / self.strength0).clamp(max=1.0)
-        height = self.energy / (BOLTZMANN_J * self.temperature)
+        height = self.energy / (BOLTZMANN * self.temperature)
         left = (1 - x**self.p).clamp(min=0)
         wait = torch.exp(height * left**self.q) / self.velocity0
         slope = -height * self.q * left ** (self.q - 1) * self.p * x ** (self.p - 1) / self.strength0

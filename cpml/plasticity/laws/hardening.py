@@ -1,7 +1,7 @@
 """Hardening laws: pure functions state -> state on batches of grains; any of them goes with any flow law.
 
-    extended Voce   xi_hat(G) = tau0 + (tau1 + theta1 G)(1 - exp(-G theta0/tau1)),  G = sum_s |gamma_s| of the grain
-                    d xi_s = [xi_hat(G+dG) - xi_hat(G)]/dG  sum_t h_st |d gamma_t|         (tau1 = 0: slope theta1)
+    extended Voce   xi_hat(G) = tau0 + (tau1 + theta1 G)(1 - exp(-G theta0/tau1)),   G = sum_s |gamma_s|
+                    d xi_s = [xi_hat(G+dG) - xi_hat(G)]/dG  sum_t h_st |d gamma_t|   (tau1 = 0: slope theta1)
     saturation      d xi_s = h0 |1 - xi_s/xi_inf|^a sgn(1 - xi_s/xi_inf) sum_t h_st |d gamma_t|
                     (the factor belongs to the hardened system s); twins of volume fraction F harden slip:
                     h0 (1 + c1 F^c2) and xi_inf + f_sat sqrt(F) in place of h0 and xi_inf
@@ -20,6 +20,7 @@ Kalidindi, Bronkhorst & Anand 1992.
 """
 
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -27,53 +28,30 @@ from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_tensor
+from cpml.plasticity.laws.values import LatentMatrix, PerSystem
 
-State = dict[str, Tensor]
-
-
-def per_system(systems: Systems, value, name: str) -> Tensor:
-    """(S,) values of a number, of (K,) family values or of (S,) system values."""
-    value = as_tensor(value)
-    if not bool(torch.isfinite(value.detach()).all()):
-        raise ParameterError(f"{name} contains NaN or infinity")
-    if value.ndim == 0:
-        return value.expand(len(systems))
-    if value.shape == (len(systems.family_names),):
-        return value[torch.as_tensor(systems.family)]
-    if value.shape == (len(systems),):
-        return value
-    raise ParameterError(
-        f"{name} of shape {tuple(value.shape)}: give one number, {len(systems.family_names)} per "
-        f"family {systems.family_names} or {len(systems)} per system"
-    )
+State: TypeAlias = dict[str, Any]
+"""What hardening knows of the grains: "strength" (G, S) in MPa, and whatever else the law keeps."""
 
 
-def latent_matrix(systems: Systems, latent=None) -> Tensor:
-    """h (S, S): 1 on the diagonal, elsewhere a number, a (K, K) family matrix
-    (row = hardened) or (S, S) itself.
-    """
-    count, families = len(systems), len(systems.family_names)
-    h = as_tensor(1.0 if latent is None else latent)
-    if (h.shape == (families,) and families > 1) or h.ndim == 1:
-        raise ParameterError("latent hardening takes a number, a (K, K) or an (S, S) matrix")
-    if h.ndim == 2 and h.shape == (count, count) and count != families:
-        matrix = h
-    else:
-        if h.ndim == 0:
-            h = h.expand(families, families)
-        if h.shape != (families, families):
-            raise ParameterError(
-                f"latent matrix of shape {tuple(h.shape)}: ({families}, {families}) for the families "
-                f"{systems.family_names} or ({count}, {count}) is expected"
-            )
-        family = torch.as_tensor(systems.family)
-        matrix = h[family][:, family]
-        eye = torch.eye(count, dtype=torch.float64)
-        matrix = matrix * (1 - eye) + eye
-    if not bool((matrix.detach() >= 0).all()):
-        raise ParameterError("latent hardening factors must not be negative")
-    return matrix
+class Hardening(Protocol):
+    """Strengths of grains that deform, as a path needs them; new states are made, none is changed."""
+
+    def start(self, strength: Tensor) -> State:
+        """State of (G, S) initial strengths, MPa."""
+
+    def harden(
+        self,
+        state: State,
+        shear_rate: Tensor,
+        dt: Tensor | float,
+        *,
+        rate: float | None = None,
+        temperature: float | None = None,
+    ) -> State:
+        """State after a step of length dt (s) at shear rates (G, S), von Mises strain
+        rate (1/s) and temperature (K).
+        """
 
 
 @dataclass(frozen=True)
@@ -84,7 +62,7 @@ class NoHardening:
         """State of (G, S) initial strengths, MPa."""
         return {"strength": strength}
 
-    def harden(self, state: State, shear_rate: Tensor, dt: float, *, rate=None, temperature=None) -> State:
+    def harden(self, state: State, shear_rate: Tensor, dt: Tensor | float, **_: float | None) -> State:
         """The state itself."""
         return state
 
@@ -94,17 +72,10 @@ class Voce:
     """Extended Voce law (module docstring); values per family, per system or one for all, MPa."""
 
     systems: Systems
-    tau1: Tensor | float = 0.0
-    theta0: Tensor | float = 0.0
-    theta1: Tensor | float = 0.0
-    latent: Tensor | float | None = None
-
-    def __post_init__(self):
-        for name in ("tau1", "theta0", "theta1"):
-            object.__setattr__(self, name, per_system(self.systems, getattr(self, name), name))
-        if bool((self.tau1.detach() < 0).any()):
-            raise ParameterError("tau1 must not be negative: softening is theta1 < 0")
-        object.__setattr__(self, "latent", latent_matrix(self.systems, self.latent))
+    tau1: PerSystem = PerSystem(0.0)
+    theta0: PerSystem = PerSystem(0.0, sign="any")
+    theta1: PerSystem = PerSystem(0.0, sign="any")  # negative: softening
+    latent: LatentMatrix = LatentMatrix(1.0)
 
     def start(self, strength: Tensor) -> State:
         """State of (G, S) initial strengths tau0, MPa."""
@@ -117,7 +88,7 @@ class Voce:
         bend = torch.exp(-shear * (self.theta0 / tau1).abs())
         return torch.where(has_bend, (self.tau1 + self.theta1 * shear) * (1 - bend), self.theta1 * shear)
 
-    def harden(self, state: State, shear_rate: Tensor, dt: float, *, rate=None, temperature=None) -> State:
+    def harden(self, state: State, shear_rate: Tensor, dt: Tensor | float, **_: float | None) -> State:
         """State after a step of length dt (s) at shear rates (G, S)."""
         slip = shear_rate.abs() * dt
         total = slip.sum(-1, keepdim=True)
@@ -131,30 +102,25 @@ class Saturation:
     """Saturating hardening (module docstring); h0 and xi_inf in MPa; the twin terms act on slip systems."""
 
     systems: Systems
-    h0: Tensor | float
-    saturation: Tensor | float
-    exponent: Tensor | float = 2.25
-    latent: Tensor | float | None = 1.4
+    h0: PerSystem = PerSystem(sign="any")
+    saturation: PerSystem = PerSystem(sign="positive")
+    exponent: PerSystem = PerSystem(2.25, sign="positive")
+    latent: LatentMatrix = LatentMatrix(1.4)
     twin_rise: tuple[float, float] = (0.0, 1.0)  # c1, c2
     twin_saturation: float = 0.0  # f_sat, MPa
 
-    def __post_init__(self):
-        for name in ("h0", "saturation", "exponent"):
-            object.__setattr__(self, name, per_system(self.systems, getattr(self, name), name))
-        if bool((self.saturation.detach() <= 0).any()) or bool((self.exponent.detach() <= 0).any()):
-            raise ParameterError("saturation and exponent must be positive")
+    def __post_init__(self) -> None:
         if min(*self.twin_rise, self.twin_saturation) < 0:
             raise ParameterError(
                 f"twin_rise = {self.twin_rise} and twin_saturation = {self.twin_saturation} must not be "
                 "negative"
             )
-        object.__setattr__(self, "latent", latent_matrix(self.systems, self.latent))
 
     def start(self, strength: Tensor) -> State:
         """State of (G, S) initial strengths, MPa."""
         return {"strength": strength, "twinned": torch.zeros(len(strength), 1, dtype=torch.float64)}
 
-    def harden(self, state: State, shear_rate: Tensor, dt: float, *, rate=None, temperature=None) -> State:
+    def harden(self, state: State, shear_rate: Tensor, dt: Tensor | float, **_: float | None) -> State:
         """State after an explicit step of length dt (s) at shear rates (G, S)."""
         twinned, is_slip = state["twinned"], torch.as_tensor(self.systems.slip)
         h0, limit = self.h0, self.saturation

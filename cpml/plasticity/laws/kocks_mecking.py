@@ -28,57 +28,45 @@ from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_tensor
-from cpml.plasticity.laws.hardening import State, per_system
-
-BOLTZMANN = 1.380649e-29  # MPa m^3 / K
+from cpml.plasticity.arguments import Values, as_tensor
+from cpml.plasticity.laws.constants import BOLTZMANN
+from cpml.plasticity.laws.hardening import State
+from cpml.plasticity.laws.values import PerSystem
 
 
 @dataclass(frozen=True)
 class KocksMecking:
-    """Dislocation densities per system and grain (module docstring); family
-    values, system values or one number.
+    """Dislocation densities per system and grain (module docstring); family values,
+    system values or one number.
     """
 
     systems: Systems
-    tau0: Tensor | float  # MPa, at the temperature of use
-    k1: Tensor | float  # 1/m
-    drag: Tensor | float  # MPa
-    activation: Tensor | float  # g
-    shear_modulus: Tensor | float  # MPa
-    burgers: Tensor | float  # m
-    density: Tensor | float = 1e12  # initial, per system, 1/m^2
-    chi: Tensor | float = 0.9
+    tau0: PerSystem = PerSystem()  # MPa, at the temperature of use
+    k1: PerSystem = PerSystem()  # 1/m
+    drag: PerSystem = PerSystem(sign="positive")  # MPa
+    activation: PerSystem = PerSystem(sign="positive")  # g
+    shear_modulus: PerSystem = PerSystem()  # MPa
+    burgers: PerSystem = PerSystem(sign="positive")  # m
+    density: PerSystem = PerSystem(1e12)  # initial, per system, 1/m^2
+    chi: PerSystem = PerSystem(0.9)
     rate0: float = 1e7  # 1/s
     debris: float = 0.0  # initial, 1/m^2
     chi_debris: float = 0.086
-    debris_factor: Tensor | float = 0.0  # q
-    interactions: Tensor | None = None  # (S, S) a_st; None: 1 within a family, 0 between families
+    debris_factor: PerSystem = PerSystem(0.0)  # q
+    interactions: Values | None = None  # (S, S) a_st; None: 1 within a family, 0 between families
 
-    def __post_init__(self):
-        for name in (
-            "tau0",
-            "k1",
-            "drag",
-            "activation",
-            "shear_modulus",
-            "burgers",
-            "density",
-            "chi",
-            "debris_factor",
-        ):
-            object.__setattr__(self, name, per_system(self.systems, getattr(self, name), name))
-            value = getattr(self, name).detach()
-            if bool((value < 0).any()) or (
-                name in ("drag", "activation", "burgers") and bool((value == 0).any())
-            ):
-                raise ParameterError(f"{name} must be positive, got a smallest of {float(value.min())}")
+    def __post_init__(self) -> None:
+        matrix, count = self.interaction_matrix, len(self.systems)
+        if matrix.shape != (count, count) or not bool((matrix.detach() >= 0).all()):
+            raise ParameterError(f"interactions must be a non-negative ({count}, {count}) matrix")
+
+    @property
+    def interaction_matrix(self) -> Tensor:
+        """(S, S) a_st."""
+        if self.interactions is not None:
+            return as_tensor(self.interactions)
         family = torch.as_tensor(self.systems.family)
-        same = (family[:, None] == family[None, :]).to(torch.float64)
-        given = same if self.interactions is None else as_tensor(self.interactions)
-        if given.shape != same.shape or not bool((given.detach() >= 0).all()):
-            raise ParameterError(f"interactions must be a non-negative ({len(family)}, {len(family)}) matrix")
-        object.__setattr__(self, "interactions", given)
+        return (family[:, None] == family[None, :]).to(torch.float64)
 
     def start(self, strength: Tensor) -> State:
         """Initial densities for as many grains as `strength` (G, S) has; its
@@ -93,25 +81,29 @@ class KocksMecking:
         if not rate > 0 or not temperature >= 0:
             raise ParameterError(f"rate = {rate} and temperature = {temperature} must be positive")
         log = torch.log(torch.as_tensor(rate / self.rate0, dtype=torch.float64))
-        bracket = 1 - BOLTZMANN * temperature / (self.drag * self.burgers**3) * log
+        bracket = 1 - 1e-6 * BOLTZMANN * temperature / (self.drag * self.burgers**3) * log  # MPa m^3
         return self.k1 * self.chi * self.burgers / self.activation * bracket.clamp(min=0)
 
-    def harden(self, state: State, shear_rate: Tensor, dt: float, *, rate=None, temperature=None) -> State:
-        """State after an explicit step of length dt (s) at shear rates (G, S), strain rate and temperature."""
+    def harden(
+        self,
+        state: State,
+        shear_rate: Tensor,
+        dt: Tensor | float,
+        *,
+        rate: float | None = None,
+        temperature: float | None = None,
+    ) -> State:
+        """State after an explicit step of length dt (s) at shear rates (G, S), rate and temperature."""
         if rate is None or temperature is None:
             raise ParameterError("dislocation densities need the strain rate and the temperature")
-        k2, slip, rho = (
-            self.recovery(float(rate), float(temperature)),
-            shear_rate.abs() * dt,
-            state["density"],
-        )
+        k2, slip, rho = self.recovery(rate, temperature), shear_rate.abs() * dt, state["density"]
         after = (rho + (self.k1 * rho.sqrt() - k2 * rho) * slip).clamp(min=1.0)
         removed = (self.debris_factor * self.burgers * k2 * rho * slip).sum(-1, keepdim=True)
         debris = state["debris"] + removed * state["debris"].clamp(min=0).sqrt()
         return self._with_strength(after, debris)
 
     def _with_strength(self, density: Tensor, debris: Tensor) -> State:
-        forest = (density @ self.interactions.T).sqrt()
+        forest = (density @ self.interaction_matrix.T).sqrt()
         length = self.burgers * debris.clamp(min=1e-30).sqrt()
         sub = torch.where(
             debris > 0, self.chi_debris * self.shear_modulus * length * torch.log(1 / length), 0.0

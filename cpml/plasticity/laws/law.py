@@ -1,8 +1,11 @@
-"""Flow law: shear rate of each system from its resolved shear stress.
+"""What a law is, and the power law: the flow rule of `cpml.plasticity.laws.flow` with the
+numbers of one set of systems.
+
+A law knows the tensors of its modes and their rates under resolved stresses: any object that has both is one
+(`Law`), and a new mechanism needs no more. Paths ask for slip systems and strengths besides (`GlideLaw`).
 
     slip:  gamma_dot_s = rate0 |tau_s / xi_s|^n sgn(tau_s)
     twin:  gamma_dot_s = rate0 (max(tau_s, 0) / xi_s)^n           (polar: no reverse twinning)
-    d gamma_dot / d tau = n rate0 |tau/xi|^(n-1) / xi             (finite at tau = 0)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -14,73 +17,96 @@
 There is no temperature dependence in this law. Reference: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_tensor
+from cpml.plasticity.arguments import Values, as_tensor
+from cpml.plasticity.laws import flow
+from cpml.plasticity.laws.values import TensorField
 
 
-def integer_power(base: Tensor, exponent: float | Tensor) -> Tensor:
-    """base ** exponent for base >= 0, by repeated squaring when the exponent is a
-    whole number (4 times faster).
-    """
-    if isinstance(exponent, Tensor) and exponent.requires_grad:
-        return base**exponent
-    value = float(exponent)
-    if value != int(value) or not 0 <= value < 128:
-        return base**exponent
-    result, square, left = None, base, int(value)
-    while left:
-        if left & 1:
-            result = square if result is None else result * square
-        left >>= 1
-        square = square * square if left else square
-    return torch.ones_like(base) if result is None else result
+@runtime_checkable
+class Law(Protocol):
+    """Modes of strain and how fast they move: what the solvers of crystals and polycrystals need."""
+
+    @property
+    def schmid(self) -> Tensor:
+        """(S, 5) tensors of the modes, crystal frame: tau = schmid . stress, strain
+        rate = sum of rate schmid.
+        """
+
+    def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
+        """Rates, 1/s, and their derivative by tau, both (..., S), of resolved stresses (..., S) in MPa."""
+
+
+@runtime_checkable
+class GlideLaw(Law, Protocol):
+    """A law of slip and twin systems, which harden and turn the lattice: what a deformation path needs."""
+
+    @property
+    def systems(self) -> Systems:
+        """Slip and twin systems, one for each mode."""
+
+    @property
+    def system_strength(self) -> Tensor:
+        """(..., S) what hardening raises, MPa."""
+
+    def with_strength(self, strength: Tensor) -> "GlideLaw":
+        """The law at other strengths, e.g. those of hardened grains (G, S), MPa."""
+
+
+def check_law(law: object) -> None:
+    """ParameterError unless the object has the two parts of a law: schmid (S, 5) and rates(tau)."""
+    if not isinstance(law, Law):
+        raise ParameterError(f"{type(law).__name__} is no flow law: it needs schmid (S, 5) and rates(tau)")
 
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """Viscoplastic power law of a set of systems (module docstring); strength, n
-    and rate0 may require gradients.
+    """Viscoplastic power law of a set of systems (module docstring); strength, n and
+    rate0 may require gradients.
+
+    Raises
+    ------
+    ParameterError : strengths that are not positive or not one per family or system, n outside 1 to
+        1000, a rate that is not positive
     """
 
     systems: Systems
-    strength: Tensor  # (..., K) per family or (..., S) per system, MPa
+    strength: TensorField = TensorField()  # (..., K) per family or (..., S) per system, MPa
     n: Tensor | float = 20.0
-    reference_rate: Tensor | float = 1.0
+    reference_rate: Tensor | float = 1.0  # 1/s
 
-    def __post_init__(self):
-        object.__setattr__(self, "strength", as_tensor(self.strength))
-        size = self.strength.shape[-1] if self.strength.ndim else 0
+    def __post_init__(self) -> None:
+        strength = self.strength.detach()
+        size = strength.shape[-1] if strength.ndim else 0
         if size not in (len(self.systems), len(self.systems.family_names)):
             raise ParameterError(
                 f"{size} strengths for {len(self.systems.family_names)} families "
                 f"{self.systems.family_names} or {len(self.systems)} systems"
             )
-        if not bool((self.strength.detach() > 0).all() and torch.isfinite(self.strength.detach()).all()):
-            raise ParameterError(
-                f"strengths must be positive, got a smallest of {float(self.strength.min())} MPa"
-            )
+        if not bool((strength > 0).all() and torch.isfinite(strength).all()):
+            raise ParameterError(f"strengths must be positive, got a smallest of {float(strength.min())} MPa")
         n, reference_rate = as_tensor(self.n).item(), as_tensor(self.reference_rate).item()
         if not 1 <= n <= 1000 or not reference_rate > 0:
             raise ParameterError(f"n = {n} must be 1 to 1000, reference rate {reference_rate} positive")
 
     @classmethod
-    def from_material(cls, material, *, families=None, strength=None, n=None) -> "PowerLaw":
-        """Law of a material file; strength (K,) MPa replaces the file's (learned values), n its exponent."""
+    def from_material(
+        cls, material: Material, *, families: Sequence[str] | None = None, strength: Values | None = None
+    ) -> "PowerLaw":
+        """Law of a material file, of all its families or some; strength (K,) MPa replaces the file's."""
         systems = material.systems(families)
-        chosen = [material.families[f].strength for f in systems.family_names]
-        return cls(
-            systems,
-            chosen if strength is None else strength,
-            material.n if n is None else n,
-            material.reference_rate,
-        )
+        given = [material.families[f].strength for f in systems.family_names]
+        return cls(systems, given if strength is None else strength, material.n, material.reference_rate)
 
     @property
     def system_strength(self) -> Tensor:
@@ -99,25 +125,25 @@ class PowerLaw:
         """(S, 5) Schmid tensors, crystal frame."""
         return torch.as_tensor(self.systems.schmid5, device=self.strength.device)
 
-    def to(self, device) -> "PowerLaw":
+    def to(self, device: torch.device | str) -> "PowerLaw":
         """The law with its numbers on a torch device."""
-        n, rate0 = (v.to(device) if isinstance(v, Tensor) else v for v in (self.n, self.reference_rate))
+        n, rate0 = (as_tensor(v).to(device) for v in (self.n, self.reference_rate))
         return PowerLaw(self.systems, self.strength.to(device), n, rate0)
 
     def with_strength(self, strength: Tensor) -> "PowerLaw":
         """The law at other strengths, e.g. those of hardened grains (G, S), MPa."""
-        return PowerLaw(self.systems, strength, self.n, self.reference_rate)
+        return replace(self, strength=strength)
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Shear rates and their derivative by tau, both (..., S), of resolved shear stresses (..., S)."""
-        strength = self.system_strength
-        x = tau / strength
-        x = torch.where(self.is_polar, x.clamp(min=0), x)
-        f = self.reference_rate * integer_power(x.abs(), self.n - 1)
-        slope = self.n * f / strength
-        return f * x, torch.where(
-            self.is_polar & (x <= 0), 0.0, slope
-        )  # matters for n = 1, where f = 1 at rest
+        return flow.rates(tau, self.system_strength, self.is_polar, self.n, self.reference_rate)
+
+
+def on_device(law: Law, device: torch.device | str) -> PowerLaw:
+    """The law with its numbers on a torch device; ParameterError for a law that stays on the CPU."""
+    if not isinstance(law, PowerLaw):
+        raise ParameterError(f"{type(law).__name__} stays on the CPU: only a PowerLaw goes to a device")
+    return law.to(device)
 
 
 def check_rank(schmid: np.ndarray) -> None:

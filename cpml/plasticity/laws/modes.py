@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.crystallography.tensors import to_matrix, to_vector
+from cpml.plasticity.laws.law import Law
 from cpml.plasticity.laws.spin import slip_spin
 from cpml.plasticity.laws.together import Together, glide_of
 
@@ -30,7 +32,7 @@ class Modes:
     schmid: Tensor  # (S, 9) symmetric matrices, flat
 
     @classmethod
-    def of(cls, law) -> "Modes":
+    def of(cls, law: Law) -> "Modes":
         """Modes of a law, alone or Together."""
         systems = glide_of(law).systems
         others = law.laws[1:] if isinstance(law, Together) else ()
@@ -64,6 +66,6 @@ class Modes:
         count = torch.bincount(family, minlength=len(self.families))
         return torch.zeros(len(self.families), dtype=values.dtype).index_add(0, family, values) / count
 
-    def pad(self, values: np.ndarray) -> np.ndarray:
+    def pad(self, values: NDArray) -> NDArray:
         """(K,) of (glide_families,), 0 for the rest."""
         return np.concatenate([values, np.zeros(len(self.families) - self.glide_families)])

@@ -1,6 +1,6 @@
-"""Laws at work together in one crystal, and what every law has: schmid (S, 5) and rates(tau)."""
+"""Laws at work together in one crystal, such as glide and climb."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from cpml.errors import ParameterError
+from cpml.plasticity.laws.law import GlideLaw, Law, check_law
 
 
 @dataclass(frozen=True)
 class Together:
     """Several laws at work in one crystal; their modes follow one another."""
 
-    laws: tuple
+    laws: tuple[Law, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.laws:
             raise ParameterError("Together needs at least one law")
         for law in self.laws:
@@ -35,23 +36,28 @@ class Together:
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Rates and slopes of all modes."""
-        found = [law.rates(tau[..., part]) for law, part in zip(self.laws, self.parts, strict=True)]
-        shape = torch.broadcast_shapes(
-            *(f[0].shape[:-1] for f in found)
-        )  # strengths of one law may be per grain
-        return tuple(torch.cat([f[i].expand(*shape, f[i].shape[-1]) for f in found], -1) for i in (0, 1))
+        parts = [law.rates(tau[..., part]) for law, part in zip(self.laws, self.parts, strict=True)]
+        # strengths of one law may be per grain
+        shape = torch.broadcast_shapes(*(rate.shape[:-1] for rate, _ in parts))
+        rates, slopes = (
+            torch.cat([x.expand(*shape, x.shape[-1]) for x in column], -1)
+            for column in zip(*parts, strict=True)
+        )
+        return rates, slopes
 
     def with_strength(self, strength: Tensor) -> "Together":
         """The first law (glide) at other strengths (G, S of it); the others as they are."""
-        return replace(self, laws=(self.laws[0].with_strength(strength), *self.laws[1:]))
+        return Together((glide_of(self).with_strength(strength), *self.laws[1:]))
 
 
-def glide_of(law):
-    """The part of a law that hardens and turns the lattice: the first of Together, else the law itself."""
-    return law.laws[0] if isinstance(law, Together) else law
+def glide_of(law: Law) -> GlideLaw:
+    """The part of a law that hardens and turns the lattice: the first of Together, else the law itself.
 
-
-def check_law(law) -> None:
-    """ParameterError unless the object has the two parts of a law: schmid (S, 5) and rates(tau)."""
-    if not callable(getattr(law, "rates", None)) or getattr(law, "schmid", None) is None:
-        raise ParameterError(f"{type(law).__name__} is no flow law: it needs schmid (S, 5) and rates(tau)")
+    Raises
+    ------
+    ParameterError : a law without slip systems and strengths
+    """
+    glide = law.laws[0] if isinstance(law, Together) else law
+    if not isinstance(glide, GlideLaw):
+        raise ParameterError(f"{type(glide).__name__} has no slip systems with strengths: it cannot harden")
+    return glide

@@ -8,22 +8,28 @@ import torch
 from torch import Tensor
 
 from cpml.crystallography.tensors import rotation_5x5
-from cpml.plasticity.arguments import as_matrices
+from cpml.errors import ParameterError
+from cpml.plasticity.arguments import Values, as_matrices
 from cpml.plasticity.laws.cross_slip import CrossSlip
+from cpml.plasticity.laws.law import Law
 from cpml.plasticity.laws.modes import Modes
 from cpml.plasticity.polycrystal.response import MeanField
 
 
 def mechanism_activities(
-    law,
+    law: Law,
     field: MeanField,
-    orientations,
+    orientations: Values,
     *,
     cross_slip: CrossSlip | None = None,
     temperature: float | None = None,
 ) -> dict[str, Tensor]:
     """Shares (G,) by family (climb included) of a response of `law`; with `cross_slip`
     and a temperature (K) also that.
+
+    Raises
+    ------
+    ParameterError : cross-slip without a temperature
 
     Examples
     --------
@@ -39,12 +45,14 @@ def mechanism_activities(
     modes = Modes.of(law)
     rates = field.shear_rate.abs()
     total = rates.sum(-1)
-    found = {name: rates[:, modes.family == k].sum(-1) / total for k, name in enumerate(modes.families)}
-    if cross_slip is not None:
+    shares = {name: rates[:, modes.family == k].sum(-1) / total for k, name in enumerate(modes.families)}
+    if cross_slip is not None and temperature is None:
+        raise ParameterError("cross-slip needs the temperature (K)")
+    if cross_slip is not None and temperature is not None:
         turn = rotation_5x5(as_matrices(orientations).reshape(-1, 3, 3))
         crystal = (field.grain_stress[:, None, :] @ turn)[:, 0]
         glide = field.shear_rate[:, : modes.gliding]
         slip = glide.abs()[:, torch.as_tensor(cross_slip.systems.slip)].sum(-1)
         transfer = cross_slip.activity(glide, crystal, temperature).sum(-1)
-        found["cross_slip"] = transfer / slip.clamp(min=1e-300)
-    return found
+        shares["cross_slip"] = transfer / slip.clamp(min=1e-300)
+    return shares

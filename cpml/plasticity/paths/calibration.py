@@ -1,6 +1,6 @@
 """Strengths and hardening from a measured stress-strain curve, with their uncertainty.
 
-    minimise over (c, a, b, d):  sum_i [sigma_law(eps_i; c tau0, a tau0, b tau0, d tau0) - sigma_i]^2 / sigma_y^2
+    minimise over (c, a, b, d)   sum_i [sigma_law(eps_i; c tau0, a tau0, b tau0, d tau0) - sigma_i]^2
 
 c scales the initial strengths tau0 of all families (their ratios stay); a tau0, b tau0 and d tau0 (tau0
 scaled) are the Voce amplitude tau1, initial slope theta0 and final slope theta1. The plastic strain is the
@@ -17,7 +17,8 @@ log p. One curve cannot tell strength ratios; those come from footprints.
 Source: Tome, Canova, Kocks, Christodoulou & Jonas 1984, Acta Metall. 32:1637 (extended Voce law).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -25,9 +26,12 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from cpml.errors import CpmlError
+from cpml.load import Load
+from cpml.plasticity.arguments import Values
 from cpml.plasticity.laws.hardening import Voce
 from cpml.plasticity.laws.law import PowerLaw
-from cpml.plasticity.paths.path import deform
+from cpml.plasticity.paths.deform import deform
+from cpml.plasticity.paths.path import Path
 
 NAMES = ("scale", "tau1_over_tau0", "theta0_over_tau0", "theta1_over_tau0")
 NORMAL_90 = 1.645  # half width of the 90 % interval of a normal, in standard deviations
@@ -87,7 +91,13 @@ def plastic_curve(curve: pd.DataFrame) -> tuple[NDArray, NDArray]:
 
 
 def calibrate(
-    law: PowerLaw, orientations, *, weights=None, loading, curve: pd.DataFrame, scheme: str = "affine"
+    law: PowerLaw,
+    orientations: Values,
+    *,
+    weights: Values | None = None,
+    loading: Load,
+    curve: pd.DataFrame,
+    scheme: str = "affine",
 ) -> Calibration:
     """Scale of the strengths and Voce hardening that make the polycrystal follow a curve.
 
@@ -104,47 +114,56 @@ def calibrate(
     strain, stress = plastic_curve(curve)
     increment = strain[-1] * np.diff((np.arange(STEPS + 1) / STEPS) ** 2)
 
-    def run(log_p: NDArray):
+    def run(log_p: NDArray) -> Path:
         c, a, b, d = np.exp(log_p)
         tau0 = c * law.strength.detach().numpy()
-        own = PowerLaw(law.systems, tau0, law.n, law.reference_rate)
-        hardening = Voce(law.systems, tau1=a * tau0, theta0=b * tau0, theta1=d * tau0)
-        # the curve is short: texture and twins barely change over it, and stay as measured
-        return deform(own, hardening, orientations, loading=loading, weights=weights, increment=increment, steps=STEPS,
-                      scheme=scheme, update_texture=False, tol=1e-7)  # fmt: skip
+        return deform(
+            replace(law, strength=tau0),
+            Voce(law.systems, tau1=a * tau0, theta0=b * tau0, theta1=d * tau0),
+            orientations,
+            loading=loading,
+            weights=weights,
+            increment=increment,
+            steps=STEPS,
+            scheme=scheme,
+            update_texture=False,  # the curve is short: texture and twins barely change over it
+            tol=1e-7,
+        )
 
     def misfit(log_p: NDArray) -> NDArray:
         path = run(log_p)
         return (np.interp(strain, path.strain.numpy(), path.von_mises.numpy()) - stress) / stress[0]
 
-    found = least_squares(
+    fit = least_squares(
         misfit, np.log(START), bounds=(np.log(1e-2), np.log(1e3)), xtol=1e-5, ftol=1e-6, max_nfev=40
     )
-    if not found.success:
+    if not fit.success:
         raise CpmlError(
-            f"the law cannot follow the stress-strain curve ({found.message}): check load and material"
+            f"the law cannot follow the stress-strain curve ({fit.message}): check load and material"
         )
-    noise = np.sum(found.fun**2) / max(len(strain) - len(START), 1)
-    covariance = np.linalg.pinv(found.jac.T @ found.jac) * noise
+    noise = np.sum(fit.fun**2) / max(len(strain) - len(START), 1)
+    covariance = np.linalg.pinv(fit.jac.T @ fit.jac) * noise
     sd = np.sqrt(np.diag(covariance))
-    ends = np.exp(found.x[:, None] + NORMAL_90 * sd[:, None] * np.array([-1.0, 0.0, 1.0]))
+    ends = np.exp(fit.x[:, None] + NORMAL_90 * sd[:, None] * np.array([-1.0, 0.0, 1.0]))
     values = pd.DataFrame(
         {"parameter": list(NAMES), "value": ends[:, 1], "low": ends[:, 0], "high": ends[:, 2]}
     )
-    path = run(found.x)
+    path = run(fit.x)
     curve_strain, best = path.strain.numpy(), path.von_mises.numpy()
-    width = NORMAL_90 * _standard_error(run, found.x, curve_strain, best, covariance)
-    rms = float(np.sqrt(np.mean(found.fun**2)) * stress[0])
+    width = NORMAL_90 * _standard_error(run, fit.x, curve_strain, best, covariance)
+    rms = float(np.sqrt(np.mean(fit.fun**2)) * stress[0])
     return Calibration(
         values, covariance, curve_strain, best, best - width, best + width, strain, stress, rms
     )
 
 
-def _standard_error(run, log_p: NDArray, strain: NDArray, stress: NDArray, covariance: NDArray) -> NDArray:
+def _standard_error(
+    run: Callable[[NDArray], Path], log_p: NDArray, strain: NDArray, stress: NDArray, covariance: NDArray
+) -> NDArray:
     """(N,) standard error of the curve at its own strains, by forward differences in the parameters."""
-    step, slopes = 1e-3, []
+    step, columns = 1e-3, []
     for k in range(len(log_p)):
         moved = run(log_p + step * np.eye(len(log_p))[k])
-        slopes.append((np.interp(strain, moved.strain.numpy(), moved.von_mises.numpy()) - stress) / step)
-    slopes = np.array(slopes)
+        columns.append((np.interp(strain, moved.strain.numpy(), moved.von_mises.numpy()) - stress) / step)
+    slopes = np.array(columns)
     return np.sqrt(np.einsum("kn,kl,ln->n", slopes, covariance, slopes))

@@ -11,9 +11,10 @@ Reference for the idea: Frost & Ashby 1982, Deformation-Mechanism Maps.
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 
-from cpml.crystallography import random_quaternions
 from cpml.crystallography.materials import Material
+from cpml.crystallography.rotations import random_quaternions
 from cpml.crystallography.tensors import rotation_5x5, to_vector, von_mises_stress
 from cpml.plasticity.arguments import as_matrices
 from cpml.plasticity.crystal.single_crystal import single_crystal
@@ -23,10 +24,11 @@ from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.together import Together
 
 TENSION = np.diag([1.0, -0.5, -0.5])
+N_CRYSTALS = 6
 
 
 def regimes(
-    material: Material, *, temperatures, rates=(1e-3, 1e-5, 1e-7), n_crystals: int = 6, seed: int = 0
+    material: Material, *, temperatures: ArrayLike, rates: ArrayLike = (1e-3, 1e-5, 1e-7)
 ) -> pd.DataFrame:
     """Shares of climb and cross-slip over temperature and rate.
 
@@ -45,41 +47,33 @@ def regimes(
     ------
     ParameterError : a material without self-diffusion
     """
-    glide, one = (
-        PowerLaw.from_material(material),
-        as_matrices(random_quaternions(n_crystals, np.random.default_rng(seed))),
-    )
-    points = np.array([(r, t) for r in rates for t in temperatures], float)
+    crystals = as_matrices(random_quaternions(N_CRYSTALS, np.random.default_rng(0)))
+    points = np.array([(r, t) for r in np.asarray(rates) for t in np.asarray(temperatures)], float)
     rate, temperature = (
-        torch.as_tensor(points[:, k].copy()).repeat_interleave(n_crystals)[:, None] for k in (0, 1)
+        torch.as_tensor(points[:, k].copy()).repeat_interleave(N_CRYSTALS)[:, None] for k in (0, 1)
     )
-    matrices, law = (
-        one.repeat(len(points), 1, 1),
-        Together((glide, DiffusionClimb.from_material(material, temperature))),
-    )
+    matrices = crystals.repeat(len(points), 1, 1)
+    law = Together((PowerLaw.from_material(material), DiffusionClimb.from_material(material, temperature)))
     with torch.no_grad():
-        found = single_crystal(law, rate * torch.as_tensor(to_vector(TENSION)), matrices, tol=1e-8)
-    slip, climb = (found.shear_rate[:, part].abs().sum(-1) for part in law.parts)
+        solved = single_crystal(law, rate * torch.as_tensor(to_vector(TENSION)), matrices, tol=1e-8)
+    slip, climb = (solved.shear_rate[:, part].abs().sum(-1) for part in law.parts)
     transfer = torch.full_like(slip, torch.nan)
     if material.cross_slip:
-        crystal = (found.stress[:, None, :] @ rotation_5x5(matrices))[:, 0]
-        transfer = (
-            CrossSlip.from_material(material)
-            .activity(found.shear_rate[:, law.parts[0]], crystal, temperature)
-            .sum(-1)
-        )
-    mean = [
-        x.reshape(len(points), n_crystals).mean(1).numpy()
-        for x in (von_mises_stress(found.stress), slip, climb, transfer)
-    ]
+        crossing = CrossSlip.from_material(material)
+        local = (solved.stress[:, None, :] @ rotation_5x5(matrices))[:, 0]  # crystal axes
+        transfer = crossing.activity(solved.shear_rate[:, law.parts[0]], local, temperature).sum(-1)
+    stress, slip, climb, transfer = (
+        x.reshape(len(points), N_CRYSTALS).mean(1)
+        for x in (von_mises_stress(solved.stress), slip, climb, transfer)
+    )
     return pd.DataFrame(
         {
             "rate_per_s": points[:, 0],
             "temperature_k": points[:, 1],
             "homologous": points[:, 1] / material.diffusion["melting_k"],
-            "stress_mpa": mean[0],
-            "climb": mean[2] / (mean[1] + mean[2]),
-            "cross_slip": mean[3] / np.maximum(mean[1], 1e-300),
-            "converged": found.converged.reshape(len(points), n_crystals).all(1).numpy(),
+            "stress_mpa": stress.numpy(),
+            "climb": (climb / (slip + climb)).numpy(),
+            "cross_slip": (transfer / slip.clamp(min=1e-300)).numpy(),
+            "converged": solved.converged.reshape(len(points), N_CRYSTALS).all(1).numpy(),
         }
     )

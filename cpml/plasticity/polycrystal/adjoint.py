@@ -11,8 +11,8 @@ s_g) - dr_g), which leaves 25 equations. For a loss L the multipliers m solve J^
 
     dL/dtheta = sum_g lam_g.(-dr_g/dtheta) + m.dE/dtheta,    lam_g = (H_g + Mt)^-1 (dL/ds_g + m.dE/ds_g)
 
-for theta = orientations, strengths, n, reference rate, weights. Taylor and relaxed constraints have
-no E1 and a constant A in place of Mt. Two passes over the grains (cpml.plasticity.polycrystal.adjoint_kernels)
+for theta = orientations, strengths, n, reference rate, weights. Taylor and relaxed constraints have no E1
+and a constant A in place of Mt. Two passes over the grains (cpml.plasticity.polycrystal.adjoint_kernels)
 cost about one pass of the solver.
 
 | symbol | meaning | shape |
@@ -24,6 +24,7 @@ All numbers are in units of the solution (stress |Sigma|, rate |D|).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,12 +32,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.crystallography.tensors import BASIS
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.polycrystal.adjoint_kernels import gather, scatter
 from cpml.plasticity.polycrystal.averages import rotate_schmid
+from cpml.plasticity.polycrystal.eshelby import Sphere
 from cpml.plasticity.polycrystal.eshelby_gradient import LOWER, UNITS, interaction_slopes
-from cpml.plasticity.polycrystal.grains import Linearisation
-from cpml.plasticity.polycrystal.medium import Medium
+from cpml.plasticity.polycrystal.medium import EffectiveMedium
+from cpml.plasticity.polycrystal.schemes import Linearisation
 
 _DOUBLE = np.where(LOWER[0] == LOWER[1], 1.0, 2.0)
 
@@ -45,37 +47,53 @@ _DOUBLE = np.where(LOWER[0] == LOWER[1], 1.0, 2.0)
 class Solved:
     """What the backward pass needs of a solved step."""
 
-    medium: Medium
-    loading: Loading
+    medium: EffectiveMedium
+    conditions: Conditions
     line: Linearisation
-    sphere: tuple[NDArray, NDArray]
-    n_eff_is_n: bool
+    sphere: Sphere
     schmid: NDArray  # (S, 5) crystal frame
 
 
 class MeanFieldSolution(torch.autograd.Function):
-    """(matrices, strength, n, reference rate, weights) -> Sigma, D, grain stress, shear rates, spin tensor."""
+    """(matrices, strength, n, rate0, weights) -> Sigma, D, grain stress, shear rates, spin tensor."""
 
     @staticmethod
-    def forward(ctx, solved: Solved, matrices, strength, n, reference_rate, weights):
+    def forward(  # type: ignore[override]  # the base class takes anything
+        ctx: Any,
+        solved: Solved,
+        matrices: Tensor,
+        strength: Tensor,
+        n: Tensor,
+        reference_rate: Tensor,
+        weights: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """The solution itself."""
         ctx.solved = solved
         ctx.save_for_backward(matrices, strength, n, reference_rate, weights)
         m = solved.medium
         return tuple(torch.as_tensor(x) for x in (m.stress, m.rate, m.grain_stress, m.shear_rate, m.spin))
 
     @staticmethod
-    def backward(ctx, *bars):
-        theta = ctx.saved_tensors  # read once: checkpointing recomputes them on access
-        found = _Adjoint(ctx.solved, *(t.detach().numpy() for t in theta))(
-            *(np.ascontiguousarray(b.numpy()) for b in bars)
-        )
-        return (None, *(torch.as_tensor(x).reshape(t.shape) for x, t in zip(found, theta, strict=True)))
+    def backward(ctx: Any, *bars: Tensor) -> tuple[Tensor | None, ...]:
+        """Derivatives by all arguments, of derivatives by all results."""
+        theta = ctx.saved_tensors
+        adjoint = _Adjoint(ctx.solved, *(t.detach().numpy() for t in theta))
+        derivatives = adjoint(*(np.ascontiguousarray(bar.numpy()) for bar in bars))
+        return None, *(torch.as_tensor(x).reshape(t.shape) for x, t in zip(derivatives, theta, strict=True))
 
 
 class _Adjoint:
     """The equations at one solution, in its units."""
 
-    def __init__(self, solved: Solved, matrices, strength, n, reference_rate, weights):
+    def __init__(
+        self,
+        solved: Solved,
+        matrices: NDArray,
+        strength: NDArray,
+        n: NDArray,
+        reference_rate: NDArray,
+        weights: NDArray,
+    ) -> None:
         medium, self.solved, self.line = solved.medium, solved, solved.line
         self.unit_stress, self.unit_rate = np.linalg.norm(medium.stress), np.linalg.norm(medium.rate)
         slow = self.unit_stress / self.unit_rate
@@ -92,7 +110,15 @@ class _Adjoint:
         self.a = medium.interaction * slow if self.line.has_medium else np.diag(1 - self.keep)
         self.share = self.line.share if self.line.has_medium else 1.0
 
-    def __call__(self, stress_bar, rate_bar, grain_bar, shear_bar, spin_bar):
+    def __call__(
+        self,
+        stress_bar: NDArray,
+        rate_bar: NDArray,
+        grain_bar: NDArray,
+        shear_bar: NDArray,
+        spin_bar: NDArray,
+    ) -> tuple[NDArray | float, ...]:
+        """Derivatives of the loss by matrices, strength, n, reference rate and weights."""
         grain_bar, shear_bar = grain_bar * self.unit_stress, shear_bar * self.unit_rate
         sums = self._gather(grain_bar, shear_bar)
         d_a, d_spin = self._slopes()
@@ -101,19 +127,20 @@ class _Adjoint:
         total = self.keep * sums["lam"].sum(0)
         x_bar = [stress_bar * self.unit_stress + mt @ total, rate_bar * self.unit_rate + total]
         if self.line.has_medium:
-            x_bar.insert(
-                0, np.einsum("rij,ij->r", d_a, sums["moved"]) + np.einsum("rijb,ijb->r", d_spin, spin_bar)
-            )
+            by_compliance = np.einsum("rij,ij->r", d_a, sums["moved"])
+            x_bar.insert(0, by_compliance + np.einsum("rijb,ijb->r", d_spin, spin_bar))
         m = np.linalg.solve(jacobian.T, -np.concatenate(x_bar))
-        return self._scatter(grain_bar, shear_bar, sums, m)
+        return self._scatter(grain_bar, shear_bar, m)
 
-    def _slopes(self):
+    def _slopes(self) -> tuple[NDArray, NDArray]:
+        """d Mt (15, 5, 5) and d spin (15, 3, 3, 5) by the compliance; none without a medium."""
         if not self.line.has_medium:
-            return np.zeros((0, 5, 5)), None
+            return np.zeros((0, 5, 5)), np.zeros((0, 3, 3, 5))
         return interaction_slopes(self.compliance, *self.solved.sphere, self.line.n_eff)
 
-    def _gather(self, grain_bar, shear_bar) -> dict[str, NDArray]:
-        shapes = {
+    def _gather(self, grain_bar: NDArray, shear_bar: NDArray) -> dict[str, NDArray]:
+        """Sums over the grains that make up the reduced system (names: `gather`)."""
+        shapes: dict[str, tuple[int, ...]] = {
             "lam": self.stress.shape,
             "moved": (5, 5),
             "flow": (5, 5),
@@ -143,9 +170,9 @@ class _Adjoint:
         )
         return sums
 
-    def _jacobian(self, sums, d_a, mt) -> NDArray:
+    def _jacobian(self, sums: dict[str, NDArray], d_a: NDArray, mt: NDArray) -> NDArray:
         """dE/dx (25, 25), or (10, 10) without a medium."""
-        rates, stresses = self.solved.loading.rate_rows, self.solved.loading.stress_rows
+        rates, stresses = self.solved.conditions.rate_rows, self.solved.conditions.stress_rows
         flow, k = sums["flow"] * self.keep, len(d_a)
         matrix = np.zeros((k + 10, k + 10))
         matrix[k : k + 5, k : k + 5], matrix[k : k + 5, k + 5 :] = flow @ mt - np.eye(5), flow
@@ -164,15 +191,15 @@ class _Adjoint:
             matrix[k : k + 5, :15] = sums["spread"].reshape(5, 25) @ flat
         return matrix
 
-    def _scatter(self, grain_bar, shear_bar, sums, m):
+    def _scatter(self, grain_bar: NDArray, shear_bar: NDArray, m: NDArray) -> tuple[NDArray | float, ...]:
+        """The derivatives, once the multipliers m (25,) or (10,) are known."""
         count, k = len(self.p), len(m) - 10
         pull, multiplier = np.zeros((5, 5)), np.zeros((5, 5))
         if k:
             multiplier = _full(m[:15] / _DOUBLE)
             pull = self.inverse @ multiplier @ self.inverse
-        xi_bar, matrix_bar, n_bar, weight_bar = (
-            np.zeros(s) for s in (self.xi.shape, (count, 3, 3), count, count)
-        )
+        xi_bar, matrix_bar = np.zeros(self.xi.shape), np.zeros((count, 3, 3))
+        n_bar, weight_bar = np.zeros(count), np.zeros(count)
         moved, pushed, share_bar = np.zeros((5, 5)), np.zeros((5, 5)), np.zeros(1)
         scatter(
             self.p,
@@ -209,7 +236,7 @@ class _Adjoint:
         total_n = float(n_bar.sum())
         if k and self.share != 1.0:  # share = 1/n
             total_n -= float(share_bar[0]) / self.n**2
-        if k and self.solved.n_eff_is_n:
+        if k and self.line.n_eff_is_n:
             total_n += float(((moved + pushed - multiplier) * self.a).sum()) / self.n
         return matrix_bar, xi_bar / self.unit_stress, total_n, rate0_bar, weight_bar
 
@@ -224,7 +251,5 @@ def _full(lower: NDArray) -> NDArray:
 def solution_of(
     solved: Solved, matrices: Tensor, strength: Tensor, n: Tensor, reference_rate: Tensor, weights: Tensor
 ) -> tuple[Tensor, ...]:
-    """Sigma (5,), D (5,), grain stress (G, 5), shear rates (G, S), spin tensor (3,
-    3, 5), with first derivatives.
-    """
+    """Sigma (5,), D (5,), grain stress (G, 5), shear rates (G, S), spin (3, 3, 5), with derivatives."""
     return MeanFieldSolution.apply(solved, matrices, strength, n, reference_rate, weights)

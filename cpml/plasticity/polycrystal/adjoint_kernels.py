@@ -3,15 +3,26 @@ symbols: cpml.plasticity.polycrystal.adjoint).
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cpml.compiled import compiled
+from cpml.compiled import fused
 from cpml.plasticity.crystal.cholesky import factor, invert
 
 _FLOOR = 1e-15  # of the trace: crystals with fewer than five active systems have a singular H
 
 
-@compiled
-def _inverses(p, slope, a, share, h, part, low, tangent, linear):
+@fused
+def _inverses(
+    p: NDArray,
+    slope: NDArray,
+    a: NDArray,
+    share: float,
+    h: NDArray,
+    part: NDArray,
+    low: NDArray,
+    tangent: NDArray,
+    linear: NDArray,
+) -> None:
     """Fill h = H (lower), tangent = (H + A)^-1 and linear = (share H + A)^-1."""
     for i in range(5):
         for j in range(i + 1):
@@ -34,39 +45,39 @@ def _inverses(p, slope, a, share, h, part, low, tangent, linear):
     invert(low, linear)
 
 
-@compiled
-def _curvature(p, s, slope, n, out):
+@fused
+def _curvature(p: NDArray, s: NDArray, slope: NDArray, n: float, out: NDArray) -> None:
     """Fill d slope / d tau = (n - 1) slope / tau of one grain."""
     for k in range(p.shape[1]):
         tau = p[0, k] * s[0] + p[1, k] * s[1] + p[2, k] * s[2] + p[3, k] * s[3] + p[4, k] * s[4]
         out[k] = (n - 1) * slope[k] / tau if slope[k] > 0 and tau != 0 else 0.0
 
 
-@compiled
+@fused
 def gather(
-    p,
-    n,
-    a,
-    share,
-    weights,
-    stress,
-    slope,
-    sigma,
-    stress_bar,
-    shear_bar,
-    has_medium,
-    first,
-    last,
-    lam,
-    moved,
-    flow,
-    compliance,
-    spread,
-    turned,
-    product,
-    curved,
-    curved_turned,
-):
+    p: NDArray,
+    n: float,
+    a: NDArray,
+    share: float,
+    weights: NDArray,
+    stress: NDArray,
+    slope: NDArray,
+    sigma: NDArray,
+    stress_bar: NDArray,
+    shear_bar: NDArray,
+    has_medium: bool,
+    first: int,
+    last: int,
+    lam: NDArray,
+    moved: NDArray,
+    flow: NDArray,
+    compliance: NDArray,
+    spread: NDArray,
+    turned: NDArray,
+    product: NDArray,
+    curved: NDArray,
+    curved_turned: NDArray,
+) -> None:
     """Sums over grains first..last that make up the reduced system.
 
     lam (G, 5) = (H + A)^-1 (stress_bar + P slope shear_bar); moved (5, 5) += lam (sigma - s); flow = <(H +
@@ -133,8 +144,10 @@ def gather(
                 row += 1
 
 
-@compiled
-def _turn_back(p_bar, schmid, r, basis, out, q, half):
+@fused
+def _turn_back(
+    p_bar: NDArray, schmid: NDArray, r: NDArray, basis: NDArray, out: NDArray, q: NDArray, half: NDArray
+) -> None:
     """out (3, 3) = derivative by R of what depends on P = Q(R) P_crystal through p_bar (5, S)."""
     for i in range(5):
         for j in range(5):
@@ -159,38 +172,38 @@ def _turn_back(p_bar, schmid, r, basis, out, q, half):
                     )
 
 
-@compiled
+@fused
 def scatter(
-    p,
-    xi,
-    n,
-    reference_rate,
-    a,
-    share,
-    weights,
-    stress,
-    shear,
-    slope,
-    sigma,
-    stress_bar,
-    shear_bar,
-    mu,
-    pull,
-    has_medium,
-    keep,
-    matrices,
-    schmid,
-    basis,
-    first,
-    last,
-    xi_bar,
-    matrix_bar,
-    n_bar,
-    weight_bar,
-    moved,
-    pushed,
-    share_bar,
-):
+    p: NDArray,
+    xi: NDArray,
+    n: float,
+    reference_rate: float,
+    a: NDArray,
+    share: float,
+    weights: NDArray,
+    stress: NDArray,
+    shear: NDArray,
+    slope: NDArray,
+    sigma: NDArray,
+    stress_bar: NDArray,
+    shear_bar: NDArray,
+    mu: NDArray,
+    pull: NDArray,
+    has_medium: bool,
+    keep: NDArray,
+    matrices: NDArray,
+    schmid: NDArray,
+    basis: NDArray,
+    first: int,
+    last: int,
+    xi_bar: NDArray,
+    matrix_bar: NDArray,
+    n_bar: NDArray,
+    weight_bar: NDArray,
+    moved: NDArray,
+    pushed: NDArray,
+    share_bar: NDArray,
+) -> None:
     """Derivatives by strengths (G, S), matrices (G, 3, 3), n (G,), weights (G,) once the
     multipliers mu and pull are known.
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+_DEPTH = 12  # pairs that are remembered
+
 
 @dataclass
 class Memory:
@@ -26,9 +28,13 @@ class Memory:
     steps: list[NDArray] = field(default_factory=list)
     changes: list[NDArray] = field(default_factory=list)
 
-    def add(self, step: NDArray, change: NDArray, depth: int) -> None:
-        """Keep the newest `depth` pairs."""
-        self.steps, self.changes = [*self.steps, step][-depth:], [*self.changes, change][-depth:]
+    def add(self, step: NDArray, change: NDArray) -> None:
+        """Keep the newest pairs."""
+        self.steps, self.changes = [*self.steps, step][-_DEPTH:], [*self.changes, change][-_DEPTH:]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.steps, self.changes = [], []
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,6 @@ def fixed_point(
     *,
     tol: float,
     max_iter: int,
-    depth: int = 12,
     memory: Memory | None = None,
     largest: float = 1.0,
 ) -> FixedPoint:
@@ -66,7 +71,7 @@ def fixed_point(
         if now <= tol or not np.isfinite(now):
             return FixedPoint(x + g, now, iteration, now <= tol)
         if before is not None:
-            memory.add(x - before[0], g - before[1], depth)
+            memory.add(x - before[0], g - before[1])
             if now > 3 * size:
                 memory.steps, memory.changes = memory.steps[-1:], memory.changes[-1:]
         before, size = (x, g), now
@@ -77,6 +82,7 @@ def fixed_point(
 
 
 def _step(g: NDArray, memory: Memory) -> NDArray:
+    """Step of the secant model, the residual itself while nothing is remembered."""
     if not memory.steps:
         return g
     dx, dg = np.stack(memory.steps, 1), np.stack(memory.changes, 1)

@@ -1,7 +1,7 @@
 """The two bounds of a mean field: Sachs (one stress direction) and Taylor with free lateral strain.
 
-    Sachs:   s_g = a_g S, S the common stress direction; a_g such that the grain's von Mises rate is the imposed one:
-             a_g = (D_vM / d_vM(S))^(1/n) because the rate of a power law goes with a^n
+    Sachs:   s_g = a_g S, S the common stress direction; the grain has the imposed von Mises rate with
+             a_g = (D_vM / d_vM(S))^(1/n), because the rate of a power law goes with a^n
 
 A lateral="free" Taylor solution lets D vary at fixed axial rate until the mean lateral stresses
 vanish: the minimum of the macroscopic potential n/(n+1) <s_g.D> over the four directions normal to the
@@ -16,12 +16,15 @@ from torch import Tensor
 from cpml.crystallography.tensors import rotation_5x5, von_mises_rate
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_tensor
+from cpml.plasticity.crystal.newton import regularised
 from cpml.plasticity.crystal.single_crystal import single_crystal
+from cpml.plasticity.crystal.solution import Solution
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.response import MeanField, collect
 
 
 def sachs(law: PowerLaw, matrices: Tensor, weights: Tensor, direction: Tensor, rate: Tensor) -> MeanField:
+    """Every grain under the stress direction (5,), at the von Mises size of the strain rate (5,)."""
     turn = rotation_5x5(matrices)
     local = (direction[None, None, :] @ turn)[:, 0, :]
     # stresses of the size of the strengths keep |tau/xi|^n representable
@@ -103,16 +106,16 @@ def attach_gradient(
     return rate - across @ torch.linalg.solve(stiffness.detach(), lateral)
 
 
-def _mean(weights: Tensor, solved) -> Tensor:
+def _mean(weights: Tensor, solved: Solution) -> Tensor:
+    """Sigma (5,), without a graph."""
     return (weights[:, None] * solved.stress.detach()).sum(0)
 
 
-def _mean_stiffness(law: PowerLaw, matrices: Tensor, weights: Tensor, solved) -> Tensor:
+def _mean_stiffness(law: PowerLaw, matrices: Tensor, weights: Tensor, solved: Solution) -> Tensor:
     """d Sigma / d D = <Q H^-1 Q^T> (5, 5)."""
     turn = rotation_5x5(matrices)
     local = (solved.stress.detach()[:, None, :] @ turn)[:, 0, :]
     _, slope = law.rates(local @ law.schmid.T)
     hessian = torch.einsum("gs,si,sj->gij", slope.detach(), law.schmid, law.schmid)
-    scale = hessian.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
-    inverse = torch.linalg.inv(hessian + 1e-14 * scale * torch.eye(5, dtype=hessian.dtype))
+    inverse = torch.linalg.inv(regularised(hessian, 1e-14))
     return torch.einsum("g,gij,gjk,glk->il", weights, turn, inverse, turn)

@@ -5,7 +5,7 @@
               G = A^-1 - A^-1 zeta zeta^T A^-1 / (zeta.A^-1 zeta)      (pressure enforces incompressibility)
               Mt = n_eff (Gamma^-1 - L)^-1
     elastic:  the same with V (6, 3) of the Mandel basis and G = A^-1
-    spin:     Pi_ij,b = < skw(zeta_j zeta_l G_ik) T^b_kl >;  rotation rate = Pi Gamma^-1 (strain-rate deviation)
+    spin:     Pi_ij,b = < skw(zeta_j zeta_l G_ik) T^b_kl >;  rotation = Pi Gamma^-1 (strain-rate deviation)
 
 The mean < > runs over unit vectors chi, zeta = F^-T chi, F the map from the unit sphere to the ellipsoid.
 The integrand does not depend on the length of zeta and is even: half a sphere is enough, Gauss-Legendre
@@ -20,23 +20,27 @@ References: Mura 1987; Molinari, Canova & Ahzi 1987, Acta Metall. 35:2983; Leben
 """
 
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from cpml.compiled import compiled
+from cpml.compiled import fused
 from cpml.crystallography.elasticity import MANDEL
 from cpml.crystallography.tensors import BASIS
 
+Sphere: TypeAlias = tuple[NDArray, NDArray]
+"""Directions zeta (N, 3), unit vectors, and their weights (N,)."""
+
 QUADRATURE = (32, 64)  # points in cos(theta) and phi over the whole sphere
-VPSC = (
-    "vpsc"  # for comparison: 40 x 40 Gauss-Legendre in theta and phi over (0, pi), pole along the second axis
-)
+VPSC = "vpsc"
+"""For comparison: 40 x 40 Gauss-Legendre in theta and phi over (0, pi), pole along the second axis."""
 
 
 @lru_cache(maxsize=8)
-def sphere_rule(n_cosine: int, n_angle: int) -> tuple[NDArray, NDArray]:
+def sphere_rule(n_cosine: int, n_angle: int) -> Sphere:
     """Unit vectors (N, 3) over half the sphere and weights (N,), sum 1; n_angle is even."""
     cosine, weight = np.polynomial.legendre.leggauss(n_cosine)
     angle = (np.arange(n_angle // 2) + 0.5) * 2 * np.pi / n_angle
@@ -47,7 +51,7 @@ def sphere_rule(n_cosine: int, n_angle: int) -> tuple[NDArray, NDArray]:
 
 
 @lru_cache(maxsize=2)
-def _vpsc_rule() -> tuple[NDArray, NDArray]:
+def _vpsc_rule() -> Sphere:
     node, weight = np.polynomial.legendre.leggauss(40)
     theta, phi = (
         grid.ravel() for grid in np.meshgrid((node + 1) * np.pi / 2, (node + 1) * np.pi / 2, indexing="ij")
@@ -57,19 +61,27 @@ def _vpsc_rule() -> tuple[NDArray, NDArray]:
     return np.ascontiguousarray(points), share / share.sum()
 
 
-def directions(
-    shape: NDArray | None, quadrature: tuple[int, int] | str = QUADRATURE
-) -> tuple[NDArray, NDArray]:
+def directions(shape: NDArray | None, quadrature: tuple[int, int] | str = QUADRATURE) -> Sphere:
     """zeta (N, 3) of an ellipsoid F (3, 3), None = sphere, scaled to unit length, and weights (N,)."""
-    points, weights = _vpsc_rule() if quadrature == VPSC else sphere_rule(*quadrature)
+    points, weights = _vpsc_rule() if isinstance(quadrature, str) else sphere_rule(*quadrature)
     if shape is None:
         return points, weights
     zeta = points @ np.linalg.inv(np.asarray(shape, float))
     return zeta / np.linalg.norm(zeta, axis=1, keepdims=True), weights
 
 
-@compiled
-def green(stiffness, zeta, basis, incompressible, v, lv, a, g, u):
+@fused
+def green(
+    stiffness: NDArray,
+    zeta: NDArray,
+    basis: NDArray,
+    incompressible: bool,
+    v: NDArray,
+    lv: NDArray,
+    a: NDArray,
+    g: NDArray,
+    u: NDArray,
+) -> None:
     """Fill V (B, 3) and G (3, 3) of one direction zeta (3,); lv, a, u are scratch."""
     size = basis.shape[0]
     for b in range(size):
@@ -108,8 +120,16 @@ def green(stiffness, zeta, basis, incompressible, v, lv, a, g, u):
                 g[i, j] -= u[i] * u[j] / length
 
 
-@compiled
-def _gamma(stiffness, zeta, weights, basis, incompressible, out, spin):
+@fused
+def _gamma(
+    stiffness: NDArray,
+    zeta: NDArray,
+    weights: NDArray,
+    basis: NDArray,
+    incompressible: bool,
+    out: NDArray,
+    spin: NDArray,
+) -> None:
     """Add Gamma to out (B, B) and < zeta_j (G V^T)_ib > to spin (3, 3, B)."""
     size = basis.shape[0]
     v, lv, gv = np.empty((size, 3)), np.empty((size, 3)), np.empty((3, size))
@@ -146,7 +166,7 @@ def eshelby(stiffness: NDArray, zeta: NDArray, weights: NDArray) -> tuple[NDArra
 def interaction(
     compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: float = 1.0
 ) -> tuple[NDArray, NDArray]:
-    """Mt (5, 5) = n_eff (Gamma^-1 - L)^-1 of a medium of `compliance` (5, 5), and the spin tensor (3, 3, 5)."""
+    """Mt (5, 5) = n_eff (Gamma^-1 - L)^-1 and the spin tensor (3, 3, 5), of a compliance (5, 5)."""
     stiffness = np.linalg.inv(compliance)
     gamma, spin = eshelby((stiffness + stiffness.T) / 2, zeta, weights)
     found = np.linalg.inv(np.linalg.inv(gamma) - stiffness)
@@ -154,10 +174,10 @@ def interaction(
 
 
 def interaction_torch(
-    compliance: torch.Tensor, zeta: NDArray, weights: NDArray, n_eff
-) -> tuple[torch.Tensor, ...]:
-    """`interaction` in torch operations, differentiable in the compliance (5, 5) and n_eff."""
-    zeta, weights, basis = (torch.as_tensor(x.copy()) for x in (zeta, weights, BASIS))
+    compliance: Tensor, directions: NDArray, shares: NDArray, n_eff: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """`interaction` in torch operations, differentiable in the compliance (5, 5)."""
+    zeta, weights, basis = (torch.as_tensor(x.copy()) for x in (directions, shares, BASIS))
     stiffness = torch.linalg.inv(compliance)
     v = torch.einsum("bij,pj->pbi", basis, zeta)
     g = torch.linalg.inv(torch.einsum("pbi,bd,pdj->pij", v, stiffness, v))

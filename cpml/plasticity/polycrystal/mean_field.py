@@ -1,11 +1,10 @@
-"""Mean fields of a polycrystal: Sachs, Taylor, relaxed constraints, and the
-self-consistent schemes between the bounds.
+"""Mean fields of a polycrystal: Sachs, Taylor, relaxed constraints, and the self-consistent schemes between.
 
     taylor:  D_g = D for every grain;   Sigma = sum_g w_g s_g
     relaxed: as taylor, but some shears of the grains are free and their stresses zero (flat or long grains)
     sachs:   s_g = a_g S, S the common stress direction (cpml.plasticity.polycrystal.bounds)
-    secant, tangent, affine, n_eff:   D_g - D = -Mt (s_g - Sigma), each grain an ellipsoid in the medium that all of them
-             form together (cpml.plasticity.polycrystal.medium)
+    secant, tangent, affine, n_eff:   D_g - D = -Mt (s_g - Sigma), each grain an ellipsoid in the medium that
+             all of them form together (cpml.plasticity.polycrystal.medium)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -17,43 +16,39 @@ References: Sachs 1928; Taylor 1938; Honneff & Mecking 1978 (relaxed constraints
 1993, Acta Metall. Mater. 41:2611.
 """
 
-from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_matrices
-from cpml.plasticity.crystal.conditions import Loading
-from cpml.plasticity.crystal.single_crystal import ENGINES, single_crystal
-from cpml.plasticity.laws.law import PowerLaw, check_rank
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from cpml.load import Load
+from cpml.plasticity.arguments import Values, as_matrices, stress_and_rate
+from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.crystal.single_crystal import single_crystal
+from cpml.plasticity.laws.law import Law, PowerLaw
 from cpml.plasticity.polycrystal.bounds import attach_gradient, free_rate, sachs
-from cpml.plasticity.polycrystal.eshelby import QUADRATURE, directions
-from cpml.plasticity.polycrystal.fields import as_grains, parameters, respond
-from cpml.plasticity.polycrystal.medium import Start, solve_medium
-from cpml.plasticity.polycrystal.response import MeanField, collect, load_directions, normalised
-from cpml.plasticity.polycrystal.schemes import (
-    RELAXED,
-    check_scheme,
-    check_shape,
-    conditions,
-    exponent,
-    linearisation,
-)
+from cpml.plasticity.polycrystal.eshelby import QUADRATURE
+from cpml.plasticity.polycrystal.medium import Start
+from cpml.plasticity.polycrystal.polycrystal import Polycrystal
+from cpml.plasticity.polycrystal.response import MeanField, collect, normalised
+from cpml.plasticity.polycrystal.schemes import RELAXED, Settings, check_shape
 
 
 def mean_field(
-    law: PowerLaw,
-    orientations,
+    law: Law,
+    orientations: Values,
     *,
-    weights=None,
-    loading,
+    weights: Values | None = None,
+    loading: Load | Conditions | Values,
     scheme: str = "taylor",
     n_eff: float | None = None,
-    relaxed=RELAXED,
+    relaxed: tuple[str, ...] = RELAXED,
     lateral: str = "axisymmetric",
-    shape=None,
+    shape: ArrayLike | None = None,
     tol: float | None = None,
     start: Start | None = None,
-    quadrature=QUADRATURE,
+    quadrature: tuple[int, int] | str = QUADRATURE,
     threads: int = 1,
-    engine: str = "numba",
-    device=None,
+    device: torch.device | str | None = None,
 ) -> MeanField:
     """Response of a polycrystal under one scheme.
 
@@ -64,7 +59,7 @@ def mean_field(
     orientations : (G, 4) crystal_to_sample quaternions or (G, 3, 3) matrices
     weights : (G,) positive, any sum; None gives equal weights
     loading : Load, with its rate; a (3, 3) strain rate in 1/s, whose direction is then also that of the Sachs
-        stress; or a Loading with mixed conditions (not for "sachs")
+        stress; or mixed Conditions (not for "sachs")
     scheme : "taylor", "sachs", "relaxed", "secant", "tangent", "affine" or "n_eff"
     n_eff : interaction parameter of the scheme "n_eff", 1 or more (10 when not given)
     relaxed : shears of the sample frame that the scheme "relaxed" leaves free, of "23", "13", "12"
@@ -75,8 +70,7 @@ def mean_field(
     start : `.medium.start` of a nearby solution
     quadrature : points in cos(theta) and phi of the Eshelby integrals
     threads : of the compiled loop over grains
-    engine : "numba" (compiled loop, power laws) or "torch" (batched, any law)
-    device : of torch, e.g. "cuda", where the grains are solved (engine "torch"); results are on the CPU
+    device : of torch, e.g. "cuda", where the grains of a PowerLaw are solved; results are on the CPU
 
     Returns
     -------
@@ -87,71 +81,35 @@ def mean_field(
     ParameterError : an unknown scheme (the message lists them), wrong weights,
         conditions or shape, or no grains
     """
-    check_scheme(scheme, n_eff, lateral, loading, law)
-    if engine not in ENGINES:
-        raise ParameterError(f"engine = {engine!r}: choose from {', '.join(ENGINES)}")
+    settings = Settings(scheme, n_eff, relaxed, lateral, tol or 1e-9, quadrature, threads, device)
+    settings.check(loading, law)
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
-    weights = normalised(weights, len(matrices))
-    if scheme not in ("taylor", "sachs") or isinstance(loading, Loading) or not isinstance(law, PowerLaw):
-        return _solve(
-            law,
-            matrices,
-            weights,
-            conditions(loading, lateral),
-            scheme,
-            n_eff,
-            relaxed,
-            shape,
-            tol or 1e-9,
-            start,
-            quadrature,
-            threads,
-            engine,
-            device,
-        )
-    tol = tol or 1e-10
-    stress, rate = load_directions(loading)
+    shares = normalised(weights, len(matrices))
+    if isinstance(loading, Conditions) or not isinstance(law, PowerLaw) or scheme not in ("taylor", "sachs"):
+        grains = Polycrystal(law, matrices, shares)
+        return grains.solve(Conditions.of(loading, lateral), settings, check_shape(shape), start)
+    stress, rate = stress_and_rate(loading)
     if scheme == "sachs":
-        return sachs(law, matrices, weights, stress, rate)
+        return sachs(law, matrices, shares, stress, rate)
+    tol = tol or 1e-10
     if lateral == "free":
         # a warm start within tol would not move: the outer criterion needs grains solved further than it
-        rate = free_rate(law, matrices, weights, stress, rate, min(tol, 1e-12))
-        rate = attach_gradient(law, matrices, weights, stress, rate, tol)
-    solved = single_crystal(law, rate, matrices, tol=tol, engine=engine, device=device)
-    found = (t.cpu() for t in (solved.stress, solved.shear_rate, solved.converged, solved.residual))
-    stress, shear_rate, converged, residual = found
-    return collect(stress, shear_rate, weights, rate, converged, residual, solved.n_iter)
+        rate = free_rate(law, matrices, shares, stress, rate, min(tol, 1e-12))
+        rate = attach_gradient(law, matrices, shares, stress, rate, tol)
+    return _taylor(law, matrices, shares, rate, tol, device)
 
 
-def _solve(
-    law,
-    matrices,
-    weights,
-    loading,
-    scheme,
-    n_eff,
-    relaxed,
-    shape,
-    tol,
-    start,
-    quadrature,
-    threads,
-    engine,
-    device,
+def _taylor(
+    law: PowerLaw,
+    matrices: Tensor,
+    weights: Tensor,
+    rate: Tensor,
+    tol: float,
+    device: torch.device | str | None,
 ) -> MeanField:
-    line = linearisation(scheme, exponent(law), n_eff, relaxed)
-    if not line.has_medium and line.relaxed is None:
-        check_rank(law.schmid.detach().numpy())
-    loading = loading.relaxed(line.relaxed)
-    sphere = directions(check_shape(shape), quadrature)
-    theta = parameters(law, matrices, weights)
-    medium = solve_medium(
-        as_grains(theta, law, line, engine, device),
-        loading,
-        line,
-        *sphere,
-        start=start,
-        tol=tol,
-        threads=threads,
+    """Every grain at the strain rate (5,)."""
+    solved = single_crystal(law, rate, matrices, tol=tol, device=device)
+    grain_stress, shear_rate, converged, residual = (
+        x.cpu() for x in (solved.stress, solved.shear_rate, solved.converged, solved.residual)
     )
-    return respond(medium, theta, matrices, law, loading, line, sphere, scheme)
+    return collect(grain_stress, shear_rate, weights, rate, converged, residual, solved.n_iter)

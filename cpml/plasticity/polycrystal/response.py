@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cpml.crystallography.tensors import to_vector, von_mises_rate, von_mises_stress
+from cpml.crystallography.tensors import von_mises_rate, von_mises_stress
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_rate, as_tensor
+from cpml.plasticity.arguments import Values, as_tensor
+from cpml.plasticity.polycrystal.medium import EffectiveMedium
 
 
 @dataclass(frozen=True)
@@ -24,42 +25,41 @@ class MeanField:
     converged: Tensor  # (G,) bool
     residual: Tensor  # (G,)
     n_iter: int
-    medium: object = (
-        None  # cpml.plasticity.polycrystal.medium.Medium of a self-consistent or mixed solution, else None
-    )
+    medium: EffectiveMedium | None = None  # of a self-consistent or mixed solution
     spin: Tensor | None = None  # (3, 3, 5) lattice spin per strain-rate deviation, where there is a medium
 
 
-def normalised(weights, n_grains: int) -> Tensor:
+def medium_of(field: MeanField) -> EffectiveMedium:
+    """The medium of a response; ParameterError for a bound (Sachs, Taylor at a given rate) without one."""
+    if field.medium is None:
+        raise ParameterError("this response has no medium: it is one of the bounds")
+    return field.medium
+
+
+def normalised(weights: Values | None, n_grains: int) -> Tensor:
     """Weights (G,) as shares; ParameterError unless they are non-negative, one per grain, not all zero."""
-    weights = torch.ones(n_grains, dtype=torch.float64) if weights is None else as_tensor(weights)
-    is_right = (
-        weights.shape == (n_grains,) and bool((weights >= 0).all()) and bool(torch.isfinite(weights).all())
-    )
-    if not is_right or not bool(weights.sum() > 0):
+    given = torch.ones(n_grains, dtype=torch.float64) if weights is None else as_tensor(weights)
+    is_right = given.shape == (n_grains,) and bool((given >= 0).all()) and bool(torch.isfinite(given).all())
+    if not is_right or not bool(given.sum() > 0):
         raise ParameterError(
-            f"weights of shape {tuple(weights.shape)} for {n_grains} grains must be non-negative, "
+            f"weights of shape {tuple(given.shape)} for {n_grains} grains must be non-negative, "
             "one per grain, not all zero"
         )
-    return weights / weights.sum()
-
-
-def load_directions(loading) -> tuple[Tensor, Tensor]:
-    """Stress direction (5,), von Mises 1, and strain rate (5,), 1/s, of a Load or a strain-rate matrix."""
-    if hasattr(loading, "rate_direction"):
-        stress = to_vector(as_tensor(loading.stress))
-        rate = as_rate(loading.rate_direction) * float(loading.rate)
-        return stress / von_mises_stress(stress), rate
-    rate = as_rate(loading)
-    if rate.shape != (5,):
-        raise ParameterError(
-            f"loading gives a strain rate of shape {tuple(rate.shape)}: one (3, 3) matrix is expected"
-        )
-    return rate / von_mises_stress(rate), rate
+    return given / given.sum()
 
 
 def collect(
-    stress, shear_rate, weights, rate, converged, residual, n_iter, *, macro=None, medium=None, spin=None
+    stress: Tensor,
+    shear_rate: Tensor,
+    weights: Tensor,
+    rate: Tensor,
+    converged: Tensor,
+    residual: Tensor,
+    n_iter: int,
+    *,
+    macro: Tensor | None = None,
+    medium: EffectiveMedium | None = None,
+    spin: Tensor | None = None,
 ) -> MeanField:
     """MeanField of the grains' stresses (G, 5) and shear rates (G, S); rate is
     macroscopic (5,) or per grain (G, 5).

@@ -1,16 +1,17 @@
-"""The schemes of a mean field by name: which exist, what goes with them, how each sees
-its grains, and its conditions.
-"""
+"""The schemes of a mean field by name: which exist, what goes with them, and how each sees its grains."""
+
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_tensor
-from cpml.plasticity.crystal.conditions import Loading
-from cpml.plasticity.laws.law import PowerLaw
-from cpml.plasticity.laws.together import check_law
-from cpml.plasticity.polycrystal.grains import Linearisation
-from cpml.plasticity.polycrystal.response import load_directions
+from cpml.load import Load
+from cpml.plasticity.arguments import Values, as_tensor
+from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.laws.law import Law, PowerLaw, check_law
+from cpml.plasticity.polycrystal.eshelby import QUADRATURE
 
 SELF_CONSISTENT = ("secant", "tangent", "affine", "n_eff")
 SCHEMES = ("taylor", "sachs", "relaxed", *SELF_CONSISTENT)
@@ -22,63 +23,83 @@ RELAXED = ("23", "13")
 _SHEARS = {"23": 2, "13": 3, "12": 4}
 
 
-def check_scheme(scheme: str, n_eff, lateral: str, loading, law=None) -> None:
-    """ParameterError for an unknown scheme or options that do not go with it."""
-    if scheme not in SCHEMES:
-        raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
-    if lateral not in LATERAL or (lateral == "free" and (scheme == "sachs" or isinstance(loading, Loading))):
-        raise ParameterError(
-            f"lateral = {lateral!r} with scheme {scheme!r}: choose from {', '.join(LATERAL)}; "
-            "'free' goes with a Load and 'taylor' or a self-consistent scheme"
-        )
-    if n_eff is not None and (scheme != "n_eff" or not 1 <= float(n_eff) < np.inf):
-        raise ParameterError(
-            f"n_eff = {n_eff} with scheme {scheme!r}: it must be 1 or more and goes with 'n_eff'"
-        )
-    if scheme == "sachs" and isinstance(loading, Loading):
-        raise ParameterError(
-            "scheme 'sachs' takes a Load or a strain rate: it prescribes the stress direction itself"
-        )
-    if law is not None and not isinstance(law, PowerLaw):
+@dataclass(frozen=True)
+class Linearisation:
+    """How a scheme sees its grains (table in cpml.plasticity.polycrystal.medium).
+
+    M_g = share H_g, Mt = n_eff (Gamma^-1 - L)^-1; without a medium Mt = 0, in relaxed components s = 0.
+    """
+
+    share: float
+    n_eff: float
+    has_medium: bool = True
+    relaxed: tuple[bool, ...] | None = None  # (5,) components of the 5-basis that are free
+    n_eff_is_n: bool = False  # n_eff changes with the exponent of the law
+
+    @property
+    def keep(self) -> NDArray:
+        """(5,) 1 where grains follow the macroscopic strain rate or their medium, 0 where they are free."""
+        return np.ones(5) if self.relaxed is None else 1.0 - np.array(self.relaxed, float)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Scheme and accuracy of a mean field: arguments of `mean_field`, which explains them, and `deform`."""
+
+    scheme: str = "taylor"
+    n_eff: float | None = None
+    relaxed: tuple[str, ...] = RELAXED
+    lateral: str = "axisymmetric"
+    tol: float = 1e-9
+    quadrature: tuple[int, int] | str = QUADRATURE
+    threads: int = 1
+    device: torch.device | str | None = None
+
+    def check(self, loading: Load | Conditions | Values, law: Law) -> None:
+        """ParameterError for an unknown scheme or options, conditions or a law that do not go with it."""
+        scheme, is_mixed = self.scheme, isinstance(loading, Conditions)
+        if scheme not in SCHEMES:
+            raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
+        if self.lateral not in LATERAL or (self.lateral == "free" and (scheme == "sachs" or is_mixed)):
+            raise ParameterError(
+                f"lateral = {self.lateral!r} with scheme {scheme!r}: choose from {', '.join(LATERAL)}; "
+                "'free' goes with a Load and 'taylor' or a self-consistent scheme"
+            )
+        if self.n_eff is not None and (scheme != "n_eff" or not 1 <= float(self.n_eff) < np.inf):
+            raise ParameterError(
+                f"n_eff = {self.n_eff} with scheme {scheme!r}: it must be 1 or more and goes with 'n_eff'"
+            )
+        if scheme == "sachs" and is_mixed:
+            raise ParameterError(
+                "scheme 'sachs' takes a Load or a strain rate: it prescribes the stress direction itself"
+            )
         check_law(law)
-        if scheme not in ANY_LAW:
+        if scheme not in ANY_LAW and not isinstance(law, PowerLaw):
             raise ParameterError(
                 f"scheme {scheme!r} needs the one exponent of a PowerLaw; for {type(law).__name__} choose "
                 f"from {', '.join(ANY_LAW)}"
             )
 
-
-def conditions(loading, lateral: str) -> Loading:
-    """Boundary conditions of a Loading, a Load or a strain rate."""
-    if isinstance(loading, Loading):
-        return loading
-    stress, rate = load_directions(loading)
-    if lateral == "free":
-        return Loading.parallel(stress.detach().numpy(), rate.detach().numpy())
-    return Loading.of(
-        np.asarray(loading.rate_direction) * float(loading.rate)
-        if hasattr(loading, "rate_direction")
-        else as_tensor(loading).detach().numpy()
-    )
-
-
-def linearisation(scheme: str, n: float | None, n_eff: float | None = None, relaxed=RELAXED) -> Linearisation:
-    """How a scheme sees its grains (table in cpml.plasticity.polycrystal.medium)."""
-    if scheme == "taylor":
-        return Linearisation(1.0, 1.0, False)
-    if scheme == "relaxed":
-        if not relaxed or any(r not in _SHEARS for r in relaxed):
-            raise ParameterError(
-                f"relaxed = {relaxed!r}: name shears to be left free, of {', '.join(_SHEARS)}"
-            )
-        return Linearisation(1.0, 1.0, False, tuple(k in {_SHEARS[r] for r in relaxed} for k in range(5)))
-    if scheme == "affine":
-        return Linearisation(1.0, 1.0)
-    factor = {"secant": 1.0, "tangent": n, "n_eff": 10.0 if n_eff is None else float(n_eff)}[scheme]
-    return Linearisation(1.0 / n, factor)
+    def linearisation(self, law: Law) -> Linearisation:
+        """How the scheme sees grains of this law."""
+        if self.scheme == "taylor":
+            return Linearisation(1.0, 1.0, has_medium=False)
+        if self.scheme == "relaxed":
+            if not self.relaxed or any(r not in _SHEARS for r in self.relaxed):
+                raise ParameterError(
+                    f"relaxed = {self.relaxed!r}: name shears to be left free, of {', '.join(_SHEARS)}"
+                )
+            relaxed = tuple(k in {_SHEARS[name] for name in self.relaxed} for k in range(5))
+            return Linearisation(1.0, 1.0, has_medium=False, relaxed=relaxed)
+        if self.scheme == "affine" or not isinstance(law, PowerLaw):
+            return Linearisation(1.0, 1.0)
+        n = as_tensor(law.n).item()
+        if self.scheme == "tangent":
+            return Linearisation(1 / n, n, n_eff_is_n=True)
+        return Linearisation(1 / n, 1.0 if self.scheme == "secant" else float(self.n_eff or 10.0))
 
 
-def check_shape(shape) -> np.ndarray | None:
+def check_shape(shape: ArrayLike | None) -> NDArray | None:
     """(3, 3) map from the unit sphere to the ellipsoid, or None."""
     if shape is None:
         return None
@@ -89,8 +110,3 @@ def check_shape(shape) -> np.ndarray | None:
             "determinant, e.g. numpy.diag([4, 2, 1])"
         )
     return shape
-
-
-def exponent(law) -> float | None:
-    """n of a power law, None of other laws."""
-    return as_tensor(law.n).item() if isinstance(law, PowerLaw) else None

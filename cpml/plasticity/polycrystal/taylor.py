@@ -1,6 +1,6 @@
 """Rate-independent Taylor factors, exact, by the vertices of the yield polytope.
 
-    M = min sum_s (xi_s / xi_ref) |gamma_s| / eps_vM   subject to   sum_s gamma_s P_s = eps     (twins: gamma >= 0)
+    M = min sum_s (xi_s / xi_ref) |gamma_s| / eps_vM   subject to  sum_s gamma_s P_s = eps  (twins: gamma >= 0)
 
 is a linear programme. Its dual, max s.eps subject to P_s.s <= xi_s (and >= -xi_s for slip), has the
 same feasible set for every orientation: a polytope in the five-dimensional stress space of the
@@ -26,7 +26,8 @@ from scipy.spatial import ConvexHull, QhullError
 from cpml.crystallography.slip_systems import Systems
 from cpml.crystallography.tensors import rotation_5x5, von_mises_rate
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_matrices, as_rate
+from cpml.load import Load
+from cpml.plasticity.arguments import Values, as_matrices, as_rate
 from cpml.plasticity.laws.law import check_rank
 
 _CHUNK = 20_000_000  # products of orientations and vertices held at once
@@ -47,22 +48,11 @@ def yield_vertices(systems: Systems, strength_ratio: ArrayLike | None = None) ->
     return _vertices(np.ascontiguousarray(systems.schmid5 / ratio[:, None]).tobytes(), systems.twin.tobytes())
 
 
-def taylor_stress(
-    systems: Systems, rate, crystal_to_sample, strength_ratio: ArrayLike | None = None
-) -> NDArray:
-    """(N, 5) deviatoric stress, sample frame, in units of the reference strength,
-    that maximises the plastic work.
-
-    Where several vertices share the maximum (symmetric orientations) the first is returned: the
-    work is unique, the stress is not.
-    """
-    turn, local, vertices = _prepare(systems, rate, crystal_to_sample, strength_ratio)
-    best = np.concatenate([np.argmax(part @ vertices.T, axis=1) for part in _chunks(local, len(vertices))])
-    return np.einsum("gij,gj->gi", turn, vertices[best])
-
-
 def taylor_factor(
-    systems: Systems, rate, crystal_to_sample, strength_ratio: ArrayLike | None = None
+    systems: Systems,
+    rate: Load | Values,
+    crystal_to_sample: Values,
+    strength_ratio: ArrayLike | None = None,
 ) -> NDArray:
     """Rate-independent Taylor factors.
 
@@ -81,24 +71,16 @@ def taylor_factor(
     ------
     ParameterError : systems that cannot produce every strain
     """
-    _, local, vertices = _prepare(systems, rate, crystal_to_sample, strength_ratio)
-    work = np.concatenate([(part @ vertices.T).max(axis=1) for part in _chunks(local, len(vertices))])
+    vertices = yield_vertices(systems, strength_ratio)
+    turn = rotation_5x5(as_matrices(crystal_to_sample).detach().numpy().reshape(-1, 3, 3))
+    local = (as_rate(rate).detach().numpy()[..., None, :] @ turn)[..., 0, :]  # crystal axes
+    chunks = np.array_split(local, max(1, len(local) * len(vertices) // _CHUNK + 1))
+    work = np.concatenate([(part @ vertices.T).max(axis=1) for part in chunks])
     return work / von_mises_rate(local)
 
 
-def _chunks(local: NDArray, n_vertices: int) -> list[NDArray]:
-    return np.array_split(local, max(1, len(local) * n_vertices // _CHUNK + 1))
-
-
-def _prepare(systems: Systems, rate, crystal_to_sample, strength_ratio) -> tuple[NDArray, NDArray, NDArray]:
-    """Rotations Q (N, 5, 5), rates in crystal axes (N, 5), vertices (V, 5)."""
-    matrices = as_matrices(crystal_to_sample).detach().numpy().reshape(-1, 3, 3)
-    turn = rotation_5x5(matrices)
-    local = (as_rate(rate).detach().numpy()[..., None, :] @ turn)[..., 0, :]
-    return turn, local, yield_vertices(systems, strength_ratio)
-
-
-def _system_ratio(systems: Systems, strength_ratio) -> NDArray:
+def _system_ratio(systems: Systems, strength_ratio: ArrayLike | None) -> NDArray:
+    """(S,) strengths relative to the reference."""
     ratio = np.ones(len(systems)) if strength_ratio is None else np.asarray(strength_ratio, float)
     if ratio.shape == (len(systems.family_names),):
         ratio = ratio[systems.family]
@@ -129,9 +111,9 @@ def _vertices(facets: bytes, polar: bytes) -> NDArray:
             "these systems cannot produce every strain (twins work one way only): add a slip family, "
             "e.g. pyramidal <c+a> in hexagonal crystals"
         )
-    found = -planes[:, :-1] / planes[:, -1:]
-    scale = np.abs(found).max()
-    _, first = np.unique(np.round(found / scale, 9), axis=0, return_index=True)
-    vertices = found[np.sort(first)]
+    corners = -planes[:, :-1] / planes[:, -1:]
+    scale = np.abs(corners).max()
+    _, first = np.unique(np.round(corners / scale, 9), axis=0, return_index=True)
+    vertices = corners[np.sort(first)]
     vertices.setflags(write=False)
     return vertices

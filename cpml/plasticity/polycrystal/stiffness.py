@@ -2,7 +2,9 @@
 
 In the Mandel basis (order 11, 22, 33, 23, 13, 12; shears times sqrt2) the self-consistent stiffness solves
 
-    C <- <(C_g + C*)^-1>^-1 - C*,   C* = Gamma^-1 - C,   Gamma the elastic Eshelby integral (cpml.plasticity.polycrystal.eshelby)
+    C <- <(C_g + C*)^-1>^-1 - C*,   C* = Gamma^-1 - C
+
+(Gamma: the elastic Eshelby integral, cpml.plasticity.polycrystal.eshelby).
 
 Cubic crystals, random texture, spheres (Hershey 1954): 8 G^3 + (5 C11 + 4 C12) G^2 - C44 (7 C11 - 4 C12) G
 - C44 (C11 - C12)(C11 + 2 C12) = 0, bulk modulus (C11 + 2 C12)/3.
@@ -17,27 +19,27 @@ References: Hershey 1954, J. Appl. Mech. 21:236; Kroener 1958, Z. Phys. 151:504;
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.elasticity import crystal_stiffness, rotation_6x6, to_mandel, to_voigt
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_matrices
+from cpml.plasticity.arguments import Values, as_matrices
 from cpml.plasticity.polycrystal.anderson import fixed_point
-from cpml.plasticity.polycrystal.eshelby import QUADRATURE, directions, eshelby
+from cpml.plasticity.polycrystal.eshelby import directions, eshelby
 from cpml.plasticity.polycrystal.response import normalised
+from cpml.plasticity.polycrystal.schemes import check_shape
 
+_TOL = 1e-11  # of the fixed point, relative
 AVERAGES = ("voigt", "reuss", "self_consistent")
 
 
 def polycrystal_stiffness(
-    stiffness,
-    orientations,
+    stiffness: Mapping[str, float] | ArrayLike,
+    orientations: Values,
     *,
-    weights=None,
+    weights: Values | None = None,
     average: str = "self_consistent",
-    shape=None,
-    tol: float = 1e-11,
-    quadrature=QUADRATURE,
+    shape: ArrayLike | None = None,
 ) -> NDArray:
     """Stiffness of a polycrystal.
 
@@ -45,7 +47,7 @@ def polycrystal_stiffness(
     ----------
     stiffness : elastic constants by name, or (6, 6) Voigt stiffness in crystal
         axes (material.elastic is in MPa)
-    orientations, weights, shape, quadrature : as in mean_field
+    orientations, weights, shape : as in mean_field
     average : "voigt" (upper bound), "reuss" (lower bound) or "self_consistent"
 
     Returns
@@ -71,16 +73,16 @@ def polycrystal_stiffness(
     reuss = np.linalg.inv(np.einsum("g,gij->ij", share, np.linalg.inv(grains)))
     if average == "reuss":
         return to_voigt(reuss)
-    sphere, unit = directions(None if shape is None else np.asarray(shape, float), quadrature), voigt[0, 0]
+    sphere, unit = directions(check_shape(shape)), voigt[0, 0]
 
     def improve(x: NDArray, _size: float) -> NDArray:
         medium = x.reshape(6, 6) * unit
         gamma, _ = eshelby((medium + medium.T) / 2, *sphere)
         star = np.linalg.inv(gamma) - medium
-        found = np.linalg.inv(np.einsum("g,gij->ij", share, np.linalg.inv(grains + star))) - star
-        return ((found + found.T) / 2 / unit).ravel()
+        better = np.linalg.inv(np.einsum("g,gij->ij", share, np.linalg.inv(grains + star))) - star
+        return ((better + better.T) / 2 / unit).ravel()
 
-    solved = fixed_point(improve, ((voigt + reuss) / 2 / unit).ravel(), tol=tol, max_iter=100)
+    solved = fixed_point(improve, ((voigt + reuss) / 2 / unit).ravel(), tol=_TOL, max_iter=100)
     if not solved.converged:
         raise ParameterError(
             f"the self-consistent stiffness did not converge (residual {solved.residual:.1e})"

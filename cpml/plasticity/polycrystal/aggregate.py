@@ -3,14 +3,16 @@ medium, and what they add up to.
 
     D_g(s_g) + A s_g = c        ->   <s_g>,  <(H_g + A)^-1>,  <(M_g + A)^-1>
 
-A pass works in scaled units (stresses over sigma0, rates over rate0, so that the imposed rate is about
-1). Power laws run in the compiled loop of cpml.plasticity.crystal.kernels; any other law, and any law on a GPU,
-by batched torch operations (cpml.plasticity.crystal.any_law). M_g = share H_g for a power law, since sum
-(gamma/tau) P P^T = H/n there.
+A pass works in scaled units (stresses over sigma0, rates over rate0, so that the imposed rate is about 1).
+Power laws run in the compiled loop of cpml.plasticity.crystal.kernels; any other law, and any law on a
+GPU, by batched torch operations (cpml.plasticity.crystal.newton). M_g = share H_g for a power law, since
+sum (gamma/tau) P P^T = H/n there.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -18,31 +20,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.errors import ParameterError
-from cpml.plasticity.crystal.any_law import Equations, linear_start, newton, stress_at_rate
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.kernels import solve_grains
+from cpml.plasticity.crystal.newton import Equations, linear_start, newton, regularised, stress_at_rate
+from cpml.plasticity.laws.law import Law
 from cpml.plasticity.polycrystal.averages import average
 
+Sums: TypeAlias = tuple[NDArray, NDArray]
+"""Of some grains: <(H + A)^-1> and <(M + A)^-1> (2, 5, 5), <s> (5,)."""
 
-@dataclass(frozen=True)
-class Linearisation:
-    """M_g = share H_g, Mt = n_eff (Gamma^-1 - L)^-1; without a medium Mt = 0, in
-    relaxed components (5,) s = 0.
+
+class Pass(Protocol):
+    """Grains in scaled units, solved again and again in media that change a little;
+    the last solution is kept.
     """
 
-    share: float
-    n_eff: float
-    has_medium: bool = True
-    relaxed: tuple[bool, ...] | None = None
+    stress: NDArray  # (G, 5)
+    rate: NDArray  # (G, S)
+    slope: NDArray  # (G, S)
+    residual: NDArray  # (G,)
+    iterations: NDArray  # (G,), negative where the tolerance was not reached
+    newton: int  # iterations of all grains and passes together
+    is_warm: bool  # whether `stress` is a start
 
-    @property
-    def keep(self) -> NDArray:
-        """(5,) 1 where grains take the macroscopic strain rate or their medium's, 0 where they are relaxed."""
-        return np.ones(5) if self.relaxed is None else 1.0 - np.array(self.relaxed, float)
+    def solve(self, a: NDArray, c: NDArray, tol: float, share: float) -> tuple[NDArray, NDArray, NDArray]:
+        """Grains at c (5,): <s> (5,), <(H + A)^-1>, <(M + A)^-1> (5, 5)."""
 
 
 @dataclass(frozen=True)
-class Grains:
+class PowerLawAggregate:
     """A power law's numbers: Schmid tensors in the sample frame (G, 5, S), strengths
     (G, S) MPa, weights (G,) sum 1.
     """
@@ -54,40 +60,41 @@ class Grains:
     reference_rate: float
     weights: NDArray
 
-    def scale(self, loading: Loading) -> tuple[float, float]:
+    def scale(self, conditions: Conditions) -> tuple[float, float]:
         """rate0 (1/s) and sigma0 (MPa)."""
-        rate = loading.rate_size or self.reference_rate
-        return rate, float(self.weights @ self.strength.mean(1)) * (rate / self.reference_rate) ** (
-            1 / self.n
-        )
+        rate = conditions.rate_size or self.reference_rate
+        strength = float(self.weights @ self.strength.mean(1))
+        return rate, strength * (rate / self.reference_rate) ** (1 / self.n)
 
-    def start(self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float) -> "PowerPass":
+    def start(
+        self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float
+    ) -> "PowerLawPass":
         """A pass that begins at scaled stresses (G, 5)."""
         reference = sigma0 / (rate0 / self.reference_rate) ** (1 / self.n)
-        return PowerPass(self, np.ascontiguousarray(self.strength / reference), stress, is_warm, threads)
+        return PowerLawPass(self, np.ascontiguousarray(self.strength / reference), stress, is_warm, threads)
 
 
 @dataclass
-class PowerPass:
+class PowerLawPass:
     """Arrays of the compiled loop, reused from pass to pass."""
 
-    grains: Grains
+    grains: PowerLawAggregate
     xi: NDArray
     stress: NDArray
     is_warm: bool
     threads: int
     newton: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shape = self.xi.shape
         self.rate, self.slope = np.empty(shape), np.empty(shape)
         self.iterations, self.residual = np.zeros(shape[0], np.int64), np.zeros(shape[0])
 
     def solve(self, a: NDArray, c: NDArray, tol: float, share: float) -> tuple[NDArray, NDArray, NDArray]:
-        """Grains at c (5,): <s> (5,), <(H + A)^-1>, <(M + A)^-1> (5, 5)."""
+        """As Pass.solve."""
         g, count, rows, a = self.grains, len(self.xi), np.ascontiguousarray(c)[None], np.ascontiguousarray(a)
 
-        def part(first: int, last: int) -> tuple[NDArray, NDArray]:
+        def part(first: int, last: int) -> Sums:
             solve_grains(
                 g.schmid,
                 self.xi,
@@ -113,11 +120,11 @@ class PowerPass:
         parts = _in_threads(part, count, self.threads)
         self.is_warm = True
         self.newton += int(np.abs(self.iterations).sum())
-        sums, mean = sum(p[0] for p in parts), sum(p[1] for p in parts)
+        sums, mean = (np.sum(column, axis=0) for column in zip(*parts, strict=True))
         return mean, sums[0], sums[0] if share == 1.0 else sums[1]
 
 
-def _in_threads(part, count: int, threads: int) -> list:
+def _in_threads(part: Callable[[int, int], Sums], count: int, threads: int) -> list[Sums]:
     if threads <= 1 or count < 64:
         return [part(0, count)]
     edges = np.linspace(0, count, threads + 1).astype(int)
@@ -126,23 +133,22 @@ def _in_threads(part, count: int, threads: int) -> list:
 
 
 @dataclass(frozen=True)
-class GeneralGrains:
+class AnyLawAggregate:
     """Any law (schmid, rates): Schmid tensors in the sample frame (G, 5, S), weights (G,) sum 1."""
 
-    law: object
+    law: Law
     schmid: Tensor
     weights: NDArray
-    reference_rate: float = 1.0
 
-    def scale(self, loading: Loading) -> tuple[float, float]:
+    def scale(self, conditions: Conditions) -> tuple[float, float]:
         """rate0 (1/s) and sigma0 (MPa): the stress at which the modes move so fast."""
-        if loading.rate_size:
-            moves = stress_at_rate(self.law, loading.rate_size, self.schmid.device)
+        if conditions.rate_size:
+            moves = stress_at_rate(self.law, conditions.rate_size, self.schmid.device)
             moves = moves[moves < 0.9e5]
             if not len(moves):
                 raise ParameterError("no mode of this law moves at the imposed rate below 100 GPa")
-            return loading.rate_size, float(moves.median())
-        sigma0 = float(np.linalg.norm(loading.stress_values))
+            return conditions.rate_size, float(moves.median())
+        sigma0 = float(np.linalg.norm(conditions.stress_values))
         probe = torch.full(
             (self.schmid.shape[-1],), 0.5 * sigma0, dtype=torch.float64, device=self.schmid.device
         )
@@ -150,41 +156,45 @@ class GeneralGrains:
 
     def start(
         self, stress: NDArray, is_warm: bool, threads: int, rate0: float, sigma0: float
-    ) -> "GeneralPass":
+    ) -> "AnyLawPass":
         """A pass that begins at scaled stresses (G, 5)."""
-        return GeneralPass(self, stress, is_warm, rate0, sigma0)
+        return AnyLawPass(self, stress, is_warm, rate0, sigma0)
 
 
 @dataclass
-class GeneralPass:
+class AnyLawPass:
     """The same by torch operations on the device of the Schmid tensors."""
 
-    grains: GeneralGrains
+    grains: AnyLawAggregate
     stress: NDArray
     is_warm: bool
     rate0: float
     sigma0: float
     newton: int = 0
-    iterations: NDArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        count, systems = len(self.stress), self.grains.schmid.shape[-1]
+        self.rate, self.slope = np.zeros((count, systems)), np.zeros((count, systems))
+        self.iterations, self.residual = np.zeros(count, np.int64), np.zeros(count)
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled rates and slopes."""
         rate, slope = self.grains.law.rates(tau * self.sigma0)
-        return rate.detach() / self.rate0, slope.detach() * (self.sigma0 / self.rate0)
+        return rate / self.rate0, slope * (self.sigma0 / self.rate0)
 
+    @torch.no_grad()
     def solve(self, a: NDArray, c: NDArray, tol: float, share: float) -> tuple[NDArray, NDArray, NDArray]:
-        """As PowerPass.solve."""
+        """As Pass.solve."""
         g = self.grains
-        modes = g.schmid.detach().transpose(1, 2)
-        at, ct = (torch.as_tensor(np.array(v), device=modes.device) for v in (a, c))
-        equations = Equations(self.rates, modes, ct.expand(len(modes), 5), a=at)
+        modes = g.schmid.transpose(1, 2)
+        interaction, right = (torch.as_tensor(np.array(v), device=modes.device) for v in (a, c))
+        equations = Equations(self.rates, modes, right.expand(len(modes), 5), interaction=interaction)
         start = torch.as_tensor(self.stress.copy(), device=modes.device)
         if not self.is_warm:
             strength = stress_at_rate(g.law, self.rate0, modes.device) / self.sigma0
             start = linear_start(equations, strength)
         stress, residual, n_iter = newton(equations, start, tol, 200)
-        tau = (modes @ stress[..., None])[..., 0]
-        rate, slope = self.rates(tau)
+        rate, slope = self.rates(equations.tau(stress))
         tangent = self._mean_inverse(equations.hessian(slope))
         linear = tangent if share == 1.0 else self._mean_inverse(equations.hessian(share * slope))
         self.stress[:], self.rate, self.slope = stress.cpu().numpy(), rate.cpu().numpy(), slope.cpu().numpy()
@@ -195,7 +205,5 @@ class GeneralPass:
         return g.weights @ self.stress, tangent, linear
 
     def _mean_inverse(self, matrix: Tensor) -> NDArray:
-        trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
-        matrix = matrix + 1e-14 * trace * torch.eye(5, dtype=matrix.dtype, device=matrix.device)
         weights = torch.as_tensor(self.grains.weights.copy(), device=matrix.device)
-        return torch.einsum("g,gij->ij", weights, torch.linalg.inv(matrix)).cpu().numpy()
+        return torch.einsum("g,gij->ij", weights, torch.linalg.inv(regularised(matrix, 1e-14))).cpu().numpy()

@@ -1,9 +1,8 @@
 """What a texture does to a sheet: Lankford ratios and sections of the yield surface.
 
-    r(theta) = D_width / D_thickness under uniaxial tension along theta, measured from x in the plane
-    normal to z section: Sigma = stress under the strain rates cos(t) a + sin(t) b with the other
-    three deviatoric stresses zero,
-             scaled to equal plastic power (Sigma goes with power^(1/(n+1)))
+    r(theta) = D_width / D_thickness under uniaxial tension along theta, from x in the plane normal to z
+    section:   Sigma under the strain rates cos(t) a + sin(t) b, the other three deviatoric stresses zero,
+               scaled to equal plastic power (Sigma goes with power^(1/(n+1)))
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -13,6 +12,7 @@ References: Lankford, Snyder & Bauscher 1950, Trans. ASM 42:1197; Lebensohn & To
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
-from cpml.plasticity.arguments import as_matrices, as_tensor
-from cpml.plasticity.crystal.conditions import Loading
+from cpml.plasticity.arguments import Values, as_matrices, as_tensor
+from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.mean_field import mean_field
+from cpml.plasticity.polycrystal.response import medium_of
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,14 @@ class YieldSurface:
 
 def lankford(
     law: PowerLaw,
-    orientations,
+    orientations: Values,
     *,
-    weights=None,
+    weights: Values | None = None,
     angle_deg: ArrayLike = (0, 15, 30, 45, 60, 75, 90),
     rate: float = 1e-3,
-    **options,
+    **options: Any,
 ) -> Lankford:
-    """r-values of a sheet with normal z; options go to mean_field (scheme, n_eff, shape, ...).
+    """r-values of a sheet with normal z, of equiaxed grains; options go to mean_field (scheme, n_eff, ...).
 
     Examples
     --------
@@ -86,66 +87,66 @@ def lankford(
     >>> [f"{abs(r):.3f}" for r in cube.r]
     ['1.000', '1.000']
     """
-    matrices, angles = (
-        as_matrices(orientations).detach().reshape(-1, 3, 3),
-        np.atleast_1d(np.asarray(angle_deg, float)),
-    )
-    loading, ratio, stress, start = Loading.uniaxial(0, rate), [], [], None
     if options.get("shape") is not None:
         raise ParameterError("lankford turns the specimen: give equiaxed grains (shape = None)")
+    matrices = as_matrices(orientations).detach().reshape(-1, 3, 3)
+    angles, tension, start = np.atleast_1d(np.asarray(angle_deg, float)), Conditions.uniaxial(0, rate), None
+    ratio, stress = [], []
     for angle in np.deg2rad(angles):
         c, s = np.cos(angle), np.sin(angle)
         turned = torch.as_tensor([[c, s, 0], [-s, c, 0], [0, 0, 1.0]], dtype=torch.float64) @ matrices
         with torch.no_grad():
-            found = mean_field(law, turned, weights=weights, loading=loading, start=start, **options)
-        start = found.medium.start
-        d = to_matrix(found.rate.numpy())
+            field = mean_field(law, turned, weights=weights, loading=tension, start=start, **options)
+        start = medium_of(field).start
+        d = to_matrix(field.rate.numpy())
         ratio.append(d[1, 1] / d[2, 2])
-        stress.append(float(found.von_mises))
+        stress.append(float(field.von_mises))
     return Lankford(angles, np.array(ratio), np.array(stress))
 
 
 def yield_surface(
     law: PowerLaw,
-    orientations,
+    orientations: Values,
     *,
-    weights=None,
+    weights: Values | None = None,
     axes: ArrayLike = ((1, 0, 0, 0, 0), (0, 1, 0, 0, 0)),
     n_points: int = 72,
-    power: float | None = None,
-    **options,
+    **options: Any,
 ) -> YieldSurface:
     """Section of the yield surface in the plane of two directions of deviatoric stress space.
+
+    Its points have the plastic power of the first one at a von Mises rate equal to the law's reference rate.
 
     Parameters
     ----------
     axes : two orthogonal 5-vectors or symmetric (3, 3) matrices; default the pi
         plane (normal components only)
     n_points : strain-rate directions, evenly spaced in angle
-    power : plastic power (MPa/s) of the surface; None takes that of the first point at a von Mises rate
-        equal to the law's reference rate
     options : for mean_field (scheme, n_eff, shape, ...)
+
+    Raises
+    ------
+    ParameterError : axes that are no two orthogonal directions, fewer than three points
     """
-    axes = np.asarray(axes, float)
-    axes = to_vector(axes) if axes.shape == (2, 3, 3) else axes
-    if axes.shape != (2, 5) or n_points < 3:
+    plane = np.asarray(axes, float)
+    plane = to_vector(plane) if plane.shape == (2, 3, 3) else plane
+    if plane.shape != (2, 5) or n_points < 3:
         raise ParameterError("axes must be two 5-vectors or two (3, 3) matrices, n_points at least 3")
-    axes = axes / np.linalg.norm(axes, axis=1, keepdims=True)
-    if abs(axes[0] @ axes[1]) > 1e-6:
+    plane = plane / np.linalg.norm(plane, axis=1, keepdims=True)
+    if abs(plane[0] @ plane[1]) > 1e-6:
         raise ParameterError("the two axes of a section must be orthogonal")
-    across = np.linalg.svd(axes)[2][2:]
-    free, n = np.full((3, 3), np.nan), as_tensor(law.n).item()
-    size = np.sqrt(1.5) * as_tensor(law.reference_rate).item()
-    stresses, rates, start = [], [], None
+    across, free = np.linalg.svd(plane)[2][2:], np.full((3, 3), np.nan)
+    n, size = as_tensor(law.n).item(), np.sqrt(1.5) * as_tensor(law.reference_rate).item()
+    stresses, rates, start, power = [], [], None, None
     for angle in np.arange(n_points) * 2 * np.pi / n_points:
         values = size * np.array([np.cos(angle), np.sin(angle)])
-        loading = Loading(axes, values, across, np.zeros(3), free, free)
+        loading = Conditions(plane, values, across, np.zeros(3), free, free)
         with torch.no_grad():
-            found = mean_field(law, orientations, weights=weights, loading=loading, start=start, **options)
-        start = found.medium.start
-        stress, rate = found.stress.numpy(), found.rate.numpy()
-        power = stress @ rate if power is None else power
+            field = mean_field(law, orientations, weights=weights, loading=loading, start=start, **options)
+        start = medium_of(field).start
+        stress, rate = field.stress.numpy(), field.rate.numpy()
+        power = power or stress @ rate
         factor = power / (stress @ rate)
         stresses.append(stress * factor ** (1 / (n + 1)))
         rates.append(rate * factor ** (n / (n + 1)))
-    return YieldSurface(axes, np.array(stresses), np.array(rates))
+    return YieldSurface(plane, np.array(stresses), np.array(rates))

@@ -1,0 +1,235 @@
+"""What the crystal-plasticity law says of every grain of a specimen: its mean stress and its total shear.
+
+| scheme | the stress of a grain comes from |
+|---|---|
+| sachs | the load alone, the same for all |
+| taylor | the strain rate of the specimen, imposed on every grain |
+| affine | a mean medium that all grains form together (self-consistent) |
+| full_field | equilibrium on the measured map: all neighbours and boundaries |
+
+Stresses are relative to the specimen's mean stress along the load, shears to the mean over the grains, and strengths
+to their geometric mean: a common factor on all strengths changes nothing of what is asked here.
+"""
+
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cpml.crystallography.rotations import quaternion_multiply, quaternion_to_matrix
+from cpml.crystallography.slip_systems import Systems
+from cpml.crystallography.symmetry import group_of_lattice, proper_group
+from cpml.crystallography.tensors import rotation_5x5, to_vector
+from cpml.errors import CpmlError, ParameterError
+from cpml.models.numerics import STANDARD, Numerics
+from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.field.full_field import full_field
+from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.polycrystal.mean_field import mean_field
+from cpml.plasticity.polycrystal.response import MeanField
+
+SCHEMES = ("sachs", "taylor", "affine", "full_field")
+DIFFERENTIABLE = ("taylor", "affine")
+"""Schemes whose answer has an analytic derivative by the strengths."""
+
+
+@dataclass(frozen=True)
+class GrainState:
+    """Every grain of a specimen under one scheme (module docstring)."""
+
+    stress: NDArray  # (G, 5)
+    log_total: NDArray  # (G,) natural log of the total shear
+    family_share: NDArray  # (K,) share of all shear
+    taylor: float = np.nan  # mean total shear per macroscopic von Mises strain
+    start: Any = None  # from which a nearby problem of this scheme is solved faster
+    converged: bool = True
+
+
+def grain_state(
+    specimen: Specimen,
+    log_strength: NDArray,
+    scheme: str,
+    *,
+    numerics: Numerics = STANDARD,
+    start: Any = None,
+) -> GrainState:
+    """Stress and total shear of every grain (remembered with the specimen for equal questions).
+
+    Parameters
+    ----------
+    log_strength : (K,) of the families, natural log, any common unit
+    start : of a nearby :class:`GrainState`
+
+    Raises
+    ------
+    ParameterError : an unknown scheme; CpmlError : "full_field" for a specimen without a map
+    """
+    if scheme not in SCHEMES:
+        raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
+    relative = np.asarray(log_strength, float)
+    relative = relative - relative.mean()
+    # whatever the answer depends on: also the lattice (names hide c/a) and the areas behind the mean
+    arrays = [
+        specimen.quaternions,
+        specimen.systems.schmid5,
+        specimen.weights,
+        specimen.load.stress,
+        specimen.raster,
+        relative.round(6),
+    ]
+    question = (
+        scheme,
+        numerics,
+        specimen.systems.names,
+        *(None if a is None else np.ascontiguousarray(a).tobytes() for a in arrays),
+    )
+    return specimen.answers.get(question, lambda: _solved(specimen, relative, scheme, numerics, start))
+
+
+def _solved(
+    specimen: Specimen, log_strength: NDArray, scheme: str, numerics: Numerics, start: Any
+) -> GrainState:
+    if scheme == "sachs":
+        stress = np.tile(load_direction(specimen), (len(specimen), 1))
+        return GrainState(stress, np.zeros(len(specimen)), np.zeros(len(log_strength)))
+    if scheme == "full_field":
+        return _on_the_map(specimen, log_strength, numerics, start)
+    with torch.no_grad():
+        solved = solve_mean_field(specimen, torch.as_tensor(log_strength), scheme, numerics)
+    shear = solved.shear_rate.abs()
+    return _state(
+        specimen,
+        solved.grain_stress,
+        shear.sum(1),
+        shear.sum(0),
+        numerics,
+        start=None if solved.medium is None else solved.medium.start,
+        converged=bool(solved.converged.all()),
+    )
+
+
+def solve_mean_field(
+    specimen: Specimen, log_strength: Tensor, scheme: str, numerics: Numerics, start: Any = None
+) -> MeanField:
+    """The specimen's grains without their places, scheme "taylor" or "affine"; differentiable in ``log_strength``."""
+    # a start learns while it serves: every solution has a copy, so that none depends on what was asked before
+    own_start = None if start is None else replace(start, memory=copy(start.memory))
+    return mean_field(
+        _law(specimen, log_strength, numerics),
+        canonical_copies(specimen.quaternions, specimen.systems.lattice),
+        weights=specimen.weights,
+        loading=specimen.load,
+        scheme=scheme,
+        start=own_start,
+    )
+
+
+def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, start: Any) -> GrainState:
+    if specimen.raster is None:
+        raise CpmlError(
+            f"specimen {specimen.name!r} has no map: the full field needs one; use scheme 'affine'"
+        )
+    field = full_field(
+        _law(specimen, torch.as_tensor(log_strength), numerics),
+        specimen.raster,
+        canonical_copies(specimen.quaternions, specimen.systems.lattice),
+        loading=specimen.load,
+        tol=numerics.field_tolerance,
+        start=start,
+    )
+    shear = np.abs(field.shear_rate)
+    stress, total = _with_small_grains(
+        specimen, log_strength, numerics, field.grain_mean(field.stress), field.grain_mean(shear.sum(-1))
+    )
+    by_system = shear.reshape(-1, shear.shape[-1]).sum(0)
+    return _state(
+        specimen,
+        *(torch.as_tensor(values) for values in (stress, total, by_system)),
+        numerics,
+        start=field.rate,
+        converged=field.converged,
+    )
+
+
+def _law(specimen: Specimen, log_strength: Tensor, numerics: Numerics) -> PowerLaw:
+    return PowerLaw(
+        specimen.systems, log_strength.exp(), n=numerics.exponent, reference_rate=specimen.load.rate
+    )
+
+
+def relative_to_mean(
+    specimen: Specimen, stress: Tensor, total: Tensor, numerics: Numerics
+) -> tuple[Tensor, Tensor]:
+    """Stresses (G, 5) over their mean along the load, and log of total shear rates (G,) over their mean."""
+    weights, macro = torch.as_tensor(specimen.weights), torch.as_tensor(load_direction(specimen))
+    share = total / (weights @ total)
+    return stress / (weights @ (stress @ macro)), share.clamp(min=numerics.least_shear).log()
+
+
+def _state(
+    specimen: Specimen,
+    stress: Tensor,
+    total: Tensor,
+    by_system: Tensor,
+    numerics: Numerics,
+    *,
+    start: Any,
+    converged: bool,
+) -> GrainState:
+    """Record of stresses (G, 5), total shear rates (G,) and shear rates of the systems (S,) in any unit."""
+    relative_stress, log_total = relative_to_mean(specimen, stress, total, numerics)
+    families = specimen.systems.family_names
+    by_family = np.bincount(specimen.systems.family, by_system.numpy(), minlength=len(families))
+    return GrainState(
+        stress=relative_stress.numpy(),
+        log_total=log_total.numpy(),
+        family_share=by_family / by_family.sum(),
+        taylor=float(torch.as_tensor(specimen.weights) @ total) / specimen.load.rate,
+        start=start,
+        converged=converged,
+    )
+
+
+def _with_small_grains(
+    specimen: Specimen, log_strength: NDArray, numerics: Numerics, stress: NDArray, total: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Means over the cells of every grain (G, 5) and (G,).
+
+    Grains too small for a cell of the raster get the self-consistent answer, scaled to the field's mean.
+    """
+    every_stress, every_total = np.full((len(specimen), 5), np.nan), np.full(len(specimen), np.nan)
+    every_stress[: len(total)], every_total[: len(total)] = stress, total
+    has_cells = np.isfinite(every_total)
+    if not has_cells.all():
+        medium = grain_state(specimen, log_strength, "affine", numerics=numerics)
+        scale = np.mean(every_stress[has_cells] @ load_direction(specimen))
+        every_stress[~has_cells] = medium.stress[~has_cells] * scale
+        every_total[~has_cells] = np.exp(medium.log_total[~has_cells]) * np.mean(every_total[has_cells])
+    return every_stress, every_total
+
+
+def load_direction(specimen: Specimen) -> NDArray:
+    """(5,) direction of the macroscopic stress deviator, length 1."""
+    macro = to_vector(specimen.load.stress)
+    return macro / np.linalg.norm(macro)
+
+
+def canonical_copies(quaternions: NDArray, lattice: str) -> NDArray:
+    """(G, 4) symmetry copy of every crystal that is nearest to the sample axes.
+
+    Copies are one crystal: the same one is solved whichever is given, so that answers agree to rounding.
+    """
+    copies = quaternion_multiply(quaternions[:, None, :], proper_group(group_of_lattice(lattice)))
+    best = np.abs(copies[..., 0]).argmax(1)
+    chosen = np.take_along_axis(copies, best[:, None, None], 1)[:, 0]
+    return chosen * np.where(chosen[:, :1] < 0, -1.0, 1.0)
+
+
+def schmid_vectors(systems: Systems, quaternions: NDArray) -> NDArray:
+    """(G, S, 5) Schmid tensors of every grain in the sample frame."""
+    turn = rotation_5x5(quaternion_to_matrix(quaternions))
+    return np.einsum("gij,sj->gsi", turn, systems.schmid5)

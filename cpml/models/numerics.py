@@ -1,0 +1,91 @@
+"""The numbers of the coupled model that are nobody's physics: how finely it searches, samples and solves.
+
+One frozen record that every fitted model carries, its file stores and the report shows. A number stands here with
+the reason why it has this value; priors and rates, which have a meaning of their own, stand with the parameters
+(`cpml.models.coupled.prior`).
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import pandas as pd
+
+from cpml.errors import ParameterError
+
+
+def _because(value: float, reason: str) -> Any:
+    return field(default=value, metadata={"reason": reason})
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """Tuning constants of the coupled model; :meth:`table` lists them with their reasons.
+
+    Raises
+    ------
+    ParameterError : a number that is not positive
+    """
+
+    # search for the most probable parameters
+    rounds: int = _because(4, "linearisations of the localisation at most; two or three suffice as a rule")
+    reach: float = _because(0.6, "of a log strength in one round: as far as the linear law is trusted")
+    bound: float = _because(3.0, "prior widths within which parameters are searched")
+    tolerance: float = _because(
+        1e-8, "relative gain at which a search ends: 1e-3 nats, far below what footprints can tell"
+    )
+    least_gradient: float = _because(1e-4, "nats per prior width at which a search ends")
+    curvature_step: float = _because(1e-3, "of the parameters, in the difference quotients of the gradient")
+    least_curvature: float = _because(
+        1e-2, "a curvature below this is rounding on a ridge that the prior bounds"
+    )
+    posterior_draws: int = _because(32, "parameter vectors over which predictions are averaged")
+
+    # draws of the unexplained stress
+    coarse_draws: int = _because(
+        32, "with which the search begins: a quarter of the time of the final number"
+    )
+    adaptations: int = _because(2, "of the draws: at the end of the coarse search, and where that leads")
+    looking_draws: int = _because(512, "that find where a grain's footprints put its stress")
+    prior_share: float = _because(
+        0.2, "of the adapted draws are from the prior: no weight exceeds its inverse"
+    )
+    inflation: float = _because(1.3, "of the covariance of adapted draws: tails must be sampled, not cut")
+    identity_draws: float = _because(
+        4.0, "draws' worth of identity in that covariance, where few draws count"
+    )
+
+    # the law behind the localisation
+    exponent: float = _because(
+        10.0, "of the law; hardening spreads accumulated shear over more systems than the rate exponent would"
+    )
+    step: float = _because(0.15, "of a log strength in the slopes of the full field: averages over its kinks")
+    spacing: float = _because(
+        0.2, "of the grid of log strengths that folds share; the linear law bridges half"
+    )
+    idle: float = _because(1e-3, "share of all shear below which a family does not move the grains' stresses")
+    field_tolerance: float = _because(
+        1e-3, "of the full field's power: grain stresses to 2 %, below the scatter"
+    )
+    least_shear: float = _because(1e-3, "total shear over the mean below which grains are alike")
+    unloaded: float = _because(1e-3, "resolved over mean stress below which a system counts as unloaded")
+    cells_per_diameter: float = _because(
+        5.0, "of the coarse map: enough for a mean stress, solved in seconds"
+    )
+    fewest_cells: int = _because(16, "along the longer side of the coarse map")
+    most_cells: int = _because(96, "along the longer side of the coarse map: memory and time")
+
+    # residual head
+    hidden_units: int = _because(6, "of the residual head: a few hundred labels carry no more")
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if not getattr(self, entry.name) > 0:
+                raise ParameterError(f"numerics.{entry.name} = {getattr(self, entry.name)} must be positive")
+
+    def table(self) -> pd.DataFrame:
+        """name, value, default, reason of every number."""
+        rows = [(f.name, getattr(self, f.name), f.default, f.metadata["reason"]) for f in fields(self)]
+        return pd.DataFrame(rows, columns=["name", "value", "default", "reason"])
+
+
+STANDARD = Numerics()
