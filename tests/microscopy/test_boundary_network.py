@@ -7,11 +7,9 @@ import pytest
 
 from cpml.crystallography.rotations import (
     axis_angle_to_quaternion,
-    quaternion_conjugate,
     quaternion_multiply,
     random_quaternions,
 )
-from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy import (
     EbsdMap,
@@ -27,7 +25,6 @@ from cpml.microscopy import (
     write_graphml,
 )
 from cpml.microscopy.grains.boundary_pieces import boundary_pieces
-from cpml.microscopy.grains.csl import deviation_from
 from cpml.microscopy.grains.junctions import dihedral_angles
 from cpml.microscopy.maps.vertices import vertex_cells
 
@@ -307,18 +304,3 @@ def test_one_grain_has_no_boundaries(make_map):
     assert len(triple_junctions(grains)) == 0 and "type" in triple_junctions(grains)
     assert len(boundary_sides(grains, np.ones(36), within_um=1)) == 0
     assert len(grain_shapes(grains)) == len(grain_spread(grains)) == 1
-
-
-@pytest.mark.parametrize(
-    "key, phase, share",
-    [("sdss/sdss_ferrite_austenite.ang", 1, 0.668), ("ni-hrdic/testDataEBSD.crc", 1, 0.556)],
-)
-def test_published_share_of_sigma3(mirror, key, phase, share):
-    """Austenite and nickel: this share of the boundary pixel pairs lies within 5 deg of Sigma3."""
-    grains = segment(read_map(mirror(key)))
-    pixels = grains.segments[["pixel_a", "pixel_b"]].to_numpy()
-    pixels = pixels[(grains.map.phase_id[pixels] == phase).all(axis=1)]
-    q = grains.map.quaternions
-    m = quaternion_multiply(quaternion_conjugate(q[pixels[:, 0]]), q[pixels[:, 1]])
-    deviation = deviation_from(m, axis_angle_to_quaternion([1, 1, 1], np.pi / 3), proper_group("432"))
-    assert np.mean(np.degrees(deviation) < 5) == pytest.approx(share, abs=5e-4)

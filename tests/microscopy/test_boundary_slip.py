@@ -15,8 +15,8 @@ from cpml.crystallography import (
 from cpml.crystallography.transfer import lrb, sample_systems
 from cpml.errors import ParameterError
 from cpml.microscopy import boundary_transfer
+from support.phases import FCC
 
-FCC = systems("fcc", families=["octahedral"])
 TENSION = np.diag([1.0, 0, 0])
 
 

@@ -5,19 +5,16 @@ import pandas as pd
 import pytest
 
 from cpml.crystallography.rotations import random_quaternions
-from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.slip_traces import line_difference
 from cpml.errors import ParameterError
-from cpml.microscopy import DicField, read_map, register_dic, segment, slip_traces
+from cpml.microscopy import DicField, slip_traces
 from cpml.microscopy.dic.displacement_ratio import (
     band_displacements,
     direction_angles,
     displacement_direction,
     match_displacements,
 )
-
-FCC = systems("fcc", families=["octahedral"])
-POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 89, 174)]
+from support.phases import FCC
 
 
 def sheared(angle_deg, psi_deg, *, jump=1.0, noise=0.02, spacing=20, shape=(80, 80), seed=0):
@@ -84,12 +81,6 @@ def test_likelihood_singles_out_a_direction():
     psi = np.arange(0, 180, 0.5)
     total = match_displacements(psi, np.ones(len(psi)), np.repeat(q, len(psi), axis=0), FCC).sum(axis=0) * 0.5
     np.testing.assert_allclose(total, 1.0, atol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def nickel(mirror):
-    grains = segment(read_map(mirror("ni-hrdic/testDataEBSD.crc"), euler_to_sample="x180"), threshold=8.0)
-    return grains, register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)
 
 
 def clear_planes(grains, dic):

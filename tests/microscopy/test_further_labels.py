@@ -14,9 +14,6 @@ from cpml.microscopy import (
     cross_slip_labels,
     line_pieces,
     read_labels,
-    read_map,
-    register_dic,
-    segment,
     slip_traces,
     system_labels,
     unobserved_labels,
@@ -24,13 +21,12 @@ from cpml.microscopy import (
 )
 from cpml.microscopy.dic.displacement_ratio import band_displacements, direction_angles
 from cpml.microscopy.labels.rows import LABELS
+from support.phases import FCC
 
-FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic", "pyramidal1_a", "twin_1012"], c_over_a=1.6236)
 TURNED = axis_angle_to_quaternion(
     [2, 1, 5], 0.9
 )  # {111} traces 21 deg apart or more, directions of a plane 23
-POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 89, 174)]
 
 
 def parents(*quaternions, phase=1):
@@ -247,12 +243,11 @@ def test_climb_is_unobserved():
         unobserved_labels(parents(TURNED), "creep")
 
 
-def test_published_systems(mirror):
+def test_published_systems(nickel):
     """Ni field: the direction narrows the candidates from three systems of a plane to 1.5 to
     2.5 on average.
     """
-    grains = segment(read_map(mirror("ni-hrdic/testDataEBSD.crc"), euler_to_sample="x180"), threshold=8.0)
-    dic = register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)
+    grains, dic = nickel
     bands = band_displacements(dic.field, dic.label, dic.bands)
     table = grains.table.rename(columns={"fragment_id": "grain_id"})
     found = system_labels(bands, table, FCC)

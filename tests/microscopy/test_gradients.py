@@ -21,9 +21,8 @@ from cpml.microscopy.curvature.gnd import densities, dislocation_types
 from cpml.microscopy.curvature.kam import KAM_PER_NOISE, kam_column, kam_gradient, kam_table
 from cpml.microscopy.curvature.l1 import columns_of
 from cpml.microscopy.curvature.lattice_curvature import orientation_noise
+from support.maps import MAGNESIUM, NICKEL
 
-NICKEL = MapPhase("Nickel", "432", "fcc", 3.592, 3.592, 3.592)  # b = 0.254 nm
-MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
 IRON = MapPhase("Iron", "432", "bcc", 2.87, 2.87, 2.87)
 
 
@@ -289,7 +288,7 @@ def test_loop_stays_in_its_grain(make_map):
     """Loops across a boundary are NaN, and the floors shrink with the loop."""
     label = np.repeat([[1] * 6 + [2] * 6], 9, axis=0)
     q = axis_angle_to_quaternion([0, 0, 1], np.radians([0, 30]))
-    grains = segment(make_map(label, q, phase=MG, noise_deg=0.1))
+    grains = segment(make_map(label, q, phase=MAGNESIUM, noise_deg=0.1))
     wide = weighted_burgers(grains, method="integral", half_width=2)
     assert (
         np.isfinite(wide.magnitude).reshape(9, 12)[4].tolist() == ([False] * 2 + [True] * 2 + [False] * 2) * 2
@@ -314,7 +313,7 @@ def test_a_and_c_bends_are_told_apart():
         if expected == 90:
             base = axis_angle_to_quaternion([0, 1, 0], np.pi / 2)
         np.testing.assert_allclose(rotate(quaternion_conjugate(base), [1.0, 0, 0]), axis, atol=1e-12)
-        m = bent([0, 0, 1], kx=1e-3, phase=MG)
+        m = bent([0, 0, 1], kx=1e-3, phase=MAGNESIUM)
         first = m.quaternions[0]
         turned = quaternion_multiply(quaternion_multiply(m.quaternions, quaternion_conjugate(first)), base)
         m = EbsdMap(**{f: getattr(m, f) for f in m.__dataclass_fields__} | {"quaternions": turned})
@@ -340,7 +339,11 @@ def test_gnd_ignores_symmetry_copies_and_keeps_to_phases(make_map):
     rng = np.random.default_rng(2)
     label = np.repeat([[1] * 6 + [2] * 6], 8, axis=0)
     m = make_map(
-        label, random_quaternions(2, rng), phases={1: IRON, 2: MG}, phase_of_grain=[1, 2], noise_deg=0.3
+        label,
+        random_quaternions(2, rng),
+        phases={1: IRON, 2: MAGNESIUM},
+        phase_of_grain=[1, 2],
+        noise_deg=0.3,
     )
     copies = np.where(
         (label.ravel() == 1)[:, None],

@@ -16,7 +16,6 @@ from cpml.crystallography.symmetry import proper_group
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.microscopy import (
     EbsdMap,
-    MapPhase,
     boundary_details,
     boundary_transfer,
     find_twins,
@@ -31,9 +30,8 @@ from cpml.microscopy import (
     twin_lamellae,
     weighted_burgers,
 )
+from support.maps import MAGNESIUM, NICKEL
 
-NICKEL = MapPhase("Nickel", "432", "fcc", 3.592, 3.592, 3.592)
-MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
 SETTINGS = settings(
     max_examples=6,
     deadline=None,
@@ -53,8 +51,8 @@ def specimen(make_map, voronoi, seed, phase):
     rows, cols = 26, 34
     cells = voronoi(rows, cols, 7, seed)
     q = random_quaternions(7, rng)
-    if phase is MG:
-        plane = systems("hcp", families=["twin_1012"], c_over_a=MG.c_over_a).plane
+    if phase is MAGNESIUM:
+        plane = systems("hcp", families=["twin_1012"], c_over_a=MAGNESIUM.c_over_a).plane
         q[1:4] = [twin_crystal_to_sample(q[0], plane[k]) for k in (0, 2, 3)]
     else:
         q[1] = quaternion_multiply(q[0], axis_angle_to_quaternion([1, 1, 1], np.pi / 3))
@@ -108,7 +106,7 @@ def boundaries_by_pair(table, ids=None):
 
 
 @pytest.mark.parametrize("kind", list(TURNS))
-@pytest.mark.parametrize("phase", [NICKEL, MG], ids=["fcc", "hcp"])
+@pytest.mark.parametrize("phase", [NICKEL, MAGNESIUM], ids=["fcc", "hcp"])
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_features_do_not_depend_on_the_view(make_map, voronoi, kind, phase, seed):
@@ -194,11 +192,11 @@ def test_twins_and_transfer_do_not_depend_on_the_view(make_map, voronoi, kind, s
     """Families, thickness, deviation from K1, probability of the parent, m' and the rest for a load turned
     with the map.
     """
-    m = specimen(make_map, voronoi, seed, MG)
+    m = specimen(make_map, voronoi, seed, MAGNESIUM)
     n, index = transformed(m, kind, seed)
     loads = np.diag([1.0, 0, 0]), np.diag([0, 1.0, 0]) if kind == "quarter" else np.diag([1.0, 0, 0])
     found, lamellae, slip = [], [], []
-    system = systems("hcp", families=["basal", "prismatic"], c_over_a=MG.c_over_a)
+    system = systems("hcp", families=["basal", "prismatic"], c_over_a=MAGNESIUM.c_over_a)
     first = segment(m)
     # the larger orientation is taken for the parent: of two that are equally large, whichever comes first
     assume(first.table["n_pixels"].is_unique)

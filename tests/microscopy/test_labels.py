@@ -15,8 +15,8 @@ from cpml.microscopy import (
     slip_traces,
     traces_to_grains,
 )
+from support.phases import FCC
 
-FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic"], c_over_a=1.6236)
 
 

@@ -20,7 +20,6 @@ from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.symmetry import proper_group
 from cpml.microscopy import (
     EbsdMap,
-    MapPhase,
     band_angles,
     boundary_distance,
     boundary_sides,
@@ -44,10 +43,9 @@ from cpml.microscopy import (
 )
 from cpml.microscopy.dic.displacement_ratio import direction_angles, displacement_direction
 from cpml.plasticity import taylor_factor
+from support.maps import MAGNESIUM, NICKEL
+from support.phases import FCC
 
-NICKEL = MapPhase("Nickel", "432", "fcc", 3.592, 3.592, 3.592)
-MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
-FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
 SETTINGS = settings(
     max_examples=5,
@@ -113,7 +111,7 @@ def test_crystal_components_follow_the_copy(make_map, voronoi, seed):
     the noise, stay.
     """
     rng, group = np.random.default_rng(seed), proper_group("622")
-    m = make_map(voronoi(20, 24, 4, seed), random_quaternions(4, rng), phase=MG, noise_deg=0.3)
+    m = make_map(voronoi(20, 24, 4, seed), random_quaternions(4, rng), phase=MAGNESIUM, noise_deg=0.3)
     copy = group[rng.integers(12, size=m.n_pixels)]
     fields = {f: getattr(m, f) for f in m.__dataclass_fields__}
     n = EbsdMap(**fields | {"quaternions": quaternion_multiply(m.quaternions, copy)})
@@ -127,7 +125,7 @@ def test_crystal_components_follow_the_copy(make_map, voronoi, seed):
 
 
 @pytest.mark.parametrize("kind", ["copies", "half turn", "mirror"])
-@pytest.mark.parametrize("phase", [NICKEL, MG], ids=["fcc", "hcp"])
+@pytest.mark.parametrize("phase", [NICKEL, MAGNESIUM], ids=["fcc", "hcp"])
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_hexagonal_grids(kind, phase, seed):
@@ -185,7 +183,10 @@ def test_hexagonal_grids(kind, phase, seed):
 def test_neighbourhood_of_grains(make_map, voronoi, kind, seed):
     """KAM gradients, sides of boundaries and neighbourhood features of every grain."""
     m = make_map(
-        voronoi(22, 28, 6, seed), random_quaternions(6, np.random.default_rng(seed)), phase=MG, noise_deg=0.3
+        voronoi(22, 28, 6, seed),
+        random_quaternions(6, np.random.default_rng(seed)),
+        phase=MAGNESIUM,
+        noise_deg=0.3,
     )
     index = np.arange(m.n_pixels).reshape(m.shape)
     index = np.rot90(index, -1) if kind == "quarter" else index[:, ::-1]

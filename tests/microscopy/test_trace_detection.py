@@ -152,6 +152,7 @@ def test_impossible_input():
 
 # Angles of clear lines of cpTi_post_tensiletest_2.tif, measured by eye on the enlarged image from the end
 # points of 1 to 7 lines a region, +-2 deg: rows, columns, angles
+# rows, columns, on-screen angles that a person measured in cpTi_post_tensiletest_2.tif (D. Mercier, GPL-2.0)
 BY_HAND = {
     "bright grain, middle": ((300, 500), (540, 680), (107.7, 149.5)),
     "bright grain, left": ((300, 480), (420, 540), (107.7, 149.0)),

@@ -23,7 +23,7 @@ explains `min_score` of the region's variance, and LEAST_SHARE of what the stron
 | waviness_px, is_wavy | rms deviation from straight lines beyond noise; whether it is certain |
 | n_pixels | size of the region |
 
-References: Breiman & Friedman 1985, JASA 80:580 (backfitting); MICROSCOPY 2.13.
+References: Breiman & Friedman 1985, JASA 80:580 (backfitting).
 """
 
 import numpy as np

@@ -19,7 +19,7 @@ Euler") turn the Euler axes before that, when asked for:
 
     v_sample = Q A v_euler,   A = Bunge angles of the surface in the specimen frame
 
-Nothing is turned unless it is asked for. A trace test fixes Q only up to 180 deg about z (MICROSCOPY 1).
+Nothing is turned unless it is asked for. A trace test fixes Q only up to 180 deg about z.
 """
 
 import numpy as np

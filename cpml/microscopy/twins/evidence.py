@@ -44,6 +44,9 @@ from cpml.microscopy.twins.twins import Twins, orientation_groups
 
 WEIGHTS = {"area": 1.0, "aspect": -1.0, "aligned": -1.0, "enclosed": -3.0, "between": -1.0, "schmid": 8.0}
 
+ROUND = 1.0 + 1e-6
+"""Aspect ratio up to which a region has no long axis."""
+
 
 def twin_lamellae(twins: Twins) -> pd.DataFrame:
     """One row a grain that is a twin variant of its parent.
@@ -53,7 +56,8 @@ def twin_lamellae(twins: Twins) -> pd.DataFrame:
     fragment_id, grain_id, twin_type, variant, area_um2, aspect_ratio, width_um (on the surface), thickness_um
     (across K1), k1_trace_deg, k1_inclination_deg (of the plane to the surface), boundary_trace_deg (of its
     boundary with the parent, NaN where they do not touch), trace_deviation_deg (from the K1 trace),
-    long_axis_deviation_deg. A lamella of few pixels has no better angle than they allow.
+    long_axis_deviation_deg (NaN for a round one, such as a single pixel). A lamella of few pixels has no
+    better angle than they allow.
     """
     chosen = twins.table[twins.table["variant"] != ""].reset_index(drop=True)
     rows = twins.segmentation.table.set_index("fragment_id").loc[chosen["fragment_id"]]
@@ -68,7 +72,8 @@ def twin_lamellae(twins: Twins) -> pd.DataFrame:
     out["k1_trace_deg"], out["k1_inclination_deg"] = trace, inclination
     out["boundary_trace_deg"] = boundary
     out["trace_deviation_deg"] = np.abs(line_difference(boundary, trace))
-    out["long_axis_deviation_deg"] = np.abs(line_difference(rows["long_axis_deg"].to_numpy(), trace))
+    axis = np.where(rows["aspect_ratio"] > ROUND, rows["long_axis_deg"], np.nan)
+    out["long_axis_deviation_deg"] = np.abs(line_difference(axis, trace))
     return out
 
 
