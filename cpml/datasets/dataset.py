@@ -1,7 +1,7 @@
 """What a data set is: `data/<name>/dataset.yml`, read, checked and resolved to absolute files.
 
 Every mistake in the description is one DatasetError that names the file, the key and the value, and says what
-would be right. The schema is the table SCHEMA below; nothing else is accepted.
+would be right. What is accepted is in cpml.datasets.schema.
 
 A file is named by a path inside the folder of its dataset.yml, by a catalogue key ("mg-twins/twins.ctf"), or
 by "$CPML_REFERENCE/<path>" for reference material; {path: ..., sha256: ...} has its checksum verified.
@@ -23,12 +23,14 @@ from cpml.load import Load
 from cpml.safe_yaml import read_yaml
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cpml.crystallography.materials import Material
     from cpml.crystallography.slip_systems import Systems
 
 REFERENCE = "$CPML_REFERENCE/"
 
-# what a notebook or one of its cells may need -> what is said of a data set without it, and how its description tells
+# what a notebook or one of its cells may need -> what is said of a data set without it, and how to tell
 HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "map": ("no EBSD map", lambda d: "ebsd" in d.files),
     "images": ("no images", lambda d: "images" in d.files),
@@ -49,7 +51,9 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
 
 @dataclass(frozen=True)
 class PhaseSpec:
-    """One phase of the map: its name there, its lattice, the material file of its slip systems and strengths."""
+    """One phase of the map: its name there, its lattice, the material file of its slip
+    systems and strengths.
+    """
 
     name: str
     lattice: str  # fcc, bcc, hcp
@@ -80,6 +84,7 @@ class Dataset:
 
     @property
     def folder(self) -> Path:
+        """Folder of the dataset.yml."""
         return self.path.parent
 
     @property
@@ -110,7 +115,9 @@ class Dataset:
         return self.labels.get("twins") not in ("manual", "none")
 
     def uses(self, source: str) -> bool:
-        """Whether lines of a source become labels: "dic" unless `labels: dic: none`, "images" with `images: auto`."""
+        """Whether lines of a source become labels: "dic" unless `labels: dic: none`, "images"
+        with `images: auto`.
+        """
         how = self.labels.get(source, "none" if source == "images" else "auto")
         return how == "auto" if source == "images" else how != "none"
 
@@ -122,7 +129,9 @@ class Dataset:
         return "traces" in self.files or from_dic or from_image
 
     def has(self, what: str) -> bool:
-        """Whether there is what a notebook needs, a word of `HAS`: judged by the description, not by results."""
+        """Whether there is what a notebook needs, a word of `HAS`: judged by the description,
+        not by results.
+        """
         return HAS[what][1](self)
 
     def material(self) -> Material:
@@ -137,8 +146,8 @@ class Dataset:
         """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
         return self.material().systems()
 
-    def facts(self):
-        """What is declared, as a table of two columns to look at (pandas DataFrame)."""
+    def facts(self) -> pd.DataFrame:
+        """What is declared, as a table of two columns to look at."""
         import pandas as pd
 
         phases = "; ".join(
@@ -156,14 +165,25 @@ class Dataset:
             for role, v in self.files.items()
         )
         of_map = {
-            "phases": phases, "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,
-            **({"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())} if self.cleaning else {}),
+            "phases": phases,
+            "Euler frame to sample": self.frame.get("euler_to_sample", "identity"),
+            "load": load,
+            **(
+                {"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())}
+                if self.cleaning
+                else {}
+            ),
             "segmentation": ", ".join(f"{k} {_shown(v)}" for k, v in self.segmentation.items()),
-        }  # fmt: skip
+        }
         facts = {
-            "title": self.title, "data": self.kind, "files": files, **(of_map if "ebsd" in self.files else {"load": load}),
-            "note": self.note.strip() or "-", "citation": self.citation, "licence": self.licence,
-        }  # fmt: skip
+            "title": self.title,
+            "data": self.kind,
+            "files": files,
+            **(of_map if "ebsd" in self.files else {"load": load}),
+            "note": self.note.strip() or "-",
+            "citation": self.citation,
+            "licence": self.licence,
+        }
         return pd.DataFrame({"value": facts}).rename_axis("declared")
 
     def inputs(self) -> dict[str, Path]:
@@ -267,7 +287,7 @@ def _shown(value: float | dict) -> str:
     return f"{value:g}"
 
 
-def _resolve_role(path: Path, role: str, value) -> Path | list[Path]:
+def _resolve_role(path: Path, role: str, value: str | dict | list) -> Path | list[Path]:
     if isinstance(value, list):
         return [_resolve(path, f"files.{role}[{n}]", entry) for n, entry in enumerate(value)]
     return _resolve(path, f"files.{role}", value)

@@ -1,9 +1,10 @@
-"""What a data set shows of deformation, collected from wherever it was recorded:
-slip traces and bands per grain.
+"""What a data set shows of deformation, collected from wherever it was recorded: slip traces and
+bands per grain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,8 +102,8 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> Footprints:
 
 
 def drawn_traces(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
-    """Traces of files: traces with the grain (N,) they lie in: grain_id, angle_deg,
-    source, sigma_deg where known.
+    """Traces of files: traces with the grain (N,) they lie in: grain_id, angle_deg, source,
+    sigma_deg where known.
     """
     import pandas as pd
 
@@ -141,7 +142,7 @@ def dic_traces(dataset: Dataset, dic: RegisteredDic) -> pd.DataFrame:
     return bands.assign(source="dic", sigma_deg=DIC_SIGMA_DEG)
 
 
-def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:
+def _drawn(path: Path, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
     """Traces of a table with the grain of each; the label table of a virtual specimen has its own columns."""
     from cpml import microscopy
     from cpml.virtual import recorded
@@ -175,15 +176,17 @@ def modelled_systems(dataset: Dataset, ebsd_map: EbsdMap) -> dict[int, Systems]:
 
 
 def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
-    """Twin families to look for in the map (None: the usual ones); none where
-    `labels: twins` is manual or none.
+    """Twin families to look for in the map (None: the usual ones); none where `labels: twins` is
+    manual or none.
     """
     return None if dataset.looks_for_twins else ()
 
 
-def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFrame:
-    """Variant labels: from the lamellae found in the map, or with `labels: twins:
-    manual` as recorded in files: traces.
+def twin_rows(
+    dataset: Dataset, twins: Twins, ebsd_map: EbsdMap, systems: Mapping[int, Systems]
+) -> pd.DataFrame:
+    """Variant labels: from the lamellae found in the map, or with `labels: twins: manual` as recorded
+    in files: traces.
 
     Parameters
     ----------
@@ -209,9 +212,9 @@ def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFra
     return recorded.recorded_variants(table, next(iter(systems.values())))
 
 
-def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:
-    """The first image on the map, and the lines in each of its grains; None
-    without an image or its registration.
+def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> ImageLines | None:
+    """The first image on the map, and the lines in each of its grains; None without an image
+    or its registration.
 
     Parameters
     ----------
@@ -241,8 +244,8 @@ def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None
 
 
 def read_dataset_map(dataset: Dataset) -> EbsdMap:
-    """The map of a data set in the project's frame, cleaned as declared, every phase
-    checked against its declaration.
+    """The map of a data set in the project's frame, cleaned as declared, every phase checked
+    against its declaration.
 
     What was turned and what was cleaned is in the map's `frame_note`; a phase whose lattice the file does
     not tell gets the declared one.
@@ -278,8 +281,8 @@ def _frame(dataset: Dataset) -> dict:
 
 
 def _reading(dataset: Dataset) -> dict:
-    """Options of read_map that dataset.yml declares; phases of a text file come
-    from their declared materials.
+    """Options of read_map that dataset.yml declares; phases of a text file come from
+    their declared materials.
     """
     options = {k: v for k, v in dataset.reading.items() if k != "phase_numbers"}
     numbers = dataset.reading.get("phase_numbers")
@@ -312,8 +315,8 @@ def _described(phase: PhaseSpec) -> MapPhase:
 
 
 def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
-    """The map with the declared lattice of each phase; both sides must list the same
-    phases, with the same symmetry.
+    """The map with the declared lattice of each phase; both sides must list the same phases, with
+    the same symmetry.
     """
     from cpml.crystallography.symmetry import group_of_lattice
 

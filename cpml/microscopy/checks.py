@@ -89,8 +89,8 @@ def trace_deviations(
     *,
     flipped: bool = False,
 ) -> NDArray:
-    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of
-    its grain; NaN without a grain.
+    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of its grain; NaN
+    without a grain.
 
     Parameters
     ----------
@@ -174,8 +174,8 @@ def displacement_deviations(
 
 @dataclass(frozen=True)
 class FrameCheck:
-    """What lies along the planes of its crystal in the declared frame, and with every
-    crystal turned by 180 deg about x.
+    """What lies along the planes of its crystal in the declared frame, and with every crystal turned by 180
+    deg about x.
 
     Attributes
     ----------

@@ -1,5 +1,5 @@
-"""Virtual specimens: full-field crystal plasticity seen through a simulated
-microscope, with the truth kept apart.
+"""Virtual specimens: full-field crystal plasticity seen through a simulated microscope, with the
+truth kept apart.
 
 A specimen folder of the generator (DAMASK 3.0.2 grid solver; text and tables) is exported into what a
 laboratory would have: a map, slip traces measured on the screen, a stress-strain curve. What only the
@@ -12,12 +12,15 @@ shear direction, so the names and symmetry copies of generator and reader need n
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cpml.crystallography.slip_systems import Systems
 from cpml.errors import DatasetError
 
 ACTIVE_SHEAR = 0.01  # a plane is active above this accumulated shear (the generator's visible step)
@@ -90,7 +93,7 @@ def match_grains(truth: Truth, label: np.ndarray) -> pd.Series:
 
 
 def truth_labels(
-    truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids, systems
+    truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids: Iterable[int], systems: Systems
 ) -> pd.DataFrame:
     """True mechanisms of every matched grain in the names of ``systems``.
 
@@ -98,7 +101,7 @@ def truth_labels(
     ----------
     partner : from :func:`match_grains`
     quaternions : (G, 4) crystal_to_sample of the grains ``grain_ids``
-    systems : `cpml.crystallography.Systems` of the phase
+    systems : of the phase
 
     Returns
     -------
@@ -141,12 +144,14 @@ def truth_labels(
     return table.astype({"observed": float})
 
 
-def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame | None:
-    """Truth of every grain of a `Specimen` that the simulation also has (columns of
+def true_labels(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame | None:
+    """Truth of every grain of a specimen that the simulation also has (columns of
     :func:`truth_labels`); None without a hidden truth.
 
     Parameters
     ----------
+    dataset : `cpml.datasets.Dataset` with files: truth
+    specimen : `cpml.models.Specimen` of its map
     label : (N,) grain_id of every map pixel
     """
     if "truth" not in dataset.files:
@@ -158,9 +163,9 @@ def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame | None:
     return truth_labels(truth, partner, specimen.quaternions[rows], partner.index, specimen.systems)
 
 
-def true_ratios(dataset, reference: str) -> pd.Series | None:
-    """Initial strength of every family over that of ``reference``, as the
-    simulation had it; None without a truth.
+def true_ratios(dataset: Any, reference: str) -> pd.Series | None:
+    """Initial strength of every family over that of ``reference``, as the simulation had it; None
+    without a truth.
     """
     if "truth" not in dataset.files:
         return None
@@ -234,8 +239,8 @@ def _plane_normal(name: str, c_over_a: float | None) -> np.ndarray:
     """Unit normal of "(hkil)" in the generator's axes X||a*, Y||b (hexagonal) or of "(hkl)" (cubic)."""
     index = _indices(name, "()")
     if len(index) == 4:
-        h, k, _, l = index
-        in_a = np.array([h, (h + 2 * k) / np.sqrt(3), l / c_over_a])
+        h, k, _, along_c = index
+        in_a = np.array([h, (h + 2 * k) / np.sqrt(3), along_c / c_over_a])
         index = _a_to_a_star(in_a)
     return index / np.linalg.norm(index)
 
@@ -251,7 +256,9 @@ def _direction(name: str, c_over_a: float | None) -> np.ndarray:
 
 
 def _a_to_a_star(v: np.ndarray, *, turn: int = 1) -> np.ndarray:
-    """Components along X||a* of a vector given along X||a (a* lies 30 degrees from a); ``turn`` -1 goes back."""
+    """Components along X||a* of a vector given along X||a (a* lies 30 degrees from a); ``turn``
+    -1 goes back.
+    """
     c, s = np.cos(np.pi / 6), turn * np.sin(np.pi / 6)
     return np.array([c * v[0] + s * v[1], -s * v[0] + c * v[1], v[2]])
 

@@ -46,12 +46,12 @@ def test_trace_lies_in_plane_and_surface():
     ],
 )
 def test_chance_of_a_match(lattice, families, chance):
-    """A random line is within 5 deg of some plane this often (by other code); standard error 0.004."""
+    """A random line is within 5 deg of some plane this often; 100,000 crystals: standard error 0.002."""
     rng = np.random.default_rng(1)
     planes = systems(lattice, families=families, c_over_a=MG_RATIO)
-    angle = slip_traces(random_quaternions(20_000, rng), planes).angle_deg
-    line = rng.uniform(0, 180, (20_000, 1))
-    assert np.mean(np.abs(line_difference(line, angle)).min(axis=1) <= 5) == pytest.approx(chance, abs=0.015)
+    angle = slip_traces(random_quaternions(100_000, rng), planes).angle_deg
+    line = rng.uniform(0, 180, (100_000, 1))
+    assert np.mean(np.abs(line_difference(line, angle)).min(axis=1) <= 5) == pytest.approx(chance, abs=0.01)
 
 
 def test_likelihood_is_a_density():

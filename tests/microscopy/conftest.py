@@ -5,12 +5,19 @@ import pytest
 
 from cpml.crystallography.rotations import quaternion_to_euler, random_quaternions
 from support.maps import nearest_seeds, square_map
+from support.nickel import nickel_field
 
 
 @pytest.fixture(scope="session")
 def make_map():
     """The maker of maps from label images."""
     return square_map
+
+
+@pytest.fixture(scope="session")
+def nickel(mirror):
+    """Grains and registered field of the nickel data of DefDAP."""
+    return nickel_field(mirror)
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +28,8 @@ def voronoi():
 
 @pytest.fixture(scope="session")
 def ctf_text():
-    """ctf_text(q, rows, cols, ...) -> text of a .ctf file of crystal_to_sample quaternions (N, 4) in row
-    order.
+    """ctf_text(q, rows, cols, ...) -> text of a .ctf file of crystal_to_sample quaternions (N, 4)
+    in row order.
     """
 
     def make(

@@ -65,7 +65,9 @@ def rms_deg(q, p):
 
 @pytest.mark.parametrize("wall", [0.0, 2.0])
 def test_denoising_halves_the_noise_and_keeps_walls(wall):
-    """0.3 deg of noise falls by a factor of 4 or more; boundary, 2 deg wall and gradient of 0.1 deg/px stay."""
+    """0.3 deg of noise falls by a factor of 4 or more; boundary, 2 deg wall and gradient of
+    0.1 deg/px stay.
+    """
     m, exact, row, _ = two_grains(wall=wall)
     done = clean(m, {"denoise": 10})
     before, after = rms_deg(m.quaternions, exact), rms_deg(done.map.quaternions, exact)
@@ -79,8 +81,8 @@ def test_denoising_halves_the_noise_and_keeps_walls(wall):
 
 
 def test_denoising_does_not_flatten_a_gradient():
-    """The slope of the lattice rotation along x, by least squares over each grain,
-    is 0.1 deg/px before and after.
+    """The slope of the lattice rotation along x, by least squares over each grain, is 0.1 deg/px
+    before and after.
     """
     m, exact, _, col = two_grains(rows=30)
     q = clean(m, {"denoise": 100}).map.quaternions
@@ -113,8 +115,8 @@ def test_denoising_on_a_hexagonal_grid():
 
 
 def test_spikes_are_replaced_and_nothing_else():
-    """Five wrong points inside two grains, one at the boundary: exactly these
-    change, to a neighbour's orientation.
+    """Five wrong points inside two grains, one at the boundary: exactly these change, to
+    a neighbour's orientation.
     """
     m, exact, *_ = two_grains(noise_deg=0.05)
     at = np.array([5 * 48 + 5, 5 * 48 + 30, 11 * 48 + 23, 20 * 48 + 40, 30 * 48 + 7])

@@ -1,5 +1,5 @@
-"""Lines followed through a picture: straight ones are one piece, kinked ones two,
-with the angles that were drawn.
+"""Lines followed through a picture: straight ones are one piece, kinked ones two, with the angles
+that were drawn.
 """
 
 from itertools import pairwise

@@ -149,7 +149,9 @@ def test_destripe():
     "kind, n_least", [("similarity", 2), ("affine", 3), ("projective", 4), ("thin_plate", 4)]
 )
 def test_registration_recovers_its_own_kind(kind, n_least):
-    """Points moved by a map of the kind come back exactly, between the points too; one pair less is refused."""
+    """Points moved by a map of the kind come back exactly, between the points too; one pair
+    less is refused.
+    """
     turn = np.array([[0.9, 0.2], [-0.2, 0.9]])
 
     def true(p):
@@ -167,8 +169,8 @@ def test_registration_recovers_its_own_kind(kind, n_least):
 
 
 def test_leave_one_out_finds_the_wrong_pair():
-    """One pair 10 pixels off: a spline through all points has no residual; left
-    out, the pair is missed by 10.
+    """One pair 10 pixels off: a spline through all points has no residual; left out, the pair is
+    missed by 10.
     """
     moved = SQUARE + [3, 4]
     moved[4] += [10, 0]

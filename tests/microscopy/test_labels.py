@@ -15,8 +15,8 @@ from cpml.microscopy import (
     slip_traces,
     traces_to_grains,
 )
+from support.phases import FCC
 
-FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic"], c_over_a=1.6236)
 
 
@@ -81,8 +81,8 @@ def test_joined_labels_keep_their_lines_apart():
 
 
 def test_a_shared_trace_is_missing_for_both_planes():
-    """In a cube-oriented crystal planes share their traces in pairs: the line marks neither, the others are
-    0.
+    """In a cube-oriented crystal planes share their traces in pairs: the line marks neither, the
+    others are 0.
     """
     found = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[45.0]), FCC)
     assert sorted(found.labels["observed"].fillna(-1)) == [-1, -1, 0, 0]

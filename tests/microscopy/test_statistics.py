@@ -12,8 +12,8 @@ FCC = systems("fcc", families=["octahedral", "twin"])
 
 
 def test_clusters_widen_the_interval():
-    """25 copies of each of 40 values: drawn as clusters the interval is that of 40,
-    drawn as rows five times narrower.
+    """25 copies of each of 40 values: drawn as clusters the interval is that of 40, drawn as rows
+    five times narrower.
     """
     value = np.random.default_rng(1).standard_normal(40)
     rows, grain = np.repeat(value, 25), np.repeat(np.arange(40), 25)
@@ -23,7 +23,9 @@ def test_clusters_widen_the_interval():
 
 
 def test_frequency_against_a_number_and_a_name():
-    """Counts by hand; missing observations do not count; empty classes have no share and the full interval."""
+    """Counts by hand; missing observations do not count; empty classes have no share and
+    the full interval.
+    """
     table = pd.DataFrame(
         {
             "grain_id": [1, 1, 2, 2, 3],

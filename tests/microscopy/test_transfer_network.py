@@ -28,8 +28,8 @@ def strips(make_map, n=4, *, upright=True):
 
 
 def test_a_chain_breaks_at_its_weakest_boundary(make_map):
-    """0.95, 0.6, 0.92: one cluster above 0.5 that crosses along x; two pairs
-    above 0.9, of half the area each.
+    """0.95, 0.6, 0.92: one cluster above 0.5 that crosses along x; two pairs above 0.9, of half
+    the area each.
     """
     grains = strips(make_map)
     weight = [0.95, 0.6, 0.92]
@@ -48,8 +48,8 @@ def test_a_chain_breaks_at_its_weakest_boundary(make_map):
 
 
 def test_transmission_is_the_best_product(make_map):
-    """Along a chain the weights multiply; a detour wins where its product is larger; a
-    closed boundary ends the path.
+    """Along a chain the weights multiply; a detour wins where its product is larger; a closed boundary
+    ends the path.
     """
     grains = strips(make_map)
     np.testing.assert_allclose(path_transmission(grains, [0.9, 0.5, 1.0], 1), [1, 0.9, 0.45, 0.45])
@@ -87,8 +87,8 @@ def test_wrong_weights(make_map):
 
 
 def test_steel_lets_slip_pass(mirror):
-    """DC06, tension along x, {110}<111>: m' above 0.9 opens some boundaries, above 0.5
-    more of them and larger clusters.
+    """DC06, tension along x, {110}<111>: m' above 0.9 opens some boundaries, above 0.5 more of them
+    and larger clusters.
     """
     grains = segment(read_map(mirror("dc06-steel/DC06_2uniax.ang")), min_pixels=10)
     slip = systems("bcc", families=["110"])

@@ -1,4 +1,4 @@
-"""The demo's virtual HR-DIC field: what was drawn is what is stored, and its bands lie on planes that slipped."""
+"""The demo's virtual HR-DIC field: what was drawn is stored, and its bands lie on planes that slipped."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_the_stored_field_is_the_drawn_one(demo):
 
 
 def test_its_bands_lie_on_planes(demo):
-    """Three quarters of the strongest bands within 5 deg of a slip-plane trace, where chance is about one half."""
+    """Three quarters of the strongest bands within 5 deg of a slip-plane trace; chance is about one half."""
     dataset, ebsd, twins = demo
     field = observe(dataset, ebsd, twins.grain_label).dic
     assert field.to_map.residual < 0.01  # points written to a hundredth of a pixel

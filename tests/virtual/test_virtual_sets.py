@@ -1,5 +1,5 @@
-"""Virtual specimens as data sets: found through CPML_REFERENCE, labelled by what was
-recorded, truth for scoring only.
+"""Virtual specimens as data sets: found through CPML_REFERENCE, labelled by what was recorded, truth
+for scoring only.
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ SETS = {
 
 
 def test_without_the_reference_the_error_names_the_variable(monkeypatch):
-    """Loading fails with one line that says what to set; a run over all data
-    sets leaves them out and says why.
+    """Loading fails with one line that says what to set; a run over all data sets leaves them out
+    and says why.
     """
     monkeypatch.delenv("CPML_REFERENCE", raising=False)
     for name in SETS:
@@ -35,8 +35,8 @@ def test_without_the_reference_the_error_names_the_variable(monkeypatch):
 
 @pytest.mark.parametrize("name", SETS)
 def test_labels_are_those_of_the_benchmark(name, reference):
-    """The chain's labels (notebook 02) and those of `load_virtual` agree row for
-    row, so both score the same thing.
+    """The chain's labels (notebook 02) and those of `load_virtual` agree row for row, so both score
+    the same thing.
     """
     from benchmarks.virtual_specimens import load_virtual
 
@@ -58,14 +58,18 @@ def test_labels_are_those_of_the_benchmark(name, reference):
 
 
 def test_truth_of_a_folder_is_read_through_its_json(reference):
-    """`files: truth` names truth.json; strengths are those of the simulation and every grain has its planes."""
+    """`files: truth` names truth.json; strengths are those of the simulation and every grain
+    has its planes.
+    """
     truth = virtual.load_truth(reference("virtual/mg_hcp_A/truth.json"))
     assert (truth.strengths["strength_mpa"] > 0).all() and truth.planes["shear"].min() >= 0
     assert set(truth.planes["grain"]) == set(truth.variants["grain"])
 
 
 def test_angles_are_mirrored_onto_the_screen():
-    """122.2 deg counted from +x towards +y (down) is 57.8 deg counter-clockwise; no trace is an empty angle."""
+    """122.2 deg counted from +x towards +y (down) is 57.8 deg counter-clockwise; no trace is
+    an empty angle.
+    """
     table = pd.DataFrame(
         {"grain": [1, 2], "obs_n_traces": [2, 0], "obs_trace_angles_deg": ["122.2;0.0", np.nan]}
     )

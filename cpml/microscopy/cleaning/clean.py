@@ -4,21 +4,22 @@ Steps, always in this order, each only with its own option:
 
 | option | what happens |
 |---|---|
-| min_confidence, max_mad_deg | points of lower confidence (ci) or larger misfit (mad) lose their orientation |
-| spike_deg | a point farther than this from all its neighbours takes the orientation that most of them share |
+| min_confidence, max_mad_deg | points of lower ci or larger mad lose their orientation |
+| spike_deg | a point farther than this from all its neighbours takes their orientation |
 | min_grain_pixels | smaller grains take phase and orientation of the nearest point of a larger grain |
 | fill_holes_pixels | holes of up to this many points take those of the nearest indexed point |
-| denoise | strength of the edge-preserving filter of cpml.microscopy.cleaning.denoising inside grains (10 is usual) |
+| denoise | strength of the filter of cpml.microscopy.cleaning.denoising inside grains (10 is usual) |
 | threshold_deg | disorientation that separates grains for the last steps and for spikes; default 5 |
 
-Points that took over another point's orientation are marked in properties["filled"]: they close gaps for the
-eye and for boundaries, and add nothing to what was measured; a copied neighbour has zero misorientation and
-lowers KAM.
+Points that took over another point's orientation are marked in properties["filled"]: they close gaps for
+the eye and for boundaries, and add nothing to what was measured; a copied neighbour has zero misorientation
+and lowers KAM.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -54,8 +55,8 @@ class CleaningStep:
 class Cleaned:
     """A cleaned map and what was done to it.
 
-    `n_filled` counts the points with an orientation taken over from another point, `n_left` those without
-    any.
+    `n_filled` counts the points with an orientation taken over from another point, `n_left`
+    those without any.
     """
 
     map: EbsdMap
@@ -69,10 +70,8 @@ class Cleaned:
         done = "; ".join(step.note for step in self.steps) or f"{self.n_filled} points filled"
         return f"{done}, {self.n_left} left without orientation, of {self.map.n_pixels}"
 
-    def table(self):
-        """One row a step: option, value, n_changed, note (pandas DataFrame)."""
-        import pandas as pd
-
+    def table(self) -> pd.DataFrame:
+        """One row a step: option, value, n_changed, note."""
         return pd.DataFrame(
             [vars(step) for step in self.steps], columns=["option", "value", "n_changed", "note"]
         )

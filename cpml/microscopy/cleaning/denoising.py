@@ -38,8 +38,8 @@ from cpml.progress import progress
 SECOND_DIFFERENCE = np.sqrt(6.0)
 """Standard deviation of a - 2 b + c for unit noise."""
 WALL = 5.0 * np.sqrt(2.0)
-"""A step between neighbours of more than this many sigma is a wall: noise makes one in 10^5 pairs (chi, 3
-components)."""
+"""A step between neighbours of more than this many sigma is a wall: noise makes one in 10^5 pairs
+(chi, 3 components)."""
 
 ITERATIONS = 6
 """Half-quadratic steps: delta shrinks by less than a quarter from one to the next."""
@@ -63,8 +63,8 @@ def denoise(grains: Grains, *, alpha: float = 10.0) -> Denoised:
 
     Returns
     -------
-    noise_deg is the estimated rms angle of the orientation noise before, moved_deg (N,) the angle between old
-    and new
+    noise_deg is the estimated rms angle of the orientation noise before, moved_deg (N,) the angle between
+    old and new
     """
     w, base = _vectors(grains)
     triples = _triples(grains.map, grains.own)
@@ -86,8 +86,8 @@ def denoise(grains: Grains, *, alpha: float = 10.0) -> Denoised:
 
 
 def _vectors(grains: Grains) -> tuple[NDArray, NDArray]:
-    """Rotation vectors (N, 3) from the grain's mean, rad, and that mean (N, 4) in each pixel's own symmetry
-    copy."""
+    """Rotation vectors (N, 3) from the grain's mean, rad, and that mean (N, 4) in each pixel's
+    own symmetry copy."""
     ebsd_map = grains.map
     w, base = np.zeros((ebsd_map.n_pixels, 3)), np.full((ebsd_map.n_pixels, 4), np.nan)
     for phase_id, phase in ebsd_map.phases.items():
@@ -123,8 +123,8 @@ def _operator(triples: NDArray, n: int) -> sparse.csr_matrix:
 
 
 def _noise(size: NDArray) -> float:
-    """Noise of one vector component, rad, from the median length of second differences (chi with 3
-    components)."""
+    """Noise of one vector component, rad, from the median length of second differences (chi
+    with 3 components)."""
     return float(np.median(size) / 1.538 / SECOND_DIFFERENCE) if len(size) else 0.0
 
 

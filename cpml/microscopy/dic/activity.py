@@ -14,9 +14,9 @@ the probability that it is active, summed over all sets of at most LARGEST_SET s
 | mean_shear | posterior mean of gamma | (N, S) |
 | none | p(no slip at all given H) | (N,) |
 
-Prior: no slip 1/2 when one system has 1/4, two 1/8, ...: a further system costs a factor 2, all
-sets of one size are alike; shears are normal with a spread of SLAB |H|. With `sense` +1 or -1 a system can shear one way only; twins
-always can, towards their twinning sense.
+Prior: no slip 1/2 when one system has 1/4, two 1/8, ...: a further system costs a factor 2, all sets of one
+size are alike; shears are normal with a spread of SLAB |H|. With `sense` +1 or -1 a system can shear one way
+only; twins always can, towards their twinning sense.
 
 References: Vermeij et al. 2022, Acta Mater. 243:118502 (SSLIP); George & McCulloch 1993, JASA
 88:881 (posterior over subsets).
@@ -38,6 +38,18 @@ from cpml.microscopy.dic.registered import RegisteredDic
 from cpml.microscopy.dic.strain import checked_gradient, effective_strain
 from cpml.progress import progress
 
+BY_GRAIN = (
+    "grain_id",
+    "system",
+    "name",
+    "plane",
+    "family",
+    "n_pixels",
+    "share",
+    "sslip_share",
+    "posterior",
+    "mean_shear",
+)
 LARGEST_SET = 3
 """Largest set of systems in one pixel: four data cannot tell more."""
 SLAB = 1.0
@@ -85,34 +97,30 @@ class SlipActivity:
         sslip_share (of sum |shear|), posterior (mean over the pixels, weighted with their posterior sum
         |shear|), mean_shear (mean over the pixels, signed).
         """
-        rows, systems = [], self.systems
+        parts, systems = [], self.systems
         for grain in np.unique(self.label[self.used & (self.label > 0)]):
             pixel = np.flatnonzero(self.used & (self.label == grain))
             amount = np.abs(self.mean_shear[pixel])
             weight = amount.sum(axis=1)
             sparse = np.abs(self.shear[pixel]).sum(axis=0)
             posterior = weight @ self.posterior[pixel] / max(weight.sum(), 1e-300)
-            for s in range(len(systems)):
-                rows.append(
-                    (
-                        int(grain), s, systems.names[s], systems.plane_names[systems.plane_id[s]],
-                        systems.family_names[systems.family[s]], len(pixel), amount[:, s].sum() / max(weight.sum(), 1e-300),
-                        sparse[s] / max(sparse.sum(), 1e-300), posterior[s], self.mean_shear[pixel, s].mean(),
-                    )
-                )  # fmt: skip
-        names = [
-            "grain_id",
-            "system",
-            "name",
-            "plane",
-            "family",
-            "n_pixels",
-            "share",
-            "sslip_share",
-            "posterior",
-            "mean_shear",
-        ]
-        return pd.DataFrame(rows, columns=names)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "grain_id": int(grain),
+                        "system": np.arange(len(systems)),
+                        "name": systems.names,
+                        "plane": [systems.plane_names[p] for p in systems.plane_id],
+                        "family": [systems.family_names[f] for f in systems.family],
+                        "n_pixels": len(pixel),
+                        "share": amount.sum(axis=0) / max(weight.sum(), 1e-300),
+                        "sslip_share": sparse / max(sparse.sum(), 1e-300),
+                        "posterior": posterior,
+                        "mean_shear": self.mean_shear[pixel].mean(axis=0),
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=BY_GRAIN)
 
 
 def in_plane_dyads(quaternions: ArrayLike, systems: Systems) -> NDArray:
@@ -139,13 +147,13 @@ def slip_activity(
     Parameters
     ----------
     field : RegisteredDic, or H (..., 2, 2) in the pixel frame, v positive down
-    quaternions : crystal_to_sample; (G, 4) with row k - 1 for label k, or, without
-        labels, (..., 4) of every pixel
+    quaternions : crystal_to_sample; (G, 4) with row k - 1 for label k, or, without labels, (..., 4)
+        of every pixel
     label : (...) grain of every pixel, 0 = none; taken from a RegisteredDic
     threshold : norm of H that may stay unexplained by the sparsest shears
     min_strain : pixels of smaller effective strain are not looked at
-    noise : standard deviation of one component of H; threshold / 2 when not given
-        (the norm of four such errors)
+    noise : standard deviation of one component of H; threshold / 2 when not given (the norm of
+        four such errors)
     stress : (3, 3) or (G, 3, 3); where given, a system shears in the sense of its Schmid factor only
 
     Raises
@@ -166,7 +174,7 @@ def slip_activity(
         h[used].reshape(-1, 4), crystals, systems, row[used], threshold, noise, stress
     )
 
-    def spread(values):
+    def spread(values: NDArray) -> NDArray:
         out = np.full((len(h), *values.shape[1:]), np.nan)
         out[used] = values
         return out
@@ -213,13 +221,17 @@ def _invert(
     return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
-def _field_and_label(field, label) -> tuple[NDArray, NDArray | None]:
+def _field_and_label(
+    field: RegisteredDic | ArrayLike, label: ArrayLike | None
+) -> tuple[NDArray, NDArray | None]:
     if isinstance(field, RegisteredDic):
         return field.field.displacement_gradient, field.label if label is None else label
     return checked_gradient(field), label
 
 
-def _rows(label, shape, n_crystals, known) -> tuple[NDArray, NDArray]:
+def _rows(
+    label: ArrayLike | None, shape: tuple[int, ...], n_crystals: int, known: NDArray
+) -> tuple[NDArray, NDArray]:
     """Label (N,), and the row of `quaternions` of every pixel, -1 for none."""
     n = int(np.prod(shape))
     if label is None:

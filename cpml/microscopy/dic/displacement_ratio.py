@@ -4,7 +4,7 @@ Displacements (u, v) sampled across a band, less their mean in every cross-secti
 part of the Burgers vector; psi is the direction of the main axis of their covariance (total least squares),
 the same line whichever of u and v is small:
 
-    C = sum over cross-sections of (d - mean d)(d - mean d)^T / n,   l1 >= l2 its eigenvalues, e1 its main axis
+    C = sum over cross-sections of (d - mean d)(d - mean d)^T / n,   eigenvalues l1 >= l2, main axis e1
     psi = atan2(-e1_v, e1_u) mod 180 (on screen),   sigma_psi^2 = l1 l2 / (n (l1 - l2)^2),   quality = l1 / l2
 
 A direction b (sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where
@@ -34,8 +34,8 @@ from cpml.microscopy.images import ridges
 from cpml.microscopy.images.trace_likelihood import match_traces
 
 SIGMA_FLOOR_DEG = 3.0
-"""Added in quadrature: elastic strain and neighbouring bands turn psi more than the scatter of its samples
-says."""
+"""Added in quadrature: elastic strain and neighbouring bands turn psi more than the scatter of
+its samples says."""
 HALF_WIDTH = 2
 """Vectors on each side of a band; the further, the more the strain between bands weighs."""
 MOST_BANDS = 4
@@ -45,8 +45,8 @@ FOREIGN = 0.05
 
 
 def displacement_direction(samples: ArrayLike) -> tuple[float, float, float]:
-    """(psi, sigma_psi, quality) of displacement samples (n, 2) or cross-sections (m,
-    k, 2), u and v (positive down).
+    """(psi, sigma_psi, quality) of displacement samples (n, 2) or cross-sections (m, k, 2), u and
+    v (positive down).
 
     Examples
     --------
@@ -145,8 +145,8 @@ def _sections(field: DicField, inside: NDArray, shear: NDArray, angle_deg: float
 
 
 def direction_angles(quaternions: ArrayLike, systems: Systems) -> tuple[NDArray, NDArray]:
-    """On-screen angle (G, S), deg, of every slip direction, and its inclination to
-    the surface normal (G, S), deg.
+    """On-screen angle (G, S), deg, of every slip direction, and its inclination to the surface normal
+    (G, S), deg.
     """
     b = np.einsum(
         "gij,sj->gsi", quaternion_to_matrix(np.atleast_2d(np.asarray(quaternions, float))), systems.direction
@@ -161,8 +161,8 @@ def match_displacements(
     quaternions: ArrayLike,
     systems: Systems,
 ) -> NDArray:
-    """Likelihood p(psi | system), per degree, (J, S), of the directions psi (J,) in crystals (J, 4); NaN psi
-    gives 1/180.
+    """Likelihood p(psi | system), per degree, (J, S), of the directions psi (J,) in crystals (J, 4); NaN
+    psi gives 1/180.
     """
     angle, inclination = direction_angles(quaternions, systems)
     psi = np.asarray(psi_deg, float)

@@ -1,5 +1,5 @@
-"""An HR-DIC field laid over an EBSD map: which grain each vector belongs to, and
-the slip bands of every grain.
+"""An HR-DIC field laid over an EBSD map: which grain each vector belongs to, and the slip bands
+of every grain.
 """
 
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ class RegisteredDic:
         return self.bands[self.bands["rank"] == 1]
 
     def on_field(self, segments: pd.DataFrame, map_step_um: float) -> pd.DataFrame:
-        """Boundary segments of the map in the frame of the field: um from its
-        first vector, `step_um` a vector.
+        """Boundary segments of the map in the frame of the field: um from its first vector,
+        `step_um` a vector.
 
         Parameters
         ----------

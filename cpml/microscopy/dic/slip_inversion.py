@@ -2,9 +2,9 @@
 
 With h the four in-plane components of H, a_s those of b_s (x) n_s and sigma the noise of a component
 
-    p(S | h)  ~  p(S) integral N(h; A_S gamma, sigma^2) N(gamma; 0, tau^2) d gamma                            (1)
-              ~  p(S) det(K_S tau^2/sigma^2)^-1/2 exp(c_S . K_S^-1 c_S / 2 sigma^2),   K_S = A_S^T A_S + sigma^2/tau^2,
-                 c_S = A_S^T h
+    p(S | h)  ~  p(S) integral N(h; A_S gamma, sigma^2) N(gamma; 0, tau^2) d gamma                  (1)
+              ~  p(S) det(K_S tau^2/sigma^2)^-1/2 exp(c_S . K_S^-1 c_S / 2 sigma^2),
+    K_S = A_S^T A_S + sigma^2/tau^2,   c_S = A_S^T h
 
 is summed over every set S of at most three systems, so that nothing is sampled. A system whose sense
 is prescribed multiplies (1) by 2 P(gamma has that sign | h, S); for two and three such systems P is
@@ -68,8 +68,8 @@ def _means(low, z, n, gamma):
 
 @compiled
 def _senses(low, turn, n, noise, gamma, work):
-    """log of the product of 2 P over the prescribed senses; gamma becomes the
-    mean under them (each on its own).
+    """log of the product of 2 P over the prescribed senses; gamma becomes the mean under them (each
+    on its own).
     """
     inverse, cov, left, mean = work[0], work[1], work[2], work[3, 0]
     inverse[:] = 0.0
@@ -99,8 +99,8 @@ def _senses(low, turn, n, noise, gamma, work):
 def _member(chosen, n, low, z, turn, weight, noise, state, inclusion, mean, work):
     """Add one set to the sums; state holds their common exponent and the sum of all weights.
 
-    chosen (n,) systems, low (n, n) Cholesky factor of K_S, z = low^-1 c_S, weight:
-    log of (1) but for the senses.
+    chosen (n,) systems, low (n, n) Cholesky factor of K_S, z = low^-1 c_S, weight: log of (1) but
+    for the senses.
     """
     gamma = work[3, 1]
     _means(low, z, n, gamma)
@@ -149,8 +149,8 @@ def _least_best(c, gram, sense, log_size, half, ridge, log_root):
 def weigh_sets(c, gram, sense, log_size, noise, slab):
     """Posterior of one pixel over all sets of at most three systems.
 
-    c = A^T h (S,), gram = A^T A (S, S), sense (S,), log_size (4,) of the prior, noise sigma, slab tau. Sets too
-    improbable to count (e^-18 of a better one) are passed over.
+    c = A^T h (S,), gram = A^T A (S, S), sense (S,), log_size (4,) of the prior, noise sigma, slab tau. Sets
+    too improbable to count (e^-18 of a better one) are passed over.
 
     Returns inclusion probability (S,), posterior mean shear (S,), probability of no slip.
     """
@@ -201,7 +201,9 @@ def weigh_sets(c, gram, sense, log_size, noise, slab):
 
 @compiled
 def invert_all(h, a, sense, of_pixel, log_size, limit, noise, slab):
-    """Sparsest shears and (1) for pixels h (N, 4) with a (G, S, 4) and sense (G, S), of_pixel (N,) row of each."""
+    """Sparsest shears and (1) for pixels h (N, 4) with a (G, S, 4) and sense (G, S), of_pixel (N,)
+    row of each.
+    """
     n, n_systems = len(h), a.shape[1]
     shear, residual = np.zeros((n, n_systems)), np.zeros(n)
     posterior, mean, none = np.zeros((n, n_systems)), np.zeros((n, n_systems)), np.zeros(n)

@@ -12,6 +12,8 @@ Tilt and twist: of the boundary plane only the trace t is seen. With the rotatio
 | u | axis of the smallest rotation between the mean orientations |
 """
 
+from typing import Protocol
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -27,13 +29,19 @@ from cpml.microscopy.grains.csl import nearest_csl
 from cpml.microscopy.grains.grains import Grains
 
 
-def boundary_details(grains: Grains, *, twins=None) -> pd.DataFrame:
+class TwinPairs(Protocol):
+    """What `find_twins` returns, as far as boundaries need it."""
+
+    pairs: pd.DataFrame
+
+
+def boundary_details(grains: Grains, *, twins: TwinPairs | None = None) -> pd.DataFrame:
     """The boundary table with more columns; same rows, same order.
 
     Parameters
     ----------
-    twins : result of `find_twins`: adds twin_type ("" for none) and
-        twin_deviation_deg, of the mean orientations
+    twins : result of `find_twins`: adds twin_type ("" for none) and twin_deviation_deg, of
+        the mean orientations
 
     Returns
     -------
@@ -48,7 +56,7 @@ def boundary_details(grains: Grains, *, twins=None) -> pd.DataFrame:
     known = np.isfinite(kappa)
     weight = np.bincount(row[known], length[known], n)
 
-    def mean(values):
+    def mean(values: NDArray) -> NDArray:
         total = np.bincount(row[known], (values * length)[known], n)
         return np.divide(total, weight, out=np.full(n, np.nan), where=weight > 0)
 
@@ -83,7 +91,9 @@ def _tilt_twist(grains: Grains) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def sample_axes(grains: Grains) -> NDArray:
-    """(B, 3) unit axis, sample frame, of the smallest rotation from fragment_a to fragment_b; NaN between phases."""
+    """(B, 3) unit axis, sample frame, of the smallest rotation from fragment_a to fragment_b;
+    NaN between phases.
+    """
     table = grains.boundaries
     a, b = table["fragment_a"].to_numpy() - 1, table["fragment_b"].to_numpy() - 1
     axes = np.full((len(table), 3), np.nan)
@@ -155,8 +165,8 @@ MOST_TIES = 8
 def _nearest_boundaries(
     middle: NDArray, row: NDArray, xy: NDArray, pixel: NDArray, within_um: float
 ) -> tuple[NDArray, NDArray]:
-    """Pixels (n,) within the distance of a segment's middle and their nearest
-    boundary (n,); ties give several rows.
+    """Pixels (n,) within the distance of a segment's middle and their nearest boundary (n,); ties
+    give several rows.
     """
     if not len(row):
         return pixel[:0], row

@@ -22,8 +22,8 @@ SMOOTH = 5
 
 
 def boundary_pieces(grains: Grains) -> pd.DataFrame:
-    """One row a segment, in the order of `grains.segments`: where it lies on its boundary, and the local
-    curvature.
+    """One row a segment, in the order of `grains.segments`: where it lies on its boundary, and
+    the local curvature.
 
     Returns
     -------
@@ -69,8 +69,8 @@ def _corners(table: pd.DataFrame, step: float) -> tuple[NDArray, NDArray]:
 
 
 def _links(row: NDArray, first: NDArray, second: NDArray) -> NDArray:
-    """(n, 2) segment that follows at the first and the second end, -1 for none; only
-    where just two of a boundary meet.
+    """(n, 2) segment that follows at the first and the second end, -1 for none; only where just two of
+    a boundary meet.
     """
     n = len(row)
     corner = np.r_[first, second]

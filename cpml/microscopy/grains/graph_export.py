@@ -17,8 +17,8 @@ def write_graphml(
     node_id: str = "fragment_id",
     ends: tuple[str, str] = ("fragment_a", "fragment_b"),
 ) -> Path:
-    """Grains and boundaries as an undirected GraphML file: every column is an attribute; missing values are
-    left out.
+    """Grains and boundaries as an undirected GraphML file: every column is an attribute; missing values
+    are left out.
 
     Parameters
     ----------

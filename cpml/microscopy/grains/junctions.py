@@ -135,8 +135,8 @@ def _directions(grains: Grains, ids: NDArray, place: NDArray, reach: float) -> N
 
 
 def dihedral_angles(directions: NDArray) -> NDArray:
-    """(J, 3) deg between the boundaries of each grain; directions (J, 3, 2) of the
-    boundaries opposite to a, b, c.
+    """(J, 3) deg between the boundaries of each grain; directions (J, 3, 2) of the boundaries opposite to
+    a, b, c.
 
     The angle of grain a lies between the boundaries ac and ab, on the side that does not hold bc.
     """

@@ -1,9 +1,9 @@
-"""Courses of single lines in a picture, cut into straight pieces: what
-cross-slip candidates are looked for in.
+"""Courses of single lines in a picture, cut into straight pieces: what cross-slip candidates are
+looked for in.
 
-Bright lines are the ridges of the picture (Sato et al. 1998), thinned to one pixel and cut where they
-meet; every branch is followed from end to end and split where it leaves its chord by more than
-TOLERANCE (cpml.microscopy.labels.cross_slip).
+Bright lines are the ridges of the picture (Sato et al. 1998), thinned to one pixel and cut where
+they meet; every branch is followed from end to end and split where it leaves its chord by more
+than TOLERANCE (cpml.microscopy.labels.cross_slip).
 
 | column | meaning |
 |---|---|
@@ -12,8 +12,8 @@ TOLERANCE (cpml.microscopy.labels.cross_slip).
 | length_px | length of the piece |
 | x0_px, y0_px, x1_px, y1_px | its ends, pixels of the picture (column, row) |
 
-Reference: Sato et al. 1998, Med. Image Anal. 2:143 (ridge filter); Lee, Kashyap & Chu
-1994, CVGIP 56:462 (thinning).
+Reference: Sato et al. 1998, Med. Image Anal. 2:143 (ridge filter); Lee, Kashyap & Chu 1994,
+CVGIP 56:462 (thinning).
 """
 
 import numpy as np
@@ -27,8 +27,17 @@ from cpml.errors import ParameterError
 from cpml.microscopy.images.line_pieces import PIECE_PIXELS, line_pieces
 
 COLUMNS = [
-    "grain_id", "line_id", "piece", "angle_deg", "sigma_deg", "length_px", "x0_px", "y0_px", "x1_px", "y1_px",
-]  # fmt: skip
+    "grain_id",
+    "line_id",
+    "piece",
+    "angle_deg",
+    "sigma_deg",
+    "length_px",
+    "x0_px",
+    "y0_px",
+    "x1_px",
+    "y1_px",
+]
 AROUND = np.ones((3, 3), int)
 HIGH, LOW = 3.0, 2.0
 """Robust deviations of the filtered picture above its median in the region: a line starts above the one and
@@ -59,8 +68,8 @@ def line_courses(
 
     Returns
     -------
-    DataFrame, columns of the module; a region that was looked at and shows no line has
-    one row with line_id 0 and NaN
+    DataFrame, columns of the module; a region that was looked at and shows no line has one row with line_id
+    0 and NaN
 
     Raises
     ------

@@ -1,15 +1,15 @@
-"""Line direction of every pixel from the structure tensor, and its families by the
-weighted histogram of a region.
+"""Line direction of every pixel from the structure tensor, and its families by the weighted histogram
+of a region.
 
     J = G_window * (grad f grad f^T),   grad f by Gaussian derivatives
 
 The line runs along the eigenvector of the smaller eigenvalue l2; coherence (l1 - l2)/(l1 + l2) is 1 for
-stripes and 0 where no direction stands out. Local, so it sees curved lines and changes inside a grain,
-where the score of cpml.microscopy.images.trace_detection sees long straight ones; two families that cross in the
+stripes and 0 where no direction stands out. Local, so it sees curved lines and changes inside a grain, where
+the score of cpml.microscopy.images.trace_detection sees long straight ones; two families that cross in the
 window give one angle between them.
 
-Only pixels of the mask count, which skimage.feature.structure_tensor cannot do: data bars and grain boundaries
-would draw lines.
+Only pixels of the mask count, which skimage.feature.structure_tensor cannot do: data bars and grain
+boundaries would draw lines.
 
 Reference: Bigun & Granlund 1987, Proc. ICCV London, 433.
 """
@@ -31,8 +31,8 @@ SMOOTH_DEG = 2.0
 
 @dataclass(frozen=True)
 class StructureTensor:
-    """On-screen angle of the lines (deg in [0, 180)), coherence (0 to 1) and
-    energy l1 + l2, all (rows, columns).
+    """On-screen angle of the lines (deg in [0, 180)), coherence (0 to 1) and energy l1 + l2,
+    all (rows, columns).
     """
 
     angle_deg: NDArray

@@ -1,5 +1,5 @@
-"""SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven
-brightness and line noise taken out.
+"""SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven brightness and line
+noise taken out.
 
 | source of the pixel size | tag |
 |---|---|
@@ -12,9 +12,12 @@ crosses the lowest fifth of the picture as a row of one grey (Zeiss), or from `d
 float64 grey levels; colours become their luminance, palettes the grey levels that they stand for.
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +25,11 @@ from scipy import ndimage
 
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.io.hdf_arrays import SMALL
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from hyperspy.signals import Signal2D
+    from PIL import Image
 
 MOST_PIXELS = 2**28
 """A larger image (268 million pixels) is taken for a mistake."""
@@ -62,7 +70,7 @@ class SemImage:
         """(rows, columns) values, NaN where not valid."""
         return np.where(self.valid, self.values, np.nan)
 
-    def crop(self, rows: tuple[int, int], columns: tuple[int, int]) -> "SemImage":
+    def crop(self, rows: tuple[int, int], columns: tuple[int, int]) -> SemImage:
         """The part rows[0] <= row < rows[1], columns[0] <= column < columns[1]."""
         place = slice(*rows), slice(*columns)
         if not (0 <= rows[0] < rows[1] <= self.shape[0] and 0 <= columns[0] < columns[1] <= self.shape[1]):
@@ -72,8 +80,8 @@ class SemImage:
             )
         return replace(self, values=self.values[place], valid=self.valid[place])
 
-    def summary(self):
-        """Size, scale and what was done, as a table of two columns to look at (pandas DataFrame)."""
+    def summary(self) -> pd.DataFrame:
+        """Size, scale and what was done, as a table of two columns to look at."""
         import pandas as pd
 
         facts = {
@@ -85,7 +93,7 @@ class SemImage:
         }
         return pd.DataFrame({"value": facts}).rename_axis(self.name)
 
-    def to_signal(self):
+    def to_signal(self) -> Signal2D:
         """The picture as hyperspy Signal2D, scaled in um (pixels where the scale is not known)."""
         from hyperspy.signals import Signal2D
 
@@ -134,8 +142,8 @@ def read_image(
 
 
 def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
-    """Values, pixel size (um) and rows of the picture above its data bar; the
-    tags are read before the pixels.
+    """Values, pixel size (um) and rows of the picture above its data bar; the tags are read
+    before the pixels.
     """
     import warnings
 
@@ -195,7 +203,7 @@ def _by_tifffile(path: Path) -> NDArray:
     raise MapFileError(f"{path}: cannot be read as an image ({reason}); save it again as grey TIFF or PNG")
 
 
-def _grey(file):
+def _grey(file: Image.Image) -> Image.Image:
     """Image with one value per pixel; 16 and 32 bit kept."""
     return file if file.mode in ("L", "I", "F", "1") or file.mode.startswith("I;") else file.convert("L")
 

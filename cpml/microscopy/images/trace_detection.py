@@ -1,15 +1,15 @@
-"""Slip traces in an image: the families of parallel lines of every grain or tile,
-with errors, spacing, waviness.
+"""Slip traces in an image: the families of parallel lines of every grain or tile, with
+errors, spacing, waviness.
 
 The values of a region are the sum of a few sets of straight stripes and noise,
 
     f(x, y) = sum_k g_k(p_k) + noise,     p_k = -x sin t_k + y cos t_k
 
 (an additive model of ridge functions). Families are found one after the other: the direction of the greatest
-R2 (cpml.microscopy.images.ridges) in what the earlier ones leave, refined to hundredths of a degree; then every
-family is refined again on the image less all others, until nothing moves. What remains of a family is taken
-out piece by piece along its lines, since lines end and drift; so two families may be as close as the lines'
-width over their length allows, and no separation is prescribed.
+R2 (cpml.microscopy.images.ridges) in what the earlier ones leave, refined to hundredths of a degree; then
+every family is refined again on the image less all others, until nothing moves. What remains of a family is
+taken out piece by piece along its lines, since lines end and drift; so two families may be as close as the
+lines' width over their length allows, and no separation is prescribed.
 
 A family counts when its R2 stands `significance` robust deviations above the median of all directions,
 explains `min_score` of the region's variance, and LEAST_SHARE of what the strongest does.
@@ -20,10 +20,10 @@ explains `min_score` of the region's variance, and LEAST_SHARE of what the stron
 | angle_deg, sigma_deg | on-screen angle of the lines and its standard error |
 | score | R2, share of the variance of the region |
 | n_lines, spacing_px | lines told apart, median distance of neighbours |
-| waviness_px, is_wavy | rms deviation of the lines from straight ones beyond noise; whether it is certain (cpml.microscopy.images.lines) |
+| waviness_px, is_wavy | rms deviation from straight lines beyond noise; whether it is certain |
 | n_pixels | size of the region |
 
-References: Breiman & Friedman 1985, JASA 80:580 (backfitting); MICROSCOPY 2.13.
+References: Breiman & Friedman 1985, JASA 80:580 (backfitting).
 """
 
 import numpy as np
@@ -37,8 +37,17 @@ from cpml.microscopy.images.lines import followed, line_statistics
 from cpml.progress import progress
 
 COLUMNS = [
-    "grain_id", "rank", "angle_deg", "sigma_deg", "score", "n_lines", "spacing_px", "waviness_px", "is_wavy", "n_pixels",
-]  # fmt: skip
+    "grain_id",
+    "rank",
+    "angle_deg",
+    "sigma_deg",
+    "score",
+    "n_lines",
+    "spacing_px",
+    "waviness_px",
+    "is_wavy",
+    "n_pixels",
+]
 SWEEPS = 4
 BACKGROUND_PX = 12.0
 """Contrast slower than this is no line and is taken out, region by region."""
@@ -100,8 +109,8 @@ def detect_traces(
 
 
 def tile_labels(shape: tuple[int, int], tile: int, *, valid: ArrayLike | None = None) -> NDArray:
-    """(rows, columns) int: square tiles of `tile` pixels numbered from 1 in
-    reading order; 0 where not `valid`.
+    """(rows, columns) int: square tiles of `tile` pixels numbered from 1 in reading order; 0
+    where not `valid`.
 
     Examples
     --------
@@ -115,7 +124,9 @@ def tile_labels(shape: tuple[int, int], tile: int, *, valid: ArrayLike | None = 
     return label if valid is None else np.where(np.asarray(valid, bool), label, 0)
 
 
-def _pictures(values, label, valid, margin_px) -> tuple[NDArray, NDArray, NDArray]:
+def _pictures(
+    values: ArrayLike, label: ArrayLike | None, valid: ArrayLike | None, margin_px: int
+) -> tuple[NDArray, NDArray, NDArray]:
     values = np.asarray(values, float)
     label = np.ones(values.shape, int) if label is None else np.asarray(label)
     valid = np.ones(values.shape, bool) if valid is None else np.asarray(valid, bool)
@@ -205,9 +216,11 @@ def _joint_fit(x: NDArray, y: NDArray, f: NDArray, families: list[float]) -> lis
     return shapes
 
 
-def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -> list[tuple[float, float]]:
-    """The families less those near a stronger one that the same lines, followed
-    in their waves, explain better.
+def _without_satellites(
+    x: NDArray, y: NDArray, f: NDArray, found: list[tuple[float, float]], lines: str
+) -> list[tuple[float, float]]:
+    """The families less those near a stronger one that the same lines, followed in their
+    waves, explain better.
     """
     kept = list(found)
     for t, score in found:
@@ -226,7 +239,9 @@ def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -
     return kept
 
 
-def _without(x, y, f, families, *, leave_out=-1, local=False) -> NDArray:
+def _without(
+    x: NDArray, y: NDArray, f: NDArray, families: list[float], *, leave_out: int = -1, local: bool = False
+) -> NDArray:
     """f less the stripes of the families but one."""
     rest = f
     for k, t in enumerate(families):
@@ -235,12 +250,12 @@ def _without(x, y, f, families, *, leave_out=-1, local=False) -> NDArray:
     return rest
 
 
-def _score(x, y, f, families, k) -> float:
+def _score(x: NDArray, y: NDArray, f: NDArray, families: list[float], k: int) -> float:
     rest = _without(x, y, f, families, leave_out=k)
     return float(ridges.scores(x, y, rest, np.array([families[k]]))[0] * np.sum(rest**2) / np.sum(f**2))
 
 
-def _backfit(x, y, f, families: list[float]) -> list[float]:
+def _backfit(x: NDArray, y: NDArray, f: NDArray, families: list[float]) -> list[float]:
     families = list(families)
     for sweep in range(SWEEPS):
         before = list(families)
@@ -253,8 +268,8 @@ def _backfit(x, y, f, families: list[float]) -> list[float]:
 
 
 def _too_close(angles: NDArray, families: list[float], x: NDArray, y: NDArray) -> NDArray:
-    """(n,) bool: directions that turn a line of the region by less than three
-    pixels away from a known family.
+    """(n,) bool: directions that turn a line of the region by less than three pixels away from
+    a known family.
     """
     out = np.zeros(len(angles), bool)
     for t in families:

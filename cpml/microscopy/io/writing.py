@@ -45,8 +45,8 @@ def write_map(
 
     Raises
     ------
-    ParameterError : an unknown suffix, or a map that the format cannot hold (a hexagonal grid in .ctf, a
-        point group)
+    ParameterError : an unknown suffix, or a map that the format cannot hold (a hexagonal grid in .ctf,
+        a point group)
     """
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())
@@ -59,7 +59,7 @@ def write_map(
     return write_atomic(path, lambda temporary: write(ebsd_map, euler, temporary))
 
 
-def _file_euler(ebsd_map: EbsdMap, hex_x_axis: str, euler_to_sample) -> NDArray:
+def _file_euler(ebsd_map: EbsdMap, hex_x_axis: str, euler_to_sample: str | ArrayLike | None) -> NDArray:
     """Bunge angles (N, 3), rad, in the file's frame and hexagonal setting; NaN where not indexed."""
     q = quaternion_multiply(quaternion_conjugate(frame_rotation(euler_to_sample)), ebsd_map.quaternions)
     if hex_x_axis == "a*":

@@ -6,8 +6,8 @@ them, or as waviness of a line. For two consecutive pieces of one line, and B th
 
     p(A then B) = p(A | theta_1) p(B | theta_2)
 
-with the posteriors over the visible planes of the grain ("none of them" included).
-Of a line with several changes
+with the posteriors over the visible planes of the grain ("none of them" included). Of a line
+with several changes
 
     p(pair) = 1 - product over its changes of (1 - p(A then B) - p(B then A)).
 

@@ -1,5 +1,5 @@
-"""What an observation could have shown: masks of planes and directions, and the
-smallest line or shear it resolves.
+"""What an observation could have shown: masks of planes and directions, and the smallest line or
+shear it resolves.
 
 | limit | formula | unit |
 |---|---|---|

@@ -44,8 +44,8 @@ def system_labels(
 
     Parameters
     ----------
-    bands : grain_id, angle_deg, and psi_deg, psi_sigma_deg of
-        `band_displacements`; NaN angle: examined, no band
+    bands : grain_id, angle_deg, and psi_deg, psi_sigma_deg of `band_displacements`; NaN angle:
+        examined, no band
     grains : table with grain_id, phase, qw, qx, qy, qz
     systems : of all grains, or of each phase id; twins are left out
     weights : positive numbers indexed by (grain_id, system name), e.g. the posterior of SlipActivity.by_grain

@@ -34,8 +34,8 @@ def slip_labels(
     Parameters
     ----------
     grains : table with grain_id, phase, qw, qx, qy, qz
-    traces : table with grain_id and angle_deg, and sigma_deg and source where
-        known; NaN angle: imaged, no trace
+    traces : table with grain_id and angle_deg, and sigma_deg and source where known; NaN angle:
+        imaged, no trace
     systems : of all grains, or of each phase id; phases without systems get no rows
     sigma_deg : error of a line whose own is not given
     tolerance_deg : planes further than this from a line are no candidates for it

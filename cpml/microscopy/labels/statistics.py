@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cpml.crystallography.schmid import schmid_factors
 from cpml.crystallography.slip_systems import Systems
@@ -27,7 +27,9 @@ def bootstrap_interval(
     n_draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of the mean of values (n,); whole clusters (n,) are drawn, single rows without them."""
+    """Percentile interval of the mean of values (n,); whole clusters (n,) are drawn, single
+    rows without them.
+    """
     values = np.asarray(values, float)
     if not 0 < level < 1 or n_draws < 1:
         raise ParameterError(f"level {level} must lie between 0 and 1 and n_draws {n_draws} be positive")
@@ -54,8 +56,8 @@ def footprint_frequency(
     n_draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Share of rows with observed = 1 in each class of a column, with 95 % intervals; missing observations are
-    left out.
+    """Share of rows with observed = 1 in each class of a column, with 95 % intervals; missing observations
+    are left out.
 
     Parameters
     ----------
@@ -114,7 +116,9 @@ def footprint_frequency(
     )
 
 
-def _classes(known: pd.DataFrame, against: str, bins):
+def _classes(
+    known: pd.DataFrame, against: str, bins: ArrayLike | int | None
+) -> list[tuple[tuple, pd.DataFrame]]:
     if bins is None:
         return [((name,), part) for name, part in known.groupby(against)]
     value = known[against].to_numpy(float)
@@ -137,8 +141,8 @@ def _classes(known: pd.DataFrame, against: str, bins):
 
 
 def with_circumstances(labels: pd.DataFrame, grains: pd.DataFrame, boundaries: pd.DataFrame) -> pd.DataFrame:
-    """The labels with equivalent_diameter_um of their grain and `around`, the
-    boundary that surrounds most of it.
+    """The labels with equivalent_diameter_um of their grain and `around`, the boundary that surrounds
+    most of it.
 
     Parameters
     ----------
@@ -154,13 +158,12 @@ def with_circumstances(labels: pd.DataFrame, grains: pd.DataFrame, boundaries: p
 def with_schmid(
     labels: pd.DataFrame, grains: pd.DataFrame, systems: Systems, stress: ArrayLike
 ) -> pd.DataFrame:
-    """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip
-    plane, signed m of a twin variant.
+    """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip plane, signed m of
+    a twin variant.
 
     Parameters
     ----------
-    grains : table with grain_id, qw, qx, qy, qz; the column
-        equivalent_diameter_um, where there, comes along
+    grains : table with grain_id, qw, qx, qy, qz; the column equivalent_diameter_um, where there, comes along
     stress : (3, 3) or (G, 3, 3) in the order of grains
 
     Returns

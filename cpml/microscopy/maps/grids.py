@@ -5,7 +5,9 @@ shorter); positions in a row then count in half steps. A map that was cropped to
 is completed to the full grid; the added places are points without orientation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +70,7 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
     MapFileError : the points are on no such grid, two are at one place, or nearly all places are empty
     """
 
-    def fail(why):
+    def fail(why: str) -> NoReturn:
         raise MapFileError(
             f"{name}: the {len(xy)} points are on no square or hexagonal grid ({why}); "
             "export the map as it was measured"
@@ -97,7 +99,12 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
 
 
 def _complete(
-    fail, kind: str, row: NDArray, half: NDArray, pixel_um: tuple[float, float], start: NDArray
+    fail: Callable[[str], NoReturn],
+    kind: str,
+    row: NDArray,
+    half: NDArray,
+    pixel_um: tuple[float, float],
+    start: NDArray,
 ) -> Grid:
     """Grid of all places between the first and the last row and column of the points."""
     rows, halves = int(row.max()) + 1, int(half.max()) + 1

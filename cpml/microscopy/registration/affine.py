@@ -16,8 +16,8 @@ from cpml.microscopy.maps.ebsd_map import EbsdMap
 
 @dataclass(frozen=True)
 class Affine:
-    """p' = matrix p + offset in pixel coordinates (column, row); residual: rms distance of the points,
-    pixels.
+    """p' = matrix p + offset in pixel coordinates (column, row); residual: rms distance of
+    the points, pixels.
     """
 
     matrix: NDArray

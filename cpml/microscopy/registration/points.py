@@ -62,8 +62,8 @@ class Registration:
         return float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
 
     def turn_lines(self, angle_deg: ArrayLike, at: ArrayLike) -> NDArray:
-        """On-screen angles (n,), deg in [0, 180), of lines with angles (n,) at
-        the points (n, 2), after the map.
+        """On-screen angles (n,), deg in [0, 180), of lines with angles (n,) at the points (n, 2),
+        after the map.
         """
         angle, at = np.radians(np.asarray(angle_deg, float)), np.asarray(at, float)
         half = 0.5 * np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
@@ -131,8 +131,8 @@ def _fit(p: NDArray, q: NDArray, kind: str) -> Callable | None:
 
 
 def label_of_pixels(image: SemImage, to_map: Callable, ebsd_map: EbsdMap, label: NDArray) -> NDArray:
-    """(rows, columns) label of each pixel of an image: that of the map point under it;
-    0 outside and in the data bar.
+    """(rows, columns) label of each pixel of an image: that of the map point under it; 0 outside and in
+    the data bar.
 
     Parameters
     ----------

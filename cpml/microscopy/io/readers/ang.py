@@ -25,6 +25,7 @@ from cpml.microscopy.io.readers.common import (
     read_table,
     unfinished,
 )
+from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid, find_grid
 
 GROUP_OF_SYMMETRY = {
@@ -154,7 +155,7 @@ def _phases(path: Path, header: list) -> dict:
     return {i: _phase(path, p) for i, p in sorted(phases.items())}
 
 
-def _phase(path: Path, p: dict):
+def _phase(path: Path, p: dict) -> MapPhase:
     symmetry = p.get("SYMMETRY", "")
     if symmetry not in GROUP_OF_SYMMETRY:
         raise MapFileError(

@@ -1,5 +1,5 @@
-"""What the readers of all formats share: the raw record, numeric tables with errors that name the line,
-phases.
+"""What the readers of all formats share: the raw record, numeric tables with errors that name
+the line, phases.
 """
 
 import math
@@ -7,6 +7,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,16 +58,28 @@ def finite_where_indexed(path: Path, euler: NDArray, phase_id: NDArray) -> None:
 
 def group_of_space_group(number: int) -> str:
     """Proper group of the Laue class of a space group 1 to 230 (monoclinic: unique axis b)."""
-    last = [(2, "1"), (15, "121"), (74, "222"), (88, "4"), (142, "422"), (148, "3"), (167, "32"), (176, "6"),
-            (194, "622"), (206, "23"), (230, "432")]  # fmt: skip
+    last = [
+        (2, "1"),
+        (15, "121"),
+        (74, "222"),
+        (88, "4"),
+        (142, "422"),
+        (148, "3"),
+        (167, "32"),
+        (176, "6"),
+        (194, "622"),
+        (206, "23"),
+        (230, "432"),
+    ]
     if number in (149, 151, 153, 157, 159, 162, 163):
         return "312"
     return next(group for top, group in last if number <= top)
 
 
 def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
-    """Refuse a header that announces more points than the file has bytes for, before anything is
-    allocated."""
+    """Refuse a header that announces more points than the file has bytes for, before
+    anything is allocated.
+    """
     size = path.stat().st_size
     most = size // (SHORTEST_FIELD * n_fields) + 1
     if n_points > most:
@@ -85,8 +98,8 @@ def read_table(
     decimal: str = ".",
     separator: str = r"\s+",
 ) -> dict:
-    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is one character or
-    \\s+.
+    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is one
+    character or \\s+.
 
     The first `n_required` columns must be finite numbers in every line; others may be absent (then left out).
 
@@ -190,8 +203,8 @@ def is_number(text: str, most: int = 9999) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most
 
 
-def positive(path: Path, line: int | str, name: str, text: str, kind: type = float):
-    """A number above zero from a header field; a decimal comma is accepted."""
+def positive(path: Path, line: int | str, name: str, text: str, kind: type = float) -> Any:
+    """A number above zero, of the kind asked for, from a header field; a decimal comma is accepted."""
     try:
         value = kind(text.strip().replace(",", "."))
         if value > 0 and math.isfinite(value):
@@ -218,8 +231,9 @@ def steps_of(path: Path, shape: tuple[int, int], x: tuple, y: tuple) -> tuple[fl
 
 
 def phase_column(path: Path, values: NDArray, first_line: int) -> NDArray:
-    """Phase numbers (N,) int32 of a numeric column; MapFileError where one is no whole number from 0 to
-    9999."""
+    """Phase numbers (N,) int32 of a numeric column; MapFileError where one is no whole number from
+    0 to 9999.
+    """
     bad = np.flatnonzero((values < 0) | (values > 9999) | (values != np.floor(values)))
     if len(bad):
         raise MapFileError(

@@ -1,7 +1,7 @@
 """Oxford / HKL binary maps: .crc (records) with its .cpr (text description).
 
-One record a point, in rows: phase as uint8, then the fields of the .cpr's [Fields] section, packed, little
-endian:
+One record a point, in rows: phase as uint8, then the fields of the .cpr's [Fields] section,
+packed, little endian:
 
 | code | field | type |
 |---|---|---|
@@ -16,6 +16,7 @@ An unknown code (EDX windows) is taken as float32 when the size of the file agre
 
 import configparser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +137,7 @@ def _field(cpr: Path, text: configparser.ConfigParser, section: str, key: str) -
     return f"[{section}]", key, text.get(section, key) or ""
 
 
-def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float):
+def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float) -> Any:
     return positive(cpr, *_field(cpr, text, section, key), kind)
 
 

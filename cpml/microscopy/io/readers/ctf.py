@@ -1,10 +1,10 @@
 """Oxford / HKL channel text files (.ctf).
 
-Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles in
-degrees (Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are rounded. Not
-indexed: phase 0, or the zero solution (all angles 0 with Error > 0); Error > 0 with an orientation is a point
-that the vendor's cleaning has filled and counts as indexed. Decimal commas and column-major order are
-understood.
+Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles
+in degrees (Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are
+rounded. Not indexed: phase 0, or the zero solution (all angles 0 with Error > 0); Error > 0 with an
+orientation is a point that the vendor's cleaning has filled and counts as indexed. Decimal commas and
+column-major order are understood.
 """
 
 from pathlib import Path
@@ -113,9 +113,9 @@ def _phase(path: Path, number: int, line: str) -> MapPhase:
 def _row_order(path: Path, x: np.ndarray, y: np.ndarray, rows: int, cols: int) -> np.ndarray:
     """Index that puts the points in row order: the faster coordinate tells how the file runs."""
 
-    def runs(fast, slow, n_slow, n_fast):
+    def runs(fast: np.ndarray, slow: np.ndarray, n_slow: int, n_fast: int) -> bool:
         f, s = fast.reshape(n_slow, n_fast), slow.reshape(n_slow, n_fast)
-        return np.all(np.diff(f, axis=1) >= 0) and np.ptp(s, axis=1).max() <= np.ptp(s) / max(n_slow, 2)
+        return bool(np.all(np.diff(f, axis=1) >= 0)) and np.ptp(s, axis=1).max() <= np.ptp(s) / max(n_slow, 2)
 
     if runs(x, y, rows, cols):
         return np.arange(rows * cols)

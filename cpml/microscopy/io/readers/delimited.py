@@ -17,6 +17,7 @@ order of points, with holes.
 
 import re
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from cpml.microscopy.io.readers.common import RawMap, check_phases, phase_column
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import find_grid
 
+Phases: TypeAlias = dict[int, MapPhase] | list[MapPhase]
 NEEDED = ("phi1", "Phi", "phi2", "x", "y")
 HEADER_LINES = 1000
 
@@ -34,7 +36,7 @@ def read(
     *,
     columns: list[str],
     angles: str = "degrees",
-    phases: dict[int, MapPhase] | list[MapPhase] | None = None,
+    phases: Phases | None = None,
 ) -> RawMap:
     """Content of a text file whose `columns` are declared.
 
@@ -73,7 +75,7 @@ def read(
     )
 
 
-def _check(columns: list[str], angles: str, phases) -> None:
+def _check(columns: list[str], angles: str, phases: Phases | None) -> None:
     named = [c for c in columns if c != "_"]
     missing = [k for k in NEEDED if k not in named]
     if missing or len(set(named)) != len(named) or any(c.startswith("_") for c in named):
@@ -128,7 +130,9 @@ def _in_radians(path: Path, euler: np.ndarray, angles: str) -> tuple[np.ndarray,
     return np.radians(euler), warned
 
 
-def _phase_ids(path: Path, column, n: int, phases, n_header: int):
+def _phase_ids(
+    path: Path, column: np.ndarray | None, n: int, phases: Phases, n_header: int
+) -> tuple[np.ndarray, dict[int, MapPhase]]:
     """Phase (N,) int32 with 0 for "not indexed", and the phases by these numbers."""
     listed = dict(phases) if isinstance(phases, dict) else dict(enumerate(phases, start=1))
     if column is None:

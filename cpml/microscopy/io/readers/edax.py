@@ -58,7 +58,9 @@ def read(path: Path) -> RawMap:
     )
 
 
-def phase_of_edax(euler, file_phase, ci, phases: dict) -> np.ndarray:
+def phase_of_edax(
+    euler: np.ndarray, file_phase: np.ndarray, ci: np.ndarray | None, phases: dict[int, MapPhase]
+) -> np.ndarray:
     """Phase (N,) int32 with 0 where EDAX did not index: ci = -1, angles of 4 pi, a negative phase, or phase 0
     of several; a single phase is numbered 0 or 1."""
     phase_id = (

@@ -17,6 +17,7 @@ Reference: Jackson et al. 2014, IMMI 3:44, doi 10.1186/2193-9772-3-4.
 """
 
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,8 +28,11 @@ from cpml.microscopy.io.readers.ang import GROUP_OF_SYMMETRY
 from cpml.microscopy.io.readers.common import RawMap, make_phase
 from cpml.microscopy.io.readers.edax import phase_of_edax
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid
 
+Columns: TypeAlias = tuple[np.ndarray, np.ndarray, dict[int, MapPhase], dict[str, np.ndarray]]
+"""Angles (n, 3), phase (n,), phases, properties."""
 TSL_NAMES = {"Confidence Index": "ci", "Fit": "fit", "Image Quality": "iq", "SEM Signal": "sem"}
 HKL_NAMES = {"MAD": "mad", "BC": "bc", "BS": "bs", "Bands": "bands", "Error": "error"}
 
@@ -89,7 +93,7 @@ def _numbers(hdf: Hdf) -> list[int]:
     return there
 
 
-def _tsl(hdf: Hdf, base: str, n: int):
+def _tsl(hdf: Hdf, base: str, n: int) -> Columns:
     euler = hdf.stacked(f"{base}/Data", ("Phi1", "Phi", "Phi2"), n)
     properties = hdf.columns(f"{base}/Data", TSL_NAMES, n)
     phases = {}
@@ -105,7 +109,7 @@ def _tsl(hdf: Hdf, base: str, n: int):
     return euler, phase_of_edax(euler, file_phase, properties.get("ci"), phases), phases, properties
 
 
-def _hkl(hdf: Hdf, base: str, n: int):
+def _hkl(hdf: Hdf, base: str, n: int) -> Columns:
     euler = np.radians(hdf.stacked(f"{base}/Data", ("Euler1", "Euler2", "Euler3"), n))
     properties = hdf.columns(f"{base}/Data", HKL_NAMES, n)
     phases = {}

@@ -5,11 +5,13 @@ that unpacks to more than EXPANSION times the file: a header that lies about its
 damage does to the library ends as one MapFileError.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 from cpml.errors import CpmlError, MapFileError
 from cpml.microscopy.io.hdf_arrays import EXPANSION, SMALL
 from cpml.microscopy.io.readers.common import positive
+
+if TYPE_CHECKING:
+    import h5py
 
 MAX_MEMBERS, MAX_TEXTS, MAX_NUMBERED = 1000, 256, 255
 """Of a group, of a text dataset, and of the phases or slices of a file: more is damage."""
@@ -36,7 +41,7 @@ class Hdf:
         """The error for a place in the file."""
         return MapFileError(f"{self.path}: {place}: {why}; {remedy}")
 
-    def item(self, place: str):
+    def item(self, place: str) -> h5py.Group | h5py.Dataset | None:
         """Group or dataset, or None where there is none; links that leave the file are refused."""
         import h5py
 
@@ -67,7 +72,7 @@ class Hdf:
             raise self.fail(place or "/", f"{len(group):,} members, more than {MAX_MEMBERS}")
         return list(group)
 
-    def dataset(self, place: str):
+    def dataset(self, place: str) -> h5py.Dataset:
         """A dataset that may be read: in this file, of a plain type, not larger than the file can hold."""
         import h5py
 
@@ -87,8 +92,8 @@ class Hdf:
         return found
 
     def array(self, place: str, shape: tuple[int, ...] | None = None, *, whole: bool = False) -> NDArray:
-        """Numbers of a dataset; `shape` with -1 for free sizes, extra axes of length 1 dropped; `whole`:
-        integers.
+        """Numbers of a dataset; `shape` with -1 for free sizes, extra axes of length 1
+        dropped; `whole`: integers.
 
         Raises
         ------
@@ -122,7 +127,7 @@ class Hdf:
             if self.has(f"{place}/{name}")
         }
 
-    def number(self, *places: str, kind: type = float):
+    def number(self, *places: str, kind: type = float) -> Any:
         """A number above zero from the first place that exists."""
         place = self.first(*places)
         value = self.value(place)
@@ -162,9 +167,9 @@ class Hdf:
         ]
         return [v.strip("\x00 \t\r\n") for v in values]
 
-    def _check_lengths(self, place: str, found) -> None:
-        """Refuse text of variable length that claims more bytes than the file has: the library would allocate
-        them.
+    def _check_lengths(self, place: str, found: h5py.Dataset) -> None:
+        """Refuse text of variable length that claims more bytes than the file has: the library
+        would allocate them.
 
         On disk each text is its length (4 bytes) and its place in the heap (12 bytes); damaged lengths in
         data kept in an object header are left to the checksum there.
@@ -235,9 +240,18 @@ def opened(path: Path) -> Iterator[Hdf]:
             yield Hdf(path, file, path.stat().st_size)
     except CpmlError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
-    MemoryError,
-            UnicodeError, IndexError) as error:  # fmt: skip
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+        UnicodeError,
+        IndexError,
+    ) as error:
         told = " ".join(str(error).split())[:160]
         raise MapFileError(
             f"{path}: cannot be read as HDF5 ({told}); is it the right file, and complete? copy it again"
