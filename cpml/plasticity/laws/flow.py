@@ -26,6 +26,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cpml.plasticity.arguments import as_tensor
+
 Array = TypeVar("Array", NDArray, Tensor)
 
 LEAST = 1e-12  # stress over strength below which nothing moves
@@ -60,7 +62,9 @@ def rates(
         is_polar = torch.as_tensor(is_polar, device=tau.device)
     x = relative_stress(tau, strength, is_polar)
     f = reference_rate * whole_power(abs(x), n - 1)
-    slope = n * f / strength * ~(is_polar & (tau <= 0))  # matters for n = 1, where |x|^0 = 1 at rest
+    slope = f * (n / strength)
+    if as_tensor(n).item() == 1:  # |x|^0 = 1 at rest too
+        slope = slope * ~(is_polar & (tau <= 0))
     return f * x, slope
 
 

@@ -108,8 +108,8 @@ def _curvature(p: NDArray, s: NDArray, slope: NDArray, n: float, out: NDArray) -
 
 @fused
 def gather(grains: SolvedGrains, stress_bar: NDArray, shear_bar: NDArray, sums: Sums) -> None:
-    """Sums over the grains that make up the reduced system, and lam; curved and curved_turned are the change of
-    <C> with the right sides of the grains.
+    """Sums over the grains that make up the reduced system, and lam; curved and curved_turned are the change
+    of <C> with the right sides of the grains.
     """
     p, _, weights, stress, _, slope, sigma, a, n, share, has_medium = grains
     lam, moved, flow, compliance, spread, turned, product, curved, curved_turned = sums

@@ -18,7 +18,6 @@ References: Sachs 1928; Taylor 1938; Honneff & Mecking 1978 (relaxed constraints
 
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from cpml.load import Load
 from cpml.plasticity.arguments import Values, as_matrices, stress_and_rate
@@ -96,20 +95,8 @@ def mean_field(
         # a warm start within tol would not move: the outer criterion needs grains solved further than it
         rate = free_rate(law, matrices, shares, stress, rate, min(tol, 1e-12))
         rate = attach_gradient(law, matrices, shares, stress, rate, tol)
-    return _taylor(law, matrices, shares, rate, tol, device)
-
-
-def _taylor(
-    law: PowerLaw,
-    matrices: Tensor,
-    weights: Tensor,
-    rate: Tensor,
-    tol: float,
-    device: torch.device | str | None,
-) -> MeanField:
-    """Every grain at the strain rate (5,)."""
     solved = single_crystal(law, rate, matrices, tol=tol, device=device)
     grain_stress, shear_rate, converged, residual = (
         x.cpu() for x in (solved.stress, solved.shear_rate, solved.converged, solved.residual)
     )
-    return collect(grain_stress, shear_rate, weights, rate, converged, residual, solved.n_iter)
+    return collect(grain_stress, shear_rate, shares, rate, converged, residual, solved.n_iter)
