@@ -26,11 +26,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from benchmarks.hard_labels import pick_max_schmid
 from benchmarks.virtual_specimens import load_virtual
 from cpml import evaluation, models, paths
 from cpml.files import merge_json
+from cpml.models.protocol import Model
 
 TESTS = (("mg_hcp_B", "mg_hcp_A"), ("ti_hcp_A", None), ("ni_fcc_A", None))
 # active planes: Schmid rule, Schmid over true strengths, true grain stress over true strengths (the ceiling);
@@ -58,11 +60,11 @@ FLAGS = {
 ABLATED = "mg_hcp_B"  # specimen on which ablations are scored
 
 
-@dataclass
-class Changed:
+@dataclass(repr=False, eq=False)
+class Changed(BaseEstimator):
     """A model that sees changed specimens: fewer labels, hard labels, other neighbours."""
 
-    model: object
+    model: Model
     name: str
     training: Callable = lambda specimen: specimen
     always: Callable = lambda specimen: specimen

@@ -27,8 +27,8 @@ class Numerics:
     """
 
     # search for the most probable parameters
-    rounds: int = _because(4, "linearisations of the localisation at most; two or three suffice as a rule")
-    reach: float = _because(0.6, "of a log strength in one round: as far as the linear law is trusted")
+    rounds: int = _because(4, "solutions of the localisation at new strengths at most; two or three suffice")
+    reach: float = _because(0.6, "of a log strength in one round: as far as a localisation is trusted")
     bound: float = _because(3.0, "prior widths within which parameters are searched")
     tolerance: float = _because(
         1e-8, "relative gain at which a search ends: 1e-3 nats, far below what footprints can tell"

@@ -1,24 +1,55 @@
-"""Out-of-fold predictions: every model, every fold, never a label of a held-out grain or of its neighbours."""
+"""What a model is, and out-of-fold predictions: never a label of a held-out grain or of its neighbours."""
 
 from collections.abc import Iterable
+from typing import Protocol, Self
 
+import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 from cpml.errors import CpmlError
 from cpml.models.specimen.specimen import Specimen
 
 
-def cross_validate(models: Iterable, specimen: Specimen, splits) -> pd.DataFrame:
+class Model(Protocol):
+    """What can be cross-validated and compared; learned state ends in an underscore, as in scikit-learn."""
+
+    @property
+    def name(self) -> str:
+        """Name in tables and figures."""
+
+    def fit(self, specimens: list[Specimen]) -> Self:
+        """Learn from the footprints of the specimens."""
+
+    def predict(self, specimen: Specimen) -> pd.DataFrame:
+        """Probability p of every token: grain_id, mechanism, target, family, p, model, and what else it gives."""
+
+
+class Folds(Protocol):
+    """How the grains of a specimen are split, e.g. `cpml.evaluation.Splits`."""
+
+    @property
+    def folds(self) -> list[int]:
+        """Their numbers."""
+
+    def train(self, fold: int) -> np.ndarray:
+        """grain_id of the training grains."""
+
+    def test(self, fold: int) -> np.ndarray:
+        """grain_id of the grains held out."""
+
+
+def cross_validate(models: Iterable[Model], specimen: Specimen, splits: Folds) -> pd.DataFrame:
     """Train on the training grains of each fold, predict the held-out ones.
 
     Geometry and neighbours of all grains stay visible to the models: they are measured before
     anything is predicted. Only the footprints of held-out grains, and of the grains in the
-    buffer around them, are hidden.
+    buffer around them, are hidden. Every fold trains a fresh copy: what a model has learned before, by an
+    earlier fold or by the caller, plays no part, and the given models stay as they are.
 
     Parameters
     ----------
-    models : unfitted models with ``fit(specimens)`` and ``predict(specimen)``
-    splits : `cpml.evaluation.Splits`
+    models : any number, fitted or not
 
     Returns
     -------
@@ -27,11 +58,11 @@ def cross_validate(models: Iterable, specimen: Specimen, splits) -> pd.DataFrame
     parts, blind = [], specimen.with_labels_of([])  # no model sees a footprint while it predicts
     for model in models:
         for fold in splits.folds:
-            train = specimen.with_labels_of(splits.train(fold))
+            fresh = clone(model, safe=False)
             try:
-                model.fit([train])
+                fresh.fit([specimen.with_labels_of(splits.train(fold))])
             except CpmlError as error:
                 raise CpmlError(f"fold {fold}, model {model.name!r}: {error}") from None
-            table = model.predict(blind)
+            table = fresh.predict(blind)
             parts.append(table[table["grain_id"].isin(splits.test(fold))].assign(fold=fold))
     return pd.concat(parts, ignore_index=True)

@@ -56,7 +56,7 @@ def test_adapted_draws_take_the_bias_away():
 
     def total(forward):
         with torch.no_grad():
-            active, _ = forward.active(theta)
+            active = forward.at(theta).active
             logs = log_likelihood(active, forward.evidence, rates, forward.localisation.log_weight)
             return float(logs.sum())
 

@@ -3,13 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from cpml.errors import CpmlError
 from cpml.evaluation import blocked_folds
 from cpml.models import (
+    CoupledClassifier,
     GradientBoosting,
+    GraphNetwork,
     Prevalence,
     SchmidRule,
     all_models,
@@ -105,13 +109,15 @@ def test_identical_neighbours_pull_most(build):
     assert pull[:, 0] == pytest.approx(np.ones(9)) and pull.max() <= 1.0 + 1e-12
 
 
-def test_cross_validation_hides_labels(specimen):
-    """A spy model sees, in every fold, labels of training grains only, and none while it predicts."""
-    import pandas as pd
-
+@pytest.fixture
+def thirds(specimen):
+    """Three folds of blocks."""
     boundaries = pd.DataFrame(specimen.grain_ids[specimen.neighbours], columns=["grain_a", "grain_b"])
-    splits = blocked_folds(specimen.grains, boundaries, n_folds=3, blocks=(3, 3))
+    return blocked_folds(specimen.grains, boundaries, n_folds=3, blocks=(3, 3))
 
+
+def test_cross_validation_hides_labels(specimen, thirds):
+    """A spy model sees, in every fold, labels of training grains only, and none while it predicts."""
     trained_on = []
 
     class Spy(Prevalence):
@@ -125,16 +131,31 @@ def test_cross_validation_hides_labels(specimen):
             assert specimen.labels.empty and specimen.traces.empty and specimen.candidates.empty
             return super().predict(specimen)
 
-    held_out = cross_validate([Spy()], specimen, splits)
+    held_out = cross_validate([Spy()], specimen, thirds)
     assert sorted(held_out["grain_id"].unique()) == sorted(specimen.grain_ids)
-    for fold, seen in zip(splits.folds, trained_on, strict=True):
-        assert not seen & set(splits.test(fold))
+    for fold, seen in zip(thirds.folds, trained_on, strict=True):
+        assert not seen & set(thirds.test(fold))
+
+
+def test_no_fold_learns_from_another(specimen, thirds):
+    """A model that has seen every label and starts warm predicts what a fresh one does, and is left as it was."""
+    options = {"scheme": "sachs", "residual": False, "n_draws": 4, "max_iter": 2, "warm_start": True}
+    model = CoupledClassifier(**options).fit([specimen])
+    learned = model.vector_
+    given, fresh = (cross_validate([m], specimen, thirds)["p"] for m in (model, clone(model)))
+    assert given.equals(fresh)
+    assert model.vector_ is learned
+
+
+@pytest.mark.parametrize("model", [SchmidRule(), GradientBoosting(), GraphNetwork(), CoupledClassifier()])
+def test_predict_needs_a_fit(model, specimen):
+    """The error of scikit-learn, which says what to call."""
+    with pytest.raises(NotFittedError, match="fit"):
+        model.predict(specimen)
 
 
 def test_specimen_without_load_or_with_strange_labels(specimen):
     """No load, an unknown phase, labels of strange grains, planes and candidates: one clear error each."""
-    import pandas as pd
-
     parts = {
         "grains": specimen.grains,
         "grain_boundaries": pd.DataFrame(columns=["grain_a", "grain_b", "length_um"]),
@@ -164,8 +185,6 @@ def test_specimen_without_load_or_with_strange_labels(specimen):
 
 def test_offset_yield_of_a_bilinear_curve():
     """E = 50 GPa, yield at 100 MPa, no hardening: the 0.2 % offset line meets the plateau at 100 MPa."""
-    import pandas as pd
-
     strain = np.linspace(0, 0.02, 201)
     curve = pd.DataFrame({"true_strain": strain, "true_stress_mpa": np.minimum(50e3 * strain, 100.0)})
     assert offset_yield(curve) == pytest.approx(100.0)

@@ -90,6 +90,30 @@ def test_linearised_localisation_follows_the_scheme(specimen):
     assert error < 0.5 * np.linalg.norm(base.stress - exact)
 
 
+@pytest.mark.parametrize("scheme", ["taylor", "affine"])
+def test_mean_fields_are_exact_at_every_strength(specimen, scheme):
+    """Away from the grid: the solved state, its gradient by central differences, whatever was asked before."""
+    log_strength = literature(specimen)
+    response = Localisation.of(specimen, log_strength, scheme=scheme, n_draws=2, seed=0).response
+    moved = torch.tensor(log_strength + np.array([0.3, -0.2, 0.1, 0.0]), requires_grad=True)
+    stress, log_total = response(moved)
+    state = grain_state(specimen, moved.detach().numpy(), scheme)
+    assert np.allclose(stress.detach(), state.stress, atol=1e-7)
+    assert np.allclose(log_total.detach(), state.log_total, atol=1e-7)
+    rng = np.random.default_rng(0)
+    weight = torch.tensor(rng.normal(size=stress.shape)), torch.tensor(rng.normal(size=log_total.shape))
+
+    def total(stress, log_total):
+        return (weight[0] * stress).sum() + (weight[1] * log_total).sum()
+
+    (slope,) = torch.autograd.grad(total(stress, log_total), moved)
+    with torch.no_grad():
+        for k, step in enumerate(1e-4 * torch.eye(4, dtype=torch.float64)):
+            quotient = (total(*response(moved + step)) - total(*response(moved - step))) / 2e-4
+            assert float(quotient) == pytest.approx(float(slope[k]), rel=1e-4, abs=1e-3)
+        assert torch.equal(response(moved)[0], stress.detach())
+
+
 def test_corrections_from_neighbours_have_no_mean(specimen):
     """Each of the four tensors averages to zero over the area, and none is zero everywhere."""
     specimen = replace(specimen, edge_angle=np.linspace(0, 3, len(specimen.neighbours)))

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from cpml.models.baselines.simple import observed, shrunken_share
@@ -121,6 +122,7 @@ class GraphNetwork(BaseEstimator):
 
     def predict(self, specimen: Specimen) -> pd.DataFrame:
         """Probability of every token of every grain."""
+        check_is_fitted(self)
         if self.constant_ is not None:
             p = np.full((len(specimen), len(specimen.tokens)), self.constant_)
         else:

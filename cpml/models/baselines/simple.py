@@ -17,6 +17,7 @@ model falls back to what it knows before learning (its prior curve, or a probabi
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from cpml.models.mechanics.features import schmid_of_tokens
 from cpml.models.specimen.specimen import Specimen
@@ -62,6 +63,7 @@ class PerMechanism(BaseEstimator):
 
     def predict(self, specimen: Specimen) -> pd.DataFrame:
         """Probability of every token of every grain."""
+        check_is_fitted(self)
         score = self._score(specimen)
         p = np.where(twin_tokens(specimen), self.curves_[True](score), self.curves_[False](score))
         return specimen.predictions(p, model=self.name)

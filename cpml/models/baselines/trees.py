@@ -15,6 +15,7 @@ crystal. Size and regularisation of the trees are chosen on blocks inside the tr
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from cpml.errors import ParameterError
 from cpml.models.baselines.simple import pairs, shrunken_share
@@ -75,6 +76,7 @@ class _Trees(BaseEstimator):
 
     def predict(self, specimen: Specimen) -> pd.DataFrame:
         """Probability of every token of every grain."""
+        check_is_fitted(self)
         x = self._table(specimen)
         p = (
             _clipped(self.model_.predict_proba(x))

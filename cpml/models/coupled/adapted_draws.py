@@ -35,8 +35,8 @@ def adapt(data: Forward, theta: Theta, *, n_draws: int, seed: int) -> Forward:
     localisation, numerics = data.localisation, data.localisation.numerics
     looking = with_prior_draws(data, numerics.looking_draws, seed + 1)
     with torch.no_grad():
-        active, _ = looking.active(theta)
-        belief = torch.softmax(per_draw(active, data.evidence, theta.rates), dim=1)
+        logs = per_draw(looking.at(theta).active, data.evidence, theta.rates)
+        belief = torch.softmax(logs, dim=1)
     # two sets of their own: every fourth point of one quasi-random set would lie in one corner of the space
     n_wide = max(int(n_draws * numerics.prior_share / (1 - numerics.prior_share)), 2)
     narrow, wide = prior_draws(localisation, n_draws, seed), prior_draws(localisation, n_wide, seed + 2)

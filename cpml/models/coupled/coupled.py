@@ -147,7 +147,10 @@ class CoupledClassifier(BaseEstimator):
         posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
-        self.mechanics_converged_ = all(d.localisation.response.converged for d in posterior.data)
+        log_strength = self.vector_[: len(self.prior_.families)]
+        self.mechanics_converged_ = all(
+            d.localisation.response.converged(log_strength) for d in posterior.data
+        )
         self.theta_ = self.prior_.named(self.vector_)
         self.covariance_ = posterior.covariance(self.vector_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
@@ -244,10 +247,10 @@ class CoupledClassifier(BaseEstimator):
 
     def _predict(self, data: Forward, theta: Theta, amount: float) -> dict[str, NDArray]:
         with torch.no_grad():
-            active, share = (x.mean(1) for x in data.active(theta))
-            _, log_total = data.local_stress(theta)
+            sheared = data.at(theta)
+            active, share = sheared.active.mean(1), sheared.by_token.mean(1)
             seen = seen_probability(active, data.n_planes, theta.rates, self.frequency_)
-            shear = share * log_total.exp()[:, None] * amount
+            shear = share * sheared.log_total.exp()[:, None] * amount
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 
     def _posterior_draws(self) -> list[Theta]:

@@ -57,7 +57,7 @@ def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
     with torch.no_grad():
         correction = theta.residual(data.inputs, data.family)
         residual = np.zeros(schmid.shape[:2]) if correction is None else correction.numpy()
-        active = data.active(theta)[0].mean(1).numpy()
+        active = data.at(theta).active.mean(1).numpy()
         terms = _stresses(specimen, scheme, data, theta)
     strength = theta.log_strength.exp().numpy()[specimen.systems.family]
     x = {name: np.einsum("gsi,gi->gs", schmid, part) / strength for name, part in terms.items()}
@@ -87,7 +87,7 @@ def _stresses(specimen: Specimen, scheme: str, data: Forward, theta: Theta) -> d
     in_medium = solved
     if scheme == "full_field":
         in_medium = grain_state(
-            specimen, localisation.response.centre.numpy(), "affine", numerics=localisation.numerics
+            specimen, localisation.centre.numpy(), "affine", numerics=localisation.numerics
         ).stress
     return {
         "mean": macro,
@@ -100,7 +100,7 @@ def _stresses(specimen: Specimen, scheme: str, data: Forward, theta: Theta) -> d
 def _neighbour_stresses(specimen: Specimen, scheme: str, data: Forward, theta: Theta) -> NDArray:
     """(2 E, 5) what each directed boundary adds to the learned corrections."""
     localisation = data.localisation
-    centre = localisation.response.centre.numpy()
+    centre = localisation.centre.numpy()
     state = grain_state(specimen, centre, scheme, numerics=localisation.numerics)
     strength = np.exp(centre)[specimen.systems.family]
     schmid = localisation.schmid.numpy()

@@ -11,13 +11,18 @@ picked once from all labels would not.
 """
 
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
 
 from cpml.errors import ParameterError
 from cpml.load import Load
+from cpml.models.coupled.coupled import CoupledClassifier
+from cpml.models.specimen.specimen import Specimen
 
 N_AXES = 6
 
@@ -33,7 +38,7 @@ class LatentLoad(BaseEstimator):
 
     Parameters
     ----------
-    model : unfitted model with fit, predict and, once fitted, log_evidence (a CoupledClassifier)
+    model : unfitted
     n_axes : candidate axes in the plane of the map; its normal is one more
 
     Attributes
@@ -42,7 +47,7 @@ class LatentLoad(BaseEstimator):
         screen, NaN for the normal), weight
     """
 
-    def __init__(self, model, *, n_axes: int = N_AXES):
+    def __init__(self, model: CoupledClassifier, *, n_axes: int = N_AXES):
         self.model = model
         self.n_axes = n_axes
 
@@ -51,7 +56,7 @@ class LatentLoad(BaseEstimator):
         """Name in tables and figures."""
         return f"{self.model.name}_latent_load"
 
-    def fit(self, specimens: list):
+    def fit(self, specimens: list[Specimen]) -> Self:
         """Fit the model under every axis, the same for all specimens.
 
         Raises
@@ -68,29 +73,27 @@ class LatentLoad(BaseEstimator):
         self.weights_ = pd.DataFrame({"angle_deg": angle.round(6), "weight": weight / weight.sum()})
         return self
 
-    def predict(self, specimen) -> pd.DataFrame:
+    def predict(self, specimen: Specimen) -> pd.DataFrame:
         """Probabilities averaged over the axes, columns of the model."""
+        check_is_fitted(self)
         tables = [m.predict(_under(specimen, axis)) for m, axis in zip(self.models_, self.axes_, strict=True)]
-        found = tables[0].assign(model=self.name)
-        for column in tables[0].select_dtypes("float").columns:
-            found[column] = sum(w * t[column] for w, t in zip(self.weights_["weight"], tables, strict=True))
-        return found
+        columns = tables[0].select_dtypes("float").columns
+        values = np.stack([table[columns].to_numpy() for table in tables])
+        averaged = pd.DataFrame(
+            np.einsum("j,jnc->nc", self.weights_["weight"], values), columns=columns, index=tables[0].index
+        )
+        return tables[0].assign(model=self.name, **averaged)
 
 
-def _under(specimen, axis):
+def _under(specimen: Specimen, axis: NDArray) -> Specimen:
+    """The specimen with its load along another axis."""
     load = specimen.load
     if load.kind not in ("tension", "compression"):
         raise ParameterError(
             f"specimen {specimen.name!r}: a load of kind {load.kind!r} has no single axis; "
             "tension and compression have"
         )
-    values = {
-        "kind": load.kind,
-        "axis": list(axis),
-        "strain": load.strain,
-        "rate": load.rate,
-        "temperature": load.temperature,
-    }
-    return replace(
-        specimen, load=Load.from_dict({k: v for k, v in values.items() if v is not None} | {"assumed": True})
-    )
+    values = {"kind": load.kind, "axis": list(axis), "rate": load.rate, "assumed": True}
+    known = {"strain": load.strain, "temperature": load.temperature}
+    values |= {name: value for name, value in known.items() if value is not None}
+    return replace(specimen, load=Load.from_dict(values))

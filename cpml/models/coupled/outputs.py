@@ -89,11 +89,11 @@ def all_levels(specimen: Specimen, data: Forward, thetas: Sequence[Theta]) -> pd
 
 def _levels(specimen: Specimen, data: Forward, theta: Theta, slow: "_SlowLaws") -> list[Level]:
     with torch.no_grad():
-        share, log_total = data.share(theta)
-        active = data.active(theta)[0].numpy()
-        n_slip = int(specimen.systems.slip.sum())
-        by_system = activity(_slip_first(share, specimen), log_total, n_slip, theta.rates).mean(1).numpy()
-        stress = data.local_stress(theta)[0].numpy() * stress_scale(specimen, data, theta)
+        sheared = data.at(theta)
+        n_slip, shares = int(specimen.systems.slip.sum()), _slip_first(sheared.by_system, specimen)
+        by_system = activity(shares, sheared.log_total, n_slip, theta.rates).mean(1).numpy()
+        stress = sheared.stress.numpy() * stress_scale(specimen, data, theta, sheared.stress.mean(1))
+        active = sheared.active.numpy()
     in_crystal = torch.as_tensor(np.einsum("gij,gki->gkj", _turn(specimen), stress))
     return [
         _systems(specimen, by_system[:, :n_slip]),
@@ -103,18 +103,20 @@ def _levels(specimen: Specimen, data: Forward, theta: Theta, slow: "_SlowLaws") 
     ]
 
 
-def stress_scale(specimen: Specimen, data: Forward, theta: Theta) -> float:
+def stress_scale(specimen: Specimen, data: Forward, theta: Theta, stress: Tensor) -> float:
     """Deviatoric stress in MPa per unit of the model's relative stress, at the end of the test.
 
     From the last point of the stress-strain curve; without one, from the strengths: the most loaded system of
     the middle grain sits at its strength.
+
+    Parameters
+    ----------
+    stress : (G, 5) mean of every grain, relative
     """
     if specimen.curve is not None and len(specimen.curve):
         return float(abs(specimen.curve["true_stress_mpa"].iloc[-1]) / np.sqrt(1.5))
-    with torch.no_grad():
-        stress = data.local_stress(theta)[0].mean(1)
-        tau = torch.einsum("gsi,gi->gs", data.localisation.schmid, stress)
-        x = flow.relative_stress(tau, theta.log_strength.exp()[data.family], data.localisation.is_polar)
+    tau = torch.einsum("gsi,gi->gs", data.localisation.schmid, stress)
+    x = flow.relative_stress(tau, theta.log_strength.exp()[data.family], data.localisation.is_polar)
     return float(1.0 / np.median(x.abs().numpy().max(1)))
 
 

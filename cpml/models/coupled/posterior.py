@@ -28,8 +28,19 @@ from cpml.plasticity.laws import flow
 
 
 @dataclass(frozen=True)
+class Sheared:
+    """What the grains of a specimen do at one point of the parameters, under every draw k of their stress."""
+
+    stress: Tensor  # (G, K, 5) in units of the mean stress
+    log_total: Tensor  # (G,) natural log of the total shear over its mean
+    by_system: Tensor  # (G, K, S) share of each grain's shear
+    by_token: Tensor  # (G, K, T) the same, summed over the systems of a token
+    active: Tensor  # (G, K, T) probability that a token is active above the visible limit
+
+
+@dataclass(frozen=True)
 class Forward:
-    """One specimen as tensors: from parameters to shares of shear on every token."""
+    """One specimen as tensors: from parameters to what its grains do."""
 
     evidence: Evidence
     localisation: Localisation
@@ -55,17 +66,11 @@ class Forward:
         """Number of slip planes, which come first among the tokens."""
         return self.evidence.visible.shape[1]
 
-    def local_stress(self, theta: Theta) -> tuple[Tensor, Tensor]:
-        """Drawn stresses (G, K, 5) of every grain in units of the mean stress, and log of its total shear (G,)."""
-        return self.localisation.local_stress(
+    def at(self, theta: Theta) -> Sheared:
+        """What the grains do at ``theta``."""
+        stress, log_total = self.localisation.local_stress(
             theta.log_strength, theta.amplitude, theta.coefficients, theta.scatter
         )
-
-    def share(self, theta: Theta) -> tuple[Tensor, Tensor]:
-        """Share (G, K, S) of each grain's shear on every system under every draw,
-        and log (G,) of its total shear.
-        """
-        stress, log_total = self.local_stress(theta)
         tau = torch.einsum("gsi,gki->gks", self.localisation.schmid, stress)
         log_activity = flow.log_activity(
             tau,
@@ -77,15 +82,10 @@ class Forward:
         residual = theta.residual(self.inputs, self.family)
         if residual is not None:
             log_activity = log_activity + residual[:, None, :]
-        return torch.softmax(log_activity, dim=-1), log_total
-
-    def active(self, theta: Theta) -> tuple[Tensor, Tensor]:
-        """Probability (G, K, T) that a token is active above the visible limit, and
-        its share of the shear (G, K, T).
-        """
-        system, log_total = self.share(theta)
-        share = token_share(system, self.token, self.n_tokens)
-        return activity(share, log_total, self.n_planes, theta.rates), share
+        by_system = torch.softmax(log_activity, dim=-1)
+        by_token = token_share(by_system, self.token, self.n_tokens)
+        active = activity(by_token, log_total, self.n_planes, theta.rates)
+        return Sheared(stress, log_total, by_system, by_token, active)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Posterior:
         """Log-likelihood (G,) of every grain of each specimen."""
         theta = self.prior.unpack(vector, gate=self.gate)
         return [
-            log_likelihood(d.active(theta)[0], d.evidence, theta.rates, d.localisation.log_weight)
+            log_likelihood(d.at(theta).active, d.evidence, theta.rates, d.localisation.log_weight)
             for d in self.data
         ]
 

@@ -4,15 +4,16 @@ A grain's stress follows from the load, from the law in all other grains, and fr
 
     sigma_gk = Sigma + lambda (s_g(xi) - Sigma) + sum_i c_i T_gi + s_eta eta_k
 
-s_g(xi) is the grain's mean stress under one scheme of `cpml.models.mechanics.grain_stress`. It is linearised in the
-log strengths about a point x0 of a fixed grid and solved again where training arrives, so that the iterations of
-training cost no mechanics and the folds of a cross-validation share it:
+s_g(xi) is the grain's mean stress under one scheme of `cpml.models.mechanics.grain_stress`. Mean fields are solved
+at every step of the training, with the analytic gradient of `cpml.plasticity`. The full field is too slow for that
+and has no gradient: it is linearised in the log strengths about a point x0 of a fixed grid, and solved again where
+training arrives, so that iterations cost no mechanics and the folds of a cross-validation share it:
 
-    s_g(xi) = s_g(x0) + sum_k J_gk (log xi_k - x0_k)
+    s_g(xi) = s_g(x0) + sum_k J_gk (log xi_k - x0_k),    J_gk difference quotients
 
 lambda (1: believe the scheme, 0: Sachs) and c_i are learned. The T_gi are tensors that neighbours h with
 boundary share w_gh and in-plane boundary normal nu exert, built from tensors and invariants only, so that
-turning everything turns them too; their mean over the specimen is zero exactly:
+turning everything turns them too; their mean over the specimen is zero exactly. They are built at x0:
 
     T_1 = sum_h w_gh (s_h - s_g)              T_2 = sum_h w_gh dev sym((s_h - s_g) nu x nu)
     T_3 = sum_h w_gh (d_h - d_g)              T_4 = sum_h w_gh sum_su m'_su a_hu sgn(tau_gs) P_gs
@@ -29,6 +30,7 @@ training is deterministic, and turn with the specimen (load axis, surface normal
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,10 +39,19 @@ from scipy.stats import qmc
 from torch import Tensor
 
 from cpml.crystallography.tensors import rotation_5x5
-from cpml.models.mechanics.grain_stress import GrainState, grain_state, load_direction, schmid_vectors
+from cpml.models.mechanics.grain_stress import (
+    DIFFERENTIABLE,
+    GrainState,
+    grain_state,
+    load_direction,
+    relative_to_mean,
+    schmid_vectors,
+    solve_mean_field,
+)
 from cpml.models.mechanics.neighbourhood import pulls
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.polycrystal.response import MeanField
 
 SURFACE = (
     1.0,
@@ -87,7 +98,7 @@ class LinearResponse:
     stress_slope: Tensor  # (K, G, 5)
     log_total: Tensor  # (G,)
     total_slope: Tensor  # (K, G)
-    converged: bool  # of the scheme, at the centre and beside it
+    all_converged: bool  # of the scheme, at the centre and beside it
 
     @classmethod
     def of(
@@ -109,7 +120,7 @@ class LinearResponse:
             stress_slope=torch.tensor(stress_slope),
             log_total=torch.tensor(base.log_total),
             total_slope=torch.tensor(total_slope),
-            converged=converged,
+            all_converged=converged,
         )
 
     def __call__(self, log_strength: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,12 +129,44 @@ class LinearResponse:
         stress = self.stress + torch.einsum("k,kgi->gi", shift, self.stress_slope)
         return stress, self.log_total + torch.einsum("k,kg->g", shift, self.total_slope)
 
+    def converged(self, log_strength: Tensor) -> bool:
+        """Whether the solutions behind the line did, wherever it is asked."""
+        return self.all_converged
+
+
+@dataclass(frozen=True)
+class MeanFieldResponse:
+    """Stress and total shear of every grain in a mean field, solved at every question, with its analytic gradient."""
+
+    specimen: Specimen
+    scheme: str  # of grain_stress.DIFFERENTIABLE
+    start: Any  # a nearby solution
+    numerics: Numerics = STANDARD
+
+    def __call__(self, log_strength: Tensor) -> tuple[Tensor, Tensor]:
+        """Stress (G, 5) and log of the total shear (G,) at log strengths (K,); a common factor changes nothing."""
+        solved = self._solved(log_strength)
+        total = solved.shear_rate.abs().sum(1)
+        return relative_to_mean(self.specimen, solved.grain_stress, total, self.numerics)
+
+    def converged(self, log_strength: Tensor) -> bool:
+        """Whether the solution at log strengths (K,) did."""
+        return bool(self._solved(log_strength.detach()).converged.all())
+
+    def _solved(self, log_strength: Tensor) -> MeanField:
+        relative = log_strength - log_strength.mean()
+        return solve_mean_field(self.specimen, relative, self.scheme, self.numerics, self.start)
+
+
+Response = LinearResponse | MeanFieldResponse
+
 
 @dataclass(frozen=True)
 class Localisation:
     """The stresses of one specimen's grains as a function of the model's parameters, as tensors."""
 
-    response: LinearResponse
+    centre: Tensor  # (K,) log strengths of the grid near which it is used
+    response: Response
     schmid: Tensor  # (G, S, 5)
     is_polar: Tensor  # (S,) bool
     macro: Tensor  # (5,) direction of the macroscopic stress, length 1
@@ -153,8 +196,14 @@ class Localisation:
         turn = rotation_5x5(specimen_frame(specimen.load.stress))
         schmid = schmid_vectors(specimen.systems, specimen.quaternions)
         strength = np.exp(centre)[specimen.systems.family]
+        response: Response
+        if scheme in DIFFERENTIABLE:
+            response = MeanFieldResponse(specimen, scheme, base.start, numerics)
+        else:
+            response = LinearResponse.of(specimen, centre, scheme, base, numerics)
         return cls(
-            response=LinearResponse.of(specimen, centre, scheme, base, numerics),
+            centre=torch.tensor(centre),
+            response=response,
             schmid=torch.tensor(schmid),
             is_polar=torch.tensor(specimen.systems.twin),
             macro=torch.tensor(load_direction(specimen)),
