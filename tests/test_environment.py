@@ -20,6 +20,7 @@ CONDA_NAMES = {"pytorch": "torch"}
 # package -> the name it is imported by, where they differ
 MODULES = {
     "beautifulsoup4": "bs4",
+    "ipython": "IPython",
     "lazy-loader": "lazy_loader",
     "pillow": "PIL",
     "pyyaml": "yaml",
@@ -30,7 +31,6 @@ MODULES = {
 # used, but by no import -> what uses it
 TOOLS = {
     "ipykernel": "the kernel of the notebooks",
-    "ipython": "Run.show speaks to its shell, where there is one",
     "jinja2": "pandas writes LaTeX tables by it",
     "jupyterlab": "tasks.py lab",
     "mypy": "tasks.py lint",
