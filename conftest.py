@@ -1,5 +1,4 @@
-"""For every test run: outputs go to a temporary folder, and stored notebook
-outputs are compared with tolerance.
+"""For every test run: outputs go to a temporary folder, stored notebook outputs are compared with tolerance.
 
 At the root, because the notebooks (nbval) and the package's doctests need it as well as tests/.
 """
@@ -14,7 +13,6 @@ DECIMAL = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]
 
 # compared as strings by nbval although they depend on versions or hold the same content as text/plain
 SKIPPED_FORMS = ("text/html", "text/latex", "image/svg+xml", "application/pdf")
-
 
 INLINE = "module://matplotlib_inline.backend_inline"
 
@@ -46,15 +44,18 @@ def pytest_configure(config):
 
 
 def pytest_unconfigure(config):
+    """The temporary outputs go with the run."""
     shutil.rmtree(config.cpml_output, ignore_errors=True)
 
 
 def pytest_collectstart(collector):
+    """What is kept beside the plain text of an output is not compared."""
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += SKIPPED_FORMS
 
 
 def pytest_collection_modifyitems(items):
+    """Cells of notebooks compare their printed text as `Printed`."""
     for item in items:
         if hasattr(item, "sanitize"):
             item.sanitize = _tolerant(item.sanitize)

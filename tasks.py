@@ -1,9 +1,8 @@
-"""The commands of cpml. `python3 tasks.py <task>` sets up what is missing and runs the
-task; `--list` shows them all.
+"""The commands of cpml: `python3 tasks.py <task>` sets up what is missing and runs it; `--list` shows all.
 
-Above the line: standard library only, it builds .venv when pyproject.toml, requirements.lock,
-the interpreter or the folder changed. Below: the Invoke tasks; inside an environment of your
-own, `invoke <task>` is the same.
+Above the line: standard library only, it builds .venv when pyproject.toml, requirements.lock, the
+interpreter or the folder changed. Below: the Invoke tasks; inside an environment of your own,
+`invoke <task>` is the same.
 """
 
 import functools
@@ -58,7 +57,7 @@ if __name__ == "__main__":
         sys.exit(subprocess.call(argv))
     os.execv(argv[0], argv)
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 from invoke import task
 from invoke.exceptions import Exit
 
@@ -196,9 +195,9 @@ def bench(c, suite=""):
 def test(c, fast=False):
     """Run all tests: unit tests and doctests, the committed notebooks (nbval), the pipeline."""
     sanitize = ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
-    notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
+    notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))]
     suites = {
-        "unit tests and doctests": ["-m", "not slow", "tests", "cpml"],
+        "unit tests and doctests": ["-m", "not slow", "--cov", "--cov-report=", "tests", "cpml"],
         "notebooks": ["-x", "--nbval", "--nbval-current-env", *sanitize, *notebooks],
         "pipeline": ["-m", "slow", "tests"],
     }
@@ -214,6 +213,9 @@ def test(c, fast=False):
         summary.append(f"{'passed' if code == 0 else 'FAILED'}  {name}  {time.perf_counter() - start:.0f} s")
         if code:
             break
+        if "--cov" in arguments:
+            print("== coverage of the unit tests (kernels compiled by numba are left out)")
+            print(*_coverage_lines(), sep="\n", flush=True)
     left = list(suites)[len(summary) :]
     print("== summary", *summary, *(f"not run  {name}" for name in left), sep="\n", flush=True)
     if code:
@@ -231,7 +233,7 @@ def refresh(c):
     from cpml.files import write_atomic
     from cpml.pipeline.chain import inline_figures
 
-    paths = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    paths = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
     with tempfile.TemporaryDirectory() as output:
         os.environ["CPML_OUTPUT"] = output
         done = {}
@@ -255,26 +257,47 @@ def refresh(c):
         write_atomic(path, functools.partial(nbformat.write, notebook))
 
 
-@task(help={"fix": "apply the safe fixes and the format"})
+@task(help={"fix": "apply the safe fixes, the format and the cell ids"})
 def lint(c, fix=False):
-    """Check style with ruff, notebooks included."""
-    codes = [
-        _python("-m", "ruff", "check", *(["--fix"] if fix else []), ".", check=False),
-        _python("-m", "ruff", "format", *([] if fix else ["--check"]), ".", check=False),
-    ]
-    if any(codes):
-        raise Exit(code=1)
+    """Check style (ruff), types (mypy) and the cell ids of the notebooks."""
+    checks = {
+        "ruff check": ["-m", "ruff", "check", *(["--fix"] if fix else []), "."],
+        "ruff format": ["-m", "ruff", "format", *([] if fix else ["--check"]), "."],
+        "mypy": ["-m", "mypy"],
+    }
+    failed = [name for name, arguments in checks.items() if _python(*arguments, check=False)]
+    if fix:
+        ids(c)
+    elif odd := _without_fixed_ids():
+        print("cells are not numbered in order:", *(path.name for path in odd))
+        failed.append("cell ids")
+    if failed:
+        more = "repair what is listed above" if fix else "python3 tasks.py lint --fix repairs what it can"
+        raise Exit(f"error: {', '.join(failed)}: {more}", code=1)
 
 
-@task(help={"reports": "delete reports/ and data/derived/ as well"})
+@task
+def ids(c):
+    """Number the cells of the committed notebooks in order, as `refresh` does."""
+    import nbformat
+
+    from cpml.files import write_atomic
+
+    for path, notebook in _without_fixed_ids().items():
+        write_atomic(path, functools.partial(nbformat.write, notebook))
+        print(f"{path.name}: cells numbered")
+
+
+@task(help={"reports": "delete what is in reports/ and data/derived/ as well"})
 def clean(c, reports=False):
     """Delete caches; with --reports also all results. Raw data stays."""
     caches = [path for name in ("cpml", "tests", "notebooks") for path in (ROOT / name).rglob("__pycache__")]
     caches += [path for path in (ROOT / "notebooks").rglob(".ipynb_checkpoints")]
     caches += [
-        ROOT / name for name in (".pytest_cache", ".ruff_cache", ".hypothesis", "build", "cpml.egg-info")
+        ROOT / name
+        for name in (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "build", "cpml.egg-info")
     ]
-    results = [ROOT / "reports", ROOT / "data" / "derived"] if reports else []
+    results = [*(ROOT / "reports").glob("*/"), ROOT / "data" / "derived"] if reports else []
     for folder in [*caches, *results]:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -303,12 +326,50 @@ def _pairs(parameters):
     return pairs
 
 
-def _normalise(notebook):
-    """Fixed cell ids and one kernelspec, so that a refresh without a change is no difference in git."""
+def _coverage_lines():
+    """One line a room, and the total, of the coverage that the unit tests left in .coverage."""
+    from coverage import Coverage
+
+    measured = Coverage(data_file=str(ROOT / ".coverage"), config_file=str(ROOT / "pyproject.toml"))
+    measured.load()
+    rooms = {}
+    for path in sorted(measured.get_data().measured_files()):
+        folder = Path(path).parent.relative_to(ROOT / "cpml").parts
+        _, lines, _, missing, _ = measured.analysis2(path)
+        for room in (folder[0] if folder else "ground floor", "total"):
+            n_lines, n_missing = rooms.get(room, (0, 0))
+            rooms[room] = n_lines + len(lines), n_missing + len(missing)
+    rooms["total"] = rooms.pop("total")
+    return [
+        f"{room:16}{1 - missing / lines:6.1%} of {lines} lines" for room, (lines, missing) in rooms.items()
+    ]
+
+
+def _without_fixed_ids():
+    """Committed notebooks whose cells are not numbered in order -> the same with numbered cells."""
+    import nbformat
+
+    numbered = {}
+    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        _number_cells(notebook)
+        if notebook != nbformat.read(path, as_version=4):
+            numbered[path] = notebook
+    return numbered
+
+
+def _number_cells(notebook):
+    """Fixed cell ids, and no times of execution."""
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:02d}"
         cell.metadata.pop("execution", None)
+
+
+def _normalise(notebook):
+    """Numbered cells and one kernelspec, so that a refresh without a change is no difference in git."""
+    _number_cells(notebook)
     notebook.metadata = {
+        **{key: value for key, value in notebook.metadata.items() if key == "cpml"},
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }

@@ -1,1 +1,1 @@
-"""Benchmarks (`bench_*.py`, run by `tasks.py bench`), comparisons with other codes, and makers of known answers."""
+"""Benchmarks (`bench_*.py`, run by `tasks.py bench`), other codes beside us, makers of known answers."""

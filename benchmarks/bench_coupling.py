@@ -11,7 +11,7 @@ whether a grain twins at all (twin_grain).
 | part | question |
 |---|---|
 | every model | is the coupled one above every baseline? |
-| coupled_quarter | with the labels of a quarter of the training grains, is it no worse than the best baseline with all? |
+| coupled_quarter | with a quarter of the labels, is it no worse than the best baseline with all? |
 | ablations | what each ingredient brings (magnesium A -> B) |
 
 Needs the generator's folders under $CPML_REFERENCE/virtual. Writes into reports/comparison/metrics.json.
@@ -43,7 +43,8 @@ REFERENCE = {
     "ni_fcc_A": (0.908, 0.908, None),
 }
 AIM = {"mg_hcp_B": 0.90, "ti_hcp_A": 0.92}
-SHOWN = ["mechanism", "model", "pr_auc", "pr_auc_low", "pr_auc_high", "log_loss", "brier", "top1", "prevalence", "n_grains"]  # fmt: skip
+SCORES = ["pr_auc", "pr_auc_low", "pr_auc_high", "log_loss", "brier", "top1"]
+SHOWN = ["mechanism", "model", *SCORES, "prevalence", "n_grains"]
 QUARTER = 0.25
 
 # ingredients of the coupled model that can be left out or exchanged: name -> keywords of its constructor
@@ -128,7 +129,7 @@ def main(*, full: bool = True) -> None:
 
 
 def active_where_known(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Predictions whose p is that of being active, recorded or not, for the models that tell the two apart."""
+    """Predictions whose p is that of being active, recorded or not, for models that tell the two apart."""
     return predictions.assign(p=predictions["p_active"].fillna(predictions["p"]))
 
 

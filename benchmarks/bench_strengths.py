@@ -111,12 +111,18 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
         covers = (part["low"] <= part["truth"]) & (part["truth"] <= part["high"])
         scale = 100 / truth
         rows[family] = {
-            "truth": truth, "mean": ratio.mean(), "sd": ratio.std(), "bias_pct": scale * (ratio.mean() - truth),
-            "bias_se_pct": scale * ratio.std() / np.sqrt(len(part)), "coverage": covers.mean(),
+            "truth": truth,
+            "mean": ratio.mean(),
+            "sd": ratio.std(),
+            "bias_pct": scale * (ratio.mean() - truth),
+            "bias_se_pct": scale * ratio.std() / np.sqrt(len(part)),
+            "coverage": covers.mean(),
             # sd that a 90 % interval claims: as large as sd where it is honest
-            "claimed_sd": (part["high"] - part["low"]).mean() / (2 * 1.645), "fit_s": part["seconds"].median(),
-            "converged": part["converged"].mean(), "repetitions": len(part),
-        }  # fmt: skip
+            "claimed_sd": (part["high"] - part["low"]).mean() / (2 * 1.645),
+            "fit_s": part["seconds"].median(),
+            "converged": part["converged"].mean(),
+            "repetitions": len(part),
+        }
     return pd.DataFrame(rows).T
 
 

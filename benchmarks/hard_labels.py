@@ -38,7 +38,7 @@ def pick_max_schmid(specimen: Specimen) -> Specimen:
 
 
 def _picked(specimen: Specimen) -> pd.DataFrame:
-    """grain_id, angle_deg: exact angles of the picked planes, an empty angle for imaged grains without any."""
+    """grain_id, angle_deg: exact angles of the picked planes, empty for imaged grains without any."""
     from cpml.crystallography.slip_traces import slip_traces
 
     place = {name: p for p, name in enumerate(specimen.tokens["target"])}

@@ -1,17 +1,16 @@
-"""Synthetic specimens whose footprints follow a law that is known: the ground on which
-estimators of strength are judged.
+"""Synthetic specimens whose footprints follow a known law: the ground on which estimators are judged.
 
     sigma_g = Sigma + s |Sigma| eta_g             eta_g: five independent components of mean 0 and variance 1
     a_gs    = (|P_gs : sigma_g| / xi_k(s))^n      twins: only where P_gs : sigma_g > 0
     pi_gt   = sum_{s in t} a_gs / sum_s a_gs      share of the grain's shear on a token t (plane or variant)
 
-Sigma is the deviator of the macroscopic load as a 5-vector of length |Sigma| (`cpml.crystallography.tensors`), so
-the scatter s is per component and relative to the length of the whole deviator. A plane leaves one trace if
-its share is visible, it is steeper than ``min_inclination_deg`` and it is not missed; its angle has a normal
-error. A share pi is visible above a sharp limit l, or with probability 1 - exp(-pi / l) where the limit is
-``gradual``. False traces have any angle. Labels are then made from the angles by
-`cpml.microscopy.slip_labels`, as for a real map: with candidates, and with missing labels where a line could
-have come from several planes.
+Sigma is the deviator of the macroscopic load as a 5-vector (`cpml.crystallography.tensors`), so the
+scatter s is per component and relative to the length of the whole deviator. A plane leaves one trace if
+its share is visible, it is steeper than ``min_inclination_deg`` and it is not missed; its angle has a
+normal error. A share pi is visible above a sharp limit l, or with probability 1 - exp(-pi / l) where the
+limit is ``gradual``. False traces have any angle. Labels are then made from the angles by
+`cpml.microscopy.slip_labels`, as for a real map: with candidates, and with missing labels where a line
+could have come from several planes.
 
 The literature that a model starts from would give the answer away if it were the truth, so it is
 drawn about the truth with the spread that the material file states (``prior_error`` times that;
@@ -19,7 +18,7 @@ drawn about the truth with the spread that the material file states (``prior_err
 
 | symbol | meaning | shape |
 |---|---|---|
-| eta | stress of the neighbourhood that no mean field knows; normal, or Student t with 3 degrees of freedom | (G, 5) |
+| eta | stress that no mean field knows: normal, or Student t with 3 degrees of freedom | (G, 5) |
 | xi | strength: ``ratios`` times that of the reference family | (K,) |
 """
 
@@ -166,14 +165,20 @@ def synthetic_material(name: str, ratios: Mapping[str, float], *, prior_error: f
 
 
 def _grains(n: int, rng) -> pd.DataFrame:
-    """Grains of equal size on a square lattice, random texture, with the columns that features are made of."""
+    """Grains of equal size on a square lattice, random texture, with the columns that features need."""
     row, column = np.divmod(np.arange(n), _side(n))
     table = pd.DataFrame(
         {
-            "grain_id": np.arange(n) + 1, "phase": 1, "phase_name": "A", "x_um": column * SPACING_UM,
-            "y_um": row * SPACING_UM, "n_pixels": 100, "log_diameter": np.log(SPACING_UM), "on_edge": False,
+            "grain_id": np.arange(n) + 1,
+            "phase": 1,
+            "phase_name": "A",
+            "x_um": column * SPACING_UM,
+            "y_um": row * SPACING_UM,
+            "n_pixels": 100,
+            "log_diameter": np.log(SPACING_UM),
+            "on_edge": False,
         }
-    )  # fmt: skip
+    )
     table[["qw", "qx", "qy", "qz"]] = random_quaternions(n, rng)
     return table.assign(kam_deg=rng.random(n), gos_deg=rng.random(n))
 

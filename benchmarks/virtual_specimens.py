@@ -23,7 +23,7 @@ from cpml.evaluation.splits import Splits, blocked_folds
 from cpml.load import Load
 from cpml.microscopy.labels.rows import Labels
 from cpml.models.specimen.specimen import Specimen, build_specimen
-from cpml.virtual.records import read_public_table, recorded_traces, recorded_variants
+from cpml.virtual.recorded import read_public_table, recorded_traces, recorded_variants
 from cpml.virtual.truth import match_grains, read_generator_truth, truth_labels
 
 SPECIMENS = {

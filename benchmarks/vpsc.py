@@ -5,10 +5,10 @@ What is compared, and how closely (relative to the reference unless said):
 | group | quantity | bound |
 |---|---|---|
 | full constraint | von Mises stress, strengths of the families | 1e-6 |
-| | accumulated and reoriented twin fractions | 1e-6 (absolute) |
+| | shares of the families, accumulated and reoriented twin fractions | 1e-6 (absolute) |
 | | final orientations | 0.01 deg |
 | self-consistent | first row: stress and grain stresses (of the largest component) | 1e-5 |
-| | path: stress, strengths, twin fractions | 1e-4 |
+| | path: stress, strengths, shares, twin fractions | 1e-4 |
 | elastic | all components, of the largest one | 1e-4 |
 | dislocation density | stress, strengths | 1e-4 |
 """
@@ -29,7 +29,7 @@ COMPONENTS = ("11", "22", "33", "23", "13", "12")
 
 @dataclass(frozen=True)
 class Compared:
-    """One quantity of a case: reference and our value at the place of the largest deviation, and its bound."""
+    """One quantity of a case: reference and our value where they deviate most, and the bound."""
 
     case: str
     quantity: str
@@ -69,6 +69,9 @@ def compare_case(folder: Path, name: str, **options) -> list[Compared]:
         ]
         for k, column in columns:
             found.append(_absolute(name, column, steps[column].to_numpy(), ours[:, k], bound))
+    shares = steps[[f"activity_{m['key']}" for m in case["crystal"].get("modes", ())]].to_numpy(float)
+    if shares.size:
+        found.append(_absolute(name, "activity, path", shares, path.activity.numpy(), bound))
     if not is_taylor:
         found.append(
             _relative(

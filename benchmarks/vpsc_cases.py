@@ -7,6 +7,7 @@ in degrees, sample to crystal.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,12 +43,12 @@ def case_names(folder: Path) -> tuple[str, ...]:
 
 
 def texture(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Orientations (G, 4) and weights (G,) of a case's table of Bunge angles in degrees."""
     import pandas as pd
 
     table = pd.read_csv(path)
-    return euler_to_quaternion(np.deg2rad(table[["phi1", "Phi", "phi2"]].to_numpy())), table[
-        "weight"
-    ].to_numpy()
+    euler = np.deg2rad(table[["phi1", "Phi", "phi2"]].to_numpy())
+    return euler_to_quaternion(euler), table["weight"].to_numpy()
 
 
 def case_loading(process: dict) -> Conditions:
@@ -87,19 +88,8 @@ def _crystal(case: dict, name: str):
         return law, hardening, None
     shear = np.array([m.get("twin_shear", 1.0) for m in modes])
     about = "direction" if twins[0]["twin_type"] == 2 else "normal"
-    return (
-        law,
-        hardening,
-        Reorientation(
-            found,
-            (twins[0]["thres1"], twins[0]["thres2"]),
-            shear,
-            about,
-            twins[0]["secondary_twinning_allowed"],
-            "vpsc",
-            0.5,
-        ),
-    )
+    thresholds, secondary = (twins[0]["thres1"], twins[0]["thres2"]), twins[0]["secondary_twinning_allowed"]
+    return law, hardening, Reorientation(found, thresholds, shear, about, secondary, soften=0.5)
 
 
 def _dislocations(crystal: dict) -> tuple[PowerLaw, KocksMecking]:
@@ -136,15 +126,7 @@ def solve_case(folder: Path, name: str, *, order: str = "vpsc", **options):
     process, scheme = case["process"], case["scheme"]
     interaction = SCHEME.get(scheme["interaction"], scheme["interaction"])
     if rules is not None:
-        rules = Reorientation(
-            rules.systems,
-            rules.threshold,
-            rules.twin_shear,
-            rules.about,
-            rules.secondary,
-            order,
-            rules.soften,
-        )
+        rules = replace(rules, order=order)
     options = {"quadrature": VPSC, **options}
     return deform(
         law,

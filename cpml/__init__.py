@@ -1,7 +1,7 @@
 """cpml: the deformation mechanisms of polycrystals, from crystal plasticity coupled with machine learning.
 
-The names of the stub beside this file load where they are first used, so that ``import cpml`` stays light (no torch,
-orix, hyperspy).
+The names of the stub beside this file load where they are first used, so that ``import cpml`` stays light (no
+torch, orix, hyperspy).
 
 >>> import cpml
 >>> cpml.load_dataset.__module__

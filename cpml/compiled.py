@@ -1,18 +1,29 @@
-"""The numba decorator of all compiled loops: cached on disk where a folder can be written, GIL released.
+"""The numba decorators of all compiled loops: cached on disk where a folder can be written, GIL released."""
 
-Sums may be reordered and fused (no flag that assumes finite numbers: trial
-stresses overflow and are refused).
-"""
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
-MATH = {"reassoc", "contract", "arcp", "nsz"}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+MATH = {"reassoc", "contract", "arcp", "nsz"}  # no flag that assumes finite numbers: trial stresses overflow
 TINY = 1e-300  # keeps divisions by exact zeros finite
 
 
-def compiled(function):
+def compiled(function: Function) -> Function:
+    """A loop as it is written."""
+    return _compile(function, fastmath=False)
+
+
+def fused(function: Function) -> Function:
+    """A loop whose sums may be reordered and fused: faster, equal to rounding."""
+    return _compile(function, fastmath=MATH)
+
+
+def _compile(function: Function, fastmath: set[str] | bool) -> Function:
     """njit with the on-disk cache, or without it where no folder can be written."""
     try:
-        return njit(cache=True, nogil=True, fastmath=MATH)(function)
+        return cast(Function, njit(cache=True, nogil=True, fastmath=fastmath)(function))
     except RuntimeError:
-        return njit(nogil=True, fastmath=MATH)(function)
+        return cast(Function, njit(nogil=True, fastmath=fastmath)(function))

@@ -3,7 +3,7 @@
     tension      sigma = +n (x) n                       uniaxial along the unit axis n
     compression  sigma = -n (x) n
     shear        sigma = (d (x) p + p (x) d) / sqrt(3)  along d (axis) on the plane of normal p
-    rolling      sigma = (r (x) r - z (x) z) / sqrt(3)  plane strain: r = rolling direction (axis), z = map normal
+    rolling      sigma = (r (x) r - z (x) z) / sqrt(3)  plane strain: rolling direction r (axis), map normal z
     tensor       sigma = the given symmetric tensor, scaled
 
 Every `stress` has von Mises norm 1, sqrt(3/2 s : s) = 1 with s = dev sigma. The strain rate is that of an
@@ -23,8 +23,10 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cpml.errors import DatasetError
 
@@ -34,12 +36,12 @@ AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """One proportional load. `rate` (1/s) is the von Mises strain rate; `strain` its final von Mises strain."""
+    """One proportional load: `rate` (1/s) its von Mises strain rate, `strain` the final von Mises strain."""
 
     kind: str
-    axis: np.ndarray | None = None  # (3,) unit vector, sample frame
-    plane: np.ndarray | None = None  # (3,) unit normal of the shear plane, sample frame
-    tensor: np.ndarray | None = None  # (3, 3) symmetric, as given
+    axis: NDArray | None = None  # (3,) unit vector, sample frame
+    plane: NDArray | None = None  # (3,) unit normal of the shear plane, sample frame
+    tensor: NDArray | None = None  # (3, 3) symmetric, as given
     strain: float | None = None
     rate: float = 1e-3
     temperature: float | None = None  # K
@@ -72,44 +74,55 @@ class Load:
         return cls(
             kind=kind,
             **_directions(kind, values),
-            strain=_number(values, "strain", minimum=0.0),
-            rate=_number(values, "rate", above=0.0, default=1e-3),
-            temperature=_number(values, "temperature", above=0.0),
+            strain=_number(values, "strain", may_be_zero=True),
+            rate=_number(values, "rate") or cls.rate,
+            temperature=_number(values, "temperature"),
             assumed=_boolean(values, "assumed"),
             note=_text(values, "note"),
         )
 
     @cached_property
-    def stress(self) -> np.ndarray:
+    def stress(self) -> NDArray:
         """(3, 3) stress direction, von Mises norm 1, sample frame; uniaxial loads carry their pressure."""
-        if self.kind in ("tension", "compression"):
-            sign = 1.0 if self.kind == "tension" else -1.0
-            return sign * np.outer(self.axis, self.axis)
-        if self.kind == "shear":
+        if self.tensor is not None:
+            return self.tensor / _von_mises(self.tensor)
+        assert self.axis is not None  # every other kind has one
+        if self.plane is not None:
             return (np.outer(self.axis, self.plane) + np.outer(self.plane, self.axis)) / math.sqrt(3.0)
         if self.kind == "rolling":
             normal = np.array(AXES["z"])
             return (np.outer(self.axis, self.axis) - np.outer(normal, normal)) / math.sqrt(3.0)
-        return self.tensor / _von_mises(self.tensor)
+        sign = 1.0 if self.kind == "tension" else -1.0
+        return sign * np.outer(self.axis, self.axis)
 
     @cached_property
-    def rate_direction(self) -> np.ndarray:
+    def rate_direction(self) -> NDArray:
         """(3, 3) traceless symmetric strain-rate direction, von Mises rate 1, sample frame."""
         return 1.5 * _deviator(self.stress)
 
     @property
+    def main_axis(self) -> np.ndarray:
+        """(3,) unit axis of the largest deviatoric stress: that of a uniaxial load, sample frame."""
+        if self.axis is not None:
+            return self.axis
+        values, vectors = np.linalg.eigh(_deviator(self.stress))
+        return vectors[:, np.abs(values).argmax()]
+
+    @property
+    def is_assumed_axis(self) -> bool:
+        """Whether an axis is assumed that the footprints could tell."""
+        return self.assumed and self.kind in ("tension", "compression")
+
+    @property
     def label(self) -> str:
         """One phrase for captions, e.g. 'compression || x (assumed)'."""
-        if self.kind == "tensor":
-            where = "stress tensor"
-        else:
-            where = f"{self.kind} || {_axis_label(self.axis)}"
-            if self.kind == "shear":
-                where += f" on {_axis_label(self.plane)}"
+        where = "stress tensor" if self.axis is None else f"{self.kind} || {_axis_label(self.axis)}"
+        if self.plane is not None:
+            where += f" on {_axis_label(self.plane)}"
         return where + (" (assumed)" if self.assumed else "")
 
 
-def unit_axis(value, *, key: str = "load.axis") -> np.ndarray:
+def unit_axis(value: object, *, key: str = "load.axis") -> NDArray:
     """(3,) unit vector from 'x', 'y', 'z', optionally signed ('-x'), or a list of three numbers."""
     if isinstance(value, str) and value.lstrip("+-").lower() in AXES and len(value) <= 2:
         vector = np.array(AXES[value.lstrip("+-").lower()])
@@ -121,7 +134,7 @@ def unit_axis(value, *, key: str = "load.axis") -> np.ndarray:
     return vector / length
 
 
-def _directions(kind: str, values: dict) -> dict:
+def _directions(kind: str, values: dict) -> dict[str, NDArray]:
     """The direction fields that this kind of load needs; DatasetError for a missing or a superfluous one."""
     needed = {"tensor": ("tensor",), "shear": ("axis", "plane")}.get(kind, ("axis",))
     for key in ("axis", "plane", "tensor"):
@@ -130,15 +143,16 @@ def _directions(kind: str, values: dict) -> dict:
             raise DatasetError(f"load.{key} {state} for kind {kind!r}: it needs {' and '.join(needed)}")
     if kind == "tensor":
         return {"tensor": _stress_tensor(values["tensor"])}
-    found = {key: unit_axis(values[key], key=f"load.{key}") for key in needed}
-    normal = found.get("plane", np.array(AXES["z"]) if kind == "rolling" else None)
-    if normal is not None and abs(found["axis"] @ normal) > 1e-6:
+    vectors = {key: unit_axis(values[key], key=f"load.{key}") for key in needed}
+    normal = vectors.get("plane", np.array(AXES["z"]) if kind == "rolling" else None)
+    if normal is not None and abs(vectors["axis"] @ normal) > 1e-6:
         plane = "load.plane" if kind == "shear" else "the map normal z"
         raise DatasetError(f"load.axis: {values['axis']!r} is not perpendicular to {plane}")
-    return found
+    return vectors
 
 
-def _stress_tensor(value) -> np.ndarray:
+def _stress_tensor(value: object) -> NDArray:
+    """A symmetric (3, 3) tensor with a deviator; DatasetError otherwise."""
     tensor = _array(value, (3, 3), "load.tensor", "a symmetric 3 x 3 list of numbers")
     size = np.abs(tensor).max()
     if not np.allclose(tensor, tensor.T, rtol=0, atol=1e-9 * size):
@@ -148,15 +162,16 @@ def _stress_tensor(value) -> np.ndarray:
     return tensor
 
 
-def _deviator(stress: np.ndarray) -> np.ndarray:
+def _deviator(stress: NDArray) -> NDArray:
     return stress - np.trace(stress) / 3.0 * np.eye(3)
 
 
-def _von_mises(stress: np.ndarray) -> float:
+def _von_mises(stress: NDArray) -> float:
     return math.sqrt(1.5 * np.sum(_deviator(stress) ** 2))
 
 
-def _array(value, shape: tuple[int, ...], key: str, expected: str) -> np.ndarray:
+def _array(value: Any, shape: tuple[int, ...], key: str, expected: str) -> NDArray:
+    """Finite numbers of one shape; DatasetError otherwise."""
     try:
         array = np.array(value, dtype=float)
     except (TypeError, ValueError):
@@ -166,24 +181,21 @@ def _array(value, shape: tuple[int, ...], key: str, expected: str) -> np.ndarray
     return array
 
 
-def _number(values: dict, key: str, *, minimum=None, above=None, default=None) -> float | None:
+def _number(values: dict, key: str, *, may_be_zero: bool = False) -> float | None:
+    """A positive number, or None where there is none; DatasetError for anything else."""
     value = values.get(key)
     if value is None:
-        return default
+        return None
     is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or (minimum is not None and value < minimum) or (above is not None and value <= above):
-        bound = (
-            f" of at least {minimum:g}"
-            if minimum is not None
-            else f" above {above:g}"
-            if above is not None
-            else ""
+    if not is_number or value < 0 or (value == 0 and not may_be_zero):
+        raise DatasetError(
+            f"load.{key}: {value!r} is not a number {'of at least' if may_be_zero else 'above'} 0"
         )
-        raise DatasetError(f"load.{key}: {value!r} is not a number{bound}")
     return float(value)
 
 
 def _boolean(values: dict, key: str) -> bool:
+    """True or false, false where there is none; DatasetError for anything else."""
     value = values.get(key, False)
     if not isinstance(value, bool):
         raise DatasetError(f"load.{key}: {value!r} is neither true nor false")
@@ -191,13 +203,15 @@ def _boolean(values: dict, key: str) -> bool:
 
 
 def _text(values: dict, key: str) -> str:
+    """Text, empty where there is none; DatasetError for anything else."""
     value = values.get(key, "")
     if not isinstance(value, str):
         raise DatasetError(f"load.{key}: {value!r} is not text")
     return value
 
 
-def _axis_label(axis: np.ndarray) -> str:
+def _axis_label(axis: NDArray) -> str:
+    """'x', '-y', ..., or the components of another unit vector."""
     for name, vector in AXES.items():
         for sign, prefix in ((1.0, ""), (-1.0, "-")):
             if np.allclose(axis, sign * np.array(vector), atol=1e-9):

@@ -1,5 +1,4 @@
-"""Where things are. The environment is read at each call, so that a test or a
-cluster job can point elsewhere.
+"""Where things are. The environment is read at each call: a test or a cluster job can point elsewhere.
 
 | variable           | meaning                                                      | default            |
 |--------------------|--------------------------------------------------------------|--------------------|
@@ -29,18 +28,22 @@ def from_environment(variable: str) -> Path | None:
 
 
 def root() -> Path:
+    """The checkout."""
     return from_environment("CPML_ROOT") or PACKAGE.parent
 
 
 def output() -> Path:
+    """Where `data/derived` and `reports` lie."""
     return from_environment("CPML_OUTPUT") or root()
 
 
 def data() -> Path:
+    """Folder of the data sets and the catalogue."""
     return root() / "data"
 
 
 def notebooks() -> Path:
+    """Folder of the notebooks."""
     return root() / "notebooks"
 
 

@@ -42,7 +42,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.012345
 
 
 def read_yaml(path: Path) -> dict:
-    """The mapping in a YAML file of at most 2 MB; DatasetError names the file and the line of what is wrong."""
+    """The mapping in a YAML file of at most 2 MB; DatasetError names file and line of what is wrong."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DatasetError(

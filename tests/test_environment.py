@@ -1,8 +1,11 @@
-"""pyproject.toml, environment.yml and requirements.lock say the same."""
+"""pyproject.toml, environment.yml and requirements.lock say the same; what is imported is what they say."""
 
+import ast
 import re
+import sys
 import tomllib
 
+import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -14,13 +17,43 @@ from cpml.paths import PACKAGE
 ROOT = PACKAGE.parent
 CONDA_NAMES = {"pytorch": "torch"}
 
+# package -> the name it is imported by, where they differ
+MODULES = {
+    "beautifulsoup4": "bs4",
+    "lazy-loader": "lazy_loader",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "rosettasciio": "rsciio",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+}
+# used, but by no import -> what uses it
+TOOLS = {
+    "ipykernel": "the kernel of the notebooks",
+    "ipython": "Run.show speaks to its shell, where there is one",
+    "jinja2": "pandas writes LaTeX tables by it",
+    "jupyterlab": "tasks.py lab",
+    "mypy": "tasks.py lint",
+    "nbval": "tasks.py test",
+    "pyarrow": "pandas reads and writes parquet by it",
+    "pytest-cov": "tasks.py test",
+    "ruff": "tasks.py lint",
+}
+
+
+def requirements(lines):
+    """Canonical name -> Requirement."""
+    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = {name: requirements(lines) for name, lines in PROJECT["optional-dependencies"].items()}
+
 
 @pytest.fixture(scope="module")
 def declared():
     """Name -> Requirement of everything that `pip install -e .[dev]` asks for."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+    return requirements(PROJECT["dependencies"]) | EXTRAS["dev"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +61,7 @@ def locked():
     lines = [
         line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")
     ]
-    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+    return requirements(lines)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +80,8 @@ def test_conda_and_pip_ask_for_the_same_bounds(declared, conda):
 
 
 def test_conda_installs_the_checkout_and_the_same_python(conda):
-    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert conda[-1] == {"pip": ["-e ."]}
-    assert f"python{requires}" in conda
+    assert f"python{PROJECT['requires-python']}" in conda
 
 
 def test_every_lock_line_is_one_exact_public_version(locked):
@@ -70,38 +102,57 @@ def test_direct_dependencies_are_locked_within_their_bounds(declared, locked):
         assert Version(version) in requirement.specifier, f"{name} {version}"
 
 
-def test_every_direct_dependency_is_imported_somewhere_or_is_a_tool(declared):
+def imported(source: str) -> set[str]:
+    """Names of the packages that Python code imports, also late and by name."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+        elif isinstance(node, ast.Call) and node.args:
+            function = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            name = node.args[0].values[0] if isinstance(node.args[0], ast.JoinedStr) else node.args[0]
+            if function in ("import_module", "importorskip") and isinstance(name, ast.Constant):
+                found.add(name.value)
+    return {name.split(".")[0] for name in found} - set(sys.stdlib_module_names)
+
+
+@pytest.fixture(scope="module")
+def users():
+    """Imported package -> the files that import it: package, tests, benchmarks, notebooks and tasks."""
+    files = [ROOT / "tasks.py", ROOT / "conftest.py"]
+    files += [path for folder in ("cpml", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    sources = {path: path.read_text(encoding="utf-8") for path in files}
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        lines = "\n".join(cells).splitlines()
+        sources[path] = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+    own = {"cpml", "benchmarks", "support", "tasks"}
+    found = {}
+    for path, source in sources.items():
+        for name in imported(source) - own:
+            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return found
+
+
+def modules(*declared) -> set[str]:
+    """The names by which packages are imported."""
+    return {MODULES.get(name, name) for name in set().union(*declared)}
+
+
+def test_what_is_declared_is_used(declared, users):
     """A dependency that nothing uses is a burden on everybody's installation."""
-    tools = {
-        "pyyaml",
-        "jupyterlab",
-        "ipykernel",
-        "ipython",
-        "nbclient",
-        "ruff",
-        "nbval",
-        "jinja2",
-        "pyarrow",
-        "packaging",
-    }
-    sources = [
-        *PACKAGE.rglob("*.py"),
-        *(ROOT / "tests").rglob("*.py"),
-        *(ROOT / "notebooks").glob("*.ipynb"),
-        ROOT / "tasks.py",
-    ]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    imported = {
-        "scikit-learn": "sklearn",
-        "scikit-image": "skimage",
-        "beautifulsoup4": "bs4",
-        "lazy-loader": "lazy_loader",
-    }
-    names = {name: imported.get(name, name) for name in set(declared) - tools}
-    unused = [
-        n
-        for n, module in names.items()
-        if not re.search(rf"\b(import|from) {module}\b|import_module\(.{module}", text)
-    ]
-    # planned for the images and the numerics of later parts
-    assert set(unused) <= {"hyperspy", "scikit-image", "seaborn", "tqdm"}
+    assert modules(declared) - set(users) == set(TOOLS)
+
+
+def test_what_is_imported_is_declared(declared, users):
+    """A package that comes along with another one can be gone with the next version of that one."""
+    known = modules(declared, *EXTRAS.values())
+    assert {name: files for name, files in users.items() if name not in known} == {}
+
+
+def test_the_package_needs_no_development_tool(users):
+    """What the package and the notebooks import is there for every user."""
+    files = [file for name in modules(EXTRAS["dev"]) for file in users.get(name, ())]
+    assert [file for file in files if file.startswith(("cpml", "notebooks"))] == []

@@ -31,9 +31,10 @@ def test_bar_is_for_terminals_and_long_work(monkeypatch, stream, delay, is_seen)
 
 def test_reading_a_map_tells_its_name(monkeypatch, tmp_path):
     """The reader of text maps names the file that it is busy with."""
-    lines = ["Channel Text File", "XCells\t2", "YCells\t1", "XStep\t1", "YStep\t1", "Phases\t1",
-             "3.5;3.5;3.5\t90;90;90\tNickel\t11\t225", "Phase\tX\tY\tEuler1\tEuler2\tEuler3",
-             "1\t0\t0\t10\t20\t30", "1\t1\t0\t10\t20\t30"]  # fmt: skip
+    header = ["Channel Text File", "XCells\t2", "YCells\t1", "XStep\t1", "YStep\t1", "Phases\t1"]
+    phase = "3.5;3.5;3.5\t90;90;90\tNickel\t11\t225"
+    points = ["Phase\tX\tY\tEuler1\tEuler2\tEuler3", "1\t0\t0\t10\t20\t30", "1\t1\t0\t10\t20\t30"]
+    lines = [*header, phase, *points]
     (tmp_path / "plate.ctf").write_text("\n".join(lines))
     monkeypatch.setattr("sys.stderr", screen := Terminal())
     monkeypatch.setattr(cpml.progress, "DELAY_S", 0.0)

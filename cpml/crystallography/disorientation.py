@@ -22,27 +22,22 @@ Reference: Morawiec, Orientations and Rotations, Springer 2004, chapter 2.
 """
 
 import math
+from typing import TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from cpml.compiled import compiled
 from cpml.crystallography.rotations import quaternion_to_matrix
+
+Quaternion: TypeAlias = tuple[float, float, float, float] | NDArray
 
 _TRIANGLE = np.array([0.4, 0.2, 1.0]) / np.linalg.norm([0.4, 0.2, 1.0])
 """Inside the triangle 001-101-111 of 432 and the sector 0-30 deg of 622: no equivalent axis can tie there."""
 
 
-def compiled(function):
-    """njit with the on-disk cache, or without it where no folder can be written."""
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
-
-
 @compiled
-def _multiply(p, q):
+def _multiply(p: Quaternion, q: Quaternion) -> Quaternion:
     return (
         p[0] * q[0] - p[1] * q[1] - p[2] * q[2] - p[3] * q[3],
         p[0] * q[1] + p[1] * q[0] + p[2] * q[3] - p[3] * q[2],
@@ -52,7 +47,7 @@ def _multiply(p, q):
 
 
 @compiled
-def _best_right(m, group):
+def _best_right(m: Quaternion, group: NDArray) -> tuple[int, float]:
     """Index of the s with the largest |w| of m s."""
     best, largest = 0, -1.0
     for k in range(group.shape[0]):
@@ -63,7 +58,7 @@ def _best_right(m, group):
 
 
 @compiled
-def _reduce(q1, q2, left, right):
+def _reduce(q1: NDArray, q2: NDArray, left: NDArray, right: NDArray) -> Quaternion:
     """The equivalent s1* m s2 of m = q1* q2 with the smallest angle, w >= 0."""
     m = _multiply((q1[0], -q1[1], -q1[2], -q1[3]), q2)
     best, largest = m, -1.0
@@ -80,12 +75,21 @@ def _reduce(q1, q2, left, right):
 
 
 @compiled
-def _angle(m):
+def _angle(m: Quaternion) -> float:
     return 2.0 * math.atan2(math.sqrt(m[1] * m[1] + m[2] * m[2] + m[3] * m[3]), abs(m[0]))
 
 
 @compiled
-def _pair_angles(q1, q2, first, second, left, right, near, out):
+def _pair_angles(
+    q1: NDArray,
+    q2: NDArray,
+    first: NDArray,
+    second: NDArray,
+    left: NDArray,
+    right: NDArray,
+    near: float,
+    out: NDArray,
+) -> None:
     """Angles; a pair of one phase whose |w| is `near` or more is reduced already (see `nearness`)."""
     for n in range(first.size):
         a, b = q1[first[n]], q2[second[n]]
@@ -101,7 +105,16 @@ def _pair_angles(q1, q2, first, second, left, right, near, out):
 
 
 @compiled
-def _axis_angles(q1, q2, left, right, turns, targets, axes, angles):
+def _axis_angles(
+    q1: NDArray,
+    q2: NDArray,
+    left: NDArray,
+    right: NDArray,
+    turns: NDArray,
+    targets: NDArray,
+    axes: NDArray,
+    angles: NDArray,
+) -> None:
     """Angle, and the axis turned back by the s (turns[k]) whose image targets[k]
     of the target is nearest to it.
     """
@@ -147,6 +160,7 @@ def _groups(group: NDArray, group2: NDArray | None) -> tuple[NDArray, NDArray]:
 
 
 def _flat_pair(q1: ArrayLike, q2: ArrayLike) -> tuple[NDArray, NDArray, tuple[int, ...]]:
+    """Both as (N, 4) after broadcasting, and their common leading shape."""
     a, b = np.broadcast_arrays(np.asarray(q1, float), np.asarray(q2, float))
     return np.array(a.reshape(-1, 4)), np.array(b.reshape(-1, 4)), a.shape[:-1]
 
@@ -212,7 +226,7 @@ def disorientation_axis_angle(
 
 
 @compiled
-def _rotation_vectors(q, first, second, group, out):
+def _rotation_vectors(q: NDArray, first: NDArray, second: NDArray, group: NDArray, out: NDArray) -> None:
     """Rotation vectors (sample frame, rad) that take q[first] to the nearest symmetry copy of q[second]."""
     for n in range(first.size):
         a, b = q[first[n]], q[second[n]]
@@ -237,8 +251,8 @@ def _rotation_vectors(q, first, second, group, out):
 
 
 def rotation_vectors(quaternions: ArrayLike, first: ArrayLike, second: ArrayLike, group: NDArray) -> NDArray:
-    """(P, 3) rotation vectors, rad, sample frame, of the smallest rotations
-    from crystals `first` to `second`.
+    """(P, 3) rotation vectors, rad, sample frame, of the smallest rotations from
+    crystals `first` to `second`.
 
     Parameters
     ----------
@@ -246,8 +260,8 @@ def rotation_vectors(quaternions: ArrayLike, first: ArrayLike, second: ArrayLike
     first, second : (P,) rows of it
     group : (n, 4) proper group
     """
-    first, second = (np.ascontiguousarray(i, np.int64) for i in (first, second))
-    out = np.empty((len(first), 3))
+    start, end = (np.ascontiguousarray(i, np.int64) for i in (first, second))
+    out = np.empty((len(start), 3))
     q = np.ascontiguousarray(quaternions, float)
-    _rotation_vectors(q, first, second, np.array(group, float), out)
+    _rotation_vectors(q, start, end, np.array(group, float), out)
     return out

@@ -1,8 +1,8 @@
 """Elastic constants of a crystal: Voigt and Mandel forms, their rotation, Hershey's isotropic average.
 
-In the Mandel basis (order 11, 22, 33, 23, 13, 12; shears times sqrt2) stiffnesses rotate as tensors. Cubic crystals,
-random texture, spheres: 8 G^3 + (5 C11 + 4 C12) G^2 - C44 (7 C11 - 4 C12) G - C44 (C11 - C12)(C11 + 2 C12) = 0,
-bulk modulus (C11 + 2 C12)/3.
+In the Mandel basis (order 11, 22, 33, 23, 13, 12; shears times sqrt2) stiffnesses rotate as tensors. Cubic
+crystals, random texture, spheres: 8 G^3 + (5 C11 + 4 C12) G^2 - C44 (7 C11 - 4 C12) G - C44 (C11 - C12)(C11 +
+2 C12) = 0, bulk modulus (C11 + 2 C12)/3.
 
 Reference: Hershey 1954, J. Appl. Mech. 21:236.
 """
@@ -60,6 +60,6 @@ def rotation_6x6(matrices: NDArray) -> NDArray:
 
 
 def hershey(c11: float, c12: float, c44: float) -> tuple[float, float]:
-    """Bulk and self-consistent shear modulus of a random cubic polycrystal of spherical grains (closed form)."""
+    """Bulk and self-consistent shear modulus of a random cubic polycrystal of spheres (closed form)."""
     roots = np.roots([8, 5 * c11 + 4 * c12, -c44 * (7 * c11 - 4 * c12), -c44 * (c11 - c12) * (c11 + 2 * c12)])
     return (c11 + 2 * c12) / 3, float(max(r.real for r in roots if abs(r.imag) < 1e-9 * abs(r)))

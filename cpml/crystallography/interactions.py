@@ -3,9 +3,9 @@ b.n'), never from a typed table.
 
 fcc slip, hardened system s against system t; each system meets 1, 2, 1, 2, 2, 2, 2 systems of
 
-    self        s = t                               hirth             b.b' = 0
-    coplanar    same plane                          glissile          b in the plane of t
-    collinear   same Burgers vector, other plane    glissile_reverse  b' in the plane of s       lomer   the rest
+    self        s = t                       hirth             b.b' = 0
+    coplanar    same plane                  glissile          b in the plane of t
+    collinear   same b, other plane         glissile_reverse  b' in the plane of s      lomer   the rest
 
 Other slip is self, coplanar, collinear or crossing; pairs with twins are coplanar (same
 K1 or slip plane) or crossing.
@@ -54,27 +54,27 @@ def interaction_classes(systems: Systems) -> NDArray:
     b, n = systems.direction, systems.plane
     bb, nn, bn = np.abs(b @ b.T), np.abs(n @ n.T), np.abs(b @ n.T)
     same_plane, same_b = nn > 1 - 1e-9, bb > 1 - 1e-9
-    found = np.full((len(systems), len(systems)), "crossing", dtype=object)
+    classes = np.full((len(systems), len(systems)), "crossing", dtype=object)
     if systems.lattice == "fcc":
-        found[:] = "lomer"
-        found[bn < 1e-9] = "glissile"
-        found[(bn < 1e-9).T] = "glissile_reverse"
-        found[bb < 1e-9] = "hirth"
-    found[same_b] = "collinear"
-    found[same_plane] = "coplanar"
+        classes[:] = "lomer"
+        classes[bn < 1e-9] = "glissile"
+        classes[(bn < 1e-9).T] = "glissile_reverse"
+        classes[bb < 1e-9] = "hirth"
+    classes[same_b] = "collinear"
+    classes[same_plane] = "coplanar"
     for rows, columns, name in (
         (systems.slip, systems.twin, "slip_by_twin"),
         (systems.twin, systems.slip, "twin_by_slip"),
         (systems.twin, systems.twin, "twin_by_twin"),
     ):
         block = np.ix_(rows, columns)
-        found[block] = np.where(same_plane[block], f"{name}_coplanar", f"{name}_crossing")
-    np.fill_diagonal(found, "self")
-    return found.astype(str)
+        classes[block] = np.where(same_plane[block], f"{name}_coplanar", f"{name}_crossing")
+    np.fill_diagonal(classes, "self")
+    return classes.astype(str)
 
 
-def interaction_matrix(systems: Systems, factors: Mapping[str, float], default: float = 1.0) -> NDArray:
-    """(S, S) factors by class; `default` for classes that are not named.
+def interaction_matrix(systems: Systems, factors: Mapping[str, float]) -> NDArray:
+    """(S, S) factors by class; 1 for classes that are not named.
 
     Raises
     ------
@@ -88,12 +88,12 @@ def interaction_matrix(systems: Systems, factors: Mapping[str, float], default: 
     1.923
     """
     unknown = [name for name in factors if name not in CLASSES]
-    if unknown or any(not value >= 0 for value in (*factors.values(), default)):
+    if unknown or any(not value >= 0 for value in factors.values()):
         raise ParameterError(
             f"interaction factors {dict(factors)}: non-negative numbers for classes of {', '.join(CLASSES)}"
         )
     classes = interaction_classes(systems)
-    matrix = np.full(classes.shape, float(default))
+    matrix = np.ones(classes.shape)
     for name, value in factors.items():
         matrix[classes == name] = value
     return matrix

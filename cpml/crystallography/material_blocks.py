@@ -5,8 +5,9 @@ Every block is optional, known keys only, numbers checked; each names its source
 deviation of the logarithm, for all values of the block) says how far sources disagree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import TypeGuard
 
 import numpy as np
 
@@ -33,12 +34,14 @@ _ENERGY = ("stacking_fault_mj_per_m2", "energy_ev")  # one of the two
 _ABOUT = {"source", "log_spread"}
 
 
-def suggest(key: str, known: Sequence[str]) -> str:
+def suggest(key: object, known: Iterable[str]) -> str:
+    """The known word nearest to a wrong one, for an error message; empty when none is near."""
     near = get_close_matches(str(key), [str(k) for k in known], n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def check_keys(given: dict, known: set[str], place: str) -> None:
+    """DatasetError for a key that is not known."""
     for key in given:
         if key not in known:
             raise DatasetError(
@@ -48,11 +51,16 @@ def check_keys(given: dict, known: set[str], place: str) -> None:
 
 
 def positive(content: dict, key: str, place: str, default: float | None = None) -> float:
+    """The number under a key; DatasetError unless it is positive."""
     value = content.get(key, default)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not np.isfinite(value) or value <= 0:
+    if not _is_number(value) or value <= 0:
         raise DatasetError(f"{place}: {key} = {value!r} must be a positive number")
     return float(value)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """A finite number, and not true or false."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _block(content: dict, key: str, place: str, form: str) -> tuple[dict, str]:
@@ -75,6 +83,7 @@ def elastic(content: dict, lattice: str, place: str) -> tuple[dict[str, float], 
 
 
 def validity(content: dict, place: str) -> dict:
+    """The block `validity`: where the values hold."""
     block = content.get("validity") or {}
     if not isinstance(block, dict):
         raise DatasetError(f"{place}: validity = {block!r} must be a mapping of temperature_k, rate and note")
@@ -99,7 +108,7 @@ def mechanism(content: dict, key: str, needed: set[str], place: str) -> dict:
 
 
 def hardening(content: dict, families: Sequence[str], place: str) -> dict:
-    """The optional hardening block: law and keys known, every value a non-negative number or one per family."""
+    """The optional hardening block: law and keys known, no value negative, one for all or one per family."""
     block, place = _block(content, "hardening", place, "with law and source")
     if not block:
         return {}
@@ -147,7 +156,7 @@ def _interactions(block: dict, place: str) -> None:
         _not_negative(factor, f"{place}: interactions: {name}")
 
 
-def _not_negative(value, place: str) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not np.isfinite(value) or value < 0:
+def _not_negative(value: object, place: str) -> None:
+    """DatasetError unless the value is a number of at least 0."""
+    if not _is_number(value) or value < 0:
         raise DatasetError(f"{place} = {value!r} must be a number that is not negative")

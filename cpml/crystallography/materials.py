@@ -1,5 +1,5 @@
-"""Material files: crystal, families that may operate, their strengths with
-prior widths, sources and validity.
+"""Material files: crystal, families that may operate, their strengths with prior
+widths, sources and validity.
 
 A file is YAML (shipped ones beside this module, or the user's own path):
 
@@ -7,14 +7,14 @@ A file is YAML (shipped ones beside this module, or the user's own path):
     families: {<family>: {strength_mpa, log_spread, source, note}}
     n, reference_rate, rate_source        rate sensitivity of gamma_dot = rate (|tau|/strength)^n, rate in 1/s
     elastic: {C11, C12, C44[, C13, C33]: GPa, source, log_spread}
-    hardening: {law, source, ...}         optional: voce (tau1_mpa, theta0_mpa, theta1_mpa, latent), saturation (h0_mpa,
-                                          saturation_mpa, exponent, latent) or kocks_mecking (tau0_mpa,
-                                          k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi,
-                                          rate0); a value is one number or {family: number}, latent a number
-                                          or {hardened: {active: number}}; in its place interactions: {class:
-                                          factor} (cpml.crystallography.interactions)
-    diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}        optional, for climb
-    cross_slip: {stacking_fault_mj_per_m2 or energy_ev, activation_volume_b3, onset_mpa, source, log_spread}  optional
+    hardening: {law, source, log_spread, ...}             optional, one of
+        voce: tau1_mpa, theta0_mpa, theta1_mpa, latent
+        saturation: h0_mpa, saturation_mpa, exponent, latent
+        kocks_mecking: tau0_mpa, k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi, rate0
+        a value is one number or {family: number}, latent a number or {hardened: {active: number}}; in its
+        place interactions: {class: factor} (cpml.crystallography.interactions)
+    diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}         for climb
+    cross_slip: {stacking_fault_mj_per_m2 or energy_ev, activation_volume_b3, onset_mpa, source, log_spread}
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
 `log_spread` is the prior standard deviation of ln(strength): published strengths of one metal
@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cpml.crystallography.material_blocks import (
@@ -71,8 +72,8 @@ _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 
 @dataclass(frozen=True)
 class FamilyParameters:
-    """One family: kind 'slip' or 'twin', initial strength in MPa, prior width of
-    its logarithm, where it is from.
+    """One family: kind 'slip' or 'twin', initial strength in MPa, prior width of its
+    logarithm, where it is from.
     """
 
     kind: str
@@ -108,8 +109,8 @@ class Material:
     @property
     def burgers(self) -> float:
         """Shortest Burgers vector of the slip families, m."""
-        found = self.systems()
-        return float(1e-9 * self.a * found.burgers_length[found.slip].min())
+        systems = self.systems()
+        return float(1e-9 * self.a * systems.burgers_length[systems.slip].min())
 
     @property
     def c_over_a(self) -> float | None:
@@ -126,10 +127,8 @@ class Material:
         """(K,) prior standard deviations of ln(strength)."""
         return np.array([f.log_spread for f in self.families.values()])
 
-    def table(self):
-        """Families with strength and prior width as a table to look at (pandas DataFrame)."""
-        import pandas as pd
-
+    def table(self) -> pd.DataFrame:
+        """Families with strength and prior width as a table to look at."""
         rows = [(name, f.kind, f.strength, f.log_spread, f.source) for name, f in self.families.items()]
         return pd.DataFrame(rows, columns=["family", "kind", "strength_mpa", "log_spread", "source"])
 
@@ -175,6 +174,7 @@ def load_material(name_or_path: str | Path) -> Material:
 
 
 def _family(name: str, content: object, lattice: str, path: Path) -> FamilyParameters:
+    """One entry of `families`, checked."""
     known = REPRESENTATIVES[lattice]
     place = f"{path}: families: {name}"
     if name not in known:
@@ -187,7 +187,7 @@ def _family(name: str, content: object, lattice: str, path: Path) -> FamilyParam
     if not content.get("source"):
         raise DatasetError(f"{place}: source = {content.get('source')!r}: say where the strength is from")
     return FamilyParameters(
-        known[name][0],
+        known[name].kind,
         positive(content, "strength_mpa", place),
         positive(content, "log_spread", place, 0.5),
         str(content["source"]),
@@ -196,6 +196,7 @@ def _family(name: str, content: object, lattice: str, path: Path) -> FamilyParam
 
 
 def _material(content: dict, path: Path) -> Material:
+    """A file's content, checked."""
     check_keys(content, _KEYS, str(path))
     lattice = content.get("lattice")
     if lattice not in GROUP_OF_LATTICE:

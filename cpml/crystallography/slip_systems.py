@@ -1,5 +1,5 @@
-"""Slip and twin systems from Miller indices: one representative per family, spread
-by the crystal's proper group.
+"""Slip and twin systems from Miller indices: one representative per family, spread by
+the crystal's proper group.
 
 Vectors: reciprocal g = h a1* + k a2* + l a3* for a plane, r = U a1 + V a2 + W a3 for a direction; the
 rotations act on them in Cartesian axes (cubic along <100>; hexagonal X||a, Z||c) and the integers are read
@@ -22,38 +22,49 @@ References: Partridge 1967, Metall. Rev. 12:169; Christian & Mahajan 1995, Prog.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
+from cpml.crystallography.tensors import to_vector
 from cpml.errors import ParameterError
 
-# family: (kind, plane, direction, Burgers length as a multiple of the written direction); twin directions are
-# written in the sense of a positive shear S(c/a)
 _CUBIC_SHEAR = 1 / np.sqrt(2.0)
+
+
+class Family(NamedTuple):
+    """One system of a family, in Miller indices."""
+
+    kind: str  # "slip" or "twin"
+    plane: tuple[int, ...]
+    direction: tuple[int, ...]  # of twins in the sense of a positive shear S(c/a)
+    burgers: float | None  # length as a multiple of the written direction; None: of twins, from their shear
+
+
 REPRESENTATIVES = {
     "fcc": {
-        "octahedral": ("slip", (1, 1, 1), (0, -1, 1), 1 / 2),
-        "twin": ("twin", (1, 1, 1), (1, 1, -2), None),
+        "octahedral": Family("slip", (1, 1, 1), (0, -1, 1), 1 / 2),
+        "twin": Family("twin", (1, 1, 1), (1, 1, -2), None),
     },
     "bcc": {
-        "110": ("slip", (0, 1, -1), (1, 1, 1), 1 / 2),
-        "112": ("slip", (-2, 1, 1), (1, 1, 1), 1 / 2),
-        "123": ("slip", (-3, 1, 2), (1, 1, 1), 1 / 2),
-        "twin": ("twin", (1, 1, 2), (-1, -1, 1), None),
+        "110": Family("slip", (0, 1, -1), (1, 1, 1), 1 / 2),
+        "112": Family("slip", (-2, 1, 1), (1, 1, 1), 1 / 2),
+        "123": Family("slip", (-3, 1, 2), (1, 1, 1), 1 / 2),
+        "twin": Family("twin", (1, 1, 2), (-1, -1, 1), None),
     },
     "hcp": {
-        "basal": ("slip", (0, 0, 0, 1), (2, -1, -1, 0), 1 / 3),
-        "prismatic": ("slip", (0, 1, -1, 0), (2, -1, -1, 0), 1 / 3),
-        "pyramidal1_a": ("slip", (0, 1, -1, 1), (2, -1, -1, 0), 1 / 3),
-        "pyramidal1_ca": ("slip", (1, 0, -1, 1), (-2, 1, 1, 3), 1 / 3),
-        "pyramidal2_ca": ("slip", (1, 1, -2, 2), (-1, -1, 2, 3), 1 / 3),
-        "twin_1012": ("twin", (1, 0, -1, 2), (-1, 0, 1, 1), None),
-        "twin_1121": ("twin", (1, 1, -2, 1), (-1, -1, 2, 6), None),
-        "twin_1011": ("twin", (1, 0, -1, 1), (-1, 0, 1, 2), None),
-        "twin_1122": ("twin", (1, 1, -2, 2), (-1, -1, 2, 3), None),
+        "basal": Family("slip", (0, 0, 0, 1), (2, -1, -1, 0), 1 / 3),
+        "prismatic": Family("slip", (0, 1, -1, 0), (2, -1, -1, 0), 1 / 3),
+        "pyramidal1_a": Family("slip", (0, 1, -1, 1), (2, -1, -1, 0), 1 / 3),
+        "pyramidal1_ca": Family("slip", (1, 0, -1, 1), (-2, 1, 1, 3), 1 / 3),
+        "pyramidal2_ca": Family("slip", (1, 1, -2, 2), (-1, -1, 2, 3), 1 / 3),
+        "twin_1012": Family("twin", (1, 0, -1, 2), (-1, 0, 1, 1), None),
+        "twin_1121": Family("twin", (1, 1, -2, 1), (-1, -1, 2, 6), None),
+        "twin_1011": Family("twin", (1, 0, -1, 1), (-1, 0, 1, 2), None),
+        "twin_1122": Family("twin", (1, 1, -2, 2), (-1, -1, 2, 3), None),
     },
 }
 
@@ -111,8 +122,8 @@ def _is_cubic(cell: NDArray) -> bool:
 
 
 def _plane_sign(indices: tuple[int, ...]) -> int:
-    """+1 when the plane is written the usual way: l > 0 (hexagonal), mostly
-    positive (cubic), else first positive.
+    """+1 when the plane is written the usual way: l > 0 (hexagonal), mostly positive
+    (cubic), else first positive.
     """
     lead = indices[-1] if len(indices) == 4 else sum(indices)
     return int(np.sign(lead or next(i for i in indices if i)))
@@ -136,22 +147,31 @@ def _twin_shear(lattice: str, family: str, c_over_a: float) -> float:
     return _CUBIC_SHEAR if lattice != "hcp" else float(HEXAGONAL_SHEAR[family](c_over_a))
 
 
-def _orbit(lattice: str, family: str, c_over_a: float) -> list[tuple]:
-    """Distinct systems of a family: (plane indices, direction indices, normal, direction), planes grouped."""
+class _Member(NamedTuple):
+    """One system of an orbit."""
+
+    plane_indices: tuple[int, ...]
+    direction_indices: tuple[int, ...]
+    normal: NDArray  # reciprocal vector, 1/a
+    direction: NDArray  # direct vector, a
+
+
+def _orbit(lattice: str, family: str, c_over_a: float) -> list[_Member]:
+    """Distinct systems of a family, planes grouped."""
     kind, plane, direction, _ = REPRESENTATIVES[lattice][family]
     cell = lattice_vectors(lattice, c_over_a)
     g, r = plane_normal(plane, lattice, c_over_a), direction_vector(direction, lattice, c_over_a)
     if kind == "twin" and _twin_shear(lattice, family, c_over_a) < 0:
         r = -r
-    found: dict[tuple, dict] = {}
+    planes: dict[tuple[int, ...], dict[tuple[int, ...], _Member]] = {}
     for rotation in quaternion_to_matrix(proper_group(group_of_lattice(lattice))):
         n, b = rotation @ g, rotation @ r
         plane_sign = _plane_sign(plane_indices(n, cell))
         n = n * plane_sign
         b = b * (plane_sign if kind == "twin" else _direction_sign(direction_indices(b, cell)))
-        on_plane = found.setdefault(plane_indices(n, cell), {})
-        on_plane.setdefault(direction_indices(b, cell), (n, b))
-    return [(hkl, uvw, n, b) for hkl, pairs in found.items() for uvw, (n, b) in pairs.items()]
+        member = _Member(plane_indices(n, cell), direction_indices(b, cell), n, b)
+        planes.setdefault(member.plane_indices, {}).setdefault(member.direction_indices, member)
+    return [member for on_plane in planes.values() for member in on_plane.values()]
 
 
 @dataclass(frozen=True)
@@ -198,38 +218,29 @@ class Systems:
     @cached_property
     def schmid5(self) -> NDArray:
         """(S, 5) Schmid tensors in the orthonormal basis of cpml.crystallography.tensors."""
-        from cpml.crystallography.tensors import to_vector  # deferred: that package imports torch
-
         return to_vector(self.schmid)
 
-    @cached_property
-    def climb(self):
-        """Climb modes of the slip systems (cpml.crystallography.climb_modes.ClimbModes)."""
-        from cpml.crystallography.climb_modes import climb_modes  # deferred: needs this record
-
-        return climb_modes(self)
-
     def subset(self, mask: NDArray) -> "Systems":
-        """The systems where mask (S,) is true (or an index array); families and
-        planes without members are dropped.
+        """The systems where mask (S,) is true (or an index array); families and planes
+        without members are dropped.
         """
         index = np.arange(len(self))[mask]
         families, family = np.unique(self.family[index], return_inverse=True)
         planes, plane_id = np.unique(self.plane_id[index], return_inverse=True)
         return Systems(
-            self.lattice,
-            self.c_over_a,
-            tuple(self.family_names[f] for f in families),
-            family,
-            self.kind[index],
-            self.plane[index],
-            self.direction[index],
-            tuple(self.names[i] for i in index),
-            plane_id,
-            tuple(self.plane_names[p] for p in planes),
-            self.plane_normals[planes],
-            self.twin_shear[index],
-            self.burgers_length[index],
+            lattice=self.lattice,
+            c_over_a=self.c_over_a,
+            family_names=tuple(self.family_names[f] for f in families),
+            family=family,
+            kind=self.kind[index],
+            plane=self.plane[index],
+            direction=self.direction[index],
+            names=tuple(self.names[i] for i in index),
+            plane_id=plane_id,
+            plane_names=tuple(self.plane_names[p] for p in planes),
+            plane_normals=self.plane_normals[planes],
+            twin_shear=self.twin_shear[index],
+            burgers_length=self.burgers_length[index],
         )
 
 
@@ -262,46 +273,59 @@ def systems(lattice: str, *, families: Sequence[str] | None = None, c_over_a: fl
     return _assemble(lattice, float(ratio), families)
 
 
+class _Plane(NamedTuple):
+    """A numbered plane: its plane_id, name and unit normal."""
+
+    plane_id: int
+    name: str
+    normal: NDArray
+
+
 def _assemble(lattice: str, ratio: float, families: tuple[str, ...]) -> Systems:
-    rows, planes = [], {}
-    kinds = {f: REPRESENTATIVES[lattice][f][0] for f in families}
+    """The record of the families, in the order given."""
+    kinds = {f: REPRESENTATIVES[lattice][f].kind for f in families}
     orbits = {f: _orbit(lattice, f, ratio) for f in families}
+    planes: dict[tuple, _Plane] = {}
     for f in sorted(families, key=lambda f: kinds[f]):  # numbered slip first, whatever the order asked
-        for hkl, _, n, _ in orbits[f]:
-            label = f if kinds[f] == "twin" else f.removesuffix("_ca").removesuffix("_a")
-            key = (f if kinds[f] == "twin" else "slip", hkl)
-            planes.setdefault(key, (len(planes), f"{label} {_bracket(hkl, '()')}", n / np.linalg.norm(n)))
-    for index, f in enumerate(families):
-        shear = abs(_twin_shear(lattice, f, ratio)) if kinds[f] == "twin" else 0.0
-        factor = REPRESENTATIVES[lattice][f][3]
-        for hkl, uvw, n, b in orbits[f]:
-            length = shear / np.linalg.norm(n) if factor is None else factor * np.linalg.norm(b)
-            key = (f if kinds[f] == "twin" else "slip", hkl)
-            rows.append(
-                (
-                    index,
-                    kinds[f],
-                    n / np.linalg.norm(n),
-                    b / np.linalg.norm(b),
-                    f"{f} {_bracket(hkl, '()')}{_bracket(uvw, '[]')}",
-                    planes[key][0],
-                    shear,
-                    length,
-                )
-            )
-    family, kind, plane, direction, names, plane_id, shears, lengths = zip(*rows, strict=True)
+        label = f if kinds[f] == "twin" else f.removesuffix("_ca").removesuffix("_a")
+        for member in orbits[f]:
+            name = f"{label} {_bracket(member.plane_indices, '()')}"
+            plane = _Plane(len(planes), name, _unit(member.normal))
+            planes.setdefault(_plane_key(f, kinds[f], member), plane)
+    every = [(f, member) for f in families for member in orbits[f]]
+    shears = {f: abs(_twin_shear(lattice, f, ratio)) if kinds[f] == "twin" else 0.0 for f in families}
     return Systems(
-        lattice,
-        ratio,
-        families,
-        np.array(family),
-        np.array(kind),
-        np.array(plane),
-        np.array(direction),
-        names,
-        np.array(plane_id),
-        tuple(p[1] for p in planes.values()),
-        np.array([p[2] for p in planes.values()]),
-        np.array(shears),
-        np.array(lengths),
+        lattice=lattice,
+        c_over_a=ratio,
+        family_names=families,
+        family=np.array([families.index(f) for f, _ in every]),
+        kind=np.array([kinds[f] for f, _ in every]),
+        plane=np.array([_unit(member.normal) for _, member in every]),
+        direction=np.array([_unit(member.direction) for _, member in every]),
+        names=tuple(
+            f"{f} {_bracket(member.plane_indices, '()')}{_bracket(member.direction_indices, '[]')}"
+            for f, member in every
+        ),
+        plane_id=np.array([planes[_plane_key(f, kinds[f], member)].plane_id for f, member in every]),
+        plane_names=tuple(plane.name for plane in planes.values()),
+        plane_normals=np.array([plane.normal for plane in planes.values()]),
+        twin_shear=np.array([shears[f] for f, _ in every]),
+        burgers_length=np.array([_burgers_length(lattice, f, shears[f], member) for f, member in every]),
     )
+
+
+def _plane_key(family: str, kind: str, member: _Member) -> tuple:
+    """Slip families share planes of equal indices; twin families have their own."""
+    return (family if kind == "twin" else "slip", member.plane_indices)
+
+
+def _burgers_length(lattice: str, family: str, shear: float, member: _Member) -> float:
+    """In units of a; of twins shear times K1 spacing, per lattice plane."""
+    factor = REPRESENTATIVES[lattice][family].burgers
+    if factor is None:
+        return float(shear / np.linalg.norm(member.normal))
+    return float(factor * np.linalg.norm(member.direction))
+
+
+def _unit(vector: NDArray) -> NDArray:
+    return vector / np.linalg.norm(vector)

@@ -8,7 +8,15 @@ A matrix with a trace is projected on its deviator.
 Reference: Lequeu, Gilormini, Montheillet, Bacroix & Jonas 1987, Acta Metall. 35:439.
 """
 
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch loads where it is used
+    from torch import Tensor
+
+Array = TypeVar("Array", NDArray, "Tensor")
 
 _R2, _R6 = np.sqrt(2.0), np.sqrt(6.0)
 
@@ -20,39 +28,33 @@ for _k, (_i, _j) in zip((2, 3, 4), ((1, 2), (0, 2), (0, 1)), strict=True):
 BASIS.setflags(write=False)
 
 
-def _like(array) -> object:
+def _like(array: "NDArray | Tensor") -> Any:
     """The basis as the array type (numpy or torch, dtype and device) of `array`."""
-    if isinstance(array, np.ndarray):
-        return BASIS
-    return array.new_tensor(BASIS)
+    return BASIS if isinstance(array, np.ndarray) else array.new_tensor(BASIS)
 
 
-def to_vector(matrix):
+def to_vector(matrix: Array) -> Array:
     """Components (..., 5) of the symmetric deviatoric part of (..., 3, 3)."""
-    matrix = np.asarray(matrix, float) if isinstance(matrix, (list, tuple)) else matrix
-    basis = _like(matrix).reshape(5, 9)
-    return matrix.reshape((*matrix.shape[:-2], 9)) @ basis.T
+    return matrix.reshape((*matrix.shape[:-2], 9)) @ _like(matrix).reshape(5, 9).T
 
 
-def to_matrix(vector):
+def to_matrix(vector: Array) -> Array:
     """Symmetric deviator (..., 3, 3) of components (..., 5)."""
-    vector = np.asarray(vector, float) if isinstance(vector, (list, tuple)) else vector
-    basis = _like(vector).reshape(5, 9)
-    return (vector @ basis).reshape((*vector.shape[:-1], 3, 3))
+    return (vector @ _like(vector).reshape(5, 9)).reshape((*vector.shape[:-1], 3, 3))
 
 
-def von_mises_stress(vector):
+def von_mises_stress(vector: Array) -> Array:
     """sqrt(3/2) |s| of (..., 5), MPa."""
     return (1.5 * (vector * vector).sum(-1)) ** 0.5
 
 
-def von_mises_rate(vector):
+def von_mises_rate(vector: Array) -> Array:
     """sqrt(2/3) |d| of (..., 5), 1/s."""
     return ((vector * vector).sum(-1) / 1.5) ** 0.5
 
 
-def rotation_5x5(matrix):
-    """Q (..., 5, 5) with to_vector(R A R^T) = Q to_vector(A), for rotation matrices (..., 3, 3); orthogonal."""
+def rotation_5x5(matrix: Array) -> Array:
+    """Orthogonal Q (..., 5, 5) with to_vector(R A R^T) = Q to_vector(A), of rotations R (..., 3, 3)."""
     basis = _like(matrix)
     # rotated basis tensors R T_k R^T for all k at once, then their components
     turned = (matrix[..., None, :, :] @ basis) @ matrix[..., None, :, :].swapaxes(-1, -2)

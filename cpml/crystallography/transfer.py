@@ -96,8 +96,9 @@ def werner_prantl(n1: ArrayLike, d1: ArrayLike, n2: ArrayLike, d2: ArrayLike) ->
 
 
 def intersection_cosine(n1: ArrayLike, n2: ArrayLike, boundary_normal: ArrayLike) -> NDArray:
-    """|l.l'| (...) of planes (..., 3) on a boundary (..., 3); NaN where a plane is the boundary plane itself."""
-    l1, l2 = np.cross(n1, boundary_normal), np.cross(n2, boundary_normal)
+    """|l.l'| (...) of planes (..., 3) on a boundary (..., 3); NaN where a plane is the boundary itself."""
+    wall = np.asarray(boundary_normal, float)
+    l1, l2 = np.cross(np.asarray(n1, float), wall), np.cross(np.asarray(n2, float), wall)
     size = np.linalg.norm(l1, axis=-1) * np.linalg.norm(l2, axis=-1)
     return np.divide(np.abs(_dot(l1, l2)), size, out=np.full(np.shape(size), np.nan), where=size > 1e-12)
 

@@ -35,8 +35,8 @@ def names(dataset: str | None = None) -> list[str]:
 
 
 def locate(key: str) -> Path | None:
-    """The file where it lies already (mirror, then data/raw), unchecked; None where
-    it would have to be downloaded.
+    """The file where it lies already (mirror, then data/raw), unchecked; None where it would have
+    to be downloaded.
     """
     _entry(key)
     mirror = paths.from_environment("CPML_DATA_MIRROR")

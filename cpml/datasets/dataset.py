@@ -1,7 +1,7 @@
 """What a data set is: `data/<name>/dataset.yml`, read, checked and resolved to absolute files.
 
 Every mistake in the description is one DatasetError that names the file, the key and the value, and says what
-would be right. The schema is the table SCHEMA below; nothing else is accepted.
+would be right. What is accepted is in cpml.datasets.schema.
 
 A file is named by a path inside the folder of its dataset.yml, by a catalogue key ("mg-twins/twins.ctf"), or
 by "$CPML_REFERENCE/<path>" for reference material; {path: ..., sha256: ...} has its checksum verified.
@@ -10,8 +10,10 @@ by "$CPML_REFERENCE/<path>" for reference material; {path: ..., sha256: ...} has
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpml import paths
 from cpml.datasets import catalogue
@@ -20,12 +22,38 @@ from cpml.errors import DatasetError
 from cpml.load import Load
 from cpml.safe_yaml import read_yaml
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cpml.crystallography.materials import Material
+    from cpml.crystallography.slip_systems import Systems
+
 REFERENCE = "$CPML_REFERENCE/"
+
+# what a notebook or one of its cells may need -> what is said of a data set without it, and how to tell
+HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
+    "map": ("no EBSD map", lambda d: "ebsd" in d.files),
+    "images": ("no images", lambda d: "images" in d.files),
+    "registered-image": ("no image registered to the map", lambda d: d.has_registered_image),
+    "dic": ("no HR-DIC field", lambda d: "dic" in d.files),
+    "lines": ("no slip traces, HR-DIC field or image to see lines in", lambda d: d.shows_lines),
+    "hexagonal": ("no hexagonal phase", lambda d: "hcp" in d.lattices),
+    "cubic": ("no cubic phase", lambda d: bool(d.lattices & {"fcc", "bcc"})),
+    "twins": ("no twins are looked for in the map", lambda d: "hcp" in d.lattices and d.looks_for_twins),
+    "load": ("the load is unknown", lambda d: d.load is not None),
+    "assumed-load": ("the load is recorded", lambda d: d.load is not None and d.load.is_assumed_axis),
+    "curve": ("no stress-strain curve", lambda d: "curve" in d.files),
+    "diffusion": ("the material file has no self-diffusion", lambda d: bool(d.material().diffusion)),
+    "cross-slip": ("the material file has no cross-slip", lambda d: bool(d.material().cross_slip)),
+    "truth": ("no hidden truth", lambda d: "truth" in d.files),
+}
 
 
 @dataclass(frozen=True)
 class PhaseSpec:
-    """One phase of the map: its name there, its lattice, the material file of its slip systems and strengths."""
+    """One phase of the map: its name there, its lattice, the material file of its slip
+    systems and strengths.
+    """
 
     name: str
     lattice: str  # fcc, bcc, hcp
@@ -56,6 +84,7 @@ class Dataset:
 
     @property
     def folder(self) -> Path:
+        """Folder of the dataset.yml."""
         return self.path.parent
 
     @property
@@ -70,16 +99,55 @@ class Dataset:
             return f"{self.kind}; load unknown"
         return f"{self.kind}; load: {self.load.label}" if self.load.assumed else self.kind
 
-    def systems(self):
-        """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
+    @property
+    def lattices(self) -> set[str]:
+        """Lattices of the declared phases."""
+        return {phase.lattice for phase in self.phases}
+
+    @property
+    def has_registered_image(self) -> bool:
+        """Whether an image is laid over the map."""
+        return "images" in self.files and "image_to_ebsd" in self.registration
+
+    @property
+    def looks_for_twins(self) -> bool:
+        """Whether twins are to be found in the map; with `labels: twins: manual` or none they are not."""
+        return self.labels.get("twins") not in ("manual", "none")
+
+    def uses(self, source: str) -> bool:
+        """Whether lines of a source become labels: "dic" unless `labels: dic: none`, "images"
+        with `images: auto`.
+        """
+        how = self.labels.get(source, "none" if source == "images" else "auto")
+        return how == "auto" if source == "images" else how != "none"
+
+    @property
+    def shows_lines(self) -> bool:
+        """Whether lines on the surface become traces: drawn ones, bands of a DIC field, lines of an image."""
+        from_dic = "dic" in self.files and self.uses("dic")
+        from_image = self.has_registered_image and self.uses("images")
+        return "traces" in self.files or from_dic or from_image
+
+    def has(self, what: str) -> bool:
+        """Whether there is what a notebook needs, a word of `HAS`: judged by the description,
+        not by results.
+        """
+        return HAS[what][1](self)
+
+    def material(self) -> Material:
+        """Material of the first declared phase, the one that is modelled."""
         if not self.phases:
             raise field_error(self.path, "phases", None, "this key is missing: no phase, no slip systems")
-        from cpml.crystallography import load_material
+        from cpml.crystallography.materials import load_material
 
-        return load_material(self.phases[0].material).systems()
+        return load_material(self.phases[0].material)
 
-    def facts(self):
-        """What is declared, as a table of two columns to look at (pandas DataFrame)."""
+    def systems(self) -> Systems:
+        """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
+        return self.material().systems()
+
+    def facts(self) -> pd.DataFrame:
+        """What is declared, as a table of two columns to look at."""
         import pandas as pd
 
         phases = "; ".join(
@@ -97,14 +165,25 @@ class Dataset:
             for role, v in self.files.items()
         )
         of_map = {
-            "phases": phases, "Euler frame to sample": self.frame.get("euler_to_sample", "identity"), "load": load,
-            **({"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())} if self.cleaning else {}),
+            "phases": phases,
+            "Euler frame to sample": self.frame.get("euler_to_sample", "identity"),
+            "load": load,
+            **(
+                {"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())}
+                if self.cleaning
+                else {}
+            ),
             "segmentation": ", ".join(f"{k} {_shown(v)}" for k, v in self.segmentation.items()),
-        }  # fmt: skip
+        }
         facts = {
-            "title": self.title, "data": self.kind, "files": files, **(of_map if "ebsd" in self.files else {"load": load}),
-            "note": self.note.strip() or "-", "citation": self.citation, "licence": self.licence,
-        }  # fmt: skip
+            "title": self.title,
+            "data": self.kind,
+            "files": files,
+            **(of_map if "ebsd" in self.files else {"load": load}),
+            "note": self.note.strip() or "-",
+            "citation": self.citation,
+            "licence": self.licence,
+        }
         return pd.DataFrame({"value": facts}).rename_axis("declared")
 
     def inputs(self) -> dict[str, Path]:
@@ -208,7 +287,7 @@ def _shown(value: float | dict) -> str:
     return f"{value:g}"
 
 
-def _resolve_role(path: Path, role: str, value) -> Path | list[Path]:
+def _resolve_role(path: Path, role: str, value: str | dict | list) -> Path | list[Path]:
     if isinstance(value, list):
         return [_resolve(path, f"files.{role}[{n}]", entry) for n, entry in enumerate(value)]
     return _resolve(path, f"files.{role}", value)

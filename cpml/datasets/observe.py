@@ -1,9 +1,10 @@
-"""What a data set shows of deformation, collected from wherever it was recorded:
-slip traces and bands per grain.
+"""What a data set shows of deformation, collected from wherever it was recorded: slip traces and
+bands per grain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cpml.microscopy import EbsdMap, MapPhase, RegisteredDic, Registration, SemImage
+    from cpml.crystallography import Systems
+    from cpml.microscopy import EbsdMap, Grains, MapPhase, RegisteredDic, Registration, SemImage, Twins
 
 IMAGE_SIGMA_DEG = 1.0
 """Added in quadrature to the error of a line in an image: distortion that the registration leaves."""
@@ -73,9 +75,9 @@ class ImageLines:
         return found[["grain_id"]].assign(angle_deg=angle, sigma_deg=sigma, source="image")
 
 
-def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
-    """Traces drawn by hand (files: traces), bands of the HR-DIC field (files: dic) and, with labels: images:
-    auto, lines of the first image, assigned to grains.
+def observe(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> Footprints:
+    """Lines of all sources assigned to grains: drawn by hand (files: traces), bands of the HR-DIC field
+    (unless labels: dic: none) and, with labels: images: auto, lines of the first image.
 
     Parameters
     ----------
@@ -87,59 +89,104 @@ def observe(dataset: Dataset, ebsd_map: EbsdMap, label) -> Footprints:
     """
     import pandas as pd
 
-    from cpml import microscopy
-
-    tables, dic = (
-        [
-            pd.DataFrame(
-                {
-                    "grain_id": pd.Series(dtype=int),
-                    "angle_deg": pd.Series(dtype=float),
-                    "source": pd.Series(dtype=str),
-                }
-            )
-        ],
-        None,
-    )
-    if "traces" in dataset.files:
-        drawn = _drawn(dataset.files["traces"], ebsd_map, label)
-        tables.append(drawn[drawn["grain_id"] > 0].assign(source="traces"))
-    if "dic" in dataset.files:
-        if "dic_to_ebsd" not in dataset.registration:
-            raise DatasetError(
-                f"{dataset.path}: files.dic needs registration.dic_to_ebsd, rows of homologous points"
-            )
-        dic = microscopy.register_dic(
-            dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label
-        )
-        tables.append(dic.bands.assign(source="dic", sigma_deg=microscopy.DIC_SIGMA_DEG))
-    image = image_lines(dataset, ebsd_map, label) if dataset.labels.get("images") == "auto" else None
-    if image is not None:
-        tables.append(image.traces())
-    used = [t for t in tables[1:] if len(t)] or tables[:1]
+    dic = registered_field(dataset, ebsd_map, label) if "dic" in dataset.files else None
+    image = image_lines(dataset, ebsd_map, label) if dataset.uses("images") else None
+    drawn = drawn_traces(dataset, ebsd_map, label)
+    tables = [
+        drawn,
+        *([] if dic is None else [dic_traces(dataset, dic)]),
+        *([] if image is None else [image.traces()]),
+    ]
+    used = [table for table in tables if len(table)] or [drawn]
     return Footprints(pd.concat(used, ignore_index=True), dic, image)
 
 
-def _drawn(path: Path, ebsd_map: EbsdMap, label) -> pd.DataFrame:
+def drawn_traces(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
+    """Traces of files: traces with the grain (N,) they lie in: grain_id, angle_deg, source,
+    sigma_deg where known.
+    """
+    import pandas as pd
+
+    if "traces" not in dataset.files:
+        types = {"grain_id": int, "angle_deg": float, "source": str}
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+    drawn = _drawn(dataset.files["traces"], ebsd_map, label)
+    return drawn[drawn["grain_id"] > 0].assign(source="traces")
+
+
+def given_labels(dataset: Dataset, grains: pd.DataFrame, systems: dict[int, Systems]) -> pd.DataFrame:
+    """Label rows of files: labels for the grains of a map; none without that file."""
+    from cpml.microscopy import label_rows, read_labels
+
+    if "labels" not in dataset.files:
+        return label_rows([], [])
+    return read_labels(dataset.files["labels"], grains, systems)
+
+
+def registered_field(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> RegisteredDic:
+    """The HR-DIC field on the grains (N,) of the map."""
+    from cpml.microscopy import register_dic
+
+    if "dic_to_ebsd" not in dataset.registration:
+        raise DatasetError(
+            f"{dataset.path}: files.dic needs registration.dic_to_ebsd, rows of homologous points"
+        )
+    return register_dic(dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label)
+
+
+def dic_traces(dataset: Dataset, dic: RegisteredDic) -> pd.DataFrame:
+    """Bands of the field as traces; none of them where they are not to be labels."""
+    from cpml.microscopy import DIC_SIGMA_DEG
+
+    bands = dic.bands if dataset.uses("dic") else dic.bands.iloc[:0]
+    return bands.assign(source="dic", sigma_deg=DIC_SIGMA_DEG)
+
+
+def _drawn(path: Path, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
     """Traces of a table with the grain of each; the label table of a virtual specimen has its own columns."""
     from cpml import microscopy
-    from cpml.virtual import records
+    from cpml.virtual import recorded
 
-    if records.is_public_table(path):
-        return records.recorded_traces(records.read_public_table(path, ebsd_map, label))
+    if recorded.is_public_table(path):
+        return recorded.recorded_traces(recorded.read_public_table(path, ebsd_map, label))
     return microscopy.traces_to_grains(microscopy.read_traces(path), ebsd_map, label)
 
 
+def segmented(dataset: Dataset, ebsd_map: EbsdMap) -> Grains:
+    """The map cut into fragments by the threshold and the least size of the description."""
+    from cpml.microscopy import segment
+
+    settings = {key: dataset.segmentation[key] for key in ("threshold", "min_pixels")}
+    return segment(ebsd_map, **settings)
+
+
+def grains_of(dataset: Dataset, ebsd_map: EbsdMap) -> Twins:
+    """The grains of a data set: fragments, and the families of parent and twins that they form."""
+    from cpml.microscopy import find_twins
+
+    tolerance = dataset.segmentation["twin_tolerance"]
+    return find_twins(segmented(dataset, ebsd_map), types=twin_types(dataset), tolerance=tolerance)
+
+
+def modelled_systems(dataset: Dataset, ebsd_map: EbsdMap) -> dict[int, Systems]:
+    """Phase number in the map -> systems, of the first declared phase: the one that is modelled."""
+    return {
+        i: dataset.systems() for i, phase in ebsd_map.phases.items() if phase.name == dataset.phases[0].name
+    }
+
+
 def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
-    """Twin families to look for in the map (None: the usual ones); none where
-    `labels: twins` is manual or none.
+    """Twin families to look for in the map (None: the usual ones); none where `labels: twins` is
+    manual or none.
     """
-    return () if dataset.labels.get("twins") in ("manual", "none") else None
+    return None if dataset.looks_for_twins else ()
 
 
-def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFrame:
-    """Variant labels: from the lamellae found in the map, or with `labels: twins:
-    manual` as recorded in files: traces.
+def twin_rows(
+    dataset: Dataset, twins: Twins, ebsd_map: EbsdMap, systems: Mapping[int, Systems]
+) -> pd.DataFrame:
+    """Variant labels: from the lamellae found in the map, or with `labels: twins: manual` as recorded
+    in files: traces.
 
     Parameters
     ----------
@@ -151,23 +198,23 @@ def twin_rows(dataset: Dataset, twins, ebsd_map: EbsdMap, systems) -> pd.DataFra
     DatasetError : manual twins without a table that holds them
     """
     from cpml import microscopy
-    from cpml.virtual import records
+    from cpml.virtual import recorded
 
     if dataset.labels.get("twins") != "manual":
         return microscopy.twin_labels(twins, systems)
     path = dataset.files.get("traces")
-    if path is None or not records.is_public_table(path):
+    if path is None or not recorded.is_public_table(path):
         raise DatasetError(
             f"{dataset.path}: labels.twins: manual needs files.traces with the columns "
-            f"{', '.join(records.NEEDED)}"
+            f"{', '.join(recorded.NEEDED)}"
         )
-    table = records.read_public_table(path, ebsd_map, twins.grain_label)
-    return records.recorded_variants(table, next(iter(systems.values())))
+    table = recorded.read_public_table(path, ebsd_map, twins.grain_label)
+    return recorded.recorded_variants(table, next(iter(systems.values())))
 
 
-def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None:
-    """The first image on the map, and the lines in each of its grains; None
-    without an image or its registration.
+def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> ImageLines | None:
+    """The first image on the map, and the lines in each of its grains; None without an image
+    or its registration.
 
     Parameters
     ----------
@@ -197,8 +244,8 @@ def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label) -> ImageLines | None
 
 
 def read_dataset_map(dataset: Dataset) -> EbsdMap:
-    """The map of a data set in the project's frame, cleaned as declared, every phase
-    checked against its declaration.
+    """The map of a data set in the project's frame, cleaned as declared, every phase checked
+    against its declaration.
 
     What was turned and what was cleaned is in the map's `frame_note`; a phase whose lattice the file does
     not tell gets the declared one.
@@ -234,8 +281,8 @@ def _frame(dataset: Dataset) -> dict:
 
 
 def _reading(dataset: Dataset) -> dict:
-    """Options of read_map that dataset.yml declares; phases of a text file come
-    from their declared materials.
+    """Options of read_map that dataset.yml declares; phases of a text file come from
+    their declared materials.
     """
     options = {k: v for k, v in dataset.reading.items() if k != "phase_numbers"}
     numbers = dataset.reading.get("phase_numbers")
@@ -268,8 +315,8 @@ def _described(phase: PhaseSpec) -> MapPhase:
 
 
 def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
-    """The map with the declared lattice of each phase; both sides must list the same
-    phases, with the same symmetry.
+    """The map with the declared lattice of each phase; both sides must list the same phases, with
+    the same symmetry.
     """
     from cpml.crystallography.symmetry import group_of_lattice
 

@@ -16,7 +16,8 @@
 |              | {axis: [x, y, z], angle_deg: t}; acquisition: apply or ignore (Oxford acquisition angles)   |
 | load         | unknown, or {kind, axis, plane, tensor, strain, rate, temperature, assumed, note}           |
 | cleaning     | max_mad_deg (Oxford), min_confidence (EDAX): pixels beyond are treated as not indexed;      |
-|              | spike_deg, min_grain_pixels, fill_holes_pixels, denoise, threshold_deg: cpml.microscopy.cleaning.cleaning |
+|              | spike_deg, min_grain_pixels, fill_holes_pixels, denoise, threshold_deg: see                 |
+|              | cpml.microscopy.cleaning.clean                                                              |
 | segmentation | threshold 5.0 deg or {phase name: deg}, min_pixels 5, twin_tolerance 5.0 deg                |
 | labels       | traces, twins, dic, images: manual, auto or none; trace_sigma_deg                           |
 |              | twins: auto looks for lamellae in the map, manual takes those recorded in files.traces      |
@@ -51,33 +52,40 @@ FRAMES = (
     "z-90",
 )
 FILE_ROLES = ("ebsd", "traces", "dic", "images", "grains", "labels", "curve", "truth")
+Check = Callable[[object], object]
+"""Returns the value as it is used, or raises _Wrong."""
 ON_THE_MAP = ("traces", "dic", "labels", "truth")
 
 
 class _Wrong(Exception):
-    """(key inside the value, the value there, what is expected): turned into a
-    DatasetError that names the file.
+    """(key inside the value, the value there, what is expected): turned into a DatasetError that
+    names the file.
     """
 
 
-def text(value) -> str:
+def text(value: object) -> str:
+    """Text that is not empty, without spaces around it."""
     if not isinstance(value, str) or not value.strip():
         raise _Wrong("", value, "expected text (quote it if it looks like a number or a date)")
     return value.strip()
 
 
-def free_text(value) -> str:
+def free_text(value: object) -> str:
+    """Any text."""
     return text(value) if value != "" else ""
 
 
-def boolean(value) -> bool:
+def boolean(value: object) -> bool:
+    """True or false."""
     if not isinstance(value, bool):
         raise _Wrong("", value, "expected true or false")
     return value
 
 
-def number(low: float, high: float, kind: type = float) -> Callable:
-    def check_number(value):
+def number(low: float, high: float, kind: type = float) -> Check:
+    """A number, or whole number, in a range."""
+
+    def check_number(value: object) -> float:
         is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
         if not is_number or not low <= value <= high or kind(value) != value:
             word = "an integer" if kind is int else "a number"
@@ -87,8 +95,10 @@ def number(low: float, high: float, kind: type = float) -> Callable:
     return check_number
 
 
-def choice(*options: str) -> Callable:
-    def check_choice(value):
+def choice(*options: str) -> Check:
+    """One of a few words."""
+
+    def check_choice(value: object) -> str:
         # YAML 1.1 reads no and off as false
         value = "none" if value is False and "none" in options else value
         if value not in options:
@@ -100,8 +110,10 @@ def choice(*options: str) -> Callable:
     return check_choice
 
 
-def list_of(item: Callable, minimum: int = 1) -> Callable:
-    def check_list(value):
+def list_of(item: Check, minimum: int = 1) -> Check:
+    """A list, each entry checked by `item`."""
+
+    def check_list(value: object) -> list:
         if not isinstance(value, list) or len(value) < minimum:
             raise _Wrong("", value, f"expected a list of at least {minimum}")
         return [_nested(f"[{n}]", item, entry) for n, entry in enumerate(value)]
@@ -110,9 +122,11 @@ def list_of(item: Callable, minimum: int = 1) -> Callable:
 
 
 def mapping(
-    fields: dict[str, Callable], *, required: tuple[str, ...] = (), defaults: dict | None = None
-) -> Callable:
-    def check_mapping(value):
+    fields: dict[str, Check], *, required: tuple[str, ...] = (), defaults: dict | None = None
+) -> Check:
+    """A mapping of known keys, each value checked by its own rule."""
+
+    def check_mapping(value: object) -> dict:
         if not isinstance(value, dict):
             raise _Wrong("", value, f"expected 'key: value' lines with {', '.join(fields)}")
         for key in value:
@@ -131,13 +145,14 @@ def mapping(
     return check_mapping
 
 
-def file_entry(value) -> str | dict:
+def file_entry(value: object) -> str | dict:
+    """The name of a file, alone or with its checksum."""
     if isinstance(value, dict):
         return mapping({"path": text, "sha256": sha256}, required=("path", "sha256"))(value)
     return text(value)
 
 
-def files(value) -> dict:
+def files(value: object) -> dict:
     """Files by role: a map or images, and with what lies on a map the map."""
     found = mapping(_FILES)(value)
     if "ebsd" not in found and "images" not in found:
@@ -148,13 +163,14 @@ def files(value) -> dict:
     return found
 
 
-def sha256(value) -> str:
+def sha256(value: object) -> str:
+    """A checksum in hexadecimal digits."""
     if not isinstance(value, str) or not re.fullmatch("[0-9a-fA-F]{64}", value):
         raise _Wrong("", value, "expected 64 hexadecimal digits")
     return value
 
 
-def rotation(value):
+def rotation(value: object) -> str | list | dict:
     """A named preset, a proper 3 x 3 rotation, or an axis and an angle."""
     if isinstance(value, dict):
         fields = {"axis": list_of(number(-1e6, 1e6), 3), "angle_deg": number(-360, 360)}
@@ -170,21 +186,22 @@ def rotation(value):
     return choice(*FRAMES, "declared")(value)
 
 
-def load(value):
+def load(value: object) -> str | dict:
     """The word unknown, or a mapping that cpml.load checks."""
     if value != "unknown" and not isinstance(value, dict):
         raise _Wrong("", value, "expected the word unknown, or kind, axis, ... of the load")
     return value
 
 
-def point_pair(value) -> list[float]:
+def point_pair(value: object) -> list[float]:
+    """One point in two pictures."""
     row = list_of(number(-1e9, 1e9), 4)(value)
     if len(row) != 4:
         raise _Wrong("", value, "expected 4 numbers: x_dic, y_dic, x_ebsd, y_ebsd")
     return row
 
 
-def threshold(value) -> float | dict[str, float]:
+def threshold(value: object) -> float | dict[str, float]:
     """Degrees, or degrees by name of the phase."""
     degrees = number(0.1, 60)
     if not isinstance(value, dict):
@@ -200,7 +217,7 @@ _PHASE = mapping(
 )
 
 
-def phases(value) -> list[dict]:
+def phases(value: object) -> list[dict]:
     """The phases of a map; a data set of images alone may leave them out."""
     return [] if value is None else list_of(_PHASE)(value)
 
@@ -209,7 +226,7 @@ _FILES = {role: file_entry for role in FILE_ROLES} | {"images": list_of(file_ent
 _HOW = choice("manual", "auto", "none")
 
 # (check, default); a key whose default is ... has to be given
-SCHEMA: dict[str, tuple[Callable, object]] = {
+SCHEMA: dict[str, tuple[Check, object]] = {
     "name": (text, ...),
     "title": (text, ...),
     "citation": (text, ...),
@@ -297,17 +314,18 @@ def check(values: dict, path: Path) -> dict:
         raise field_error(path, key.removeprefix("."), value, reason) from None
 
 
-def field_error(path: Path, key: str, value, reason: str) -> DatasetError:
+def field_error(path: Path, key: str, value: object, reason: str) -> DatasetError:
+    """The error for one key of a description; a value of None is not shown."""
     shown = "" if value is None else f"{_short(value)}: "
     return DatasetError(f"{path}: {key}: {shown}{reason}")
 
 
-def _short(value) -> str:
+def _short(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
-def _nested(key: str, rule: Callable, value):
+def _nested(key: str, rule: Check, value: object) -> object:
     try:
         return rule(value)
     except _Wrong as wrong:

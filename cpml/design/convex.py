@@ -3,7 +3,7 @@
 Conditions are linear in the weights: A w = b with w >= 0, sum w = 1, columns a_g of A the
 properties of single crystals.
 
-    inside the hull?    max t  subject to  u.(b - a_g) >= t for all g, |u_i| <= 1      t > 0: u separates b from the hull
+    inside the hull?    max t  subject to  u.(b - a_g) >= t for all g, |u_i| <= 1     t > 0: u separates b
     closest to p        min KL(w || p) = sum w ln(w/p)   subject to A w = b
       its dual          max_u  -ln sum_g p_g exp(u.(a_g - b));      w_g = p_g exp(u.(a_g - b)) / sum
       duality gap       KL(w || p) - dual = u.(A w - b)
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
+
+_TOL, _MAX_ITER = 1e-12, 200  # of Newton's method on the dual, largest condition in its own scale
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,14 @@ def separate(points: NDArray, target: NDArray) -> Hyperplane:
     """
     m, count = points.shape
     difference = target[:, None] - points
-    found = linprog(
+    solved = linprog(
         np.r_[np.zeros(m), -1.0],
         A_ub=np.c_[-difference.T, np.ones(count)],
         b_ub=np.zeros(count),
         bounds=[(-1, 1)] * m + [(None, None)],
         method="highs",
     )
-    normal = found.x[:m]
+    normal = solved.x[:m]
     offset = float((normal @ points).max())
     return Hyperplane(normal, offset, float(normal @ target - offset))
 
@@ -67,31 +69,29 @@ def extreme(points: NDArray, target: NDArray, objective: NDArray, sign: int) -> 
     """
     count = points.shape[1]
     scale = max(1.0, np.abs(points).max())
-    found = linprog(
+    solved = linprog(
         -sign * objective,
         A_eq=np.r_[points / scale, np.ones((1, count))],
         b_eq=np.r_[target / scale, 1.0],
         bounds=(0, None),
         method="highs",
     )
-    if found.status != 0:
+    if solved.status != 0:
         return None
-    weights = np.clip(found.x, 0, None)
+    weights = np.clip(solved.x, 0, None)
     weights /= weights.sum()
     return float(objective @ weights), weights
 
 
-def closest_to_prior(
-    points: NDArray, target: NDArray, prior: NDArray, *, tol: float = 1e-12, max_iter: int = 200
-) -> Closest:
+def closest_to_prior(points: NDArray, target: NDArray, prior: NDArray) -> Closest:
     """Weights of least relative entropy to a prior (G,) with points (m, G) averaging to target (m,)."""
     scale = np.maximum(np.abs(points - target[:, None]).max(axis=1), 1e-300)
     centred = (points - target[:, None]) / scale[:, None]
     u = np.zeros(len(target))
     value, weights = _log_partition(u, centred, prior)
-    for _ in range(max_iter):
+    for _ in range(_MAX_ITER):
         gradient = centred @ weights
-        if np.abs(gradient).max() <= tol:
+        if np.abs(gradient).max() <= _TOL:
             break
         covariance = (centred * weights) @ centred.T - np.outer(gradient, gradient)
         step = -np.linalg.solve(covariance + 1e-14 * np.eye(len(u)), gradient)
@@ -105,16 +105,17 @@ def closest_to_prior(
     residual = centred @ weights
     entropy = float(np.sum(weights * (np.log(np.maximum(weights, 1e-300)) - np.log(prior))))
     return Closest(
-        weights,
-        u / scale,
-        entropy,
-        float(entropy + value),
-        float(np.abs(residual * scale).max()),
-        bool(np.abs(residual).max() <= 1e-10),
+        weights=weights,
+        multipliers=u / scale,
+        relative_entropy=entropy,
+        duality_gap=float(entropy + value),
+        residual=float(np.abs(residual * scale).max()),
+        converged=bool(np.abs(residual).max() <= 1e-10),
     )
 
 
 def _log_partition(u: NDArray, centred: NDArray, prior: NDArray) -> tuple[float, NDArray]:
+    """Minus the dual and the weights (G,) at multipliers u (m,)."""
     exponent = u @ centred + np.log(prior)
     top = exponent.max()
     terms = np.exp(exponent - top)

@@ -1,5 +1,5 @@
-"""Orientation grids, their sample-symmetry copies, and prior textures, for
-designs that are weights on a grid.
+"""Orientation grids, their sample-symmetry copies, and prior textures, for designs
+that are weights on a grid.
 
 The grid is a super-Fibonacci spiral on the unit quaternions (Alexa 2022, CVPR): deterministic, any
 size, close to uniform; n = 8 pi^2 / (crystal group order * grid^3) points give one point per cube of
@@ -13,10 +13,13 @@ a diagonal strain rate cancel.
 | p | prior texture, sum 1 | (G,) |
 """
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography import group_of_lattice, proper_group, quaternion_multiply, quaternion_to_matrix
+from cpml.crystallography.rotations import quaternion_multiply, quaternion_to_matrix
+from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.errors import ParameterError
 
 _PHI, _PSI = np.sqrt(2.0), 1.533751168755204288118041  # constants of the spiral
@@ -54,9 +57,11 @@ def sample_copies(quaternions: NDArray, sample_symmetry: str) -> NDArray:
     )
 
 
-# fibres: crystal direction families on sample axes (x load, y width, z sheet
-# normal), each a pair (crystal, sample)
-_FIBRES = {
+_SPREAD_DEG, _BACKGROUND = 20.0, 0.1  # of prior textures
+_Fibre: TypeAlias = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+
+# crystal direction families on sample axes (x load, y width, z sheet normal), each a pair (crystal, sample)
+_FIBRES: dict[str, dict[str, _Fibre]] = {
     "cubic": {
         "random": (),
         "cube": (((0, 0, 1), (0, 0, 1)), ((1, 0, 0), (1, 0, 0))),
@@ -77,14 +82,13 @@ def prior_names(lattice: str) -> tuple[str, ...]:
     return tuple(_fibres(lattice))
 
 
-def _fibres(lattice: str) -> dict:
+def _fibres(lattice: str) -> dict[str, _Fibre]:
     return _FIBRES["cubic" if group_of_lattice(lattice) == "432" else "hexagonal"]
 
 
-def prior_texture(
-    lattice: str, name: str, quaternions: NDArray, *, spread_deg: float = 20.0, background: float = 0.1
-) -> NDArray:
-    """(G,) weights, sum 1: a random background and a fibre or component of Gaussian spread (module's table).
+def prior_texture(lattice: str, name: str, quaternions: NDArray) -> NDArray:
+    """(G,) weights, sum 1: a fibre or component of Gaussian spread (20 degrees) over
+    a random background (10 %).
 
     Raises
     ------
@@ -98,6 +102,6 @@ def prior_texture(
         poles = group @ (np.array(crystal, float) / np.linalg.norm(crystal))
         cosine = np.einsum("gij,pj,i->gp", quaternion_to_matrix(quaternions), poles, np.array(sample, float))
         angle = np.arccos(np.clip(np.abs(cosine).max(axis=1), 0, 1))
-        density = density * np.exp(-((angle / np.deg2rad(spread_deg)) ** 2) / 2)
+        density = density * np.exp(-((angle / np.deg2rad(_SPREAD_DEG)) ** 2) / 2)
     density /= density.sum()
-    return background / len(density) + (1 - background) * density
+    return _BACKGROUND / len(density) + (1 - _BACKGROUND) * density

@@ -20,11 +20,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
-from cpml.crystallography import quaternion_to_matrix
+from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector
 from cpml.errors import CpmlError, ParameterError
 from cpml.load import Load
-from cpml.plasticity import PowerLaw, mean_field, single_crystal
+from cpml.plasticity.crystal.single_crystal import single_crystal
+from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.polycrystal.mean_field import mean_field
 from cpml.plasticity.polycrystal.taylor import yield_vertices
 
 Q_RANGE = (1e-3, 1 - 1e-3)  # r from 0.001 to 999
@@ -42,13 +44,13 @@ def q_of_r(r: float) -> float:
 
 @dataclass
 class CrystalPoints:
-    """Single-crystal stresses on a grid for any q, warm-started from the last one solved, each q solved once."""
+    """Single-crystal stresses on a grid for any q, each solved once, from the stresses of the last one."""
 
     law: PowerLaw
     quaternions: NDArray  # (G, 4)
     sample_symmetry: str = "orthotropic"
-    _last: torch.Tensor | None = None
-    _known: dict = field(default_factory=dict)
+    _last: torch.Tensor | None = field(default=None, init=False)
+    _known: dict[float, tuple[NDArray, NDArray]] = field(default_factory=dict, init=False)
 
     def stress(self, q: float) -> NDArray:
         """(G, 3, 3) deviatoric stress, MPa, at an axial rate equal to the reference rate of the law."""
@@ -77,26 +79,20 @@ class CrystalPoints:
 
 
 def texture_properties(
-    law: PowerLaw,
-    quaternions: NDArray,
-    weights: NDArray | None = None,
-    *,
-    points: CrystalPoints | None = None,
+    law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None
 ) -> dict[str, float]:
-    """yield_stress_mpa and r_value of an orthotropic texture (G, 4) by the free
-    edge <s22> = <s33>, solved for q.
+    """yield_stress_mpa and r_value of an orthotropic texture (G, 4) by the free edge
+    <s22> = <s33>, solved for q.
 
     Raises
     ------
     CpmlError : no free edge for r between 0.001 and 999
     """
-    points = points or CrystalPoints(law, quaternions)
-    weights = (
-        np.full(len(quaternions), 1 / len(quaternions)) if weights is None else weights / np.sum(weights)
-    )
+    points, count = CrystalPoints(law, quaternions), len(quaternions)
+    shares = np.full(count, 1 / count) if weights is None else weights / np.sum(weights)
 
     def lateral(q: float) -> float:
-        return float(points.rows(q)[1][0] @ weights)
+        return float(points.rows(q)[1][0] @ shares)
 
     low, high = lateral(Q_RANGE[0]), lateral(Q_RANGE[1])
     if low * high > 0:
@@ -104,22 +100,20 @@ def texture_properties(
             "this texture has no free edge with r between 0.001 and 999: its r-value is outside the range"
         )
     q = brentq(lateral, *Q_RANGE, xtol=1e-13)
-    return {"yield_stress_mpa": float(points.rows(q)[0] @ weights), "r_value": q / (1 - q)}
+    return {"yield_stress_mpa": float(points.rows(q)[0] @ shares), "r_value": q / (1 - q)}
 
 
-def free_edge_properties(
-    law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None
-) -> dict[str, float]:
-    """Yield stress and r-value by mean_field with all five lateral conditions free (shears included)."""
+def free_edge_properties(law: PowerLaw, quaternions: NDArray) -> dict[str, float]:
+    """Yield stress and r-value of equal grains by mean_field with all lateral
+    conditions free (shears included).
+    """
     load = Load.from_dict({"kind": "tension", "axis": "x", "rate": float(law.reference_rate)})
-    found = mean_field(law, quaternions, weights=weights, loading=load, lateral="free")
-    rate = to_matrix(found.rate).numpy()
-    return {"yield_stress_mpa": float(found.von_mises), "r_value": float(rate[1, 1] / rate[2, 2])}
+    field = mean_field(law, quaternions, loading=load, lateral="free")
+    rate = to_matrix(field.rate).numpy()
+    return {"yield_stress_mpa": float(field.von_mises), "r_value": float(rate[1, 1] / rate[2, 2])}
 
 
-def rate_independent_properties(
-    law: PowerLaw, quaternions: NDArray, weights: NDArray | None = None
-) -> dict[str, float]:
+def rate_independent_properties(law: PowerLaw, quaternions: NDArray) -> dict[str, float]:
     """The same two numbers in the limit n -> infinity: minimum over q of the exact
     plastic work (linear programmes).
     """
@@ -128,12 +122,9 @@ def rate_independent_properties(
         raise ParameterError("strengths per grain are not supported here: give one per family")
     vertices = yield_vertices(law.systems, strength)
     turn = rotation_5x5(quaternion_to_matrix(quaternions))
-    weights = (
-        np.full(len(quaternions), 1 / len(quaternions)) if weights is None else weights / np.sum(weights)
-    )
 
     def work(q: float) -> float:
-        return float(weights @ ((to_vector(strain_rate(q)) @ turn) @ vertices.T).max(axis=1))
+        return float(((to_vector(strain_rate(q)) @ turn) @ vertices.T).max(axis=1).mean())
 
     best = minimize_scalar(work, bounds=Q_RANGE, method="bounded", options={"xatol": 1e-8})
     return {"yield_stress_mpa": float(best.fun), "r_value": float(best.x / (1 - best.x))}

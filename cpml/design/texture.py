@@ -2,13 +2,13 @@
 
 Under Taylor the conditions are linear in the weights of a texture (cpml.design.properties), so
 
-- the target is in the convex hull of single-crystal points, and the texture closest to a prior (least relative entropy)
-  is returned with its duality gap, or
-- a hyperplane separates it from every single crystal (at the asked r, or at each r of a sweep when only the yield
-  stress is asked), and the nearest reachable pair is returned: the smallest sum
-  of squared relative deviations;
-- the answer is solved again by other routes: a drawn discrete texture with all lateral strains free, and the exact
-  rate-independent limit.
+- the target is in the convex hull of single-crystal points, and the texture closest to a prior (least
+  relative entropy) is returned with its duality gap, or
+- a hyperplane separates it from every single crystal (at the asked r, or at each r of a sweep
+  when only the yield stress is asked), and the nearest reachable pair is returned: the smallest
+  sum of squared relative deviations;
+- the answer is solved again by other routes: a drawn discrete texture with all lateral strains free, and
+  the exact rate-independent limit.
 
 The model is a first step: no texture evolution, no distance to producible textures, strengths as
 given. Reference: Adams et al. 2001, J. Mech. Phys. Solids 49:1639; Fast, Knezevic & Kalidindi
@@ -17,13 +17,16 @@ given. Reference: Adams et al. 2001, J. Mech. Phys. Solids 49:1639; Fast, Knezev
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cpml.crystallography import quaternion_to_euler
-from cpml.design.convex import closest_to_prior, extreme, separate
+from cpml.crystallography.materials import Material, load_material
+from cpml.crystallography.rotations import quaternion_to_euler
+from cpml.design.convex import Hyperplane, closest_to_prior, extreme, separate
 from cpml.design.grid import orientation_grid, prior_names, prior_texture, sample_copies
 from cpml.design.properties import (
     Q_RANGE,
@@ -34,9 +37,13 @@ from cpml.design.properties import (
     texture_properties,
 )
 from cpml.errors import ParameterError
-from cpml.plasticity import PowerLaw
+from cpml.plasticity.laws.law import PowerLaw
+
+Target: TypeAlias = dict[str, float]  # any of KEYS
+Problem: TypeAlias = tuple[NDArray, NDArray]  # columns (m, G) and wanted averages (m,)
 
 KEYS = ("yield_stress_mpa", "r_value")
+N_DRAWN = 500  # orientations of the discrete texture of the verification
 _SWEEP = np.linspace(0.06, 0.94, 23)
 
 
@@ -85,19 +92,18 @@ class TextureDesign:
 
 
 def suggest(
-    target: dict,
+    target: dict[str, float],
     *,
-    material=None,
+    material: str | Path | Material | None = None,
     law: PowerLaw | None = None,
     grid_deg: float = 10.0,
     sample_symmetry: str = "orthotropic",
     priors: Sequence[str] | None = None,
     verify: bool = True,
-    n_drawn: int = 500,
     seed: int = 0,
 ) -> TextureDesign:
-    """A texture with the wanted properties, or the nearest reachable one with proof
-    that the target is out of reach.
+    """A texture with the wanted properties, or the nearest reachable one with proof that
+    the target is out of reach.
 
     Parameters
     ----------
@@ -107,7 +113,7 @@ def suggest(
     grid_deg : spacing of the orientation grid
     priors : textures to stay close to, the first for the main answer, the others for the alternatives; None
         takes every one of the lattice, the random texture first
-    n_drawn : orientations of the discrete texture of the verification
+    seed : of the discrete texture that the verification draws
 
     Returns
     -------
@@ -117,18 +123,18 @@ def suggest(
     ------
     ParameterError : unknown or missing key, a value that is not positive, neither or both of material and law
     """
-    target = _checked(target)
-    law = _law(material, law)
+    target, law = _checked(target), _law(material, law)
     quaternions = orientation_grid(law.systems.lattice, grid_deg)
     sample_copies(quaternions[:1], sample_symmetry)
     points = CrystalPoints(law, quaternions, sample_symmetry)
     designs = _designs(target, points, tuple(priors or prior_names(law.systems.lattice)))
     if verify:
-        designs = [replace(d, verification=verification(d, law, n_drawn, seed)) for d in designs]
+        designs = [replace(d, verification=verification(d, law, seed)) for d in designs]
     return replace(designs[0], alternatives=tuple(designs[1:]))
 
 
-def _checked(target: dict) -> dict[str, float]:
+def _checked(target: object) -> dict[str, float]:
+    """The target as numbers; ParameterError for an unknown property or a value that is not positive."""
     if not isinstance(target, dict) or not target:
         raise ParameterError(f"target = {target!r}: give a dictionary with any of {', '.join(KEYS)}")
     for key, value in target.items():
@@ -140,19 +146,18 @@ def _checked(target: dict) -> dict[str, float]:
     return {key: float(value) for key, value in target.items()}
 
 
-def _law(material, law: PowerLaw | None) -> PowerLaw:
-    if (material is None) == (law is None):
+def _law(material: str | Path | Material | None, law: PowerLaw | None) -> PowerLaw:
+    """The law of the material, or the one given, without its graph."""
+    if law is not None and material is None:
+        return PowerLaw(law.systems, law.strength.detach(), float(law.n), float(law.reference_rate))
+    if law is not None or material is None:
         raise ParameterError(
             "give either material= (name, path or Material) or law= (a PowerLaw), and not both"
         )
-    if law is None:
-        from cpml.crystallography import load_material
-
-        return PowerLaw.from_material(material if hasattr(material, "families") else load_material(material))
-    return PowerLaw(law.systems, law.strength.detach(), float(law.n), float(law.reference_rate))
+    return PowerLaw.from_material(material if isinstance(material, Material) else load_material(material))
 
 
-def _problem(points: CrystalPoints, q: float, target: dict) -> tuple[NDArray, NDArray]:
+def _problem(points: CrystalPoints, q: float, target: Target) -> Problem:
     """Columns (m, G) and wanted averages (m,) at lateral share q."""
     strength, conditions = points.rows(q)
     wanted = np.zeros(len(conditions))
@@ -161,7 +166,7 @@ def _problem(points: CrystalPoints, q: float, target: dict) -> tuple[NDArray, ND
     return conditions, wanted
 
 
-def _designs(target: dict, points: CrystalPoints, names: tuple[str, ...]) -> list[TextureDesign]:
+def _designs(target: Target, points: CrystalPoints, names: tuple[str, ...]) -> list[TextureDesign]:
     """Main design first, then the alternatives."""
     shares = [q_of_r(target["r_value"])] if "r_value" in target else list(_SWEEP)
     problems = [_problem(points, q, target) for q in shares]
@@ -174,15 +179,16 @@ def _designs(target: dict, points: CrystalPoints, names: tuple[str, ...]) -> lis
     return designs or _nearest(target, points, names, shares, planes)
 
 
-def _closest(target: dict, points: CrystalPoints, prior_name: str, problems: list) -> TextureDesign | None:
-    """Of several lateral shares q with their conditions, the texture of least entropy relative to the prior."""
+def _closest(
+    target: Target, points: CrystalPoints, prior_name: str, problems: list[tuple[float, Problem]]
+) -> TextureDesign | None:
+    """Of several lateral shares q with their conditions, the texture of least relative entropy."""
     prior = prior_texture(points.law.systems.lattice, prior_name, points.quaternions)
     solved = [(closest_to_prior(*problem, prior), q) for q, problem in problems]
-    best, q = min(
-        (s for s in solved if s[0].converged), key=lambda s: s[0].relative_entropy, default=(None, None)
-    )
-    if best is None:
+    converged = [pair for pair in solved if pair[0].converged]
+    if not converged:
         return None
+    best, q = min(converged, key=lambda pair: pair[0].relative_entropy)
     certificate = {
         "kind": "duality gap",
         "duality_gap": best.duality_gap,
@@ -190,25 +196,40 @@ def _closest(target: dict, points: CrystalPoints, prior_name: str, problems: lis
         "multipliers": best.multipliers,
         "residual_mpa": best.residual,
     }
+    return _design("reached", target, points, q, best.weights, certificate, prior_name)
+
+
+def _design(
+    status: str,
+    target: Target,
+    points: CrystalPoints,
+    q: float,
+    weights: NDArray,
+    certificate: dict,
+    prior: str = "none",
+) -> TextureDesign:
+    """The record of weights (G,) at lateral share q."""
     return TextureDesign(
-        "reached",
-        target,
-        _achieved(points, q, best.weights),
-        points.quaternions,
-        best.weights,
-        prior_name,
-        points.sample_symmetry,
-        certificate,
+        status=status,
+        target=target,
+        properties={"yield_stress_mpa": float(points.rows(q)[0] @ weights), "r_value": float(q / (1 - q))},
+        quaternions=points.quaternions,
+        weights=weights,
+        prior=prior,
+        sample_symmetry=points.sample_symmetry,
+        certificate=certificate,
     )
 
 
-def _achieved(points: CrystalPoints, q: float, weights: NDArray) -> dict[str, float]:
-    return {"yield_stress_mpa": float(points.rows(q)[0] @ weights), "r_value": float(q / (1 - q))}
-
-
-def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares: list, planes: list) -> list:
-    """The reachable pair of smallest relative deviation, the plane that keeps
-    the target out, and alternatives.
+def _nearest(
+    target: Target,
+    points: CrystalPoints,
+    names: tuple[str, ...],
+    shares: list[float],
+    planes: list[Hyperplane],
+) -> list[TextureDesign]:
+    """The reachable pair of smallest relative deviation, the plane that keeps the
+    target out, and alternatives.
 
     The nearest texture lies on the edge of the hull and consists of a few orientations; the
     alternatives retreat from the edge by 2 % of the reachable span of yield stress and are the
@@ -221,31 +242,19 @@ def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares
         raise ParameterError(
             "no orientation mixture has free edges for any r-value: the families may be too few"
         )
-    nearest = min(candidates, key=lambda c: c[0])
+    nearest = min(candidates, key=lambda c: c.deviation)
     for step in (0.01, 0.003, 0.001, 0.0003):  # refine q by shrinking neighbourhoods
-        trials = [float(np.clip(nearest[1] + step * k, *Q_RANGE)) for k in (-3, -2, -1, 1, 2, 3)]
-        nearest = min(
-            [nearest, *(c for q in trials if (c := _nearest_at(q, target, points)))], key=lambda c: c[0]
-        )
-    deviation, q, weights, ends = nearest
-    if deviation < 1e-18:
+        trials = [float(np.clip(nearest.q + step * k, *Q_RANGE)) for k in (-3, -2, -1, 1, 2, 3)]
+        candidates = [c for q in trials if (c := _nearest_at(q, target, points))]
+        nearest = min([nearest, *candidates], key=lambda c: c.deviation)
+    q, weights = nearest.q, nearest.weights
+    if nearest.deviation < 1e-18:
         certificate = {
             "kind": "duality gap",
             "duality_gap": 0.0,
             "note": "on the edge of the hull: a mixture of few orientations found by linear programme",
         }
-        return [
-            TextureDesign(
-                "reached",
-                target,
-                _achieved(points, q, weights),
-                points.quaternions,
-                weights,
-                "none",
-                points.sample_symmetry,
-                certificate,
-            )
-        ]
+        return [_design("reached", target, points, q, weights, certificate)]
     certificate = {
         "kind": "separating hyperplane",
         "normal": planes[best].normal,
@@ -254,38 +263,40 @@ def _nearest(target: dict, points: CrystalPoints, names: tuple[str, ...], shares
         "at_r_value": float(shares[best] / (1 - shares[best])),
         "smallest_margin_over_r_mpa": min(p.margin for p in planes),
         "n_r_values": len(planes),
-        "relative_deviation": float(np.sqrt(deviation)),
+        "relative_deviation": float(np.sqrt(nearest.deviation)),
     }
-    main = TextureDesign(
-        "nearest",
-        target,
-        _achieved(points, q, weights),
-        points.quaternions,
-        weights,
-        "none",
-        points.sample_symmetry,
-        certificate,
-    )
-    margin = 0.02 * (ends[1] - ends[0])
-    eased = {
-        "yield_stress_mpa": float(
-            np.clip(main.properties["yield_stress_mpa"], ends[0] + margin, ends[1] - margin)
-        )
-    }
-    others = [_closest(target, points, name, [(q, _problem(points, q, eased))]) for name in names]
+    main = _design("nearest", target, points, q, weights, certificate)
+    margin = 0.02 * (nearest.highest - nearest.lowest)
+    inside = np.clip(main.properties["yield_stress_mpa"], nearest.lowest + margin, nearest.highest - margin)
+    eased = _problem(points, q, {"yield_stress_mpa": float(inside)})
+    others = [_closest(target, points, name, [(q, eased)]) for name in names]
     return [
         main,
         *(replace(d, status="nearest", certificate={**d.certificate, **certificate}) for d in others if d),
     ]
 
 
-def _nearest_at(q: float, target: dict, points: CrystalPoints) -> tuple | None:
-    """(squared relative deviation, q, weights, (lowest, highest yield)) at q; None
-    when no texture has that r-value.
-    """
+class _Candidate(NamedTuple):
+    """The texture nearest to the target at one lateral share."""
+
+    deviation: float  # squared, relative
+    q: float
+    weights: NDArray
+    lowest: float  # reachable yield stress, MPa
+    highest: float
+
+
+def _ends(points: CrystalPoints, q: float) -> tuple[tuple[float, NDArray], tuple[float, NDArray]] | None:
+    """Lowest and highest yield stress at q with their weights; None when no texture has that r-value."""
     strength, conditions = points.rows(q)
-    ends = [extreme(conditions, np.zeros(len(conditions)), strength, sign) for sign in (-1, 1)]
-    if ends[0] is None or ends[1] is None:
+    low, high = (extreme(conditions, np.zeros(len(conditions)), strength, sign) for sign in (-1, 1))
+    return None if low is None or high is None else (low, high)
+
+
+def _nearest_at(q: float, target: Target, points: CrystalPoints) -> _Candidate | None:
+    """None when no texture has the r-value of q."""
+    ends = _ends(points, q)
+    if ends is None:
         return None
     (low, w_low), (high, w_high) = ends
     wanted = target.get("yield_stress_mpa", (low + high) / 2)
@@ -294,10 +305,10 @@ def _nearest_at(q: float, target: dict, points: CrystalPoints) -> tuple | None:
     deviation = (reached / wanted - 1) ** 2
     if "r_value" in target:
         deviation += (q / (1 - q) / target["r_value"] - 1) ** 2
-    return deviation, q, (1 - share) * w_low + share * w_high, (low, high)
+    return _Candidate(deviation, q, (1 - share) * w_low + share * w_high, low, high)
 
 
-def verification(design: TextureDesign, law: PowerLaw, n_drawn: int = 500, seed: int = 0) -> dict[str, float]:
+def verification(design: TextureDesign, law: PowerLaw, seed: int) -> dict[str, float]:
     """The two properties by other routes, and their relative deviations from the design's.
 
     drawn_*: a discrete texture with all lateral strains free (five-dimensional Newton); grid_*: the
@@ -305,40 +316,38 @@ def verification(design: TextureDesign, law: PowerLaw, n_drawn: int = 500, seed:
     texture. An r-value far from 1, or a texture of few orientations, moves much between routes because
     W(q) is nearly flat or kinked there.
     """
-    drawn = design.draw(n_drawn, seed=seed)
+    drawn = design.draw(N_DRAWN, seed=seed)
     routes = {"drawn": free_edge_properties(law, drawn), "limit": rate_independent_properties(law, drawn)}
     if design.sample_symmetry == "orthotropic" and _is_inside(design.properties["r_value"]):
         routes["grid"] = texture_properties(law, design.quaternions, design.weights)
-    found = {}
+    checks = {}
     for route, values in routes.items():
         for key, value in values.items():
-            found[f"{route}_{key}"] = value
-            found[f"{route}_{key}_deviation"] = value / design.properties[key] - 1
-    return found
+            checks[f"{route}_{key}"] = value
+            checks[f"{route}_{key}_deviation"] = value / design.properties[key] - 1
+    return checks
 
 
 def _is_inside(r: float) -> bool:
+    """Whether an r-value lies in the range that free edges are sought in."""
     return Q_RANGE[0] < q_of_r(r) < Q_RANGE[1]
 
 
 def reachable(
     *,
-    material=None,
+    material: str | Path | Material | None = None,
     law: PowerLaw | None = None,
     grid_deg: float = 10.0,
     sample_symmetry: str = "orthotropic",
     r_values: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """The reachable region: columns r_value, yield_min_mpa, yield_max_mpa; r-values
-    that no texture has are left out.
+    """The reachable region: columns r_value, yield_min_mpa, yield_max_mpa; r-values that
+    no texture has are left out.
+
+    Arguments as in `suggest`; `r_values` None takes a sweep of 23 values from 0.06 to 16.
     """
     law = _law(material, law)
     points = CrystalPoints(law, orientation_grid(law.systems.lattice, grid_deg), sample_symmetry)
     shares = _SWEEP if r_values is None else [q_of_r(r) for r in r_values]
-    rows = []
-    for q in shares:
-        strength, conditions = points.rows(q)
-        ends = [extreme(conditions, np.zeros(len(conditions)), strength, sign) for sign in (-1, 1)]
-        if None not in ends:
-            rows.append((q / (1 - q), ends[0][0], ends[1][0]))
+    rows = [(q / (1 - q), ends[0][0], ends[1][0]) for q in shares if (ends := _ends(points, float(q)))]
     return pd.DataFrame(rows, columns=["r_value", "yield_min_mpa", "yield_max_mpa"])

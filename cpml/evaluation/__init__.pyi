@@ -6,12 +6,14 @@ from .across import (
 )
 from .amounts import amount_scores as amount_scores
 from .conformal import ConformalSets as ConformalSets, conformal_sets as conformal_sets
+from .curves import PrecisionRecall as PrecisionRecall, pr_curves as pr_curves
 from .levels import at_level as at_level, families_and_twinned_grains as families_and_twinned_grains
 from .partial import candidate_bounds as candidate_bounds, trace_gain as trace_gain
 from .records import active as active, from_record as from_record, record as record, stacked as stacked
 from .scores import evaluate as evaluate, paired_differences as paired_differences
 from .splits import Splits as Splits, blocked_folds as blocked_folds, random_folds as random_folds
 from .tables import (
+    ambiguous_table as ambiguous_table,
     difference_table as difference_table,
     flat_metrics as flat_metrics,
     flat_sets as flat_sets,
@@ -20,3 +22,4 @@ from .tables import (
     overview as overview,
     reliability_tables as reliability_tables,
 )
+from .verdicts import flat_gains as flat_gains, verdict as verdict, with_verdict as with_verdict

@@ -57,9 +57,7 @@ def at_level(
 def families_and_twinned_grains(
     predictions: pd.DataFrame, labels: pd.DataFrame, candidates: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both levels of :func:`at_level` under each other: families of slip and twinning, and whether a grain has
-    any twin.
-    """
+    """Both levels of :func:`at_level`: families of slip and twinning, and whether a grain has any twin."""
     levels = [at_level(predictions, labels, level, candidates=candidates) for level in LEVELS]
     p, y = (pd.concat(tables, ignore_index=True) for tables in zip(*levels, strict=True))
     # nearly every grain slips, so "any slip" asks nothing; the family of the only

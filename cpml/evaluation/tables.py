@@ -98,6 +98,20 @@ def optimism(random: pd.DataFrame, blocked: pd.DataFrame) -> pd.DataFrame:
     return wide.reindex(columns=GAPS).reset_index().rename_axis(columns=None)
 
 
+def ambiguous_table(bounds: pd.DataFrame, gain: pd.DataFrame) -> pd.DataFrame:
+    """PR-AUC under every choice of sources beside the gain per trace, one row a
+    model; empty without such traces.
+
+    Parameters
+    ----------
+    bounds : result of `candidate_bounds`; gain : of `trace_gain`
+    """
+    if bounds.empty:
+        return pd.DataFrame(columns=["model", "pr_auc", "least", "most"])
+    chosen = bounds[bounds["metric"] == "pr_auc"].drop(columns="metric").rename(columns={"value": "pr_auc"})
+    return chosen.merge(gain.drop(columns=["metric", "mechanism"]), on="model")
+
+
 def flat_metrics(scores: pd.DataFrame, *, prefix: str = "") -> dict[str, float]:
     """Scores as flat names ``<prefix><mechanism>_<model>_<metric>`` with interval
     ends and counts, for metrics.json.

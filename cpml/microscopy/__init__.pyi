@@ -1,11 +1,14 @@
 from .checks import (
+    FrameCheck as FrameCheck,
     displacement_deviations as displacement_deviations,
-    flip_table as flip_table,
+    frame_check as frame_check,
     hex_axis_check as hex_axis_check,
-    lamella_deviations as lamella_deviations,
+    lamella_check as lamella_check,
+    matched_planes as matched_planes,
+    nearest_line as nearest_line,
     trace_deviations as trace_deviations,
 )
-from .cleaning.cleaning import Cleaned as Cleaned, clean as clean, fill_holes as fill_holes
+from .cleaning.clean import Cleaned as Cleaned, clean as clean
 from .curvature.burgers import weighted_burgers as weighted_burgers
 from .curvature.gnd import dislocation_types as dislocation_types, gnd as gnd
 from .curvature.kam import (
@@ -43,10 +46,10 @@ from .dic.strain import (
 from .grains.boundary_geometry import boundary_details as boundary_details, boundary_sides as boundary_sides
 from .grains.boundary_slip import boundary_transfer as boundary_transfer
 from .grains.csl import nearest_csl as nearest_csl
-from .grains.features import grain_features as grain_features
+from .grains.grain_features import grain_features as grain_features
 from .grains.grains import Grains as Grains, segment as segment
 from .grains.graph_export import write_graphml as write_graphml
-from .grains.junctions import junction_distance as junction_distance, triple_junctions as triple_junctions
+from .grains.junctions import triple_junctions as triple_junctions
 from .grains.network import (
     path_transmission as path_transmission,
     percolation as percolation,
@@ -54,18 +57,18 @@ from .grains.network import (
 )
 from .grains.shapes import grain_shapes as grain_shapes, grain_spread as grain_spread
 from .images.courses import line_courses as line_courses
-from .images.images import (
-    SemImage as SemImage,
-    destripe as destripe,
-    flat_field as flat_field,
-    read_image as read_image,
-)
 from .images.line_field import (
     StructureTensor as StructureTensor,
     structure_tensor as structure_tensor,
     tensor_families as tensor_families,
 )
 from .images.line_pieces import least_line_um as least_line_um, line_pieces as line_pieces
+from .images.sem_image import (
+    SemImage as SemImage,
+    destripe as destripe,
+    flat_field as flat_field,
+    read_image as read_image,
+)
 from .images.trace_detection import detect_traces as detect_traces, tile_labels as tile_labels
 from .images.trace_likelihood import match_traces as match_traces
 from .io.map_file import read_map_file as read_map_file, write_map_file as write_map_file
@@ -76,7 +79,7 @@ from .io.oim_files import (
 from .io.reading import read_map as read_map, read_stack as read_stack
 from .io.writing import write_map as write_map
 from .labels.cross_slip import cross_slip_labels as cross_slip_labels
-from .labels.detection import mask_unseen as mask_unseen, visibility as visibility
+from .labels.detection import visibility as visibility
 from .labels.directions import system_labels as system_labels
 from .labels.planes import slip_labels as slip_labels, slip_traces as slip_traces
 from .labels.rows import Labels as Labels, label_rows as label_rows
@@ -85,6 +88,7 @@ from .labels.statistics import (
     boundary_type as boundary_type,
     footprint_frequency as footprint_frequency,
     surrounding_type as surrounding_type,
+    with_circumstances as with_circumstances,
     with_schmid as with_schmid,
 )
 from .labels.traces import (
@@ -92,7 +96,11 @@ from .labels.traces import (
     read_traces as read_traces,
     traces_to_grains as traces_to_grains,
 )
-from .labels.user import read_labels as read_labels, unobserved_labels as unobserved_labels
+from .labels.user import (
+    read_labels as read_labels,
+    unobserved_labels as unobserved_labels,
+    without_labels as without_labels,
+)
 from .labels.variants import twin_labels as twin_labels
 from .maps.ebsd_map import EbsdMap as EbsdMap, MapPhase as MapPhase
 from .maps.frames import frame_rotation as frame_rotation
@@ -101,11 +109,10 @@ from .registration.affine import (
     fit_affine as fit_affine,
     label_of_points as label_of_points,
 )
-from .registration.images import (
+from .registration.points import (
     Registration as Registration,
     label_of_pixels as label_of_pixels,
     register_points as register_points,
-    sample_image as sample_image,
 )
 from .twins.evidence import (
     parent_probability as parent_probability,

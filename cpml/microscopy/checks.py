@@ -18,8 +18,12 @@ from cpml.microscopy.grains.grains import segment
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.twins.evidence import twin_lamellae
 from cpml.microscopy.twins.relations import lattice_of
-from cpml.microscopy.twins.twins import find_twins
+from cpml.microscopy.twins.twins import Twins, find_twins
 
+NEAR_DEG = 6.0
+"""A band further than this from every slip plane has no direction to compare with."""
+LEAST_ASPECT = 2.5
+"""Rounder twins have no direction to compare."""
 HALF_TURN_X = np.array([0.0, 1.0, 0.0, 0.0])
 
 
@@ -37,6 +41,12 @@ class HexAxisCheck:
     table: pd.DataFrame
     deviation_deg: NDArray
     other_deviation_deg: NDArray
+
+    def near(self, limit_deg: float) -> tuple[NDArray, NDArray]:
+        """Deviations of the segments within a limit of the relation, under both choices."""
+        both = (self.deviation_deg, self.other_deviation_deg)
+        first, second = (deviation[deviation <= limit_deg] for deviation in both)
+        return first, second
 
 
 def hex_axis_check(
@@ -79,8 +89,8 @@ def trace_deviations(
     *,
     flipped: bool = False,
 ) -> NDArray:
-    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of
-    its grain; NaN without a grain.
+    """Angle (J,), deg, of each observed trace from the nearest slip-plane trace of its grain; NaN
+    without a grain.
 
     Parameters
     ----------
@@ -98,13 +108,38 @@ def trace_deviations(
     )
 
 
+def matched_planes(
+    lines: pd.DataFrame, grains: pd.DataFrame, systems: Systems, *, tolerance_deg: float
+) -> pd.DataFrame:
+    """The lines that lie on a slip plane of their grain, with the angle of the nearest plane's trace.
+
+    Parameters
+    ----------
+    lines : grain_id, angle_deg; grains : grain_id, qw, qx, qy, qz
+    """
+    quaternions = grains.set_index("grain_id")[["qw", "qx", "qy", "qz"]].reindex(lines["grain_id"]).to_numpy()
+    theory = slip_traces(quaternions, systems).angle_deg[:, np.unique(systems.plane_id[systems.slip])]
+    away = np.abs(line_difference(lines["angle_deg"].to_numpy(float)[:, None], theory))
+    nearest = np.where(np.isfinite(away), away, np.inf).argmin(axis=1)
+    rows = np.arange(len(lines))
+    is_near = away[rows, nearest] <= tolerance_deg
+    return lines.assign(angle_deg=theory[rows, nearest])[is_near]
+
+
+def nearest_line(lines: pd.DataFrame, others: pd.DataFrame) -> NDArray:
+    """Angle (L,), deg, of each line from the nearest other line of its grain; NaN where there is none.
+
+    Parameters
+    ----------
+    lines, others : grain_id, angle_deg
+    """
+    pairs = lines.reset_index(drop=True).rename_axis("line").reset_index().merge(others, on="grain_id")
+    pairs["apart"] = np.abs(line_difference(pairs["angle_deg_x"], pairs["angle_deg_y"]))
+    return pairs.groupby("line")["apart"].min().reindex(range(len(lines))).to_numpy(float)
+
+
 def displacement_deviations(
-    bands: pd.DataFrame,
-    grains: pd.DataFrame,
-    systems: Systems,
-    *,
-    mirrored: bool = False,
-    tolerance_deg: float = 6.0,
+    bands: pd.DataFrame, grains: pd.DataFrame, systems: Systems, *, mirrored: bool = False
 ) -> NDArray:
     """Angle (J,), deg, of each relative displacement from the nearest slip direction of the band's plane.
 
@@ -112,11 +147,10 @@ def displacement_deviations(
     ----------
     bands : table of `band_displacements`; grains : table with grain_id, qw, qx, qy, qz
     mirrored : turn the sign of the vertical displacement first, as if v had been taken positive the other way
-    tolerance_deg : bands further than this from every plane have no direction to compare with
 
     Returns
     -------
-    deviation : NaN for bands without displacement, grain or plane
+    deviation : NaN for bands without displacement, without grain, or further than NEAR_DEG from every plane
     """
     from cpml.microscopy.dic.displacement_ratio import direction_angles
 
@@ -134,50 +168,70 @@ def displacement_deviations(
     psi = bands["psi_deg"].to_numpy()[known] * (-1 if mirrored else 1)
     direction = np.abs(line_difference(psi[:, None], direction_angles(table[known], slip)[0]))
     found = np.where(best, direction, np.inf).min(axis=1)
-    out[known] = np.where(away.min(axis=1) <= tolerance_deg, found, np.nan)
+    out[known] = np.where(away.min(axis=1) <= NEAR_DEG, found, np.nan)
     return out
 
 
-def lamella_deviations(twins, *, min_aspect: float = 2.5) -> tuple[NDArray, NDArray]:
-    """Angle, deg, of the long axis of every twin lamella from the trace of its K1
-    plane: as declared, and flipped.
+@dataclass(frozen=True)
+class FrameCheck:
+    """What lies along the planes of its crystal in the declared frame, and with every crystal turned by 180
+    deg about x.
+
+    Attributes
+    ----------
+    declared_deg, flipped_deg : (L,) angle of each line from the nearest plane, NaN without a grain
+    tolerance_deg : largest angle that counts as a match
+    """
+
+    declared_deg: NDArray
+    flipped_deg: NDArray
+    tolerance_deg: float = 4.0
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Lines within tolerance: frame, lines, matched, share, median_deviation_deg."""
+        rows = []
+        for name, deviation in (("as declared", self.declared_deg), ("y axis flipped", self.flipped_deg)):
+            known = deviation[np.isfinite(deviation)]
+            matched = int((known <= self.tolerance_deg).sum())
+            share = matched / len(known) if len(known) else np.nan
+            median = np.median(known) if len(known) else np.nan
+            rows.append((name, len(known), matched, share, median))
+        return pd.DataFrame(rows, columns=["frame", "lines", "matched", "share", "median_deviation_deg"])
+
+    @property
+    def only(self) -> tuple[int, int]:
+        """Lines that match in the declared frame alone, and in the flipped one alone."""
+        declared, flipped = (
+            np.nan_to_num(d, nan=np.inf) <= self.tolerance_deg for d in (self.declared_deg, self.flipped_deg)
+        )
+        return int((declared & ~flipped).sum()), int((flipped & ~declared).sum())
+
+
+def frame_check(traces: pd.DataFrame, grains: pd.DataFrame, systems: Systems) -> FrameCheck:
+    """The first line of every grain beside the traces of its slip planes, in both frames.
 
     Parameters
     ----------
-    twins : `cpml.microscopy.Twins`
-    min_aspect : rounder twins have no direction to compare
+    traces : grain_id, angle_deg; the first with an angle counts
+    grains : grain_id, qw, qx, qy, qz
+    """
+    lines = traces.dropna(subset=["angle_deg"]).groupby("grain_id", as_index=False).first()
+    deviations = (
+        trace_deviations(lines["grain_id"], lines["angle_deg"], grains, systems, flipped=flipped)
+        for flipped in (False, True)
+    )
+    return FrameCheck(*deviations)
 
-    Returns
-    -------
-    deviation, flipped : (L,) for lamellae of at least this aspect ratio; flipped is what the crystals turned
-        by 180 deg about x would give (their traces are mirrored)
+
+def lamella_check(twins: Twins) -> FrameCheck:
+    """The long axis of every twin lamella beside the trace of its K1 plane, in both frames; twins rounder
+    than LEAST_ASPECT have no direction to compare.
     """
     lamellae = twin_lamellae(twins)
-    lamellae = lamellae[lamellae["aspect_ratio"] >= min_aspect]
+    lamellae = lamellae[lamellae["aspect_ratio"] >= LEAST_ASPECT]
     fragments = twins.segmentation.table.set_index("fragment_id")
     axis = fragments["long_axis_deg"].reindex(lamellae["fragment_id"]).to_numpy()
     trace = lamellae["k1_trace_deg"].to_numpy()
-    return np.abs(line_difference(axis, trace)), np.abs(line_difference(axis, -trace))
-
-
-def flip_table(deviation_deg: NDArray, flipped_deg: NDArray, *, tolerance_deg: float = 4.0) -> pd.DataFrame:
-    """Traces within tolerance of a slip plane, in the declared and in the flipped frame.
-
-    Returns
-    -------
-    DataFrame frame, traces, matched, share, median_deviation_deg
-    """
-    rows = []
-    for name, deviation in (("as declared", deviation_deg), ("y axis flipped", flipped_deg)):
-        known = deviation[np.isfinite(deviation)]
-        matched = int((known <= tolerance_deg).sum())
-        rows.append(
-            (
-                name,
-                len(known),
-                matched,
-                matched / max(len(known), 1),
-                float(np.median(known)) if len(known) else np.nan,
-            )
-        )
-    return pd.DataFrame(rows, columns=["frame", "traces", "matched", "share", "median_deviation_deg"])
+    deviations = (np.abs(line_difference(axis, sign * trace)) for sign in (1, -1))
+    return FrameCheck(*deviations, tolerance_deg=15.0)

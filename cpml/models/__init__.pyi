@@ -14,7 +14,9 @@ from .mechanics.features import (
 from .protocol import cross_validate as cross_validate
 from .specimen.specimen import Specimen as Specimen, build_specimen as build_specimen
 from .summary import (
+    agreement as agreement,
     all_models as all_models,
+    fit_table as fit_table,
     models_for as models_for,
     ranks_of_observed as ranks_of_observed,
     ratio_table as ratio_table,

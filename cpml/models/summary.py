@@ -91,6 +91,41 @@ def ranks_of_observed(specimen: Specimen) -> dict[str, pd.Series]:
     return ranks
 
 
+def agreement(specimen: Specimen, scheme: str) -> pd.DataFrame:
+    """Where the law agrees with what was seen in a grain: does anything seen have rank 1 under a scheme?
+
+    Returns
+    -------
+    DataFrame indexed by grain_id: footprints (agrees, differs, nothing seen), lead_of_first (share of shear
+    of the first target less the second's), taylor_factor, largest_schmid
+    """
+    y, share = observed(specimen), share_of_tokens(specimen, scheme)
+    rank = pd.DataFrame(-share.T).groupby(specimen.tokens["mechanism"].to_numpy()).rank().to_numpy().T
+    is_seen, is_first = (y == 1).any(1), ((y == 1) & (rank == 1)).any(1)
+    top = np.sort(share, axis=1)
+    columns = {
+        "footprints": np.select([is_first, is_seen], ["agrees", "differs"], "nothing seen"),
+        "lead_of_first": top[:, -1] - top[:, -2],
+        "taylor_factor": specimen.cp["taylor_factor"],
+        "largest_schmid": schmid_of_tokens(specimen).max(axis=1),
+    }
+    return pd.DataFrame(columns, index=pd.Index(specimen.grain_ids, name="grain_id"))
+
+
+def fit_table(model: CoupledClassifier, specimen: Specimen) -> pd.DataFrame:
+    """How a fit of the coupled model ended, as a table of two columns to look at."""
+    gain, error = (model.holdout_.get(k, 0.0) for k in ("residual_gain_nats", "standard_error_nats"))
+    facts = {
+        "stresses": model.scheme_of(specimen),
+        "converged": "yes" if model.converged_ else "no",
+        "mechanics converged": "yes" if model.mechanics_converged_ else "no",
+        "residual gate": "open" if model.gate_ else "shut",
+        "held-out gain of the residual / nats": f"{gain:.1f} +- {error:.1f}",
+        "log posterior / nats": f"{model.log_posterior_:.1f}",
+    }
+    return pd.DataFrame({"value": facts}).rename_axis("fit")
+
+
 def ratio_table(model: CoupledClassifier, truth: pd.Series | None = None) -> pd.DataFrame:
     """Strength ratios in the columns that `plots.strengths_plot` draws; ``truth``
     (family -> ratio) where it is known.

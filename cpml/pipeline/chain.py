@@ -1,10 +1,10 @@
 """The chain of notebooks on one data set: run what changed, skip what did not, never leave a half-run result.
 
-The order is the numeric prefix of notebooks/NN_*.ipynb (00_explore is no step). A step is left out where the
-data set lacks what it is about: images, a map, a load. It is skipped when its
+The order is the prefix of notebooks/NN[x]_*.ipynb (00_explore is no step). A step is left out where the data
+set lacks what it needs, and so is a single cell (`cpml.pipeline.steps`). It is skipped when its
 
-    key = sha256(notebook sources, parameters, package sources, raw input bytes,
-    artefacts of earlier steps, lock)
+    key = sha256(notebook sources, parameters, sources of the modules that it imports, raw input bytes,
+                 artefacts of earlier steps, lock)
 
 equals the recorded one and everything it wrote is still there, byte for byte. The record is
 reports/<dataset>/provenance.json; a step's entry is removed before it runs and written after it succeeded, so
@@ -24,13 +24,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpml import paths
 from cpml.datasets.dataset import Dataset, load_dataset
 from cpml.errors import CpmlError
 from cpml.files import read_json, write_json
 from cpml.pipeline import provenance
-from cpml.pipeline.steps import Step, check_parameters, choose, comparison, discover, lacking
+from cpml.pipeline.sources import sources_sha256
+from cpml.pipeline.steps import Step, check_parameters, choose, comparison, discover, lacking, source_of
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 def run_dataset(
@@ -98,7 +103,8 @@ def run_comparison(names: list[str] | None = None) -> Path:
     from cpml.pipeline.comparison import NAME
     from cpml.pipeline.report import write_comparison
 
-    _execute(comparison(), NAME, {"dataset": list(names or [])})
+    step = comparison()
+    _execute(step, step.notebook, NAME, {"dataset": list(names or [])})
     print(f"{NAME} done", flush=True)
     return write_comparison()
 
@@ -111,11 +117,12 @@ def _bring_up_to_date(
     record = read_json(record_path)
     earlier = [other.name for other in chain if other.name < step.name]
     values = step.parameters(_address(dataset), parameters)
-    inputs = (
-        common
-        | {"notebook": provenance.text_sha256(step.source)}
-        | provenance.upstream(record, earlier, dataset.name)
-    )
+    notebook = step.notebook_for(dataset)
+    own = {
+        "notebook": provenance.text_sha256(source_of(notebook)),
+        "package": sources_sha256(step.code),
+    }
+    inputs = common | own | provenance.upstream(record, earlier, dataset.name)
     key = provenance.key(inputs, values)
     old = record.get("steps", {}).get(step.name, {})
     if not force and old.get("key") == key and provenance.is_intact(old, dataset.name):
@@ -123,7 +130,7 @@ def _bring_up_to_date(
         return False
     _forget(record_path, record, step.name, dataset)
     before, started, clock = provenance.snapshot(dataset.name), _now(), time.perf_counter()
-    _execute(step, dataset.name, values)
+    _execute(step, notebook, dataset.name, values)
     duration = time.perf_counter() - clock
     written = provenance.written_since(before, dataset.name)
     provenance.remove_stale(old, written, dataset.name)
@@ -143,15 +150,19 @@ def _forget(record_path: Path, record: dict, step: str, dataset: Dataset) -> Non
         write_json(record_path, record)
 
 
-def _execute(step: Step, name: str, values: dict) -> None:
-    """Execute a copy of the notebook by papermill, beside its target, and rename it when it went through."""
+def _execute(step: Step, notebook: NotebookNode, name: str, values: dict) -> None:
+    """Execute a notebook by papermill, beside its target, and rename it when it went through."""
+    import nbformat
     import papermill
 
     _one_thread()
 
     target = paths.reports(name) / f"{step.name}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{step.name}.{os.getpid()}.part.ipynb")
+    source, temporary = (
+        target.with_name(f".{step.name}.{os.getpid()}.{what}.ipynb") for what in ("source", "part")
+    )
+    nbformat.write(notebook, source)
     options = {
         "progress_bar": False,
         "log_output": False,
@@ -163,7 +174,7 @@ def _execute(step: Step, name: str, values: dict) -> None:
         for attempt in (1, 2):
             try:
                 with inline_figures():
-                    papermill.execute_notebook(_unbraced(step.path), _unbraced(temporary), values, **options)
+                    papermill.execute_notebook(_unbraced(source), _unbraced(temporary), values, **options)
                 break
             except papermill.PapermillExecutionError as error:
                 raise _cell_failed(step, name, error) from None
@@ -176,6 +187,7 @@ def _execute(step: Step, name: str, values: dict) -> None:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+        source.unlink(missing_ok=True)
 
 
 @contextmanager

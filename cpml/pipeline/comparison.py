@@ -6,27 +6,19 @@ set that has been evaluated are read, so that the comparison can be made again w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cpml import paths
 from cpml.errors import CpmlError
 from cpml.files import read_json, write_json
-from cpml.pipeline.run import Run
+from cpml.pipeline.folder import Folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "comparison"
-
-
-@dataclass(frozen=True)
-class _All:
-    """The part of a data set that figures and tables ask for."""
-
-    name: str
-    caption: str
 
 
 def evaluated() -> list[str]:
@@ -37,39 +29,38 @@ def evaluated() -> list[str]:
     )
 
 
-class Comparison(Run):
-    """A `cpml.Run` over several data sets.
+class Comparison(Folder):
+    """One notebook on several data sets.
 
     Parameters
     ----------
     step : name of the notebook without suffix
-    datasets : names; none: all that have been evaluated
+    values : the notebook's parameters; `dataset` lists names, none: all that have been evaluated
 
     Raises
     ------
     CpmlError : a data set that has not been evaluated, or none that has
     """
 
-    def __init__(self, step: str, *, datasets: list[str] | None = None, parameters: dict | None = None):
-        there = evaluated()
-        missing = sorted(set(datasets or ()) - set(there))
+    def __init__(self, step: str, values: Mapping[str, Any]):
+        there, asked = evaluated(), values.get("dataset") or []
+        missing = sorted(set(asked) - set(there))
         if missing or not there:
             what = f"data set {missing[0]!r} has not" if missing else "no data set has"
             raise CpmlError(
                 f"{what} been evaluated: run tasks.py run --dataset NAME first (done: "
                 f"{', '.join(there) or 'none'})"
             )
-        self.step, self.parameters = step, dict(parameters or {})
-        self.names = [name for name in there if not datasets or name in datasets]
-        self.dataset = _All(NAME, f"{len(self.names)} data set" + "s" * (len(self.names) > 1))
-        self.derived, self.reports = paths.derived(NAME), paths.reports(NAME)
+        self.names = [name for name in there if not asked or name in asked]
+        caption = f"{len(self.names)} data set" + "s" * (len(self.names) > 1)
+        super().__init__(step, name=NAME, caption=caption, values=values)
 
     def __repr__(self) -> str:
         return f"Comparison of {', '.join(self.names)}"
 
     @cached_property
     def records(self) -> dict[str, pd.DataFrame]:
-        """data set -> record of its held-out predictions (`cpml.evaluation.records`)."""
+        """Data set -> record of its held-out predictions (`cpml.evaluation.record`)."""
         return {name: self._table(name, "evaluation") for name in self.names}
 
     @cached_property
@@ -84,15 +75,15 @@ class Comparison(Run):
 
     @cached_property
     def metrics(self) -> dict[str, dict]:
-        """data set -> its metrics.json."""
+        """Data set -> its metrics.json."""
         return {name: read_json(paths.reports(name) / "metrics.json") for name in self.names}
 
-    def save(self, **metrics) -> None:
+    def save(self, **metrics: float | None) -> None:
         """Write the numbers of this step and merge them into metrics.json,
         beside what benchmarks wrote there.
         """
         file = self.reports / "metrics.json"
-        others, mine = read_json(file), read_json(self.reports / "metrics" / f"{self.step}.json")
+        others, mine = read_json(file), read_json(self.reports / "metrics" / f"{self.step.name}.json")
         super().save(**metrics)
         write_json(file, {k: v for k, v in others.items() if k not in mine} | read_json(file))
 

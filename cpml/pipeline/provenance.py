@@ -33,6 +33,7 @@ PACKAGES = (
 
 
 def text_sha256(text: str) -> str:
+    """Hash of a text, hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -42,17 +43,10 @@ def key(inputs: dict[str, str], parameters: dict) -> str:
 
 
 def shared_inputs(dataset: Dataset) -> dict[str, str]:
-    """Name -> sha256 of what every step of a data set depends on: raw files, package sources, lock."""
+    """Name -> sha256 of what every step of a data set depends on: raw files and lock."""
     found = {f"raw/{name}": file_sha256(path) for name, path in dataset.inputs().items()}
     lock = paths.root() / "requirements.lock"
-    return found | {"package": package_sha256(), "lock": file_sha256(lock) if lock.is_file() else ""}
-
-
-def package_sha256() -> str:
-    """One hash over the package's sources, materials and styles, names included."""
-    files = (path for path in paths.PACKAGE.rglob("*") if path.suffix in (".py", ".yml", ".mplstyle"))
-    lines = (f"{path.relative_to(paths.PACKAGE).as_posix()} {file_sha256(path)}" for path in sorted(files))
-    return text_sha256("\n".join(lines))
+    return found | {"lock": file_sha256(lock) if lock.is_file() else ""}
 
 
 def upstream(record: dict, earlier: list[str], dataset: str) -> dict[str, str]:

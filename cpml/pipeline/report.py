@@ -31,7 +31,7 @@ def write_index(dataset: Dataset | str) -> Path:
     """Write and return reports/<dataset>/index.html from the executed notebooks that lie beside it."""
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     folder = paths.reports(dataset.name)
-    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
+    if not any(folder.glob("[0-9][0-9]*_*.ipynb")):
         raise CpmlError(
             f"data set {dataset.name!r} has no executed notebooks: run tasks.py run --dataset {dataset.name}"
         )
@@ -41,20 +41,22 @@ def write_index(dataset: Dataset | str) -> Path:
 def write_comparison() -> Path:
     """Write and return reports/comparison/index.html from the executed notebook that compares data sets."""
     folder = paths.reports("comparison")
-    if not any(folder.glob("[0-9][0-9]_*.ipynb")):
+    if not any(folder.glob("[0-9][0-9]*_*.ipynb")):
         raise CpmlError("there is no executed comparison: run tasks.py compare")
     return _write_page(folder, "All data sets", "<h1>All data sets side by side</h1>")
 
 
 def _write_page(folder: Path, title: str, head: str) -> Path:
     """index.html of the executed notebooks in a folder."""
-    notebooks = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    notebooks = sorted(folder.glob("[0-9][0-9]*_*.ipynb"))
     sections = [_section(path) for path in notebooks]
-    page = _PAGE.format(
+    page = _text("report.html").format(
         title=escape(title),
-        style=_STYLE,
+        icon=_ICON,
+        style=_text("report.css"),
         navigation=_navigation(sections),
         head=head,
+        answers=_answers(folder),
         numbers=_numbers(folder),
         files=_files(folder),
         body="\n".join(f'<section id="{anchor}">{html}</section>' for anchor, _, html in sections),
@@ -82,14 +84,14 @@ def _section(path: Path) -> tuple[str, str, str]:
         exclude_anchor_links=True,
     )
     html = _without_scripts(exporter.from_notebook_node(notebook)[0])
-    anchor = f"s{path.stem[:2]}"
+    anchor = _anchor(path)
     html = re.sub(r'(<h[1-6][^>]*\bid=")', rf"\1{anchor}-", html)
     html = html.replace('alt="No description has been provided for this image"', 'alt="figure"')
     return anchor, _first_heading(notebook) or path.stem, html
 
 
 def _without_scripts(html: str) -> str:
-    """The same page without anything that acts or loads; the page's content policy forbids it a second time."""
+    """The page without what acts or loads; its content policy forbids that a second time."""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(html, "html.parser")
@@ -141,13 +143,39 @@ def _head(dataset: Dataset, folder: Path) -> str:
     body = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows.items() if v)
     badge = "virtual" if dataset.virtual else "measured"
     text = "Virtual specimen: simulated, not measured" if dataset.virtual else "Measured data"
-    return f'<h1>{escape(dataset.title)}</h1><p class="badge {badge}">{text}</p><table class="facts">{body}</table>'
+    title = f'<h1>{escape(dataset.title)}</h1><p class="badge {badge}">{text}</p>'
+    return f'{title}<table class="facts">{body}</table>'
+
+
+def _answers(folder: Path) -> str:
+    """The question and the computed answer of each notebook."""
+    rows = []
+    for path in sorted((folder / "answers").glob("[0-9][0-9]*_*.json")):
+        content, anchor = read_json(path), _anchor(path)
+        question, answer = (_bold(escape(str(content.get(key, "")))) for key in ("question", "answer"))
+        rows.append(f'<dt><a href="#{anchor}">{question}</a></dt><dd>{answer}</dd>')
+    return f"<h2>Answers</h2><dl>{''.join(rows)}</dl>" if rows else ""
+
+
+def _bold(text: str) -> str:
+    """**words** of an answer, already escaped, as HTML."""
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)
+
+
+def _anchor(path: Path) -> str:
+    """Where the chapter of a notebook begins on the page."""
+    return f"s{path.stem.partition('_')[0]}"
+
+
+def _text(name: str) -> str:
+    """A file that lies beside this one."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _numbers(folder: Path) -> str:
     """The metrics of each step, in the order of the steps; a long list is cut to its headlines."""
     blocks = []
-    for path in sorted((folder / "metrics").glob("[0-9][0-9]_*.json")):
+    for path in sorted((folder / "metrics").glob("[0-9][0-9]*_*.json")):
         numbers = read_json(path)
         shown = _headlines(numbers)
         cells = "".join(f"<tr><td>{escape(k)}</td><td>{_shown(v)}</td></tr>" for k, v in shown.items())
@@ -204,67 +232,5 @@ def _link(folder: Path, stem: Path, suffix: str) -> str:
     )
 
 
-_STYLE = """
-:root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --accent: #1f5a8a; --paper: #ffffff; --shade: #f5f7f9; }
-* { box-sizing: border-box; }
-body { margin: 0; color: var(--ink); background: var(--paper); font: 16px/1.55 Georgia, "Times New Roman", serif; }
-nav { position: fixed; inset: 0 auto 0 0; width: 15rem; padding: 2rem 1.2rem; overflow-y: auto; background: var(--shade);
-      border-right: 1px solid var(--line); font: 14px/1.4 system-ui, sans-serif; }
-nav strong { display: block; margin-bottom: 1rem; letter-spacing: .04em; }
-nav a { display: block; padding: .35rem 0; color: var(--ink); text-decoration: none; }
-nav a:hover, a { color: var(--accent); }
-main { margin-left: 15rem; padding: 2rem 3rem 6rem; }
-main > * { max-width: 52rem; }
-h1, h2, h3, h4 { font-family: system-ui, sans-serif; line-height: 1.25; font-weight: 600; }
-h1 { font-size: 1.7rem; margin: 0 0 .6rem; } h2 { font-size: 1.3rem; } h3 { font-size: 1.05rem; }
-h4 { font-size: .85rem; color: var(--soft); margin: 0 0 .3rem; }
-section { border-top: 1px solid var(--line); margin-top: 3rem; padding-top: 2rem; }
-.badge { display: inline-block; margin: 0 0 1rem; padding: .2rem .7rem; border: 1px solid; border-radius: 3px;
-         font: 600 14px/1.4 system-ui, sans-serif; }
-.virtual { color: #8a4b00; background: #fff6e8; } .measured { color: #14532d; background: #eefaf1; }
-table { border-collapse: collapse; font: 13px/1.45 system-ui, sans-serif; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
-.facts th { color: var(--soft); font-weight: 500; white-space: nowrap; }
-.numbers { display: flex; flex-wrap: wrap; gap: 1.2rem 2.5rem; max-width: 70rem; }
-.numbers td:last-child { text-align: right; padding-right: 0; }
-table.dataframe { margin: .8rem 0; display: block; width: fit-content; max-width: 100%; overflow-x: auto; border: 0; }
-table.dataframe th, table.dataframe td { text-align: right; border: 0; border-bottom: 1px solid var(--line);
-                                         padding: .2rem .5rem; }
-table.dataframe td:only-of-type { text-align: left; }
-pre { margin: .6rem 0; padding: .6rem .8rem; background: var(--shade); font: 13px/1.45 ui-monospace, Consolas, monospace;
-      white-space: pre-wrap; overflow-wrap: anywhere; }
-img, svg { max-width: 100%; height: auto; }
-.jp-OutputPrompt, .jp-InputPrompt, .prompt { display: none; }
-@media (max-width: 60rem) { nav { position: static; width: auto; } main { margin: 0; padding: 1.2rem; } }
-@media print { nav { display: none; } main { margin: 0; } section { break-before: page; } }
-"""
-
 # an empty icon keeps browsers from asking a server for one
 _ICON = "data:image/svg+xml;base64," + base64.b64encode(b'<svg xmlns="http://www.w3.org/2000/svg"/>').decode()
-
-_PAGE = (
-    """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<link rel="icon" href="ICON">
-<style>{style}</style>
-</head>
-<body>
-<nav><strong>cpml</strong>
-{navigation}
-</nav>
-<main id="top">
-{head}
-<h2>Key numbers</h2>
-<div class="numbers">{numbers}</div>
-{body}
-<section id="files"><h2>Figures and tables</h2>{files}</section>
-</main>
-</body>
-</html>
-"""
-).replace("ICON", _ICON)

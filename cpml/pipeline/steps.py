@@ -1,64 +1,132 @@
-"""The notebooks as steps of a chain: their order, their parameters cells, and values for those.
+"""The notebooks as steps of a chain: their order, parameters, what they need of a data set, what they write.
 
 A parameters cell holds plain lines `name = literal`: papermill injects given values in a cell after
 it, so a value computed there from another would keep the old one. A name that no notebook declares is
 an error, not a silent default.
+
+What a notebook needs stands in its metadata, `{"cpml": {"needs": ["map", "load"]}}`; what a single cell
+needs, in a tag "needs-traces". The words are those of `Dataset.has`. The chain leaves out whole
+notebooks, and single cells with the text about them, so that no cell asks what there is and no sentence
+speaks of a figure that is not there.
 """
 
 from __future__ import annotations
 
 import ast
+import re
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cpml import paths
+from cpml.datasets.dataset import HAS, Dataset
 from cpml.errors import CpmlError, ParameterError
 from cpml.safe_yaml import read_value
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+PATTERN = "[0-9][0-9]*_*.ipynb"
+NAME = re.compile(r"[0-9][0-9][a-z]?_[A-Za-z0-9_]+")
 EXPLORING = "00_explore"  # a notebook to try things in, no step of the chain
 COMPARISON = "07_comparison"  # data sets side by side, when they are done: no step of one of them
+NEEDS = "needs-"  # tag of a cell
 
 
 @dataclass(frozen=True)
 class Step:
-    """One notebook of the chain: its name, its code and text cells, its parameters with their default values."""
+    """One notebook of the chain."""
 
     name: str
     path: Path
-    source: str
-    defaults: dict
+    notebook: NotebookNode
+    defaults: dict[str, Any]  # parameter -> value
+
+    @property
+    def number(self) -> str:
+        """The chapter, e.g. "02a": prefix of figures and tables."""
+        return self.name.partition("_")[0]
+
+    @property
+    def title(self) -> str:
+        """Its heading."""
+        return self.notebook.cells[0].source.splitlines()[0].lstrip("# ")
+
+    @property
+    def question(self) -> str:
+        """What it asks, as its first cell says: **Question.** ..."""
+        found = re.search(r"\*\*Question\.\*\*\s*(.*)", self.notebook.cells[0].source)
+        return found.group(1).strip() if found else self.title
+
+    @property
+    def code(self) -> str:
+        """All its code, without the lines for IPython alone."""
+        cells = [cell.source for cell in self.notebook.cells if cell.cell_type == "code"]
+        lines = "\n".join(cells).splitlines()
+        return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What a data set must have for this step."""
+        return tuple(self.notebook.metadata.get("cpml", {}).get("needs", ()))
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Artefacts, as its first cell says them: **Writes** `a`, `b`."""
+        line = re.search(r"\*\*Writes\*\*(.*)", self.notebook.cells[0].source)
+        return tuple(re.findall(r"`([\w.]+?)(?:\.\w+)?`", line.group(1))) if line else ()
 
     def parameters(self, dataset: str, given: dict) -> dict:
+        """Values for papermill: the data set, and of those given the ones that this step has."""
         return {"dataset": dataset} | {name: value for name, value in given.items() if name in self.defaults}
+
+    def notebook_for(self, dataset: Dataset | None) -> NotebookNode:
+        """A copy without the cells that need what the data set lacks."""
+        copy = deepcopy(self.notebook)
+        if dataset is not None:
+            copy.cells = [cell for cell in copy.cells if not _lacks(dataset, cell_needs(cell))]
+        return copy
+
+
+def cell_needs(cell: NotebookNode) -> tuple[str, ...]:
+    """What one cell needs of a data set, by its tags."""
+    tags = cell.metadata.get("tags", [])
+    return tuple(tag.removeprefix(NEEDS) for tag in tags if tag.startswith(NEEDS))
+
+
+def source_of(notebook: NotebookNode) -> str:
+    """What the notebook says and does, without outputs: part of the key of its step."""
+    return "\0".join(f"{cell.cell_type}\n{cell.source}" for cell in notebook.cells)
 
 
 def discover() -> list[Step]:
     """The steps in order; ParameterError for a notebook without a usable parameters cell."""
     outside = (EXPLORING, COMPARISON)
-    found = sorted(path for path in paths.notebooks().glob("[0-9][0-9]_*.ipynb") if path.stem not in outside)
+    found = sorted(path for path in paths.notebooks().glob(PATTERN) if path.stem not in outside)
     if not found:
         raise CpmlError(
             f"no notebooks in {paths.notebooks()}: set CPML_ROOT to the checkout, or install with pip -e"
         )
-    return [_read_step(path) for path in found]
+    return [read_step(path) for path in found]
 
 
-def lacking(step: Step, dataset) -> str:
-    """What a data set lacks for a step, in words; "" where it has all.
-
-    Images are read by 00, maps by 01 and 02; the mechanics from 03 on needs to know the load as well.
-    """
-    if step.name < "01":
-        return "" if "images" in dataset.files else "no images"
-    if "ebsd" not in dataset.files:
-        return "no EBSD map"
-    return "the load is unknown" if dataset.load is None and step.name >= "03" else ""
+def lacking(step: Step, dataset: Dataset) -> str:
+    """What a data set lacks for a step, in words; "" where it has all."""
+    return "; ".join(HAS[need][0] for need in _lacks(dataset, step.needs))
 
 
 def comparison() -> Step:
     """The notebook that compares data sets; it is no step of the chain of one."""
-    return _read_step(paths.notebooks() / f"{COMPARISON}.ipynb")
+    return read_step(paths.notebooks() / f"{COMPARISON}.ipynb")
+
+
+@lru_cache(maxsize=1)
+def writers() -> dict[str, str]:
+    """Artefact -> the notebook that writes it."""
+    return {artefact: step.name for step in discover() for artefact in step.writes}
 
 
 def check_parameters(chain: list[Step], given: dict) -> dict:
@@ -77,7 +145,21 @@ def check_parameters(chain: list[Step], given: dict) -> dict:
     return checked
 
 
-def _read_step(path: Path) -> Step:
+def choose(chain: list[Step], steps: list[str] | None) -> list[Step]:
+    """The named steps, or all; ParameterError for a name that is none."""
+    if steps is None:
+        return chain
+    names = [step.name for step in chain]
+    for step in steps:
+        if step not in names:
+            raise ParameterError(f"no step {step!r}: the notebooks are {', '.join(names)}")
+    return [step for step in chain if step.name in steps]
+
+
+def read_step(path: Path) -> Step:
+    """A notebook as a step; ParameterError without one parameters cell of plain
+    literals, or for an unknown need.
+    """
     import nbformat
 
     try:
@@ -92,13 +174,20 @@ def _read_step(path: Path) -> Step:
     defaults = _literals(path, tagged[0].source)
     if "dataset" not in defaults:
         raise ParameterError(f"{path}: its parameters cell has no 'dataset'")
-    source = "\0".join(f"{cell.cell_type}\n{cell.source}" for cell in notebook.cells)
-    return Step(name=path.stem, path=path, source=source, defaults=defaults)
+    step = Step(path.stem, path, notebook, defaults)
+    asked = {*step.needs, *(need for cell in notebook.cells for need in cell_needs(cell))}
+    if unknown := sorted(asked - set(HAS)):
+        raise ParameterError(f"{path}: it needs {unknown[0]!r}; the words are {', '.join(HAS)}")
+    return step
+
+
+def _lacks(dataset: Dataset, needs: tuple[str, ...]) -> list[str]:
+    return [need for need in needs if not dataset.has(need)]
 
 
 def _literals(path: Path, source: str) -> dict:
-    """The assignments of a parameters cell; each must be `name = literal`, since values
-    are injected in a cell below it.
+    """The assignments of a parameters cell; each must be `name = literal`,
+    since values are injected below it.
     """
     found = {}
     try:
@@ -115,7 +204,7 @@ def _literals(path: Path, source: str) -> dict:
     return found
 
 
-def _convert(name: str, value, default):
+def _convert(name: str, value: Any, default: Any) -> Any:
     """`value` in the type of `default`."""
     if isinstance(value, str) and not isinstance(default, str):
         value = read_value(value, what=f"parameter {name!r}")
@@ -127,13 +216,3 @@ def _convert(name: str, value, default):
             f"parameter {name!r}: {value!r} is not of type {expected} like its default {default!r}"
         )
     return value
-
-
-def choose(chain: list[Step], steps: list[str] | None) -> list[Step]:
-    if steps is None:
-        return chain
-    names = [step.name for step in chain]
-    for step in steps:
-        if step not in names:
-            raise ParameterError(f"no step {step!r}: the notebooks are {', '.join(names)}")
-    return [step for step in chain if step.name in steps]

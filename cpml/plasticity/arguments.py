@@ -35,23 +35,23 @@ def as_matrices(orientation: Values) -> Tensor:
     ParameterError : another shape, a matrix that is no rotation, a quaternion off unit
         length, a value that is not finite
     """
-    orientation = as_tensor(orientation)
-    if orientation.numel() == 0:
+    given = as_tensor(orientation)
+    if given.numel() == 0:
         raise ParameterError("no orientation given: the batch is empty")
-    if orientation.shape[-2:] == (3, 3):
-        return _rotations(_finite(orientation, "orientation"))
-    if orientation.shape[-1:] != (4,):
+    if given.shape[-2:] == (3, 3):
+        return _rotations(_finite(given, "orientation"))
+    if given.shape[-1:] != (4,):
         raise ParameterError(
-            f"orientations have shape {tuple(orientation.shape)}: give (..., 4) quaternions or "
+            f"orientations have shape {tuple(given.shape)}: give (..., 4) quaternions or "
             "(..., 3, 3) crystal_to_sample matrices"
         )
-    norm = _finite(orientation, "orientation").norm(dim=-1)
+    norm = _finite(given, "orientation").norm(dim=-1)
     is_off = (norm - 1).abs() > 1e-6
     if bool(is_off.any()):
         raise ParameterError(
             f"a quaternion has length {float(norm[is_off].detach()[0]):.6g}: normalise first"
         )
-    w, x, y, z = orientation.unbind(-1)
+    w, x, y, z = given.unbind(-1)
     rows = [
         1 - 2 * (y * y + z * z),
         2 * (x * y - w * z),
@@ -63,17 +63,14 @@ def as_matrices(orientation: Values) -> Tensor:
         2 * (y * z + w * x),
         1 - 2 * (x * x + y * y),
     ]
-    return torch.stack(rows, -1).reshape(*orientation.shape[:-1], 3, 3)
+    return torch.stack(rows, -1).reshape(*given.shape[:-1], 3, 3)
 
 
 def _rotations(matrices: Tensor) -> Tensor:
     """The matrices themselves; ParameterError unless each is a rotation, to 1e-6."""
     fixed = matrices.detach()
-    error = (
-        (fixed @ fixed.transpose(-1, -2) - torch.eye(3, dtype=fixed.dtype, device=fixed.device))
-        .abs()
-        .amax((-1, -2))
-    )
+    eye = torch.eye(3, dtype=fixed.dtype, device=fixed.device)
+    error = (fixed @ fixed.transpose(-1, -2) - eye).abs().amax((-1, -2))
     is_off = (error > 1e-6) | (torch.linalg.det(fixed) < 0)
     if bool(is_off.any()):
         at = int(torch.nonzero(is_off.reshape(-1))[0])
@@ -91,28 +88,28 @@ def as_rate(rate: Load | Values) -> Tensor:
     ------
     ParameterError : zero, not finite, not symmetric, or with a trace (plastic flow keeps the volume)
     """
-    rate = as_tensor(rate.rate * rate.rate_direction if isinstance(rate, Load) else rate)
-    if rate.shape[-2:] == (3, 3):
-        size = _finite(rate, "strain rate").abs().amax((-1, -2))
-        trace = rate.diagonal(dim1=-2, dim2=-1).sum(-1).abs()
-        skew = (rate - rate.transpose(-1, -2)).abs().amax((-1, -2))
+    vector = as_tensor(rate.rate * rate.rate_direction if isinstance(rate, Load) else rate)
+    if vector.shape[-2:] == (3, 3):
+        size = _finite(vector, "strain rate").abs().amax((-1, -2))
+        trace = vector.diagonal(dim1=-2, dim2=-1).sum(-1).abs()
+        skew = (vector - vector.transpose(-1, -2)).abs().amax((-1, -2))
         if bool((trace > 1e-6 * size).any()) or bool((skew > 1e-6 * size).any()):
             raise ParameterError(
                 "a strain rate must be symmetric and traceless (plastic flow keeps the volume)"
             )
-        rate = to_vector(rate)
-    elif rate.shape[-1:] != (5,):
-        raise ParameterError(f"strain rate of shape {tuple(rate.shape)}: give (..., 3, 3) or (..., 5)")
-    if bool((_finite(rate, "strain rate").norm(dim=-1) == 0).any()):
+        vector = to_vector(vector)
+    elif vector.shape[-1:] != (5,):
+        raise ParameterError(f"strain rate of shape {tuple(vector.shape)}: give (..., 3, 3) or (..., 5)")
+    if bool((_finite(vector, "strain rate").norm(dim=-1) == 0).any()):
         raise ParameterError(
             "a strain rate is zero: the stress of a rate-dependent crystal is undefined there"
         )
-    return rate
+    return vector
 
 
 def stress_and_rate(loading: Load | Values) -> tuple[Tensor, Tensor]:
-    """Stress direction (5,), von Mises 1, and strain rate (5,), 1/s, of a Load or of one strain rate, whose direction
-    is then also that of the stress.
+    """Stress direction (5,), von Mises 1, and strain rate (5,), 1/s, of a Load or of one strain rate, whose
+    direction is then also that of the stress.
 
     Raises
     ------
@@ -128,25 +125,26 @@ def stress_and_rate(loading: Load | Values) -> tuple[Tensor, Tensor]:
 
 
 def as_stress(stress: Values) -> Tensor:
-    """Deviatoric stress as 5-vectors (..., 5), MPa, of symmetric (..., 3, 3) matrices
-    (pressure drives nothing) or 5-vectors.
+    """Deviatoric stress as 5-vectors (..., 5), MPa, of symmetric (..., 3, 3) matrices (pressure
+    drives nothing) or 5-vectors.
 
     Raises
     ------
     ParameterError : not finite, not symmetric, another shape
     """
-    stress = _finite(as_tensor(stress), "stress")
-    if stress.shape[-2:] == (3, 3):
-        size = stress.abs().amax((-1, -2))
-        if bool(((stress - stress.transpose(-1, -2)).abs().amax((-1, -2)) > 1e-6 * size).any()):
+    given = _finite(as_tensor(stress), "stress")
+    if given.shape[-2:] == (3, 3):
+        size = given.abs().amax((-1, -2))
+        if bool(((given - given.transpose(-1, -2)).abs().amax((-1, -2)) > 1e-6 * size).any()):
             raise ParameterError("a stress must be symmetric")
-        return to_vector(stress)
-    if stress.shape[-1:] != (5,):
-        raise ParameterError(f"stress of shape {tuple(stress.shape)}: give (..., 3, 3) or (..., 5)")
-    return stress
+        return to_vector(given)
+    if given.shape[-1:] != (5,):
+        raise ParameterError(f"stress of shape {tuple(given.shape)}: give (..., 3, 3) or (..., 5)")
+    return given
 
 
 def _finite(value: Tensor, what: str) -> Tensor:
+    """The value itself; ParameterError where it is not finite."""
     if not bool(torch.isfinite(value).all()):
         raise ParameterError(f"{what} contains NaN or infinity: remove points that are not indexed first")
     return value

@@ -1,13 +1,15 @@
-from .boundaries import axis_triangle as axis_triangle, boundary_map as boundary_map
+from .boundaries import (
+    axis_triangle as axis_triangle,
+    boundary_map as boundary_map,
+    cluster_map as cluster_map,
+)
 from .causes import cause_chain as cause_chain
 from .charts import (
     disorientation_histogram as disorientation_histogram,
-    frequency_vs_schmid as frequency_vs_schmid,
     grain_size_histogram as grain_size_histogram,
     histogram_with_curve as histogram_with_curve,
     schmid_rank_bars as schmid_rank_bars,
     trace_deviation_histogram as trace_deviation_histogram,
-    twin_deviation_histogram as twin_deviation_histogram,
 )
 from .colours import ipf_colours as ipf_colours, ipf_key as ipf_key
 from .comparison import (
@@ -18,14 +20,10 @@ from .comparison import (
     optimism_points as optimism_points,
     strengths_by_dataset as strengths_by_dataset,
 )
-from .footprints import dic_map as dic_map, trace_map as trace_map, twin_map as twin_map
+from .fields import activity_map as activity_map, dic_map as dic_map, line_map as line_map
+from .footprints import trace_map as trace_map, twin_map as twin_map
 from .frequencies import frequency as frequency
-from .images import (
-    activity_map as activity_map,
-    image_panels as image_panels,
-    image_with_traces as image_with_traces,
-    line_map as line_map,
-)
+from .images import image_panels as image_panels, image_with_traces as image_with_traces
 from .mackenzie import random_disorientation as random_disorientation
 from .maps import (
     boundary_lines as boundary_lines,
@@ -35,10 +33,20 @@ from .maps import (
     scale_bar as scale_bar,
 )
 from .mechanics import (
+    flow_stress as flow_stress,
+    lankford_profile as lankford_profile,
     reachable_region as reachable_region,
     regime_shares as regime_shares,
-    strengths_plot as strengths_plot,
     stress_strain as stress_strain,
+    yield_section as yield_section,
+)
+from .palette import (
+    CATEGORY_COLOURS as CATEGORY_COLOURS,
+    MODEL_COLOURS as MODEL_COLOURS,
+    MODEL_LABELS as MODEL_LABELS,
+    MODEL_MARKERS as MODEL_MARKERS,
+    model_label as model_label,
+    model_style as model_style,
 )
 from .poles import (
     inverse_pole_figure as inverse_pole_figure,
@@ -47,22 +55,17 @@ from .poles import (
 )
 from .scores import (
     bars_with_intervals as bars_with_intervals,
-    confusion as confusion,
     pr_curves as pr_curves,
     reliability as reliability,
-    topk_bars as topk_bars,
 )
+from .strengths import correlation_heatmap as correlation_heatmap, strengths_plot as strengths_plot
 from .style import (
-    CATEGORY_COLOURS as CATEGORY_COLOURS,
-    MODEL_COLOURS as MODEL_COLOURS,
-    MODEL_LABELS as MODEL_LABELS,
-    MODEL_MARKERS as MODEL_MARKERS,
     WIDTHS_MM as WIDTHS_MM,
     figure as figure,
     legend_beside as legend_beside,
-    model_label as model_label,
-    model_style as model_style,
+    note as note,
     save as save,
     stamp as stamp,
     use_style as use_style,
 )
+from .views import FieldView as FieldView, MapView as MapView

@@ -1,90 +1,145 @@
-"""The boundary network by type, and the axes of its disorientations in the standard triangle."""
+"""The boundary network: its types, the axes of its disorientations, the clusters of grains that it joins."""
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.plots.colours import GROUP_OF_LATTICE, draw_triangle, stereographic, to_standard_triangle
-from cpml.plots.maps import category_colours, empty_points, map_axes, map_figure
-from cpml.plots.raster import raster
-from cpml.plots.style import figure, legend_beside, need_columns, same_length, stamp
+from cpml.plots.maps import empty_points, legend_mm, map_axes, map_figure, spread
+from cpml.plots.palette import CATEGORY_COLOURS, GREY, category_colours
+from cpml.plots.style import figure, legend_beside, need_columns, note, same_length
+from cpml.plots.views import ENDS, MapView
 
 MOST_KINDS = 8
+FIXED_COLOURS = {"random": "black", "low angle": "0.6", "between phases": "0.35"}
+CLUSTER_COLOURS = [to_rgb(c) for c in CATEGORY_COLOURS if c != GREY]
 
 
-def boundary_map(
-    ebsd_map, segments, boundaries, kinds, *, caption="", title="Boundaries by type", width="text"
-):
-    """Every boundary segment in the colour of its boundary's type, with the
-    share of the length in the legend.
+def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] | pd.Series) -> Figure | None:
+    """Every boundary segment in the colour of its boundary's type, the share of the length in the legend.
 
     Parameters
     ----------
-    segments : table fragment_a, fragment_b, x0_um, y0_um, x1_um, y1_um
-    boundaries : table fragment_a, fragment_b; kinds: name of each of its rows (see `boundary_type`); types beyond
-        the eight longest are one class
+    view : with segments that know their fragment_a, fragment_b
+    boundaries : table fragment_a, fragment_b
+    kinds : type of each of its rows (see `boundary_type`); types beyond the eight longest are one class
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no segment has a type
     """
-    need_columns(segments, ("fragment_a", "fragment_b", "x0_um", "y0_um", "x1_um", "y1_um"), "segment table")
     same_length(kinds=kinds, boundaries=boundaries)
-    pair = [np.sort(t[["fragment_a", "fragment_b"]].to_numpy(), axis=1) for t in (boundaries, segments)]
-    name = pd.Series(np.asarray(kinds, object), pd.MultiIndex.from_arrays(pair[0].T))
-    kind = name.reindex(pd.MultiIndex.from_arrays(pair[1].T)).to_numpy()
-    ends = segments[["x0_um", "y0_um", "x1_um", "y1_um"]].to_numpy().reshape(-1, 2, 2)
+    segments = view.segments if view.segments is not None else pd.DataFrame()
+    need_columns(segments, ("fragment_a", "fragment_b"), "table of boundary segments")
+    of_boundary, of_segment = (
+        pd.MultiIndex.from_arrays(np.sort(t[["fragment_a", "fragment_b"]].to_numpy(), axis=1).T)
+        for t in (boundaries, segments)
+    )
+    kind = pd.Series(np.asarray(kinds, object), of_boundary).reindex(of_segment).to_numpy()
+    ends = segments[list(ENDS)].to_numpy().reshape(-1, 2, 2)
     length = pd.Series(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)).groupby(kind).sum()
+    if not len(length):
+        return None
     order = length.sort_values(ascending=False).index.tolist()
-    view = raster(ebsd_map)
-    fig, ax, _ = map_figure(view.aspect, width, side_mm=38)
-    empty_points(ax, ebsd_map, view)
-    map_axes(ax, view, title=title)
     groups = [(k, [k]) for k in order[:MOST_KINDS]]
     if len(order) > MOST_KINDS:
         groups.append(("other", order[MOST_KINDS:]))
-    handles = []
-    for colour, (label, members) in zip(_colours([k for k, _ in groups]), groups, strict=True):
-        ax.add_collection(
-            LineCollection(ends[np.isin(kind, members)], colors=[colour], linewidths=0.9), autolim=False
-        )
+    palette = iter(category_colours(len(groups)))
+    collections, handles = [], []
+    for label, members in groups:
+        colour = FIXED_COLOURS.get(label) or next(palette)
+        collections.append(LineCollection(ends[np.isin(kind, members)], colors=[colour], linewidths=0.9))
         share = 100 * length[members].sum() / length.sum()
         handles.append(Line2D([], [], color=colour, linewidth=1.5, label=f"{label} ({share:.0f} %)"))
-    legend_beside(ax, handles=handles, title="Type (share of length)", alignment="left")
-    return stamp(fig, caption, n=len(boundaries), unit="boundaries")
+    extent, legend_title = view.raster.extent, "Type (share of length)"
+    texts = [legend_title, *(str(handle.get_label()) for handle in handles)]
+    fig, ax, _ = map_figure(extent, "text", side_mm=legend_mm(texts))
+    ax.imshow(empty_points(view), extent=extent, interpolation="nearest")
+    map_axes(ax, extent, title="Boundaries by type")
+    for lines in collections:
+        ax.add_collection(lines, autolim=False)
+    legend_beside(ax, handles=handles, title=legend_title, alignment="left")
+    return note(fig, n=len(boundaries), unit="boundaries")
 
 
-def _colours(names):
-    """Black for random and grey for low-angle boundaries, the palette for the special ones."""
-    palette = iter(category_colours(len(names)))
-    fixed = {"random": "black", "low angle": "0.6", "between phases": "0.35"}
-    return [fixed.get(name) or next(palette) for name in names]
-
-
-def axis_triangle(
-    axes, angle_deg, *, lattice, caption="", title="Disorientation axes", unit="boundaries", width="single"
-):
+def axis_triangle(axes: ArrayLike, angle_deg: ArrayLike, *, lattice: str) -> Figure | None:
     """Axes of disorientations (crystal frame) in the standard triangle, coloured by angle.
 
     Parameters
     ----------
     axes : (N, 3) crystal directions; NaN is left out
     angle_deg : (N,)
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no axis is known
     """
     axes, angle_deg = same_length(axes=np.asarray(axes, float), angle_deg=np.asarray(angle_deg, float))
     group = GROUP_OF_LATTICE[lattice]
-    known = np.isfinite(axes).all(axis=1) & np.isfinite(angle_deg)
+    known = np.isfinite(axes).all(axis=-1) & np.isfinite(angle_deg)
+    if not known.any():
+        return None
     xy = stereographic(to_standard_triangle(axes[known], group=group))
-    fig, ax = figure(width, aspect=0.78 if group == "432" else 0.6)
+    fig, ax = figure("single", aspect=0.78 if group == "432" else 0.6)
     draw_triangle(ax, group)
-    look = {
-        "s": 9,
-        "linewidths": 0.2,
-        "edgecolors": "0.3",
-        "clip_on": False,
-        "zorder": 4,
-        "cmap": "viridis",
-        "vmin": 0,
-    }
-    dots = ax.scatter(*xy.T, c=angle_deg[known], **look)
+    look = {"s": 9, "linewidths": 0.2, "edgecolors": "0.3", "clip_on": False, "zorder": 4}
+    dots = ax.scatter(*xy.T, c=angle_deg[known], cmap="viridis", vmin=0, **look)
     bar = fig.colorbar(dots, ax=ax, label="disorientation angle / °", fraction=0.05, aspect=20, shrink=0.85)
     bar.outline.set_linewidth(0.5)
-    ax.set_title(title)
-    return stamp(fig, caption, n=int(known.sum()), unit=unit)
+    ax.set_title("Disorientation axes")
+    return note(fig, n=known.sum(), unit="boundaries")
+
+
+def cluster_map(view: MapView, grain_label: ArrayLike, clusters: pd.Series) -> Figure | None:
+    """Clusters of grains, neighbours in different colours; grains alone in their cluster are light grey.
+
+    A colour says which grains belong together, not which cluster it is: there are more clusters than colours.
+
+    Parameters
+    ----------
+    grain_label : (N,) grain or fragment id of each point, 0 = none
+    clusters : number of the cluster by grain id, e.g. of `transfer_clusters`
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no cluster of two grains
+    """
+    grain_label, _ = same_length(grain_label=grain_label, points=view.ebsd_map.xy)
+    size = clusters.value_counts()
+    joined = clusters[clusters.map(size) > 1]
+    if not len(joined):
+        return None
+    points = spread(grain_label, joined)
+    extent, image = view.raster.extent, view.raster.image(points)
+    picture, known = empty_points(view), np.isfinite(image)
+    colour = _apart(image, size[size > 1].index)
+    picture[known] = [CLUSTER_COLOURS[colour[c]] for c in image[known].astype(int)]
+    fig, ax, _ = map_figure(extent, "middle", side_mm=4)
+    ax.imshow(picture, extent=extent, interpolation="nearest")
+    map_axes(ax, extent, segments=view.segments)
+    text = f"{joined.nunique()} clusters of two grains or more, the largest of {size.max()}; others grey"
+    return note(fig, text, n=len(clusters), unit="grains")
+
+
+def _apart(image: NDArray, clusters: Iterable[int]) -> dict[int, int]:
+    """Number of a colour for every cluster: the least used one that no neighbour in the image has."""
+    neighbours: dict[int, set[int]] = {cluster: set() for cluster in clusters}
+    for first, second in ((image[:, :-1], image[:, 1:]), (image[:-1], image[1:])):
+        meets = np.isfinite(first) & np.isfinite(second) & (first != second)
+        for a, b in np.unique(np.stack([first[meets], second[meets]], axis=1).astype(int), axis=0):
+            neighbours[a].add(b)
+            neighbours[b].add(a)
+    colour: dict[int, int] = {}
+    used = [0] * len(CLUSTER_COLOURS)
+    for cluster, around in neighbours.items():
+        taken = {colour[other] for other in around if other in colour}
+        free = [k for k in range(len(used)) if k not in taken] or range(len(used))
+        colour[cluster] = min(free, key=used.__getitem__)
+        used[colour[cluster]] += 1
+    return colour

@@ -1,281 +1,231 @@
-"""Distributions of what was seen: disorientations, grain sizes, traces, twins, systems by Schmid factor."""
+"""Distributions of what was seen: disorientations, grain sizes, deviations of traces, ranks of systems."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
 
-from cpml.errors import ParameterError
 from cpml.intervals import wilson_interval
 from cpml.plots.mackenzie import MAX_DISORIENTATION, random_disorientation
-from cpml.plots.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    RED,
-    figure,
-    model_label,
-    model_style,
-    plain_log_axis,
-    same_length,
-    stamp,
-)
+from cpml.plots.palette import BLUE, GREY, ORANGE, RED
+from cpml.plots.style import error_bars, figure, note, plain_log_axis, same_length
 
 
 def histogram_with_curve(
-    values, *, bins=36, weights=None, curve=None, label, curve_label="", marks=None, ylabel="density",
-    caption="",
-    title="", unit="", colour=BLUE, width="single",
-):  # fmt: skip
+    values: ArrayLike,
+    *,
+    label: str,
+    bins: int | ArrayLike = 36,
+    weights: ArrayLike | None = None,
+    curve: tuple[ArrayLike, ArrayLike] | None = None,
+    curve_label: str = "",
+    marks: Mapping[float, str] | None = None,
+    ylabel: str = "density",
+    unit: str = "",
+) -> Figure | None:
     """Histogram of area one with a reference curve.
 
     Parameters
     ----------
     values : (N,) NaN is left out
-    bins : number of bins or edges; weights: (N,) e.g. boundary lengths
-    curve : (x, y) density in the unit of the values; curve_label in words
     label : quantity with its unit
-    marks : dict value -> text, dotted vertical lines
+    bins : number of bins or edges
+    weights : (N,) e.g. boundary lengths
+    curve : (x, y) density in the unit of the values; curve_label in words
+    marks : value -> text, dotted vertical lines
+    unit : what was counted
 
     Returns
     -------
-    Figure
+    Figure, None where there is nothing to draw: no value is finite
     """
     values = np.asarray(values, dtype=float)
     weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
     same_length(values=values, weights=weights)
     known = np.isfinite(values)
-    fig, ax = figure(width)
-    if known.any():
-        ax.hist(
-            values[known],
-            bins=bins,
-            weights=weights[known],
-            density=True,
-            color=colour,
-            alpha=0.75,
-            label="measured",
-        )
+    if not known.any():
+        return None
+    fig, ax = figure("single")
+    look = {"stat": "density", "color": BLUE, "linewidth": 0, "label": "measured"}
+    edges = bins if np.ndim(bins) == 0 else list(bins)  # beside weights seaborn takes no array
+    sns.histplot(x=values[known], weights=weights[known], bins=edges, ax=ax, **look)
     if curve is not None:
         ax.plot(*curve, color="black", linewidth=1.0, label=curve_label)
-        fig.legend(loc="outside upper right", ncols=2)
+        fig.legend(loc="outside upper right", ncols=2, reverse=True)
     for value, text in (marks or {}).items():
         ax.axvline(value, color="0.3", linewidth=0.6, linestyle=":")
-        ax.annotate(
-            text, (value, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7
-        )
+        place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 7}
+        ax.annotate(text, (value, 1), **place)
     ax.set(xlabel=label, ylabel=ylabel)
-    ax.set_title(title, pad=14 if marks else None)
-    return stamp(fig, caption, n=int(known.sum()), unit=unit)
+    return note(fig, n=known.sum(), unit=unit)
 
 
 def disorientation_histogram(
-    angle_deg, *, lattice, weights=None, marks=None, caption="", title="", unit="boundary segments",
-    width="single",
-):  # fmt: skip
-    """Disorientation angles with the curve of random crystals (Mackenzie for cubic, computed for hcp)."""
+    angle_deg: ArrayLike,
+    *,
+    lattice: str,
+    weights: ArrayLike | None = None,
+    marks: Mapping[float, str] | None = None,
+    unit: str = "boundary segments",
+) -> Figure | None:
+    """Disorientation angles with the curve of random crystals (Mackenzie for cubic, computed for hcp).
+
+    Parameters
+    ----------
+    angle_deg : (N,) NaN is left out
+    lattice : "fcc", "bcc" or "hcp"
+    weights, marks, unit : as of `histogram_with_curve`
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no angle is finite
+    """
     top = MAX_DISORIENTATION.get(lattice, 0)
     grid = np.linspace(0, top + 1, 400)
-    curve = grid, random_disorientation(grid, lattice=lattice)
     return histogram_with_curve(
-        angle_deg, bins=np.arange(0, top + 2, 2), weights=weights, curve=curve,
+        angle_deg,
         label="disorientation angle / °",
-        curve_label="random crystals", ylabel="density / (1/°)", marks=marks, caption=caption, title=title,
+        bins=np.arange(0, top + 2, 2),
+        weights=weights,
+        curve=(grid, random_disorientation(grid, lattice=lattice)),
+        curve_label="random crystals",
+        marks=marks,
+        ylabel="density / (1/°)",
         unit=unit,
-        width=width,
-    )  # fmt: skip
+    )
 
 
 def grain_size_histogram(
-    diameter_um, *, area_um2=None, bins=None, caption="", title="", unit="grains", width="single",
-):  # fmt: skip
+    diameter_um: ArrayLike, *, area_um2: ArrayLike | None = None, unit: str = "grains"
+) -> Figure | None:
     """Grain sizes on a log axis, counted and weighted by area, each with its log-normal fit (by moments).
 
     Parameters
     ----------
-    diameter_um : (G,) equivalent diameters; area_um2: (G,) weights, pi d^2 / 4 when not given
-    bins : number of bins, 2 G^(1/3) when not given
+    diameter_um : (G,) equivalent diameters
+    area_um2 : (G,) weights, pi d^2 / 4 when not given
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: fewer than two grains
     """
     d = np.asarray(diameter_um, dtype=float)
     area = np.pi / 4 * d**2 if area_um2 is None else np.asarray(area_um2, dtype=float)
     same_length(diameter_um=d, area_um2=area)
     good = (d > 0) & np.isfinite(area)
-    if good.sum() < 2:
-        raise ParameterError("a grain size distribution needs at least two grains")
-    log_d = np.log(d[good])
-    bins = bins or max(round(2 * len(log_d) ** (1 / 3)), 6)
-    fig, ax = figure(width, aspect=0.82)
-    edges = np.linspace(log_d.min() - 1e-6, log_d.max() + 1e-6, bins + 1)
-    grid = np.linspace(edges[0] - 0.3, edges[-1] + 0.3, 300)
-    for weight, colour, name in ((np.ones(good.sum()), GREY, "by number"), (area[good], BLUE, "by area")):
+    d, area = d[good], area[good]
+    if len(d) < 2:
+        return None
+    bins, log_d = max(round(2 * len(d) ** (1 / 3)), 6), np.log(d)
+    grid = np.linspace(log_d.min() - 0.3, log_d.max() + 0.3, 300)
+    fig, ax = figure("single", aspect=0.82)
+    for weight, colour, name in ((np.ones(len(d)), GREY, "by number"), (area, BLUE, "by area")):
+        # on a scale of base e seaborn's density is that of ln d
+        look = {"stat": "density", "color": colour, "alpha": 0.4, "linewidth": 0}
+        sns.histplot(x=d, weights=weight, bins=bins, log_scale=np.e, ax=ax, **look)
         mean = np.average(log_d, weights=weight)
         spread = np.sqrt(np.average((log_d - mean) ** 2, weights=weight))
-        density, _ = np.histogram(log_d, edges, weights=weight, density=True)
-        ax.stairs(density, np.exp(edges), fill=True, color=colour, alpha=0.4, linewidth=0)
         if spread > 0:
             fit = np.exp(-0.5 * ((grid - mean) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
             text = f"{name}: median {np.exp(mean):.3g} µm, σ(ln d) {spread:.2f}"
             ax.plot(np.exp(grid), fit, color=colour, linewidth=1.0, label=text)
-    ax.set(xlabel="equivalent diameter / µm", ylabel="density of ln d")
     plain_log_axis(ax)
-    ax.set_title(title)
+    ax.set(xlabel="equivalent diameter / µm", ylabel="density of ln d")
     fig.legend(loc="outside upper left", title="log-normal fits", alignment="left")
-    return stamp(fig, caption, n=int(good.sum()), unit=unit)
+    return note(fig, n=len(d), unit=unit)
 
 
-def _overlaid(groups, bins, marks, label, caption, title, unit, width):
-    """Two or more histograms on one axis, dict name -> (values, colour), the legend above."""
-    fig, ax = figure(width, aspect=0.75)
-    for i, (name, (values, colour)) in enumerate(groups.items()):
-        text = f"{name} ({len(values)})"
-        count, _ = np.histogram(values, bins)
-        ax.stairs(
-            count, bins, fill=i == 0, color=colour, alpha=0.75 if i == 0 else 1, linewidth=0.9, label=text
-        )
-    for value, text in marks.items():
-        ax.axvline(value, color="black", linewidth=0.6, linestyle=":", label=text)
+def trace_deviation_histogram(
+    deviation_deg: ArrayLike,
+    flipped_deg: ArrayLike | None = None,
+    *,
+    labels: Sequence[str] = ("frame as declared", "y axis flipped"),
+    bin_deg: float = 2.0,
+    max_deg: float | None = None,
+    label: str = "deviation / °",
+    title: str = "",
+    unit: str = "traces",
+) -> Figure | None:
+    """Absolute deviations, e.g. of observed traces from the nearest plane, as declared and in another frame.
+
+    Parameters
+    ----------
+    deviation_deg : (N,) filled; NaN is left out
+    flipped_deg : (M,) outline over it
+    labels : what the two are, in the legend with their counts and medians
+    max_deg : end of the axis; the largest deviation when not given
+    label : the quantity with its unit
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no deviation is finite
+    """
+    given = (deviation_deg,) if flipped_deg is None else (deviation_deg, flipped_deg)
+    groups = [np.abs(_finite(values)) for values in given]
+    if not len(groups[0]):
+        return None
+    largest = max(values.max(initial=0.0) for values in groups)
+    top = max_deg or max(np.ceil(largest / bin_deg) * bin_deg, 5 * bin_deg)
+    bins = np.arange(0, top + bin_deg / 2, bin_deg)
+    fig, ax = figure("single", aspect=0.75)
+    filled = {"color": BLUE, "linewidth": 0}
+    outline = {"color": ORANGE, "element": "step", "fill": False, "linewidth": 0.9}
+    for values, name, look in zip(groups, labels, (filled, outline), strict=False):
+        median = f", median {np.median(values):.1f}°" if len(values) else ""
+        sns.histplot(x=values, bins=bins, ax=ax, label=f"{name}{median} ({len(values)})", **look)
     ax.set(xlabel=label, ylabel="count", xlim=(bins[0], bins[-1]))
     ax.set_title(title)
-    fig.legend(loc="outside upper left", ncols=1)
-    return stamp(fig, caption, n=len(next(iter(groups.values()))[0]), unit=unit)
+    fig.legend(loc="outside upper left", ncols=1, reverse=True)
+    return note(fig, n=len(groups[0]), unit=unit)
 
 
-def _finite(values):
+def _finite(values: ArrayLike) -> NDArray:
     values = np.asarray(values, dtype=float)
     return values[np.isfinite(values)]
 
 
-def _between(values, low, high):
-    values = _finite(values)
-    return values[(values >= low) & (values <= high)]
-
-
-def twin_deviation_histogram(
-    angle_deg, wrong_angle_deg=None, *, expected_deg, tolerance_deg=5.0, labels=("X||a*, converted",
-    "taken as X||a"),
-    bin_deg=0.5, span_deg=15.0, caption="", title="", unit="boundary segments", width="single",
-):  # fmt: skip
-    """Disorientation angles near a twin relation, read in the right and in the wrong hexagonal frame.
+def schmid_rank_bars(
+    ranks: Mapping[str, ArrayLike], *, n_systems: int, max_rank: int = 6, unit: str = "observed systems"
+) -> Figure | None:
+    """How highly rules rank the systems that were observed: share by rank, and by chance.
 
     Parameters
     ----------
-    angle_deg, wrong_angle_deg : (M,) disorientation angles of boundary segments, degrees; only those within
-        span_deg of the expected angle are drawn and counted
-    expected_deg : angle of the twin relation, dotted line; tolerance_deg: shaded on both sides
-    """
-    low, high = np.floor(expected_deg - span_deg), np.ceil(expected_deg + span_deg)
-    bins = np.arange(low, high + bin_deg / 2, bin_deg)
-    groups = {labels[0]: (_between(angle_deg, low, high), BLUE)}
-    if wrong_angle_deg is not None:
-        groups[labels[1]] = (_between(wrong_angle_deg, low, high), RED)
-    marks = {expected_deg: f"expected {expected_deg:.2f}°"}
-    fig = _overlaid(groups, bins, marks, "disorientation angle / °", caption, title, unit, width)
-    fig.axes[0].axvspan(
-        expected_deg - tolerance_deg, expected_deg + tolerance_deg, color="0.93", zorder=0, linewidth=0
-    )
-    return fig
-
-
-def trace_deviation_histogram(
-    deviation_deg, flipped_deg=None, *, labels=("frame as declared", "y axis flipped"), bin_deg=2.0,
-    max_deg=None, label="deviation / °",
-    caption="", title="", unit="traces", width="single",
-):  # fmt: skip
-    """Angles between observed traces and the nearest plane, in the declared and in a flipped frame."""
-    groups = {labels[0]: (np.abs(_finite(deviation_deg)), BLUE)}
-    if flipped_deg is not None:
-        groups[labels[1]] = (np.abs(_finite(flipped_deg)), ORANGE)
-    largest = max((values.max(initial=0.0) for values, _ in groups.values()), default=0.0)
-    top = max_deg or max(np.ceil(largest / bin_deg) * bin_deg, 5 * bin_deg)
-    named = {f"{k}, median {np.median(v[0]):.1f}°" if len(v[0]) else k: v for k, v in groups.items()}
-    bins = np.arange(0, top + bin_deg / 2, bin_deg)
-    return _overlaid(named, bins, {}, label, caption, title, unit, width)
-
-
-def frequency_vs_schmid(
-    schmid, observed, *, predicted=None, bins=None, label="Schmid factor", mechanism="activity", caption="",
-    title="",
-    unit="grain-system pairs", width="single",
-):  # fmt: skip
-    """Share of observed systems against their Schmid factor, Wilson intervals and mean predictions.
-
-    Parameters
-    ----------
-    schmid : (M,) Schmid factors; observed: (M,) 1, 0 or NaN where nobody could have seen it (left out)
-    predicted : dict model -> (M,) probabilities
-    bins : edges; ten bins from the least to the largest factor when not given
-    mechanism : what was observed, in words
+    ranks : rule -> (M,) rank of each observed system among its grain's candidates, 1 = highest
+    n_systems : number of candidates; chance is 1 / n_systems
+    max_rank : the last rank that is drawn; shares are of all ranks
 
     Returns
     -------
-    Figure
+    Figure, None where there is nothing to draw: no rank
     """
-    schmid, seen = same_length(schmid=np.asarray(schmid, float), observed=np.asarray(observed, float))
-    known = np.isfinite(schmid) & np.isfinite(seen)
-    if not known.any():
-        raise ParameterError("no pair has both a Schmid factor and an observation")
-    m, y = schmid[known], seen[known]
-    edges = np.linspace(m.min(), m.max() + 1e-9, 11) if bins is None else np.asarray(bins, dtype=float)
-    cell = np.clip(np.digitize(m, edges) - 1, 0, len(edges) - 2)
-    trials, hits = np.bincount(cell, minlength=len(edges) - 1), np.bincount(cell, y, minlength=len(edges) - 1)
-    centre = 0.5 * (edges[1:] + edges[:-1])
-    fig, (ax, below) = figure(width, aspect=0.95, rows=2, sharex=True, height_ratios=(4, 1))
-    some = trials > 0
-    share = hits[some] / trials[some]
-    low, high = wilson_interval(hits[some], trials[some], level=0.95)
-    bars = np.maximum([share - low, high - share], 0)
-    ax.errorbar(
-        centre[some],
-        share,
-        bars,
-        fmt="o",
-        zorder=5,
-        color="black",
-        capsize=2,
-        elinewidth=0.8,
-        label="observed, 95 % interval",
-    )
-    for name, p in (predicted or {}).items():
-        p = np.asarray(p, dtype=float)
-        same_length(observed=seen, **{name: p})
-        mean = np.bincount(cell, p[known], minlength=len(edges) - 1)[some] / trials[some]
-        ax.plot(centre[some], mean, label=model_label(name), **model_style(name))
-    ax.set(ylabel=f"share with {mechanism}", ylim=(0, None))
-    ax.set_title(title)
-    below.bar(centre, trials, width=np.diff(edges) * 0.9, color=GREY)
-    below.set(xlabel=label, ylabel="pairs")
-    fig.legend(loc="outside upper left", ncols=2)
-    return stamp(fig, caption, n=int(known.sum()), unit=unit)
-
-
-def schmid_rank_bars(
-    ranks, *, n_systems, max_rank=None, caption="", title="", unit="observed systems", width="single",
-):  # fmt: skip
-    """How highly a rule ranks the systems that were observed: share by rank, and by chance.
-
-    Parameters
-    ----------
-    ranks : (M,) rank of each observed system among its grain's candidates, 1 = highest Schmid factor;
-        or dict name of the rule -> ranks, drawn side by side
-    n_systems : number of candidates; chance is 1 / n_systems
-    """
-    groups = ranks if hasattr(ranks, "items") else {"observed": ranks}
-    last = min(max_rank or n_systems, n_systems)
-    fig, ax = figure(width, aspect=0.75)
-    place = np.arange(1, last + 1)
-    wide = 0.8 / len(groups)
-    colours = (BLUE, ORANGE, GREY, RED)
-    for i, (name, values) in enumerate(groups.items()):
-        values = _finite(values).astype(int)
-        hits = np.bincount(np.clip(values, 0, last + 1), minlength=last + 2)[1 : last + 1]
+    groups = {name: _finite(values).astype(int) for name, values in ranks.items()}
+    groups = {name: values for name, values in groups.items() if len(values)}
+    if not groups:
+        return None
+    place = np.arange(1, min(max_rank, n_systems) + 1)
+    rows = []
+    for name, values in groups.items():
+        hits = np.array([(values == rank).sum() for rank in place])
         low, high = wilson_interval(hits, len(values), level=0.95)
-        share = hits / max(len(values), 1)
-        at = place + (i - (len(groups) - 1) / 2) * wide
-        bars = np.maximum([share - low, high - share], 0)
-        look = {"color": colours[i % 4], "label": f"{name} ({len(values)})"}
-        ax.bar(at, share, 0.95 * wide, yerr=bars, error_kw={"elinewidth": 0.6, "capsize": 1.5}, **look)
-    ax.axhline(
-        1 / n_systems, color="black", linewidth=0.6, linestyle="--", label=f"by chance, 1 of {n_systems}"
-    )
+        part = pd.DataFrame({"rank": place, "share": hits / len(values), "low": low, "high": high})
+        rows.append(part.assign(rule=f"{name} ({len(values)})"))
+    fig, ax = figure("single", aspect=0.75)
+    palette = [BLUE, ORANGE, GREY, RED][: len(groups)]
+    bars = {"x": "rank", "y": "share", "hue": "rule", "palette": palette, "saturation": 1, "legend": False}
+    sns.barplot(pd.concat(rows), native_scale=True, errorbar=None, ax=ax, **bars)
+    columns = list(ax.containers)
+    for part, drawn in zip(rows, columns, strict=True):
+        drawn.set_label(part["rule"].iloc[0])
+        middle = [bar.get_x() + bar.get_width() / 2 for bar in drawn]
+        length = error_bars(part["share"], part["low"], part["high"])
+        ax.errorbar(middle, part["share"], length, fmt="none", ecolor="black", elinewidth=0.6, capsize=1.5)
+    look = {"color": "black", "linewidth": 0.6, "linestyle": "--", "label": f"by chance, 1 of {n_systems}"}
+    chance = ax.axhline(1 / n_systems, **look)
     rule = "Schmid factor" if len(groups) == 1 else "rule"
     ax.set(xlabel=f"rank by the {rule}, 1 = highest", ylabel="share of observed systems", xticks=place)
-    ax.set_title(title)
-    fig.legend(loc="outside upper left", ncols=2)
-    return stamp(fig, caption, n=max(len(_finite(v)) for v in groups.values()), unit=unit)
+    fig.legend(handles=[*columns, chance], loc="outside upper left", ncols=2)
+    return note(fig, n=max(map(len, groups.values())), unit=unit)

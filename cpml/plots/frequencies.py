@@ -1,51 +1,57 @@
-"""How often footprints occur in classes of a quantity, with both intervals; what
-was seen by mechanism and source.
-"""
+"""How often footprints occur in classes of a quantity, with both intervals over their counts."""
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from cpml.errors import ParameterError
-from cpml.plots.style import BLUE, GREY, figure, need_columns, stamp
+from cpml.plots.palette import BLUE, GREY
+from cpml.plots.style import error_bars, figure, need_columns, note
 
-NEEDED = ("n", "hits", "share", "wilson_low", "wilson_high", "bootstrap_low", "bootstrap_high")
+NEEDED = ("n", "share", "wilson_low", "wilson_high", "bootstrap_low", "bootstrap_high")
 
 
 def frequency(
-    table, *, label, what="share observed", against=None, caption="", title="", unit="rows", width="single"
-):
+    table: pd.DataFrame,
+    *,
+    label: str,
+    what: str = "share observed",
+    against: str | None = None,
+    unit: str = "rows",
+) -> Figure | None:
     """Shares of `footprint_frequency` with the bootstrap over grains (thick) and Wilson's interval (thin).
 
     Parameters
     ----------
-    table : result of `cpml.microscopy.footprint_frequency`, of classes of a number or of names
+    table : result of `cpml.microscopy.footprint_frequency`, of classes of a number or of names; classes
+        without an observation are left out
     label : quantity with its unit
+    what : the share, in words
     against : column of names; None: the classes have low, high and middle
 
     Returns
     -------
-    Figure; empty classes are left out
+    Figure, None where there is nothing to draw: no class has an observation
     """
     need_columns(table, (*NEEDED, *((against,) if against else ("low", "high", "middle"))), "frequency table")
     table = table[table["n"] > 0]
     if not len(table):
-        raise ParameterError("no class has an observation: nothing to draw")
-    fig, (ax, below) = figure(width, aspect=0.95, rows=2, sharex=True, height_ratios=(4, 1))
+        return None
     at = np.arange(len(table)) if against else table["middle"].to_numpy()
     wide = np.full(len(table), 0.8) if against else 0.9 * (table["high"] - table["low"]).to_numpy()
-    ax.vlines(at, table["bootstrap_low"], table["bootstrap_high"], color=BLUE, linewidth=4, alpha=0.35,
-              label="95 %, grains drawn anew")  # fmt: skip
-    bars = np.maximum([table["share"] - table["wilson_low"], table["wilson_high"] - table["share"]], 0)
+    fig, (ax, below) = figure("single", aspect=0.95, rows=2, sharex=True, height_ratios=(4, 1))
+    thick = {"color": BLUE, "linewidth": 4, "alpha": 0.35, "label": "95 %, grains drawn anew"}
+    ax.vlines(at, table["bootstrap_low"], table["bootstrap_high"], **thick)
+    length = error_bars(table["share"], table["wilson_low"], table["wilson_high"])
     look = {"fmt": "o", "color": "black", "capsize": 2, "elinewidth": 0.8, "zorder": 5}
-    ax.errorbar(at, table["share"], bars, label="share, 95 % (Wilson)", **look)
+    ax.errorbar(at, table["share"], length, label="share, 95 % (Wilson)", **look)
     ax.set(ylabel=what, ylim=(0, None))
-    ax.set_title(title)
     below.bar(at, table["n"], width=wide, color=GREY)
     below.set(xlabel=label, ylabel="n")
     if against:
         below.set_xticks(at, [_two_lines(str(v)) for v in table[against]])
     fig.legend(loc="outside upper left", ncols=2)
-    return stamp(fig, caption, n=int(table["n"].sum()), unit=unit)
+    return note(fig, n=table["n"].sum(), unit=unit)
 
 
-def _two_lines(name):
+def _two_lines(name: str) -> str:
     return name.replace(" ", "\n") if len(name) > 6 else name

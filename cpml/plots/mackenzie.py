@@ -18,13 +18,14 @@ of axes.
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
 
 MAX_DISORIENTATION = {"fcc": 62.8, "bcc": 62.8, "hcp": 93.85}
 
 
-def random_disorientation(angle_deg, *, lattice):
+def random_disorientation(angle_deg: ArrayLike, *, lattice: str) -> NDArray:
     """Density per degree of the disorientation angle of two random crystals (see the module's text).
 
     Parameters
@@ -43,7 +44,7 @@ def random_disorientation(angle_deg, *, lattice):
     return np.interp(angle, grid, density, left=0.0, right=0.0)
 
 
-def _mackenzie(degrees):
+def _mackenzie(degrees: NDArray) -> NDArray:
     t = np.radians(degrees)
     c, s, a = np.cos(t), np.sin(t), np.sqrt(2) - 1
     third = (3 * a + 4 / np.sqrt(3)) * s - 6 * (1 - c)
@@ -54,7 +55,7 @@ def _mackenzie(degrees):
     return np.where(degrees < 0, 0.0, np.maximum(density, 0.0))
 
 
-def _mackenzie_tail(t):
+def _mackenzie_tail(t: NDArray) -> NDArray:
     """What the last range subtracts, in units of 2/15."""
     a = np.sqrt(2) - 1
     t = np.clip(t, np.radians(60.7), np.radians(62.8))
@@ -70,7 +71,7 @@ def _mackenzie_tail(t):
 
 
 @lru_cache(maxsize=1)
-def _hexagonal_table():
+def _hexagonal_table() -> tuple[NDArray, NDArray]:
     """Angles (deg) and density per degree of random disorientations of group 622."""
     n = 20_000
     z = 1 - (2 * np.arange(n) + 1) / n

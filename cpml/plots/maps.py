@@ -4,120 +4,107 @@ All maps have x to the right and y down, equal aspect, no interpolation, a scale
 below the image. White means not indexed; light grey means that the quantity has no value there.
 """
 
-import matplotlib.pyplot as plt
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.transforms import offset_copy
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
 from cpml.plots.colours import GROUP_OF_LATTICE, ipf_colours, ipf_key, sample_direction
-from cpml.plots.raster import raster
-from cpml.plots.style import (
-    CATEGORY_COLOURS,
-    MM,
-    NO_VALUE,
-    figure,
-    legend_beside,
-    same_length,
-    stamp,
-    width_mm,
-)
+from cpml.plots.palette import NO_VALUE, category_colours
+from cpml.plots.raster import Extent, aspect
+from cpml.plots.style import MM, figure, legend_beside, need_columns, note, same_length, width_mm
+from cpml.plots.views import ENDS, MapView
 
-SEGMENT_COLUMNS = ("x0_um", "y0_um", "x1_um", "y1_um")
+HIGH_ANGLE_DEG = 15.0
 MANY_SEGMENTS = 40_000
 UNDER_MAP_MM = 9.0
 TALLEST = 1.0
+BAR_MM = 23.0
+"""Room for a colour bar, its ticks and one line of its label."""
+LABEL_MM, LETTER_MM = 1.5, 1.42
+"""Width of a letter of 8 pt and of 7 pt."""
 
 
-def nice_length(span):
+def nice_length(span: float) -> float:
     """The largest of 1, 2, 5 x 10^k that is at most a quarter of the span."""
     power = 10.0 ** np.floor(np.log10(span / 4))
     return float(power * max(m for m in (1, 2, 5) if m * power <= span / 4 * (1 + 1e-9)))
 
 
-def scale_bar(ax, *, length_um=None):
-    """Scale bar under the lower left corner of a map; returns its length in um (round when not given)."""
+def scale_bar(ax: Axes) -> float:
+    """Scale bar of a round length under the lower left corner of a map; returns its length in um."""
     left, right = sorted(ax.get_xlim())
-    length = nice_length(right - left) if length_um is None else float(length_um)
+    length = nice_length(right - left)
     below = offset_copy(ax.get_xaxis_transform(), fig=ax.figure, y=-7, units="points")
-    options = {
-        "color": "black",
-        "linewidth": 1.6,
-        "solid_capstyle": "butt",
-        "clip_on": False,
-        "transform": below,
-    }
-    ax.plot([left, left + length], [0, 0], gid="scale bar", **options)
+    look = {"color": "black", "linewidth": 1.6, "solid_capstyle": "butt", "clip_on": False}
+    ax.plot([left, left + length], [0, 0], gid="scale bar", transform=below, **look)
     text = f"{length:g} µm" if length >= 1 else f"{1000 * length:g} nm"
     beside = offset_copy(below, fig=ax.figure, x=3, units="points")
     ax.text(left + length, 0, text, transform=beside, va="center", fontsize=7, clip_on=False)
     return length
 
 
-def sample_axes(ax):
+def sample_axes(ax: Axes) -> None:
     """Arrows of the sample axes under the lower right corner: x right, y down."""
 
     def corner(x, y):
         return offset_copy(ax.transAxes, fig=ax.figure, x=x, y=y, units="points")
 
-    arrow = {
-        "arrowstyle": "-|>,head_width=0.15,head_length=0.3",
-        "linewidth": 0.6,
-        "shrinkA": 0,
-        "shrinkB": 0,
-    }
-    ends = {"xy": (1, 0), "xytext": (1, 0), "annotation_clip": False, "arrowprops": {"fc": "black", **arrow}}
+    style = "-|>,head_width=0.15,head_length=0.3"
+    arrow = {"arrowstyle": style, "fc": "black", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
+    ends = {"xy": (1, 0), "xytext": (1, 0), "annotation_clip": False, "arrowprops": arrow}
     for name, tip, place in (("x", (-8, -5), (-6, -5)), ("y", (-23, -20), (-20, -17))):
         ax.annotate("", xycoords=corner(*tip), textcoords=corner(-23, -5), **ends)
         ax.text(1, 0, name, transform=corner(*place), va="center", fontsize=7)
 
 
-def boundary_lines(ax, segments, *, high_angle=15.0, low_angle=0.0, linewidth=0.6):
+def boundary_lines(
+    ax: Axes, segments: pd.DataFrame, *, linewidth: float = 0.6, colour: str | None = None
+) -> LineCollection:
     """Grain boundaries as one LineCollection on the pixel edges.
 
     Parameters
     ----------
     segments : table with x0_um, y0_um, x1_um, y1_um and, when known, angle_deg
-    high_angle : black from this angle (degrees) on, and where the angle is unknown; thin grey below
-    low_angle : segments below this angle are left out
-
-    Returns
-    -------
-    LineCollection
+    colour : of all segments; None: black from 15 degrees on and where the angle is unknown, thin grey below
     """
-    missing = [name for name in SEGMENT_COLUMNS if name not in segments]
-    if missing:
-        raise ParameterError(f"boundary segments have no column {', '.join(missing)}")
-    ends = np.stack([np.asarray(segments[name], dtype=float) for name in SEGMENT_COLUMNS], axis=-1)
-    angle = (
-        np.asarray(segments["angle_deg"], dtype=float)
-        if "angle_deg" in segments
-        else np.full(len(ends), np.nan)
-    )
-    shown = ~(angle < low_angle)
-    ends, low = ends[shown].reshape(-1, 2, 2), angle[shown] < high_angle
+    need_columns(segments, ENDS, "table of boundary segments")
+    ends = segments[list(ENDS)].to_numpy(float).reshape(-1, 2, 2)
+    low = np.zeros(len(ends), bool)
+    if "angle_deg" in segments:
+        low = segments["angle_deg"].to_numpy(float) < HIGH_ANGLE_DEG
     order = np.argsort(~low, kind="stable")
     lines = LineCollection(
         ends[order],
-        colors=np.where(low[order, None], to_rgb("0.45"), to_rgb("black")),
+        colors=colour or np.where(low[order, None], to_rgb("0.45"), to_rgb("black")),
         linewidths=np.where(low[order], 0.5 * linewidth, linewidth),
         capstyle="round",
         rasterized=len(ends) > MANY_SEGMENTS,
     )
-    return ax.add_collection(lines, autolim=False)
+    ax.add_collection(lines, autolim=False)
+    return lines
 
 
-def map_figure(aspect, width, *, side_mm, side=False):
-    """Figure whose axes fit a map of this height / width: (fig, ax, gridspec cell beside it or None)."""
-    wide = width_mm(width)
+def map_figure(extent: Extent, width: str, *, side_mm: float, side: bool = False) -> tuple[Figure, Axes, Any]:
+    """Figure whose axes fit a map of this extent: (fig, ax, gridspec cell beside it or None)."""
+    wide, shape = width_mm(width), aspect(extent)
     around = UNDER_MAP_MM + 9
-    map_height = np.clip((wide - side_mm) * aspect, 45 - around, TALLEST * wide)
+    map_height = np.clip((wide - side_mm) * shape, 45 - around, TALLEST * wide)
     fig, ax = figure(wide, aspect=(map_height + around) / wide)
     cell = None
     if side:
-        map_width = min(wide - side_mm, map_height / aspect)
+        map_width = min(wide - side_mm, map_height / shape)
         rest = max(wide - side_mm - map_width, 0.1)
         grid = fig.add_gridspec(1, 3, width_ratios=(map_width, side_mm, rest))
         ax.set_subplotspec(grid[0, 0])
@@ -125,9 +112,9 @@ def map_figure(aspect, width, *, side_mm, side=False):
     return fig, ax, cell
 
 
-def map_axes(ax, view, *, title="", segments=None):
-    """Frame, boundaries, scale bar and sample axes of a map drawn with the extent of its raster."""
-    left, right, bottom, top = view.extent
+def map_axes(ax: Axes, extent: Extent, *, title: str = "", segments: pd.DataFrame | None = None) -> None:
+    """Frame, boundaries, scale bar and sample axes of a map."""
+    left, right, bottom, top = extent
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[], anchor="NW")
     for spine in ax.spines.values():
         spine.set_visible(True)
@@ -138,14 +125,11 @@ def map_axes(ax, view, *, title="", segments=None):
     ax.set_title(title)
 
 
-def _group(phase):
-    return GROUP_OF_LATTICE.get(phase.lattice, phase.group)
-
-
-def map_colours(ebsd_map, direction, view):
+def map_colours(view: MapView, direction: str | ArrayLike) -> NDArray:
     """(N, 3) IPF colours of the points that the raster shows, each phase with its own key; else white."""
+    ebsd_map, index = view.ebsd_map, view.raster.index
     shown = np.zeros(len(ebsd_map.xy), dtype=bool)
-    shown[view.index[view.index >= 0]] = True
+    shown[index[index >= 0]] = True
     rgb = np.ones((len(ebsd_map.xy), 3))
     for number, phase in ebsd_map.phases.items():
         points = shown & (ebsd_map.phase_id == number)
@@ -153,75 +137,102 @@ def map_colours(ebsd_map, direction, view):
     return rgb
 
 
-def ipf_map(ebsd_map, *, direction="z", segments=None, caption="", title=None, width="text"):
+def _group(phase: Any) -> str:
+    return GROUP_OF_LATTICE.get(phase.lattice, phase.group)
+
+
+def ipf_map(view: MapView, *, direction: str | ArrayLike = "z") -> Figure:
     """Inverse-pole-figure map with its colour triangles.
 
     Parameters
     ----------
-    ebsd_map : EbsdMap
     direction : sample direction "x", "y", "z" (into the specimen) or a 3-vector
-    segments : boundary segments (Grains.segments), drawn on the pixel edges
-
-    Returns
-    -------
-    Figure
     """
     _, name = sample_direction(direction)
-    view, wide = raster(ebsd_map), width_mm(width)
-    present = {k: p for k, p in ebsd_map.phases.items() if np.any(ebsd_map.phase_id == k)}
-    fig, ax, cell = map_figure(view.aspect, width, side_mm=32 if wide > 100 else 25, side=True)
-    ax.imshow(
-        view.image(map_colours(ebsd_map, direction, view), missing=1.0),
-        extent=view.extent,
-        interpolation="nearest",
-    )
-    map_axes(ax, view, title=title or f"Orientation map, IPF-{name}", segments=segments)
+    ebsd_map, raster = view.ebsd_map, view.raster
+    picture = raster.image(map_colours(view, direction), missing=1.0)
+    present = [p for k, p in ebsd_map.phases.items() if np.any(ebsd_map.phase_id == k)]
+    fig, ax, cell = map_figure(raster.extent, "text", side_mm=32, side=True)
+    ax.imshow(picture, extent=raster.extent, interpolation="nearest")
+    map_axes(ax, raster.extent, title=f"Orientation map, IPF-{name}", segments=view.segments)
     rows = max(len(present), 1)
     keys = cell.subgridspec(rows + 1, 1, height_ratios=[1] * rows + [0.6])
-    for row, phase in enumerate(present.values()):
+    for row, phase in enumerate(present):
         ipf_key(fig.add_subplot(keys[row]), _group(phase), title=phase.name)
-    return stamp(fig, caption, n=int(np.sum(ebsd_map.phase_id > 0)), unit="indexed points")
+    return note(fig, n=np.sum(ebsd_map.phase_id > 0), unit="indexed points")
 
 
-def colour_limits(values, *, vmin=None, vmax=None, centred=False):
+def colour_limits(
+    values: ArrayLike, *, vmin: float | None = None, vmax: float | None = None, centred: bool = False
+) -> tuple[float, float]:
     """Colour limits: 0 or the minimum to the 99th percentile; symmetric about zero when centred."""
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
-    if not known.size:
-        return (vmin or 0.0), (1.0 if vmax is None else vmax)
     if centred:
         bound = np.percentile(np.abs(known), 99) if vmax is None else vmax
         bound = bound if bound > 0 else 1.0
         return -bound, bound
-    low = (
-        (min(0.0, known.min()) if known.min() < 0.3 * known.max() else known.min()) if vmin is None else vmin
-    )
-    high = np.percentile(known, 99) if vmax is None else vmax
+    low, high = known.min(), np.percentile(known, 99)
+    low = min(0.0, low) if low < 0.3 * known.max() else low
+    low, high = low if vmin is None else vmin, high if vmax is None else vmax
     return low, high if high > low else low + 1.0
 
 
-def value_image(ax, image, extent, *, label, cmap, limits, beyond):
-    """Image of magnitudes with its colour bar; pointed ends where values lie outside the limits."""
-    drawn = ax.imshow(
-        image, extent=extent, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest"
-    )
-    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[tuple(int(b) for b in beyond)]
-    place = ax.inset_axes([1.02, 0, 3.2 * MM / ax.figure.get_figwidth(), 1])
-    bar = ax.figure.colorbar(drawn, cax=place, label=label, extend=extend, extendfrac=0.03)
+def value_figure(
+    image: NDArray,
+    extent: Extent,
+    *,
+    label: str,
+    cmap: str,
+    limits: tuple[float, float],
+    width: str,
+    background: NDArray | None = None,
+) -> tuple[Figure, Axes]:
+    """Image of magnitudes with its colour bar, whose ends are pointed where values lie outside the limits.
+
+    Parameters
+    ----------
+    label : at the colour bar, on two lines where it is longer than the bar
+    background : (H, W, 3) colours where the image has no value
+    """
+    bar_mm = (width_mm(width) - BAR_MM) * aspect(extent)
+    lines = textwrap.wrap(label, max(int(bar_mm / LABEL_MM), 20))
+    fig, ax, _ = map_figure(extent, width, side_mm=BAR_MM + 4 * (len(lines) - 1))
+    if background is not None:
+        ax.imshow(background, extent=extent, interpolation="nearest")
+    low, high = limits
+    drawn = ax.imshow(image, extent=extent, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+    known = image[np.isfinite(image)]
+    margin = 1e-9 * (high - low)
+    beyond = bool((known < low - margin).any()), bool((known > high + margin).any())
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[beyond]
+    place = ax.inset_axes((1.02, 0, 3.2 * MM / fig.get_figwidth(), 1))
+    bar = fig.colorbar(drawn, cax=place, label="\n".join(lines), extend=extend, extendfrac=0.03)
     bar.outline.set_linewidth(0.5)
-    return drawn
+    return fig, ax
 
 
-def _beyond(values, limits):
-    known = values[np.isfinite(values)]
-    margin = 1e-9 * (limits[1] - limits[0])
-    return (known < limits[0] - margin).any(), (known > limits[1] + margin).any()
+def legend_mm(texts: Iterable[str]) -> float:
+    """Room beside a map for a legend of these entries, mm."""
+    return 10 + LETTER_MM * max(len(line) for text in texts for line in text.split("\n"))
+
+
+def empty_points(view: MapView) -> NDArray:
+    """(H, W, 3) background of a map: light grey where indexed, white where not."""
+    rgb = np.where((view.ebsd_map.phase_id > 0)[:, None], to_rgb(NO_VALUE), 1.0)
+    return view.raster.image(rgb, missing=1.0)
 
 
 def scalar_map(
-    ebsd_map, values, *, label, vmin=None, vmax=None, cmap=None, centred=False, segments=None, mask=None,
-    caption="", title="", width="middle",
-):  # fmt: skip
+    view: MapView,
+    values: ArrayLike,
+    *,
+    label: str,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    cmap: str | None = None,
+    centred: bool = False,
+) -> Figure | None:
     """Map of a number per point (KAM, band contrast, Schmid factor, ...).
 
     Parameters
@@ -229,112 +240,119 @@ def scalar_map(
     values : (N,) numbers; NaN is drawn light grey
     label : quantity with its unit, at the colour bar
     vmin, vmax : colour limits; without them 0 (or the minimum) to the 99th percentile
+    cmap : name of a colour map; viridis when not given
     centred : signed quantity: red-blue, symmetric about zero
-    mask : (N,) bool, the points to show
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no point has a value
     """
-    values, _ = same_length(values=values, points=ebsd_map.xy)
-    values = np.where(
-        np.ones(len(values), bool) if mask is None else np.asarray(mask, bool), values.astype(float), np.nan
-    )
-    return _draw_values(ebsd_map, values, label, (vmin, vmax), cmap, centred, segments, caption, title, width)
-
-
-def _draw_values(
-    ebsd_map, values, label, asked, cmap, centred, segments, caption, title, width, n=None, unit="points"
-):
-    view = raster(ebsd_map)
-    limits = colour_limits(values, vmin=asked[0], vmax=asked[1], centred=centred)
-    fig, ax, _ = map_figure(view.aspect, width, side_mm=21)
-    empty_points(ax, ebsd_map, view)
-    cmap = cmap or ("RdBu_r" if centred else "viridis")
-    value_image(
-        ax,
-        view.image(values),
-        view.extent,
+    values, _ = same_length(values=np.asarray(values, dtype=float), points=view.ebsd_map.xy)
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    limits = colour_limits(values, vmin=vmin, vmax=vmax, centred=centred)
+    extent = view.raster.extent
+    fig, ax = value_figure(
+        view.raster.image(values),
+        extent,
         label=label,
-        cmap=cmap,
+        cmap=cmap or ("RdBu_r" if centred else "viridis"),
         limits=limits,
-        beyond=_beyond(values, limits),
+        width="middle",
+        background=empty_points(view),
     )
-    map_axes(ax, view, title=title, segments=segments)
-    return stamp(fig, caption, n=int(np.isfinite(values).sum()) if n is None else n, unit=unit)
+    map_axes(ax, extent, segments=view.segments)
+    return note(fig, n=known.sum(), unit="points")
 
 
-def empty_points(ax, ebsd_map, view):
-    """Background of a map: light grey where indexed, white where not."""
-    rgb = np.where((ebsd_map.phase_id > 0)[:, None], to_rgb(NO_VALUE), 1.0)
-    ax.imshow(view.image(rgb, missing=1.0), extent=view.extent, interpolation="nearest")
-
-
-def spread(grain_label, values):
-    """(N,) value of each point's grain, NaN where there is none; values: Series or dict by grain id."""
-    items = dict(values.items()) if hasattr(values, "items") else None
-    if items is None:
+def spread(grain_label: ArrayLike, values: Mapping[int, float] | pd.Series) -> NDArray:
+    """(N,) value of each point's grain, NaN where there is none; values by grain id."""
+    if not hasattr(values, "items"):
         raise ParameterError("grain values must be a dict or a pandas Series indexed by grain id")
     grain_label = np.asarray(grain_label)
-    table = np.full(max([int(grain_label.max(initial=0)), *[int(k) for k in items]]) + 1, np.nan)
-    for grain, value in items.items():
+    table = np.full(max([int(grain_label.max(initial=0)), *[int(k) for k, _ in values.items()]]) + 1, np.nan)
+    for grain, value in values.items():
         table[int(grain)] = value
     table[0] = np.nan
     return table[np.clip(grain_label, 0, None)]
 
 
 def grain_map(
-    ebsd_map, grain_label, values, *, label, cmap=None, vmin=None, vmax=None, centred=False, categories=None,
-    segments=None, caption="", title="", width="middle",
-):  # fmt: skip
+    view: MapView,
+    grain_label: ArrayLike,
+    values: Mapping[int, Any] | pd.Series,
+    *,
+    label: str,
+    categories: Sequence | Mapping[Any, str] | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    cmap: str | None = None,
+    centred: bool = False,
+) -> Figure | None:
     """Map of one value per grain, by colour bar or, for categories, by legend.
 
     Parameters
     ----------
     grain_label : (N,) grain id of each point, 0 = none
-    values : dict or Series, grain id -> number (or category); grains without a value are light grey
+    values : grain id -> number (or category); grains without a value are light grey
     label : quantity with its unit
-    categories : sequence of categories in legend order, or dict category -> name in words
+    categories : in the order of the legend, or category -> name in words
+    vmin, vmax, cmap, centred : as of `scalar_map`; without vmax the colours reach the largest value
 
     Returns
     -------
-    Figure
+    Figure, None where there is nothing to draw: no grain has a value
     """
-    grain_label, _ = same_length(grain_label=grain_label, points=ebsd_map.xy)
-    if categories is None:
-        spread_values = spread(grain_label, values)
-        n = int(np.sum(np.isfinite(np.array(list(dict(values.items()).values()), dtype=float))))
-        if vmax is None and not centred and n:
-            vmax = np.nanmax(spread_values, initial=0.0)
-        look = (label, (vmin, vmax), cmap, centred, segments, caption, title, width, n, "grains")
-        return _draw_values(ebsd_map, spread_values, *look)
-    names = dict(categories) if hasattr(categories, "items") else {c: str(c) for c in categories}
-    return _draw_categories(
-        ebsd_map, grain_label, dict(values.items()), names, label, segments, caption, title, width
-    )
+    grain_label, _ = same_length(grain_label=grain_label, points=view.ebsd_map.xy)
+    if categories is not None:
+        names = dict(categories) if isinstance(categories, Mapping) else {c: str(c) for c in categories}
+        return _category_map(view, grain_label, values, names, label)
+    points = spread(grain_label, values)
+    n = np.isfinite(np.array([v for _, v in values.items()], dtype=float)).sum()
+    if not n:
+        return None
+    if vmax is None and not centred:
+        vmax = np.nanmax(points, initial=0.0)
+    fig = scalar_map(view, points, label=label, vmin=vmin, vmax=vmax, cmap=cmap, centred=centred)
+    return None if fig is None else note(fig, n=n, unit="grains")
 
 
-def _draw_categories(ebsd_map, grain_label, values, names, label, segments, caption, title, width):
+def _category_map(view, grain_label, values, names, label) -> Figure | None:
     rank = {category: i for i, category in enumerate(names)}
     codes = {grain: rank[value] for grain, value in values.items() if value in rank}
+    if not codes:
+        return None
     colours = category_colours(len(names))
-    points = spread(grain_label, codes)
-    rgb = np.ones((len(points), 3))
-    rgb[ebsd_map.phase_id > 0] = to_rgb(NO_VALUE)
+    points, is_indexed = spread(grain_label, codes), view.ebsd_map.phase_id > 0
     known = np.isfinite(points)
+    rgb = np.ones((len(points), 3))
+    rgb[is_indexed] = to_rgb(NO_VALUE)
     rgb[known] = colours[points[known].astype(int)]
-    view = raster(ebsd_map)
-    fig, ax, _ = map_figure(view.aspect, width, side_mm=34)
-    ax.imshow(view.image(rgb, missing=1.0), extent=view.extent, interpolation="nearest")
-    map_axes(ax, view, title=title, segments=segments)
     count = np.bincount(list(codes.values()), minlength=len(names))
     handles = [
         Patch(facecolor=c, label=f"{n} ({k})") for c, n, k in zip(colours, names.values(), count, strict=True)
     ]
-    if np.any((ebsd_map.phase_id > 0) & ~known):
+    if np.any(is_indexed & ~known):
         handles.append(Patch(facecolor=NO_VALUE, edgecolor="0.6", linewidth=0.3, label="no value"))
-    legend_beside(ax, handles=handles, title=label, alignment="left")
-    return stamp(fig, caption, n=len(codes), unit="grains")
+    fig, _ = colour_map(view, rgb, handles=handles, legend_title=textwrap.fill(label, 24))
+    return note(fig, n=len(codes), unit="grains")
 
 
-def category_colours(n):
-    """(n, 3) RGB: seaborn colorblind for up to 10 categories, evenly spaced cividis beyond."""
-    if n <= len(CATEGORY_COLOURS):
-        return np.array([to_rgb(c) for c in CATEGORY_COLOURS[:n]]).reshape(n, 3)
-    return plt.get_cmap("cividis")(np.linspace(0, 1, n))[:, :3]
+def colour_map(
+    view: MapView,
+    rgb: NDArray,
+    *,
+    handles: Sequence[Artist],
+    legend_title: str,
+    width: str = "middle",
+    title: str = "",
+) -> tuple[Figure, Axes]:
+    """Map of a colour per point (N, 3), with the legend beside it."""
+    raster = view.raster
+    texts = [legend_title, *(str(handle.get_label()) for handle in handles)]
+    fig, ax, _ = map_figure(raster.extent, width, side_mm=legend_mm(texts))
+    ax.imshow(raster.image(rgb, missing=1.0), extent=raster.extent, interpolation="nearest")
+    map_axes(ax, raster.extent, title=title, segments=view.segments)
+    legend_beside(ax, handles=handles, title=legend_title, alignment="left")
+    return fig, ax

@@ -1,194 +1,234 @@
-"""Mechanical answers: stress-strain curves, strengths learned from footprints, what a material can reach."""
+"""Mechanical answers: stress-strain curves, flow when it is hot, what a sheet does and what it could do."""
+
+from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from cpml.errors import ParameterError
-from cpml.plots.style import (
+from cpml.plots.palette import (
     BLUE,
     CATEGORY_COLOURS,
     GREY,
+    LINES,
+    MARKERS,
     MODEL_COLOURS,
     RED,
-    figure,
-    legend_beside,
     model_label,
     model_style,
-    need_columns,
-    plain_log_axis,
-    stamp,
 )
+from cpml.plots.style import figure, legend_beside, need_columns, note
+
+Curve = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 
 
 def stress_strain(
-    curves, *, experiment=None, strain_label="strain / %", stress_label="stress / MPa", percent=True,
-    band_label="90 % interval", caption="", title="", width="middle",
-):  # fmt: skip
+    curves: Mapping[str, Curve],
+    *,
+    experiment: tuple[ArrayLike, ArrayLike] | None = None,
+    strain_label: str = "strain / %",
+) -> Figure | None:
     """Stress-strain curves with the experiment as points.
 
     Parameters
     ----------
-    curves : dict name -> (strain, stress) or (strain, stress, low, high); strain as a number, stress in MPa
+    curves : name -> (strain, stress) or (strain, stress, low, high) with the ends of the 90 % interval;
+        strain as a number (drawn in percent), stress in MPa
     experiment : (strain, stress) points
-    percent : strains are drawn in percent
-    band_label : what low and high of a curve are, for the legend
 
     Returns
     -------
-    Figure
+    Figure, None where there is nothing to draw: no curve and no experiment
     """
-    scale = 100.0 if percent else 1.0
-    fig, ax = figure(width, aspect=0.55)
-    free = [
-        colour for colour in CATEGORY_COLOURS if colour not in {MODEL_COLOURS.get(name) for name in curves}
-    ]
-    for i, (name, curve) in enumerate(curves.items()):
+    for name, curve in curves.items():
         if len(curve) not in (2, 4):
             raise ParameterError(f"curve {name!r}: give (strain, stress) or (strain, stress, low, high)")
+    if not curves and experiment is None:
+        return None
+    fig, ax = figure("middle", aspect=0.55)
+    taken = {MODEL_COLOURS.get(name) for name in curves}
+    free = [colour for colour in CATEGORY_COLOURS if colour not in taken]
+    for i, (name, curve) in enumerate(curves.items()):
         strain, stress, *band = (np.asarray(v, dtype=float) for v in curve)
-        other = {"color": free[i % len(free)], "linestyle": ("-", "--", "-.", ":")[i % 4]}
-        look = model_style(name, marker=False) if name in MODEL_COLOURS else other
-        ax.plot(scale * strain, stress, linewidth=1.0, label=model_label(name), **look)
+        look = {"color": free[i % len(free)], "linestyle": LINES[i % len(LINES)]}
+        if name in MODEL_COLOURS:
+            look = model_style(name, marker=False)
+        ax.plot(100 * strain, stress, linewidth=1.0, label=model_label(name), **look)
         if band:
-            shade = {"color": look["color"], "alpha": 0.25, "linewidth": 0, "label": band_label}
-            ax.fill_between(scale * strain, *band, **shade)
+            shade = {"color": look["color"], "alpha": 0.25, "linewidth": 0, "label": "90 % interval"}
+            ax.fill_between(100 * strain, *band, **shade)
+    n = None
     if experiment is not None:
         strain, stress = (np.asarray(v, dtype=float) for v in experiment)
         points = {"color": "black", "markersize": 3, "markerfacecolor": "none", "label": "experiment"}
-        ax.plot(scale * strain, stress, "o", **points)
-    ax.set(xlabel=strain_label, ylabel=stress_label)
+        ax.plot(100 * strain, stress, "o", **points)
+        n = len(strain)
+    ax.set(xlabel=strain_label, ylabel="stress / MPa")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
-    ax.set_title(title)
     legend_beside(ax)
-    n = None if experiment is None else len(experiment[0])
-    return stamp(fig, caption, n=n, unit="experimental points")
+    return note(fig, n=n, unit="experimental points")
 
 
-def regime_shares(
-    table, *, column="climb", label="share of climb in the slip", caption="", title="", width="middle"
-):
-    """Share of a mechanism over temperature, one line for each strain rate.
+def regime_shares(table: pd.DataFrame) -> Figure | None:
+    """Share of climb in the slip over temperature, one line for each strain rate.
 
     Parameters
     ----------
-    table : rate_per_s, homologous (T over the melting point) and `column`, as
-        cpml.plasticity.paths.regimes gives it
+    table : rate_per_s, homologous (T over the melting point), climb, as cpml.plasticity.regimes gives it
 
     Returns
     -------
-    Figure
+    Figure, None where there is nothing to draw: no row
     """
-    need_columns(table, ["rate_per_s", "homologous", column], "table of regimes")
-    fig, ax = figure(width, aspect=0.5)
-    for i, (rate, part) in enumerate(table.groupby("rate_per_s", sort=False)):
-        look = {
-            "color": CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)],
-            "linestyle": ("-", "--", "-.", ":")[i % 4],
-        }
-        ax.plot(part["homologous"], part[column], linewidth=1.0, label=f"{rate:.0e} /s", **look)
-    ax.set(xlabel="temperature / melting point", ylabel=label, ylim=(-0.02, 1.02))
-    ax.set_title(title)
+    drawn = _over_temperature(table, "homologous", "climb")
+    if drawn is None:
+        return None
+    fig, ax = drawn
+    ax.set(xlabel="temperature / melting point", ylabel="share of climb in the slip", ylim=(-0.02, 1.02))
+    return note(fig, n=len(table), unit="solved states")
+
+
+def flow_stress(table: pd.DataFrame) -> Figure | None:
+    """Flow stress over temperature, one line for each strain rate.
+
+    Parameters
+    ----------
+    table : rate_per_s, temperature_k, flow_stress_mpa
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no row
+    """
+    drawn = _over_temperature(table, "temperature_k", "flow_stress_mpa")
+    if drawn is None:
+        return None
+    fig, ax = drawn
+    ax.set(xlabel="temperature / K", ylabel="flow stress / MPa", ylim=(0, None))
+    return note(fig, n=len(table), unit="solved states")
+
+
+def _over_temperature(table: pd.DataFrame, x: str, y: str) -> tuple[Figure, Axes] | None:
+    need_columns(table, ("rate_per_s", x, y), "table of temperatures")
+    if not len(table):
+        return None
+    fig, ax = figure("middle", aspect=0.5)
+    rates = table["rate_per_s"].map("{:.0e} /s".format)
+    _lines_of(table.assign(rate=rates), ax, x=x, y=y, group="rate")
     legend_beside(ax, title="strain rate")
-    return stamp(fig, caption, n=len(table), unit="solved states")
+    return fig, ax
 
 
-def strengths_plot(
-    table,
-    *,
-    label="critical resolved shear stress / MPa",
-    caption="",
-    n=None,
-    title="",
-    unit="grains",
-    width="single",
-):
-    """Strength of each slip and twin family: prior interval grey, posterior interval blue, truth when known.
+def _lines_of(table: pd.DataFrame, ax: Axes, *, x: str, y: str, group: str, markers: bool = False) -> None:
+    """One line for each value of a column, in the order of the table, differing in colour and dashes."""
+    names = list(dict.fromkeys(table[group]))
+    palette = [CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)] for i in range(len(names))]
+    groups = {"hue": group, "hue_order": names, "style": group, "style_order": names, "palette": palette}
+    if markers:
+        groups["markers"] = [MARKERS[i % len(MARKERS)] for i in range(len(names))]
+    look = {"linewidth": 1.0, "markersize": 4, "markeredgewidth": 0}
+    sns.lineplot(table, x=x, y=y, estimator=None, sort=False, ax=ax, **groups, **look)
+
+
+def lankford_profile(table: pd.DataFrame) -> Figure | None:
+    """Lankford coefficient over the angle to the rolling direction, one line for each texture.
 
     Parameters
     ----------
-    table : family (column or index), prior_low, prior, prior_high, posterior_low, posterior, posterior_high;
-        optional truth; NaN where there is none
-    label : the quantity with its unit; ratios are as welcome as MPa
+    table : texture (name), angle_deg, r_value; an isotropic sheet has r = 1, drawn dotted
 
     Returns
     -------
-    Figure
+    Figure, None where there is nothing to draw: no row
     """
-    table = table if "family" in table else table.rename_axis("family").reset_index()
-    need_columns(
-        table,
-        ["prior_low", "prior", "prior_high", "posterior_low", "posterior", "posterior_high"],
-        "strength table",
-    )
-    row = np.arange(len(table))
-    fig, ax = figure(width, aspect=0.3 + 0.11 * len(table))
-    for kind, shift, colour, marker in (("prior", -0.16, GREY, "s"), ("posterior", 0.16, BLUE, "o")):
-        low, middle, high = (table[f"{kind}{end}"].to_numpy(float) for end in ("_low", "", "_high"))
-        ax.hlines(row + shift, low, high, color=colour, linewidth=2.0)
-        ax.plot(middle, row + shift, marker, color=colour, label=kind)
-    if "truth" in table:
-        ax.plot(
-            table["truth"].to_numpy(float),
-            row,
-            "|",
-            color=RED,
-            markersize=11,
-            markeredgewidth=1.2,
-            label="truth",
-        )
-    ax.set(xlabel=label, ylim=(len(table) - 0.5, -0.5))
-    plain_log_axis(ax)
-    ax.set_yticks(row, [str(f).replace("_", " ") for f in table["family"]])
-    ax.tick_params(axis="y", length=0)
-    ax.set_title(title)
-    fig.legend(loc="outside upper right", ncols=3)
-    return stamp(fig, caption, n=n, unit=unit)
+    need_columns(table, ("texture", "angle_deg", "r_value"), "table of r-values")
+    if not len(table):
+        return None
+    fig, ax = figure("middle", aspect=0.5)
+    ax.axhline(1, color="0.5", linewidth=0.6, linestyle=":", label="isotropic")
+    _lines_of(table, ax, x="angle_deg", y="r_value", group="texture", markers=True)
+    ax.set(xlabel="angle to the rolling direction / °", ylabel="Lankford coefficient r")
+    ax.set_xticks(np.arange(0, table["angle_deg"].max() + 1, 15))
+    ax.set_ylim(bottom=0)
+    legend_beside(ax)
+    return note(fig, n=len(table), unit="solved angles")
+
+
+def yield_section(table: pd.DataFrame, *, unit: str = "MPa") -> Figure | None:
+    """Sections of yield surfaces in plane stress, one closed curve for each texture, and von Mises' ellipse.
+
+    The ellipse sx^2 - sx sy + sy^2 = s0^2 goes through the first texture's mean of s0.
+
+    Parameters
+    ----------
+    table : texture (name), sigma_x, sigma_y, in order around each curve
+    unit : of the stresses; "" where they are normalised
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no row
+    """
+    need_columns(table, ("texture", "sigma_x", "sigma_y"), "table of yield stresses")
+    if not len(table):
+        return None
+    first = table[table["texture"] == table["texture"].iloc[0]]
+    product = first["sigma_x"] * first["sigma_y"]
+    yield_stress = np.sqrt(first["sigma_x"] ** 2 - product + first["sigma_y"] ** 2).mean()
+    turn = np.linspace(0, 2 * np.pi, 200)
+    ellipse = np.sqrt(2) * np.cos(turn), np.sqrt(2 / 3) * np.sin(turn)  # along sx = sy and across it
+    closed = pd.concat(pd.concat([part, part.head(1)]) for _, part in table.groupby("texture", sort=False))
+    fig, ax = figure("middle", aspect=0.62)
+    for draw in (ax.axhline, ax.axvline):
+        draw(0, color="0.7", linewidth=0.5, zorder=0)
+    x, y = ((ellipse[0] + sign * ellipse[1]) / np.sqrt(2) * yield_stress for sign in (1, -1))
+    ax.plot(x, y, color="0.5", linewidth=0.6, linestyle=":", label="von Mises")
+    _lines_of(closed.reset_index(drop=True), ax, x="sigma_x", y="sigma_y", group="texture")
+    ending = f" / {unit}" if unit else " / yield stress"
+    ax.set(xlabel=rf"$\sigma_x${ending}", ylabel=rf"$\sigma_y${ending}", aspect="equal", anchor="W")
+    legend_beside(ax)
+    return note(fig, n=len(table), unit="solved points")
 
 
 def reachable_region(
-    table, *, x="r", low="yield_min", high="yield_max", target=None, suggestion=None, current=None,
-    x_label="Lankford coefficient r", y_label="yield stress / MPa", caption="", title="", width="middle",
-):  # fmt: skip
+    table: pd.DataFrame,
+    *,
+    target: tuple[float, float] | None = None,
+    suggestion: tuple[float, float] | None = None,
+    current: tuple[float, float] | None = None,
+) -> Figure | None:
     """Which yield stresses textures can give for each r value, with the target and the suggestion.
 
     Parameters
     ----------
-    table : columns x, low, high; NaN where nothing is reachable
-    target, suggestion, current : (x, yield) points
+    table : r_value, yield_min_mpa, yield_max_mpa of `cpml.design.reachable`
+    target, suggestion, current : (r, yield stress in MPa); the current one is computed for the map's texture
 
     Returns
     -------
-    Figure
+    Figure, None where there is nothing to draw: nothing is reachable
     """
-    need_columns(table, [x, low, high], "table of the reachable region")
-    table = table.sort_values(x)
-    at, bottom, top = (table[c].to_numpy(dtype=float) for c in (x, low, high))
-    fig, ax = figure(width, aspect=0.55)
-    ax.fill_between(at, bottom, top, color=BLUE, alpha=0.18, linewidth=0, label="reachable by texture")
-    ax.plot(at, bottom, color=BLUE, linewidth=0.8)
-    ax.plot(at, top, color=BLUE, linewidth=0.8)
-    points = {
-        "target": (target, "*", RED, 9),
-        "suggestion": (suggestion, "o", "black", 5),
-        "measured": (current, "s", GREY, 5),
-    }
-    for name, (point, marker, colour, size) in points.items():
+    need_columns(table, ("r_value", "yield_min_mpa", "yield_max_mpa"), "table of the reachable region")
+    if not len(table):
+        return None
+    r, low, high = (
+        table.sort_values("r_value")[c].to_numpy(float) for c in ("r_value", "yield_min_mpa", "yield_max_mpa")
+    )
+    fig, ax = figure("middle", aspect=0.55)
+    ax.fill_between(r, low, high, color=BLUE, alpha=0.18, linewidth=0, label="reachable by texture")
+    for end in (low, high):
+        ax.plot(r, end, color=BLUE, linewidth=0.8)
+    star = {"marker": "*", "color": RED, "markersize": 7}
+    ring = {"marker": "o", "color": "black", "markerfacecolor": "none", "markersize": 9}  # around the star
+    square = {"marker": "s", "color": GREY, "markersize": 5}
+    named = ("target", target, star), ("suggestion", suggestion, ring), ("this map (Taylor)", current, square)
+    for name, point, look in named:
         if point is not None:
-            look = {
-                "markersize": size,
-                "markeredgecolor": "white",
-                "markeredgewidth": 0.5,
-                "linestyle": "none",
-            }
-            ax.plot(
-                *point,
-                marker,
-                color=colour,
-                label=f"{name} ({point[0]:.3g}, {point[1]:.4g})",
-                zorder=5,
-                **look,
-            )
-    ax.set(xlabel=x_label, ylabel=y_label)
-    ax.set_title(title)
+            text = f"{name} ({point[0]:.3g}, {point[1]:.4g})"
+            ax.plot(*point, linestyle="none", label=text, zorder=5, **look)
+    ax.set(xlabel="Lankford coefficient r", ylabel="yield stress / MPa")
     legend_beside(ax)
-    return stamp(fig, caption)
+    return note(fig)

@@ -12,9 +12,15 @@ The figure is an equal-area projection of the hemisphere that looks out of the s
 the map: x right, y down. A pole that leaves the surface to the right is drawn on the right.
 """
 
+from collections.abc import Sequence
 from itertools import permutations, product
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Circle
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
 from cpml.plots.colours import (
@@ -25,50 +31,49 @@ from cpml.plots.colours import (
     stereographic,
     to_standard_triangle,
 )
-from cpml.plots.style import figure, same_length, stamp
+from cpml.plots.maps import colour_limits
+from cpml.plots.style import figure, note, same_length
+
+Plane = Sequence[int]
+"""Miller (h, k, l) or Miller-Bravais (h, k, i, l) indices."""
 
 DEFAULT_PLANES = {
     "432": ((1, 0, 0), (1, 1, 0), (1, 1, 1)),
     "622": ((0, 0, 0, 1), (1, 0, -1, 0), (1, 0, -1, 1)),
 }
+HALF_WIDTH_DEG = 10.0
 _BINS = 4000
 
 
-def _group(lattice):
+def _group(lattice: str) -> str:
     if lattice not in GROUP_OF_LATTICE:
         raise ParameterError(f"lattice {lattice!r}: pole figures are drawn for {', '.join(GROUP_OF_LATTICE)}")
     return GROUP_OF_LATTICE[lattice]
 
 
-def plane_normals(plane, *, lattice, c_over_a=None):
+def plane_normals(plane: Plane, *, lattice: str, c_over_a: float | None = None) -> NDArray:
     """(M, 3) unit normals of a family of planes, one of each +- pair, crystal frame (hcp: X||a, Z||c).
 
     Parameters
     ----------
-    plane : Miller (h, k, l) or Miller-Bravais (h, k, i, l) indices
     c_over_a : axial ratio, needed for hcp
     """
     if _group(lattice) == "432":
         if len(plane) != 3:
             raise ParameterError(f"plane {plane}: {lattice} planes have three indices")
-        every = np.array(
-            [
-                [s * p for s, p in zip(sign, order, strict=True)]
-                for order in permutations(plane)
-                for sign in product((1, -1), repeat=3)
-            ]
-        )
+        signs = np.array(list(product((1, -1), repeat=3)))
+        every = np.concatenate([signs * order for order in permutations(plane)])
     else:
         every = _hexagonal_normals(plane, c_over_a)
     every = every / np.linalg.norm(every, axis=1, keepdims=True)
-    distinct = []
+    distinct: list[NDArray] = []
     for n in every:
         if all(abs(n @ m) < 1 - 1e-9 for m in distinct):
             distinct.append(n)
     return np.array(distinct)
 
 
-def _hexagonal_normals(plane, c_over_a):
+def _hexagonal_normals(plane: Plane, c_over_a: float | None) -> NDArray:
     if c_over_a is None:
         raise ParameterError("pole figures of hcp crystals need c_over_a")
     if len(plane) not in (3, 4) or (len(plane) == 4 and sum(plane[:3]) != 0):
@@ -82,14 +87,14 @@ def _hexagonal_normals(plane, c_over_a):
     return np.array([[a, s * b, z] for a, b in turned for s in (1, -1)])
 
 
-def _fibonacci(n):
+def _fibonacci(n: int) -> NDArray:
     z = 1 - (2 * np.arange(n) + 1) / n
     azimuth = np.pi * (1 + np.sqrt(5)) * np.arange(n)
     radius = np.sqrt(1 - z**2)
     return np.stack([radius * np.cos(azimuth), radius * np.sin(azimuth), z], axis=-1)
 
 
-def _gather(poles, weights):
+def _gather(poles: NDArray, weights: NDArray) -> tuple[NDArray, NDArray]:
     """Many poles replaced by the weighted means of the cells of an even net on the sphere."""
     if len(poles) <= 2 * _BINS:
         return poles, weights
@@ -101,7 +106,14 @@ def _gather(poles, weights):
     return mean / np.linalg.norm(mean, axis=1, keepdims=True), total[total > 0]
 
 
-def pole_density(quaternions, normals, directions, *, weights=None, halfwidth_deg=10.0):
+def pole_density(
+    quaternions: ArrayLike,
+    normals: ArrayLike,
+    directions: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    halfwidth_deg: float = HALF_WIDTH_DEG,
+) -> NDArray:
     """Density of the poles of a family of planes at sample directions.
 
     Parameters
@@ -123,6 +135,7 @@ def pole_density(quaternions, normals, directions, *, weights=None, halfwidth_de
     if not w[good].sum() > 0:
         raise ParameterError("no indexed orientation with a positive weight: there is no pole density")
     back = q[good] * np.array([1.0, -1.0, -1.0, -1.0])
+    normals = np.asarray(normals, dtype=float)
     poles = np.concatenate([in_crystal(back, n) for n in normals])
     poles, weight = _gather(poles, np.tile(w[good], len(normals)))
     weight = weight / weight.sum()
@@ -134,12 +147,12 @@ def pole_density(quaternions, normals, directions, *, weights=None, halfwidth_de
     return density.reshape(np.shape(directions)[:-1])
 
 
-def _kernel_sum(directions, poles, weight, kappa):
+def _kernel_sum(directions: NDArray, poles: NDArray, weight: NDArray, kappa: float) -> NDArray:
     t = np.clip(directions @ poles.T, -1, 1)
     return (1 + kappa) / 2 * ((((1 + t) / 2) ** kappa + ((1 - t) / 2) ** kappa) @ weight)
 
 
-def hemisphere(n):
+def hemisphere(n: int) -> tuple[NDArray, NDArray, NDArray]:
     """Equal-area grid on the unit disc: coordinates (n,), directions (n, n, 3) with z < 0, inside (n, n)."""
     x = (np.arange(n) + 0.5) / n * 2 - 1
     u, v = np.meshgrid(x, x)
@@ -151,17 +164,22 @@ def hemisphere(n):
     return x, directions / np.linalg.norm(directions, axis=-1, keepdims=True), inside
 
 
-def plane_text(plane):
+def plane_text(plane: Plane) -> str:
     """Indices of a family in mathtext, e.g. {10-10} with a bar."""
     digits = (rf"$\mathdefault{{\bar{{{-i}}}}}$" if i < 0 else str(i) for i in plane)
     return "{" + "".join(digits) + "}"
 
 
 def pole_figures(
-    quaternions, *, lattice, c_over_a=None, weights=None, planes=None, halfwidth_deg=10.0, vmax=None,
-    caption="",
-    title="", unit="orientations", width="text",
-):  # fmt: skip
+    quaternions: ArrayLike,
+    *,
+    lattice: str,
+    c_over_a: float | None = None,
+    weights: ArrayLike | None = None,
+    planes: Sequence[Plane] | None = None,
+    title: str = "",
+    unit: str = "orientations",
+) -> Figure:
     """Pole figures of several plane families on one MRD colour bar.
 
     Parameters
@@ -170,12 +188,11 @@ def pole_figures(
     lattice : "fcc", "bcc" or "hcp" (with c_over_a)
     weights : (N,) e.g. grain areas
     planes : plane families; {100} {110} {111} or {0001} {10-10} {10-11} when not given
-    halfwidth_deg : half width of the smoothing kernel in degrees, written on the colour bar
     unit : what the orientations are, for the sample count
 
-    Returns
-    -------
-    Figure
+    Raises
+    ------
+    ParameterError : no orientation with a positive weight
     """
     planes = planes or DEFAULT_PLANES[_group(lattice)]
     x, directions, inside = hemisphere(101)
@@ -183,110 +200,79 @@ def pole_figures(
     for plane in planes:
         image = np.full(inside.shape, np.nan)
         normals = plane_normals(plane, lattice=lattice, c_over_a=c_over_a)
-        image[inside] = pole_density(
-            quaternions, normals, directions[inside], weights=weights, halfwidth_deg=halfwidth_deg
-        )
+        image[inside] = pole_density(quaternions, normals, directions[inside], weights=weights)
         maps.append(image)
-    top = max(np.nanmax(image) for image in maps) if vmax is None else vmax
-    fig, axes = figure(width, aspect=0.92 / len(planes) + 0.09, cols=len(planes), squeeze=False)
+    top = max(1.0, *(np.nanmax(image) for image in maps))
+    fig, axes = figure("text", aspect=0.92 / len(planes) + 0.09, cols=len(planes), squeeze=False)
     for ax, image, plane in zip(axes[0], maps, planes, strict=True):
-        drawn = _draw_disc(ax, x, image, max(top, 1.0), plane_text(plane))
-    label = f"density / MRD\n(half width {halfwidth_deg:g}°)"
+        drawn = _draw_disc(ax, x, image, top, plane_text(plane))
+    label = f"density / MRD\n(half width {HALF_WIDTH_DEG:g}°)"
     bar = fig.colorbar(drawn, ax=list(axes[0]), label=label, fraction=0.04, pad=0.02, shrink=0.75, aspect=18)
     bar.outline.set_linewidth(0.5)
     if title:
         fig.suptitle(title, x=0.01, ha="left")
-    n = int(np.isfinite(np.asarray(quaternions, dtype=float)).all(axis=-1).sum())
-    return stamp(fig, caption, n=n, unit=f"{unit}, equal-area projection")
+    n = np.isfinite(np.asarray(quaternions, dtype=float)).all(axis=-1).sum()
+    return note(fig, n=n, unit=f"{unit}, equal-area projection")
 
 
-def _draw_disc(ax, x, image, top, name):
-    turn = np.linspace(0, 2 * np.pi, 200)
-    drawn = ax.imshow(
-        image, extent=(-1, 1, 1, -1), cmap="viridis", vmin=0, vmax=top, interpolation="bilinear"
-    )
-    drawn.set_clip_path(_disc_clip(ax))
+def _draw_disc(ax: Axes, x: NDArray, image: NDArray, top: float, name: str) -> AxesImage:
+    look = {"cmap": "viridis", "vmin": 0, "vmax": top, "interpolation": "bilinear"}
+    drawn = ax.imshow(image, extent=(-1, 1, 1, -1), **look)
+    drawn.set_clip_path(Circle((0, 0), 1, transform=ax.transData))
     levels = [level for level in (1, 2, 3, 5, 8, 12, 20, 40) if np.nanmin(image) < level < np.nanmax(image)]
     if levels:
         ax.contour(x, x, image, levels=levels, colors="white", linewidths=0.3)
+    turn = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(turn), np.sin(turn), color="black", linewidth=0.5, clip_on=False)
     ax.plot([-0.03, 0.03, np.nan, 0, 0], [0, 0, np.nan, -0.03, 0.03], color="white", linewidth=0.5)
-    ax.annotate(
-        "x", (1, 0), (2, 0), textcoords="offset points", va="center", fontsize=7, annotation_clip=False
-    )
-    ax.annotate(
-        "y",
-        (0, 1),
-        (0, -2),
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        fontsize=7,
-        annotation_clip=False,
-    )
+    text = {"textcoords": "offset points", "fontsize": 7, "annotation_clip": False}
+    ax.annotate("x", (1, 0), (2, 0), va="center", **text)
+    ax.annotate("y", (0, 1), (0, -2), ha="center", va="top", **text)
     ax.set(xlim=(-1, 1), ylim=(1, -1), aspect="equal")
     ax.set_axis_off()
     ax.set_title(f"{name}, max {np.nanmax(image):.2g}", loc="center")
     return drawn
 
 
-def _disc_clip(ax):
-    from matplotlib.patches import Circle
-
-    return Circle((0, 0), 1, transform=ax.transData)
-
-
 def inverse_pole_figure(
-    quaternions, values=None, *, lattice, direction="x", label="", sizes=None, vmin=None, vmax=None,
-    cmap="viridis",
-    centred=False, caption="", title=None, unit="grains", width="single",
-):  # fmt: skip
+    quaternions: ArrayLike,
+    values: ArrayLike,
+    *,
+    lattice: str,
+    label: str,
+    direction: str | ArrayLike = "x",
+    unit: str = "grains",
+) -> Figure | None:
     """Crystals in the standard triangle, at their direction along a sample axis, coloured by a value.
 
     Parameters
     ----------
     quaternions : (N, 4) crystal_to_sample
-    values : (N,) numbers, NaN drawn as small hollow circles; None draws plain dots
-    direction : sample direction "x", "y", "z" or a 3-vector, e.g. the load axis
+    values : (N,) numbers, NaN drawn as small hollow circles
+    lattice : "fcc", "bcc" or "hcp"
     label : the value with its unit, at the colour bar
-    sizes : (N,) e.g. grain areas; the largest marker is 6 pt wide
-    centred : signed value: red-blue, symmetric about zero
+    direction : sample direction "x", "y", "z" or a 3-vector, e.g. the load axis
+    unit : what was counted
 
     Returns
     -------
-    Figure
+    Figure, None where there is nothing to draw: no crystal has a value
     """
-    from cpml.plots.maps import colour_limits
-
     group = _group(lattice)
     vector, name = sample_direction(direction)
-    q = np.asarray(quaternions, dtype=float)
-    value = np.full(len(q), np.nan) if values is None else np.asarray(values, dtype=float)
-    area = np.full(len(q), 12.0) if sizes is None else 36 * np.asarray(sizes, dtype=float) / np.nanmax(sizes)
-    same_length(quaternions=q, values=value, sizes=area)
-    indexed = np.isfinite(q).all(axis=1)
+    q, value = same_length(quaternions=np.asarray(quaternions, float), values=np.asarray(values, float))
+    is_indexed, has_value = np.isfinite(q).all(axis=-1), np.isfinite(value)
+    shown, hollow = is_indexed & has_value, is_indexed & ~has_value
+    if not shown.any():
+        return None
     xy = stereographic(to_standard_triangle(in_crystal(q, vector), group=group))
-    fig, ax = figure(width, aspect=0.78 if group == "432" else 0.6)
+    low, high = colour_limits(value[shown])
+    fig, ax = figure("single", aspect=0.78 if group == "432" else 0.6)
     draw_triangle(ax, group)
-    hollow = indexed & ~np.isfinite(value)
-    plain = {"facecolors": "none", "edgecolors": "0.4"} if values is not None else {"color": "0.2"}
-    ax.scatter(*xy[hollow].T, s=6, linewidths=0.4, clip_on=False, **plain)
-    shown = indexed & np.isfinite(value)
-    if shown.any():
-        low, high = colour_limits(value, vmin=vmin, vmax=vmax, centred=centred)
-        look = {"cmap": "RdBu_r" if centred else cmap, "vmin": low, "vmax": high}
-        dots = ax.scatter(
-            *xy[shown].T,
-            c=value[shown],
-            s=area[shown],
-            linewidths=0.3,
-            edgecolors="0.2",
-            clip_on=False,
-            zorder=4,
-            **look,
-        )
-        fig.colorbar(dots, ax=ax, label=label, fraction=0.05, aspect=20, shrink=0.85).outline.set_linewidth(
-            0.5
-        )
-    ax.set_title(title or f"Crystal direction along sample {name}")
-    return stamp(fig, caption, n=int(indexed.sum()), unit=unit)
+    ax.scatter(*xy[hollow].T, s=6, linewidths=0.4, clip_on=False, facecolors="none", edgecolors="0.4")
+    look = {"s": 12, "linewidths": 0.3, "edgecolors": "0.2", "clip_on": False, "zorder": 4}
+    dots = ax.scatter(*xy[shown].T, c=value[shown], cmap="viridis", vmin=low, vmax=high, **look)
+    bar = fig.colorbar(dots, ax=ax, label=label, fraction=0.05, aspect=20, shrink=0.85)
+    bar.outline.set_linewidth(0.5)
+    ax.set_title(f"Crystal direction along sample {name}")
+    return note(fig, n=is_indexed.sum(), unit=unit)

@@ -1,84 +1,43 @@
-"""One look for all figures: final sizes, one colour per model, the caption stamped on the figure.
+"""One look for all figures: final sizes, the count and the caption at the bottom, files that repeat.
 
-Figures are drawn at the size at which they are printed (85, 120, 150 or 176 mm wide) and never scaled,
-so that 8 pt text is 8 pt on paper. Colours of categories are seaborn's `colorblind` palette, written
-out here so that no figure needs seaborn itself; markers and line styles differ with the colour.
+Figures are drawn at the size at which they are printed (85, 120, 150 or 176 mm wide) and never scaled, so
+that 8 pt text is 8 pt on paper. A function notes what it counted; the folder that shows the figure stamps the
+caption (real or virtual data, assumptions) in front of that note.
 """
 
 import textwrap
-import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
+from cpml.files import write_atomic
 
 STYLE = Path(__file__).with_name("cpml.mplstyle")
 MM = 1 / 25.4
 WIDTHS_MM = {"single": 85.0, "middle": 120.0, "text": 150.0, "double": 176.0}
 
-BLUE, ORANGE, GREEN, RED, PINK, BROWN, LIGHT_PINK, GREY, YELLOW, SKY = CATEGORY_COLOURS = (
-    "#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC",
-    "#CA9161", "#FBAFE4", "#949494", "#ECE133", "#56B4E9",
-)  # fmt: skip
-NO_VALUE = "#E6E6E6"
-
-# name: colour, marker, line style, words; fitted strengths are a darker shade of the same scheme
-_MODELS = {
-    "prevalence": (GREY, "x", (0, (1, 1)), "prevalence"),
-    "schmid": (BROWN, "s", (0, (4, 1)), "Schmid factor"),
-    "cp_sachs": (SKY, "v", (0, (4, 1, 1, 1)), "CP, Sachs"),
-    "cp_taylor": (GREEN, "^", (0, (2, 1)), "CP, Taylor"),
-    "cp_affine": (YELLOW, "<", (0, (3, 1, 1, 1, 1, 1)), "CP, self-consistent"),
-    "cp_sachs_fitted": ("#2B7A9B", "1", (0, (5, 2, 1, 2)), "CP, Sachs, fitted"),
-    "cp_taylor_fitted": ("#01563F", "2", (0, (3, 2)), "CP, Taylor, fitted"),
-    "cp_affine_fitted": ("#8F8600", "3", (0, (3, 2, 1, 2, 1, 2)), "CP, self-consistent, fitted"),
-    "cp_full_field": ("#3D3D3D", ">", (0, (1, 1, 3, 1)), "CP, full field"),
-    "gbdt_orientation": ("#F5C878", "d", (0, (6, 3)), "boosted trees, orientation"),
-    "gbdt": (ORANGE, "D", (0, (6, 2)), "boosted trees"),
-    "stacking": (PINK, "P", (0, (6, 1, 1, 1, 1, 1)), "stacking"),
-    "stacking_full_field": ("#8A2B5B", "*", (0, (6, 1, 1, 1)), "stacking, full field"),
-    "forest_orientation": ("#F2A884", "h", (0, (8, 3)), "random forest, orientation"),
-    "forest": (RED, "H", (0, (8, 2)), "random forest"),
-    "forest_stacking": ("#7F4A7A", "p", (0, (8, 1, 1, 1)), "stacking, forest"),
-    "forest_stacking_full_field": ("#B07AA8", "8", (0, (8, 1, 1, 1, 1, 1)), "stacking, forest, full field"),
-    "graph_network": ("#4B3F72", "X", (0, (1, 2)), "graph network"),
-    "coupled": (BLUE, "o", "-", "coupled"),
-    "coupled_latent_load": ("#4FA3D9", ".", (0, (10, 2)), "coupled, load direction latent"),
-}
-MODEL_COLOURS, MODEL_MARKERS, MODEL_LINES, MODEL_LABELS = (
-    {name: look[i] for name, look in _MODELS.items()} for i in range(4)
-)
-
+_notes: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
 _state = {"loaded": False}
 
 
-def use_style():
+def use_style() -> None:
     """Load the project's matplotlib style for all later figures of this session."""
     plt.style.use(STYLE)
     _state["loaded"] = True
 
 
-def model_style(name, *, marker=True):
-    """Colour, line style and marker of a model, as keyword arguments of `Axes.plot`.
-
-    A name that is not in `MODEL_COLOURS` gets a colour that depends on the name alone.
-    """
-    fallback = CATEGORY_COLOURS[zlib.crc32(str(name).encode()) % len(CATEGORY_COLOURS)]
-    style = {"color": MODEL_COLOURS.get(name, fallback), "linestyle": MODEL_LINES.get(name, "-")}
-    if marker:
-        style["marker"] = MODEL_MARKERS.get(name, "*")
-    return style
-
-
-def model_label(name):
-    """The model's name in words."""
-    return MODEL_LABELS.get(name, str(name).replace("_", " "))
-
-
-def width_mm(width):
+def width_mm(width: str | float) -> float:
     """Width in mm of a named size, or the number itself."""
     if isinstance(width, str):
         if width not in WIDTHS_MM:
@@ -89,7 +48,9 @@ def width_mm(width):
     return float(width)
 
 
-def figure(width="single", *, aspect=0.72, rows=1, cols=1, **subplots):
+def figure(
+    width: str | float = "single", *, aspect: float = 0.72, rows: int = 1, cols: int = 1, **subplots: Any
+) -> tuple[Figure, Any]:
     """A figure at final size, with constrained layout.
 
     Parameters
@@ -100,7 +61,7 @@ def figure(width="single", *, aspect=0.72, rows=1, cols=1, **subplots):
 
     Returns
     -------
-    (Figure, Axes or array of Axes)
+    the figure, and its axes as `matplotlib.pyplot.subplots` gives them
     """
     wide = width_mm(width)
     if not _state["loaded"]:
@@ -108,53 +69,56 @@ def figure(width="single", *, aspect=0.72, rows=1, cols=1, **subplots):
     return plt.subplots(rows, cols, figsize=(wide * MM, wide * aspect * MM), layout="constrained", **subplots)
 
 
-def stamp(fig, caption, *, n=None, unit=""):
-    """Write the caption (real or virtual data, assumptions, sample count) small at the bottom of the figure.
+def note(fig: Figure, text: str = "", *, n: float | None = None, unit: str = "") -> Figure:
+    """Write what was counted small at the bottom of a figure, and remember it for the caption.
 
     Parameters
     ----------
-    caption : one line, e.g. "virtual specimen"; empty text writes the count alone
-    n, unit : sample count and what is counted, appended as "n = 91 grains"
+    text : what a reader must know besides, e.g. "in brackets: calibration error"
+    n, unit : sample count and what is counted, written as "n = 91 grains"
     """
-    count = "" if n is None else f"n = {n:,}".replace(",", "\u202f") + f" {unit}".rstrip()
-    text = "; ".join(part for part in (caption, count) if part)
-    if text:
-        characters = int(fig.get_figwidth() / MM / 1.22)
-        fig.supxlabel("\n".join(textwrap.wrap(text, characters)), x=0.01, ha="left", fontsize=6, color="0.35")
+    count = "" if n is None else f"n = {int(n):,}".replace(",", "\u202f") + f" {unit}".rstrip()
+    _notes[fig] = "; ".join(part for part in (text, count) if part)
+    return stamp(fig, "")
+
+
+def stamp(fig: Figure, caption: str) -> Figure:
+    """Write the caption in front of the figure's note, wrapped to its width; a later caption replaces it."""
+    text = "; ".join(part for part in (caption, _notes.get(fig, "")) if part)
+    characters = int(fig.get_figwidth() / MM / 1.22)
+    lines = "\n".join(textwrap.wrap(text, characters))
+    if lines or fig.get_supxlabel():
+        fig.supxlabel(lines, x=0.01, ha="left", fontsize=6, color="0.35")
     return fig
 
 
-def save(fig, stem, *, formats=("pdf", "png")):
+def save(fig: Figure, stem: Path | str) -> list[Path]:
     """Write the figure as `stem`.pdf and `stem`.png, byte for byte the same for the same figure.
 
     Returns
     -------
-    list of Path, one per format
+    the two paths
     """
-    paths = [Path(f"{stem}.{ending}") for ending in formats]
-    for path in paths:
-        fig.savefig(path, metadata={"CreationDate": None} if path.suffix == ".pdf" else {"Software": None})
-    return paths
+    pdf, png = Path(f"{stem}.pdf"), Path(f"{stem}.png")
+    # dates and version numbers would change the bytes
+    write_atomic(pdf, lambda path: fig.savefig(path, metadata={"CreationDate": None}))
+    write_atomic(png, lambda path: fig.savefig(path, metadata={"Software": None}))
+    return [pdf, png]
 
 
-def same_length(**arrays):
+def same_length(**arrays: ArrayLike) -> tuple[NDArray, ...]:
     """The named arrays as numpy arrays of one length; a ParameterError names the one that differs."""
-    arrays = {name: np.asarray(value) for name, value in arrays.items()}
-    (first, reference), *others = arrays.items()
+    found = {name: np.asarray(value) for name, value in arrays.items()}
+    (first, reference), *others = found.items()
     for name, value in others:
         if len(value) != len(reference):
             raise ParameterError(
                 f"{name} has {len(value)} entries, {first} has {len(reference)}: they must agree"
             )
-    return tuple(arrays.values())
+    return tuple(found.values())
 
 
-def legend_beside(ax, **options):
-    """Legend to the right of the axes, where it covers no data."""
-    return ax.legend(**{"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2} | options)
-
-
-def need_columns(table, names, what):
+def need_columns(table: pd.DataFrame, names: Iterable[str], what: str) -> None:
     """Raise a ParameterError that names the columns which a table lacks."""
     missing = [name for name in names if name not in table]
     if missing:
@@ -163,7 +127,26 @@ def need_columns(table, names, what):
         )
 
 
-def plain_log_axis(ax):
+def error_bars(value: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray:
+    """(2, ...) lengths of error bars from low to high; rounding never makes one negative."""
+    value, low, high = (np.asarray(v, dtype=float) for v in (value, low, high))
+    return np.maximum([value - low, high - value], 0)
+
+
+def legend_beside(ax: Axes, **options: Any) -> Legend:
+    """Legend to the right of the axes, where it covers no data."""
+    return ax.legend(**{"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2} | options)
+
+
+def label_rows(ax: Axes, names: Iterable[str]) -> None:
+    """Names at the left of rows 0, 1, ... from the top, without ticks."""
+    names = list(names)
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+
+
+def plain_log_axis(ax: Axes) -> None:
     """Logarithmic x axis with ticks at 1, 2, 5 written as plain numbers."""
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

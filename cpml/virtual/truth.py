@@ -1,5 +1,5 @@
-"""Virtual specimens: full-field crystal plasticity seen through a simulated
-microscope, with the truth kept apart.
+"""Virtual specimens: full-field crystal plasticity seen through a simulated microscope, with the
+truth kept apart.
 
 A specimen folder of the generator (DAMASK 3.0.2 grid solver; text and tables) is exported into what a
 laboratory would have: a map, slip traces measured on the screen, a stress-strain curve. What only the
@@ -12,18 +12,21 @@ shear direction, so the names and symmetry copies of generator and reader need n
 
 import json
 import re
-import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cpml.crystallography.slip_systems import Systems
 from cpml.errors import DatasetError
 
 ACTIVE_SHEAR = 0.01  # a plane is active above this accumulated shear (the generator's visible step)
 VISIBLE_TWIN = 0.05  # a variant is visible above this volume fraction
 SAME_PLANE = np.cos(np.deg2rad(6.0))  # cosine above which two plane normals are one plane
+CLEAR_SHARE = 0.5  # of a segmented grain's pixels that its partner in the simulation covers at least
 MIN_PIXELS = 20  # smaller surface grains are not scored (the generator's reference scores do the same)
 
 
@@ -66,13 +69,12 @@ def load_truth(path: Path) -> Truth:
         raise DatasetError(f"{path}: not a truth file of a virtual specimen ({error})") from None
 
 
-def match_grains(truth: Truth, label: np.ndarray, *, min_share: float = 0.5) -> pd.Series:
+def match_grains(truth: Truth, label: np.ndarray) -> pd.Series:
     """Generator's grain that covers each segmented grain.
 
     Parameters
     ----------
     label : (N,) grain number of every pixel of the same grid, 0 = none
-    min_share : smallest share of the segmented grain's pixels that the generator's grain must cover
 
     Returns
     -------
@@ -87,11 +89,11 @@ def match_grains(truth: Truth, label: np.ndarray, *, min_share: float = 0.5) -> 
     counts = pd.crosstab(label[inside], flat[inside])
     share = counts.max(axis=1) / counts.sum(axis=1)
     large = counts.max(axis=1) >= MIN_PIXELS
-    return counts.idxmax(axis=1)[(share >= min_share) & large].rename("grain")
+    return counts.idxmax(axis=1)[(share >= CLEAR_SHARE) & large].rename("grain")
 
 
 def truth_labels(
-    truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids, systems
+    truth: Truth, partner: pd.Series, quaternions: np.ndarray, grain_ids: Iterable[int], systems: Systems
 ) -> pd.DataFrame:
     """True mechanisms of every matched grain in the names of ``systems``.
 
@@ -99,7 +101,7 @@ def truth_labels(
     ----------
     partner : from :func:`match_grains`
     quaternions : (G, 4) crystal_to_sample of the grains ``grain_ids``
-    systems : `cpml.crystallography.Systems` of the phase
+    systems : of the phase
 
     Returns
     -------
@@ -142,13 +144,18 @@ def truth_labels(
     return table.astype({"observed": float})
 
 
-def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame:
-    """Truth of every grain of a `Specimen` that the simulation also has (columns of :func:`truth_labels`).
+def true_labels(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame | None:
+    """Truth of every grain of a specimen that the simulation also has (columns of
+    :func:`truth_labels`); None without a hidden truth.
 
     Parameters
     ----------
+    dataset : `cpml.datasets.Dataset` with files: truth
+    specimen : `cpml.models.Specimen` of its map
     label : (N,) grain_id of every map pixel
     """
+    if "truth" not in dataset.files:
+        return None
     truth = load_truth(dataset.files["truth"])
     partner = match_grains(truth, label)
     partner = partner[partner.index.isin(specimen.grain_ids)]
@@ -156,32 +163,14 @@ def true_labels(dataset, specimen, label: np.ndarray) -> pd.DataFrame:
     return truth_labels(truth, partner, specimen.quaternions[rows], partner.index, specimen.systems)
 
 
-def true_ratios(dataset, reference: str) -> pd.Series:
-    """Initial strength of every family over that of ``reference``, as the simulation had it."""
+def true_ratios(dataset: Any, reference: str) -> pd.Series | None:
+    """Initial strength of every family over that of ``reference``, as the simulation had it; None
+    without a truth.
+    """
+    if "truth" not in dataset.files:
+        return None
     strengths = load_truth(dataset.files["truth"]).strengths.set_index("family")["strength_mpa"]
     return strengths / strengths[reference]
-
-
-def export_specimen(source: Path, folder: Path) -> None:
-    """Write map.ctf, traces.csv, curve.csv (observable) and truth.npz (scoring
-    only) from a generator's folder.
-
-    The traces go to a pixel well inside the grain, as a person at the screen would place them, with the angle
-    counter-clockwise from +x (the generator counts from +x towards +y, which is clockwise on the screen).
-    """
-    source, folder = Path(source), Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    twinned = source / "ebsd_deformed_twins.ctf"
-    shutil.copyfile(twinned if twinned.is_file() else source / "ebsd_deformed.ctf", folder / "map.ctf")
-    with np.load(source / "maps_truth.npz", allow_pickle=False) as file:
-        surface_grain = file["surface_grain"]
-    _traces(pd.read_csv(source / "labels_public.csv"), surface_grain).to_csv(
-        folder / "traces.csv", index=False
-    )
-    curve = pd.read_csv(source / "macro.csv")[["true_strain", "true_stress_MPa"]]
-    curve.columns = ["true_strain", "true_stress_mpa"]
-    curve.to_csv(folder / "curve.csv", index=False)
-    np.savez_compressed(folder / "truth.npz", surface_grain=surface_grain, **_truth_columns(source))
 
 
 def read_generator_truth(source: Path) -> Truth:
@@ -202,18 +191,6 @@ def generator_vectors(name: str, c_over_a: float) -> tuple[np.ndarray, np.ndarra
     The names hold in the symmetry copy that the map stores, which is the one its Euler angles give.
     """
     return tuple(_a_to_a_star(v(name, c_over_a), turn=-1) for v in (_plane_normal, _direction))
-
-
-def _traces(labels: pd.DataFrame, surface_grain: np.ndarray) -> pd.DataFrame:
-    from scipy.ndimage import distance_transform_edt
-
-    rows = []
-    for label in labels.itertuples():
-        depth = distance_transform_edt(surface_grain == label.grain_id)
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
-        angles = str(label.obs_trace_angles_deg).split(";") if label.obs_n_traces else [""]
-        rows += [(x, y, round((180.0 - float(a)) % 180.0, 1) if a else None) for a in angles]
-    return pd.DataFrame(rows, columns=["x_um", "y_um", "angle_deg"])
 
 
 def _truth_columns(source: Path) -> dict[str, np.ndarray]:
@@ -262,8 +239,8 @@ def _plane_normal(name: str, c_over_a: float | None) -> np.ndarray:
     """Unit normal of "(hkil)" in the generator's axes X||a*, Y||b (hexagonal) or of "(hkl)" (cubic)."""
     index = _indices(name, "()")
     if len(index) == 4:
-        h, k, _, l = index
-        in_a = np.array([h, (h + 2 * k) / np.sqrt(3), l / c_over_a])
+        h, k, _, along_c = index
+        in_a = np.array([h, (h + 2 * k) / np.sqrt(3), along_c / c_over_a])
         index = _a_to_a_star(in_a)
     return index / np.linalg.norm(index)
 
@@ -279,7 +256,9 @@ def _direction(name: str, c_over_a: float | None) -> np.ndarray:
 
 
 def _a_to_a_star(v: np.ndarray, *, turn: int = 1) -> np.ndarray:
-    """Components along X||a* of a vector given along X||a (a* lies 30 degrees from a); ``turn`` -1 goes back."""
+    """Components along X||a* of a vector given along X||a (a* lies 30 degrees from a); ``turn``
+    -1 goes back.
+    """
     c, s = np.cos(np.pi / 6), turn * np.sin(np.pi / 6)
     return np.array([c * v[0] + s * v[1], -s * v[0] + c * v[1], v[2]])
 

@@ -8,12 +8,11 @@ import pytest
 from cpml.crystallography import systems
 from cpml.crystallography.interactions import FCC_SLIP, KUBIN_FCC, interaction_classes, interaction_matrix
 from cpml.errors import ParameterError
-
-FCC = systems("fcc", families=["octahedral"])
+from support.phases import FCC, magnesium
 
 
 def test_seven_fcc_types():
-    """Every system meets 1 self, 2 coplanar, 1 collinear, 2 Hirth, 2 + 2 glissile and 2 Lomer interactions."""
+    """Every system meets 1 self, 2 coplanar, 1 collinear, 2 Hirth, 2 + 2 glissile and 2 Lomer."""
     classes = interaction_classes(FCC)
     for row in classes:
         assert [int((row == name).sum()) for name in FCC_SLIP] == [1, 2, 1, 2, 2, 2, 2]
@@ -41,7 +40,7 @@ def test_other_lattices_and_twins():
     """
     bcc = interaction_classes(systems("bcc", families=["110"]))
     assert ((bcc == "collinear").sum(1) == 2).all() and ((bcc == "coplanar").sum(1) == 1).all()
-    mg = systems("hcp", families=["basal", "prismatic", "twin_1012"], c_over_a=1.6236)
+    mg = magnesium("basal", "prismatic", "twin_1012")
     found = interaction_classes(mg)
     assert (
         found[:3, :3]
@@ -59,10 +58,10 @@ def test_other_lattices_and_twins():
 
 
 def test_matrix():
-    """Factors by class, a default for the rest; the strongest of fcc is collinear."""
+    """Factors by class, 1 for the rest; the strongest of fcc is collinear."""
     h = interaction_matrix(FCC, KUBIN_FCC)
     assert h.shape == (12, 12) and h.max() == 0.625 and h[0, 0] == 0.122 and np.allclose(h, h.T)
-    assert interaction_matrix(FCC, {"self": 2.0}, 1.4)[0, :2].tolist() == [2.0, 1.4]
+    assert interaction_matrix(FCC, {"self": 2.0})[0, :2].tolist() == [2.0, 1.0]
     for wrong in ({"lomar": 1.0}, {"self": -1.0}):
         with pytest.raises(ParameterError, match="classes"):
             interaction_matrix(FCC, wrong)

@@ -8,6 +8,7 @@ import pytest
 from cpml.crystallography import load_material
 from cpml.crystallography.materials import material_names
 from cpml.errors import DatasetError, ParameterError
+from support.phases import MG_RATIO
 
 SHIPPED = {
     "magnesium",
@@ -89,7 +90,7 @@ def test_mechanism_data():
 def test_magnesium_ratio():
     """c/a of magnesium is 1.6236 and its {10-12} twins extend c."""
     material = load_material("magnesium")
-    assert material.c_over_a == pytest.approx(1.6236, abs=1e-4)
+    assert material.c_over_a == pytest.approx(MG_RATIO, abs=1e-4)
     assert np.all(material.systems(["twin_1012"]).schmid[:, 2, 2] > 0)
 
 

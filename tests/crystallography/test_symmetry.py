@@ -45,7 +45,7 @@ def test_group_equals_orix(name):
 
 
 def test_laue_numbers_and_names():
-    """Eleven Laue classes; improper names give the rotations of their Laue class; lattices know their group."""
+    """Eleven Laue classes; improper names give the rotations of their class; lattices know theirs."""
     assert sorted(LAUE_NUMBER.values()) == sorted(ORDERS)
     assert len(proper_group("m-3m")) == 24 and len(proper_group("6/mmm")) == 12
     assert [group_of_lattice(x) for x in ("fcc", "bcc", "hcp")] == ["432", "432", "622"]

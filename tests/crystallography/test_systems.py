@@ -1,4 +1,4 @@
-"""Slip and twin systems: counts, geometry, twin senses from lattice correspondence, shears and twin angles."""
+"""Slip and twin systems: counts, geometry, senses from lattice correspondence, shears, twin angles."""
 
 import itertools
 
@@ -8,6 +8,7 @@ import pytest
 from cpml.crystallography import proper_group, quaternion_to_matrix, systems, twin_disorientation
 from cpml.crystallography.slip_systems import HEXAGONAL_SHEAR, REPRESENTATIVES, lattice_vectors, plane_normal
 from cpml.errors import ParameterError
+from support.phases import MG_RATIO, magnesium
 
 COUNTS = {
     "fcc": {"octahedral": 12, "twin": 12},
@@ -24,8 +25,9 @@ COUNTS = {
         "twin_1122": 6,
     },
 }
-RATIO = {"Mg": 1.6236, "Ti": 1.5874, "Zr": 1.5931, "Co": 1.6228, "Be": 1.5677, "Zn": 1.8563}
+RATIO = {"Mg": MG_RATIO, "Ti": 1.5874, "Zr": 1.5931, "Co": 1.6228, "Be": 1.5677, "Zn": 1.8563}
 TWIN_PLANES = [(1, 0, -1, 2), (1, 0, -1, 1), (1, 0, -1, 3), (1, 1, -2, 1), (1, 1, -2, 2), (1, 1, -2, 4)]
+# deg, of TWIN_PLANES: 2 phi or 180 - 2 phi, phi the angle of the plane from the basal one (Partridge 1967)
 TWIN_ANGLES = {
     "Mg": (86.30, 56.15, 64.00, 34.23, 63.26, 78.14),
     "Ti": (85.01, 57.23, 62.85, 34.97, 64.42, 76.88),
@@ -39,7 +41,7 @@ TWIN_ANGLES = {
 @pytest.fixture(params=list(COUNTS))
 def every(request):
     """All systems of a lattice."""
-    return systems(request.param, c_over_a=1.6236)
+    return systems(request.param, c_over_a=MG_RATIO)
 
 
 def test_counts(every):
@@ -83,13 +85,13 @@ def test_burgers_lengths():
     """a/sqrt2 in fcc, sqrt3 a/2 in bcc, a and sqrt(a^2+c^2) in hcp; partials
     a/sqrt6 and a/sqrt12 for the twins.
     """
-    fcc, bcc, mg = systems("fcc"), systems("bcc"), systems("hcp", c_over_a=1.6236)
+    fcc, bcc, mg = systems("fcc"), systems("bcc"), magnesium()
     assert fcc.burgers_length[fcc.slip] == pytest.approx(1 / np.sqrt(2))
     assert fcc.burgers_length[fcc.twin] == pytest.approx(1 / np.sqrt(6))
     assert bcc.burgers_length[bcc.slip] == pytest.approx(np.sqrt(3) / 2)
     assert bcc.burgers_length[bcc.twin] == pytest.approx(1 / np.sqrt(12))
     assert mg.burgers_length[:12] == pytest.approx(1)
-    assert mg.burgers_length[12:30] == pytest.approx(np.hypot(1, 1.6236))
+    assert mg.burgers_length[12:30] == pytest.approx(np.hypot(1, MG_RATIO))
 
 
 PRIMITIVE = {
@@ -181,7 +183,7 @@ def test_cubic_twin_is_sigma3():
 
 def test_subset_renumbers():
     """A subset keeps names and geometry and numbers its families and planes from 0 without gaps."""
-    mg = systems("hcp", c_over_a=1.6236)
+    mg = magnesium()
     twins = mg.subset(mg.twin)
     assert twins.family_names == ("twin_1012", "twin_1121", "twin_1011", "twin_1122")
     assert set(twins.plane_id) == set(range(24)) and len(twins.plane_normals) == 24
@@ -191,7 +193,7 @@ def test_subset_renumbers():
 def test_order_is_deterministic_and_names_speak():
     """Two calls agree; documented names exist."""
     assert systems("fcc").names == systems("fcc").names
-    mg = systems("hcp", c_over_a=1.6236)
+    mg = magnesium()
     assert "basal (0001)[2-1-10]" in mg.names and "twin_1012 (10-12)[-1011]" in mg.names
     assert "octahedral (111)[0-11]" in systems("fcc").names
 

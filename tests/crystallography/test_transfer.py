@@ -27,8 +27,8 @@ from cpml.crystallography.transfer import (
     werner_prantl,
 )
 from cpml.errors import ParameterError
+from support.phases import FCC, magnesium
 
-FCC = systems("fcc", families=["octahedral"])
 IDENTITY = np.array([1.0, 0, 0, 0])
 
 
@@ -51,7 +51,7 @@ def test_identity_is_perfect():
 
 
 def test_sigma3_pairs():
-    """fcc Sigma3: three pairs at m' = 1, then 7/9, 0.6481, 0.5; residuals begin 0, 0.5774, 1 Burgers lengths."""
+    """fcc Sigma3: three pairs at m' = 1, then 7/9, 0.6481, 0.5; residuals 0, 0.5774, 1 Burgers lengths."""
     twin = axis_angle_to_quaternion([1, 1, 1], np.pi / 3)
     levels = np.unique(all_pairs(m_prime, FCC, IDENTITY, twin).round(6))[::-1]
     np.testing.assert_allclose(levels[:4], [1, 7 / 9, 0.648148, 0.5], atol=1e-4)
@@ -63,8 +63,8 @@ def test_sigma3_pairs():
 
 
 def test_random_fcc_pairs():
-    """Mean of the best 0.899, of all 0.270; between the most stressed systems mean
-    0.341, median 0.204, P(> 0.8) 0.155.
+    """Mean of the best 0.899, of all 0.270; between the most stressed systems mean 0.341, median
+    0.204, P(> 0.8) 0.155: by random sampling with other code.
     """
     rng = np.random.default_rng(0)
     best, mean, top, stress = [], [], [], np.diag([1.0, 0, 0])
@@ -86,13 +86,13 @@ def test_random_magnesium_pairs(family, value):
     """Mean best m' of random pairs within one family (0.4689 and 0.5263 over
     500,000; 200,000 here: error 5e-4).
     """
-    rng, system = np.random.default_rng(1), systems("hcp", families=[family], c_over_a=1.6236)
+    rng, system = np.random.default_rng(1), magnesium(family)
     values = all_pairs(m_prime, system, random_quaternions(200000, rng), random_quaternions(200000, rng))
     assert values.max(axis=(1, 2)).mean() == pytest.approx(value, abs=5e-3)
 
 
 def test_factors_have_no_sense():
-    """Turning round a normal or a direction leaves every factor, and exchanging the grains leaves m', N, b_r."""
+    """Turning a normal or a direction leaves every factor, exchanging the grains leaves m', N, b_r."""
     rng = np.random.default_rng(3)
     n1, n2 = rng.standard_normal((2, 50, 3))
     d1, d2 = np.cross(n1, rng.standard_normal((50, 3))), np.cross(n2, rng.standard_normal((50, 3)))
@@ -141,7 +141,9 @@ def published(text):
 
 
 def test_guo_prism_to_prism(mirror):
-    """Guo 2014, seven titanium bicrystals: the best prism-prism m' is the published one within 0.02."""
+    """Guo et al. 2014 (doi 10.1016/j.actamat.2014.05.015), seven titanium bicrystals: the best prism-prism m'
+    is the published one within 0.02.
+    """
     prism = systems("hcp", families=["prismatic"], c_over_a=1.587)
     for case in range(1, 8):
         row = published(mirror(f"slip-transfer/Guo2014_Table3Case{case}.yaml").read_text(encoding="latin-1"))
@@ -150,8 +152,8 @@ def test_guo_prism_to_prism(mirror):
 
 
 def test_kacher_residuals(mirror):
-    """Kacher 2014: the six a-type rows with Euler angles, within 0.3 Angstrom as
-    X||a* (three of them as X||a).
+    """Kacher 2014 (doi 10.1080/14786435.2013.868942): the six a-type rows with Euler angles, within
+    0.3 Angstrom as X||a* (three of them as X||a).
 
     Listed are single Burgers vectors, not families: of the equivalent a* the one at
     -30 deg from a1 fits, [1-100].
@@ -178,10 +180,12 @@ def test_kacher_residuals(mirror):
     assert counts == {30: (6, 6), 0: (6, 3)}
 
 
-KACHER = {"Gr5-Gr6": (1.2, 3.3, 2.8, 3.5, 4.8, 6.2, 6.0, 6.0, 4.2, 4.3),
-          "Gr7-Gr8": (2.4, 3.6, 1.1, 4.5, 6.1, 5.6, 6.1, 5.2, 4.0, 5.0)}  # fmt: skip
+RESIDUALS = {  # |b_r| / Angstrom in the names of the files, pairs 1 to 10
+    "Gr5-Gr6": (1.2, 3.3, 2.8, 3.5, 4.8, 6.2, 6.0, 6.0, 4.2, 4.3),
+    "Gr7-Gr8": (2.4, 3.6, 1.1, 4.5, 6.1, 5.6, 6.1, 5.2, 4.0, 5.0),
+}
 
 
 def kacher(mirror, pair, number):
-    name = f"slip-transfer/Kacher2014_{pair}_{number}_rbv{KACHER[pair][number - 1]}.yaml"
+    name = f"slip-transfer/Kacher2014_{pair}_{number}_rbv{RESIDUALS[pair][number - 1]}.yaml"
     return published(mirror(name).read_text(encoding="latin-1"))

@@ -1,5 +1,5 @@
-"""Descriptions from strangers: every mistake is one DatasetError that names file,
-key and value, whatever it is.
+"""Descriptions from strangers: every mistake is one DatasetError that names file, key and value,
+whatever it is.
 """
 
 import pytest

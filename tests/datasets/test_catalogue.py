@@ -1,5 +1,5 @@
-"""The catalogue: names stay in their folder, checksums are always verified,
-nothing is fetched that lies here.
+"""The catalogue: names stay in their folder, checksums are always verified, nothing is fetched
+that lies here.
 """
 
 import hashlib

@@ -24,7 +24,9 @@ def test_the_folder_and_the_file_mean_the_same_data_set(describe):
 
 
 def test_every_bundled_data_set_describes_itself(monkeypatch):
-    """Each name under data/ equals its folder, and a source and a licence are stated; files may be elsewhere."""
+    """Each name under data/ equals its folder, and a source and a licence are stated; files
+    may be elsewhere.
+    """
     assert datasets.available()
     for name in datasets.available():
         path = dataset.find_description(name)
@@ -71,8 +73,14 @@ def test_images_alone_are_a_data_set(describe):
     """Neither map nor phases are needed; slip systems cannot be asked for."""
     found = cpml.load_dataset(describe(files={"images": ["map.ctf"]}, phases=None, load="unknown"))
     assert found.phases == [] and list(found.facts().index) == [
-        "title", "data", "files", "load", "note", "citation", "licence",
-    ]  # fmt: skip
+        "title",
+        "data",
+        "files",
+        "load",
+        "note",
+        "citation",
+        "licence",
+    ]
     with pytest.raises(cpml.CpmlError, match="phases"):
         found.systems()
 

@@ -9,7 +9,7 @@ TRIANGLE = np.array([[0.0, 1, 0], [0, 0, 1]])
 
 
 def test_separating_hyperplane_of_a_triangle():
-    """The point (1, 1) is beyond the edge x + y = 1: normal (1, 1), margin 1; (0.2, 0.2) is inside: margin 0."""
+    """(1, 1) is beyond the edge x + y = 1: normal (1, 1), margin 1; (0.2, 0.2) is inside: margin 0."""
     plane = separate(TRIANGLE, np.array([1.0, 1.0]))
     assert plane.normal == pytest.approx([1, 1]) and plane.offset == pytest.approx(1)
     assert plane.margin == pytest.approx(1)
@@ -17,7 +17,7 @@ def test_separating_hyperplane_of_a_triangle():
 
 
 def test_extremes():
-    """Over the triangle's weights with y = 0.25 the largest x is 0.75, the smallest 0; y = 2 has no weights."""
+    """At y = 0.25 in the triangle the largest x is 0.75, the smallest 0; y = 2 has no weights."""
     low, high = (extreme(TRIANGLE[1:], np.array([0.25]), TRIANGLE[0], sign) for sign in (-1, 1))
     assert (low[0], high[0]) == pytest.approx((0, 0.75)) and high[1].sum() == pytest.approx(1)
     assert extreme(TRIANGLE[1:], np.array([2.0]), TRIANGLE[0], 1) is None
@@ -33,7 +33,7 @@ def test_closest_on_two_points():
 
 
 def test_closest_is_optimal():
-    """Feasible perturbations increase the relative entropy; the duality gap is rounding; the conditions hold."""
+    """Feasible perturbations increase the relative entropy; the gap is rounding; the conditions hold."""
     rng = np.random.default_rng(0)
     points, prior = rng.standard_normal((2, 40)), rng.dirichlet(np.ones(40))
     target = points @ rng.dirichlet(np.ones(40))

@@ -186,7 +186,7 @@ def test_frame_and_draw():
 
 
 def test_grid_is_uniform():
-    """Mean rotation angle pi/2 + 2/pi and unit length; priors are weights and concentrate where they should."""
+    """Mean rotation angle pi/2 + 2/pi, unit length; priors are weights and concentrate as they should."""
     q = spiral_orientations(2000)
     assert np.linalg.norm(q, axis=1) == pytest.approx(1)
     assert 2 * np.degrees(np.arccos(np.abs(q[:, 0]))).mean() == pytest.approx(126.476, abs=0.3)

@@ -7,8 +7,6 @@ import pytest
 from cpml import evaluation
 from cpml.evaluation import conformal_sets, evaluate, from_record, gains, record, stacked
 
-KEYS = ["grain_id", "mechanism", "target"]
-
 
 @pytest.fixture
 def one_map(splits_of_blocks, long_table):

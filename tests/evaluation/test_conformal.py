@@ -12,7 +12,7 @@ TARGETS = 6
 
 
 def simulated(rng, n_blocks, per_block, *, spread):
-    """Softmax predictions of one target per grain; how good they are differs between blocks (exchangeable)."""
+    """Softmax predictions of one target per grain; exchangeable blocks differ in how good they are."""
     block = np.repeat(np.arange(n_blocks), per_block)
     skill = np.exp(spread * rng.normal(size=n_blocks))[block]
     truth = rng.integers(TARGETS, size=len(block))

@@ -34,7 +34,7 @@ def test_missing_is_kept_unless_another_target_decides(tables):
 
 
 def test_a_trace_within_one_family_names_the_family(tables, candidate_table):
-    """Candidates t0 and t1 are both of f0, so f0 slipped whichever it was; t1 or t2 leaves the family open."""
+    """Candidates t0 and t1 are both of f0, so f0 slipped whichever it was; t1 or t2 leaves it open."""
     p, labels = tables
     candidates = candidate_table([(2, {"t0": 0.6, "t1": 0.4, "t2": 0.0}), (3, {"t1": 0.5, "t2": 0.5})])
     _, found = at_level(p, labels, "family", candidates=candidates)

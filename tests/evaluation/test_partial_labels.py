@@ -1,4 +1,4 @@
-"""Ambiguous traces: bounds that hold for every choice, gain per trace by hand; shares against true amounts."""
+"""Ambiguous traces: bounds for every choice, gain per trace by hand; shares against true amounts."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from cpml.evaluation import amount_scores, candidate_bounds, evaluate, trace_gai
 
 
 def ambiguous(rng, n=8, targets=4):
-    """Probabilities and labels of n grains; the first three have a trace that fits two targets, which are open."""
+    """Probabilities and labels of n grains; the first three have a trace each that fits two open targets."""
     p = rng.random((n, targets))
     y = (rng.random((n, targets)) < p) * 1.0
     pairs = [tuple(rng.choice(targets, 2, replace=False)) for _ in range(3)]

@@ -6,18 +6,13 @@ import pytest
 
 from cpml.errors import CpmlError, ParameterError
 from cpml.evaluation import blocked_folds, evaluate, paired_differences, random_folds
+from support.tables import copied_from_nearest, square_grains
 
 
 @pytest.fixture
 def mosaic():
     """12 x 12 grains on a square lattice with their neighbour pairs."""
-    number = np.arange(144).reshape(12, 12)
-    y, x = np.divmod(np.arange(144), 12)
-    parents = pd.DataFrame({"grain_id": np.arange(144) + 1, "x_um": x * 10.0, "y_um": y * 10.0})
-    pairs = np.r_[
-        np.c_[number[:, :-1].ravel(), number[:, 1:].ravel()], np.c_[number[:-1].ravel(), number[1:].ravel()]
-    ]
-    return parents, pd.DataFrame(pairs + 1, columns=["grain_a", "grain_b"])
+    return square_grains(12, distance_um=10.0)
 
 
 def test_every_grain_is_held_out_once(mosaic):
@@ -40,30 +35,19 @@ def test_buffer_separates_training_from_test(mosaic, shells):
 
 
 def test_blocked_split_catches_a_neighbour_leak(mosaic):
-    """A model that copies the nearest training grain profits from a random split and is unmasked by blocks."""
+    """A model that copies the nearest training grain gains by a random split and is unmasked by blocks."""
     parents, _ = mosaic
     rng = np.random.default_rng(1)
     patch = rng.random((4, 4)) < 0.4
     y, x = np.divmod(np.arange(144), 12)
-    truth = patch[y // 3, x // 3].astype(
-        float
-    )  # patches of 3 x 3 grains share their label: spatial correlation only
+    truth = patch[y // 3, x // 3] * 1.0  # patches of 3 x 3 grains share their label: spatial correlation only
     labels = pd.DataFrame(
         {"grain_id": parents["grain_id"], "mechanism": "slip", "target": "t", "observed": truth}
     )
-    xy = parents[["x_um", "y_um"]].to_numpy()
-
-    def copy_nearest(splits):
-        p = np.empty(144)
-        for fold in splits.folds:
-            train, test = splits.train(fold) - 1, splits.test(fold) - 1
-            nearest = np.linalg.norm(xy[test][:, None] - xy[train][None], axis=-1).argmin(1)
-            p[test] = truth[train][nearest]
-        return labels.assign(p=p, model="copy")
-
     scores = {}
     for name, splits in (("random", random_folds(*mosaic)), ("blocked", blocked_folds(*mosaic, shells=2))):
-        table = evaluate(copy_nearest(splits), labels, splits=splits, n_boot=0)
+        copied = labels.assign(p=copied_from_nearest(parents, truth, splits), model="copy")
+        table = evaluate(copied, labels, splits=splits, n_boot=0)
         scores[name] = table.set_index("metric").at["roc_auc", "value"]
     assert scores["random"] > 0.75
     assert scores["blocked"] < 0.65

@@ -1,10 +1,11 @@
-"""The protocol itself under test: models that know nothing, models that cheat, intervals that have to cover."""
+"""The protocol itself under test: models that know nothing, models that cheat, intervals that must cover."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cpml.evaluation import blocked_folds, evaluate, paired_differences, random_folds
+from support.tables import copied_from_nearest, square_grains
 
 METRIC = ["model", "metric"]
 
@@ -42,21 +43,7 @@ def correlated_map(rng, side=24, patch=4):
     y, x = np.divmod(np.arange(side**2), side)
     n = side // patch
     truth = (rng.random((n, n)) < 0.3)[y // patch, x // patch] * 1.0
-    number = np.arange(side**2).reshape(side, side)
-    pairs = np.r_[
-        np.c_[number[:, :-1].ravel(), number[:, 1:].ravel()], np.c_[number[:-1].ravel(), number[1:].ravel()]
-    ]
-    parents = pd.DataFrame({"grain_id": np.arange(side**2) + 1, "x_um": x * 1.0, "y_um": y * 1.0})
-    return parents, pd.DataFrame(pairs + 1, columns=["grain_a", "grain_b"]), truth
-
-
-def nearest_answer(parents, truth, splits) -> np.ndarray:
-    """The answer of the nearest labelled training grain."""
-    xy, p = parents[["x_um", "y_um"]].to_numpy(), np.empty(len(truth))
-    for fold in splits.folds:
-        train, test = splits.train(fold) - 1, splits.test(fold) - 1
-        p[test] = truth[train][np.linalg.norm(xy[test][:, None] - xy[train][None], axis=-1).argmin(1)]
-    return p
+    return *square_grains(side), truth
 
 
 def test_a_leak_is_worth_much_at_random_and_little_in_blocks():
@@ -76,7 +63,7 @@ def test_a_leak_is_worth_much_at_random_and_little_in_blocks():
         found.append(
             {
                 name: scores_of(
-                    labels.assign(p=nearest_answer(parents, truth, splits), model="leak"),
+                    labels.assign(p=copied_from_nearest(parents, truth, splits), model="leak"),
                     labels,
                     splits,
                     n_boot=0,

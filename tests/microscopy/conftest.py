@@ -3,80 +3,33 @@
 import numpy as np
 import pytest
 
-from cpml.crystallography.rotations import (
-    axis_angle_to_quaternion,
-    quaternion_multiply,
-    quaternion_to_euler,
-    random_quaternions,
-)
-from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
-
-FCC = MapPhase("Nickel", "432", "fcc", 3.57, 3.57, 3.57)
-MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
-
-
-def small_rotations(n, rms_deg, rng):
-    """(n, 4) rotations whose angle has the rms given, about random axes."""
-    vector = rng.standard_normal((n, 3)) * np.radians(rms_deg) / np.sqrt(3)
-    return axis_angle_to_quaternion(vector, np.linalg.norm(vector, axis=1))
+from cpml.crystallography.rotations import quaternion_to_euler, random_quaternions
+from support.maps import nearest_seeds, square_map
+from support.nickel import nickel_field
 
 
 @pytest.fixture(scope="session")
 def make_map():
-    """make_map(label image, grain quaternions (G, 4), ...) -> EbsdMap with label k + 1 oriented as row k;
-    label 0 is
-    not indexed."""
+    """The maker of maps from label images."""
+    return square_map
 
-    def make(
-        label, quaternions, *, phase=FCC, phase_of_grain=None, phases=None, step=0.5, noise_deg=0.0, seed=0
-    ):
-        label = np.asarray(label)
-        rows, cols = label.shape
-        flat = label.ravel()
-        q = np.asarray(quaternions, float)[np.maximum(flat, 1) - 1]
-        if noise_deg:
-            q = quaternion_multiply(q, small_rotations(len(q), noise_deg, np.random.default_rng(seed)))
-        of_grain = np.ones(len(quaternions), int) if phase_of_grain is None else np.asarray(phase_of_grain)
-        phase_id = np.where(flat > 0, of_grain[np.maximum(flat, 1) - 1], 0).astype(np.int32)
-        row, col = np.divmod(np.arange(rows * cols), cols)
-        return EbsdMap(
-            "synthetic",
-            np.where((flat > 0)[:, None], q, np.nan),
-            phase_id,
-            phases or {1: phase},
-            np.stack([step * col, step * row], axis=1),
-            "square",
-            (rows, cols),
-            (step, step),
-            {},
-        )
 
-    return make
+@pytest.fixture(scope="session")
+def nickel(mirror):
+    """Grains and registered field of the nickel data of DefDAP."""
+    return nickel_field(mirror)
 
 
 @pytest.fixture(scope="session")
 def voronoi():
-    """voronoi(rows, cols, n, seed) -> label image 1..n of nearest seeds."""
-
-    def make(rows, cols, n, seed=0):
-        from scipy.spatial import cKDTree
-
-        rng = np.random.default_rng(seed)
-        points = rng.uniform(size=(n, 2)) * [rows, cols]
-        return (
-            cKDTree(points)
-            .query(np.stack(np.mgrid[:rows, :cols], axis=-1).reshape(-1, 2))[1]
-            .reshape(rows, cols)
-            + 1
-        )
-
-    return make
+    """The maker of label images."""
+    return nearest_seeds
 
 
 @pytest.fixture(scope="session")
 def ctf_text():
-    """ctf_text(q, rows, cols, ...) -> text of a .ctf file of crystal_to_sample quaternions (N, 4) in row
-    order.
+    """ctf_text(q, rows, cols, ...) -> text of a .ctf file of crystal_to_sample quaternions (N, 4)
+    in row order.
     """
 
     def make(

@@ -7,8 +7,8 @@ from cpml.microscopy import read_map, segment
 
 
 def test_small_benchmark(tmp_path):
-    """A map of 60 rows is read and segmented; a larger one repeats its block of 512;
-    the peer's absence is no error.
+    """A map of 60 rows is read and segmented; a larger one repeats its block of 512; the peer's absence
+    is no error.
     """
     bench.write_synthetic(tmp_path / "m.ctf", 60)
     ebsd_map = read_map(tmp_path / "m.ctf")

@@ -15,8 +15,8 @@ from cpml.crystallography import (
 from cpml.crystallography.transfer import lrb, sample_systems
 from cpml.errors import ParameterError
 from cpml.microscopy import boundary_transfer
+from support.phases import FCC
 
-FCC = systems("fcc", families=["octahedral"])
 TENSION = np.diag([1.0, 0, 0])
 
 
@@ -29,8 +29,17 @@ def test_same_crystal_transfers_fully():
     """Both sides alike: m', LRB, N, lambda, s are 1 whatever the inclination, b_r is 0."""
     q = np.repeat(random_quaternions(1, np.random.default_rng(1)), 2, axis=0)
     row = boundary_transfer(table([[1, 2]]), q, FCC, stress=TENSION).iloc[0]
-    for name in ("m_prime", "m_prime_signed", "m_prime_out_a", "m_prime_max", "lrb", "lrb_min", "lrb_max",
-                 "livingston_chalmers", "s_factor"):  # fmt: skip
+    for name in (
+        "m_prime",
+        "m_prime_signed",
+        "m_prime_out_a",
+        "m_prime_max",
+        "lrb",
+        "lrb_min",
+        "lrb_max",
+        "livingston_chalmers",
+        "s_factor",
+    ):
         assert row[name] == pytest.approx(1), name
     assert row["werner_prantl"] == pytest.approx(1, abs=1e-6) and row["residual_burgers"] == pytest.approx(
         0, abs=1e-7
@@ -61,8 +70,8 @@ def test_pair_is_the_most_stressed():
 
 
 def test_activity_of_one_system_is_that_system():
-    """All activity on the most stressed systems gives the columns of the stress;
-    spread activity averages them.
+    """All activity on the most stressed systems gives the columns of the stress; spread
+    activity averages them.
     """
     q = random_quaternions(6, np.random.default_rng(4))
     pairs = [[1, 2], [3, 4], [5, 6]]
@@ -85,8 +94,8 @@ def test_activity_of_one_system_is_that_system():
 
 
 def test_symmetry_copies_and_turned_samples():
-    """Other copies of the crystals, and the whole sample turned by 90 deg about z
-    with its load: the same factors.
+    """Other copies of the crystals, and the whole sample turned by 90 deg about z with its load:
+    the same factors.
     """
     rng = np.random.default_rng(5)
     q = random_quaternions(10, rng)
@@ -141,7 +150,9 @@ def test_two_phases_and_strengths():
 
 
 def test_wrong_calls():
-    """Neither stress nor activity, ids beyond the grains, activity of another shape: errors that say which."""
+    """Neither stress nor activity, ids beyond the grains, activity of another shape: errors
+    that say which.
+    """
     q = random_quaternions(2, np.random.default_rng(0))
     with pytest.raises(ParameterError, match="either"):
         boundary_transfer(table([[1, 2]]), q, FCC)

@@ -9,8 +9,8 @@ from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply, random_quaternions
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
-from cpml.microscopy import EbsdMap, MapPhase, clean, fill_holes, segment
-from cpml.microscopy.cleaning.cleaning import OPTIONS
+from cpml.microscopy import EbsdMap, MapPhase, clean, segment
+from cpml.microscopy.cleaning.clean import OPTIONS
 
 
 def holed(make_map):
@@ -24,7 +24,7 @@ def holed(make_map):
 def test_small_holes_are_filled_and_marked(make_map):
     """Holes of one and two points take their neighbours' orientation; the one of four stays."""
     m = holed(make_map)
-    done = fill_holes(m, max_pixels=2)
+    done = clean(m, {"fill_holes_pixels": 2})
     assert (done.n_filled, done.n_left) == (3, 4) and "3 points filled" in done.note
     assert np.flatnonzero(done.map.properties["filled"]).tolist() == [22, 57, 58]
     np.testing.assert_array_equal(done.map.quaternions[57], [0, 1, 0, 0])
@@ -34,10 +34,10 @@ def test_small_holes_are_filled_and_marked(make_map):
 def test_nothing_is_filled_by_default(make_map):
     """Cleaning is off unless a size is given."""
     m = holed(make_map)
-    done = fill_holes(m)
+    done = clean(m)
     assert done.map is m and done.n_filled == 0
     with pytest.raises(ParameterError):
-        fill_holes(m, max_pixels=-1)
+        clean(m, {"fill_holes_pixels": -1})
 
 
 def two_grains(rows=40, cols=48, *, noise_deg=0.3, gradient=0.1, wall=0.0, seed=0):
@@ -65,7 +65,9 @@ def rms_deg(q, p):
 
 @pytest.mark.parametrize("wall", [0.0, 2.0])
 def test_denoising_halves_the_noise_and_keeps_walls(wall):
-    """0.3 deg of noise falls by a factor of 4 or more; boundary, 2 deg wall and gradient of 0.1 deg/px stay."""
+    """0.3 deg of noise falls by a factor of 4 or more; boundary, 2 deg wall and gradient of
+    0.1 deg/px stay.
+    """
     m, exact, row, _ = two_grains(wall=wall)
     done = clean(m, {"denoise": 10})
     before, after = rms_deg(m.quaternions, exact), rms_deg(done.map.quaternions, exact)
@@ -79,8 +81,8 @@ def test_denoising_halves_the_noise_and_keeps_walls(wall):
 
 
 def test_denoising_does_not_flatten_a_gradient():
-    """The slope of the lattice rotation along x, by least squares over each grain,
-    is 0.1 deg/px before and after.
+    """The slope of the lattice rotation along x, by least squares over each grain, is 0.1 deg/px
+    before and after.
     """
     m, exact, _, col = two_grains(rows=30)
     q = clean(m, {"denoise": 100}).map.quaternions
@@ -113,8 +115,8 @@ def test_denoising_on_a_hexagonal_grid():
 
 
 def test_spikes_are_replaced_and_nothing_else():
-    """Five wrong points inside two grains, one at the boundary: exactly these
-    change, to a neighbour's orientation.
+    """Five wrong points inside two grains, one at the boundary: exactly these change, to
+    a neighbour's orientation.
     """
     m, exact, *_ = two_grains(noise_deg=0.05)
     at = np.array([5 * 48 + 5, 5 * 48 + 30, 11 * 48 + 23, 20 * 48 + 40, 30 * 48 + 7])

@@ -1,5 +1,5 @@
-"""Lines followed through a picture: straight ones are one piece, kinked ones two,
-with the angles that were drawn.
+"""Lines followed through a picture: straight ones are one piece, kinked ones two, with the angles
+that were drawn.
 """
 
 from itertools import pairwise
@@ -76,7 +76,7 @@ def test_a_kink_between_traces_of_two_planes_is_a_candidate():
 
 
 def test_wrong_options_are_named():
-    with pytest.raises(ParameterError, match=r"low 0.9"):
-        line_courses(np.zeros((9, 9)), np.ones((9, 9), int), low=0.9, high=0.5)
+    with pytest.raises(ParameterError, match="width_px 0"):
+        line_courses(np.zeros((9, 9)), np.ones((9, 9), int), width_px=0)
     with pytest.raises(ParameterError, match="one size"):
         line_courses(np.zeros((9, 9)), np.ones((9, 8), int))

@@ -13,13 +13,9 @@ from cpml.microscopy import (
     label_of_points,
     max_shear,
     read_dic,
-    read_map,
-    segment,
     slip_traces,
 )
-
-POINTS_DIC = [(36, 72), (279, 27), (162, 174), (60, 157)]
-POINTS_EBSD = [(68, 95), (308, 45), (191, 187), (89, 174)]
+from support.nickel import nickel_grains
 
 
 def davis(rows, cols, step=12, *, gradient=((0.0, 0.0), (0.0, 0.0)), swap=False):
@@ -138,8 +134,8 @@ def test_labels_of_vectors(make_map):
 
 @pytest.mark.parametrize("angles", [(30,), (100, 160), (5,)])
 def test_painted_bands_are_found(angles):
-    """Stripes of known on-screen angle in noise of twice their height come back within 2 deg, strongest
-    first.
+    """Stripes of known on-screen angle in noise of twice their height come back within 2
+    deg, strongest first.
     """
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:60, :60]
@@ -167,17 +163,15 @@ def test_noise_has_no_bands():
 
 
 @pytest.fixture(scope="module")
-def nickel(mirror):
-    """Field, registration, and grains for both Euler frames of the published Ni data."""
-    field = read_dic(mirror("ni-hrdic/testDataDIC.txt"))
-    path = mirror("ni-hrdic/testDataEBSD.crc")
-    grains = {f: segment(read_map(path, euler_to_sample=f), threshold=8.0) for f in ("x180", "identity")}
-    return field, fit_affine(POINTS_DIC, POINTS_EBSD), grains
+def both_frames(mirror, nickel):
+    """Field, registration, and grains for both Euler frames of the nickel data."""
+    grains, dic = nickel
+    return dic.field, dic.to_map, {"x180": grains, "identity": nickel_grains(mirror, "identity")}
 
 
-def test_published_registration_and_strain(nickel):
+def test_published_registration_and_strain(both_frames):
     """Homologous points of the DefDAP example, and the mean displacement gradient with the file's signs."""
-    field, affine, _ = nickel
+    field, affine, _ = both_frames
     assert field.shape == (200, 300) and field.step == 12
     np.testing.assert_allclose(affine.matrix, [[0.9878, -0.0157], [-0.0312, 0.9404]], atol=1e-4)
     np.testing.assert_allclose(affine.offset, [33.07, 28.35], atol=0.01)
@@ -187,9 +181,9 @@ def test_published_registration_and_strain(nickel):
 
 
 @pytest.mark.parametrize("frame, within", [("x180", 41), ("identity", 10)])
-def test_published_bands_lie_on_octahedral_traces(nickel, frame, within):
+def test_published_bands_lie_on_octahedral_traces(both_frames, frame, within):
     """41 of 44 dominant bands within 4 deg of a {111} trace (chance 17 %), 10 with the wrong Euler frame."""
-    field, affine, grains = nickel
+    field, affine, grains = both_frames
     grains = grains[frame]
     label = label_of_points(field.shape, affine, grains.map, grains.label)
     bands = band_angles(max_shear(field.displacement_gradient), label)
@@ -204,11 +198,11 @@ def test_published_bands_lie_on_octahedral_traces(nickel, frame, within):
         assert abs((bands.groupby("grain_id")["rank"].max() >= 2).sum() - 28) <= 1
 
 
-def test_published_bands_follow_schmid(nickel):
+def test_published_bands_follow_schmid(both_frames):
     """Unambiguous planes have Schmid rank 1/2/3/4 in 21/13/1/0 grains for tension along x."""
     from cpml.crystallography.schmid import schmid_factors
 
-    field, affine, grains = nickel
+    field, affine, grains = both_frames
     grains = grains["x180"]
     bands = band_angles(
         max_shear(field.displacement_gradient), label_of_points(field.shape, affine, grains.map, grains.label)

@@ -1,18 +1,16 @@
-"""Beside HR-DIC: directions in which bands move, boundaries in the frame of the
-field, what surrounds a grain.
+"""Beside HR-DIC: directions in which bands move, boundaries in the frame of the field, what
+surrounds a grain.
 """
 
 import numpy as np
 import pandas as pd
 
-from cpml.crystallography import systems
 from cpml.crystallography.slip_traces import slip_traces
 from cpml.microscopy import displacement_deviations, surrounding_type
 from cpml.microscopy.dic.displacement_ratio import direction_angles
 from cpml.microscopy.dic.registered import RegisteredDic
 from cpml.microscopy.registration.affine import Affine
-
-FCC = systems("fcc", families=["octahedral"])
+from support.phases import FCC
 
 
 def test_bands_of_known_systems_move_along_their_directions():

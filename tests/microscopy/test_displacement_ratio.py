@@ -5,19 +5,16 @@ import pandas as pd
 import pytest
 
 from cpml.crystallography.rotations import random_quaternions
-from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.slip_traces import line_difference
 from cpml.errors import ParameterError
-from cpml.microscopy import DicField, read_map, register_dic, segment, slip_traces
+from cpml.microscopy import DicField, slip_traces
 from cpml.microscopy.dic.displacement_ratio import (
     band_displacements,
     direction_angles,
     displacement_direction,
     match_displacements,
 )
-
-FCC = systems("fcc", families=["octahedral"])
-POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 89, 174)]
+from support.phases import FCC
 
 
 def sheared(angle_deg, psi_deg, *, jump=1.0, noise=0.02, spacing=20, shape=(80, 80), seed=0):
@@ -44,8 +41,8 @@ def test_direction_of_known_bands(angle, psi):
 
 
 def test_error_of_the_direction():
-    """Deviation over standard error has spread 1 over 300 draws: 0.9 to 1.2, the error
-    is of first order and n is 40.
+    """Deviation over standard error has spread 1 over 300 draws: 0.9 to 1.2, the error is of first order and
+    n is 40.
     """
     rng = np.random.default_rng(0)
     pull = []
@@ -65,7 +62,9 @@ def test_samples_without_direction():
 
 
 def test_direction_angles_of_a_cube():
-    """[-110] of a cube points to the left and down (y is down): a line at 45 deg on screen, in the surface."""
+    """[-110] of a cube points to the left and down (y is down): a line at 45 deg on screen,
+    in the surface.
+    """
     angle, inclination = direction_angles([[1, 0, 0, 0]], FCC)
     s = [i for i, b in enumerate(FCC.direction) if abs(b[2]) < 1e-9 and b[0] * b[1] < 0]
     np.testing.assert_allclose(angle[0, s], 45.0)
@@ -84,12 +83,6 @@ def test_likelihood_singles_out_a_direction():
     np.testing.assert_allclose(total, 1.0, atol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def nickel(mirror):
-    grains = segment(read_map(mirror("ni-hrdic/testDataEBSD.crc"), euler_to_sample="x180"), threshold=8.0)
-    return grains, register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)
-
-
 def clear_planes(grains, dic):
     """Dominant bands with one {111} plane within 4 deg and the next beyond 8: rows, and the plane of each."""
     top = dic.dominant
@@ -102,8 +95,8 @@ def clear_planes(grains, dic):
 
 @pytest.mark.parametrize("sign, expected", [(1, 23), (-1, 11)])
 def test_published_burgers_directions(nickel, sign, expected):
-    """Main direction of H on the top 5 % pixels within 10 deg of a direction of the
-    plane: 23 of 35; 11 with v negated.
+    """Main direction of H on the top 5 % pixels within 10 deg of a direction of the plane: 23 of 35; 11
+    with v negated.
     """
     grains, dic = nickel
     bands, plane = clear_planes(grains, dic)

@@ -1,5 +1,5 @@
-"""System labels, cross slip, user labels, visibility: seen 1, looked for 0, never a
-guess where nothing could be seen.
+"""System labels, cross slip, user labels, visibility: seen 1, looked for 0, never a guess where nothing
+could be seen.
 """
 
 import numpy as np
@@ -13,12 +13,7 @@ from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import (
     cross_slip_labels,
     line_pieces,
-    mask_unseen,
     read_labels,
-    read_map,
-    register_dic,
-    segment,
-    slip_labels,
     slip_traces,
     system_labels,
     unobserved_labels,
@@ -26,13 +21,12 @@ from cpml.microscopy import (
 )
 from cpml.microscopy.dic.displacement_ratio import band_displacements, direction_angles
 from cpml.microscopy.labels.rows import LABELS
+from support.phases import FCC
 
-FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic", "pyramidal1_a", "twin_1012"], c_over_a=1.6236)
 TURNED = axis_angle_to_quaternion(
     [2, 1, 5], 0.9
 )  # {111} traces 21 deg apart or more, directions of a plane 23
-POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 89, 174)]
 
 
 def parents(*quaternions, phase=1):
@@ -68,7 +62,9 @@ def test_plane_and_direction_give_the_system(system):
 
 
 def test_systems_of_other_planes_are_negative_and_unexamined_grains_missing():
-    """A certain system is 1, visible systems of other planes 0; a grain without a row is missing throughout."""
+    """A certain system is 1, visible systems of other planes 0; a grain without a row
+    is missing throughout.
+    """
     labels = system_labels(band(4), parents(TURNED, TURNED), FCC).labels
     rows = labels.set_index(["grain_id", "target"])["observed"]
     others = [n for s, n in enumerate(FCC.names) if FCC.plane_id[s] != FCC.plane_id[4]]
@@ -98,7 +94,9 @@ def test_missing_columns_are_named():
 
 
 def test_pairs_that_share_a_direction():
-    """fcc: 6 directions lie in 2 planes each; hcp: <a> in basal, one prismatic, two pyramidal: 3 x 6 pairs."""
+    """fcc: 6 directions lie in 2 planes each; hcp: <a> in basal, one prismatic, two pyramidal: 3
+    x 6 pairs.
+    """
     pairs = cross_slip_pairs(FCC)
     assert len(pairs) == 6
     for pair in pairs.itertuples():
@@ -145,7 +143,9 @@ def test_alternating_line_is_cross_slip(k):
 
 
 def test_straight_lines_on_both_planes_are_negative():
-    """Resolved lines on both planes, none of which changes: 0 for that pair; planes without lines: missing."""
+    """Resolved lines on both planes, none of which changes: 0 for that pair; planes
+    without lines: missing.
+    """
     pair = cross_slip_pairs(FCC).iloc[0]
     labels = cross_slip_labels(parents(TURNED), zigzag(pair, 2, line_id=[1, 2]), FCC).set_index("target")[
         "observed"
@@ -173,8 +173,8 @@ def test_cross_slip_is_missing_where_it_cannot_be_seen():
 
 
 def test_visibility_of_the_basal_plane():
-    """c along z: the basal plane is flat and makes no step, its shear is out of
-    the plane of the image as well.
+    """c along z: the basal plane is flat and makes no step, its shear is out of the plane of the
+    image as well.
     """
     table = visibility(parents([1, 0, 0, 0]), HCP, noise=0.005).set_index("name")
     basal = table[table["plane"].str.startswith("basal")]
@@ -182,18 +182,6 @@ def test_visibility_of_the_basal_plane():
     prism = table[table["plane"].str.startswith("prismatic")]
     assert prism["visible_dic"].all() and not prism["visible_trace"].any()  # in-plane slip makes no step
     np.testing.assert_allclose(prism["least_shear"], 0.015)
-
-
-def test_unseen_negatives_become_missing():
-    """Prismatic planes upright with b in the surface leave no step: their 0 is no observation; a 1 stays."""
-    line = pd.DataFrame({"grain_id": [1], "angle_deg": [0.0]})
-    labels = slip_labels(parents([1, 0, 0, 0]), line, HCP).labels
-    masked = mask_unseen(labels, visibility(parents([1, 0, 0, 0]), HCP))
-    prism = masked["target"].str.startswith("prismatic") & (labels["observed"] == 0)
-    assert (
-        masked.loc[prism, "observed"].isna().all()
-        and (masked["observed"] == 1).sum() == (labels["observed"] == 1).sum()
-    )
 
 
 def write(tmp_path, text):
@@ -210,7 +198,8 @@ def test_user_labels(tmp_path):
     twin, pair = HCP.names[int(np.flatnonzero(HCP.twin)[0])], cross_slip_pairs(HCP)["target"][0]
     text = (
         HEAD
-        + f"1,slip,basal (0001),1,,TEM\n2,twin,{twin},0,0.5,\n1,climb,,1,,\n2,climb,,,,\n1,cross_slip,{pair},1,2,\n1,slip,{HCP.names[0]},0,,\n"
+        + f"1,slip,basal (0001),1,,TEM\n2,twin,{twin},0,0.5,\n1,climb,,1,,\n2,climb,,,,\n"
+        + f"1,cross_slip,{pair},1,2,\n1,slip,{HCP.names[0]},0,,\n"
     )
     found = read_labels(write(tmp_path, text), parents(TURNED, TURNED), HCP)
     assert found["level"].tolist() == ["plane", "variant", "grain", "grain", "pair", "system"]
@@ -254,10 +243,11 @@ def test_climb_is_unobserved():
         unobserved_labels(parents(TURNED), "creep")
 
 
-def test_published_systems(mirror):
-    """Ni field: the direction narrows the candidates from three systems of a plane to 1.5 to 2.5 on average."""
-    grains = segment(read_map(mirror("ni-hrdic/testDataEBSD.crc"), euler_to_sample="x180"), threshold=8.0)
-    dic = register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)
+def test_published_systems(nickel):
+    """Ni field: the direction narrows the candidates from three systems of a plane to 1.5 to
+    2.5 on average.
+    """
+    grains, dic = nickel
     bands = band_displacements(dic.field, dic.label, dic.bands)
     table = grains.table.rename(columns={"fragment_id": "grain_id"})
     found = system_labels(bands, table, FCC)

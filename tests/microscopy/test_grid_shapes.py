@@ -23,8 +23,8 @@ def lattice(rows, cols, is_hex, dx=0.37):
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.integers(3, 12), st.integers(3, 12), st.booleans(), st.integers(0, 10**6), st.booleans())
 def test_any_part_of_a_grid_in_any_order_is_found(rows, cols, is_hex, seed, rounded):
-    """Nine tenths of the points, shuffled, rounded to 0.01: places, spacing and
-    neighbours are those of the full grid.
+    """Nine tenths of the points, shuffled, rounded to 0.01: places, spacing and neighbours are those of
+    the full grid.
     """
     rng = np.random.default_rng(seed)
     xy = lattice(rows, cols, is_hex)
@@ -122,7 +122,9 @@ def test_regions_do_not_disturb_what_is_measured(mirror):
 
 
 def test_each_phase_has_its_threshold(mirror):
-    """The austenite's grains do not change when the ferrite's threshold does; a forgotten phase is an error."""
+    """The austenite's grains do not change when the ferrite's threshold does; a forgotten phase
+    is an error.
+    """
     m = read_map(mirror(SDSS))
     names = [p.name for p in m.phases.values()]
     both, finer = (
@@ -142,8 +144,8 @@ def test_each_phase_has_its_threshold(mirror):
 
 @pytest.mark.parametrize("is_column", [False, True])
 def test_scans_along_one_line(is_column):
-    """A row and a column of points: square cells, neighbours along the line, the
-    curvature of its own direction.
+    """A row and a column of points: square cells, neighbours along the line, the curvature of
+    its own direction.
     """
     s = 0.5 * np.arange(30)
     xy = np.stack([0 * s, s] if is_column else [s, 0 * s], axis=1)

@@ -1,5 +1,5 @@
-"""Every feature of a map is the same for other symmetry copies, for the map turned by 90
-deg, and for its mirror image.
+"""Every feature of a map is the same for other symmetry copies, for the map turned by 90 deg, and for
+its mirror image.
 
 A turned map has its pixels and its crystals turned. A mirrored map (x -> -x) holds the mirror images of its
 crystals; with a centre of symmetry that is the crystal turned by 180 deg about the x axis. Holes are left
@@ -16,7 +16,6 @@ from cpml.crystallography.symmetry import proper_group
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.microscopy import (
     EbsdMap,
-    MapPhase,
     boundary_details,
     boundary_transfer,
     find_twins,
@@ -31,13 +30,19 @@ from cpml.microscopy import (
     twin_lamellae,
     weighted_burgers,
 )
+from support.maps import MAGNESIUM, NICKEL
 
-NICKEL = MapPhase("Nickel", "432", "fcc", 3.592, 3.592, 3.592)
-MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
-SETTINGS = settings(max_examples=6, deadline=None, derandomize=True,
-                    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
-TURNS = {"copies": None, "quarter": axis_angle_to_quaternion([0, 0, 1], np.pi / 2),
-         "mirror": axis_angle_to_quaternion([1, 0, 0], np.pi)}  # fmt: skip
+SETTINGS = settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+TURNS = {
+    "copies": None,
+    "quarter": axis_angle_to_quaternion([0, 0, 1], np.pi / 2),
+    "mirror": axis_angle_to_quaternion([1, 0, 0], np.pi),
+}
 
 
 def specimen(make_map, voronoi, seed, phase):
@@ -46,8 +51,8 @@ def specimen(make_map, voronoi, seed, phase):
     rows, cols = 26, 34
     cells = voronoi(rows, cols, 7, seed)
     q = random_quaternions(7, rng)
-    if phase is MG:
-        plane = systems("hcp", families=["twin_1012"], c_over_a=MG.c_over_a).plane
+    if phase is MAGNESIUM:
+        plane = systems("hcp", families=["twin_1012"], c_over_a=MAGNESIUM.c_over_a).plane
         q[1:4] = [twin_crystal_to_sample(q[0], plane[k]) for k in (0, 2, 3)]
     else:
         q[1] = quaternion_multiply(q[0], axis_angle_to_quaternion([1, 1, 1], np.pi / 3))
@@ -101,23 +106,27 @@ def boundaries_by_pair(table, ids=None):
 
 
 @pytest.mark.parametrize("kind", list(TURNS))
-@pytest.mark.parametrize("phase", [NICKEL, MG], ids=["fcc", "hcp"])
+@pytest.mark.parametrize("phase", [NICKEL, MAGNESIUM], ids=["fcc", "hcp"])
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_features_do_not_depend_on_the_view(make_map, voronoi, kind, phase, seed):
-    """Pixels, grains, boundaries, junctions: scalars are equal, lines turn with the
-    map, forward differences apart.
+    """Pixels, grains, boundaries, junctions: scalars are equal, lines turn with the map,
+    forward differences apart.
     """
     m = specimen(make_map, voronoi, seed, phase)
     n, index = transformed(m, kind, seed)
     first, second = (segment(v) for v in (m, n))
     ids = in_order_of(first, second, index)
     assert first.n_grains == second.n_grains and sorted(ids[1:]) == list(range(1, first.n_grains + 1))
-    pixels = {"kam": kam, "kam2": lambda g: kam(g, order=2), "grod": grod,
-              "wbv": lambda g: weighted_burgers(g, scheme="central", noise_deg=0.2).magnitude,
-              "loop": lambda g: weighted_burgers(g, method="integral", noise_deg=0.2).magnitude,
-              "gnd": lambda g: gnd(g, scheme="central", noise_deg=0.2).density / 1e14,
-              "gnd2": lambda g: gnd(g, scheme="central", method="l2", noise_deg=0.2).density / 1e14}  # fmt: skip
+    pixels = {
+        "kam": kam,
+        "kam2": lambda g: kam(g, order=2),
+        "grod": grod,
+        "wbv": lambda g: weighted_burgers(g, scheme="central", noise_deg=0.2).magnitude,
+        "loop": lambda g: weighted_burgers(g, method="integral", noise_deg=0.2).magnitude,
+        "gnd": lambda g: gnd(g, scheme="central", noise_deg=0.2).density / 1e14,
+        "gnd2": lambda g: gnd(g, scheme="central", method="l2", noise_deg=0.2).density / 1e14,
+    }
     for name, function in pixels.items():
         np.testing.assert_allclose(
             function(second), function(first)[index], atol=2e-5, rtol=1e-5, err_msg=name
@@ -146,8 +155,19 @@ def boundary_tables(first, second, ids, kind):
     a = boundaries_by_pair(boundary_details(first))
     b = boundaries_by_pair(boundary_details(second), ids)
     assert a.index.equals(b.index)
-    for name in ("length_um", "n_segments", "angle_deg", "csl", "csl_palumbo_aust", "n_pieces", "straightness",
-                 "curvature_abs_per_um", "tilt_share_min", "twist_share_mean", "twist_share_max"):  # fmt: skip
+    for name in (
+        "length_um",
+        "n_segments",
+        "angle_deg",
+        "csl",
+        "csl_palumbo_aust",
+        "n_pieces",
+        "straightness",
+        "curvature_abs_per_um",
+        "tilt_share_min",
+        "twist_share_mean",
+        "twist_share_max",
+    ):
         # a 180 deg disorientation or a tie of equivalents has several axes; the trace
         # of a compact boundary is loose
         loose = name.startswith("t")
@@ -169,14 +189,14 @@ def boundary_tables(first, second, ids, kind):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_twins_and_transfer_do_not_depend_on_the_view(make_map, voronoi, kind, seed):
-    """Families, thickness, deviation from K1, probability of the parent, m' and the rest
-    for a load turned with the map.
+    """Families, thickness, deviation from K1, probability of the parent, m' and the rest for a load turned
+    with the map.
     """
-    m = specimen(make_map, voronoi, seed, MG)
+    m = specimen(make_map, voronoi, seed, MAGNESIUM)
     n, index = transformed(m, kind, seed)
     loads = np.diag([1.0, 0, 0]), np.diag([0, 1.0, 0]) if kind == "quarter" else np.diag([1.0, 0, 0])
     found, lamellae, slip = [], [], []
-    system = systems("hcp", families=["basal", "prismatic"], c_over_a=MG.c_over_a)
+    system = systems("hcp", families=["basal", "prismatic"], c_over_a=MAGNESIUM.c_over_a)
     first = segment(m)
     # the larger orientation is taken for the parent: of two that are equally large, whichever comes first
     assume(first.table["n_pixels"].is_unique)
@@ -199,6 +219,15 @@ def test_twins_and_transfer_do_not_depend_on_the_view(make_map, voronoi, kind, s
         np.testing.assert_allclose(lamellae[0][name], lamellae[1][name], atol=0.02)
     same_lines(lamellae[1]["k1_trace_deg"], turned_line(lamellae[0]["k1_trace_deg"], kind), 0.02)
     assert slip[0].index.equals(slip[1].index)
-    for name in ("m_prime", "m_prime_signed", "m_prime_max", "residual_burgers", "livingston_chalmers", "lrb", "lrb_max",
-                 "s_factor", "delta_schmid"):  # fmt: skip
+    for name in (
+        "m_prime",
+        "m_prime_signed",
+        "m_prime_max",
+        "residual_burgers",
+        "livingston_chalmers",
+        "lrb",
+        "lrb_max",
+        "s_factor",
+        "delta_schmid",
+    ):
         np.testing.assert_allclose(slip[0][name], slip[1][name], atol=1e-5, err_msg=name)

@@ -15,8 +15,8 @@ from cpml.microscopy import (
     slip_traces,
     traces_to_grains,
 )
+from support.phases import FCC
 
-FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic"], c_over_a=1.6236)
 
 
@@ -52,7 +52,7 @@ def test_a_clear_line_marks_its_plane():
 
 
 def test_every_line_knows_how_well_each_plane_explains_it():
-    """The likelihood is that of `match_traces` for all planes, candidates or not; probabilities add up to 1."""
+    """The likelihood is that of `match_traces` for all planes; probabilities add up to 1."""
     geometry, angles = slip_traces([TURNED, TURNED], FCC), [20.0, 70.0, 121.0]
     found = slip_labels(
         parents(TURNED, TURNED), lines(grain_id=[2, 1, 2], angle_deg=angles), FCC, tolerance_deg=60.0
@@ -81,8 +81,8 @@ def test_joined_labels_keep_their_lines_apart():
 
 
 def test_a_shared_trace_is_missing_for_both_planes():
-    """In a cube-oriented crystal planes share their traces in pairs: the line marks neither, the others are
-    0.
+    """In a cube-oriented crystal planes share their traces in pairs: the line marks neither, the
+    others are 0.
     """
     found = slip_labels(parents([1, 0, 0, 0]), lines(grain_id=[1], angle_deg=[45.0]), FCC)
     assert sorted(found.labels["observed"].fillna(-1)) == [-1, -1, 0, 0]

@@ -275,8 +275,8 @@ def test_truncated_ang_is_one_error(tmp_path):
 
 
 def test_hexagonal_axis_is_thirty_degrees(tmp_path, ctf_text):
-    """Declared X||a* turns the crystals by -30 deg about c; undeclared Oxford files are taken so, with a
-    note.
+    """Declared X||a* turns the crystals by -30 deg about c; undeclared Oxford files are taken so,
+    with a note.
     """
     q = random_quaternions(60, np.random.default_rng(1))
     path = write(tmp_path / "a.ctf", ctf_text(q, 6, 10, phase_lines=["3.2;3.2;5.2\t90;90;120\tMg\t9\t194"]))
@@ -307,7 +307,9 @@ def test_unknown_frames_and_mirrors_are_refused(tmp_path, ctf_text, some_orienta
 
 
 def test_hdf_round_trip(tmp_path, make_map, some_orientations):
-    """A map written and read back is the same map, missing orientations included; the bytes are reproducible."""
+    """A map written and read back is the same map, missing orientations included; the
+    bytes are reproducible.
+    """
     label = np.arange(60).reshape(6, 10)
     m = make_map(label, some_orientations)
     for name in ("m.h5", "again.h5"):

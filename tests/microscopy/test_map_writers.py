@@ -35,7 +35,9 @@ def same(q, p):
 @pytest.mark.parametrize("suffix", ROUNDING)
 @pytest.mark.parametrize("key", REAL)
 def test_real_maps_survive_a_round_trip(tmp_path, mirror, key, suffix):
-    """Phases, gaps, grid and properties exactly, angles to the printed digits; written again, the same bytes."""
+    """Phases, gaps, grid and properties exactly, angles to the printed digits; written again,
+    the same bytes.
+    """
     original = read_map(mirror(key), **REAL[key])
     if original.grid == "hex" and suffix == ".ctf":
         with pytest.raises(ParameterError, match="hexagonal grid"):
@@ -67,8 +69,8 @@ def test_orix_reads_what_is_written(tmp_path, mirror, key):
 
 
 def test_orix_misreads_what_we_read(tmp_path):
-    """A hexagonal .ang of 410 points: 410 here with six neighbours; orix makes a
-    square grid of 820 (issue 214).
+    """A hexagonal .ang of 410 points: 410 here with six neighbours; orix makes a square grid of
+    820 (issue 214).
     """
     row, half = np.nonzero(np.add.outer(np.arange(20), np.arange(41)) % 2 == 0)
     xy = np.stack([half / 2, row * np.sqrt(0.75)], axis=1)
@@ -95,8 +97,8 @@ def test_phase_numbers_do_not_depend_on_which_occur(tmp_path, present):
 
 @pytest.mark.parametrize("frame", PRESETS)
 def test_ctf_and_ang_agree_in_every_frame(tmp_path, frame):
-    """A map written for a frame and read with that frame declared is the same map,
-    X||a* or X||a: no 30 deg left.
+    """A map written for a frame and read with that frame declared is the same map, X||a* or X||a: no
+    30 deg left.
     """
     rng = np.random.default_rng(3)
     row, col = np.divmod(np.arange(60), 10)

@@ -1,5 +1,5 @@
-"""What else must not depend on the view: vectors and tensors turn with the map, pictures
-and mechanisms with the sample.
+"""What else must not depend on the view: vectors and tensors turn with the map, pictures and mechanisms
+with the sample.
 
 Under a mirror P = diag(-1, 1, 1) rotation vectors are axial, omega' = det(P) P omega, so that kappa and alpha
 become det(P) P . P^T. Hexagonal grids have no quarter turn: copies, half turn and mirror.
@@ -20,7 +20,6 @@ from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.symmetry import proper_group
 from cpml.microscopy import (
     EbsdMap,
-    MapPhase,
     band_angles,
     boundary_distance,
     boundary_sides,
@@ -44,10 +43,9 @@ from cpml.microscopy import (
 )
 from cpml.microscopy.dic.displacement_ratio import direction_angles, displacement_direction
 from cpml.plasticity import taylor_factor
+from support.maps import MAGNESIUM, NICKEL
+from support.phases import FCC
 
-NICKEL = MapPhase("Nickel", "432", "fcc", 3.592, 3.592, 3.592)
-MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
-FCC = systems("fcc", families=["octahedral"])
 HCP = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
 SETTINGS = settings(
     max_examples=5,
@@ -69,8 +67,8 @@ def same_lines(first, second, tolerance):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_vectors_turn_with_the_map(make_map, voronoi, kind, seed):
-    """Nye components and weighted Burgers vectors of the turned or mirrored map
-    are the turned or mirrored ones.
+    """Nye components and weighted Burgers vectors of the turned or mirrored map are the turned
+    or mirrored ones.
     """
     m = make_map(
         voronoi(20, 24, 4, seed),
@@ -109,11 +107,11 @@ def test_vectors_turn_with_the_map(make_map, voronoi, kind, seed):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_crystal_components_follow_the_copy(make_map, voronoi, seed):
-    """In another symmetry copy W has the components of that copy; its length and
-    elevation, and the noise, stay.
+    """In another symmetry copy W has the components of that copy; its length and elevation, and
+    the noise, stay.
     """
     rng, group = np.random.default_rng(seed), proper_group("622")
-    m = make_map(voronoi(20, 24, 4, seed), random_quaternions(4, rng), phase=MG, noise_deg=0.3)
+    m = make_map(voronoi(20, 24, 4, seed), random_quaternions(4, rng), phase=MAGNESIUM, noise_deg=0.3)
     copy = group[rng.integers(12, size=m.n_pixels)]
     fields = {f: getattr(m, f) for f in m.__dataclass_fields__}
     n = EbsdMap(**fields | {"quaternions": quaternion_multiply(m.quaternions, copy)})
@@ -127,7 +125,7 @@ def test_crystal_components_follow_the_copy(make_map, voronoi, seed):
 
 
 @pytest.mark.parametrize("kind", ["copies", "half turn", "mirror"])
-@pytest.mark.parametrize("phase", [NICKEL, MG], ids=["fcc", "hcp"])
+@pytest.mark.parametrize("phase", [NICKEL, MAGNESIUM], ids=["fcc", "hcp"])
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_hexagonal_grids(kind, phase, seed):
@@ -185,7 +183,10 @@ def test_hexagonal_grids(kind, phase, seed):
 def test_neighbourhood_of_grains(make_map, voronoi, kind, seed):
     """KAM gradients, sides of boundaries and neighbourhood features of every grain."""
     m = make_map(
-        voronoi(22, 28, 6, seed), random_quaternions(6, np.random.default_rng(seed)), phase=MG, noise_deg=0.3
+        voronoi(22, 28, 6, seed),
+        random_quaternions(6, np.random.default_rng(seed)),
+        phase=MAGNESIUM,
+        noise_deg=0.3,
     )
     index = np.arange(m.n_pixels).reshape(m.shape)
     index = np.rot90(index, -1) if kind == "quarter" else index[:, ::-1]
@@ -225,8 +226,8 @@ def test_neighbourhood_of_grains(make_map, voronoi, kind, seed):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_mechanics_of_crystals(slip, seed):
-    """Schmid and Taylor factors, traces, step heights: any copy of a crystal;
-    the sample turned with its load.
+    """Schmid and Taylor factors, traces, step heights: any copy of a crystal; the sample turned
+    with its load.
     """
     rng = np.random.default_rng(seed)
     group = proper_group("622" if slip is HCP else "432")
@@ -270,8 +271,8 @@ def first_two(traces):
 @SETTINGS
 @given(seed=st.integers(0, 10_000))
 def test_activity_and_visibility(kind, seed):
-    """Posterior and sparsest shears of every pixel, with H turned along; total and
-    number of active systems by plane.
+    """Posterior and sparsest shears of every pixel, with H turned along; total and number of active
+    systems by plane.
     """
     import pandas as pd
 
@@ -306,8 +307,8 @@ def test_activity_and_visibility(kind, seed):
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
 @given(angle=st.floats(0, 179), seed=st.integers(0, 1000))
 def test_lines_turn_with_the_picture(kind, angle, seed):
-    """Line families, bands and structure tensor of a turned or mirrored picture of
-    stripes; displacements as well.
+    """Line families, bands and structure tensor of a turned or mirrored picture of stripes;
+    displacements as well.
     """
     y, x = np.mgrid[:70, :70].astype(float)
     t = -np.radians(angle)

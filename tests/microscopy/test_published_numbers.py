@@ -1,11 +1,16 @@
-"""Numbers of the reference tables that no other file asserts: real sets, random crystals, speed."""
+"""Numbers that no other file asserts: real data sets, random crystals.
 
-import time
+Largest disorientations: closed forms, e.g. 45 deg and 2 atan(sqrt 2 - 1) = 62.80 deg of 432 (Mackenzie 1958,
+Biometrika 45:229). Data: mg-twins (twins.ctf) and dc06-steel of MTEX, titanium.txt of MTEX (D. Mercier), the
+nickel field of DefDAP (doi 10.5281/zenodo.3688096), openecci-steel (doi 10.5281/zenodo.11169052). Counts and
+shares of these maps were found once by an analysis independent of this package; for mg-twins MTEX 6.1 gives
+the same grains.
+"""
 
 import numpy as np
 import pytest
 
-from cpml.crystallography.disorientation import disorientation_angle, disorientation_axis_angle
+from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.rotations import (
     axis_angle_to_quaternion,
     quaternion_multiply,
@@ -13,7 +18,7 @@ from cpml.crystallography.rotations import (
     random_quaternions,
 )
 from cpml.crystallography.schmid import schmid_factors
-from cpml.crystallography.slip_systems import plane_normal, systems
+from cpml.crystallography.slip_systems import plane_normal
 from cpml.crystallography.slip_traces import line_difference
 from cpml.crystallography.symmetry import proper_group
 from cpml.crystallography.twinning import twin_disorientation
@@ -21,13 +26,9 @@ from cpml.microscopy import (
     MapPhase,
     find_twins,
     flat_field,
-    gnd,
-    grod,
     in_plane_dyads,
-    kam,
     read_image,
     read_map,
-    register_dic,
     segment,
     slip_traces,
 )
@@ -35,13 +36,12 @@ from cpml.microscopy.curvature.gnd import densities, dislocation_types
 from cpml.microscopy.curvature.lattice_curvature import nye_components, pairs_in_grains
 from cpml.microscopy.dic.displacement_ratio import direction_angles
 from cpml.microscopy.maps.neighbours import neighbour_angles
+from support.phases import FCC
 
-FCC = systems("fcc", families=["octahedral"])
 TITANIUM = {
     "columns": ["phi1", "Phi", "phi2", "phase", "ci", "iq", "sem", "x", "y", "grain"],
     "phases": {0: MapPhase("Titanium", "622", "hcp", 2.95, 2.95, 4.68, 90, 90, 120)},
 }
-POINTS = [(36, 72, 68, 95), (279, 27, 308, 45), (162, 174, 191, 187), (60, 157, 89, 174)]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_axes_of_hexagonal_twins(plane, axis):
 
 @pytest.mark.parametrize("hex_x_axis, segments, along_rows", [("a*", 1652, 789), ("a", 0, 0)])
 def test_twin_segments_of_magnesium(mirror, hex_x_axis, segments, along_rows):
-    """X||a*: 1,652 {10-12} segments of 0.3 um without specks, 789 of x
+    """X||a*: 1,652 {10-12} segments of 0.3 um without specks, median deviation 1.06 deg, and 789 of x
     neighbours among all pixels; X||a: none.
     """
     m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis=hex_x_axis)
@@ -82,6 +82,8 @@ def test_twin_segments_of_magnesium(mirror, hex_x_axis, segments, along_rows):
     assert len(twin) == pytest.approx(segments, abs=10) and twin["length_um"].sum() == pytest.approx(
         0.3 * segments, abs=3
     )
+    if segments:
+        assert twin["deviation_deg"].median() == pytest.approx(1.06, abs=0.02)
     found = find_twins(segment(m), types=["twin_1012"]).segments
     twin = found[found["twin_type"] == "twin_1012"]
     assert int((twin["pixel_b"] - twin["pixel_a"] == 1).sum()) == pytest.approx(along_rows, abs=10)
@@ -100,8 +102,8 @@ def test_titanium_is_described_with_x_along_a(mirror, hex_x_axis, least, most):
 
 
 def test_pair_angles_in_deformed_steel(mirror):
-    """DC06 after 2 %: 22 grains of 10 px, angles of pairs inside grains: median 0.170,
-    mean 0.20, 95 % below 0.55 deg.
+    """DC06 after 2 %: 22 grains of 10 px, angles of pairs inside grains: median 0.170, mean 0.20, 95 %
+    below 0.55 deg.
     """
     m = read_map(mirror("dc06-steel/DC06_2uniax.ang"))
     grains = segment(m)
@@ -113,12 +115,6 @@ def test_pair_angles_in_deformed_steel(mirror):
     )
 
 
-@pytest.fixture(scope="module")
-def nickel(mirror):
-    grains = segment(read_map(mirror("ni-hrdic/testDataEBSD.crc"), euler_to_sample="x180"), threshold=8.0)
-    return grains, register_dic(mirror("ni-hrdic/testDataDIC.txt"), POINTS, grains.map, grains.label)
-
-
 def test_nickel_map_and_field(mirror, nickel):
     """109 grains of 10 px at 5 deg; the principal strain of the mean field lies about 2 deg from x."""
     m = read_map(mirror("ni-hrdic/testDataEBSD.crc"))
@@ -127,7 +123,7 @@ def test_nickel_map_and_field(mirror, nickel):
         and m.indexed.all()
         and m.step_um == pytest.approx(0.12)
     )
-    h = nickel[1].mean_gradient
+    h = np.nanmean(nickel[1].field.displacement_gradient, axis=(0, 1))
     values, axes = np.linalg.eigh((h + h.T) / 2)
     largest = axes[:, np.argmax(np.abs(values))]
     assert np.degrees(np.arctan2(abs(largest[1]), abs(largest[0]))) == pytest.approx(2.0, abs=0.5)
@@ -161,8 +157,8 @@ def test_schmid_rank_of_the_direction(nickel):
 
 @pytest.mark.parametrize("name", ["steel_ECP_001", "steel_ECP_012"])
 def test_channelling_patterns(mirror, name):
-    """The paired channelling patterns are read like images: 16 bit, square pixels of known
-    size, bands in the flat field.
+    """The paired channelling patterns are read like images: 16 bit, square pixels of known size, bands in
+    the flat field.
     """
     image = read_image(mirror(f"openecci-steel/{name}.tif"))
     assert image.values.max() > 2**8 and image.valid.any(axis=1).sum() < image.shape[0]
@@ -172,22 +168,6 @@ def test_channelling_patterns(mirror, name):
     from scipy import ndimage
 
     assert np.std(ndimage.gaussian_filter(grey, 3)) > 0.2 * np.std(grey)
-
-
-def test_chance_to_the_printed_digits():
-    """A random line within 5 deg of a plane: 0.21 fcc, 0.72 bcc, 0.21, 0.47, 0.65 for
-    growing hcp sets, within 0.01.
-    """
-    rng, n = np.random.default_rng(5), 100_000
-    sets = [("fcc", ["octahedral"], 0.21), ("bcc", ["110", "112"], 0.72), ("hcp", ["basal", "prismatic"], 0.21),
-            ("hcp", ["basal", "prismatic", "pyramidal1_a"], 0.47),
-            ("hcp", ["basal", "prismatic", "pyramidal1_a", "pyramidal2_ca"], 0.65)]  # fmt: skip
-    for lattice, families, chance in sets:
-        angle = slip_traces(
-            random_quaternions(n, rng), systems(lattice, families=families, c_over_a=1.6236)
-        ).angle_deg
-        near = np.abs(line_difference(rng.uniform(0, 180, (n, 1)), angle)).min(axis=1) <= 5
-        assert near.mean() == pytest.approx(chance, abs=0.01), families
 
 
 def test_least_norm_finds_fewer_pairs():
@@ -214,8 +194,8 @@ def test_least_norm_finds_fewer_pairs():
 @pytest.mark.parametrize("angle_deg", [17.0, 60.0, 133.0])
 @pytest.mark.parametrize("lattice", [("fcc", 0.36), ("bcc", 0.287), ("hcp", 0.3209, 0.521)])
 def test_total_density_ignores_the_axes_of_the_map(lattice, angle_deg):
-    """Curvature and crystals written in axes turned in the plane: the same L1 total,
-    1e-9; no feasible density is less.
+    """Curvature and crystals written in axes turned in the plane: the same L1 total, 1e-9; no feasible
+    density is less.
     """
     rng, n = np.random.default_rng(0), 100
     types, q = dislocation_types(*lattice), random_quaternions(n, rng)
@@ -230,29 +210,3 @@ def test_total_density_ignores_the_axes_of_the_map(lattice, angle_deg):
     least_squares = np.abs(densities(q, nye_components(kappa), types, cost, "l2")).sum(axis=1)
     by_energy = np.abs(densities(q, nye_components(kappa), types, types.weights("energy"))).sum(axis=1)
     assert (first <= least_squares * (1 + 1e-9)).all() and (first <= by_energy * (1 + 1e-9)).all()
-
-
-def least_cpu_time(work, repeats=3):
-    """Shortest processor time, s, of a call after one that compiles: other processes do not count."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times[1:])
-
-
-def test_speed_of_a_quarter_million_pixels(make_map, voronoi):
-    """Segmentation, KAM and GROD below 1 s, exact L1 below 5 s, angle and axis of as many pairs below 0.2 s."""
-    m = make_map(voronoi(500, 500, 600), random_quaternions(600, np.random.default_rng(0)), noise_deg=0.3)
-
-    def grains_and_spread():
-        grains = segment(m)
-        return kam(grains), grod(grains)
-
-    assert least_cpu_time(grains_and_spread) < 1.0
-    grains = segment(m)
-    assert least_cpu_time(lambda: gnd(grains, noise_deg=0.3), repeats=1) < 5.0
-    rng = np.random.default_rng(1)
-    q, p = random_quaternions(250_000, rng), random_quaternions(250_000, rng)
-    assert least_cpu_time(lambda: disorientation_axis_angle(q, p, proper_group("432"))) < 0.2

@@ -1,5 +1,5 @@
-"""Line families in images: sub-degree angles, close families, spacing, waviness; the
-published cp-Ti image by hand.
+"""Line families in images: sub-degree angles, close families, spacing, waviness; the published cp-Ti
+image by hand.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ SHAPE = (120, 120)
 
 
 def stripes(angle_deg, *, shape=SHAPE, spacing=11.0, height=1.0, wave=0.0, rng=None):
-    """Lines of Gaussian profile (width 1) at an on-screen angle; wave: rms
-    amplitude in pixels, period about 40.
+    """Lines of Gaussian profile (width 1) at an on-screen angle; wave: rms amplitude in pixels,
+    period about 40.
     """
     y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
     t = -np.radians(angle_deg)
@@ -43,8 +43,8 @@ def test_one_family_to_a_tenth_of_a_degree(angle, sign, kind):
 
 @pytest.mark.parametrize("angle", [0.0, 45.0, 90.0, 0.1, 89.8])
 def test_lines_along_the_pixels_are_not_drawn_away(angle):
-    """Along rows, columns and diagonals all pixels of a line share one place in their
-    bins: one family within 0.1 deg.
+    """Along rows, columns and diagonals all pixels of a line share one place in their bins: one family
+    within 0.1 deg.
     """
     found = detect_traces(stripes(angle, shape=(70, 70), spacing=9.0))
     assert len(found) == 1 and off(found["angle_deg"][0], angle) < 0.1
@@ -65,7 +65,9 @@ def test_families_may_be_close(apart):
 
 
 def test_errors_are_calibrated():
-    """Deviation over standard error has spread 1 in 40 images (0.7 to 1.35: 99 % for 40 draws, and binning)."""
+    """Deviation over standard error has spread 1 in 40 images (0.7 to 1.35: 99 % for 40
+    draws, and binning).
+    """
     rng = np.random.default_rng(2)
     pull = []
     for angle in rng.uniform(0, 180, 40):
@@ -89,8 +91,8 @@ def test_noise_has_no_lines():
 
 @pytest.mark.parametrize("wave", [0.0, 0.6, 1.0])
 def test_waviness_in_pixels(wave):
-    """Sine waves of known rms: found within 20 % (short pieces smooth them a
-    little); straight lines are straight.
+    """Sine waves of known rms: found within 20 % (short pieces smooth them a little); straight
+    lines are straight.
     """
     rng = np.random.default_rng(4)
     image = stripes(60.2, shape=(140, 140), spacing=15, wave=wave, rng=rng) + rng.normal(0, 0.2, (140, 140))
@@ -121,8 +123,8 @@ def test_masked_pixels_do_not_count():
 
 
 def test_structure_tensor_of_stripes():
-    """Angle of every pixel within 3 deg, coherence near 1; the histogram gives
-    both families of a divided image.
+    """Angle of every pixel within 3 deg, coherence near 1; the histogram gives both families of
+    a divided image.
     """
     tensor = structure_tensor(stripes(30.0))
     inner = (slice(20, -20),) * 2
@@ -150,6 +152,7 @@ def test_impossible_input():
 
 # Angles of clear lines of cpTi_post_tensiletest_2.tif, measured by eye on the enlarged image from the end
 # points of 1 to 7 lines a region, +-2 deg: rows, columns, angles
+# rows, columns, on-screen angles that a person measured in cpTi_post_tensiletest_2.tif (D. Mercier, GPL-2.0)
 BY_HAND = {
     "bright grain, middle": ((300, 500), (540, 680), (107.7, 149.5)),
     "bright grain, left": ((300, 480), (420, 540), (107.7, 149.0)),
@@ -171,8 +174,8 @@ def test_published_slip_lines(mirror, region):
 
 
 def test_published_image_by_tiles(mirror):
-    """Tiles of 128 pixels: the two families of the bright grain appear in most of its
-    tiles, nothing in the data bar.
+    """Tiles of 128 pixels: the two families of the bright grain appear in most of its tiles, nothing in
+    the data bar.
     """
     image = read_image(mirror("ti-sliplines/cpTi_post_tensiletest_2.tif"))
     tiles = tile_labels(image.shape, 128, valid=image.valid)

@@ -1,4 +1,7 @@
-"""How often a trace with 2 deg of scatter names its plane: the reference table of slip-trace analysis."""
+"""How often a trace with 2 deg of scatter names its plane.
+
+The shares come from a simulation of its own (numpy, 1e5 crystals), made independently of this package.
+"""
 
 import numpy as np
 import pytest
@@ -18,7 +21,9 @@ from cpml.crystallography.slip_traces import line_difference, slip_traces
     ],
 )
 def test_two_degrees_of_scatter(lattice, families, nearest, unique):
-    """The nearest plane is the right one, and just one plane lies within 5 deg; 0.01 of the published shares."""
+    """The nearest plane is the right one, and just one plane lies within 5 deg; 0.01 of
+    the simulated shares.
+    """
     rng = np.random.default_rng(0)
     n = 100_000
     angle = slip_traces(

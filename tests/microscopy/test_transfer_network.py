@@ -8,7 +8,6 @@ from cpml.crystallography.slip_systems import systems
 from cpml.errors import ParameterError
 from cpml.microscopy import (
     boundary_transfer,
-    junction_distance,
     path_transmission,
     percolation,
     read_map,
@@ -29,8 +28,8 @@ def strips(make_map, n=4, *, upright=True):
 
 
 def test_a_chain_breaks_at_its_weakest_boundary(make_map):
-    """0.95, 0.6, 0.92: one cluster above 0.5 that crosses along x; two pairs
-    above 0.9, of half the area each.
+    """0.95, 0.6, 0.92: one cluster above 0.5 that crosses along x; two pairs above 0.9, of half
+    the area each.
     """
     grains = strips(make_map)
     weight = [0.95, 0.6, 0.92]
@@ -49,8 +48,8 @@ def test_a_chain_breaks_at_its_weakest_boundary(make_map):
 
 
 def test_transmission_is_the_best_product(make_map):
-    """Along a chain the weights multiply; a detour wins where its product is larger; a
-    closed boundary ends the path.
+    """Along a chain the weights multiply; a detour wins where its product is larger; a closed boundary
+    ends the path.
     """
     grains = strips(make_map)
     np.testing.assert_allclose(path_transmission(grains, [0.9, 0.5, 1.0], 1), [1, 0.9, 0.45, 0.45])
@@ -78,30 +77,18 @@ def test_order_of_grains_does_not_matter(make_map, voronoi):
 
 
 def test_wrong_weights(make_map):
-    """One weight too few, a weight above 1, a grain that is not there."""
+    """One weight too few, a weight above 1, a fragment that is not there."""
     grains = strips(make_map)
     for weight in ([0.9, 0.5], [0.9, 0.5, 1.2]):
         with pytest.raises(ParameterError, match="3 boundaries"):
             percolation(grains, weight)
-    with pytest.raises(ParameterError, match="grain 7"):
+    with pytest.raises(ParameterError, match="fragment 7"):
         path_transmission(grains, [1, 1, 1], 7)
 
 
-def test_distance_to_triple_points(make_map):
-    """Three grains meet in one point: along each boundary the distance counts 1/4, 3/4,
-    5/4 ... um from it; none, NaN.
-    """
-    label = np.array([[1] * 6 + [2] * 6] * 6 + [[3] * 12] * 6)
-    grains = segment(make_map(label, axis_angle_to_quaternion([0, 0, 1], np.radians([0, 20, 40]))))
-    distance = junction_distance(grains)
-    up = (grains.segments[["fragment_a", "fragment_b"]].to_numpy() == [1, 2]).all(axis=1)
-    np.testing.assert_allclose(np.sort(distance[up]), 0.25 + 0.5 * np.arange(6))
-    assert np.isnan(junction_distance(strips(make_map))).all()
-
-
 def test_steel_lets_slip_pass(mirror):
-    """DC06, tension along x, {110}<111>: m' above 0.9 opens some boundaries, above 0.5
-    more of them and larger clusters.
+    """DC06, tension along x, {110}<111>: m' above 0.9 opens some boundaries, above 0.5 more of them
+    and larger clusters.
     """
     grains = segment(read_map(mirror("dc06-steel/DC06_2uniax.ang")), min_pixels=10)
     slip = systems("bcc", families=["110"])

@@ -14,17 +14,17 @@ from cpml.crystallography.slip_traces import trace_angle_deg
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.errors import ParameterError
 from cpml.microscopy import (
-    MapPhase,
     find_twins,
+    lamella_check,
     parent_probability,
     read_map,
     segment,
     twin_lamellae,
     variant_fractions,
 )
+from support.maps import MAGNESIUM
 
-MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
-TWIN = systems("hcp", families=["twin_1012"], c_over_a=MG.c_over_a)
+TWIN = systems("hcp", families=["twin_1012"], c_over_a=MAGNESIUM.c_over_a)
 
 
 def upright_parent(variant=0, inclination_deg=60.0):
@@ -43,7 +43,9 @@ def striped(make_map, *, width=4, host=0, stripes=((10, 14),), shape=(40, 40), n
     for a, b in stripes:
         label[:, a:b] = 2
     q = np.array([parent, twin_crystal_to_sample(parent, TWIN.plane[0])])
-    return find_twins(segment(make_map(label, q if host == 0 else q[::-1], phase=MG, noise_deg=noise_deg)))
+    return find_twins(
+        segment(make_map(label, q if host == 0 else q[::-1], phase=MAGNESIUM, noise_deg=noise_deg))
+    )
 
 
 def test_thickness_is_the_width_across_k1(make_map):
@@ -78,8 +80,8 @@ def test_fractions_by_variant(make_map):
 
 
 def test_a_thin_lamella_is_surely_no_parent(make_map):
-    """One stripe of a tenth of the map: the surroundings are the parent with more
-    than 95 %; one grain alone with 1.
+    """One stripe of a tenth of the map: the surroundings are the parent with more than 95 %; one grain
+    alone with 1.
     """
     table = parent_probability(striped(make_map))
     host = table["taken_as_parent"]
@@ -87,7 +89,7 @@ def test_a_thin_lamella_is_surely_no_parent(make_map):
     sums = table.drop_duplicates(["grain_id", "group"]).groupby("grain_id")["probability"].sum()
     np.testing.assert_allclose(sums, 1)
     alone = parent_probability(
-        find_twins(segment(make_map(np.ones((6, 6), int), upright_parent()[None], phase=MG)))
+        find_twins(segment(make_map(np.ones((6, 6), int), upright_parent()[None], phase=MAGNESIUM)))
     )
     assert alone["probability"].tolist() == [1.0]
 
@@ -133,8 +135,10 @@ def test_probability_ignores_copies_and_direction(make_map):
     twins = striped(make_map, stripes=((8, 12), (24, 30)))
     m = twins.segmentation.map
     copies = proper_group("622")[rng.integers(12, size=m.n_pixels)]
-    other = EbsdMap(**{f: getattr(m, f) for f in m.__dataclass_fields__}
-                    | {"quaternions": quaternion_multiply(m.quaternions, copies)})  # fmt: skip
+    other = EbsdMap(
+        **{f: getattr(m, f) for f in m.__dataclass_fields__}
+        | {"quaternions": quaternion_multiply(m.quaternions, copies)}
+    )
     first, second = parent_probability(twins), parent_probability(find_twins(segment(other)))
     np.testing.assert_allclose(first["probability"], second["probability"], atol=1e-9)
     np.testing.assert_allclose(
@@ -145,10 +149,8 @@ def test_probability_ignores_copies_and_direction(make_map):
 
 
 def test_published_map(mirror):
-    """Magnesium map: 495.6 um of twin boundary; the parents by area are mostly the likely ones."""
+    """Magnesium map (twins.ctf of MTEX): the parents by area are mostly the likely ones."""
     twins = find_twins(segment(read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a*"), min_pixels=3))
-    is_twin = twins.segments["twin_type"] == "twin_1012"
-    assert twins.segments.loc[is_twin, "length_um"].sum() == pytest.approx(495.6, rel=0.01)
     table = parent_probability(twins)
     family = table[table.groupby("grain_id")["fragment_id"].transform("size") > 1]
     assert family.loc[family["taken_as_parent"], "probability"].mean() > 0.7
@@ -156,41 +158,28 @@ def test_published_map(mirror):
 
 
 def test_k1_traces_tell_the_frame(mirror):
-    """The 26 lamellae of the magnesium map lie along K1 (median 5.6 deg) when its Euler frame
-    has y up, at random (61) if not.
+    """The 26 lamellae of the magnesium map lie along K1 (median 5.6 deg) when its Euler frame has y up, at
+    random (61) if not.
     """
-    medians = []
+    medians, only = [], []
     for frame in ("x180", "identity"):
         m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a*", euler_to_sample=frame)
-        lamellae = twin_lamellae(find_twins(segment(m, min_pixels=3)))
+        twins = find_twins(segment(m, min_pixels=3))
+        only.append(lamella_check(twins).only)
+        lamellae = twin_lamellae(twins)
         clear = lamellae[(lamellae["area_um2"] > 2) & (lamellae["aspect_ratio"] > 2)]
         assert len(clear) == 26
         medians.append(clear["trace_deviation_deg"].median())
     assert medians[0] < 8 and medians[1] > 30
-
-
-def test_wrong_axis_leaves_no_twin_neighbours(mirror):
-    """Pairs along the rows alone, by the orix route of the reference: 789 within 5 deg as X||a*, 0 as X||a."""
-    from cpml.crystallography.symmetry import proper_group
-    from cpml.microscopy.twins.relations import variant_deviations
-
-    counts = []
-    for axis in ("a*", "a"):
-        m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis=axis)
-        pairs = m.neighbours[np.diff(m.neighbours, axis=1)[:, 0] == 1]
-        pairs = pairs[m.indexed[pairs].all(axis=1)]
-        q = m.quaternions
-        ratio = next(iter(m.phases.values())).c_over_a
-        planes = systems("hcp", families=["twin_1012"], c_over_a=ratio).plane
-        deviation = variant_deviations(q[pairs[:, 0]], q[pairs[:, 1]], planes, proper_group("622"))
-        counts.append(int(np.sum(deviation.min(axis=1) < 5)))
-    assert counts[0] == pytest.approx(789, abs=10) and counts[1] == 0
+    assert only == [(21, 0), (0, 21)]  # lamellae that lie along K1 in one frame alone
 
 
 def test_random_orientations_have_no_family(make_map, voronoi):
     """Grains without relations are families of one: probability 1, no lamella, empty fractions."""
     twins = find_twins(
-        segment(make_map(voronoi(30, 30, 6), random_quaternions(6, np.random.default_rng(1)), phase=MG)),
+        segment(
+            make_map(voronoi(30, 30, 6), random_quaternions(6, np.random.default_rng(1)), phase=MAGNESIUM)
+        ),
         tolerance=0.5,
     )
     assert len(twin_lamellae(twins)) == 0 and len(variant_fractions(twins)) == 0
@@ -198,8 +187,8 @@ def test_random_orientations_have_no_family(make_map, voronoi):
 
 
 def test_probabilities_of_painted_twins(reference):
-    """A virtual map with painted lamellae (geometry not simulated): nearer to
-    the truth than the odds of areas.
+    """A virtual map with painted lamellae (geometry not simulated): nearer to the truth than the
+    odds of areas.
 
     Seen: Brier score 0.08 against 0.14 for area alone, over 87 families; the weights were not fitted to it.
     """

@@ -7,16 +7,15 @@ from cpml.crystallography.rotations import axis_angle_to_quaternion, random_quat
 from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.errors import ParameterError
-from cpml.microscopy import MapPhase, find_twins, read_map, segment
+from cpml.microscopy import find_twins, read_map, segment
 from cpml.microscopy.labels.variants import twin_labels
 from cpml.microscopy.twins.twins import HCP_TYPES
-
-MG = MapPhase("Magnesium", "622", "hcp", 3.209, 3.209, 5.2101, 90, 90, 120)
+from support.maps import MAGNESIUM
 
 
 def lamella(make_map, types, variants, *, parent=None, noise_deg=0.2, seed=0):
     """A parent with one vertical lamella per variant, and a grain beside it that is no relative."""
-    twin = systems("hcp", families=types, c_over_a=MG.c_over_a)
+    twin = systems("hcp", families=types, c_over_a=MAGNESIUM.c_over_a)
     parent = random_quaternions(1, np.random.default_rng(seed))[0] if parent is None else parent
     stranger = random_quaternions(1, np.random.default_rng(99))[0]
     label = np.ones((30, 60), int)
@@ -24,14 +23,14 @@ def lamella(make_map, types, variants, *, parent=None, noise_deg=0.2, seed=0):
         label[:, 6 + 12 * i : 9 + 12 * i] = 2 + i
     label[:, 50:] = 2 + len(variants)
     twins = [twin_crystal_to_sample(parent, twin.plane[v]) for v in variants]
-    m = make_map(label, np.array([parent, *twins, stranger]), phase=MG, noise_deg=noise_deg)
+    m = make_map(label, np.array([parent, *twins, stranger]), phase=MAGNESIUM, noise_deg=noise_deg)
     return find_twins(segment(m), types=types), twin
 
 
 @pytest.mark.parametrize("family", HCP_TYPES)
 def test_every_variant_is_recognised(make_map, family):
-    """Painted variants come back by name (up to the parent's own symmetry copy, checked through K1 in the
-    sample).
+    """Painted variants come back by name (up to the parent's own symmetry copy, checked through K1
+    in the sample).
     """
     from cpml.crystallography.rotations import rotate
 
@@ -52,8 +51,8 @@ def test_every_variant_is_recognised(make_map, family):
 
 
 def test_family_becomes_one_parent(make_map):
-    """Two lamellae cut a grain into three: one parent of five fragments, its twin fraction, and a stranger
-    apart.
+    """Two lamellae cut a grain into three: one parent of five fragments, its twin fraction, and
+    a stranger apart.
     """
     twins, _ = lamella(make_map, ["twin_1012"], [0, 1])
     parents = twins.grains
@@ -68,7 +67,7 @@ def test_family_becomes_one_parent(make_map):
 
 def test_secondary_twin_is_no_variant(make_map):
     """A twin inside a twin belongs to the family but is no variant of the parent."""
-    twin = systems("hcp", families=["twin_1012"], c_over_a=MG.c_over_a)
+    twin = systems("hcp", families=["twin_1012"], c_over_a=MAGNESIUM.c_over_a)
     parent = random_quaternions(1, np.random.default_rng(1))[0]
     first = twin_crystal_to_sample(parent, twin.plane[0])
     second = twin_crystal_to_sample(first, twin.plane[1])
@@ -76,7 +75,7 @@ def test_secondary_twin_is_no_variant(make_map):
     label[:, 10:20] = 2
     label[10:20, 13:17] = 3
     twins = find_twins(
-        segment(make_map(label, np.array([parent, first, second]), phase=MG)), types=["twin_1012"]
+        segment(make_map(label, np.array([parent, first, second]), phase=MAGNESIUM)), types=["twin_1012"]
     )
     assert twins.table["grain_id"].nunique() == 1
     assert "secondary" in set(twins.table["twin_type"])
@@ -96,7 +95,7 @@ def test_annealing_twins_are_not_merged(make_map):
 
 def test_unknown_type_and_tolerance(make_map):
     """A misspelt type lists the known ones."""
-    grains = segment(make_map(np.ones((4, 4), int), np.array([[1.0, 0, 0, 0]]), phase=MG))
+    grains = segment(make_map(np.ones((4, 4), int), np.array([[1.0, 0, 0, 0]]), phase=MAGNESIUM))
     with pytest.raises(ParameterError, match="twin_1012"):
         find_twins(grains, types=["1012"])
     with pytest.raises(ParameterError, match="tolerance 0"):
@@ -109,19 +108,6 @@ def test_variant_labels(make_map):
     labels = twin_labels(twins, twin)
     assert len(labels) == 12 and set(labels["level"]) == {"variant"}
     assert labels.groupby("grain_id")["observed"].sum().tolist() == [2, 0]
-
-
-def test_published_twin_segments(mirror):
-    """Magnesium map: 1,652 {10-12} segments (495.6 um, median deviation 1.06 deg) as X||a*, none as X||a."""
-    m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a*")
-    segments = find_twins(segment(m, min_pixels=3), types=["twin_1012"]).segments
-    found = segments[segments["twin_type"] == "twin_1012"]
-    assert len(found) == pytest.approx(1652, abs=10)
-    assert found["deviation_deg"].median() == pytest.approx(1.06, abs=0.02)
-    wrong = find_twins(
-        segment(read_map(mirror("mg-twins/twins.ctf"), hex_x_axis="a"), min_pixels=3), types=["twin_1012"]
-    ).segments
-    assert not (wrong["twin_type"] == "twin_1012").any()
 
 
 def test_published_twin_families(mirror):

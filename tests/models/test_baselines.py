@@ -24,7 +24,7 @@ from cpml.models import (
 from cpml.models.coupled.anchor import offset_yield
 from cpml.models.mechanics.features import token_features
 from cpml.models.mechanics.neighbourhood import neighbour_transfer
-from cpml.plots.style import MODEL_COLOURS, MODEL_LABELS
+from cpml.plots import MODEL_COLOURS, MODEL_LABELS
 
 SHORT = {"max_iter": 2, "tune": False, "max_epochs": 10}
 

@@ -12,7 +12,7 @@ from cpml.pipeline.chain import run_dataset
 
 @pytest.mark.slow
 def test_the_chain_runs_reruns_nothing_and_stays_physical(tiny_demo, capsys):
-    """All its notebooks run; a second call skips all; metrics obey physical bounds; the report opens offline."""
+    """All notebooks run; a second call skips all; metrics obey physical bounds; the report is there."""
     index = run_dataset(str(tiny_demo))
     first = capsys.readouterr().out
     assert first.count("cached") == 0 and index.is_file()

@@ -50,10 +50,10 @@ def write_results(name: str, seed: int) -> None:
 def test_nothing_evaluated_and_a_missing_data_set_are_one_message(output):
     """The message says what to run, and what is there."""
     with pytest.raises(CpmlError, match=r"no data set has been evaluated: run tasks.py run"):
-        Comparison("07_comparison")
+        Comparison("07_comparison", {})
     write_results("a", 0)
     with pytest.raises(CpmlError, match=r"data set 'b' has not been evaluated.*done: a"):
-        Comparison("07_comparison", datasets=["a", "b"])
+        Comparison("07_comparison", {"dataset": ["a", "b"]})
 
 
 def test_tables_of_all_data_sets_stand_under_each_other(output):
@@ -61,15 +61,15 @@ def test_tables_of_all_data_sets_stand_under_each_other(output):
     write_results("a", 0)
     write_results("b", 1)
     assert evaluated() == ["a", "b"]
-    run = Comparison("07_comparison")
+    run = Comparison("07_comparison", {})
     assert set(run.scores["dataset"]) == set(run.strengths["dataset"]) == set(run.records) == {"a", "b"}
-    assert Comparison("07_comparison", datasets=["b"]).names == ["b"]
+    assert Comparison("07_comparison", {"dataset": ["b"]}).names == ["b"]
 
 
 def test_numbers_of_benchmarks_survive(output):
     """metrics.json of the comparison is shared: saving replaces the own numbers and keeps the others."""
     write_results("a", 0)
-    run = Comparison("07_comparison")
+    run = Comparison("07_comparison", {})
     file = paths.reports("comparison") / "metrics.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"bench_pr_auc": 0.9}))

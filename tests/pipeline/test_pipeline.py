@@ -16,7 +16,7 @@ from cpml.pipeline import report, steps
 
 pytestmark = pytest.mark.slow
 
-IMPORTS = "import numpy as np\nimport pandas as pd\nimport cpml\nrun = cpml.Run({step!r}, dataset=dataset)"
+IMPORTS = "import numpy as np\nimport pandas as pd\nimport cpml\nrun = cpml.Run({step!r}, globals())"
 MAKE = """
 run.write("values", pd.DataFrame({"x": np.full(3, float(round(scale)))}))
 run.save(n_values=3)
@@ -35,8 +35,8 @@ FAIL = (
 )
 
 
-def notebook(path, parameters, *cells, tags=("parameters",)):
-    """A notebook with a title, a parameters cell, the imports and the given code cells."""
+def notebook(path, parameters, *cells, tags=("parameters",), needs=("map",), tagged=()):
+    """A notebook with a title, a parameters cell, the imports and the given code cells; `tagged` ones last."""
     make = nbformat.v4
     imports = IMPORTS.format(step=path.stem)
     content = make.new_notebook(
@@ -44,7 +44,9 @@ def notebook(path, parameters, *cells, tags=("parameters",)):
             make.new_markdown_cell(f"# Chapter {path.stem}\n\nIt reads nothing.<script>alert(2)</script>"),
             make.new_code_cell(parameters, metadata={"tags": list(tags)}),
             *(make.new_code_cell(source) for source in (imports, *cells)),
-        ]
+            *(make.new_code_cell(source, metadata={"tags": [tag]}) for tag, source in tagged),
+        ],
+        metadata={"cpml": {"needs": list(needs)}},
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(content, path)
@@ -84,7 +86,7 @@ def test_chain_runs_once_and_again_only_what_changed(toy, output, capsys):
 
     pipeline.run_dataset("tiny", parameters={"offset": "2"})
     assert ran(capsys) == {"01_make": False, "02_use": True}
-    assert cpml.Run("02_use", dataset="tiny").read("result").x.tolist() == [3.0] * 3
+    assert cpml.Run("02_use", {"dataset": "tiny"}).read("result").x.tolist() == [3.0] * 3
 
     # another value of scale that makes the same artefacts: the step runs, those after it need not
     pipeline.run_dataset("tiny", parameters={"offset": 2, "scale": 1.2})
@@ -100,14 +102,16 @@ def test_chain_runs_once_and_again_only_what_changed(toy, output, capsys):
 
 
 def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, describe, capsys):
-    """Images without a map run 00 alone; a map without a load stops after 02; without images there is no 00."""
-    notebook(toy / "notebooks" / "00_images.ipynb", 'dataset = "tiny"', "print(1)")
-    notebook(toy / "notebooks" / "03_law.ipynb", 'dataset = "tiny"', "print(1)")
+    """Images without a map run 00 alone; a map without a load stops after 02; without images: no 00."""
+    notebook(toy / "notebooks" / "00_images.ipynb", 'dataset = "tiny"', "print(1)", needs=["images"])
+    notebook(toy / "notebooks" / "03_law.ipynb", 'dataset = "tiny"', "print(1)", needs=["map", "load"])
     describe(toy / "data" / "tiny", files={"images": ["map.ctf"]}, phases=None, load="unknown")
     assert pipeline.run_dataset("tiny").is_file()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("tiny 00_images") and lines[1:] == [
-        f"tiny {step} left out: no EBSD map" for step in ("01_make", "02_use", "03_law")
+        "tiny 01_make left out: no EBSD map",
+        "tiny 02_use left out: no EBSD map",
+        "tiny 03_law left out: no EBSD map; the load is unknown",
     ]
     describe(toy / "data" / "tiny", load="unknown")
     pipeline.run_dataset("tiny")
@@ -116,6 +120,23 @@ def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, de
         "tiny 00_images left out: no images",
         "tiny 03_law left out: the load is unknown",
     )
+
+
+def test_cells_that_a_data_set_cannot_feed_are_left_out(toy, output, describe):
+    """A cell tagged needs-dic is not in the executed notebook of a map alone; the notebook itself keeps it."""
+    cells = [("needs-dic", "raise KeyError('no field')"), ("needs-load", "run.write('told', {'x': 1})")]
+    notebook(toy / "notebooks" / "01_make.ipynb", 'dataset = "tiny"\nscale = 1.0', MAKE, tagged=cells)
+    pipeline.run_dataset("tiny")
+    executed = nbformat.read(output / "reports" / "tiny" / "01_make.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in executed.cells)
+    assert "told" in text and "no field" not in text
+    assert "no field" in (toy / "notebooks" / "01_make.ipynb").read_text()
+
+
+def test_a_need_that_is_no_word_is_an_error(toy):
+    notebook(toy / "notebooks" / "01_make.ipynb", 'dataset = "tiny"', MAKE, tagged=[("needs-luck", "1")])
+    with pytest.raises(ParameterError, match="it needs 'luck'; the words are map, images"):
+        steps.discover()
 
 
 def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):

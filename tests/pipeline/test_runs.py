@@ -12,7 +12,7 @@ from cpml.errors import CpmlError, ParameterError
 
 @pytest.fixture
 def run(describe, output):
-    return cpml.Run("02_features", dataset=describe())
+    return cpml.Run("02a_grains", {"dataset": describe(), "seed": 3, "other": object()})
 
 
 def test_tables_come_back(run):
@@ -59,7 +59,7 @@ def test_a_failed_write_leaves_the_old_artefact_and_no_other_file(run):
 
 
 def test_a_missing_artefact_names_the_notebook_to_run(run):
-    message = "dataset 'tiny' has no 'grains': run notebooks/02_features.ipynb first"
+    message = "dataset 'tiny' has no 'grains': run notebooks/02a_grains.ipynb first"
     with pytest.raises(CpmlError, match=message):
         run.read("grains")
     with pytest.raises(CpmlError, match=r"run notebooks/01_ingestion.ipynb first"):
@@ -88,10 +88,10 @@ def test_artefact_names_cannot_leave_their_folder(run, name):
 
 def test_metrics_of_all_steps_are_merged_and_missing_ones_are_null(run, capsys):
     run.save(n_grains=np.int64(12), gos_deg=np.float64(0.5), undefined=float("nan"))
-    cpml.Run("03_cp_baseline", dataset=run.dataset.path).save(taylor_factor=3.06)
+    cpml.Run("03_cp_baseline", {"dataset": run.dataset.path}).save(taylor_factor=3.06)
     merged = json.loads((run.reports / "metrics.json").read_text())
     assert merged == {"n_grains": 12, "gos_deg": 0.5, "undefined": None, "taylor_factor": 3.06}
-    assert capsys.readouterr().out.splitlines()[0] == "02_features of 'tiny': 3 metrics saved"
+    assert capsys.readouterr().out.splitlines()[0] == "02a_grains of 'tiny': 3 metrics saved"
 
 
 def test_metrics_are_numbers_with_names_of_their_own(run):
@@ -99,7 +99,7 @@ def test_metrics_are_numbers_with_names_of_their_own(run):
         run.save(title="text")
     run.save(n=1)
     with pytest.raises(ParameterError, match="metric 'n' is written by"):
-        cpml.Run("03_cp_baseline", dataset=run.dataset.path).save(n=2)
+        cpml.Run("03_cp_baseline", {"dataset": run.dataset.path}).save(n=2)
 
 
 def test_tables_for_people_are_escaped_latex_and_full_csv(run):
@@ -107,9 +107,9 @@ def test_tables_for_people_are_escaped_latex_and_full_csv(run):
         pd.DataFrame({"gos_deg": [0.123456], "name": ["50 % {10-12}"]}), "twins", "100 % of twins"
     )
     assert shown.gos_deg.iloc[0] == 0.123
-    latex = (run.reports / "tables" / "02_twins.tex").read_text()
+    latex = (run.reports / "tables" / "02a_twins.tex").read_text()
     assert r"gos\_deg" in latex and r"50 \% \{10-12\}" in latex and r"\caption{100 \% of twins}" in latex
-    assert "0.123456" in (run.reports / "tables" / "02_twins.csv").read_text()
+    assert "0.123456" in (run.reports / "tables" / "02a_twins.csv").read_text()
 
 
 def test_figures_repeat_byte_for_byte(run):
@@ -121,17 +121,59 @@ def test_figures_repeat_byte_for_byte(run):
         assert run.show(fig, "line") is None
         plt.close(fig)
         return [
-            (run.reports / "figures" / f"02_line{suffix}").read_bytes()
+            (run.reports / "figures" / f"02a_line{suffix}").read_bytes()
             for suffix in (".pdf", ".png", ".json")
         ]
 
     assert draw() == draw()
-    assert json.loads(draw()[2])["caption"] == "measured data"
+    sidecar = json.loads(draw()[2])
+    assert sidecar["caption"] == "measured data"
+    # what the notebook declares, with the values that it was given; nothing else of its names
+    assert sidecar["parameters"] == {"seed": 3}
+
+
+def test_a_figure_of_nothing_is_one_line(run, capsys):
+    run.show(None, "twin_map")
+    assert capsys.readouterr().out == "nothing to draw here (twin_map)\n"
+    assert not (run.reports / "figures").exists()
+
+
+def test_the_answer_is_what_the_sections_found(run, capsys):
+    """Sentences and numbers noted on the way are in the answer and in the metrics; question and title come along."""
+    run.note("Two grains are twins.", n_twins=2)
+    run.note(n_checked=np.int64(5))
+    run.save(n_grains=7)
+    run.answer("Seven grains.", "")
+    stored = json.loads((run.reports / "answers" / "02a_grains.json").read_text())
+    assert stored["answer"] == "Seven grains. Two grains are twins."
+    assert stored["question"].startswith("Where do grains begin") and stored["title"].startswith("02a Grains")
+    metrics = json.loads((run.reports / "metrics.json").read_text())
+    assert metrics == {"n_twins": 2, "n_checked": 5, "n_grains": 7}
+    assert capsys.readouterr().out.splitlines()[-1] == stored["answer"]
+
+
+def test_tables_that_no_notebook_wrote_are_left_out(run):
+    """Rows of those that are there, in the order of the names; an empty table of one that was written empty."""
+    first, second = pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [2]})
+    run.write("second", second)
+    run.write("first", first)
+    assert run.read_all("first", "absent", "second")["x"].tolist() == [1, 2]
+    assert run.read_all("absent").empty
+
+
+def test_labels_of_a_source_come_back_or_are_empty(run):
+    from cpml.microscopy import Labels, label_rows
+
+    empty = run.read_labels("direction")
+    found = Labels(label_rows([1], ["a"], observed=1.0), empty.traces, empty.candidates)
+    run.write_labels("direction", found)
+    pd.testing.assert_frame_equal(run.read_labels("direction").labels, found.labels)
+    assert empty.labels.empty and list(empty.labels) == list(found.labels)
 
 
 def test_a_step_has_the_name_of_a_notebook(describe):
-    with pytest.raises(ParameterError, match="not a notebook name"):
-        cpml.Run("features", dataset=describe())
+    with pytest.raises(ParameterError, match="not a notebook of"):
+        cpml.Run("features", {"dataset": describe()})
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", True, None])
@@ -141,7 +183,6 @@ def test_a_seed_is_a_small_integer(seed):
 
 
 def test_setup_repeats_random_numbers():
-    pytest.importorskip("cpml.plots.style")
     cpml.setup(7)
     first = np.random.rand(3)
     cpml.setup(7)

@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from cpml.crystallography import quaternion_to_matrix, random_quaternions, systems
+from cpml.crystallography import quaternion_to_matrix, random_quaternions
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
 from cpml.plasticity import Conditions, PowerLaw, Together, deform, mean_field
 from cpml.plasticity.polycrystal.eshelby import directions, interaction
 from cpml.plasticity.polycrystal.eshelby_gradient import UNITS, interaction_slopes
+from support.phases import FCC, MG, MG_STRENGTHS, TENSION
 
-FCC = systems("fcc", families=["octahedral"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
-TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(12, np.random.default_rng(0))
 
 
@@ -32,13 +30,13 @@ def test_slopes_of_the_interaction():
 
 @pytest.mark.parametrize("scheme", ["taylor", "relaxed", "affine"])
 def test_two_derivations_agree(scheme):
-    """Compiled adjoint and torch's implicit step give the same derivatives of stress, rates and slip (1e-7)."""
+    """Compiled adjoint and torch's implicit step: the same derivatives of stress, rates, slip (1e-7)."""
     weights = torch.linspace(1, 2, 12, dtype=torch.float64)
     mix = torch.as_tensor(np.random.default_rng(2).standard_normal((12, 5)))
 
     def gradients(wrap):
         given = [
-            torch.tensor([10.0, 55, 60, 40], dtype=torch.float64),
+            torch.tensor(MG_STRENGTHS, dtype=torch.float64),
             torch.tensor(10.0, dtype=torch.float64),
             torch.as_tensor(quaternion_to_matrix(Q)),
             weights.clone(),
@@ -109,7 +107,7 @@ def test_relaxed_gradient(parameter):
 
 
 def test_relaxed_conditions():
-    """Shears to relax are named; a stress on a relaxed shear, or conditions that mix components, are refused."""
+    """Unknown shears, a stress on a relaxed shear and conditions that mix components are refused."""
     law, free = PowerLaw(FCC, [1.0]), np.nan
     with pytest.raises(ParameterError, match="name shears"):
         mean_field(law, Q, loading=TENSION, scheme="relaxed", relaxed=("33",))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cpml.crystallography import load_material, random_quaternions, systems
+from cpml.crystallography import load_material, random_quaternions
 from cpml.errors import ParameterError
 from cpml.plasticity import (
     Conditions,
@@ -21,10 +21,8 @@ from cpml.plasticity import (
     mean_field,
     mechanism_activities,
 )
+from support.phases import FCC, MG, MG_STRENGTHS, TENSION
 
-FCC = systems("fcc", families=["octahedral"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
-TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(12, np.random.default_rng(0))
 AL = load_material("aluminium")
 
@@ -34,7 +32,7 @@ def test_engines_agree(scheme):
     """Compiled loop and batched torch are one law: stresses of every grain to 1e-8
     (the device's engine, on the CPU).
     """
-    law, load = PowerLaw(MG, [10.0, 55, 60, 40], 10.0, 1e-3), Conditions.uniaxial(2, -1e-3)
+    law, load = PowerLaw(MG, MG_STRENGTHS, 10.0, 1e-3), Conditions.uniaxial(2, -1e-3)
     one = mean_field(law, Q, loading=load, scheme=scheme, tol=1e-11)
     two = mean_field(law, Q, loading=load, scheme=scheme, tol=1e-11, device="cpu")
     assert bool(one.converged.all()) and bool(two.converged.all())
@@ -94,7 +92,9 @@ def test_gradient_with_climb(name):
 
 
 def test_path_with_climb():
-    """A path of Together hardens the glide part alone; activities sum to one and name climb; climb turns no lattice."""
+    """A path of Together hardens the glide part alone; activities sum to one and name
+    climb; climb turns no lattice.
+    """
     law = Together((PowerLaw(FCC, [10.0], 10.0, 1e-3), DiffusionClimb.from_material(AL, 500.0)))
     path = deform(
         law, Saturation(FCC, 200.0, 60.0), Q, loading=1e-5 * TENSION, increment=0.01, steps=3, scheme="affine"

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cpml.crystallography import random_quaternions, systems
+from cpml.crystallography import random_quaternions
 from cpml.errors import CpmlError
 from cpml.load import Load
 from cpml.plasticity import PowerLaw, Voce, calibrate, deform
+from support.phases import FCC
 
 
 def test_own_curve_is_found_again():
@@ -17,11 +18,12 @@ def test_own_curve_is_found_again():
     The curve is read back through strain = plastic + stress / E and linear interpolation
     between steps, hence not exact.
     """
-    fcc, q = systems("fcc", families=["octahedral"]), random_quaternions(8, np.random.default_rng(0))
+    q = random_quaternions(8, np.random.default_rng(0))
     load = Load.from_dict({"kind": "tension", "axis": "x"})
-    law = PowerLaw(fcc, np.array([20.0]))
-    made = deform(PowerLaw(fcc, np.array([40.0])), Voce(fcc, tau1=32.0, theta0=600.0, theta1=40.0), q, loading=load, increment=0.001,
-                  steps=40, scheme="taylor", update_texture=False)  # fmt: skip
+    law = PowerLaw(FCC, np.array([20.0]))
+    hardening = Voce(FCC, tau1=32.0, theta0=600.0, theta1=40.0)
+    options = {"loading": load, "increment": 0.001, "steps": 40, "update_texture": False}
+    made = deform(PowerLaw(FCC, [40.0]), hardening, q, **options)
     stress = np.r_[0.0, 1.0, made.von_mises.numpy()]
     curve = pd.DataFrame(
         {"true_strain": np.r_[0.0, 0.0, made.strain.numpy()] + stress / 50e3, "true_stress_mpa": stress}
@@ -46,12 +48,11 @@ def test_own_curve_is_found_again():
 
 def test_elastic_curve_is_refused():
     """A curve that never leaves the elastic line says nothing of plasticity."""
-    fcc = systems("fcc", families=["octahedral"])
     strain = np.linspace(0, 1e-3, 6)
     curve = pd.DataFrame({"true_strain": strain, "true_stress_mpa": 50e3 * strain})
     with pytest.raises(CpmlError, match="beyond the elastic part"):
         calibrate(
-            PowerLaw(fcc, np.array([20.0])),
+            PowerLaw(FCC, np.array([20.0])),
             np.array([[1.0, 0, 0, 0]]),
             loading=Load.from_dict({"kind": "tension", "axis": "x"}),
             curve=curve,

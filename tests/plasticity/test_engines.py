@@ -7,19 +7,15 @@ import torch
 from cpml.crystallography import random_quaternions, systems
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw, Together, single_crystal
+from support.laws import FCC_LAW, MG_LAW
+from support.phases import FCC, TENSION
 
-TENSION = np.diag([1.0, -0.5, -0.5])
 LAWS = {
-    "fcc": PowerLaw(systems("fcc", families=["octahedral"]), [30.0]),
+    "fcc": FCC_LAW,
     "bcc": PowerLaw(systems("bcc", families=["110", "112", "123"]), [1.0, 1.2, 0.9], 7.5, 1e-3),
-    "mg": PowerLaw(
-        systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
-        [10.0, 55, 60, 40],
-        20.0,
-        1e-3,
-    ),
-    "linear": PowerLaw(systems("fcc", families=["octahedral"]), [30.0], 1.0),
-    "steep": PowerLaw(systems("fcc", families=["octahedral"]), [30.0], 100.0),
+    "mg": MG_LAW,
+    "linear": PowerLaw(FCC, [30.0], 1.0),
+    "steep": PowerLaw(FCC, [30.0], 100.0),
 }
 Q = random_quaternions(200, np.random.default_rng(0))
 

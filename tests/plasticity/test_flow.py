@@ -18,7 +18,9 @@ TAU = np.random.default_rng(0).normal(0, 40, (50, len(MG)))
 
 
 def test_one_at_the_strength():
-    """Slip and twins move with the reference rate at tau = xi, slip with its negative at -xi, twins not at all."""
+    """Slip and twins move with the reference rate at tau = xi, slip with its
+    negative at -xi, twins not at all.
+    """
     rate, slope = flow.rates(
         np.array([10.0, -10.0, 10.0, -10.0]), 10.0, np.array([0, 0, 1, 1], bool), 5.0, 2e-3
     )

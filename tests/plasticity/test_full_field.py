@@ -4,14 +4,13 @@ grain stresses of another solver.
 
 import numpy as np
 import pytest
-import torch
 
-from cpml.crystallography import systems
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply, random_quaternions
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.plasticity import PowerLaw, full_field, mean_field
+from support.phases import FCC
 
 TENSION = Load.from_dict({"kind": "tension", "axis": "x"})
 
@@ -19,12 +18,7 @@ TENSION = Load.from_dict({"kind": "tension", "axis": "x"})
 @pytest.fixture(scope="module")
 def law():
     """fcc, one strength."""
-    return PowerLaw(
-        systems("fcc", families=("octahedral",)),
-        torch.tensor([10.0], dtype=torch.float64),
-        n=5.0,
-        reference_rate=1e-3,
-    )
+    return PowerLaw(FCC, [10.0], n=5.0, reference_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +82,9 @@ def test_a_quarter_turn_turns_the_answer(law, mosaic):
     """Map, crystals and load turned by 90 deg about z: the same von Mises stress in every pixel, turned."""
     grain_index, q, field = mosaic
     turn = axis_angle_to_quaternion(np.array([0.0, 0.0, 1.0]), np.pi / 2)  # x to y: columns become rows
-    turned = full_field(law, np.rot90(grain_index, -1), quaternion_multiply(turn, q), tol=1e-7,
-                        loading=Load.from_dict({"kind": "tension", "axis": "y"}))  # fmt: skip
+    along_y = Load.from_dict({"kind": "tension", "axis": "y"})
+    moved = quaternion_multiply(turn, q)
+    turned = full_field(law, np.rot90(grain_index, -1), moved, tol=1e-7, loading=along_y)
     size = [np.linalg.norm(v, axis=-1) for v in (np.rot90(field.stress, -1), turned.stress)]
     assert np.abs(size[0] - size[1]).max() < 2e-3 * size[0].mean()
 

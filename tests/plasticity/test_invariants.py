@@ -13,7 +13,6 @@ from cpml.crystallography import (
     quaternion_multiply,
     quaternion_to_matrix,
     random_quaternions,
-    systems,
 )
 from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector, von_mises_rate
 from cpml.errors import CpmlError, ParameterError
@@ -27,11 +26,8 @@ from cpml.plasticity import (
     single_crystal,
     taylor_factor,
 )
+from support.phases import FCC, MG, MG_SLIP, MG_STRENGTHS, TENSION
 
-FCC = systems("fcc", families=["octahedral"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
-SLIP = MG.subset(MG.slip)
-TENSION = np.diag([1.0, -0.5, -0.5])
 seeds, sampled = st.integers(0, 2**20), settings(max_examples=6, deadline=None, derandomize=True)
 schemes = st.sampled_from(["taylor", "secant", "affine", "n_eff"])
 
@@ -39,7 +35,7 @@ schemes = st.sampled_from(["taylor", "secant", "affine", "n_eff"])
 def sample(seed, found=MG, grains=10):
     """Random law, texture, weights and strain rate of a seed."""
     rng = np.random.default_rng(seed)
-    strength = np.array([10.0, 55, 60, 40])[: len(found.family_names)] * np.exp(
+    strength = MG_STRENGTHS[: len(found.family_names)] * np.exp(
         0.3 * rng.standard_normal(len(found.family_names))
     )
     rate = to_matrix(rng.standard_normal(5))
@@ -49,7 +45,7 @@ def sample(seed, found=MG, grains=10):
 @sampled
 @given(seeds, schemes)
 def test_objectivity(seed, scheme):
-    """Texture and load turned together turn the stress (relative 1e-6: quadrature of the Eshelby integral)."""
+    """Texture and load turned together turn the stress (1e-6: quadrature of the Eshelby integral)."""
     law, q, w, d = sample(seed)
     turn = quaternion_to_matrix(random_quaternions(1, np.random.default_rng(seed + 1)))[0]
     one = mean_field(law, q, weights=w, loading=d, scheme=scheme)
@@ -73,10 +69,10 @@ def test_symmetry_copies(seed, scheme):
 @given(seeds, schemes)
 def test_sign_reversal(seed, scheme):
     """Slip: Sigma(-D) = -Sigma(D) (1e-8). Twins: a crystal with c along the load is not symmetric."""
-    law, q, w, d = sample(seed, SLIP)
+    law, q, w, d = sample(seed, MG_SLIP)
     one, two = (mean_field(law, q, weights=w, loading=s * d, scheme=scheme).stress.numpy() for s in (1, -1))
     assert two == pytest.approx(-one, abs=1e-8 * np.abs(one).max())
-    twinning = PowerLaw(MG, [10.0, 55, 60, 40], 10.0)
+    twinning = PowerLaw(MG, MG_STRENGTHS, 10.0)
     up, down = (
         single_crystal(twinning, s * np.diag([-0.5, -0.5, 1.0]), [1.0, 0, 0, 0]).stress for s in (1, -1)
     )

@@ -4,24 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from cpml.crystallography import load_material, systems
+from cpml.crystallography import load_material
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw
-
-FCC = systems("fcc", families=["octahedral"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
+from support.phases import FCC, MG, MG_STRENGTHS
 
 
 def test_rate_is_one_at_the_strength():
     """gamma_dot = reference rate at tau = xi, for slip and twin."""
-    law = PowerLaw(MG, [10.0, 55, 60, 40], 20, 2e-3)
+    law = PowerLaw(MG, MG_STRENGTHS, 20, 2e-3)
     rate, _ = law.rates(law.system_strength)
     assert rate.numpy() == pytest.approx(2e-3)
 
 
 def test_slip_is_odd_and_twins_are_polar():
     """-tau reverses slip and stops twins."""
-    law = PowerLaw(MG, [10.0, 55, 60, 40])
+    law = PowerLaw(MG, MG_STRENGTHS)
     tau = torch.linspace(5, 50, len(MG), dtype=torch.float64)
     forward, backward = law.rates(tau)[0], law.rates(-tau)[0]
     assert torch.equal(backward[law.is_polar], torch.zeros(6, dtype=torch.float64))
@@ -31,7 +29,7 @@ def test_slip_is_odd_and_twins_are_polar():
 @pytest.mark.parametrize("n", [1.0, 2.5, 20.0])
 def test_derivative(n):
     """Central differences agree to 1e-6 (truncation of the difference at n = 20); finite at tau = 0."""
-    law = PowerLaw(MG, [10.0, 55, 60, 40], n)
+    law = PowerLaw(MG, MG_STRENGTHS, n)
     tau = 0.9 * law.system_strength * torch.linspace(-1, 1, len(MG), dtype=torch.float64)
     h = 1e-5
     difference = (law.rates(tau + h)[0] - law.rates(tau - h)[0]) / (2 * h)

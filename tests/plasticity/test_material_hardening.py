@@ -9,8 +9,8 @@ from cpml.crystallography import load_material, random_quaternions
 from cpml.crystallography.materials import material_names
 from cpml.errors import DatasetError
 from cpml.plasticity import NoHardening, PowerLaw, deform, material_hardening
+from support.phases import TENSION
 
-TENSION = np.diag([1.0, -0.5, -0.5])
 OWN = """
 lattice: fcc
 a_nm: 0.36

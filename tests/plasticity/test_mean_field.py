@@ -1,113 +1,24 @@
-"""Mean fields: bounds, invariants, the VPSC8 oracle, and the free lateral strain."""
-
-import json
+"""Mean fields: bounds, limits, weights and the free lateral strain (beside VPSC8: test_vpsc.py)."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from cpml.crystallography import (
-    euler_to_quaternion,
-    quaternion_multiply,
-    random_quaternions,
-    schmid_factors,
-    systems,
-)
+from cpml.crystallography import random_quaternions, schmid_factors
 from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.plasticity import PowerLaw, mean_field
+from support.laws import MG_LAW
+from support.phases import FCC, MG, MG_STRENGTHS, TENSION
 
-FCC = PowerLaw(systems("fcc", families=["octahedral"]), [1.0])
-MG = PowerLaw(
-    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
-    [10.0, 55, 60, 40],
-    20.0,
-    1e-3,
-)
-TENSION = np.diag([1.0, -0.5, -0.5])
+FCC_LAW = PowerLaw(FCC, [1.0])
 Q = random_quaternions(300, np.random.default_rng(0))
-
-FAMILY = {
-    "prism_a": "prismatic",
-    "basal_a": "basal",
-    "pyr_ca": "pyramidal1_ca",
-    "tt1012": "twin_1012",
-    "ct1122": "twin_1122",
-    "fcc111_110": "octahedral",
-    "bcc110_111": "110",
-    "bcc112_111": "112",
-    "bcc123_111": "123",
-}
-CASES = [
-    "a_fcc_n20_tension_FC",
-    "a_fcc_n5_tension_FC_1step",
-    "a_fcc_n50_tension_FC_1step",
-    "a_fcc_n20_psc_FC",
-    "a_fcc_n20_shear_FC",
-    "c_bcc24_psc_FC",
-    "c_bcc48_psc_FC",
-    "d_zr76_random_FC",
-    "e_mg_RDcompression_FC",
-    "f_single_fcc_tension_FC",
-    "f_single_mg_tension_FC",
-    "f_single_zr_compression_FC",
-    "f_single_bcc48_psc_FC",
-]
-
-
-def oracle(folder):
-    """A VPSC8 case: law, orientations, weights, strain rate, first row, grain stresses (G, 6)."""
-    name = folder.name
-    case = json.loads((folder / "case.json").read_text())
-    texture = pd.read_csv(folder / case["texture"])
-    modes, crystal = case["crystal"]["modes"], case["crystal"]
-    lattice = "hcp" if crystal["symmetry"] == "hexagonal" else ("bcc" if "bcc" in name else "fcc")
-    found = systems(
-        lattice,
-        families=[FAMILY[m["key"]] for m in modes],
-        c_over_a=crystal["cell_a_b_c_alpha_beta_gamma"][2],
-    )
-    law = PowerLaw(
-        found, [m["hardening"]["tau0"] for m in modes], modes[0]["rate_exponent_n"], modes[0]["gamma0"]
-    )
-    gradient = np.array(case["process"]["velocity_gradient"])
-    grains = pd.read_csv(folder / "grains_first.csv")
-    stress = grains[["sdev11", "sdev22", "sdev33", "sdev23", "sdev13", "sdev12"]].to_numpy()
-    return (
-        law,
-        euler_to_quaternion(np.deg2rad(texture[["phi1", "Phi", "phi2"]].to_numpy())),
-        texture["weight"].to_numpy(),
-        (gradient + gradient.T) / 2,
-        pd.read_csv(folder / "steps.csv").iloc[0],
-        stress,
-        [f"activity_{m['key']}" for m in modes],
-    )
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_full_constraint_equals_vpsc8(name, reference):
-    """Macroscopic stress to 1e-7, every grain's stress to 1e-6 (printed with 7
-    digits), shares of the modes to 1e-6.
-    """
-    law, q, weights, rate, row, expected, shares = oracle(reference(f"vpsc/{name}"))
-    found = mean_field(law, q, weights=weights, loading=rate)
-    s = to_matrix(found.grain_stress.numpy())
-    stress = np.stack([s[:, 0, 0], s[:, 1, 1], s[:, 2, 2], s[:, 1, 2], s[:, 0, 2], s[:, 0, 1]], -1)
-    assert bool(found.converged.all())
-    assert float(found.von_mises) == pytest.approx(row["sig_vm"], rel=1e-7)
-    assert np.abs(stress - expected).max() < 1e-6 * np.abs(expected).max()
-    by_family = weights @ np.stack(
-        [found.shear_rate.numpy()[:, law.systems.family == k].__abs__().sum(1) for k in range(len(shares))],
-        -1,
-    )
-    assert by_family / by_family.sum() == pytest.approx(row[shares].to_numpy(float), abs=1e-6)
 
 
 def test_taylor_bounds_sachs():
     """The uniform-rate stress power is not below the uniform-stress one, for both lattices and signs."""
-    for law in (FCC, MG):
+    for law in (FCC_LAW, MG_LAW):
         for sign in (1, -1):
             taylor, sachs = (
                 mean_field(law, Q, loading=sign * TENSION, scheme=s) for s in ("taylor", "sachs")
@@ -123,7 +34,7 @@ def test_sachs_tends_to_schmid():
     """As n grows a grain's Sachs stress tends to 1/m_max; at n = 200 within 2 %
     (a few systems share the slip).
     """
-    law = PowerLaw(FCC.systems, [1.0], 200.0)
+    law = PowerLaw(FCC, [1.0], 200.0)
     found = mean_field(law, Q, loading=TENSION, scheme="sachs")
     amplitude = (found.grain_stress @ torch.as_tensor(to_vector(TENSION))).numpy()  # uniaxial size, D_vM = 1
     m = np.abs(schmid_factors(law.systems, Q, np.diag([1.0, 0, 0]))).max(axis=1)
@@ -132,8 +43,8 @@ def test_sachs_tends_to_schmid():
 
 def test_sachs_rate():
     """Every grain of a Sachs solution moves with the imposed von Mises rate under one stress direction."""
-    found = mean_field(MG, Q, loading=TENSION, scheme="sachs")
-    local = found.shear_rate @ MG.schmid
+    found = mean_field(MG_LAW, Q, loading=TENSION, scheme="sachs")
+    local = found.shear_rate @ MG_LAW.schmid
     assert torch.sqrt((local**2).sum(1) / 1.5).numpy() == pytest.approx(1)
     unit = found.grain_stress / found.grain_stress.norm(dim=1, keepdim=True)
     assert float((unit - unit[0]).abs().max()) < 1e-12
@@ -142,16 +53,16 @@ def test_sachs_rate():
 def test_load_and_matrix_agree():
     """A tension Load equals its axisymmetric strain rate; rows of the activities add up to 1."""
     load = Load.from_dict({"kind": "tension", "axis": "x", "rate": 1e-3})
-    first = mean_field(MG, Q, loading=load)
-    second = mean_field(MG, Q, loading=1e-3 * TENSION)
+    first = mean_field(MG_LAW, Q, loading=load)
+    second = mean_field(MG_LAW, Q, loading=1e-3 * TENSION)
     assert first.stress.numpy() == pytest.approx(second.stress.numpy())
     assert first.activity.sum(1).numpy() == pytest.approx(1)
 
 
 def test_weights_are_shares():
     """Doubling a grain equals doubling its weight; weights need not be normalised."""
-    doubled = mean_field(FCC, np.concatenate([Q[:3], Q[:1]]), loading=TENSION)
-    weighted = mean_field(FCC, Q[:3], weights=[4.0, 2.0, 2.0], loading=TENSION)
+    doubled = mean_field(FCC_LAW, np.concatenate([Q[:3], Q[:1]]), loading=TENSION)
+    weighted = mean_field(FCC_LAW, Q[:3], weights=[4.0, 2.0, 2.0], loading=TENSION)
     assert doubled.stress.numpy() == pytest.approx(weighted.stress.numpy())
 
 
@@ -159,11 +70,11 @@ def test_taylor_factor_of_mean_field():
     """With large n the shear sum over D_vM tends to the linear programme (1 % at n = 100)."""
     from cpml.plasticity import taylor_factor
 
-    found = mean_field(PowerLaw(FCC.systems, [1.0], 100.0), Q, loading=TENSION)
-    assert found.taylor_factor.numpy() == pytest.approx(taylor_factor(FCC.systems, TENSION, Q), rel=0.01)
+    found = mean_field(PowerLaw(FCC, [1.0], 100.0), Q, loading=TENSION)
+    assert found.taylor_factor.numpy() == pytest.approx(taylor_factor(FCC, TENSION, Q), rel=0.01)
 
 
-@pytest.mark.parametrize("law", [FCC, MG])
+@pytest.mark.parametrize("law", [FCC_LAW, MG_LAW])
 @pytest.mark.parametrize("kind", ["tension", "compression"])
 def test_free_lateral_strain(law, kind):
     """The mean stress becomes uniaxial (1e-8), the axial work rate is lower than
@@ -183,11 +94,11 @@ def test_gradient_to_strengths(options):
     """Stress is homogeneous of degree 1 in the strengths: sum xi dSigma/dxi = Sigma; single derivatives equal
     central differences to 1e-6 of Sigma per strength, the motion of the free strain rate included.
     """
-    strength = torch.tensor([10.0, 55, 60, 40], dtype=torch.float64, requires_grad=True)
+    strength = torch.tensor(MG_STRENGTHS, dtype=torch.float64, requires_grad=True)
     load = Load.from_dict({"kind": "tension", "axis": "x", "rate": 1e-3})
 
     def size(value):
-        return mean_field(PowerLaw(MG.systems, value, 20.0, 1e-3), Q[:40], loading=load, **options).von_mises
+        return mean_field(PowerLaw(MG, value, 20.0, 1e-3), Q[:40], loading=load, **options).von_mises
 
     value = size(strength)
     (gradient,) = torch.autograd.grad(value, strength)
@@ -199,13 +110,6 @@ def test_gradient_to_strengths(options):
         assert float(gradient[k]) == pytest.approx(
             (up - down) / (2 * float(step[k])), abs=1e-6 * value.item()
         )
-
-
-def test_copies_of_a_grain_change_nothing():
-    """Symmetry copies of every orientation give the same macroscopic stress."""
-    half_turn = np.array([0.0, 1.0, 0.0, 0.0])
-    one, two = (mean_field(FCC, q, loading=TENSION).stress for q in (Q, quaternion_multiply(Q, half_turn)))
-    assert one.numpy() == pytest.approx(two.numpy(), abs=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -221,4 +125,4 @@ def test_copies_of_a_grain_change_nothing():
 def test_wrong_options(options, words):
     """Unknown scheme (available ones are listed), unknown lateral condition, wrong weights."""
     with pytest.raises(ParameterError, match=words):
-        mean_field(FCC, Q, loading=TENSION, **options)
+        mean_field(FCC_LAW, Q, loading=TENSION, **options)

@@ -11,9 +11,9 @@ from cpml.crystallography import (
     quaternion_multiply,
     quaternion_to_matrix,
     random_quaternions,
-    systems,
 )
 from cpml.crystallography.elasticity import crystal_stiffness, hershey
+from cpml.crystallography.tensors import von_mises_stress
 from cpml.errors import ParameterError
 from cpml.plasticity import (
     Conditions,
@@ -29,10 +29,8 @@ from cpml.plasticity import (
     yield_surface,
 )
 from cpml.plasticity.laws.spin import rotation
+from support.phases import FCC, MG, TENSION
 
-FCC = systems("fcc", families=["octahedral"])
-MG = systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236)
-TENSION = np.diag([1.0, -0.5, -0.5])
 Q = random_quaternions(30, np.random.default_rng(0))
 ONE = torch.zeros(1, 12, dtype=torch.float64).index_fill(1, torch.tensor([0]), 1.0)  # single slip at rate 1
 
@@ -308,7 +306,7 @@ def test_uneven_steps():
 
 
 def test_changing_path():
-    """A function of the step may reverse the load: the stress changes its sign, slip strengths do not care."""
+    """A function of the step may reverse the load: the stress changes its sign, strengths do not care."""
     path = deform(
         PowerLaw(FCC, [1.0]),
         None,
@@ -321,8 +319,8 @@ def test_changing_path():
 
 
 def test_sheet_properties():
-    """A fibre texture about z has one r; cube texture: r(0) = r(90) = 1 and r(45) below; section:
-    symmetric, convex, power equal.
+    """A fibre texture about z has one r; cube texture: r(0) = r(90) = 1 and r(45) below; section: symmetric,
+    convex, power equal, and in plane stress of the same von Mises size.
     """
     law, many = PowerLaw(FCC, [1.0]), random_quaternions(50, np.random.default_rng(2))
     about_z = [[np.cos(a), 0, 0, np.sin(a)] for a in np.arange(24) * np.pi / 24]
@@ -341,6 +339,8 @@ def test_sheet_properties():
     assert np.sum(surface.stress * surface.rate, 1) == pytest.approx(
         np.sum(surface.stress[0] * surface.rate[0])
     )
+    x, y = surface.plane_stress.T
+    assert np.sqrt(x**2 - x * y + y**2) == pytest.approx(von_mises_stress(surface.stress))
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,9 @@ def test_sheet_properties():
     ],
 )
 def test_hershey(name, reuss, shear, voigt):
-    """Closed form, and the random aggregate lies between Reuss and Voigt near it (400 grains: 2 %)."""
+    """Closed form (Hershey 1954) of the files' constants; the random aggregate lies between Reuss and
+    Voigt near it (400 grains: 2 %).
+    """
     elastic = load_material(name).elastic
     bulk, g = hershey(*(elastic[k] / 1e3 for k in ("C11", "C12", "C44")))
     assert g == pytest.approx(shear, abs=0.006) and bulk == pytest.approx(

@@ -6,25 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from cpml.crystallography import quaternion_multiply, quaternion_to_matrix, random_quaternions, systems
+from cpml.crystallography import quaternion_multiply, quaternion_to_matrix, random_quaternions
 from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.plasticity import Conditions, PowerLaw, mean_field, single_crystal
 from cpml.plasticity.polycrystal.eshelby import directions, eshelby, interaction, interaction_torch
+from support.laws import MG_LAW, MG_SLIP_LAW
+from support.phases import FCC, MG, TENSION
 
-FCC = PowerLaw(systems("fcc", families=["octahedral"]), [1.0])
-MG = PowerLaw(
-    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
-    [10.0, 55, 60, 40],
-    20.0,
-    1e-3,
-)
-SLIP = PowerLaw(
-    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca"], c_over_a=1.6236), [10.0, 55, 60]
-)
 SCHEMES = ["secant", "affine", "n_eff", "tangent"]
-TENSION = np.diag([1.0, -0.5, -0.5])
+FCC_LAW = PowerLaw(FCC, [1.0])
 Q = random_quaternions(40, np.random.default_rng(0))
 
 
@@ -71,9 +63,9 @@ def test_torch_equals_numba():
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("law", [FCC, MG])
+@pytest.mark.parametrize("law", [FCC_LAW, MG_LAW])
 def test_averages_and_interaction(scheme, law):
-    """<s_g> = Sigma, <D_g> = D, and every grain obeys D_g - D = -Mt (s_g - Sigma), to the tolerance of 1e-9."""
+    """<s_g> = Sigma, <D_g> = D, every grain obeys D_g - D = -Mt (s_g - Sigma), to the tolerance 1e-9."""
     found = mean_field(law, Q, loading=1e-3 * TENSION, scheme=scheme)
     assert bool(found.converged.all())
     stress, medium = found.grain_stress.numpy(), found.medium
@@ -87,7 +79,7 @@ def test_averages_and_interaction(scheme, law):
     assert medium.compliance @ medium.stress + medium.offset == pytest.approx(medium.rate, abs=1e-12)
 
 
-@pytest.mark.parametrize("law", [FCC, MG])
+@pytest.mark.parametrize("law", [FCC_LAW, MG_LAW])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_between_the_bounds(law, sign):
     """Stress power of Taylor >= secant, affine, n_eff, tangent >= uniform stress at the same mean rate."""
@@ -111,8 +103,8 @@ def test_between_the_bounds(law, sign):
 def test_one_grain_is_a_single_crystal(scheme):
     """A polycrystal of copies of one grain deforms as the single crystal."""
     for q in Q[:3]:
-        found = mean_field(MG, np.tile(q, (2, 1)), loading=1e-3 * TENSION, scheme=scheme)
-        alone = single_crystal(MG, 1e-3 * TENSION, q).stress
+        found = mean_field(MG_LAW, np.tile(q, (2, 1)), loading=1e-3 * TENSION, scheme=scheme)
+        alone = single_crystal(MG_LAW, 1e-3 * TENSION, q).stress
         assert found.stress.numpy() == pytest.approx(alone.numpy(), abs=1e-6 * float(alone.norm()))
 
 
@@ -126,14 +118,14 @@ def test_objectivity_and_symmetry(scheme):
         quaternion_to_matrix(random_quaternions(1, np.random.default_rng(5)))[0],
     )
     r = quaternion_to_matrix(Q)
-    one = mean_field(FCC, r, loading=TENSION, scheme=scheme, shape=shape)
-    two = mean_field(FCC, turn @ r, loading=turn @ TENSION @ turn.T, scheme=scheme, shape=turn @ shape)
+    one = mean_field(FCC_LAW, r, loading=TENSION, scheme=scheme, shape=shape)
+    two = mean_field(FCC_LAW, turn @ r, loading=turn @ TENSION @ turn.T, scheme=scheme, shape=turn @ shape)
     size = float(one.von_mises)
     assert to_matrix(two.stress.numpy()) == pytest.approx(
         turn @ to_matrix(one.stress.numpy()) @ turn.T, abs=1e-5 * size
     )
     copies = quaternion_multiply(Q, np.array([0.0, 1.0, 0.0, 0.0]))
-    three = mean_field(FCC, copies, loading=TENSION, scheme=scheme, shape=shape)
+    three = mean_field(FCC_LAW, copies, loading=TENSION, scheme=scheme, shape=shape)
     assert three.stress.numpy() == pytest.approx(one.stress.numpy(), abs=1e-8 * size)
 
 
@@ -141,28 +133,20 @@ def test_objectivity_and_symmetry(scheme):
 def test_sign_reversal(scheme):
     """Slip: Sigma(-D) = -Sigma(D). Twins: not, where c lies along the load."""
     forward, backward = (
-        mean_field(SLIP, Q, loading=s * TENSION, scheme=scheme).stress.numpy() for s in (1, -1)
+        mean_field(MG_SLIP_LAW, Q, loading=s * TENSION, scheme=scheme).stress.numpy() for s in (1, -1)
     )
     assert backward == pytest.approx(-forward, abs=1e-7 * np.abs(forward).max())
     along = np.array([[np.cos(a), 0.05 * b, np.sin(a), 0.02] for a in (0.7, 0.8, 0.9) for b in (-1, 0, 1)])
     along /= np.linalg.norm(along, axis=1, keepdims=True)
-    forward, backward = (mean_field(MG, along, loading=s * TENSION, scheme=scheme).von_mises for s in (1, -1))
+    forward, backward = (
+        mean_field(MG_LAW, along, loading=s * TENSION, scheme=scheme).von_mises for s in (1, -1)
+    )
     assert abs(float(forward / backward) - 1) > 0.01
-
-
-def test_dissipation_is_never_negative():
-    """tau gamma >= 0 on every system of every grain."""
-    for scheme in ["taylor", *SCHEMES]:
-        found = mean_field(MG, Q, loading=TENSION, scheme=scheme)
-        turn = rotation_5x5(quaternion_to_matrix(Q))
-        tau = np.einsum("gi,gij,sj->gs", found.grain_stress.numpy(), turn, MG.systems.schmid5)
-        assert float((tau * found.shear_rate.numpy()).min()) >= 0
-        assert bool((found.shear_rate[:, MG.systems.twin] >= 0).all())
 
 
 def test_linear_polycrystal():
     """n = 1: all schemes are one; sphere of isotropic grains: a random fcc aggregate is nearly isotropic."""
-    law = PowerLaw(FCC.systems, [1.0], 1.0)
+    law = PowerLaw(FCC, [1.0], 1.0)
     first, *rest = (
         mean_field(law, Q, loading=TENSION, scheme=s).stress.numpy() for s in SCHEMES[:2] + SCHEMES[3:]
     )
@@ -174,7 +158,7 @@ def test_mixed_conditions(scheme):
     """Uniaxial tension with free lateral faces: those stresses vanish, the axial
     rate is imposed, the volume stays.
     """
-    found = mean_field(MG, Q, loading=Conditions.uniaxial(2, 1e-3), scheme=scheme)
+    found = mean_field(MG_LAW, Q, loading=Conditions.uniaxial(2, 1e-3), scheme=scheme)
     d, s = to_matrix(found.rate.numpy()), to_matrix(found.stress.numpy())
     assert d[2, 2] == pytest.approx(1e-3) and abs(np.trace(d)) < 1e-15
     assert [d[0, 1], d[0, 2], d[1, 2]] == pytest.approx([0, 0, 0], abs=1e-12)
@@ -184,20 +168,20 @@ def test_mixed_conditions(scheme):
 def test_free_lateral_strain_equals_the_minimum():
     """Taylor with mixed conditions equals the lateral = 'free' minimisation (1e-7)."""
     load = Load.from_dict({"kind": "tension", "axis": [1, 2, 0.5], "rate": 1e-3})
-    old = mean_field(MG, Q, loading=load, lateral="free")
+    old = mean_field(MG_LAW, Q, loading=load, lateral="free")
     axis = to_vector(load.stress)
-    new = mean_field(MG, Q, loading=Conditions.parallel(axis, to_vector(load.rate_direction) * 1e-3))
+    new = mean_field(MG_LAW, Q, loading=Conditions.parallel(axis, to_vector(load.rate_direction) * 1e-3))
     assert new.stress.numpy() == pytest.approx(old.stress.numpy(), abs=1e-6 * float(old.von_mises))
-    affine = mean_field(MG, Q, loading=load, lateral="free", scheme="affine")
+    affine = mean_field(MG_LAW, Q, loading=load, lateral="free", scheme="affine")
     lateral = affine.stress.numpy() - (affine.stress.numpy() @ axis) / (axis @ axis) * axis
     assert np.abs(lateral).max() < 1e-7 * float(affine.von_mises)
 
 
 def test_imposed_stress_gives_back_the_rate():
     """Creep: the stress of a solved rate, imposed, returns that rate."""
-    rate = mean_field(FCC, Q, loading=TENSION, scheme="affine")
+    rate = mean_field(FCC_LAW, Q, loading=TENSION, scheme="affine")
     back = mean_field(
-        FCC,
+        FCC_LAW,
         Q,
         scheme="affine",
         loading=Conditions.mixed(
@@ -209,9 +193,9 @@ def test_imposed_stress_gives_back_the_rate():
 
 def test_threads_and_warm_start():
     """Two threads give the same to rounding; a start from the solution needs few passes."""
-    one = mean_field(FCC, np.tile(Q, (4, 1)), loading=TENSION, scheme="affine")
+    one = mean_field(FCC_LAW, np.tile(Q, (4, 1)), loading=TENSION, scheme="affine")
     two = mean_field(
-        FCC, np.tile(Q, (4, 1)), loading=TENSION, scheme="affine", threads=2, start=one.medium.start
+        FCC_LAW, np.tile(Q, (4, 1)), loading=TENSION, scheme="affine", threads=2, start=one.medium.start
     )
     assert two.n_iter <= 3 and two.stress.numpy() == pytest.approx(one.stress.numpy(), abs=1e-8)
 
@@ -219,9 +203,9 @@ def test_threads_and_warm_start():
 @pytest.mark.parametrize("scheme", ["taylor", *SCHEMES])
 @pytest.mark.parametrize("parameter", ["strength", "n", "reference_rate", "orientation", "weights"])
 def test_implicit_gradient(scheme, parameter):
-    """Derivatives of stress, strain rate and slip under mixed conditions equal central differences to 1e-6."""
+    """Derivatives of stress, rate and slip under mixed conditions equal central differences (1e-6)."""
     start = {
-        "strength": MG.strength.clone(),
+        "strength": MG_LAW.strength.clone(),
         "n": torch.tensor(10.0, dtype=torch.float64),
         "reference_rate": torch.tensor(1e-3, dtype=torch.float64),
         "orientation": torch.zeros(3, dtype=torch.float64),
@@ -236,7 +220,7 @@ def test_implicit_gradient(scheme, parameter):
         skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
         turned = torch.cat([torch.linalg.matrix_exp(skew) @ matrices[:1], matrices[1:]])
         found = mean_field(
-            PowerLaw(MG.systems, v["strength"], v["n"], v["reference_rate"]),
+            PowerLaw(MG, v["strength"], v["n"], v["reference_rate"]),
             turned,
             weights=v["weights"],
             loading=Conditions.uniaxial(2, -1e-3),
@@ -271,7 +255,7 @@ def test_implicit_gradient(scheme, parameter):
     ],
 )
 def test_wrong_conditions(gradient, stress, words):
-    """Trace, nothing or too much prescribed, wrong shape, unknown spin: one ParameterError that says which."""
+    """Trace, nothing or too much prescribed, wrong shape, unknown spin: a ParameterError says which."""
     with pytest.raises(ParameterError, match=words):
         Conditions.mixed(gradient, stress)
 
@@ -291,4 +275,4 @@ def test_wrong_options(options, words):
     zero, Sachs with mixed conditions.
     """
     with pytest.raises(ParameterError, match=words):
-        mean_field(FCC, Q, **{"loading": TENSION, **options})
+        mean_field(FCC_LAW, Q, **{"loading": TENSION, **options})

@@ -11,27 +11,14 @@ from cpml.crystallography import (
     quaternion_multiply,
     quaternion_to_matrix,
     random_quaternions,
-    systems,
 )
 from cpml.crystallography.tensors import rotation_5x5, to_matrix, to_vector, von_mises_rate, von_mises_stress
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw, single_crystal, taylor_factor
+from support.laws import FCC_LAW, MG_LAW, MG_SLIP_LAW
+from support.phases import FCC, MG, TENSION, magnesium
 
-TENSION = np.diag([1.0, -0.5, -0.5])
-FCC = PowerLaw(systems("fcc", families=["octahedral"]), [30.0])
-MG = PowerLaw(
-    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca", "twin_1012"], c_over_a=1.6236),
-    [10.0, 55, 60, 40],
-    20.0,
-    1e-3,
-)
-LAWS = {"fcc": FCC, "mg": MG}
-SLIP_ONLY = PowerLaw(
-    systems("hcp", families=["basal", "prismatic", "pyramidal2_ca"], c_over_a=1.6236),
-    [10.0, 55, 60],
-    20.0,
-    1e-3,
-)
+LAWS = {"fcc": FCC_LAW, "mg": MG_LAW}
 
 
 def orientations(seed, n=20):
@@ -51,7 +38,7 @@ sampled = settings(max_examples=15, deadline=None)
 @pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("n", [1.0, 3.0, 7.5, 20.0, 60.0])
 def test_every_point_converges(name, n):
-    """The slip of the solution is the imposed strain rate to 1e-10, for 1,000 orientations at each exponent."""
+    """The slip of the solution is the imposed strain rate to 1e-10, for 1,000 orientations each."""
     law = PowerLaw(LAWS[name].systems, LAWS[name].strength, n, LAWS[name].reference_rate)
     q = orientations(0, 1000)
     found = single_crystal(law, TENSION, q)
@@ -90,15 +77,15 @@ def test_symmetry_copies_are_one_crystal(seed, name):
 def test_slip_reverses_with_the_rate(seed):
     """s(-D) = -s(D) without twins."""
     q, d = orientations(seed), random_rate(seed)
-    forward, backward = (single_crystal(SLIP_ONLY, sign * d, q).stress for sign in (1, -1))
+    forward, backward = (single_crystal(MG_SLIP_LAW, sign * d, q).stress for sign in (1, -1))
     assert float((forward + backward).abs().max()) < 1e-8 * float(forward.abs().max())
 
 
 def test_twins_do_not_reverse():
-    """Magnesium along c is soft in tension (twins: xi 40 / Schmid 1/2) and hard in compression (pyramidal)."""
+    """Magnesium along c is soft in tension (twins: xi 40, Schmid 1/2), hard in compression (pyramidal)."""
     along_c = np.diag([-0.5, -0.5, 1.0])
     soft, hard = (
-        float(von_mises_stress(single_crystal(MG, s * along_c, [1.0, 0, 0, 0]).stress)) for s in (1, -1)
+        float(von_mises_stress(single_crystal(MG_LAW, s * along_c, [1.0, 0, 0, 0]).stress)) for s in (1, -1)
     )
     assert hard > 1.3 * soft
 
@@ -120,7 +107,7 @@ def test_dissipation_is_positive(seed, name):
 def test_rate_sensitivity(seed, ratio):
     """A rate higher by a factor r raises the stress by r^(1/n)."""
     q = orientations(seed)
-    slow, fast = (single_crystal(FCC, k * TENSION, q).stress for k in (1.0, ratio))
+    slow, fast = (single_crystal(FCC_LAW, k * TENSION, q).stress for k in (1.0, ratio))
     assert fast.numpy() == pytest.approx(slow.numpy() * ratio ** (1 / 20), abs=1e-7 * float(slow.abs().max()))
 
 
@@ -143,7 +130,7 @@ def test_limit_is_the_linear_programme(name):
 
 def test_linear_isotropic_check():
     """n = 1 is linear: doubling D doubles s."""
-    law = PowerLaw(FCC.systems, [30.0], 1.0)
+    law = PowerLaw(FCC, [30.0], 1.0)
     one, two = (single_crystal(law, k * TENSION, orientations(0)).stress for k in (1, 2))
     assert two.numpy() == pytest.approx(2 * one.numpy())
 
@@ -151,17 +138,15 @@ def test_linear_isotropic_check():
 def test_batch_equals_loop():
     """One call for 15 orientations equals 15 calls, to the solver's tolerance; shapes follow the batch."""
     q = orientations(5, 15)
-    batch = single_crystal(MG, TENSION, q.reshape(3, 5, 4))
-    loop = torch.stack([single_crystal(MG, TENSION, x).stress for x in q])
+    batch = single_crystal(MG_LAW, TENSION, q.reshape(3, 5, 4))
+    loop = torch.stack([single_crystal(MG_LAW, TENSION, x).stress for x in q])
     assert batch.stress.shape == (3, 5, 5) and batch.converged.shape == (3, 5)
     assert batch.stress.reshape(15, 5).numpy() == pytest.approx(loop.numpy(), abs=1e-7)
 
 
 def test_one_bad_point_does_not_spoil_the_batch():
     """A crystal that cannot shorten c (no family for it) is flagged; the others keep their solution."""
-    twins_only_for_c = PowerLaw(
-        systems("hcp", families=["basal", "prismatic", "twin_1012"], c_over_a=1.6236), [10.0, 55, 40], 20.0
-    )
+    twins_only_for_c = PowerLaw(magnesium("basal", "prismatic", "twin_1012"), [10.0, 55, 40], 20.0)
     d = np.diag([0.5, 0.5, -1.0])  # shortens z
     lying = [np.cos(np.pi / 4), np.sin(np.pi / 4), 0, 0]  # c in the xy plane: z shortening is possible
     q = np.array([[1.0, 0, 0, 0], lying])
@@ -180,7 +165,7 @@ def test_symmetric_orientations_converge(n, strength):
     angles = np.deg2rad(
         [[a, b, c] for a in (0, 30, 45, 90) for b in (0, 30, 45, 90, 180) for c in (0, 15, 30)]
     )
-    for law in (PowerLaw(MG.systems, strength, n), PowerLaw(FCC.systems, [30.0], n)):
+    for law in (PowerLaw(MG, strength, n), PowerLaw(FCC, [30.0], n)):
         for d in (TENSION, -TENSION, np.diag([1.0, 0, -1]), np.array([[0, 1.0, 0], [1, 0, 0], [0, 0, 0]])):
             assert bool(single_crystal(law, d, euler_to_quaternion(angles)).converged.all())
 
@@ -188,8 +173,8 @@ def test_symmetric_orientations_converge(n, strength):
 def test_warm_start():
     """Starting from the solution takes no Newton step more than one."""
     q = orientations(2, 50)
-    cold = single_crystal(MG, TENSION, q)
-    warm = single_crystal(MG, TENSION, q, start=cold.stress)
+    cold = single_crystal(MG_LAW, TENSION, q)
+    warm = single_crystal(MG_LAW, TENSION, q, start=cold.stress)
     assert warm.n_iter <= 1 and warm.stress.numpy() == pytest.approx(cold.stress.numpy(), abs=1e-6)
 
 
@@ -242,11 +227,11 @@ def _skew(w):
 
 
 def test_second_derivative():
-    """The backward pass is differentiable: gradgradcheck in strength and strain rate at n = 5 (smooth scale)."""
+    """The backward pass is differentiable: gradgradcheck in strength and strain rate at n = 5."""
     q = orientations(1, 2)
 
     def stress(strength, rate):
-        return single_crystal(PowerLaw(FCC.systems, strength, 5.0), rate, q, tol=1e-14).stress
+        return single_crystal(PowerLaw(FCC, strength, 5.0), rate, q, tol=1e-14).stress
 
     inputs = (
         torch.tensor([1.3], dtype=torch.float64, requires_grad=True),
@@ -258,12 +243,9 @@ def test_second_derivative():
 def test_strength_per_point():
     """(G, K) strengths: each grain gets its own, as in separate calls."""
     q, strength = orientations(4, 3), np.array([[20.0], [30.0], [60.0]])
-    batch = single_crystal(PowerLaw(FCC.systems, strength), TENSION, q).stress
+    batch = single_crystal(PowerLaw(FCC, strength), TENSION, q).stress
     single = torch.stack(
-        [
-            single_crystal(PowerLaw(FCC.systems, s), TENSION, x).stress
-            for s, x in zip(strength, q, strict=True)
-        ]
+        [single_crystal(PowerLaw(FCC, s), TENSION, x).stress for s, x in zip(strength, q, strict=True)]
     )
     assert batch.numpy() == pytest.approx(single.numpy(), abs=1e-7)
 
@@ -283,11 +265,11 @@ def test_strength_per_point():
 def test_wrong_input(rate, q, words):
     """Trace, zero rate, NaN, unnormalised quaternion, skew part, no points: ParameterError that says so."""
     with pytest.raises(ParameterError, match=words):
-        single_crystal(FCC, rate, q)
+        single_crystal(FCC_LAW, rate, q)
 
 
 def test_too_few_families():
     """Basal and prismatic slip span 4 modes: the message proposes <c+a>."""
-    law = PowerLaw(systems("hcp", families=["basal", "prismatic"], c_over_a=1.6236), [1.0, 1.0])
+    law = PowerLaw(magnesium("basal", "prismatic"), [1.0, 1.0])
     with pytest.raises(ParameterError, match="4 of the 5"):
         single_crystal(law, TENSION, [1.0, 0, 0, 0])

@@ -4,38 +4,15 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from dataclasses import dataclass, field
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
+from cpml.plots import MapView
+from support.maps import square_map
 
-@dataclass(frozen=True)
-class Phase:
-    """The part of a map's phase that plots read."""
-
-    name: str
-    group: str
-    lattice: str | None
-
-
-@dataclass(frozen=True)
-class Map:
-    """The part of an EbsdMap that plots read."""
-
-    quaternions: np.ndarray
-    phase_id: np.ndarray
-    xy: np.ndarray
-    shape: tuple
-    step_um: float
-    grid: str = "square"
-    phases: dict = field(default_factory=lambda: {1: Phase("nickel", "432", "fcc")})
-
-    def image(self, values):
-        values = np.asarray(values)
-        return values.reshape(*self.shape, *values.shape[1:])
+TURNED = [np.cos(np.pi / 8), np.sin(np.pi / 8), 0.0, 0.0]  # 45 deg about x
 
 
 @pytest.fixture(autouse=True)
@@ -49,14 +26,15 @@ def closed_figures():
 @pytest.fixture
 def cubes():
     """6 x 10 points, step 0.5 um: left half cube, right half turned 45 deg about x, point 0 not indexed."""
-    rows, cols, step = 6, 10, 0.5
-    column = np.tile(np.arange(cols), rows)
-    xy = step * np.stack([column, np.repeat(np.arange(rows), cols)], axis=-1)
-    turned = np.array([np.cos(np.pi / 8), np.sin(np.pi / 8), 0.0, 0.0])
-    quaternions = np.where((column < 5)[:, None], [1.0, 0.0, 0.0, 0.0], turned)
-    phase_id = np.ones(rows * cols, dtype=int)
-    phase_id[0], quaternions[0] = 0, np.nan
-    return Map(quaternions, phase_id, xy, (rows, cols), step)
+    label = np.tile(np.repeat([1, 2], 5), (6, 1))
+    label[0, 0] = 0
+    return square_map(label, [[1.0, 0.0, 0.0, 0.0], TURNED], step=0.5)
+
+
+@pytest.fixture
+def view(cubes):
+    """The map of the cubes without boundaries."""
+    return MapView(cubes)
 
 
 @pytest.fixture

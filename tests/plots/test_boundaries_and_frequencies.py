@@ -15,7 +15,7 @@ def test_segments_have_the_colour_and_the_share_of_their_type(cubes, segments):
     """Two segments of 0.5 um are a twin, one is random: two thirds and one third of the length."""
     segments = segments.assign(fragment_a=[1, 1, 3], fragment_b=[2, 2, 1])
     boundaries = pd.DataFrame({"fragment_a": [1, 1], "fragment_b": [2, 3]})
-    fig = plots.boundary_map(cubes, segments, boundaries, ["twin", "random"])
+    fig = plots.boundary_map(plots.MapView(cubes, segments), boundaries, ["twin", "random"])
     lines = [c for c in fig.axes[0].collections if isinstance(c, LineCollection)]
     assert [len(c.get_segments()) for c in lines] == [2, 1]
     np.testing.assert_allclose(lines[1].get_colors()[0, :3], to_rgb("black"))
@@ -30,6 +30,18 @@ def test_axes_lie_in_the_standard_triangle():
     points = fig.axes[0].collections[-1].get_offsets()
     assert len(points) == 3
     np.testing.assert_allclose(points, 0, atol=1e-9)
+
+
+def test_clusters_that_touch_differ_in_colour(view):
+    """Grains 1 and 2 are one cluster, 3 and 4 the next, 5 is alone and light grey."""
+    label = 1 + (view.ebsd_map.xy[:, 0] // 1.0).astype(int)
+    fig = plots.cluster_map(view, label, pd.Series([1, 1, 2, 2, 3], index=[1, 2, 3, 4, 5]))
+    row = np.asarray(fig.axes[0].images[0].get_array())[3]
+    assert np.ptp(row[:4], axis=0).max() == np.ptp(row[4:8], axis=0).max() == 0
+    assert np.abs(row[3] - row[4]).max() > 0.1
+    np.testing.assert_allclose(row[8], to_rgb("#E6E6E6"))
+    assert "2 clusters of two grains or more, the largest of 2" in fig.get_supxlabel().replace("\n", " ")
+    assert plots.cluster_map(view, label, pd.Series([1, 2], index=[1, 2])) is None
 
 
 @pytest.fixture
@@ -59,7 +71,8 @@ def test_names_are_ticks(labels):
     assert [text.get_text() for text in below.get_xticklabels()] == ["low\nangle", "twin"]
 
 
-def test_nothing_observed_is_an_error(labels):
+def test_nothing_observed_is_no_figure(labels):
     table = footprint_frequency(labels.assign(observed=np.nan), "schmid", bins=[0, 0.25, 0.5], n_draws=5)
-    with pytest.raises(ParameterError, match="no class"):
-        plots.frequency(table, label="Schmid factor")
+    assert plots.frequency(table, label="Schmid factor") is None
+    with pytest.raises(ParameterError, match="kind"):
+        plots.frequency(table, label="boundary", against="kind")

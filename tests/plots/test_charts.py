@@ -64,19 +64,9 @@ def test_missing_column_is_named():
     assert not plt.get_fignums()
 
 
-def test_frequency_counts_only_what_could_be_seen():
-    """Missing observations are left out; the shares are those of the bins."""
-    schmid = np.array([0.1, 0.1, 0.1, 0.4, 0.4])
-    observed = np.array([0, 1, np.nan, 1, 1])
-    fig = plots.frequency_vs_schmid(schmid, observed, bins=[0, 0.25, 0.5], caption="virtual specimen")
-    shown = fig.axes[0].lines[0].get_ydata()
-    np.testing.assert_allclose(shown, [0.5, 1.0])
-    assert "n = 4" in fig.get_supxlabel()
-
-
 def test_rank_bars_are_shares():
     """Ranks 1, 1, 2, 5 of 12: one half at rank 1, a quarter at rank 2 and 5."""
-    ax = plots.schmid_rank_bars([1, 1, 2, 5], n_systems=12).axes[0]
+    ax = plots.schmid_rank_bars({"Schmid": [1, 1, 2, 5]}, n_systems=12).axes[0]
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches][:5], [0.5, 0.25, 0, 0, 0.25])
 
 
@@ -92,23 +82,24 @@ def _every_chart():
     reliable = pd.DataFrame({"predicted": x, "observed": x, "low": x - 0.01, "high": x + 0.01, "count": 10})
     strengths = {k: [20.0, 60.0] for k in ("prior_low", "prior", "prior_high", "posterior_low", "posterior")}
     strengths = pd.DataFrame({"family": ["basal", "twin_1012"], "posterior_high": [30.0, 80.0], **strengths})
-    reach = pd.DataFrame({"r": x, "yield_min": 100 + x, "yield_max": 200 - x})
+    reach = pd.DataFrame({"r_value": x, "yield_min_mpa": 100 + x, "yield_max_mpa": 200 - x})
+    hot = pd.DataFrame({"rate_per_s": [1e-3, 1e-5] * 15, "homologous": x, "climb": x})
+    hot = hot.assign(temperature_k=300 + 600 * x, flow_stress_mpa=100 - 50 * x)
+    sheet = pd.DataFrame({"texture": ["this map", "suggestion"] * 15, "angle_deg": 90 * x, "r_value": 2 * x})
+    sheet = sheet.assign(sigma_x=np.cos(6 * x), sigma_y=np.sin(6 * x))
     return {
         "pr_curves": lambda: plots.pr_curves({"coupled": (x, 1 - x)}, prevalence=0.2),
         "reliability": lambda: plots.reliability({"coupled": reliable}),
-        "confusion": lambda: plots.confusion([[3, 1], [0, 2]], ["basal", "prismatic"]),
-        "topk_bars": lambda: plots.topk_bars(
-            {"coupled": [0.5, 0.7], "schmid": [0.4, 0.5]}, chance=[0.1, 0.2]
-        ),
         "histogram": lambda: plots.histogram_with_curve(x, label="KAM / °", marks={0.5: "limit"}),
         "disorientation": lambda: plots.disorientation_histogram(60 * x, lattice="bcc"),
-        "twin": lambda: plots.twin_deviation_histogram(86 + x, 80 + x, expected_deg=86.3),
         "trace": lambda: plots.trace_deviation_histogram(10 * x, 30 * x),
         "stress_strain": lambda: plots.stress_strain({"cp_taylor": (x, 100 * x)}, experiment=(x, 90 * x)),
         "strengths": lambda: plots.strengths_plot(strengths, n=12),
         "reachable": lambda: plots.reachable_region(reach, target=(0.5, 150), suggestion=(0.5, 149)),
-        "empty histogram": lambda: plots.disorientation_histogram([], lattice="fcc"),
-        "no deviation": lambda: plots.trace_deviation_histogram([]),
+        "regimes": lambda: plots.regime_shares(hot),
+        "flow stress": lambda: plots.flow_stress(hot),
+        "r values": lambda: plots.lankford_profile(sheet),
+        "yield": lambda: plots.yield_section(sheet),
     }
 
 
@@ -117,7 +108,67 @@ def test_one_figure_with_words_at_every_axis(name, tmp_path):
     """Each chart leaves exactly its own figure, stamped, and every framed axis says what it shows."""
     fig = _every_chart()[name]()
     assert plt.get_fignums() == [fig.number]
-    lowest = fig.axes[0] if len(fig.axes) == 1 or name in ("confusion",) else fig.axes[1]
+    lowest = fig.axes[0] if len(fig.axes) == 1 else fig.axes[1]
     assert lowest.get_xlabel()
     assert fig.axes[0].get_ylabel() or fig.axes[0].get_yticklabels()
     assert plots.save(fig, tmp_path / "chart")[0].stat().st_size > 1000
+
+
+def test_nothing_to_draw_is_no_figure():
+    """Data that an honest data set may lack give None, and open no figure."""
+    nothing = pd.DataFrame(columns=["rate_per_s", "homologous", "climb", "texture", "angle_deg", "r_value"])
+    assert plots.histogram_with_curve([np.nan], label="KAM / °") is None
+    assert plots.disorientation_histogram([], lattice="fcc") is None
+    assert plots.trace_deviation_histogram([np.nan], [1.0]) is None
+    assert plots.grain_size_histogram([5.0]) is None
+    assert plots.schmid_rank_bars({"Schmid": []}, n_systems=12) is None
+    assert plots.axis_triangle(np.full((2, 3), np.nan), [1.0, 2.0], lattice="fcc") is None
+    assert plots.pr_curves({}) is plots.reliability({}) is plots.stress_strain({}) is None
+    assert plots.regime_shares(nothing) is plots.lankford_profile(nothing) is None
+    assert not plt.get_fignums()
+
+
+def test_histogram_is_a_density_by_weight():
+    """Weights 1 and 3 in bins of width 2 have densities 1/8 and 3/8; NaN is not counted."""
+    fig = plots.histogram_with_curve([1, 3, np.nan], weights=[1, 3, 5], bins=[0, 2, 4], label="angle / °")
+    np.testing.assert_allclose([bar.get_height() for bar in fig.axes[0].patches], [0.125, 0.375])
+    assert fig.get_supxlabel() == "n = 2"
+
+
+def test_grain_sizes_are_densities_of_the_logarithm():
+    """On the log axis the bars by number have area one in ln d."""
+    d = np.exp(np.linspace(0, 2, 50))
+    bars = plots.grain_size_histogram(d).axes[0].containers[0]
+    areas = [b.get_height() * np.log((b.get_x() + b.get_width()) / b.get_x()) for b in bars]
+    assert sum(areas) == pytest.approx(1)
+
+
+def test_deviations_are_counted():
+    """Signs do not matter, both groups have the same bins, and medians stand in the legend."""
+    fig = plots.trace_deviation_histogram([-1.0, 1.0, 3.0], [9.0], bin_deg=2.0, labels=("one", "other"))
+    assert [bar.get_height() for bar in fig.axes[0].patches] == [2, 1, 0, 0, 0]
+    texts = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert texts == ["one, median 1.0° (3)", "other, median 9.0° (1)"]
+
+
+def test_von_mises_ellipse_goes_through_uniaxial_stress():
+    """An isotropic section of s0 = 100 MPa lies on its ellipse."""
+    turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    size = 100 / np.sqrt(1 - np.sin(turn) * np.cos(turn))
+    table = pd.DataFrame(
+        {"texture": "random", "sigma_x": size * np.cos(turn), "sigma_y": size * np.sin(turn)}
+    )
+    lines = {line.get_label(): line for line in plots.yield_section(table).axes[0].lines}
+    x, y = lines["von Mises"].get_data()
+    np.testing.assert_allclose(np.sqrt(x**2 - x * y + y**2), 100)
+
+
+def test_correlations_are_written_and_need_one_set_of_names():
+    """A small table has its numbers in the cells; other names for rows than for columns are an error."""
+    table = pd.DataFrame([[1, -0.5], [-0.5, 1]], index=["basal", "rate_1"], columns=["basal", "rate_1"])
+    ax = plots.correlation_heatmap(table).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["1.00", "-0.50", "-0.50", "1.00"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["basal", "rate 1"]
+    assert plots.correlation_heatmap(table.iloc[:1, :1]) is None
+    with pytest.raises(ParameterError, match="same names"):
+        plots.correlation_heatmap(table.rename(index={"basal": "prismatic"}))

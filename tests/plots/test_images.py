@@ -8,10 +8,10 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from cpml import plots
-from cpml.crystallography import systems
 from cpml.errors import ParameterError
 from cpml.microscopy import SemImage, slip_activity, tile_labels
 from cpml.microscopy.dic.activity import in_plane_dyads
+from support.phases import FCC
 
 
 @pytest.fixture
@@ -38,10 +38,12 @@ def _lines(fig):
 def test_lines_lie_in_their_tile_at_their_angle(image, traces):
     """Tile 1 covers 0 to 9.5 um: its centre is (4.75, 4.75), and 90 deg runs along y."""
     label = tile_labels(image.shape, 20, valid=image.valid)
-    fig = plots.image_with_traces(image, traces, label=label, tiles=20, length_um=4.0)
+    fig = plots.image_with_traces(image, traces, label=label, tiles=20)
     first, second = _lines(fig)
-    np.testing.assert_allclose(first.get_segments()[0], [[2.75, 4.75], [6.75, 4.75]], atol=1e-12)
-    np.testing.assert_allclose(second.get_segments()[0], [[4.75, 6.75], [4.75, 2.75]], atol=1e-12)
+    half = 0.35 * 2 * np.sqrt(100 / np.pi)  # a line is 0.7 equivalent diameters of its 100 um2 long
+    ends = [[4.75 - half, 4.75], [4.75 + half, 4.75]]
+    np.testing.assert_allclose(first.get_segments()[0], ends, rtol=1e-12)
+    np.testing.assert_allclose(second.get_segments()[0], np.array(ends)[::-1, ::-1], rtol=1e-12)
     texts = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
     assert texts == ["family 1 (2)", "family 2 (1)"]
 
@@ -68,17 +70,16 @@ def test_regions_must_fit_the_image(image, traces):
 @pytest.fixture
 def activity():
     """Left half sheared by system 0, right half by system 5, one row without strain."""
-    fcc = systems("fcc", families=["octahedral"])
     q = np.array([0.9, 0.3, 0.2, 0.1]) / np.linalg.norm([0.9, 0.3, 0.2, 0.1])
-    dyads = in_plane_dyads(q, fcc)[0].reshape(-1, 2, 2)
+    dyads = in_plane_dyads(q, FCC)[0].reshape(-1, 2, 2)
     h = np.zeros((4, 6, 2, 2))
     h[1:, :3], h[1:, 3:] = 0.1 * dyads[0], 0.1 * dyads[5]
-    return slip_activity(h, q[None], fcc, label=np.ones((4, 6), int))
+    return slip_activity(h, q[None], FCC, label=np.ones((4, 6), int))
 
 
 def test_the_most_probable_system_has_the_colour_of_the_legend(activity):
     """Where a system wins the pixel has its colour; pixels without strain are grey."""
-    fig = plots.activity_map(activity, step_um=0.2, min_posterior=0.0)
+    fig = plots.activity_map(plots.FieldView(0.2), activity)
     picture = fig.axes[0].images[0].get_array()
     handles = fig.axes[0].get_legend().get_patches()
     texts = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
@@ -89,13 +90,13 @@ def test_the_most_probable_system_has_the_colour_of_the_legend(activity):
 
 
 def test_the_posterior_of_one_system_runs_from_0_to_1(activity):
-    fig = plots.activity_map(activity, system=activity.systems.names[0])
+    fig = plots.activity_map(plots.FieldView(), activity, system=activity.systems.names[0])
     assert fig.axes[0].images[1].get_clim() == (0.0, 1.0)
 
 
 def test_an_unknown_system_is_named(activity):
     with pytest.raises(ParameterError, match="cubic"):
-        plots.activity_map(activity, system="cubic")
+        plots.activity_map(plots.FieldView(), activity, system="cubic")
 
 
 def test_lines_of_several_pieces_are_told_from_straight_ones():
@@ -109,7 +110,7 @@ def test_lines_of_several_pieces_are_told_from_straight_ones():
             "y1_px": [0.0, 2, 6],
         }
     )
-    fig = plots.line_map(np.ones((8, 8)), pieces, label="shear", step_um=0.5)
+    fig = plots.line_map(plots.FieldView(0.5), np.ones((8, 8)), pieces, label="shear")
     straight, bent = _lines(fig)
     np.testing.assert_allclose(straight.get_segments()[0], [[0, 0], [2, 0]])
     assert len(bent.get_segments()) == 2

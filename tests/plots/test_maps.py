@@ -9,10 +9,12 @@ from matplotlib.colors import to_rgb
 
 from cpml import plots
 from cpml.errors import ParameterError
+from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.plots.colours import direction_colours, to_standard_triangle
 from cpml.plots.footprints import trace_segments
 from cpml.plots.maps import nice_length
 from cpml.plots.raster import raster
+from support.maps import NICKEL
 
 NEAR = 0.02  # the corners of orix' TSL key are off the pure colours by up to 0.01
 
@@ -31,10 +33,10 @@ def test_boundary_colours_follow_the_angle(segments):
 
 
 def test_boundaries_need_their_columns(segments):
-    """A table without end points is an error that names the columns."""
-    _, ax = plots.figure()
-    with pytest.raises(ParameterError, match="x1_um"):
-        plots.boundary_lines(ax, segments.drop(columns="x1_um"))
+    """A table without end points is an error that names the columns, before anything is drawn."""
+    for view in (plots.FieldView, plots.MapView):
+        with pytest.raises(ParameterError, match="x1_um"):
+            view(1.0, segments.drop(columns="x1_um"))
 
 
 @pytest.mark.parametrize(("span", "length"), [(50.1, 10), (20, 5), (10, 2), (0.9, 0.2), (4000, 1000)])
@@ -43,9 +45,9 @@ def test_scale_bar_is_round(span, length):
     assert nice_length(span) == pytest.approx(length, rel=1e-12)
 
 
-def test_scale_bar_has_its_length(cubes):
+def test_scale_bar_has_its_length(view):
     """The bar drawn on a 5 um map is 1 um long in map units, and says so."""
-    ax = plots.scalar_map(cubes, cubes.xy[:, 0], label="x / um").axes[0]
+    ax = plots.scalar_map(view, view.ebsd_map.xy[:, 0], label="x / um").axes[0]
     bar = next(line for line in ax.lines if line.get_gid() == "scale bar")
     assert np.ptp(bar.get_xdata()) == pytest.approx(1.0)
     assert "1 µm" in [text.get_text() for text in ax.texts]
@@ -85,62 +87,63 @@ def test_ipf_direction_is_the_sample_direction():
     np.testing.assert_allclose(plots.ipf_colours(q, group="432", direction=(0, 0, 2)), [[0, 1, 0]], atol=NEAR)
 
 
-def test_ipf_map_pixels(cubes):
+def test_ipf_map_pixels(view):
     """The image has one pixel per point, white where not indexed, red left, green right."""
-    fig = plots.ipf_map(cubes)
+    fig = plots.ipf_map(view)
     image = fig.axes[0].images[0].get_array()
     assert image.shape == (6, 10, 3)
     np.testing.assert_allclose(image[0, 0], 1)
     np.testing.assert_allclose([image[3, 2], image[3, 8]], [[1, 0, 0], [0, 1, 0]], atol=NEAR)
 
 
-def test_map_extent_runs_along_pixel_edges(cubes):
+def test_map_extent_runs_along_pixel_edges(view):
     """Half a step beyond the outer points, y downwards: boundaries on the pixel edges fit."""
-    ax = plots.ipf_map(cubes).axes[0]
+    ax = plots.ipf_map(view).axes[0]
     assert ax.get_xlim() == pytest.approx((-0.25, 4.75))
     assert ax.get_ylim() == pytest.approx((2.75, -0.25))
     assert ax.get_aspect() == 1.0
 
 
-def test_hexagonal_raster_shows_every_point(cubes):
+def test_hexagonal_raster_shows_every_point():
     """On a hexagonal grid each point fills as many cells as any other inside its row."""
-    rows, cols, step = 6, 8, 1.0
+    rows, cols = 6, 8
     j, i = np.meshgrid(np.arange(cols), np.arange(rows))
-    xy = np.stack([j + 0.5 * (i % 2), i * np.sqrt(3) / 2], axis=-1).reshape(-1, 2) * step
-    hexagons = cubes.__class__(np.zeros((48, 4)), np.ones(48, int), xy, (rows, cols), step, "hex")
-    view = raster(hexagons)
-    count = np.bincount(view.index[view.index >= 0], minlength=48).reshape(rows, cols)
+    xy = np.stack([j + 0.5 * (i % 2), i * np.sqrt(3) / 2], axis=-1).reshape(-1, 2)
+    cube = np.tile([1.0, 0, 0, 0], (48, 1))
+    hexagons = EbsdMap.from_points("hexagons", xy, cube, np.ones(48, int), {1: NICKEL})
+    index = raster(hexagons).index
+    count = np.bincount(index[index >= 0], minlength=48).reshape(rows, cols)
     assert set(count[:, 1:-1].ravel()) == {4}
 
 
-def test_grain_values_are_spread_to_their_points(cubes):
+def test_grain_values_are_spread_to_their_points(view):
     """Each point shows the value of its grain; a grain without a value is grey."""
-    label = np.where(cubes.xy[:, 0] < 2.25, 1, 2)
-    fig = plots.grain_map(cubes, label, pd.Series({1: 0.4}), label="Schmid factor")
+    label = np.where(view.ebsd_map.xy[:, 0] < 2.25, 1, 2)
+    fig = plots.grain_map(view, label, pd.Series({1: 0.4}), label="Schmid factor")
     image = fig.axes[0].images[1].get_array()
     assert np.nanmax(image[:, :5]) == np.nanmin(image[:, :5]) == 0.4
     assert np.ma.masked_invalid(image)[:, 5:].mask.all()
 
 
-def test_categories_are_counted_in_the_legend(cubes):
+def test_categories_are_counted_in_the_legend(view):
     """Categories are drawn in legend order with the number of grains behind their names."""
-    label = np.where(cubes.xy[:, 0] < 2.25, 1, 2)
+    label = np.where(view.ebsd_map.xy[:, 0] < 2.25, 1, 2)
     names = {"a": "basal slip", "b": "no slip"}
-    fig = plots.grain_map(cubes, label, {1: "b", 2: "b"}, label="seen", categories=names)
+    fig = plots.grain_map(view, label, {1: "b", 2: "b"}, label="seen", categories=names)
     texts = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
     assert texts == ["basal slip (0)", "no slip (2)"]
 
 
-def test_wrong_length_is_named(cubes):
+def test_wrong_length_is_named(view):
     """Values of another length are an error that names both, and no figure stays open."""
     with pytest.raises(ParameterError, match="points has 60 entries, values has 3"):
-        plots.scalar_map(cubes, [1, 2, 3], label="KAM / °")
+        plots.scalar_map(view, [1, 2, 3], label="KAM / °")
     assert not plt.get_fignums()
 
 
-def test_signed_values_are_centred(cubes):
+def test_signed_values_are_centred(view):
     """Signed maps use limits symmetric about zero."""
-    fig = plots.scalar_map(cubes, cubes.xy[:, 0] - 1, label="error", centred=True)
+    fig = plots.scalar_map(view, view.ebsd_map.xy[:, 0] - 1, label="error", centred=True)
     low, high = fig.axes[0].images[1].get_clim()
     assert low == -high
 
@@ -152,27 +155,40 @@ def test_traces_run_as_seen_on_screen():
     np.testing.assert_allclose(ends.mean(axis=0), [1.0, 2.0])
 
 
-def test_trace_map_takes_dict_or_table(cubes):
-    """Observed traces by dict and by table give the same lines; unknown grains are left out."""
+def test_traces_of_unknown_grains_are_left_out(view):
+    """Two traces at the centre of grain 1, 0.6 diameters long, none of grain 7."""
     parents = pd.DataFrame({"grain_id": [1], "x_um": [1.0], "y_um": [1.0], "equivalent_diameter_um": [2.0]})
-    table = pd.DataFrame({"grain_id": [1, 1, 7], "trace_deg": [30.0, 60.0, 10.0]})
-    figures = [plots.trace_map(cubes, parents, observed=o) for o in ({1: [30.0, 60.0], 7: 10.0}, table)]
-    lines = [np.array(_boundaries(fig.axes[0]).get_segments()) for fig in figures]
-    assert lines[0].shape == (2, 2, 2)
-    np.testing.assert_allclose(*lines)
+    table = pd.DataFrame({"grain_id": [1, 1, 7], "angle_deg": [30.0, 60.0, 10.0]})
+    fig = plots.trace_map(view, parents, observed=table)
+    lines = np.array(_boundaries(fig.axes[0]).get_segments())
+    assert lines.shape == (2, 2, 2)
+    np.testing.assert_allclose(lines.mean(axis=1), [[1.0, 1.0], [1.0, 1.0]])
+    np.testing.assert_allclose(np.linalg.norm(lines[:, 1] - lines[:, 0], axis=1), 1.2)
+    assert plots.trace_map(view, parents, observed=table[table["grain_id"] == 7]) is None
 
 
-def test_twin_map_colours_twins_only(cubes):
+def test_twin_map_colours_twins_only(view):
     """The twin is coloured, its parent grey."""
-    label = np.where(cubes.xy[:, 0] < 2.25, 1, 2)
+    label = np.where(view.ebsd_map.xy[:, 0] < 2.25, 1, 2)
     twins = pd.DataFrame({"fragment_id": [1, 2], "is_twin": [False, True], "variant": [np.nan, 3]})
-    image = plots.twin_map(cubes, label, twins).axes[0].images[0].get_array()
+    image = plots.twin_map(view, label, twins).axes[0].images[0].get_array()
     assert np.ptp(image[2, 2]) == 0
     assert np.ptp(image[2, 8]) > 0.3
+    assert plots.twin_map(view, label, twins.assign(is_twin=False)) is None
 
 
 def test_dic_map_extent():
     """A DIC field of 4 x 8 points of 0.1 um covers 0.8 x 0.4 um."""
-    ax = plots.dic_map(np.ones((4, 8)), label="effective strain", step_um=0.1).axes[0]
+    ax = plots.dic_map(plots.FieldView(0.1), np.ones((4, 8)), label="effective strain").axes[0]
     assert abs(np.diff(ax.get_xlim())[0]) == pytest.approx(0.8)
     assert abs(np.diff(ax.get_ylim())[0]) == pytest.approx(0.4)
+
+
+def test_a_map_without_a_value_is_no_figure(view):
+    """Neither points nor grains nor vectors without a number open one."""
+    n = len(view.ebsd_map.xy)
+    assert plots.scalar_map(view, np.full(n, np.nan), label="KAM / °") is None
+    assert plots.grain_map(view, np.ones(n, int), {1: np.nan}, label="Schmid factor") is None
+    assert plots.grain_map(view, np.ones(n, int), {}, label="seen", categories=["basal"]) is None
+    assert plots.dic_map(plots.FieldView(), np.full((4, 8), np.nan), label="strain") is None
+    assert not plt.get_fignums()

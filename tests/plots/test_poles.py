@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from cpml import plots
+from cpml.crystallography import random_quaternions
 from cpml.errors import ParameterError
 from cpml.plots.colours import in_crystal
 from cpml.plots.poles import hemisphere, plane_normals
 
 
 def _random(n, seed=0):
-    q = np.random.default_rng(seed).normal(size=(n, 4))
-    return q / np.linalg.norm(q, axis=1, keepdims=True)
+    return random_quaternions(n, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_multiplicity(plane, lattice, count):
 
 
 def test_hexagonal_normal_angle():
-    """The angle between (0001) and {10-12} is atan(c/a / sqrt3), as in MICROSCOPY 2.11 with l = 2."""
+    """The angle between (0001) and {10-12} is atan(c/a / sqrt3)."""
     normals = plane_normals((1, 0, -1, 2), lattice="hcp", c_over_a=1.624)
     tilt = np.arccos(np.abs(normals[:, 2]))
     np.testing.assert_allclose(tilt, np.arctan(1.624 / np.sqrt(3)), rtol=1e-12)
@@ -110,7 +110,7 @@ def test_pole_out_of_the_surface_to_the_right_is_on_the_right():
 
 def test_pole_figures_share_one_bar():
     """Three pole figures, one colour bar, the same limits."""
-    fig = plots.pole_figures(_random(50), lattice="fcc", caption="virtual specimen")
+    fig = plots.pole_figures(_random(50), lattice="fcc")
     assert len(fig.axes) == 4
     assert len({ax.images[0].get_clim() for ax in fig.axes[:3]}) == 1
 
@@ -133,3 +133,4 @@ def test_inverse_pole_figure_stays_in_the_triangle(lattice):
     assert len(x) == 300
     slope = 1.0 if lattice == "fcc" else np.tan(np.pi / 6)
     assert (y >= -1e-12).all() and (y <= slope * x + 1e-12).all()
+    assert plots.inverse_pole_figure(_random(3), [np.nan] * 3, lattice=lattice, label="Taylor factor") is None

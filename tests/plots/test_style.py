@@ -45,28 +45,45 @@ def test_saved_bytes_are_stable(cubes, segments, tmp_path, ending):
     """The same figure drawn and saved twice gives the same bytes."""
     paths = []
     for name in ("first", "second"):
-        fig = plots.ipf_map(cubes, segments=segments, caption="virtual specimen")
-        paths += plots.save(fig, tmp_path / name, formats=(ending,))
+        fig = plots.stamp(plots.ipf_map(plots.MapView(cubes, segments)), "virtual specimen")
+        paths += [path for path in plots.save(fig, tmp_path / name) if path.suffix == f".{ending}"]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_stamp_writes_caption_and_count():
-    """The caption and the sample count stand at the bottom of the figure."""
+def test_a_failed_save_leaves_what_was_there(tmp_path):
+    """A figure is written beside its name first."""
+    fig, _ = plots.figure()
+    (tmp_path / "size.pdf").write_text("before")
+    fig.savefig = None
+    with pytest.raises(TypeError):
+        plots.save(fig, tmp_path / "size")
+    assert [path.name for path in tmp_path.iterdir()] == ["size.pdf"]
+    assert (tmp_path / "size.pdf").read_text() == "before"
+
+
+def test_the_caption_stands_in_front_of_the_note():
+    """What was counted is noted by the figure's function, the caption comes later, once."""
     fig, _ = plots.figure("double")
-    plots.stamp(fig, "virtual specimen", n=1234, unit="grains")
-    assert fig.get_supxlabel() == "virtual specimen; n = 1\u202f234 grains"
+    plots.note(fig, "scale unknown", n=1234, unit="grains")
+    assert fig.get_supxlabel() == "scale unknown; n = 1\u202f234 grains"
+    for _ in range(2):
+        plots.stamp(fig, "virtual specimen")
+        assert fig.get_supxlabel() == "virtual specimen; scale unknown; n = 1\u202f234 grains"
+
+
+def test_a_long_caption_is_wrapped_to_the_width():
+    """About 70 characters of 6 pt fit into 85 mm."""
+    fig, _ = plots.figure("single")
+    lines = plots.stamp(fig, "word " * 30).get_supxlabel().split("\n")
+    assert len(lines) == 3 and max(map(len, lines)) <= 70
 
 
 def test_light_import():
-    """The plots load neither torch nor orix nor seaborn until a figure needs them."""
+    """Style, sizes and files load no seaborn, which figures need; torch and orix wait for a call."""
     code = (
-        "import sys, cpml.plots as p; p.ipf_map, p.pole_figures, p.reliability;"
-        "assert not {'torch', 'orix', 'seaborn'} & set(sys.modules), sorted(sys.modules)"
+        "import sys, cpml.plots as p; p.use_style(), p.stamp(p.figure()[0], 'caption');"
+        "assert not {'orix', 'seaborn', 'scipy'} & set(sys.modules), sorted(sys.modules);"
+        "p.ipf_map, p.pole_figures, p.reliability;"
+        "assert not {'torch', 'orix'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_every_public_name_exists():
-    """Each name that the package lists can be fetched from it."""
-    for name in dir(plots):
-        assert getattr(plots, name) is not None

@@ -1,4 +1,6 @@
-"""The demo's image on its map: what was drawn is what is stored, and its lines are found on the right planes."""
+"""The demo's image on its map: what was drawn is what is stored, and its lines are found on
+the right planes.
+"""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
-"""Virtual specimens as data sets: found through CPML_REFERENCE, labelled by what was
-recorded, truth for scoring only.
+"""Virtual specimens as data sets: found through CPML_REFERENCE, labelled by what was recorded, truth
+for scoring only.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import cpml
 from cpml import datasets, microscopy, virtual
 from cpml.datasets.observe import observe, read_dataset_map, twin_rows, twin_types
 from cpml.errors import DatasetError, MapFileError
-from cpml.virtual import records as virtual_labels
+from cpml.virtual import recorded
 
 SETS = {
     "virtual-mg-a": "mg_hcp_A",
@@ -21,8 +21,8 @@ SETS = {
 
 
 def test_without_the_reference_the_error_names_the_variable(monkeypatch):
-    """Loading fails with one line that says what to set; a run over all data
-    sets leaves them out and says why.
+    """Loading fails with one line that says what to set; a run over all data sets leaves them out
+    and says why.
     """
     monkeypatch.delenv("CPML_REFERENCE", raising=False)
     for name in SETS:
@@ -35,8 +35,8 @@ def test_without_the_reference_the_error_names_the_variable(monkeypatch):
 
 @pytest.mark.parametrize("name", SETS)
 def test_labels_are_those_of_the_benchmark(name, reference):
-    """The chain's labels (notebook 02) and those of `load_virtual` agree row for
-    row, so both score the same thing.
+    """The chain's labels (notebook 02) and those of `load_virtual` agree row for row, so both score
+    the same thing.
     """
     from benchmarks.virtual_specimens import load_virtual
 
@@ -58,18 +58,22 @@ def test_labels_are_those_of_the_benchmark(name, reference):
 
 
 def test_truth_of_a_folder_is_read_through_its_json(reference):
-    """`files: truth` names truth.json; strengths are those of the simulation and every grain has its planes."""
+    """`files: truth` names truth.json; strengths are those of the simulation and every grain
+    has its planes.
+    """
     truth = virtual.load_truth(reference("virtual/mg_hcp_A/truth.json"))
     assert (truth.strengths["strength_mpa"] > 0).all() and truth.planes["shear"].min() >= 0
     assert set(truth.planes["grain"]) == set(truth.variants["grain"])
 
 
 def test_angles_are_mirrored_onto_the_screen():
-    """122.2 deg counted from +x towards +y (down) is 57.8 deg counter-clockwise; no trace is an empty angle."""
+    """122.2 deg counted from +x towards +y (down) is 57.8 deg counter-clockwise; no trace is
+    an empty angle.
+    """
     table = pd.DataFrame(
         {"grain": [1, 2], "obs_n_traces": [2, 0], "obs_trace_angles_deg": ["122.2;0.0", np.nan]}
     )
-    found = virtual_labels.recorded_traces(table)
+    found = recorded.recorded_traces(table)
     assert found["grain_id"].tolist() == [1, 1, 2]
     assert found["angle_deg"].tolist()[:2] == pytest.approx([57.8, 0.0]) and np.isnan(
         found["angle_deg"].iloc[2]
@@ -88,7 +92,7 @@ def test_recorded_variants_name_systems_of_this_project():
             "obs_twin_variants": ["(1-102)[-1101]", np.nan, np.nan],
         }
     )
-    found = virtual_labels.recorded_variants(table, systems)
+    found = recorded.recorded_variants(table, systems)
     assert found.groupby("grain_id")["observed"].sum().to_dict() == {1: 1.0, 2: 0.0}
     assert len(found) == 2 * systems.twin.sum()
 
@@ -103,4 +107,4 @@ def test_manual_twins_need_a_table_that_holds_them(describe, tmp_path):
     ):
         twin_rows(cpml.load_dataset(path), None, None, {})
     with pytest.raises(MapFileError, match="no label table"):
-        virtual_labels.read_public_table(path.parent / "traces.csv", None, np.zeros(0))
+        recorded.read_public_table(path.parent / "traces.csv", None, np.zeros(0))

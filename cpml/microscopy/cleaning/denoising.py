@@ -38,8 +38,11 @@ from cpml.progress import progress
 SECOND_DIFFERENCE = np.sqrt(6.0)
 """Standard deviation of a - 2 b + c for unit noise."""
 WALL = 5.0 * np.sqrt(2.0)
-"""A step between neighbours of more than this many sigma is a wall: noise makes one in 10^5 pairs (chi, 3
-components)."""
+"""A step between neighbours of more than this many sigma is a wall: noise makes one in 10^5 pairs
+(chi, 3 components)."""
+
+ITERATIONS = 6
+"""Half-quadratic steps: delta shrinks by less than a quarter from one to the next."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +52,19 @@ class Denoised:
     quaternions: NDArray
     noise_deg: float
     moved_deg: NDArray
-    iterations: int
 
 
-def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Denoised:
+def denoise(grains: Grains, *, alpha: float = 10.0) -> Denoised:
     """Filtered orientations of the measured pixels of all grains.
 
     Parameters
     ----------
     alpha : strength; 10 lowers white noise about threefold and needs about 5 points across a feature
-    iterations : half-quadratic steps
 
     Returns
     -------
-    noise_deg is the estimated rms angle of the orientation noise before, moved_deg (N,) the angle between old
-    and new
+    noise_deg is the estimated rms angle of the orientation noise before, moved_deg (N,) the angle between
+    old and new
     """
     w, base = _vectors(grains)
     triples = _triples(grains.map, grains.own)
@@ -72,7 +73,7 @@ def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Deno
     steps = [np.linalg.norm(w[triples[:, 1]] - w[triples[:, k]], axis=1) for k in (0, 2)]
     smooth = np.maximum(*steps) <= WALL * sigma
     u = w
-    factors = np.geomspace(3.0, 1.0, iterations) if sigma > 0 else ()
+    factors = np.geomspace(3.0, 1.0, ITERATIONS) if sigma > 0 else ()
     for factor in progress(factors, "denoising"):
         ratio = np.linalg.norm(second @ u, axis=1) / (factor * SECOND_DIFFERENCE * sigma)
         u = _solve(second, alpha * smooth / (1.0 + ratio**2) ** 2, w, u, 1e-3 * sigma * np.sqrt(w.size))
@@ -81,12 +82,12 @@ def denoise(grains: Grains, *, alpha: float = 10.0, iterations: int = 6) -> Deno
     q = grains.map.quaternions.copy()
     q[chosen] = quaternion_multiply(exponential(u[chosen]), base[chosen])
     moved[chosen] = np.degrees(np.linalg.norm((u - w)[chosen], axis=1))
-    return Denoised(q, float(np.degrees(np.sqrt(3) * sigma)), moved, iterations)
+    return Denoised(q, float(np.degrees(np.sqrt(3) * sigma)), moved)
 
 
 def _vectors(grains: Grains) -> tuple[NDArray, NDArray]:
-    """Rotation vectors (N, 3) from the grain's mean, rad, and that mean (N, 4) in each pixel's own symmetry
-    copy."""
+    """Rotation vectors (N, 3) from the grain's mean, rad, and that mean (N, 4) in each pixel's
+    own symmetry copy."""
     ebsd_map = grains.map
     w, base = np.zeros((ebsd_map.n_pixels, 3)), np.full((ebsd_map.n_pixels, 4), np.nan)
     for phase_id, phase in ebsd_map.phases.items():
@@ -122,8 +123,8 @@ def _operator(triples: NDArray, n: int) -> sparse.csr_matrix:
 
 
 def _noise(size: NDArray) -> float:
-    """Noise of one vector component, rad, from the median length of second differences (chi with 3
-    components)."""
+    """Noise of one vector component, rad, from the median length of second differences (chi
+    with 3 components)."""
     return float(np.median(size) / 1.538 / SECOND_DIFFERENCE) if len(size) else 0.0
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 from cpml.crystallography.rotations import (
     quaternion_conjugate,
     quaternion_multiply,
@@ -107,8 +107,8 @@ def weighted_burgers(
 
 
 def _integral(grains: Grains, half_width: int) -> NDArray:
-    """W (N, 3), sample frame, by loops; g of every pixel in the symmetry copy
-    nearest to the mean of its grain.
+    """W (N, 3), sample frame, by loops; g of every pixel in the symmetry copy nearest to the mean
+    of its grain.
     """
     n = grains.map.n_pixels
     columns, nearest = np.full((n, 2, 3), np.nan), np.full((n, 4), np.nan)
@@ -145,7 +145,9 @@ def _in_crystal(quaternions: NDArray, sample: NDArray) -> NDArray:
 
 @compiled
 def _loops(g, own, h, dx, dy, out):
-    """Trapezoidal loop of each pixel: along +x at the top, +y at the right, -x at the bottom, -y at the left."""
+    """Trapezoidal loop of each pixel: along +x at the top, +y at the right, -x at the bottom, -y
+    at the left.
+    """
     rows, cols = own.shape
     area = 4.0 * h * h * dx * dy
     for r in range(h, rows - h):

@@ -1,6 +1,8 @@
 """Densities of geometrically necessary dislocations (GND) from lattice curvature.
 
-    alpha = sum_s rho_s b_s (x) l_s;   six combinations of alpha are known (cpml.microscopy.curvature.lattice_curvature)
+    alpha = sum_s rho_s b_s (x) l_s
+
+Six combinations of alpha are known (cpml.microscopy.curvature.lattice_curvature).
 
     L1: minimise sum u_s |rho_s|  subject to them, exact (cpml.microscopy.curvature.l1)
     L2: minimise sum u_s rho_s^2:  rho = U^-1 A^T (A U^-1 A^T)^-1 y
@@ -11,10 +13,10 @@
 | bcc | 48 {110}, {112}, {123} <111> | 4 |
 | hcp | basal a 3, prism a 3, pyramidal c+a 6 ({11-22}) or 12 ({10-11}) | a 3, c+a 6 |
 
-The signs of the edge lines are a convention; rho and -rho with both reversed are one dislocation. Weights u:
-"density" 1 (the total is a density), "energy" |b|^2/b_min^2 x {1 screw, 1/(1 - nu) edge} (the total is then
-an energy, and the density that is reported still is sum |rho|). An orientation error of rms angle d alone
-gives about
+The signs of the edge lines are a convention; rho and -rho with both reversed are one dislocation. Weights
+u: "density" 1 (the total is a density), "energy" |b|^2/b_min^2 x {1 screw, 1/(1 - nu) edge} (the total is
+then an energy, and the density that is reported still is sum |rho|). An orientation error of rms angle d
+alone gives about
 
     rho_n = sqrt2 d / (b dx)  per component, at forward differences; half of it at central ones.
 
@@ -42,6 +44,8 @@ EDGE_FAMILIES = {
     "bcc": ("110", "112", "123"),
     "hcp": ("basal", "prismatic", "pyramidal2_ca"),
 }
+POISSON = 0.3
+"""Ratio nu of the energies of edges and screws, close to that of nickel, magnesium and titanium."""
 CHUNK = 32768
 
 
@@ -55,13 +59,13 @@ class DislocationTypes:
     burgers_nm: NDArray  # (S, 3)
     line: NDArray  # (S, 3) unit
 
-    def weights(self, kind: str, poisson: float = 0.3) -> NDArray:
+    def weights(self, kind: str) -> NDArray:
         """(S,) costs u of the module docstring."""
         if kind == "density":
             return np.ones(len(self.names))
         if kind == "energy":
             square = np.sum(self.burgers_nm**2, axis=1)
-            return square / square.min() * np.where(self.is_screw, 1.0, 1.0 / (1.0 - poisson))
+            return square / square.min() * np.where(self.is_screw, 1.0, 1.0 / (1.0 - POISSON))
         raise ParameterError(f"weight {kind!r}: choose 'density' or 'energy'")
 
 
@@ -123,7 +127,7 @@ class Gnd:
     | density | sum of \\|rho_s\\| | m^-2, (N,) |
     | families | the same by family, "edge basal", "screw a", ... | m^-2, (N,) each |
     | objective | sum u_s \\|rho_s\\| (L1) or sum u_s rho_s^2 (L2) | m^-2 or m^-4, (N,) |
-    | noise_deg, noise_floor | rms angle of the orientation error, and its rho_n for the shortest b | deg, m^-2 |
+    | noise_deg, noise_floor | rms angle of the orientation error, its rho_n for the shortest b | deg, m^-2 |
     | by_system | phase id -> rho (N_phase, S) signed, where asked for | m^-2 |
     """
 
@@ -162,7 +166,6 @@ def gnd(
     weight: str = "density",
     scheme: str | None = None,
     families: Mapping[int, Sequence[str]] | None = None,
-    poisson: float = 0.3,
     noise_deg: float | None = None,
     keep_systems: bool = False,
 ) -> Gnd:
@@ -187,7 +190,7 @@ def gnd(
     scheme = scheme or ("central" if grains.map.grid == "hex" else "forward")
     ids = phases_chosen(grains, phase)
     types = {i: types_of_phase(grains.map.phases[i], (families or {}).get(i)) for i in ids}
-    costs = {i: t.weights(weight, poisson) for i, t in types.items()}
+    costs = {i: t.weights(weight) for i, t in types.items()}
     y = nye_components(curvature(grains, scheme=scheme).kappa)
     n = grains.map.n_pixels
     density, objective, kept, by_family = np.full(n, np.nan), np.full(n, np.nan), {}, {}

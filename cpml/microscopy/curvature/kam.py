@@ -30,8 +30,8 @@ GROD_PER_NOISE = float(np.sqrt(8 / (3 * np.pi)))
 
 
 def kam(grains: Grains, *, order: int = 1, max_angle: float | None = None) -> NDArray:
-    """Kernel average misorientation (N,), deg; NaN where a pixel is not measured or has no neighbour in its
-    grain.
+    """Kernel average misorientation (N,), deg; NaN where a pixel is not measured or has no neighbour
+    in its grain.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def kam_table(
     max_angle: float | None = None,
     noise_deg: float | None = None,
 ) -> pd.DataFrame:
-    """KAM of several orders, one column each (named by `kam_column`), and
-    kam_floor_deg, what noise alone reads.
+    """KAM of several orders, one column each (named by `kam_column`), and kam_floor_deg, what
+    noise alone reads.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def kam_table(
 def kam_gradient(grains: Grains, *, orders: Sequence[int] = (1, 2, 3)) -> pd.DataFrame:
     """Per grain, the straight line through its mean neighbour angle at 1, 2, ... steps along the grid lines.
 
-    Only pixels on a common grid line count (rows and columns, or the three directions of a hexagonal grid):
-    the mix of directions is then that of every order, and a constant gradient is a straight line through
-    zero.
+    Only pixels on a common grid line count (rows and columns, or the three directions of a hexagonal
+    grid): the mix of directions is then that of every order, and a constant gradient is a straight
+    line through zero.
 
     Returns
     -------
@@ -153,8 +153,8 @@ def grod(grains: Grains, *, reference: str = "mean") -> NDArray:
 
 
 def farthest_pixels(grains: Grains) -> NDArray:
-    """(G,) measured pixel of each grain farthest from its boundary and from the rim of the map (first of
-    several).
+    """(G,) measured pixel of each grain farthest from its boundary and from the rim of the map
+    (first of several).
     """
     distance = boundary_distance(grains)
     pixel = np.flatnonzero(grains.measured)

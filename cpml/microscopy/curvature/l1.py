@@ -9,14 +9,14 @@ enters; the line search goes on through every rho_i that changes sign (each bend
 next. y is perturbed by 1e-12 of its size against ties; the solution returned is that of the exact y in the
 same basis. Against HiGHS the objective agrees to 1e-9.
 
-References: Barrodale & Roberts 1973, SIAM J. Numer. Anal. 10:839 (L1 simplex); Pantleon 2008, Scripta Mater.
-58:994.
+References: Barrodale & Roberts 1973, SIAM J. Numer. Anal. 10:839 (L1 simplex); Pantleon 2008,
+Scripta Mater. 58:994.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 
 M = 6
 PIVOT = 1e-7
@@ -83,8 +83,8 @@ def _independent(a, basis, work):
 
 @compiled
 def _descend(a, u, y, basis, inverse, x, pi, d, work):
-    """Pivots from a basis with its inverse to the optimum; returns the number of them, -1 when it was not
-    reached.
+    """Pivots from a basis with its inverse to the optimum; returns the number of them, -1 when it
+    was not reached.
     """
     n_columns = a.shape[1]
     for pivot in range(MAX_PIVOTS):
@@ -146,7 +146,9 @@ def _descend(a, u, y, basis, inverse, x, pi, d, work):
 
 @compiled
 def fill_columns(r, burgers, line, a):
-    """a (6, S): what each density of burgers (S, 3), line (S, 3) adds to the known Nye components in frame r."""
+    """a (6, S): what each density of burgers (S, 3), line (S, 3) adds to the known Nye components
+    in frame r.
+    """
     for s in range(burgers.shape[0]):
         b0 = r[0, 0] * burgers[s, 0] + r[0, 1] * burgers[s, 1] + r[0, 2] * burgers[s, 2]
         b1 = r[1, 0] * burgers[s, 0] + r[1, 1] * burgers[s, 1] + r[1, 2] * burgers[s, 2]
@@ -161,7 +163,9 @@ def fill_columns(r, burgers, line, a):
 
 @compiled
 def solve_l1(rotations, y, burgers, line, u, out, pivots):
-    """rho (n, S) of pixels with rotations (n, 3, 3) and right sides y (n, 6); pivots (n,) counts, -1: failed."""
+    """rho (n, S) of pixels with rotations (n, 3, 3) and right sides y (n, 6); pivots (n,)
+    counts, -1: failed.
+    """
     n_columns = burgers.shape[0]
     a, wide = np.empty((M, n_columns)), np.empty((M, n_columns))
     work, inverse = np.empty((M, M)), np.empty((M, M))
@@ -231,6 +235,10 @@ def solve_l2(rotations, y, burgers, line, u, out):
 def columns_of(rotation: NDArray, burgers: NDArray, line: NDArray) -> NDArray:
     """A (6, S) of one rotation (3, 3), for tests and for readers."""
     a = np.empty((M, len(burgers)))
-    fill_columns(np.ascontiguousarray(rotation, float), np.ascontiguousarray(burgers, float),
-                 np.ascontiguousarray(line, float), a)  # fmt: skip
+    fill_columns(
+        np.ascontiguousarray(rotation, float),
+        np.ascontiguousarray(burgers, float),
+        np.ascontiguousarray(line, float),
+        a,
+    )
     return a

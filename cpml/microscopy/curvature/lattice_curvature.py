@@ -1,7 +1,9 @@
 """Lattice curvature of a map and the part of the Nye tensor that a surface shows.
 
-    kappa_ij = d omega_i / d x_j,     omega = rotation vector, sample frame, of q(x + dx) q(x)*, nearest variant
+    kappa_ij = d omega_i / d x_j
     alpha_ij = kappa_ji - delta_ij kappa_kk
+
+omega is the rotation vector, sample frame, of q(x + dx) q(x)*, nearest variant.
 
 A map knows j = 1, 2 only; the third column of kappa is unknown, not zero. Free of it are
 
@@ -75,8 +77,8 @@ def curvature(grains: Grains, *, scheme: str = "forward") -> Curvature:
 
     Parameters
     ----------
-    scheme : "forward" (square grids) or "central" (least squares over the touching pixels; hexagonal grids
-        always)
+    scheme : "forward" (square grids) or "central" (least squares over the touching pixels;
+        hexagonal grids always)
 
     Raises
     ------
@@ -109,7 +111,9 @@ def _least_squares(grains: Grains) -> NDArray:
     omega = _pair_rotations(grains, pairs)
     dx = grains.map.xy[pairs[:, 1]] - grains.map.xy[pairs[:, 0]]
 
-    def total(values):  # both ends: omega dx^T and dx dx^T do not change when the pair is read backwards
+    def total(
+        values: NDArray,
+    ) -> NDArray:  # both ends: omega dx^T and dx dx^T do not change when the pair is read backwards
         return np.bincount(pairs[:, 0], values, n) + np.bincount(pairs[:, 1], values, n)
 
     xx, yy, xy = (total(dx[:, i] * dx[:, j]) for i, j in ((0, 0), (1, 1), (0, 1)))
@@ -120,8 +124,10 @@ def _least_squares(grains: Grains) -> NDArray:
     else:
         determinant = xx * yy - xy**2
         determinant[determinant < 1e-6 * grains.map.step_um**4] = 0.0
-        inverse = [[_over(yy, determinant), -_over(xy, determinant)],
-                   [-_over(xy, determinant), _over(xx, determinant)]]  # fmt: skip
+        inverse = [
+            [_over(yy, determinant), -_over(xy, determinant)],
+            [-_over(xy, determinant), _over(xx, determinant)],
+        ]
     kappa = np.empty((n, 3, 2))
     for i in range(3):
         along = [total(omega[:, i] * dx[:, j]) for j in range(2)]

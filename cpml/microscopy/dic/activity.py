@@ -4,7 +4,7 @@
 
 Four numbers a pixel cannot tell twelve and more shears apart. So two answers are given side by side: the
 shears of least sum |gamma_s| that explain H within `threshold` (SSLIP), one of many; and, for every system,
-the probability that it is active, summed over all sets of at most `most_active` systems (slip_inversion.py).
+the probability that it is active, summed over all sets of at most LARGEST_SET systems (slip_inversion.py).
 
 | quantity | meaning | unit, shape |
 |---|---|---|
@@ -14,10 +14,9 @@ the probability that it is active, summed over all sets of at most `most_active`
 | mean_shear | posterior mean of gamma | (N, S) |
 | none | p(no slip at all given H) | (N,) |
 
-Prior: no slip 1/2 when one system has 1/4, two 1/8, ...: a further system costs a factor 2, all
-sets of one size are alike unless `weights` (from Schmid factors, say) favour some; shears are
-normal with a spread of `slab` |H|. With `sense` +1 or -1 a system can shear one way only; twins
-always can, towards their twinning sense.
+Prior: no slip 1/2 when one system has 1/4, two 1/8, ...: a further system costs a factor 2, all sets of one
+size are alike; shears are normal with a spread of SLAB |H|. With `sense` +1 or -1 a system can shear one way
+only; twins always can, towards their twinning sense.
 
 References: Vermeij et al. 2022, Acta Mater. 243:118502 (SSLIP); George & McCulloch 1993, JASA
 88:881 (posterior over subsets).
@@ -29,6 +28,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import comb
 
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.schmid import schmid_factors
@@ -38,6 +38,22 @@ from cpml.microscopy.dic.registered import RegisteredDic
 from cpml.microscopy.dic.strain import checked_gradient, effective_strain
 from cpml.progress import progress
 
+BY_GRAIN = (
+    "grain_id",
+    "system",
+    "name",
+    "plane",
+    "family",
+    "n_pixels",
+    "share",
+    "sslip_share",
+    "posterior",
+    "mean_shear",
+)
+LARGEST_SET = 3
+"""Largest set of systems in one pixel: four data cannot tell more."""
+SLAB = 1.0
+"""Spread of a shear, as a multiple of |H|."""
 PIXELS_AT_ONCE = 4096
 """Between two steps of the progress bar."""
 FREE_SCHMID = 0.02
@@ -81,34 +97,30 @@ class SlipActivity:
         sslip_share (of sum |shear|), posterior (mean over the pixels, weighted with their posterior sum
         |shear|), mean_shear (mean over the pixels, signed).
         """
-        rows, systems = [], self.systems
+        parts, systems = [], self.systems
         for grain in np.unique(self.label[self.used & (self.label > 0)]):
             pixel = np.flatnonzero(self.used & (self.label == grain))
             amount = np.abs(self.mean_shear[pixel])
             weight = amount.sum(axis=1)
             sparse = np.abs(self.shear[pixel]).sum(axis=0)
             posterior = weight @ self.posterior[pixel] / max(weight.sum(), 1e-300)
-            for s in range(len(systems)):
-                rows.append(
-                    (
-                        int(grain), s, systems.names[s], systems.plane_names[systems.plane_id[s]],
-                        systems.family_names[systems.family[s]], len(pixel), amount[:, s].sum() / max(weight.sum(), 1e-300),
-                        sparse[s] / max(sparse.sum(), 1e-300), posterior[s], self.mean_shear[pixel, s].mean(),
-                    )
-                )  # fmt: skip
-        names = [
-            "grain_id",
-            "system",
-            "name",
-            "plane",
-            "family",
-            "n_pixels",
-            "share",
-            "sslip_share",
-            "posterior",
-            "mean_shear",
-        ]
-        return pd.DataFrame(rows, columns=names)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "grain_id": int(grain),
+                        "system": np.arange(len(systems)),
+                        "name": systems.names,
+                        "plane": [systems.plane_names[p] for p in systems.plane_id],
+                        "family": [systems.family_names[f] for f in systems.family],
+                        "n_pixels": len(pixel),
+                        "share": amount.sum(axis=0) / max(weight.sum(), 1e-300),
+                        "sslip_share": sparse / max(sparse.sum(), 1e-300),
+                        "posterior": posterior,
+                        "mean_shear": self.mean_shear[pixel].mean(axis=0),
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=BY_GRAIN)
 
 
 def in_plane_dyads(quaternions: ArrayLike, systems: Systems) -> NDArray:
@@ -129,26 +141,20 @@ def slip_activity(
     min_strain: float = 0.01,
     noise: float | None = None,
     stress: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    most_active: int = 3,
-    slab: float = 1.0,
 ) -> SlipActivity:
     """Shears and posterior of every system in every pixel.
 
     Parameters
     ----------
     field : RegisteredDic, or H (..., 2, 2) in the pixel frame, v positive down
-    quaternions : crystal_to_sample; (G, 4) with row k - 1 for label k, or, without
-        labels, (..., 4) of every pixel
+    quaternions : crystal_to_sample; (G, 4) with row k - 1 for label k, or, without labels, (..., 4)
+        of every pixel
     label : (...) grain of every pixel, 0 = none; taken from a RegisteredDic
     threshold : norm of H that may stay unexplained by the sparsest shears
     min_strain : pixels of smaller effective strain are not looked at
-    noise : standard deviation of one component of H; threshold / 2 when not given
-        (the norm of four such errors)
+    noise : standard deviation of one component of H; threshold / 2 when not given (the norm of
+        four such errors)
     stress : (3, 3) or (G, 3, 3); where given, a system shears in the sense of its Schmid factor only
-    weights : (S,) or (G, S) prior weights of the systems, positive
-    most_active : largest set of systems in one pixel, 1 to 3
-    slab : spread of a shear, as a multiple of |H|
 
     Raises
     ------
@@ -157,29 +163,18 @@ def slip_activity(
     gradient, label = _field_and_label(field, label)
     shape, h = gradient.shape[:-2], gradient.reshape(-1, 2, 2)
     noise = threshold / 2 if noise is None else noise
-    if not (threshold > 0 and noise > 0 and slab > 0 and min_strain >= 0 and most_active in (1, 2, 3)):
+    if not (threshold > 0 and noise > 0 and min_strain >= 0):
         raise ParameterError(
-            f"threshold {threshold}, noise {noise}, slab {slab} and min_strain "
-            f"{min_strain} must be positive and "
-            f"most_active {most_active} be 1, 2 or 3"
+            f"threshold {threshold} and noise {noise} must be positive, min_strain {min_strain} not negative"
         )
     crystals = np.asarray(quaternions, float).reshape(-1, 4)
     label, row = _rows(label, shape, len(crystals), np.isfinite(crystals).all(axis=1))
     used = (row >= 0) & np.isfinite(h).all(axis=(1, 2)) & (effective_strain(h) >= min_strain)
     shear, residual, posterior, mean, none = _invert(
-        h[used].reshape(-1, 4),
-        crystals,
-        systems,
-        row[used],
-        threshold,
-        noise,
-        slab,
-        most_active,
-        stress,
-        weights,
+        h[used].reshape(-1, 4), crystals, systems, row[used], threshold, noise, stress
     )
 
-    def spread(values):
+    def spread(values: NDArray) -> NDArray:
         out = np.full((len(h), *values.shape[1:]), np.nan)
         out[used] = values
         return out
@@ -187,7 +182,15 @@ def slip_activity(
     return SlipActivity(systems, *map(spread, (shear, residual, posterior, mean, none)), used, label, shape)
 
 
-def _invert(h, crystals, systems, row, threshold, noise, slab, most_active, stress, weights):
+def _invert(
+    h: NDArray,
+    crystals: NDArray,
+    systems: Systems,
+    row: NDArray,
+    threshold: float,
+    noise: float,
+    stress: ArrayLike | None,
+) -> list[NDArray]:
     from cpml.microscopy.dic.slip_inversion import invert_all  # deferred: numba
 
     needed, of_pixel = np.unique(row, return_inverse=True)
@@ -198,55 +201,37 @@ def _invert(h, crystals, systems, row, threshold, noise, slab, most_active, stre
         factors = schmid_factors(systems, crystals[needed], stress if stress.ndim == 2 else stress[needed])
         sense = np.where(np.abs(factors) >= FREE_SCHMID, np.sign(factors), 0).astype(np.int64)
     sense[:, systems.twin] = 1
-    log_weight = _log_weights(weights, len(crystals), needed, len(systems))
-    sizes = _log_size_prior(log_weight, most_active)
-    log_weight = log_weight - sizes[1][:, None]
+    # log p(set of k systems) of one such set: 1/2, 1/4, 1/8 ... for all sets of one size together
+    k = np.arange(LARGEST_SET + 1)
+    log_size = -(k + 1) * np.log(2.0) - np.log(np.maximum(comb(len(systems), k), 1))
     of_pixel = of_pixel.astype(np.int64)
-    starts = range(0, max(len(h), 1), PIXELS_AT_ONCE)
     parts = [
         invert_all(
-            h[i : i + PIXELS_AT_ONCE], dyads, sense, log_weight, of_pixel[i : i + PIXELS_AT_ONCE], sizes[0],
-            threshold, noise, slab,
+            h[i : i + PIXELS_AT_ONCE],
+            dyads,
+            sense,
+            of_pixel[i : i + PIXELS_AT_ONCE],
+            log_size,
+            threshold,
+            noise,
+            SLAB,
         )
-        for i in progress(starts, "slip activity", unit="part")
-    ]  # fmt: skip
+        for i in progress(range(0, max(len(h), 1), PIXELS_AT_ONCE), "slip activity", unit="part")
+    ]
     return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
-def _log_weights(weights, n_crystals, needed, n_systems) -> NDArray:
-    if weights is None:
-        return np.zeros((len(needed), n_systems))
-    weights = np.asarray(weights, float)
-    if weights.shape not in ((n_systems,), (n_crystals, n_systems)) or not np.all(weights > 0):
-        raise ParameterError(
-            f"weights of shape {weights.shape} must be positive and ({n_systems},) or "
-            f"({n_crystals}, {n_systems})"
-        )
-    return np.log(np.broadcast_to(weights, (n_crystals, n_systems))[needed])
-
-
-def _log_size_prior(log_weight: NDArray, most_active: int) -> tuple[NDArray, NDArray]:
-    """log p(set of k systems) of one such set at equal weights (K + 1,), and the
-    mean log weight of each crystal.
-
-    Weights are taken relative to their geometric mean, so that they move
-    probability between sets of one size.
-    """
-    from math import comb, log
-
-    n = log_weight.shape[1]
-    k = np.arange(most_active + 1)
-    log_size = np.array([-(i + 1) * log(2.0) - log(max(comb(n, i), 1)) for i in k])
-    return log_size, log_weight.mean(axis=1) if n else np.zeros(len(log_weight))
-
-
-def _field_and_label(field, label) -> tuple[NDArray, NDArray | None]:
+def _field_and_label(
+    field: RegisteredDic | ArrayLike, label: ArrayLike | None
+) -> tuple[NDArray, NDArray | None]:
     if isinstance(field, RegisteredDic):
         return field.field.displacement_gradient, field.label if label is None else label
     return checked_gradient(field), label
 
 
-def _rows(label, shape, n_crystals, known) -> tuple[NDArray, NDArray]:
+def _rows(
+    label: ArrayLike | None, shape: tuple[int, ...], n_crystals: int, known: NDArray
+) -> tuple[NDArray, NDArray]:
     """Label (N,), and the row of `quaternions` of every pixel, -1 for none."""
     n = int(np.prod(shape))
     if label is None:

@@ -4,7 +4,7 @@ Displacements (u, v) sampled across a band, less their mean in every cross-secti
 part of the Burgers vector; psi is the direction of the main axis of their covariance (total least squares),
 the same line whichever of u and v is small:
 
-    C = sum over cross-sections of (d - mean d)(d - mean d)^T / n,   l1 >= l2 its eigenvalues, e1 its main axis
+    C = sum over cross-sections of (d - mean d)(d - mean d)^T / n,   eigenvalues l1 >= l2, main axis e1
     psi = atan2(-e1_v, e1_u) mod 180 (on screen),   sigma_psi^2 = l1 l2 / (n (l1 - l2)^2),   quality = l1 / l2
 
 A direction b (sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where
@@ -34,14 +34,19 @@ from cpml.microscopy.images import ridges
 from cpml.microscopy.images.trace_likelihood import match_traces
 
 SIGMA_FLOOR_DEG = 3.0
-"""Added in quadrature: elastic strain and neighbouring bands turn psi more than
-the scatter of its samples says.
-"""
+"""Added in quadrature: elastic strain and neighbouring bands turn psi more than the scatter of
+its samples says."""
+HALF_WIDTH = 2
+"""Vectors on each side of a band; the further, the more the strain between bands weighs."""
+MOST_BANDS = 4
+"""The strongest bands of a family that are used."""
+FOREIGN = 0.05
+"""Share of directions that no system of the list makes."""
 
 
 def displacement_direction(samples: ArrayLike) -> tuple[float, float, float]:
-    """(psi, sigma_psi, quality) of displacement samples (n, 2) or cross-sections (m,
-    k, 2), u and v (positive down).
+    """(psi, sigma_psi, quality) of displacement samples (n, 2) or cross-sections (m, k, 2), u and
+    v (positive down).
 
     Examples
     --------
@@ -66,32 +71,25 @@ def displacement_direction(samples: ArrayLike) -> tuple[float, float, float]:
     return float(psi if psi < 180 else 0.0), float(min(sigma, 90.0)), float(high / low) if high > 0 else 1.0
 
 
-def band_displacements(
-    field: DicField, label: ArrayLike, bands: pd.DataFrame, *, half_width: int = 2, max_bands: int = 4
-) -> pd.DataFrame:
+def band_displacements(field: DicField, label: ArrayLike, bands: pd.DataFrame) -> pd.DataFrame:
     """Direction of the relative displacement of every band family.
 
     Parameters
     ----------
     label : (rows, columns) grain of every vector
     bands : table grain_id, rank, angle_deg of `band_angles` or `detect_traces`; rows of rank 0 are left out
-    half_width : vectors on each side of a band; the further, the more the strain between bands weighs
-    max_bands : the strongest bands of a family that are used
 
     Returns
     -------
     DataFrame, columns of the module; NaN for a family without a complete cross-section
     """
     label = np.asarray(label)
-    if label.shape != field.shape or half_width < 1:
-        raise ParameterError(
-            f"label {label.shape} must have the shape of the field, {field.shape}, and half_width "
-            f"{half_width} be 1 or more"
-        )
+    if label.shape != field.shape:
+        raise ParameterError(f"label {label.shape} must have the shape of the field, {field.shape}")
     shear = max_shear(field.displacement_gradient)
     rows = []
     for band in bands[bands["rank"] > 0].itertuples():
-        sections = _sections(field, label == band.grain_id, shear, band.angle_deg, half_width, max_bands)
+        sections = _sections(field, label == band.grain_id, shear, band.angle_deg)
         if len(sections) < 3:
             rows.append(
                 (band.grain_id, band.rank, band.angle_deg, np.nan, np.nan, np.nan, np.nan, len(sections))
@@ -117,22 +115,20 @@ def band_displacements(
     )
 
 
-def _sections(
-    field: DicField, inside: NDArray, shear: NDArray, angle_deg: float, half_width: int, max_bands: int
-) -> NDArray:
-    """(m, 2 half_width + 1, 2) displacements across the bands of one family, within the grain."""
+def _sections(field: DicField, inside: NDArray, shear: NDArray, angle_deg: float) -> NDArray:
+    """(m, 2 HALF_WIDTH + 1, 2) displacements across the bands of one family, within the grain."""
     good = inside & np.isfinite(shear) & np.isfinite(field.u) & np.isfinite(field.v)
     y, x = np.nonzero(good)
     if len(x) < 16:
-        return np.zeros((0, 2 * half_width + 1, 2))
+        return np.zeros((0, 2 * HALF_WIDTH + 1, 2))
     t = -np.radians(angle_deg)
     f = np.minimum(shear[y, x], np.percentile(shear[y, x], 99))
     f = f - f.mean()
     low, profile, _ = ridges.profile(x, y, f, t)
     peaks, _ = signal.find_peaks(np.r_[0.0, profile, 0.0], height=np.std(profile))
-    places = low + (peaks - 1)[np.argsort(-profile[peaks - 1])[:max_bands]]
+    places = low + (peaks - 1)[np.argsort(-profile[peaks - 1])[:MOST_BANDS]]
     along, across = np.array([np.cos(t), np.sin(t)]), np.array([-np.sin(t), np.cos(t)])
-    offsets = np.arange(-half_width, half_width + 1)
+    offsets = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
     q = np.arange(
         np.floor((x * along[0] + y * along[1]).min()), np.ceil((x * along[0] + y * along[1]).max()) + 1
     )
@@ -149,8 +145,8 @@ def _sections(
 
 
 def direction_angles(quaternions: ArrayLike, systems: Systems) -> tuple[NDArray, NDArray]:
-    """On-screen angle (G, S), deg, of every slip direction, and its inclination to
-    the surface normal (G, S), deg.
+    """On-screen angle (G, S), deg, of every slip direction, and its inclination to the surface normal
+    (G, S), deg.
     """
     b = np.einsum(
         "gij,sj->gsi", quaternion_to_matrix(np.atleast_2d(np.asarray(quaternions, float))), systems.direction
@@ -164,17 +160,12 @@ def match_displacements(
     sigma_deg: ArrayLike,
     quaternions: ArrayLike,
     systems: Systems,
-    *,
-    orientation_deg: float = 0.5,
-    floor: float = 0.05,
 ) -> NDArray:
-    """Likelihood p(psi | system), per degree, (J, S), of the directions psi (J,) in
-    crystals (J, 4); NaN psi gives 1/180.
+    """Likelihood p(psi | system), per degree, (J, S), of the directions psi (J,) in crystals (J, 4); NaN
+    psi gives 1/180.
     """
     angle, inclination = direction_angles(quaternions, systems)
     psi = np.asarray(psi_deg, float)
     sigma = np.hypot(np.where(np.isfinite(psi), sigma_deg, 1.0), SIGMA_FLOOR_DEG)
-    density = match_traces(
-        np.nan_to_num(psi), angle, inclination, sigma_deg=sigma, orientation_deg=orientation_deg, floor=floor
-    )
+    density = match_traces(np.nan_to_num(psi), angle, inclination, sigma_deg=sigma, floor=FOREIGN)
     return np.where(np.isfinite(psi)[:, None], density, 1 / 180)

@@ -2,7 +2,7 @@
 
     H = grad u (2x2, pixel frame, v positive down)
 
-Strain measures of H are in cpml.microscopy.dic.strain, file formats in cpml.microscopy.dic.files.
+Strain measures of H are in cpml.microscopy.dic.strain, file formats in cpml.microscopy.dic.vector_files.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
-from cpml.microscopy.dic.files import read_vectors
+from cpml.microscopy.dic.vector_files import read_vectors
 
 
 @dataclass(frozen=True)
 class DicField:
-    """Displacement vectors on a grid: u to the right, v down, and x, y, all in pixels of the image, (rows,
-    columns).
+    """Displacement vectors on a grid: u to the right, v down, and x, y, all in pixels of the
+    image, (rows, columns).
 
     step is the distance of vectors in pixels; scale_um the size of an image pixel, None where nobody said.
     """
@@ -44,8 +44,8 @@ class DicField:
 
 
 def read_dic(path: str | Path, *, scale_um: float | None = None, y_axis: str = "auto") -> DicField:
-    """A displacement field from DaVis text, OpenPIV text, or an .npz with arrays x, y, u, v of one (rows,
-    columns) shape.
+    """A displacement field from DaVis text, OpenPIV text, or an .npz with arrays x, y, u, v of one
+    (rows, columns) shape.
 
     Parameters
     ----------

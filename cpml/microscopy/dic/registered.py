@@ -1,5 +1,5 @@
-"""An HR-DIC field laid over an EBSD map: which grain each vector belongs to, and
-the slip bands of every grain.
+"""An HR-DIC field laid over an EBSD map: which grain each vector belongs to, and the slip bands
+of every grain.
 """
 
 from collections.abc import Sequence
@@ -38,18 +38,13 @@ class RegisteredDic:
     step_um: float
 
     @property
-    def mean_gradient(self) -> NDArray:
-        """(2, 2) mean displacement gradient of the field."""
-        return np.nanmean(self.field.displacement_gradient, axis=(0, 1))
-
-    @property
     def dominant(self) -> pd.DataFrame:
         """The strongest band of every grain that has one."""
         return self.bands[self.bands["rank"] == 1]
 
     def on_field(self, segments: pd.DataFrame, map_step_um: float) -> pd.DataFrame:
-        """Boundary segments of the map in the frame of the field: um from its
-        first vector, `step_um` a vector.
+        """Boundary segments of the map in the frame of the field: um from its first vector,
+        `step_um` a vector.
 
         Parameters
         ----------
@@ -64,12 +59,7 @@ class RegisteredDic:
 
 
 def register_dic(
-    path: str | Path,
-    points: Sequence[Sequence[float]],
-    ebsd_map: EbsdMap,
-    label: NDArray,
-    *,
-    min_vectors: int = 250,
+    path: str | Path, points: Sequence[Sequence[float]], ebsd_map: EbsdMap, label: NDArray
 ) -> RegisteredDic:
     """Read a field, register it by homologous points and find the bands of every grain.
 
@@ -77,7 +67,6 @@ def register_dic(
     ----------
     points : rows [DIC column, DIC row, map column, map row], three or more
     label : (N,) grain of every map pixel
-    min_vectors : grains with fewer vectors are not looked at
 
     Raises
     ------
@@ -94,6 +83,6 @@ def register_dic(
     shear = max_shear(field.displacement_gradient)
     # angles stay as seen in the DIC image: the shear in `to_map` is the distortion of the tilted map,
     # which its Euler angles do not share
-    bands = band_angles(shear, vectors, min_pixels=min_vectors)
+    bands = band_angles(shear, vectors)
     step = float(np.sqrt(abs(np.linalg.det(to_map.matrix)))) * ebsd_map.step_um
     return RegisteredDic(field, to_map, shear, vectors, bands, step)

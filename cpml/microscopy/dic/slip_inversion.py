@@ -2,9 +2,9 @@
 
 With h the four in-plane components of H, a_s those of b_s (x) n_s and sigma the noise of a component
 
-    p(S | h)  ~  p(S) integral N(h; A_S gamma, sigma^2) N(gamma; 0, tau^2) d gamma                            (1)
-              ~  p(S) det(K_S tau^2/sigma^2)^-1/2 exp(c_S . K_S^-1 c_S / 2 sigma^2),   K_S = A_S^T A_S + sigma^2/tau^2,
-                 c_S = A_S^T h
+    p(S | h)  ~  p(S) integral N(h; A_S gamma, sigma^2) N(gamma; 0, tau^2) d gamma                  (1)
+              ~  p(S) det(K_S tau^2/sigma^2)^-1/2 exp(c_S . K_S^-1 c_S / 2 sigma^2),
+    K_S = A_S^T A_S + sigma^2/tau^2,   c_S = A_S^T h
 
 is summed over every set S of at most three systems, so that nothing is sampled. A system whose sense
 is prescribed multiplies (1) by 2 P(gamma has that sign | h, S); for two and three such systems P is
@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 from cpml.microscopy.dic.sparse_shear import TINY, sparsest_shear
 
 
@@ -68,8 +68,8 @@ def _means(low, z, n, gamma):
 
 @compiled
 def _senses(low, turn, n, noise, gamma, work):
-    """log of the product of 2 P over the prescribed senses; gamma becomes the
-    mean under them (each on its own).
+    """log of the product of 2 P over the prescribed senses; gamma becomes the mean under them (each
+    on its own).
     """
     inverse, cov, left, mean = work[0], work[1], work[2], work[3, 0]
     inverse[:] = 0.0
@@ -99,8 +99,8 @@ def _senses(low, turn, n, noise, gamma, work):
 def _member(chosen, n, low, z, turn, weight, noise, state, inclusion, mean, work):
     """Add one set to the sums; state holds their common exponent and the sum of all weights.
 
-    chosen (n,) systems, low (n, n) Cholesky factor of K_S, z = low^-1 c_S, weight:
-    log of (1) but for the senses.
+    chosen (n,) systems, low (n, n) Cholesky factor of K_S, z = low^-1 c_S, weight: log of (1) but
+    for the senses.
     """
     gamma = work[3, 1]
     _means(low, z, n, gamma)
@@ -124,29 +124,20 @@ def _member(chosen, n, low, z, turn, weight, noise, state, inclusion, mean, work
 
 
 @compiled
-def _least_best(c, gram, sense, log_weight, log_size, half, ridge, log_root):
+def _least_best(c, gram, sense, log_size, half, ridge, log_root):
     """A weight that the best set of at most two systems reaches; sets of the wrong sense do not count."""
     n_systems, best = len(c), log_size[0]
     for i in range(n_systems):
         low = math.sqrt(gram[i, i] + ridge)
         z = c[i] / low
-        first = half * z * z - math.log(low) + log_root + log_weight[i]
+        first = half * z * z - math.log(low) + log_root
         if z * sense[i] >= 0:
             best = max(best, first + log_size[1])
-        if len(log_size) < 3:
-            continue
         for j in range(i + 1, n_systems):
             side = gram[j, i] / low
             square = max(gram[j, j] + ridge - side * side, TINY)
             value = c[j] - side * z
-            second = (
-                first
-                + half * value * value / square
-                - 0.5 * math.log(square)
-                + log_root
-                + log_weight[j]
-                + log_size[2]
-            )
+            second = first + half * value * value / square - 0.5 * math.log(square) + log_root + log_size[2]
             if second > best:
                 shear = value / square
                 if shear * sense[j] >= 0 and (z - side * shear) * sense[i] >= 0:
@@ -155,15 +146,15 @@ def _least_best(c, gram, sense, log_weight, log_size, half, ridge, log_root):
 
 
 @compiled
-def weigh_sets(c, gram, sense, log_weight, log_size, noise, slab):
-    """Posterior of one pixel over all sets of at most len(log_size) - 1 <= 3 systems.
+def weigh_sets(c, gram, sense, log_size, noise, slab):
+    """Posterior of one pixel over all sets of at most three systems.
 
-    c = A^T h (S,), gram = A^T A (S, S), sense (S,), log_weight (S,) and log_size (K + 1,) of the prior, noise
-    sigma, slab tau. Sets too improbable to count (e^-18 of a better one) are passed over.
+    c = A^T h (S,), gram = A^T A (S, S), sense (S,), log_size (4,) of the prior, noise sigma, slab tau. Sets
+    too improbable to count (e^-18 of a better one) are passed over.
 
     Returns inclusion probability (S,), posterior mean shear (S,), probability of no slip.
     """
-    n_systems, most = len(c), len(log_size) - 1
+    n_systems = len(c)
     ridge = (noise / slab) ** 2
     half, log_root = 0.5 / noise**2, 0.5 * math.log(ridge)
     inclusion, mean = np.zeros(n_systems), np.zeros(n_systems)
@@ -171,18 +162,14 @@ def weigh_sets(c, gram, sense, log_weight, log_size, noise, slab):
     chosen, turn = np.zeros(3, np.int64), np.zeros(3, np.int64)
     low, z, row, work = np.zeros((3, 3)), np.zeros(3), np.zeros(n_systems), np.zeros((4, 3, 3))
     # each prescribed sense can raise a weight by log 2 at most
-    least = (
-        _least_best(c, gram, sense, log_weight, log_size, half, ridge, log_root) - 18.0 - most * math.log(2.0)
-    )
+    least = _least_best(c, gram, sense, log_size, half, ridge, log_root) - 18.0 - 3 * math.log(2.0)
     for i in range(n_systems):
         chosen[0], turn[0] = i, sense[i]
         low[0, 0] = math.sqrt(gram[i, i] + ridge)
         z[0] = c[i] / low[0, 0]
-        first = half * z[0] ** 2 - math.log(low[0, 0]) + log_root + log_weight[i]
+        first = half * z[0] ** 2 - math.log(low[0, 0]) + log_root
         if first + log_size[1] > least:
             _member(chosen, 1, low, z, turn, first + log_size[1], noise, state, inclusion, mean, work)
-        if most < 2:
-            continue
         for k in range(i + 1, n_systems):
             row[k] = gram[k, i] / low[0, 0]
         for j in range(i + 1, n_systems):
@@ -190,11 +177,9 @@ def weigh_sets(c, gram, sense, log_weight, log_size, noise, slab):
             low[1, 0] = row[j]
             low[1, 1] = math.sqrt(max(gram[j, j] + ridge - row[j] ** 2, TINY))
             z[1] = (c[j] - row[j] * z[0]) / low[1, 1]
-            second = first + half * z[1] ** 2 - math.log(low[1, 1]) + log_root + log_weight[j]
+            second = first + half * z[1] ** 2 - math.log(low[1, 1]) + log_root
             if second + log_size[2] > least:
                 _member(chosen, 2, low, z, turn, second + log_size[2], noise, state, inclusion, mean, work)
-            if most < 3:
-                continue
             bound = least - second - log_size[3]
             factor, z0, z1, inverse = row[j], z[0], z[1], 1.0 / low[1, 1]
             for k in range(j + 1, n_systems):
@@ -202,7 +187,7 @@ def weigh_sets(c, gram, sense, log_weight, log_size, noise, slab):
                 other = (gram[k, j] - factor * side) * inverse
                 square = max(gram[k, k] + ridge - side * side - other * other, TINY)
                 value = c[k] - side * z0 - other * z1
-                gain = half * value * value / square + log_weight[k]
+                gain = half * value * value / square
                 if gain > bound:  # the factor of the determinant only lowers it
                     third = second + gain - 0.5 * math.log(square) + log_root + log_size[3]
                     if third > least:
@@ -215,9 +200,9 @@ def weigh_sets(c, gram, sense, log_weight, log_size, noise, slab):
 
 
 @compiled
-def invert_all(h, a, sense, log_weight, of_pixel, log_size, limit, noise, slab):
-    """Sparsest shears and (1) for pixels h (N, 4) with a (G, S, 4), sense and log_weight (G,
-    S), of_pixel (N,) row of each.
+def invert_all(h, a, sense, of_pixel, log_size, limit, noise, slab):
+    """Sparsest shears and (1) for pixels h (N, 4) with a (G, S, 4) and sense (G, S), of_pixel (N,)
+    row of each.
     """
     n, n_systems = len(h), a.shape[1]
     shear, residual = np.zeros((n, n_systems)), np.zeros(n)
@@ -231,6 +216,6 @@ def invert_all(h, a, sense, log_weight, of_pixel, log_size, limit, noise, slab):
         size = math.sqrt(np.sum(h[i] ** 2))
         # in units of |h| the width of the slab is one number for weak and strong bands alike
         posterior[i], mean[i], none[i] = weigh_sets(
-            a[g] @ h[i], gram, sense[g], log_weight[g], log_size, noise, slab * max(size, noise)
+            a[g] @ h[i], gram, sense[g], log_size, noise, slab * max(size, noise)
         )
     return shear, residual, posterior, mean, none

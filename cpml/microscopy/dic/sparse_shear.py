@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 
 MOST_ACTIVE = 4
 MOST_STEPS = 64

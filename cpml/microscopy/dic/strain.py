@@ -25,8 +25,8 @@ def green_lagrange(gradient: ArrayLike) -> NDArray:
 
 
 def max_shear(gradient: ArrayLike) -> NDArray:
-    """Maximum in-plane shear (...) of the Green-Lagrange strain of H (..., 2, 2); in-plane slip gamma gives
-    gamma/2.
+    """Maximum in-plane shear (...) of the Green-Lagrange strain of H (..., 2, 2); in-plane slip
+    gamma gives gamma/2.
     """
     e = green_lagrange(gradient)
     return np.hypot((e[..., 0, 0] - e[..., 1, 1]) / 2, e[..., 0, 1])

@@ -1,9 +1,10 @@
 """The boundary network: pixel edges between grains, and pairs of grains.
 
 Segment = the cell edge shared by two neighbouring pixels of different grains; its end points lie on cell
-corners. Boundary = all segments of one pair of grains. Its trace is the main direction of its segments' mid
-points, so that the pixel staircase does not count. Coincidence-site boundaries: cpml.microscopy.grains.csl; pieces,
-curvature, tilt and twist: cpml.microscopy.grains.boundary_geometry; triple points: cpml.microscopy.grains.junctions.
+corners. Boundary = all segments of one pair of grains. Its trace is the main direction of its segments'
+mid points, so that the pixel staircase does not count. Coincidence-site boundaries:
+cpml.microscopy.grains.csl; pieces, curvature, tilt and twist: cpml.microscopy.grains.boundary_geometry;
+triple points: cpml.microscopy.grains.junctions.
 """
 
 import numpy as np
@@ -15,15 +16,16 @@ from cpml.crystallography.disorientation import disorientation_axis_angle
 from cpml.crystallography.rotations import quaternion_conjugate, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
 from cpml.microscopy.grains.csl import nearest_csl
-from cpml.microscopy.grains.shapes import on_screen_deg
+from cpml.microscopy.grains.shapes import Segmented, on_screen_deg
+from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.maps.neighbours import neighbour_angles
 
 
-def segment_table(grains) -> pd.DataFrame:
+def segment_table(grains: Segmented) -> pd.DataFrame:
     """Segments: pixel_a, pixel_b, fragment_a, fragment_b, x0_um, y0_um, x1_um, y1_um, length_um, angle_deg.
 
-    angle_deg is the disorientation of the two pixels (of their stand-ins where a label was adopted); NaN
-    between phases.
+    angle_deg is the disorientation of the two pixels (of their stand-ins where a label was adopted);
+    NaN between phases.
     """
     pairs, label = grains.map.neighbours, grains.label
     a, b = label[pairs[:, 0]], label[pairs[:, 1]]
@@ -43,7 +45,7 @@ def segment_table(grains) -> pd.DataFrame:
     )
 
 
-def edge_end_points(ebsd_map, pairs: NDArray) -> NDArray:
+def edge_end_points(ebsd_map: EbsdMap, pairs: NDArray) -> NDArray:
     """(P, 4) x0, y0, x1, y1 in um of the cell edge between neighbouring pixels."""
     first, second = ebsd_map.xy[pairs[:, 0]], ebsd_map.xy[pairs[:, 1]]
     middle, across = (first + second) / 2, second - first
@@ -54,14 +56,6 @@ def edge_end_points(ebsd_map, pairs: NDArray) -> NDArray:
     else:  # the edge of a regular hexagon is 1/sqrt 3 of the step and stands square to the line of centres
         half = np.stack([-across[:, 1], across[:, 0]], axis=1) / (2 * np.sqrt(3))
     return np.concatenate([middle - half, middle + half], axis=1)
-
-
-def count_outer_edges(grains) -> int:
-    """Cell edges between a grain and no grain: the rim of the map, and gaps."""
-    sides = 4 if grains.map.grid == "square" else 6
-    labelled = grains.label > 0
-    inner = labelled[grains.map.neighbours].all(axis=1)
-    return int(sides * labelled.sum() - 2 * inner.sum())
 
 
 def group_pairs(first: NDArray, second: NDArray) -> tuple[NDArray, NDArray]:
@@ -89,10 +83,9 @@ def traces(segments: pd.DataFrame, row: NDArray, n: int) -> NDArray:
     return on_screen_deg(np.cos(turn), np.sin(turn))
 
 
-def boundary_table(grains) -> pd.DataFrame:
+def boundary_table(grains: Segmented) -> pd.DataFrame:
     """Pairs of grains, fragment_a < fragment_b: length_um, n_segments, angle_deg, axis_x, axis_y, axis_z,
-    trace_deg, csl,
-    csl_deviation_deg, phase_boundary.
+    trace_deg, csl, csl_deviation_deg, phase_boundary.
 
     Angle and axis (crystal frame, standard triangle) are those of the mean orientations; csl is 0 where there
     is none and in all but cubic pairs of one phase.
@@ -105,8 +98,8 @@ def boundary_table(grains) -> pd.DataFrame:
 def pair_columns(
     ids: NDArray, row: NDArray, segments: pd.DataFrame, mean: NDArray, phase: NDArray, phases: dict, name: str
 ) -> pd.DataFrame:
-    """The boundary table of any partition: ids (B, 2) from 1, row (n,) of each segment, means (G, 4), phases
-    (G,).
+    """The boundary table of any partition: ids (B, 2) from 1, row (n,) of each segment, means (G,
+    4), phases (G,).
     """
     n = len(ids)
     qa, qb, pa, pb = mean[ids[:, 0] - 1], mean[ids[:, 1] - 1], phase[ids[:, 0] - 1], phase[ids[:, 1] - 1]

@@ -12,6 +12,8 @@ Tilt and twist: of the boundary plane only the trace t is seen. With the rotatio
 | u | axis of the smallest rotation between the mean orientations |
 """
 
+from typing import Protocol
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -27,35 +29,34 @@ from cpml.microscopy.grains.csl import nearest_csl
 from cpml.microscopy.grains.grains import Grains
 
 
-def boundary_details(grains: Grains, *, smooth: int = 5, twins=None) -> pd.DataFrame:
+class TwinPairs(Protocol):
+    """What `find_twins` returns, as far as boundaries need it."""
+
+    pairs: pd.DataFrame
+
+
+def boundary_details(grains: Grains, *, twins: TwinPairs | None = None) -> pd.DataFrame:
     """The boundary table with more columns; same rows, same order.
 
     Parameters
     ----------
-    smooth : h, segments on either side that take part in a fit
-    twins : result of `find_twins`: adds twin_type ("" for none) and
-        twin_deviation_deg, of the mean orientations
+    twins : result of `find_twins`: adds twin_type ("" for none) and twin_deviation_deg, of
+        the mean orientations
 
     Returns
     -------
     `grains.boundaries` and n_pieces, straightness, curvature_per_um (signed mean), curvature_abs_per_um,
     twist_share_mean, twist_share_max, tilt_share_min, csl_palumbo_aust, csl_palumbo_aust_deviation_deg; NaN
     where a boundary is too short for a fit or lies between phases
-
-    Raises
-    ------
-    ParameterError : smooth below 2
     """
-    if smooth < 2:
-        raise ParameterError(f"smooth {smooth}: a parabola needs two segments on either side")
     table = grains.boundaries.copy()
-    pieces = boundary_pieces(grains, smooth=smooth)
+    pieces = boundary_pieces(grains)
     n, row, length = len(table), pieces["boundary"].to_numpy(), grains.segments["length_um"].to_numpy()
     kappa = pieces["curvature_per_um"].to_numpy()
     known = np.isfinite(kappa)
     weight = np.bincount(row[known], length[known], n)
 
-    def mean(values):
+    def mean(values: NDArray) -> NDArray:
         total = np.bincount(row[known], (values * length)[known], n)
         return np.divide(total, weight, out=np.full(n, np.nan), where=weight > 0)
 
@@ -90,7 +91,9 @@ def _tilt_twist(grains: Grains) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def sample_axes(grains: Grains) -> NDArray:
-    """(B, 3) unit axis, sample frame, of the smallest rotation from fragment_a to fragment_b; NaN between phases."""
+    """(B, 3) unit axis, sample frame, of the smallest rotation from fragment_a to fragment_b;
+    NaN between phases.
+    """
     table = grains.boundaries
     a, b = table["fragment_a"].to_numpy() - 1, table["fragment_b"].to_numpy() - 1
     axes = np.full((len(table), 3), np.nan)
@@ -112,18 +115,6 @@ def _palumbo_aust(grains: Grains) -> tuple[NDArray, NDArray]:
             m = quaternion_multiply(quaternion_conjugate(q[a[rows]]), q[b[rows]])
             sigma[rows], deviation[rows] = nearest_csl(m, proper_group("432"), criterion="palumbo_aust")
     return sigma, deviation
-
-
-def neighbour_table(grains: Grains, values: ArrayLike) -> pd.DataFrame:
-    """Both sides of every boundary: fragment_a, fragment_b, value_a, value_b, delta = |a
-    - b| of values (G,) per grain.
-    """
-    values, table = np.asarray(values, float), grains.boundaries
-    if len(values) != grains.n_grains:
-        raise ParameterError(f"{len(values)} values for {grains.n_grains} grains")
-    a, b = values[table["fragment_a"] - 1], values[table["fragment_b"] - 1]
-    sides = {"value_a": a, "value_b": b, "delta": np.abs(a - b)}
-    return pd.DataFrame({"fragment_a": table["fragment_a"], "fragment_b": table["fragment_b"], **sides})
 
 
 def boundary_sides(grains: Grains, values: ArrayLike, *, within_um: float) -> pd.DataFrame:
@@ -174,8 +165,8 @@ MOST_TIES = 8
 def _nearest_boundaries(
     middle: NDArray, row: NDArray, xy: NDArray, pixel: NDArray, within_um: float
 ) -> tuple[NDArray, NDArray]:
-    """Pixels (n,) within the distance of a segment's middle and their nearest
-    boundary (n,); ties give several rows.
+    """Pixels (n,) within the distance of a segment's middle and their nearest boundary (n,); ties
+    give several rows.
     """
     if not len(row):
         return pixel[:0], row

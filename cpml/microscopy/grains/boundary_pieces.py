@@ -13,14 +13,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 from cpml.microscopy.grains.boundaries import group_pairs
 from cpml.microscopy.grains.grains import Grains
 
+SMOOTH = 5
+"""h: fewer segments leave the staircase, more round off corners."""
 
-def boundary_pieces(grains: Grains, *, smooth: int = 5) -> pd.DataFrame:
-    """One row a segment, in the order of `grains.segments`: where it lies on its
-    boundary, and the local curvature.
+
+def boundary_pieces(grains: Grains) -> pd.DataFrame:
+    """One row a segment, in the order of `grains.segments`: where it lies on its boundary, and
+    the local curvature.
 
     Returns
     -------
@@ -42,7 +45,7 @@ def boundary_pieces(grains: Grains, *, smooth: int = 5) -> pd.DataFrame:
     )
     starts = np.r_[starts, len(order)]
     kappa, chord, arc = np.full(len(order), np.nan), np.zeros(len(order)), np.zeros(len(order))
-    _curvatures(middle[order], side[order], starts, closed[order], smooth, kappa, chord, arc)
+    _curvatures(middle[order], side[order], starts, closed[order], SMOOTH, kappa, chord, arc)
     position = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
@@ -66,8 +69,8 @@ def _corners(table: pd.DataFrame, step: float) -> tuple[NDArray, NDArray]:
 
 
 def _links(row: NDArray, first: NDArray, second: NDArray) -> NDArray:
-    """(n, 2) segment that follows at the first and the second end, -1 for none; only
-    where just two of a boundary meet.
+    """(n, 2) segment that follows at the first and the second end, -1 for none; only where just two of
+    a boundary meet.
     """
     n = len(row)
     corner = np.r_[first, second]

@@ -16,7 +16,7 @@ is known about the grains:
 | m_prime_max | best of all pairs, for comparison only |
 | residual_burgers | \\|b_r\\|, in nm when `a_nm` is given, else in a |
 | livingston_chalmers, werner_prantl | N and lambda |
-| lrb, lrb_min, lrb_max, s_factor | over all inclinations of the boundary through its trace: mean with the weights of random planes, and bounds |
+| lrb, lrb_min, lrb_max, s_factor | over all inclinations through the trace: mean over random planes, bounds |
 | schmid_a, schmid_b, delta_schmid | \\|Schmid factor\\| of the chosen systems (only with `stress`) |
 
 Definitions and references: cpml.crystallography.transfer. Between two phases give `systems` as {phase id:
@@ -45,7 +45,6 @@ def boundary_transfer(
     strength: Mapping[str, float] | None = None,
     phase: ArrayLike | None = None,
     a_nm: float | Mapping[int, float] | None = None,
-    n_inclinations: int = 36,
 ) -> pd.DataFrame:
     """The boundary table with the columns of the module docstring added.
 
@@ -57,7 +56,8 @@ def boundary_transfer(
     stress : (3, 3) or (G, 3, 3) in the sample frame; only its direction counts
     activity : (G, S) weights >= 0 over the slip systems, or {phase id: (G, S)}; rows are normalised
     strength : family -> strength, with `stress`: the pair is chosen by |tau|/strength
-    phase : (G,) phase id of each grain, with a mapping of systems
+    phase : (G,) phase id of each grain, with a mapping of systems; boundaries of grains whose phase has no
+        systems there get NaN
     a_nm : lattice constant (of each phase): residual Burgers vectors in nm; needed between phases
 
     Raises
@@ -83,22 +83,24 @@ def boundary_transfer(
         for second in by_phase:
             rows = np.flatnonzero((of_grain[i] == first) & (of_grain[j] == second))
             if len(rows):
-                normals = t.boundary_normals(trace[rows], n_inclinations)
+                normals = t.boundary_normals(trace[rows])
                 columns = _pair(grains[first], grains[second], i[rows], j[rows], normals, stress is not None)
                 for key, value in columns.items():
                     if key not in out:
                         out[key] = pd.Series(
                             np.full(len(out), None if key.startswith("system") else np.nan),
-                            index=out.index, dtype=object if key.startswith("system") else float)  # fmt: skip
+                            index=out.index,
+                            dtype=object if key.startswith("system") else float,
+                        )
                     out.iloc[rows, out.columns.get_loc(key)] = value
     return pd.concat([boundaries, out], axis=1)
 
 
-def _of(activity, phase_id: int):
+def _of(activity: ArrayLike | Mapping[int, ArrayLike] | None, phase_id: int) -> ArrayLike | None:
     return activity.get(phase_id) if isinstance(activity, Mapping) else activity
 
 
-def _constant(a_nm, phase_id: int, n_phases: int) -> float:
+def _constant(a_nm: float | Mapping[int, float] | None, phase_id: int, n_phases: int) -> float:
     value = a_nm.get(phase_id) if isinstance(a_nm, Mapping) else a_nm
     if value is None and n_phases > 1:
         raise ParameterError("residual Burgers vectors between phases need a_nm for every phase")
@@ -106,7 +108,7 @@ def _constant(a_nm, phase_id: int, n_phases: int) -> float:
 
 
 def _phases(phase: ArrayLike | None, q: NDArray, known: Mapping) -> NDArray:
-    if phase is None or len(phase) != len(q) or not set(np.unique(phase)) <= set(known):
+    if phase is None or len(phase) != len(q):
         raise ParameterError(f"phase must name one of {sorted(known)} for each of the {len(q)} grains")
     return np.asarray(phase, int)
 
@@ -114,7 +116,15 @@ def _phases(phase: ArrayLike | None, q: NDArray, known: Mapping) -> NDArray:
 class _Chosen:
     """Slip systems of one phase in all grains, sample frame, with the weights that choose among them."""
 
-    def __init__(self, systems, q, stress, activity, strength, a):
+    def __init__(
+        self,
+        systems: Systems,
+        q: NDArray,
+        stress: ArrayLike | None,
+        activity: ArrayLike | None,
+        strength: Mapping[str, float] | None,
+        a: float,
+    ):
         self.slip = slip = systems.subset(systems.slip)
         self.normal, self.direction = t.sample_systems(slip, q)
         self.burgers = self.direction * (slip.burgers_length * a)[:, None]
@@ -153,7 +163,7 @@ def _pair(
     all_pairs = t.m_prime(n1, d1, n2, d2)
     pair_weight = a.weight[i][:, :, None] * b.weight[j][:, None]
 
-    def mean(values):
+    def mean(values: NDArray) -> NDArray:
         return np.sum(values * pair_weight, axis=(1, 2))
 
     s, u = a.top[i], b.top[j]
@@ -166,8 +176,10 @@ def _pair(
             "s": t.s_factor(*(v[:, None] for v in top), normals),
         }
     else:
-        per = [(t.lrb(n1, d1, n2, d2, v[:, None, None]), t.s_factor(n1, d1, n2, d2, v[:, None, None]))
-               for v in normals.transpose(1, 0, 2)]  # fmt: skip
+        per = [
+            (t.lrb(n1, d1, n2, d2, v[:, None, None]), t.s_factor(n1, d1, n2, d2, v[:, None, None]))
+            for v in normals.transpose(1, 0, 2)
+        ]
         meeting = {
             key: np.stack([mean(np.nan_to_num(p[k])) for p in per], axis=1)
             for k, key in enumerate(("lrb", "s"))

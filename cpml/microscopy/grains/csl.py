@@ -48,8 +48,8 @@ def csl_limit(sigma: ArrayLike, criterion: str = "brandon") -> NDArray:
 def csl_rotations(max_sigma: int = 29) -> tuple[NDArray, NDArray]:
     """Sigma (K,) and quaternions (K, 4) of the cubic coincidence rotations, up to 33 at most.
 
-    The listed angles are rounded; the exact one is the tan(theta/2) = (n/m) |hkl| with n, m small integers
-    nearest.
+    The listed angles are rounded; the exact one is the tan(theta/2) = (n/m) |hkl| with n, m
+    small integers nearest.
     """
     sigmas, rotations = [], []
     for entry in _CSL_DEG.split(","):
@@ -66,8 +66,8 @@ def csl_rotations(max_sigma: int = 29) -> tuple[NDArray, NDArray]:
 
 
 def deviation_from(misorientation: NDArray, rotation: NDArray, group: NDArray) -> NDArray:
-    """Angle (n,), rad, from misorientations m (n, 4) to the nearest equivalent of one rotation (4,), one
-    phase.
+    """Angle (n,), rad, from misorientations m (n, 4) to the nearest equivalent of one rotation
+    (4,), one phase.
     """
     angles = np.full(len(misorientation), np.pi)
     reference = np.asarray(rotation, float)[None]

@@ -3,13 +3,12 @@
     pixels a, b joined  <=>  neighbours, indexed, same phase, theta_ab < threshold;   grains = connected
     components
 
-The threshold may differ from phase to phase.
-Grains below `min_pixels` are dropped; pixels without a grain (dropped or not indexed) may take the label of
-the nearest grain within `reach` steps; grains that meet in such a closed gap with less than the threshold
-between them become one. An adopted pixel counts for the area and the boundary of the grain, never for its
-orientation, spread, KAM or GROD; `source` names the measured pixel that stands in for it. With
-unindexed="region", connected pixels without orientation become regions of their own instead: phase 0, no
-orientation, last in the numbering.
+The threshold may differ from phase to phase. Grains below `min_pixels` are dropped; pixels without a grain
+(dropped or not indexed) may take the label of the nearest grain within `reach` steps; grains that meet in
+such a closed gap with less than the threshold between them become one. An adopted pixel counts for the area
+and the boundary of the grain, never for its orientation, spread, KAM or GROD; `source` names the measured
+pixel that stands in for it. With unindexed="region", connected pixels without orientation become regions of
+their own instead: phase 0, no orientation, last in the numbering.
 
 | symbol | meaning | unit, shape |
 |---|---|---|
@@ -44,7 +43,7 @@ DEFAULT_REACH = 3.0
 
 @dataclass(frozen=True)
 class Grains:
-    """Segmented map; tables are made when first asked for (columns in DESIGN and in each property)."""
+    """Segmented map; tables are made when first asked for."""
 
     map: EbsdMap
     threshold: float | dict[str, float]
@@ -159,8 +158,7 @@ def segment(
         {phase name: deg} for phases that differ
     min_pixels : grains with fewer measured pixels are dropped
     reach : pixels without a grain take the nearest grain's label up to this many steps away; 0 leaves them
-        out.
-        None: 0 when nothing is dropped (min_pixels = 1), else 3
+        out. None: 0 when nothing is dropped (min_pixels = 1), else 3
     unindexed : "grow" lets grains grow into pixels without orientation, as far as `reach` allows; "region"
         makes connected pixels without orientation regions of their own (phase 0), whatever their size
 
@@ -257,8 +255,8 @@ def _with_regions(ebsd_map: EbsdMap, label: NDArray) -> NDArray:
 def _adopt(
     ebsd_map: EbsdMap, label: NDArray, source: NDArray, reach: float, closed: NDArray
 ) -> tuple[NDArray, NDArray]:
-    """Label and source of pixels that are not `closed` from the nearest pixel that has a grain, up to `reach`
-    steps away.
+    """Label and source of pixels that are not `closed` from the nearest pixel that has a grain, up to
+    `reach` steps away.
     """
     empty = np.flatnonzero(~closed)
     if not len(empty):
@@ -281,8 +279,8 @@ def _adopt(
 def _joined_across_gaps(
     ebsd_map: EbsdMap, label: NDArray, source: NDArray, limits: dict[int, float]
 ) -> NDArray:
-    """Label (N,) after grains of one orientation that meet in a closed gap have become one, renumbered in
-    order.
+    """Label (N,) after grains of one orientation that meet in a closed gap have become one,
+    renumbered in order.
     """
     pairs = ebsd_map.neighbours
     pairs = pairs[(label[pairs[:, 0]] != label[pairs[:, 1]]) & (label[pairs] > 0).all(axis=1)]

@@ -70,26 +70,6 @@ def triple_junctions(grains: Grains, *, reach: float = 5.0, special: ArrayLike |
     )
 
 
-def junction_distance(grains: Grains) -> NDArray:
-    """(n,) distance, um, of the middle of every boundary segment to the nearest
-    triple point; NaN without any.
-    """
-    table = grains.segments
-    place = _points(grains)[1]
-    if not len(place):
-        return np.full(len(table), np.nan)
-    middle = np.stack(
-        [table[["x0_um", "x1_um"]].mean(axis=1), table[["y0_um", "y1_um"]].mean(axis=1)], axis=1
-    )
-    return cKDTree(place).query(middle)[0]
-
-
-def count_junctions(grains: Grains) -> tuple[int, int]:
-    """Numbers of corners with three and with four grains round them."""
-    n = _distinct(labels_at(vertex_cells(grains.map)[0], grains.label))
-    return int(np.sum(n == 3)), int(np.sum(n == 4))
-
-
 def _distinct(at: NDArray) -> NDArray:
     """Number of grains (V,) round each corner."""
     ordered = np.sort(at, axis=1)
@@ -155,8 +135,8 @@ def _directions(grains: Grains, ids: NDArray, place: NDArray, reach: float) -> N
 
 
 def dihedral_angles(directions: NDArray) -> NDArray:
-    """(J, 3) deg between the boundaries of each grain; directions (J, 3, 2) of the
-    boundaries opposite to a, b, c.
+    """(J, 3) deg between the boundaries of each grain; directions (J, 3, 2) of the boundaries opposite to
+    a, b, c.
 
     The angle of grain a lies between the boundaries ac and ab, on the side that does not hold bc.
     """

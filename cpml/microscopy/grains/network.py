@@ -84,8 +84,8 @@ def percolation(
 
 
 def path_transmission(grains: Grains, weight: ArrayLike, fragment_id: int) -> NDArray:
-    """(G,) largest product of weights along a path from one grain to every other;
-    1 for itself, 0 without a path.
+    """(G,) largest product of weights along a path from one grain to every other; 1 for itself, 0
+    without a path.
 
     Raises
     ------

@@ -2,9 +2,12 @@
 
 C = covariance of the pixel centres + pixel^2/12 on the diagonal;  aspect = sqrt(l1/l2);  long axis: l1's
 eigenvector
+
+Square and hexagonal grids alike; skimage.measure.regionprops knows pictures of square pixels only.
 """
 
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,8 +21,25 @@ from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.maps.vertices import labels_at, vertex_cells
 
 
+class Segmented(Protocol):
+    """A segmented map, as `segment` makes it (`cpml.microscopy.grains.grains.Grains`)."""
+
+    map: EbsdMap
+    n_grains: int
+    label: NDArray
+    source: NDArray
+    measured: NDArray
+    own: NDArray
+    phase: NDArray
+    mean_quaternions: NDArray
+    deviation: NDArray
+    segments: pd.DataFrame
+
+
 def on_screen_deg(vx: NDArray, vy: NDArray) -> NDArray:
-    """Angle in degrees, counter-clockwise from +x as seen on screen, in [0, 180), of directions with y down."""
+    """Angle in degrees, counter-clockwise from +x as seen on screen, in [0, 180), of directions
+    with y down.
+    """
     angle = np.degrees(np.arctan2(-np.asarray(vy, float), np.asarray(vx, float))) % 180.0
     return np.where(angle >= 180.0, 0.0, angle)  # -1e-17 % 180 is 180 itself
 
@@ -28,7 +48,7 @@ def shape_columns(ebsd_map: EbsdMap, label: NDArray, n_labels: int) -> dict[str,
     """Columns of labels 1 .. n_labels: area_um2, equivalent_diameter_um, x_um, y_um, on_edge, aspect_ratio,
     long_axis_deg; label (N,), 0 = none."""
 
-    def total(weight=None):
+    def total(weight: NDArray | None = None) -> NDArray:
         return np.bincount(label, weight, n_labels + 1)[1:]
 
     (x, y), (dx, dy) = ebsd_map.xy.T, ebsd_map.pixel_um
@@ -52,7 +72,7 @@ def shape_columns(ebsd_map: EbsdMap, label: NDArray, n_labels: int) -> dict[str,
     }
 
 
-def grain_shapes(grains) -> pd.DataFrame:
+def grain_shapes(grains: Segmented) -> pd.DataFrame:
     """Outline of every grain: fragment_id, perimeter_um, convexity, circularity, ellipse_major_um,
     ellipse_minor_um, long_axis_deg, on_edge.
 
@@ -82,8 +102,8 @@ def grain_shapes(grains) -> pd.DataFrame:
 
 
 def _perimeters(ebsd_map: EbsdMap, at: NDArray, n_labels: int) -> NDArray:
-    """(G,) length of the outlines: at each corner, the line between the mid points of
-    the two edges that meet there.
+    """(G,) length of the outlines: at each corner, the line between the mid points of the two edges
+    that meet there.
 
     Each of the k cells of a grain at a corner adds its k-th part.
     """
@@ -117,7 +137,7 @@ def _hull_areas(at: NDArray, xy: NDArray, n_labels: int) -> NDArray:
     return np.array([ConvexHull(xy[point[a:b]]).volume for a, b in pairwise(bounds)])
 
 
-def grain_spread(grains) -> pd.DataFrame:
+def grain_spread(grains: Segmented) -> pd.DataFrame:
     """Orientation spread of every grain: fragment_id, gos_deg, grod_max_deg, spread_deg, spread_share,
     spread_axis_x, _y, _z (sample frame), spread_crystal_x, _y, _z (crystal frame of the stored mean).
 

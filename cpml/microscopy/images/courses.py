@@ -1,9 +1,9 @@
-"""Courses of single lines in a picture, cut into straight pieces: what
-cross-slip candidates are looked for in.
+"""Courses of single lines in a picture, cut into straight pieces: what cross-slip candidates are
+looked for in.
 
-Bright lines are the ridges of the picture (Sato et al. 1998), thinned to one pixel and cut where they
-meet; every branch is followed from end to end and split where it leaves its chord by more than
-`tolerance_px` (cpml.microscopy.labels.cross_slip).
+Bright lines are the ridges of the picture (Sato et al. 1998), thinned to one pixel and cut where
+they meet; every branch is followed from end to end and split where it leaves its chord by more
+than TOLERANCE (cpml.microscopy.labels.cross_slip).
 
 | column | meaning |
 |---|---|
@@ -12,8 +12,8 @@ meet; every branch is followed from end to end and split where it leaves its cho
 | length_px | length of the piece |
 | x0_px, y0_px, x1_px, y1_px | its ends, pixels of the picture (column, row) |
 
-Reference: Sato et al. 1998, Med. Image Anal. 2:143 (ridge filter); Lee, Kashyap & Chu
-1994, CVGIP 56:462 (thinning).
+Reference: Sato et al. 1998, Med. Image Anal. 2:143 (ridge filter); Lee, Kashyap & Chu 1994,
+CVGIP 56:462 (thinning).
 """
 
 import numpy as np
@@ -27,9 +27,27 @@ from cpml.errors import ParameterError
 from cpml.microscopy.images.line_pieces import PIECE_PIXELS, line_pieces
 
 COLUMNS = [
-    "grain_id", "line_id", "piece", "angle_deg", "sigma_deg", "length_px", "x0_px", "y0_px", "x1_px", "y1_px",
-]  # fmt: skip
+    "grain_id",
+    "line_id",
+    "piece",
+    "angle_deg",
+    "sigma_deg",
+    "length_px",
+    "x0_px",
+    "y0_px",
+    "x1_px",
+    "y1_px",
+]
 AROUND = np.ones((3, 3), int)
+HIGH, LOW = 3.0, 2.0
+"""Robust deviations of the filtered picture above its median in the region: a line starts above the one and
+is followed down to the other."""
+TOLERANCE = 1.5
+"""Pixels from the chord: a pixel more than the staircase of a straight line."""
+LEAST_LENGTH = 2 * PIECE_PIXELS
+"""Shorter lines, pixels, cannot change their direction."""
+LEAST_PIXELS = 250
+"""Smaller regions hold no lines that could be followed."""
 HOOK = 2
 """Pixels at either end of a thinned line, which bend towards the line's corners."""
 
@@ -39,11 +57,6 @@ def line_courses(
     label: ArrayLike,
     *,
     width_px: float = 1.0,
-    high: float = 3.0,
-    low: float = 2.0,
-    tolerance_px: float = 1.5,
-    min_length_px: float = 2 * PIECE_PIXELS,
-    min_pixels: int = 250,
 ) -> pd.DataFrame:
     """Straight pieces of the bright lines of every region.
 
@@ -52,30 +65,23 @@ def line_courses(
     values : (rows, columns) strain or contrast; NaN is left out
     label : (rows, columns) int, region of each pixel, 0 = none; lines end at its boundary
     width_px : width of the ridge filter
-    high, low : robust deviations of the filtered picture above its median in the region: a line starts above
-        `high` and is followed down to `low`
-    min_length_px : shorter lines are left out, 8 or more
-    min_pixels : smaller regions are not looked at
 
     Returns
     -------
-    DataFrame, columns of the module; a region that was looked at and shows no line has
-    one row with line_id 0 and NaN
+    DataFrame, columns of the module; a region that was looked at and shows no line has one row with line_id
+    0 and NaN
 
     Raises
     ------
-    ParameterError : pictures of different shapes, or an option out of range
+    ParameterError : pictures of different shapes, or a width that is not positive
     """
     values, label = np.asarray(values, float), np.asarray(label)
     if values.ndim != 2 or values.shape != label.shape:
         raise ParameterError(f"values {values.shape} and label {label.shape} must be pictures of one size")
-    if not (0 < low <= high and min_length_px >= 8 and width_px > 0 and tolerance_px > 0):
-        raise ParameterError(
-            f"low {low} and high {high} must be positive and in this order, width_px {width_px} and "
-            f"tolerance_px {tolerance_px} positive, and min_length_px {min_length_px} 8 or more"
-        )
+    if not width_px > 0:
+        raise ParameterError(f"width_px {width_px} must be positive")
     known = np.isfinite(values) & (label > 0)
-    grains = np.flatnonzero(np.bincount(label[known], minlength=1) >= min_pixels)
+    grains = np.flatnonzero(np.bincount(label[known], minlength=1) >= LEAST_PIXELS)
     # boundaries, and the gap that two regions leave between their lines, are no part of a line
     inner = ndimage.maximum_filter(label, 3) == ndimage.minimum_filter(label, 3)
     filled = np.where(known, values, np.median(values[known]) if known.any() else 0.0)
@@ -85,29 +91,29 @@ def line_courses(
     for grain in grains:
         box = ndimage.find_objects((label == grain).astype(int))[0]
         inside = (label[box] == grain) & known[box] & inner[box]
-        thin = skeletonize(_above(np.where(inside, ridge[box], 0.0), inside, low, high))
+        thin = skeletonize(_above(np.where(inside, ridge[box], 0.0), inside))
         before = len(rows)
         for points in _branches(thin):
-            if len(points) >= min_length_px:
+            if len(points) >= LEAST_LENGTH:
                 number += 1
                 corner = (box[1].start, box[0].start)
-                rows += _pieces(int(grain), number, points[HOOK:-HOOK] + corner, tolerance_px)
+                rows += _pieces(int(grain), number, points[HOOK:-HOOK] + corner)
         if len(rows) == before:
             rows.append((int(grain), 0, 0, *[np.nan] * 7))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _above(ridge: NDArray, inside: NDArray, low: float, high: float) -> NDArray:
-    """Pixels of lines: connected above `low` deviations with one above `high`."""
+def _above(ridge: NDArray, inside: NDArray) -> NDArray:
+    """Pixels of lines: connected above LOW deviations with one above HIGH."""
     if not inside.any():
         return np.zeros(ridge.shape, bool)
     middle = np.median(ridge[inside])
     spread = 1.4826 * np.median(np.abs(ridge[inside] - middle))
-    return apply_hysteresis_threshold(ridge, middle + low * spread, middle + high * spread)
+    return apply_hysteresis_threshold(ridge, middle + LOW * spread, middle + HIGH * spread)
 
 
-def _pieces(grain: int, number: int, points: NDArray, tolerance_px: float) -> list[tuple]:
-    found = line_pieces(points, tolerance=tolerance_px)
+def _pieces(grain: int, number: int, points: NDArray) -> list[tuple]:
+    found = line_pieces(points, tolerance=TOLERANCE)
     # the ends of a piece: the chord's direction and length from where the last one ended
     angle = np.radians(found["angle_deg"].to_numpy())
     step = found["length"].to_numpy()[:, None] * np.stack([np.cos(angle), -np.sin(angle)], axis=-1)

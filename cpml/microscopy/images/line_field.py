@@ -1,12 +1,15 @@
-"""Line direction of every pixel from the structure tensor, and its families by the
-weighted histogram of a region.
+"""Line direction of every pixel from the structure tensor, and its families by the weighted histogram
+of a region.
 
     J = G_window * (grad f grad f^T),   grad f by Gaussian derivatives
 
 The line runs along the eigenvector of the smaller eigenvalue l2; coherence (l1 - l2)/(l1 + l2) is 1 for
-stripes and 0 where no direction stands out. Local, so it sees curved lines and changes inside a grain,
-where the score of cpml.microscopy.images.trace_detection sees long straight ones; two families that cross in the
+stripes and 0 where no direction stands out. Local, so it sees curved lines and changes inside a grain, where
+the score of cpml.microscopy.images.trace_detection sees long straight ones; two families that cross in the
 window give one angle between them.
+
+Only pixels of the mask count, which skimage.feature.structure_tensor cannot do: data bars and grain
+boundaries would draw lines.
 
 Reference: Bigun & Granlund 1987, Proc. ICCV London, 433.
 """
@@ -20,11 +23,16 @@ from scipy import ndimage, signal
 
 from cpml.errors import ParameterError
 
+LEAST_SHARE = 0.2
+"""Smaller maxima, relative to the highest above the histogram's median, do not count."""
+SMOOTH_DEG = 2.0
+"""Width of the histogram's smoothing."""
+
 
 @dataclass(frozen=True)
 class StructureTensor:
-    """On-screen angle of the lines (deg in [0, 180)), coherence (0 to 1) and
-    energy l1 + l2, all (rows, columns).
+    """On-screen angle of the lines (deg in [0, 180)), coherence (0 to 1) and energy l1 + l2,
+    all (rows, columns).
     """
 
     angle_deg: NDArray
@@ -69,21 +77,13 @@ def structure_tensor(
     )
 
 
-def tensor_families(
-    tensor: StructureTensor,
-    label: ArrayLike,
-    *,
-    min_pixels: int = 250,
-    relative: float = 0.2,
-    smooth_deg: float = 2.0,
-) -> pd.DataFrame:
+def tensor_families(tensor: StructureTensor, label: ArrayLike, *, min_pixels: int = 250) -> pd.DataFrame:
     """Families of line directions of every region, from the histogram weighted with coherence and energy.
 
     Parameters
     ----------
     label : (rows, columns) int, 0 = none
-    relative : smaller maxima, relative to the highest above the histogram's median, do not count
-    smooth_deg : width of the histogram's smoothing
+    min_pixels : smaller regions are not looked at
 
     Returns
     -------
@@ -99,9 +99,9 @@ def tensor_families(
             rows.append((region, 0, np.nan, np.nan, np.nan, int(inside.sum())))
             continue
         histogram = np.bincount((angle * 2).astype(int) % 360, weight / weight.sum(), 360)
-        smooth = ndimage.gaussian_filter1d(histogram, 2 * smooth_deg, mode="wrap")
+        smooth = ndimage.gaussian_filter1d(histogram, 2 * SMOOTH_DEG, mode="wrap")
         level = np.median(smooth)
-        peaks, _ = signal.find_peaks(np.tile(smooth, 3), prominence=relative * (smooth.max() - level))
+        peaks, _ = signal.find_peaks(np.tile(smooth, 3), prominence=LEAST_SHARE * (smooth.max() - level))
         middle = (peaks >= 360) & (peaks < 720)
         peaks = peaks[middle][np.argsort(-smooth[peaks[middle] - 360])] - 360
         for rank, peak in enumerate(peaks, start=1):

@@ -1,5 +1,9 @@
 """Straight pieces of a line, and the shortest whose direction a picture resolves.
 
+Distances are those from the line through the chord. skimage.measure.approximate_polygon measures to the ends
+of the chord where a point lies beyond them, which makes fewer pieces of some lines (116 in place of 117 of
+the nickel data set).
+
 Reference: Douglas & Peucker 1973, Cartographica 10:112.
 """
 
@@ -13,8 +17,8 @@ PIECE_PIXELS = 6.0
 
 
 def line_pieces(points: ArrayLike, *, tolerance: float) -> pd.DataFrame:
-    """Straight pieces of a drawn line (Douglas & Peucker 1973): a point further than
-    `tolerance` from the chord splits it.
+    """Straight pieces of a drawn line (Douglas & Peucker 1973): a point further than `tolerance` from the
+    chord splits it.
 
     Parameters
     ----------

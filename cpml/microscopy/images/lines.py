@@ -46,8 +46,8 @@ def line_statistics(
 def line_places(
     x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either"
 ) -> tuple[NDArray, NDArray]:
-    """p (L,) of the lines in growing order, and their heights above the profile's
-    level, in standard errors (L,).
+    """p (L,) of the lines in growing order, and their heights above the profile's level, in
+    standard errors (L,).
     """
     low, g, n = ridges.profile(x, y, f, t)
     error = np.sqrt(np.mean(residual**2) * ridges.correlation_volume(x, y, residual) / np.maximum(n, 1.0))
@@ -78,8 +78,8 @@ def _merged(found: list[tuple]) -> list[tuple]:
 def followed(
     x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, *, lines: str = "either"
 ) -> NDArray:
-    """Values (N,) of the family's lines, each piece where it was found; 0 off the
-    lines and where a line is missing.
+    """Values (N,) of the family's lines, each piece where it was found; 0 off the lines and where a
+    line is missing.
     """
     places, heights = line_places(x, y, f, residual, t, lines=lines)
     p, q = y * np.cos(t) - x * np.sin(t), x * np.cos(t) + y * np.sin(t)
@@ -91,9 +91,11 @@ def followed(
     return out
 
 
-def _waviness(x, y, f, residual, t, places) -> tuple[float, bool]:
-    """rms shift beyond noise, pixels, over all lines, and whether it is certain;
-    NaN without a line long enough.
+def _waviness(
+    x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float, places: NDArray
+) -> tuple[float, bool]:
+    """rms shift beyond noise, pixels, over all lines, and whether it is certain; NaN without a
+    line long enough.
     """
     p, q = y * np.cos(t) - x * np.sin(t), x * np.cos(t) + y * np.sin(t)
     noise = np.mean(residual**2) * ridges.correlation_volume(x, y, residual)
@@ -120,8 +122,8 @@ def _waviness(x, y, f, residual, t, places) -> tuple[float, bool]:
 
 
 def _shifts(p: NDArray, q: NDArray, f: NDArray, noise: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Of every piece of a line that shows it: shift (n,), its variance (n,), place
-    along (n,); and the model (N,).
+    """Of every piece of a line that shows it: shift (n,), its variance (n,), place along (n,); and
+    the model (N,).
     """
     grid = np.arange(-REACH, REACH + 0.5, 0.5)
     trial = np.arange(-REACH + 1, REACH - 0.75, 0.25)

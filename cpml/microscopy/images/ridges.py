@@ -1,10 +1,11 @@
 """Straight stripes in a set of pixels: how much a direction explains, refined angles and their errors.
 
-    p = -x sin t + y cos t,   f(x, y) = g(p) + noise          (pixels, y down; the on-screen angle is -t mod 180)
+    p = -x sin t + y cos t,   f(x, y) = g(p) + noise     (pixels, y down; on-screen angle -t mod 180)
 
 Pixels are shared between the two nearest of the bins p = 0, 1, 2 ... in proportion (weights w), and
 
-    R2(t) = sum over bins of (sum w f)^2 / sum w  /  sum f^2  -  chance,    chance = sum over bins (sum w^2 / sum w) / N
+    R2(t) = sum over bins of (sum w f)^2 / sum w  /  sum f^2  -  chance
+    chance = sum over bins of (sum w^2 / sum w) / N
 
 is the share of the variance that stripes of direction t explain. With noise of variance s^2 its maximum t0
 has the variance of a likelihood's,
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cpml.crystallography.disorientation import compiled
+from cpml.compiled import compiled
 
 SMALLEST_BIN = 8.0
 FINE = 16
@@ -29,6 +30,11 @@ axes, which would draw the maximum to or from there; the mean over equal steps t
 """
 SAMPLING = 0.05
 """Pixels by which lines without noise are missed at their ends, for they are seen in pixels."""
+
+LAGS = 3
+"""Pixels over which the noise of a picture is correlated (scan, interpolation)."""
+PIECE = 40.0
+"""Length, pixels, over which a line is taken for straight and even."""
 
 
 @compiled
@@ -54,8 +60,8 @@ def _bins(x, y, f, t, sums, weights):
 
 @compiled
 def _fine_sums(x, y, f, t, sums, counts):
-    """Fill sum f and number of the pixels in parts of 1/FINE of direction t
-    (rad); returns the number of parts.
+    """Fill sum f and number of the pixels in parts of 1/FINE of direction t (rad); returns the
+    number of parts.
     """
     c, s = math.cos(t), math.sin(t)
     low, high = 1e30, -1e30
@@ -73,11 +79,11 @@ def _fine_sums(x, y, f, t, sums, counts):
 
 @compiled
 def _explained(sums, counts, n):
-    """(sum over bins of (sum w f)^2 / sum w, sum over bins of sum w^2 / sum w), mean
-    over the positions of the bins.
+    """(sum over bins of (sum w f)^2 / sum w, sum over bins of sum w^2 / sum w), mean over the positions
+    of the bins.
 
-    w = 1 - |k - centre| / FINE is linear on either side of the centre: running
-    sums of f, k f, 1, k, k^2 suffice.
+    w = 1 - |k - centre| / FINE is linear on either side of the centre: running sums of f, k f, 1,
+    k, k^2 suffice.
     """
     s, c = np.zeros((2, n + 1)), np.zeros((3, n + 1))
     for k in range(n):
@@ -162,7 +168,9 @@ def scores(x: NDArray, y: NDArray, f: NDArray, angles: NDArray) -> NDArray:
 
 
 def refine(x: NDArray, y: NDArray, f: NDArray, start: float, *, reach_deg: float = 1.5) -> float:
-    """Direction t, rad, of the greatest R2 within `reach_deg` of `start`, to about a hundredth of a degree."""
+    """Direction t, rad, of the greatest R2 within `reach_deg` of `start`, to about a hundredth
+    of a degree.
+    """
     best = start
     for reach, n in ((np.radians(reach_deg), 25), (np.radians(reach_deg) / 8, 13)):
         near = best + np.linspace(-reach, reach, n)
@@ -174,8 +182,8 @@ def refine(x: NDArray, y: NDArray, f: NDArray, start: float, *, reach_deg: float
 
 
 def angle_error(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float) -> float:
-    """Standard error of a refined direction, rad, from the curvature of R2 and the
-    noise left over, with SAMPLING.
+    """Standard error of a refined direction, rad, from the curvature of R2 and the noise left
+    over, with SAMPLING.
     """
     along = x * np.cos(t) + y * np.sin(t)
     length = max(np.std(along) * np.sqrt(12), 1.0)
@@ -187,20 +195,20 @@ def angle_error(x: NDArray, y: NDArray, f: NDArray, residual: NDArray, t: float)
     return float(np.hypot(np.sqrt(2 * variance / bend), SAMPLING / length)) if bend > 0 else np.pi / 2
 
 
-def correlation_volume(x: NDArray, y: NDArray, residual: NDArray, *, reach: int = 3) -> float:
-    """Sum of the autocorrelation of the residual over lags up to `reach` pixels, at least 1."""
+def correlation_volume(x: NDArray, y: NDArray, residual: NDArray) -> float:
+    """Sum of the autocorrelation of the residual over lags up to LAGS pixels, at least 1."""
     picture = np.zeros((int(np.ptp(y)) + 1, int(np.ptp(x)) + 1))
     there = np.zeros_like(picture)
     place = (y - y.min()).astype(int), (x - x.min()).astype(int)
     picture[place], there[place] = residual, 1.0
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1))
+    kernel = np.ones((2 * LAGS + 1, 2 * LAGS + 1))
     near = ndimage.convolve(picture, kernel, mode="constant")
     return float(max(np.sum(picture * near) / max(np.sum(picture**2), 1e-300), 1.0))
 
 
 def profile(x: NDArray, y: NDArray, f: NDArray, t: float) -> tuple[float, NDArray, NDArray]:
-    """(p of the first bin, mean of f in each bin of width 1 (n,), pixels in each
-    bin (n,)) of direction t, rad.
+    """(p of the first bin, mean of f in each bin of width 1 (n,), pixels in each bin (n,)) of
+    direction t, rad.
     """
     return _profile(x.astype(float), y.astype(float), f.astype(float), float(t))
 
@@ -212,6 +220,6 @@ def stripes(x: NDArray, y: NDArray, f: NDArray, t: float) -> NDArray:
     return _values(x, y, low, g, float(t))
 
 
-def local_stripes(x: NDArray, y: NDArray, f: NDArray, t: float, *, length: float = 40.0) -> NDArray:
-    """As `stripes`, but lines may end, fade or drift: means over pieces of `length` pixels."""
-    return _local_means(x.astype(float), y.astype(float), f.astype(float), float(t), float(length))
+def local_stripes(x: NDArray, y: NDArray, f: NDArray, t: float) -> NDArray:
+    """As `stripes`, but lines may end, fade or drift: means over pieces of PIECE pixels."""
+    return _local_means(x.astype(float), y.astype(float), f.astype(float), float(t), PIECE)

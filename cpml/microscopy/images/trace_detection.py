@@ -1,18 +1,18 @@
-"""Slip traces in an image: the families of parallel lines of every grain or tile,
-with errors, spacing, waviness.
+"""Slip traces in an image: the families of parallel lines of every grain or tile, with
+errors, spacing, waviness.
 
 The values of a region are the sum of a few sets of straight stripes and noise,
 
     f(x, y) = sum_k g_k(p_k) + noise,     p_k = -x sin t_k + y cos t_k
 
 (an additive model of ridge functions). Families are found one after the other: the direction of the greatest
-R2 (cpml.microscopy.images.ridges) in what the earlier ones leave, refined to hundredths of a degree; then every
-family is refined again on the image less all others, until nothing moves. What remains of a family is taken
-out piece by piece along its lines, since lines end and drift; so two families may be as close as the lines'
-width over their length allows, and no separation is prescribed.
+R2 (cpml.microscopy.images.ridges) in what the earlier ones leave, refined to hundredths of a degree; then
+every family is refined again on the image less all others, until nothing moves. What remains of a family is
+taken out piece by piece along its lines, since lines end and drift; so two families may be as close as the
+lines' width over their length allows, and no separation is prescribed.
 
 A family counts when its R2 stands `significance` robust deviations above the median of all directions,
-explains `min_score` of the region's variance, and `relative` of what the strongest does.
+explains `min_score` of the region's variance, and LEAST_SHARE of what the strongest does.
 
 | column | meaning |
 |---|---|
@@ -20,10 +20,10 @@ explains `min_score` of the region's variance, and `relative` of what the strong
 | angle_deg, sigma_deg | on-screen angle of the lines and its standard error |
 | score | R2, share of the variance of the region |
 | n_lines, spacing_px | lines told apart, median distance of neighbours |
-| waviness_px, is_wavy | rms deviation of the lines from straight ones beyond noise; whether it is certain (cpml.microscopy.images.lines) |
+| waviness_px, is_wavy | rms deviation from straight lines beyond noise; whether it is certain |
 | n_pixels | size of the region |
 
-References: Breiman & Friedman 1985, JASA 80:580 (backfitting); MICROSCOPY 2.13.
+References: Breiman & Friedman 1985, JASA 80:580 (backfitting).
 """
 
 import numpy as np
@@ -37,9 +37,23 @@ from cpml.microscopy.images.lines import followed, line_statistics
 from cpml.progress import progress
 
 COLUMNS = [
-    "grain_id", "rank", "angle_deg", "sigma_deg", "score", "n_lines", "spacing_px", "waviness_px", "is_wavy", "n_pixels",
-]  # fmt: skip
+    "grain_id",
+    "rank",
+    "angle_deg",
+    "sigma_deg",
+    "score",
+    "n_lines",
+    "spacing_px",
+    "waviness_px",
+    "is_wavy",
+    "n_pixels",
+]
 SWEEPS = 4
+BACKGROUND_PX = 12.0
+"""Contrast slower than this is no line and is taken out, region by region."""
+LEAST_SHARE = 0.1
+"""Of a family's R2 in that of the strongest: weaker ones are its side maxima."""
+MOST_FAMILIES = 6
 SATELLITE = np.radians(30.0)
 """Waves whose slope reaches further look like other families at most this far away."""
 
@@ -50,13 +64,10 @@ def detect_traces(
     *,
     valid: ArrayLike | None = None,
     lines: str = "either",
-    background_px: float | None = 12.0,
     margin_px: int = 0,
     min_pixels: int = 250,
     min_score: float = 0.02,
-    relative: float = 0.1,
     significance: float = 6.0,
-    max_families: int = 6,
 ) -> pd.DataFrame:
     """Families of parallel lines of every region.
 
@@ -67,9 +78,9 @@ def detect_traces(
     valid : (rows, columns) bool, False where nothing is to be looked at
     lines : "bright", "dark" or "either": the sign of lines that are counted; contrast is clipped at the 1st
         and 99th percentile, on the dark or bright side only at the median for the other two
-    background_px : contrast slower than this is taken out, region by region; None leaves it
     margin_px : pixels along the rim of every region that are left out (boundaries are lines, too)
     min_pixels : smaller regions are not looked at
+    min_score, significance : what a family needs at least (above)
 
     Returns
     -------
@@ -80,11 +91,8 @@ def detect_traces(
     ParameterError : pictures of different shapes or an unknown option
     """
     values, label, valid = _pictures(values, label, valid, margin_px)
-    if lines not in ("either", "bright", "dark") or (background_px is not None and not background_px > 0):
-        raise ParameterError(
-            f"lines {lines!r} or background_px {background_px}: choose 'bright', 'dark' or 'either', "
-            "and a positive width or None"
-        )
+    if lines not in ("either", "bright", "dark"):
+        raise ParameterError(f"lines {lines!r}: choose 'bright', 'dark' or 'either'")
     rows: list[tuple] = []
     boxes = ndimage.find_objects(label)
     for region, box in enumerate(progress(boxes, "line families", unit="region"), start=1):
@@ -93,17 +101,16 @@ def detect_traces(
         inside = valid[box] & (label[box] == region)
         if inside.sum() < min_pixels:
             continue
-        f = _contrast(values[box], inside, lines, background_px)
+        f = _contrast(values[box], inside, lines)
         y, x = np.nonzero(inside)
-        rows += _region_rows(
-            region, x, y, f[inside], lines, (min_score, relative, significance, max_families)
-        )
+        found = find_families(x, y, f[inside], min_score=min_score, significance=significance)
+        rows += _region_rows(region, x, y, f[inside], lines, found)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def tile_labels(shape: tuple[int, int], tile: int, *, valid: ArrayLike | None = None) -> NDArray:
-    """(rows, columns) int: square tiles of `tile` pixels numbered from 1 in
-    reading order; 0 where not `valid`.
+    """(rows, columns) int: square tiles of `tile` pixels numbered from 1 in reading order; 0
+    where not `valid`.
 
     Examples
     --------
@@ -117,7 +124,9 @@ def tile_labels(shape: tuple[int, int], tile: int, *, valid: ArrayLike | None = 
     return label if valid is None else np.where(np.asarray(valid, bool), label, 0)
 
 
-def _pictures(values, label, valid, margin_px) -> tuple[NDArray, NDArray, NDArray]:
+def _pictures(
+    values: ArrayLike, label: ArrayLike | None, valid: ArrayLike | None, margin_px: int
+) -> tuple[NDArray, NDArray, NDArray]:
     values = np.asarray(values, float)
     label = np.ones(values.shape, int) if label is None else np.asarray(label)
     valid = np.ones(values.shape, bool) if valid is None else np.asarray(valid, bool)
@@ -134,19 +143,20 @@ def _pictures(values, label, valid, margin_px) -> tuple[NDArray, NDArray, NDArra
     return values, label, valid
 
 
-def _contrast(values: NDArray, inside: NDArray, lines: str, background_px: float | None) -> NDArray:
+def _contrast(values: NDArray, inside: NDArray, lines: str) -> NDArray:
     """Values less their background, clipped, of zero mean inside; 0 outside."""
     f = np.where(inside, values, 0.0)
-    if background_px is not None:
-        weight = np.maximum(ndimage.gaussian_filter(inside.astype(float), background_px), 1e-6)
-        f = f - ndimage.gaussian_filter(f, background_px) / weight
+    weight = np.maximum(ndimage.gaussian_filter(inside.astype(float), BACKGROUND_PX), 1e-6)
+    f = f - ndimage.gaussian_filter(f, BACKGROUND_PX) / weight
     low, middle, high = np.percentile(f[inside], [1, 50, 99])
     f = np.clip(f, middle if lines == "bright" else low, middle if lines == "dark" else high)
     return np.where(inside, f - f[inside].mean(), 0.0)
 
 
-def _region_rows(region: int, x: NDArray, y: NDArray, f: NDArray, lines: str, limits: tuple) -> list[tuple]:
-    found = _without_satellites(x, y, f, find_families(x, y, f, limits=limits), lines)
+def _region_rows(
+    region: int, x: NDArray, y: NDArray, f: NDArray, lines: str, found: list[tuple[float, float]]
+) -> list[tuple]:
+    found = _without_satellites(x, y, f, found, lines)
     if not found:
         return [(region, 0, np.nan, np.nan, np.nan, 0, np.nan, np.nan, False, len(x))]
     shapes = _joint_fit(x, y, f, [t for t, _ in found])
@@ -161,20 +171,16 @@ def _region_rows(region: int, x: NDArray, y: NDArray, f: NDArray, lines: str, li
 
 
 def find_families(
-    x: NDArray, y: NDArray, f: NDArray, *, limits: tuple = (0.02, 0.1, 6.0, 6)
+    x: NDArray, y: NDArray, f: NDArray, *, min_score: float = 0.02, significance: float = 6.0
 ) -> list[tuple[float, float]]:
-    """(direction t in rad, R2) of the families, strongest first, of values f (N,) at pixels x, y (N,).
-
-    limits : min_score, relative, significance, max_families as in `detect_traces`
-    """
-    min_score, relative, significance, most = limits
+    """(direction t in rad, R2) of the families, strongest first, of values f (N,) at pixels x, y (N,)."""
     total = np.sum(f**2)
     if total <= 0 or len(x) < 16:
         return []
     coarse = np.radians(np.arange(0.0, 180.0, 0.5))
     families: list[float] = []
     left = 1.0
-    for _ in range(most):
+    for _ in range(MOST_FAMILIES):
         rest = _without(x, y, f, families, local=True)
         curve = ridges.scores(x, y, rest, coarse)
         curve[_too_close(coarse, families, x, y)] = -np.inf
@@ -192,12 +198,12 @@ def find_families(
         left_then = float(np.sum((f - sum(_joint_fit(x, y, f, trial))) ** 2) / total)
         # two families close to one another can share the lines of one: then both
         # together explain no more than it did
-        if min(shares[-1], left - left_then) < max(min_score, relative * max(shares)):
+        if min(shares[-1], left - left_then) < max(min_score, LEAST_SHARE * max(shares)):
             break
         families, left = trial, left_then
     scored = [(t, _score(x, y, f, families, k)) for k, t in enumerate(families)]
     best = max((s for _, s in scored), default=0.0)
-    kept = [(t, s) for t, s in scored if s >= max(min_score, relative * best)]
+    kept = [(t, s) for t, s in scored if s >= max(min_score, LEAST_SHARE * best)]
     return sorted(kept, key=lambda item: -item[1])
 
 
@@ -210,9 +216,11 @@ def _joint_fit(x: NDArray, y: NDArray, f: NDArray, families: list[float]) -> lis
     return shapes
 
 
-def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -> list[tuple[float, float]]:
-    """The families less those near a stronger one that the same lines, followed
-    in their waves, explain better.
+def _without_satellites(
+    x: NDArray, y: NDArray, f: NDArray, found: list[tuple[float, float]], lines: str
+) -> list[tuple[float, float]]:
+    """The families less those near a stronger one that the same lines, followed in their
+    waves, explain better.
     """
     kept = list(found)
     for t, score in found:
@@ -231,7 +239,9 @@ def _without_satellites(x, y, f, found: list[tuple[float, float]], lines: str) -
     return kept
 
 
-def _without(x, y, f, families, *, leave_out=-1, local=False) -> NDArray:
+def _without(
+    x: NDArray, y: NDArray, f: NDArray, families: list[float], *, leave_out: int = -1, local: bool = False
+) -> NDArray:
     """f less the stripes of the families but one."""
     rest = f
     for k, t in enumerate(families):
@@ -240,12 +250,12 @@ def _without(x, y, f, families, *, leave_out=-1, local=False) -> NDArray:
     return rest
 
 
-def _score(x, y, f, families, k) -> float:
+def _score(x: NDArray, y: NDArray, f: NDArray, families: list[float], k: int) -> float:
     rest = _without(x, y, f, families, leave_out=k)
     return float(ridges.scores(x, y, rest, np.array([families[k]]))[0] * np.sum(rest**2) / np.sum(f**2))
 
 
-def _backfit(x, y, f, families: list[float]) -> list[float]:
+def _backfit(x: NDArray, y: NDArray, f: NDArray, families: list[float]) -> list[float]:
     families = list(families)
     for sweep in range(SWEEPS):
         before = list(families)
@@ -258,8 +268,8 @@ def _backfit(x, y, f, families: list[float]) -> list[float]:
 
 
 def _too_close(angles: NDArray, families: list[float], x: NDArray, y: NDArray) -> NDArray:
-    """(n,) bool: directions that turn a line of the region by less than three
-    pixels away from a known family.
+    """(n,) bool: directions that turn a line of the region by less than three pixels away from
+    a known family.
     """
     out = np.zeros(len(angles), bool)
     for t in families:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cpml.errors import MapFileError
-from cpml.microscopy.io.storage import read_hdf, write_hdf
+from cpml.microscopy.io.hdf_arrays import read_hdf, write_hdf
 from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
 
 KIND = "cpml map 1"
@@ -43,23 +43,21 @@ def read_map_file(path: str | Path) -> EbsdMap:
     arrays, attributes = read_hdf(path, kind=KIND)
     try:
         phases = {int(i): MapPhase(**p) for i, p in json.loads(attributes["phases"]).items()}
-        grid, shape, pixel_um = (
-            attributes["grid"],
-            *(tuple(json.loads(attributes[k])) for k in ("shape", "pixel_um")),
-        )
+        grid = attributes["grid"]
+        shape, pixel_um = (tuple(json.loads(attributes[k])) for k in ("shape", "pixel_um"))
         _check_arrays(arrays, phases)
         _check_grid(len(arrays["phase_id"]), grid, shape, pixel_um)
         return EbsdMap(
-            attributes["name"],
-            arrays["quaternions"],
-            arrays["phase_id"],
-            phases,
-            arrays["xy"],
-            grid,
-            shape,
-            pixel_um,
-            {k.removeprefix(PROPERTIES): v for k, v in arrays.items() if k.startswith(PROPERTIES)},
-            tuple(json.loads(attributes["frame_note"])),
+            name=attributes["name"],
+            quaternions=arrays["quaternions"],
+            phase_id=arrays["phase_id"],
+            phases=phases,
+            xy=arrays["xy"],
+            grid=grid,
+            shape=shape,
+            pixel_um=pixel_um,
+            properties={k.removeprefix(PROPERTIES): v for k, v in arrays.items() if k.startswith(PROPERTIES)},
+            frame_note=tuple(json.loads(attributes["frame_note"])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MapFileError(

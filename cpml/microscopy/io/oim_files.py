@@ -4,15 +4,17 @@ Grain file, one line a grain: id, mean orientation (deg), position, IQ, CI, fit,
 Reconstructed boundaries, one line a straight segment: orientation on the right and on the left (rad), length,
 trace angle, end points, ids of the right and the left grain. Positions are in um, y down, and
 
-    trace = atan2(-(y1 - y0), x1 - x0) mod 180 deg          (on screen; in the measured files = the file's own angle)
+    trace = atan2(-(y1 - y0), x1 - x0) mod 180 deg     (on screen; measured files have the same angle)
 
 so that the trace here comes from the end points, and the file's angle is kept beside it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cpml.crystallography.rotations import euler_to_quaternion
 from cpml.errors import MapFileError, ParameterError
@@ -34,18 +36,32 @@ GRAIN_COLUMNS = (
     "diameter_um",
 )
 BOUNDARY_COLUMNS = (
-    "right_phi1", "right_Phi", "right_phi2", "left_phi1", "left_Phi", "left_phi2", "length_um", "file_trace_deg",
-    "x0_um", "y0_um", "x1_um", "y1_um", "grain_right", "grain_left",
-)  # fmt: skip
+    "right_phi1",
+    "right_Phi",
+    "right_phi2",
+    "left_phi1",
+    "left_Phi",
+    "left_phi2",
+    "length_um",
+    "file_trace_deg",
+    "x0_um",
+    "y0_um",
+    "x1_um",
+    "y1_um",
+    "grain_right",
+    "grain_left",
+)
 
 
-def read_grain_file(path: str | Path, *, hex_x_axis: str = "a", euler_to_sample=None) -> pd.DataFrame:
+def read_grain_file(
+    path: str | Path, *, hex_x_axis: str = "a", euler_to_sample: str | dict | ArrayLike | None = None
+) -> pd.DataFrame:
     """Grains of an OIM grain file (type 2).
 
     Returns
     -------
-    table grain_id, phase, x_um, y_um, diameter_um, iq, ci, fit_deg, on_edge, qw, qx, qy, qz
-    (crystal_to_sample)
+    table grain_id, phase, x_um, y_um, diameter_um, iq, ci, fit_deg, on_edge, qw, qx,
+    qy, qz (crystal_to_sample)
 
     Raises
     ------
@@ -66,7 +82,11 @@ def read_grain_file(path: str | Path, *, hex_x_axis: str = "a", euler_to_sample=
 
 
 def read_reconstructed_boundaries(
-    path: str | Path, *, angles: str = "radians", hex_x_axis: str = "a", euler_to_sample=None
+    path: str | Path,
+    *,
+    angles: str = "radians",
+    hex_x_axis: str = "a",
+    euler_to_sample: str | dict | ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Segments of an OIM file of reconstructed boundaries.
 
@@ -130,7 +150,12 @@ def _whole(path: Path, table: pd.DataFrame, names: tuple[str, ...]) -> None:
 
 
 def _orientations(
-    path: Path, table: pd.DataFrame, names, angles: str, hex_x_axis: str, euler_to_sample
+    path: Path,
+    table: pd.DataFrame,
+    names: Sequence[str],
+    angles: str,
+    hex_x_axis: str,
+    euler_to_sample: str | dict | ArrayLike | None,
 ) -> np.ndarray:
     """(N, 4) crystal_to_sample quaternions of three angle columns."""
     if hex_x_axis not in ("a", "a*"):

@@ -12,23 +12,28 @@
 
 The format is told by the content, not by the name. Frames and the hexagonal axis are turned here, once, and
 only as declared (see cpml.microscopy.maps.frames); `EbsdMap.frame_note` says what was done.
+
+orix reads some of these formats too, but trusts them: version 0.15 takes half an .ang file for a whole map
+and angles that are no numbers for an orientation, and its errors name neither file nor remedy.
 """
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.rotations import euler_to_quaternion
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.io.map_file import read_map_file
-from cpml.microscopy.io.readers.common import RawMap
+from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.maps.frames import a_star_to_a, frame_rotation, to_sample_frame
+from cpml.microscopy.maps.frames import HEXAGONAL, a_star_to_a, frame_rotation, to_sample_frame
 from cpml.progress import progress
 
-HEXAGONAL = ("3", "32", "312", "6", "622")
+Turn: TypeAlias = str | dict | ArrayLike
+"""How a frame is declared (cpml.microscopy.maps.frames)."""
 STACKS = ("dream3d", "h5ebsd")
 
 
@@ -36,7 +41,7 @@ def read_map(
     path: str | Path,
     *,
     hex_x_axis: str | None = None,
-    euler_to_sample: str | dict | ArrayLike | None = None,
+    euler_to_sample: Turn | None = None,
     acquisition: str = "ignore",
     slice: int | None = None,
     columns: list[str] | None = None,
@@ -53,17 +58,17 @@ def read_map(
     hex_x_axis : "a" or "a*", the file's hexagonal X axis; None takes the vendor's usual one
         (Oxford, Bruker a*, others a) and says so in `frame_note`: it is an installation choice, and
         the wrong one hides every twin
-    euler_to_sample : preset of cpml.microscopy.maps.frames, 3x3 rotation matrix, [x, y, z, degrees], or
-        "declared": the turn that the file itself states (DREAM.3D .h5ebsd, EDAX and Bruker HDF5); None: no
-        turn
-    acquisition : "apply" turns by the acquisition-surface angles of Oxford files first, "ignore" only reports
-        them
+    euler_to_sample : preset of cpml.microscopy.maps.frames, 3x3 rotation matrix, [x, y, z, degrees],
+        or "declared": the turn that the file itself states (DREAM.3D .h5ebsd, EDAX and Bruker HDF5);
+        None: no turn
+    acquisition : "apply" turns by the acquisition-surface angles of Oxford files first, "ignore"
+        only reports them
     slice : which slice of a stack (0 is the first); a stack of several needs it (see read_stack)
     columns : names of the columns of a delimited text file (see cpml.microscopy.io.readers.delimited)
     angles : "degrees" or "radians", for delimited text only
     phases : MapPhase list for delimited text, whose file does not describe its phases
-    refined : EMsoft: True for the refined orientations, False for the best match; None: refined where there
-        are any
+    refined : EMsoft: True for the refined orientations, False for the best match; None: refined where
+        there are any
     name : name of the map; None: the file's
 
     Raises
@@ -92,9 +97,10 @@ def read_map(
     return _in_pixel_frame(path, raw, hex_x_axis, euler_to_sample, acquisition, name)
 
 
-def read_stack(path: str | Path, **options) -> list[EbsdMap]:
-    """All slices of a stack of maps (.h5ebsd, .dream3d), in order; `options` as of read_map, without
-    `slice`."""
+def read_stack(path: str | Path, **options: Any) -> list[EbsdMap]:
+    """All slices of a stack of maps (.h5ebsd, .dream3d), in order; `options` as of
+    read_map, without `slice`.
+    """
     path = Path(path)
     kind = format_of(path)
     if kind not in STACKS:
@@ -180,8 +186,15 @@ def _hdf_format(path: Path) -> str:
 
 
 def _in_pixel_frame(
-    path: Path, raw: RawMap, hex_x_axis: str | None, euler_to_sample, acquisition: str, name: str | None
+    path: Path,
+    raw: RawMap,
+    hex_x_axis: str | None,
+    euler_to_sample: Turn | None,
+    acquisition: str,
+    name: str | None,
 ) -> EbsdMap:
+    check_phases(path, raw.phase_id, raw.phases, None)
+    finite_where_indexed(path, raw.euler, raw.phase_id)
     indexed = raw.phase_id > 0
     q = np.full((len(raw.euler), 4), np.nan)
     q[indexed] = euler_to_quaternion(raw.euler[indexed])
@@ -203,21 +216,12 @@ def _in_pixel_frame(
         notes.append(
             f"{n_filled} points have an orientation with an indexing error: filled by the vendor's cleaning"
         )
-    return EbsdMap(
-        name or raw.name,
-        q,
-        raw.phase_id,
-        raw.phases,
-        raw.xy,
-        raw.grid,
-        raw.shape,
-        raw.pixel_um,
-        raw.properties,
-        tuple(notes),
+    return EbsdMap.on_grid(
+        name or raw.name, raw.grid, q, raw.phase_id, raw.phases, raw.properties, tuple(notes)
     )
 
 
-def _acquired(path: Path, raw: RawMap, q, acquisition: str, notes: list[str]):
+def _acquired(path: Path, raw: RawMap, q: NDArray, acquisition: str, notes: list[str]) -> NDArray:
     """Orientations (N, 4) after the acquisition-surface turn, where there is one and it is asked for."""
     if raw.acquisition is None:
         if acquisition == "apply":
@@ -233,7 +237,7 @@ def _acquired(path: Path, raw: RawMap, q, acquisition: str, notes: list[str]):
     return to_sample_frame(q, euler_to_quaternion(np.array(raw.acquisition)))
 
 
-def _turned(path: Path, raw: RawMap, q, euler_to_sample, notes: list[str]):
+def _turned(path: Path, raw: RawMap, q: NDArray, euler_to_sample: Turn | None, notes: list[str]) -> NDArray:
     """Orientations (N, 4) with their Euler axes turned to the pixel axes, as declared."""
     if euler_to_sample is None:
         also = (
@@ -257,7 +261,7 @@ def _turned(path: Path, raw: RawMap, q, euler_to_sample, notes: list[str]):
     return to_sample_frame(q, frame_rotation(euler_to_sample))
 
 
-def _named(turn) -> str:
+def _named(turn: NDArray) -> str:
     """Axis and angle of a turn (4,) in words."""
     angle = 2 * np.degrees(np.arccos(np.clip(abs(turn[0]), 0, 1)))
     if angle < 1e-6:

@@ -23,11 +23,10 @@ from cpml.crystallography.rotations import (
 from cpml.errors import ParameterError
 from cpml.files import write_atomic
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.maps.frames import frame_rotation
+from cpml.microscopy.maps.frames import HEXAGONAL, frame_rotation
 
 FORMATS = {".ctf": "ctf", ".ang": "ang", ".h5": "orix_hdf", ".hdf5": "orix_hdf"}
 HEX_X_AXIS = {"ctf": "a*", "ang": "a", "orix_hdf": "a"}
-HEXAGONAL = ("3", "32", "312", "6", "622")
 
 
 def write_map(
@@ -46,8 +45,8 @@ def write_map(
 
     Raises
     ------
-    ParameterError : an unknown suffix, or a map that the format cannot hold (a hexagonal grid in .ctf, a
-        point group)
+    ParameterError : an unknown suffix, or a map that the format cannot hold (a hexagonal grid in .ctf,
+        a point group)
     """
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())
@@ -60,7 +59,7 @@ def write_map(
     return write_atomic(path, lambda temporary: write(ebsd_map, euler, temporary))
 
 
-def _file_euler(ebsd_map: EbsdMap, hex_x_axis: str, euler_to_sample) -> NDArray:
+def _file_euler(ebsd_map: EbsdMap, hex_x_axis: str, euler_to_sample: str | ArrayLike | None) -> NDArray:
     """Bunge angles (N, 3), rad, in the file's frame and hexagonal setting; NaN where not indexed."""
     q = quaternion_multiply(quaternion_conjugate(frame_rotation(euler_to_sample)), ebsd_map.quaternions)
     if hex_x_axis == "a*":

@@ -2,12 +2,12 @@
 
 A screw dislocation that leaves its plane A for a plane B with the same Burgers vector b draws a
 step that changes from the trace of A to that of B. Seen as single pieces, where the image resolves
-them, or as waviness of a line.
+them, or as waviness of a line. For two consecutive pieces of one line, and B then A likewise,
 
-    p(A then B) = p(A | theta_1) p(B | theta_2)      for two consecutive pieces of one line, and B then A likewise
+    p(A then B) = p(A | theta_1) p(B | theta_2)
 
-with the posteriors over the visible planes of the grain ("none of them" included).
-Of a line with several changes
+with the posteriors over the visible planes of the grain ("none of them" included). Of a line
+with several changes
 
     p(pair) = 1 - product over its changes of (1 - p(A then B) - p(B then A)).
 
@@ -21,6 +21,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
 from cpml.crystallography.slip_systems import Systems
@@ -31,6 +32,11 @@ from cpml.microscopy.images.trace_likelihood import match_traces
 from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
 from cpml.microscopy.labels.rows import CERTAIN, label_rows
 
+TOLERANCE_DEG = 6.0
+"""A piece further than this from every visible plane belongs to none."""
+NO_PLANE = 0.03
+"""Share of pieces that belong to none of the planes, at any angle."""
+
 
 def cross_slip_labels(
     grains: pd.DataFrame,
@@ -38,8 +44,6 @@ def cross_slip_labels(
     systems: Systems | Mapping[int, Systems],
     *,
     pixel_um: float | None = None,
-    min_inclination_deg: float = MIN_INCLINATION_DEG,
-    tolerance_deg: float = 6.0,
 ) -> pd.DataFrame:
     """Label rows of the pairs of planes of every grain.
 
@@ -51,7 +55,6 @@ def cross_slip_labels(
         with NaN angle: imaged, no line
     systems : of all grains, or of each phase id
     pixel_um : pieces shorter than 6 pixels are not resolved and do not count
-    tolerance_deg : a piece further than this from every visible plane belongs to none
 
     Returns
     -------
@@ -81,8 +84,6 @@ def cross_slip_labels(
                 of_phase,
                 pairs,
                 pixel_um,
-                min_inclination_deg,
-                tolerance_deg,
             )
             for i, grain in enumerate(group["grain_id"])
         ]
@@ -102,8 +103,13 @@ def cross_slip_labels(
 
 
 def _pair_states(
-    seen, angle, inclination, systems, pairs, pixel_um, min_inclination_deg, tolerance_deg
-) -> list[tuple]:
+    seen: pd.DataFrame | None,
+    angle: NDArray,
+    inclination: NDArray,
+    systems: Systems,
+    pairs: pd.DataFrame,
+    pixel_um: float | None,
+) -> list[tuple[float, float]]:
     """(observed, weight) of every pair of one grain."""
     if seen is None:
         return [(np.nan, 1.0)] * len(pairs)
@@ -112,16 +118,16 @@ def _pair_states(
         lines = lines[lines["length_um"] >= PIECE_PIXELS * pixel_um]
     planes = np.unique(systems.plane_id[systems.slip])
     is_visible = np.zeros(len(angle), bool)
-    is_visible[planes] = inclination[planes] >= min_inclination_deg
+    is_visible[planes] = inclination[planes] >= MIN_INCLINATION_DEG
     posterior = np.zeros((len(lines), len(angle)))
     if len(lines):
         away = np.abs(line_difference(lines["angle_deg"].to_numpy()[:, None], angle))
         density = match_traces(
             lines["angle_deg"], angle, inclination, sigma_deg=lines["sigma_deg"], floor=0.0
         )
-        density = density * (is_visible & (away <= tolerance_deg))
-        none = 0.03 / 180
-        posterior = 0.97 * density / (none + 0.97 * density.sum(axis=1, keepdims=True))
+        density = density * (is_visible & (away <= TOLERANCE_DEG))
+        weight = (1 - NO_PLANE) * density
+        posterior = weight / (NO_PLANE / 180 + weight.sum(axis=1, keepdims=True))
     order = np.lexsort((lines["piece"], lines["line_id"]))
     line = lines["line_id"].to_numpy()[order]
     consecutive = np.flatnonzero((line[1:] == line[:-1]) & (np.diff(lines["piece"].to_numpy()[order]) == 1))

@@ -6,16 +6,15 @@ theta: on-screen angle of the band, psi: that of the relative displacement
 (cpml.microscopy.dic.displacement_ratio), w_s a weight, from Schmid factors or from the inversion of H
 (cpml.microscopy.dic.activity), equal when not given.
 
-A system of a grain is observed 1 if one band gives it 95 %, 0 if no band of an examined grain gives it 5 % and
-in-plane DIC could have shown it, else missing; weight = the larger of its probability and its complement. These
-labels come beside, never in place of, those of the planes (`cpml.microscopy.labels.planes`).
+A system of a grain is observed 1 if one band gives it 95 %, 0 if no band of an examined grain gives it 5 %
+and in-plane DIC could have shown it, else missing; weight = the larger of its probability and its complement.
+These labels come beside, never in place of, those of the planes (`cpml.microscopy.labels.planes`).
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.crystallography.slip_traces import line_difference, slip_traces
@@ -27,6 +26,8 @@ from cpml.microscopy.labels.planes import lines_of
 from cpml.microscopy.labels.rows import CERTAIN, Labels, label_rows, line_rows, normalised
 from cpml.microscopy.labels.traces import DIC_SIGMA_DEG
 
+TOLERANCE_DEG = 6.0
+"""Systems whose plane is further than this from a band are no candidates for it."""
 LEAST_WEIGHT = 1e-6
 """A system that the weights exclude stays possible: they are estimates themselves."""
 
@@ -38,19 +39,17 @@ def system_labels(
     *,
     weights: pd.Series | None = None,
     sigma_deg: float = DIC_SIGMA_DEG,
-    tolerance_deg: float = 6.0,
-    source: str = "dic",
 ) -> Labels:
     """Labels of the slip systems of every grain, with the bands and their candidates.
 
     Parameters
     ----------
-    bands : grain_id, angle_deg, and psi_deg, psi_sigma_deg of
-        `band_displacements`; NaN angle: examined, no band
+    bands : grain_id, angle_deg, and psi_deg, psi_sigma_deg of `band_displacements`; NaN angle:
+        examined, no band
     grains : table with grain_id, phase, qw, qx, qy, qz
     systems : of all grains, or of each phase id; twins are left out
     weights : positive numbers indexed by (grain_id, system name), e.g. the posterior of SlipActivity.by_grain
-    tolerance_deg : planes further than this from the band are no candidates
+    sigma_deg : error of the angle of a band
 
     Returns
     -------
@@ -61,18 +60,16 @@ def system_labels(
     ParameterError : missing columns, or an error that is not positive
     """
     missing = [name for name in ("grain_id", "angle_deg", "psi_deg", "psi_sigma_deg") if name not in bands]
-    if missing or not (sigma_deg > 0 and tolerance_deg > 0):
-        raise ParameterError(
-            f"bands have no column {', '.join(missing)} (see band_displacements)"
-            if missing
-            else f"sigma_deg {sigma_deg} and tolerance_deg {tolerance_deg} must be positive"
-        )
+    if missing:
+        raise ParameterError(f"bands have no column {', '.join(missing)} (see band_displacements)")
+    if not sigma_deg > 0:
+        raise ParameterError(f"sigma_deg {sigma_deg} must be positive")
     parts = []
     for phase, group in grains.groupby("phase"):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
         if of_phase is not None:
             slip = of_phase.subset(of_phase.slip)
-            parts.append(_of_phase(bands, group, slip, weights, sigma_deg, tolerance_deg, source))
+            parts.append(_of_phase(bands, group, slip, weights, sigma_deg))
     return Labels.joined(*parts)
 
 
@@ -82,8 +79,6 @@ def _of_phase(
     systems: Systems,
     weights: pd.Series | None,
     sigma_deg: float,
-    tolerance_deg: float,
-    source: str,
 ) -> Labels:
     names, ids = systems.names, grains["grain_id"].to_numpy()
     quaternions = grains[["qw", "qx", "qy", "qz"]].to_numpy()
@@ -96,7 +91,7 @@ def _of_phase(
     likelihood = likelihood * match_displacements(
         lines["psi_deg"], lines["psi_sigma_deg"], quaternions[g], systems
     )
-    is_near = np.abs(line_difference(observed[:, None], angle[g])) <= tolerance_deg
+    is_near = np.abs(line_difference(observed[:, None], angle[g])) <= TOLERANCE_DEG
     prior = 1.0
     if weights is not None:
         every = weights.reindex(pd.MultiIndex.from_product([ids, names])).fillna(1.0)
@@ -116,9 +111,9 @@ def _of_phase(
         level="system",
         observed=np.where(best >= CERTAIN, 1.0, np.where(is_absent, 0.0, np.nan)),
         weight=np.where(is_examined, np.maximum(best, 1 - best), 1.0),
-        source=source,
+        source="dic",
     )
     rows = line_rows(
-        lines["grain_id"], observed, sigma_deg, names, probability, likelihood, level="system", source=source
+        lines["grain_id"], observed, sigma_deg, names, probability, likelihood, level="system", source="dic"
     )
     return Labels(labels, *rows)

@@ -1,9 +1,10 @@
 """Labels of slip planes from the lines on the surface of each grain.
 
-    p(plane | line)  ~  p(theta | plane)      over the planes that are steep enough and close enough to the line
+    p(plane | line)  ~  p(theta | plane)
 
-with the density of `cpml.microscopy.images.trace_likelihood`. A line near the trace of one plane alone names
-it; near several it names none of them, and they are missing, not absent.
+over the planes that are steep enough and close enough to the line, with the density of
+`cpml.microscopy.images.trace_likelihood`. A line near the trace of one plane alone names it; near several it
+names none of them, and they are missing, not absent.
 """
 
 from collections.abc import Mapping
@@ -33,8 +34,8 @@ def slip_labels(
     Parameters
     ----------
     grains : table with grain_id, phase, qw, qx, qy, qz
-    traces : table with grain_id and angle_deg, and sigma_deg and source where
-        known; NaN angle: imaged, no trace
+    traces : table with grain_id and angle_deg, and sigma_deg and source where known; NaN angle:
+        imaged, no trace
     systems : of all grains, or of each phase id; phases without systems get no rows
     sigma_deg : error of a line whose own is not given
     tolerance_deg : planes further than this from a line are no candidates for it
@@ -57,7 +58,7 @@ def slip_labels(
             f"{min_inclination_deg} must be positive, the last below 90"
         )
     error = traces["sigma_deg"].fillna(sigma_deg) if "sigma_deg" in traces else sigma_deg
-    lines = traces.assign(sigma_deg=error, source=traces["source"] if "source" in traces else source)
+    lines = traces.assign(sigma_deg=error, source=traces.get("source", source))
     parts = []
     for phase, group in grains.groupby("phase"):
         of_phase = systems.get(phase) if isinstance(systems, Mapping) else systems
@@ -113,7 +114,7 @@ def _of_phase(
 
 
 def lines_of(grains: pd.DataFrame, lines: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
-    """Place in the table `grains` of the grain of each line with an angle, and these lines, grain by grain."""
+    """The lines with an angle, grain by grain, and the row in `grains` of the grain of each."""
     place = pd.Index(grains["grain_id"]).get_indexer(lines["grain_id"])
     is_line = (place >= 0) & lines["angle_deg"].notna().to_numpy()
     order = np.flatnonzero(is_line)[np.argsort(place[is_line], kind="stable")]

@@ -6,8 +6,8 @@
 |---|---|
 | grain_id | the grain, twins included |
 | mechanism | "slip", "twin", "cross_slip" or "climb" |
-| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), "" (climb: the whole grain) |
-| level | what the target is: "plane", "system", "variant", "pair" or "grain" |
+| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), "" (climb) |
+| level | what the target is: "plane", "system", "variant", "pair" or (climb) the whole "grain" |
 | observed | 1 seen, 0 looked for and not seen, NaN missing |
 | weight | weight of the row in training and scoring |
 | source | who says so: "traces", "image", "dic", "ebsd", "table", "user" |
@@ -26,8 +26,11 @@
 | column | meaning |
 |---|---|
 | trace_id, grain_id, mechanism, target | as above |
-| probability | that the target drew the line, before any mechanics; 0: no candidate. A line that fits nothing has zeros only |
-| likelihood | density of what was seen of the line if the target drew it: of its angle, per degree; with the angle of the displacement (level "system"), per degree squared |
+| probability | that the target drew the line, before any mechanics; 0: no candidate |
+| likelihood | density of the line's angle if the target drew it, per degree |
+
+A line that fits nothing has probabilities of zero only. The likelihood of a system is that of the line's
+angle and of the angle of the displacement across it, per degree squared.
 
 Missing is not zero: a grain that nobody imaged has NaN for every plane; so has a plane that lies almost in
 the surface (its steps leave no trace), and one that shares its trace with another plane that could have drawn
@@ -61,7 +64,7 @@ class Labels:
 
     @classmethod
     def joined(cls, *parts: "Labels") -> "Labels":
-        """Several sources or phases under each other, their lines numbered anew from 1; none: empty tables."""
+        """Several sources or phases under each other, lines numbered anew from 1; none: empty tables."""
         labels, traces, candidates, n_lines = [label_rows([], [])], [_table(TRACES)], [_table(CANDIDATES)], 0
         for part in parts:
             number = pd.Series(np.arange(len(part.traces)) + n_lines + 1, part.traces["trace_id"])

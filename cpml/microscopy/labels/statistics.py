@@ -1,17 +1,17 @@
 """How often footprints occur: against Schmid factor, grain size, boundary type, with confidence intervals.
 
-Wilson's interval of k in n:  (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),  p = k/n. It takes the rows for
-independent; the planes of one grain are not, so the bootstrap draws whole grains (clusters) with replacement.
+Wilson's interval of k in n:  (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n),  p = k/n. It takes
+the rows for independent; the planes of one grain are not, so the bootstrap draws whole grains (clusters) with
+replacement.
 
 References: Wilson 1927, JASA 22:209; Field & Welsh 2007, JRSS B 69:369 (cluster bootstrap).
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cpml.crystallography.schmid import schmid_factors
 from cpml.crystallography.slip_systems import Systems
@@ -23,15 +23,12 @@ def bootstrap_interval(
     values: ArrayLike,
     *,
     clusters: ArrayLike | None = None,
-    statistic: Callable[[NDArray], float] | None = None,
     level: float = 0.95,
     n_draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of a statistic of values (n,); whole clusters (n,) are
-    drawn, single rows without them.
-
-    statistic : of an array of values; the mean (fast) when not given
+    """Percentile interval of the mean of values (n,); whole clusters (n,) are drawn, single
+    rows without them.
     """
     values = np.asarray(values, float)
     if not 0 < level < 1 or n_draws < 1:
@@ -44,16 +41,9 @@ def bootstrap_interval(
         else np.unique(np.asarray(clusters), return_inverse=True)[1]
     )
     n, rng = group.max() + 1, np.random.default_rng(seed)
-    if statistic is None:
-        sums, counts = np.bincount(group, values, n), np.bincount(group, minlength=n)
-        drawn = rng.integers(0, n, (n_draws, n))
-        found = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    else:
-        members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
-        found = [
-            statistic(values[np.concatenate([members[g] for g in rng.integers(0, n, n)])])
-            for _ in range(n_draws)
-        ]
+    sums, counts = np.bincount(group, values, n), np.bincount(group, minlength=n)
+    drawn = rng.integers(0, n, (n_draws, n))
+    found = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(found, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)
 
@@ -63,19 +53,16 @@ def footprint_frequency(
     against: str,
     *,
     bins: ArrayLike | int | None = None,
-    cluster: str | None = "grain_id",
-    level: float = 0.95,
     n_draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Share of rows with observed = 1 in each class of a column; missing observations are left out.
+    """Share of rows with observed = 1 in each class of a column, with 95 % intervals; missing observations
+    are left out.
 
     Parameters
     ----------
     table : label rows with the column `against` (numbers, or names such as a boundary type)
     bins : edges, or a number of classes with as many rows each; None treats the column as names
-    cluster : column whose values are drawn whole in the bootstrap; None: rows are independent
-    level : of both intervals
 
     Returns
     -------
@@ -86,7 +73,7 @@ def footprint_frequency(
     ------
     ParameterError : a missing column, observations other than 0, 1, NaN, or bins that do not grow
     """
-    missing = [c for c in ("observed", against, *([cluster] if cluster else [])) if c not in table]
+    missing = [c for c in ("observed", against, "grain_id") if c not in table]
     if missing:
         raise ParameterError(
             f"table has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
@@ -97,12 +84,9 @@ def footprint_frequency(
     rows = []
     for name, part in _classes(known, against, bins):
         hits, n = int(part["observed"].sum()), len(part)
-        wilson = wilson_interval(hits, n, level=level)
-        clusters = part[cluster] if cluster else None
-        spread = bootstrap_interval(
-            part["observed"], clusters=clusters, level=level, n_draws=n_draws, seed=seed
-        )
-        n_clusters = part[cluster].nunique() if cluster else n
+        wilson = wilson_interval(hits, n, level=0.95)
+        spread = bootstrap_interval(part["observed"], clusters=part["grain_id"], n_draws=n_draws, seed=seed)
+        n_clusters = part["grain_id"].nunique()
         rows.append(
             (
                 *name,
@@ -132,7 +116,9 @@ def footprint_frequency(
     )
 
 
-def _classes(known: pd.DataFrame, against: str, bins):
+def _classes(
+    known: pd.DataFrame, against: str, bins: ArrayLike | int | None
+) -> list[tuple[tuple, pd.DataFrame]]:
     if bins is None:
         return [((name,), part) for name, part in known.groupby(against)]
     value = known[against].to_numpy(float)
@@ -154,16 +140,30 @@ def _classes(known: pd.DataFrame, against: str, bins):
     ]
 
 
-def with_schmid(
-    labels: pd.DataFrame, grains: pd.DataFrame, systems: Systems, stress: ArrayLike
-) -> pd.DataFrame:
-    """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip
-    plane, signed m of a twin variant.
+def with_circumstances(labels: pd.DataFrame, grains: pd.DataFrame, boundaries: pd.DataFrame) -> pd.DataFrame:
+    """The labels with equivalent_diameter_um of their grain and `around`, the boundary that surrounds
+    most of it.
 
     Parameters
     ----------
-    grains : table with grain_id, qw, qx, qy, qz; the column
-        equivalent_diameter_um, where there, comes along
+    grains : grain_id, equivalent_diameter_um; boundaries : as in `surrounding_type`
+    """
+    diameter = grains.set_index("grain_id")["equivalent_diameter_um"]
+    return labels.assign(
+        equivalent_diameter_um=labels["grain_id"].map(diameter),
+        around=labels["grain_id"].map(surrounding_type(boundaries)),
+    )
+
+
+def with_schmid(
+    labels: pd.DataFrame, grains: pd.DataFrame, systems: Systems, stress: ArrayLike
+) -> pd.DataFrame:
+    """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip plane, signed m of
+    a twin variant.
+
+    Parameters
+    ----------
+    grains : table with grain_id, qw, qx, qy, qz; the column equivalent_diameter_um, where there, comes along
     stress : (3, 3) or (G, 3, 3) in the order of grains
 
     Returns

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
+from cpml.microscopy.maps.ebsd_map import EbsdMap
 
 DIC_SIGMA_DEG = 1.5
 """Median deviation of DaVis bands from {111} traces is 1.0 deg (Ni, 44 grains): 1.0 / 0.674, rounded."""
@@ -75,8 +76,14 @@ def _number(path: Path, line: int, name: str, text: str | None) -> float:
     return value
 
 
-def traces_to_grains(traces: pd.DataFrame, ebsd_map, label: NDArray) -> pd.DataFrame:
-    """The traces with a column grain_id: label (N,) of the map pixel under each point, 0 where there is none."""
+def traces_to_grains(traces: pd.DataFrame, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
+    """The traces with a column grain_id, 0 where there is no map pixel under the point.
+
+    Parameters
+    ----------
+    traces : table with x_um, y_um
+    label : (N,) grain of every map pixel
+    """
     position = traces[["x_um", "y_um"]].to_numpy()
     if not len(position):
         return traces.assign(grain_id=np.zeros(0, int))

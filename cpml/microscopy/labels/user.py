@@ -6,7 +6,7 @@ CSV, one row a label; columns (the first four are needed, empty observed = not k
 |---|---|
 | grain_id | a grain of the map |
 | mechanism | slip, twin, cross_slip, climb |
-| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), empty (climb: the whole grain) |
+| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), empty (climb) |
 | observed | 1, 0 or empty |
 | weight | 0 to any positive number; 1 when absent |
 | source | free text; "user" when absent |
@@ -14,7 +14,7 @@ CSV, one row a label; columns (the first four are needed, empty observed = not k
 Climb leaves no trace on a surface: it is unobserved unless a user says otherwise.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -93,6 +93,25 @@ def unobserved_labels(
     if mechanism not in MECHANISMS:
         raise ParameterError(f"mechanism {mechanism!r}: choose one of {', '.join(MECHANISMS)}")
     return label_rows(grains[["grain_id"]], list(targets), mechanism=mechanism, level=LEVEL[mechanism])
+
+
+def without_labels(
+    grains: pd.DataFrame, tables: Sequence[pd.DataFrame], targets: Mapping[str, Sequence[str]]
+) -> list[pd.DataFrame]:
+    """Missing rows of every mechanism for the grains of which no table says anything about it.
+
+    Parameters
+    ----------
+    grains : grain_id
+    tables : label rows of any sources
+    targets : mechanism -> its targets
+    """
+    parts = []
+    for mechanism, names in targets.items():
+        told = [t.loc[t["mechanism"] == mechanism, "grain_id"] for t in tables if len(t)]
+        known = set(pd.concat(told)) if told else set()
+        parts.append(unobserved_labels(grains[~grains["grain_id"].isin(known)], mechanism, targets=names))
+    return parts
 
 
 def _check_columns(path: Path, names: list[str]) -> None:

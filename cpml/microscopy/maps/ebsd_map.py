@@ -10,24 +10,32 @@
 | neighbours | pairs of touching pixels, each once | (E, 2) |
 
 Points lie row after row. On a square grid all rows have the same length and a pixel touches 4 others; on a
-hexagonal grid every second row is shifted by half a step (and may be one point shorter) and a point touches 6
-others.
+hexagonal grid every second row is shifted by half a step (and may be one point shorter) and a point
+touches 6 others.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
-from cpml.microscopy.maps.grids import find_grid, hex_pairs, square_pairs
+from cpml.microscopy.maps.grids import Grid, find_grid, hex_pairs, square_pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from orix.crystal_map import CrystalMap
+    from orix.quaternion import Orientation
 
 
 @dataclass(frozen=True)
 class MapPhase:
-    """A phase of a map: name, proper group, lattice ("fcc", "bcc", "hcp" or None), cell in Angstrom and
-    degrees.
+    """A phase of a map: name, proper group, lattice ("fcc", "bcc", "hcp" or None), cell in
+    Angstrom and degrees.
     """
 
     name: str
@@ -148,16 +156,16 @@ class EbsdMap:
         return (rows == 0) | (rows == self.shape[0] - 1) | (cols <= margin) | (cols >= cols.max() - margin)
 
     @property
-    def orientations(self):
-        """(N,) orix Orientation of a map with one phase (sample to crystal, as orix has them; NaN: not
-        indexed).
+    def orientations(self) -> Orientation:
+        """(N,) orix Orientation of a map with one phase (sample to crystal, as orix has them;
+        NaN: not indexed).
         """
         if len(self.phases) != 1:
             names = ", ".join(f"{i} {p.name}" for i, p in self.phases.items())
             raise ParameterError(f"map {self.name!r} has phases {names}: use orientations_of(phase_id)")
         return self.orientations_of(next(iter(self.phases)), indexed_only=False)
 
-    def orientations_of(self, phase_id: int, *, indexed_only: bool = True):
+    def orientations_of(self, phase_id: int, *, indexed_only: bool = True) -> Orientation:
         """orix Orientation of one phase, in map order; of all N points when `indexed_only` is False.
 
         Raises
@@ -173,14 +181,14 @@ class EbsdMap:
         q = self.quaternions[self.phase_id == phase_id] if indexed_only else self.quaternions
         return orientations(q, self.phases[phase_id].group)
 
-    def to_orix(self):
+    def to_orix(self) -> CrystalMap:
         """The map as an orix CrystalMap; points that are not indexed get phase -1."""
         from cpml.microscopy.maps.orix_maps import crystal_map
 
         groups = {i: (phase.name, phase.group) for i, phase in self.phases.items()}
         return crystal_map(self.quaternions, self.phase_id, groups, self.xy, self.properties)
 
-    def with_phases(self, phases: dict[int, MapPhase]) -> "EbsdMap":
+    def with_phases(self, phases: dict[int, MapPhase]) -> EbsdMap:
         """The same map with other phase descriptions (a lattice that the file did not know, another cell)."""
         return replace(self, phases={**self.phases, **phases})
 
@@ -194,8 +202,7 @@ class EbsdMap:
         phases: dict[int, MapPhase],
         *,
         properties: dict | None = None,
-        frame_note: tuple[str, ...] = (),
-    ) -> "EbsdMap":
+    ) -> EbsdMap:
         """A map from points in any order; the grid (square or hexagonal) is found in the coordinates.
 
         Holes, cut corners and missing rows are filled up with points that are not indexed.
@@ -205,20 +212,34 @@ class EbsdMap:
         MapFileError : the points are on no grid
         """
         grid = find_grid(name, np.asarray(xy, float))
-        phase_id = grid.spread(np.asarray(phase_id, np.int32), 0)
-        q = grid.spread(np.asarray(quaternions, float), np.nan)
+        phase_id, q = np.asarray(phase_id, np.int32), np.asarray(quaternions, float)
+        return cls.on_grid(name, grid, q, phase_id, phases, properties or {})
+
+    @classmethod
+    def on_grid(
+        cls,
+        name: str,
+        grid: Grid,
+        quaternions: NDArray,
+        phase_id: NDArray,
+        phases: dict[int, MapPhase],
+        properties: dict[str, NDArray],
+        frame_note: tuple[str, ...] = (),
+    ) -> EbsdMap:
+        """A map from points whose places on a grid are known; places without a point are not indexed."""
+        phase_id = grid.spread(phase_id, 0)
         holes = (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
         return cls(
-            name,
-            np.where((phase_id > 0)[:, None], q, np.nan),
-            phase_id,
-            phases,
-            grid.xy,
-            grid.kind,
-            grid.shape,
-            grid.pixel_um,
-            {k: grid.spread(v, 0) for k, v in (properties or {}).items()},
-            (*frame_note, *holes),
+            name=name,
+            quaternions=np.where((phase_id > 0)[:, None], grid.spread(quaternions, np.nan), np.nan),
+            phase_id=phase_id,
+            phases=phases,
+            xy=grid.xy,
+            grid=grid.kind,
+            shape=grid.shape,
+            pixel_um=grid.pixel_um,
+            properties={k: grid.spread(v, 0) for k, v in properties.items()},
+            frame_note=(*frame_note, *holes),
         )
 
     def crop(
@@ -227,7 +248,7 @@ class EbsdMap:
         x_um: tuple[float, float] | None = None,
         y_um: tuple[float, float] | None = None,
         where: ArrayLike | None = None,
-    ) -> "EbsdMap":
+    ) -> EbsdMap:
         """The part of the map inside a box, a free shape, or both; positions stay those of the whole map.
 
         Parameters
@@ -266,13 +287,14 @@ class EbsdMap:
             + ((f"{lost} points outside the chosen shape are not indexed",) if lost else ()),
         )
 
-    def summary(self):
+    def summary(self) -> pd.DataFrame:
         """Size, step, phases and frame as a table of two columns to look at (pandas DataFrame)."""
         import pandas as pd
 
+        rows, columns = self.shape
         share = {p.name: float(np.mean(self.phase_id == i)) for i, p in self.phases.items()}
         facts = {
-            "points": f"{self.n_pixels} on a {self.grid} grid, {self.shape[1]} columns x {self.shape[0]} rows",
+            "points": f"{self.n_pixels} on a {self.grid} grid, {columns} columns x {rows} rows",
             "step": f"{self.step_um:g} um",
             "indexed": f"{100 * self.indexed.mean():.2f} %",
             "phases": ", ".join(f"{name} {100 * s:.1f} %" for name, s in share.items()),

@@ -1,7 +1,7 @@
 """From the axes of the Euler angles to the pixel frame, and from X||a* to X||a hexagonal crystals.
 
-Sample frame = pixel frame: x right, y down, z into the specimen. A file's Euler angles may refer to other
-axes:
+Sample frame = pixel frame: x right, y down, z into the specimen. A file's Euler angles may refer
+to other axes:
 
     v_sample = Q v_euler,   q_sample = Q q_file;   hexagonal, X||a* in the file: R_a = R_a* Rz(-30 deg)
 
@@ -19,7 +19,7 @@ Euler") turn the Euler axes before that, when asked for:
 
     v_sample = Q A v_euler,   A = Bunge angles of the surface in the specimen frame
 
-Nothing is turned unless it is asked for. A trace test fixes Q only up to 180 deg about z (MICROSCOPY 1).
+Nothing is turned unless it is asked for. A trace test fixes Q only up to 180 deg about z.
 """
 
 import numpy as np
@@ -43,6 +43,9 @@ _AXIS_DEG = {
     "z-90": ((0, 0, 1), -90),
 }
 PRESETS = tuple(_AXIS_DEG)
+
+HEXAGONAL = ("3", "32", "312", "6", "622")
+"""Proper groups of trigonal and hexagonal crystals, whose X axis is a matter of convention."""
 
 
 def frame_rotation(euler_to_sample: str | dict | ArrayLike | None) -> NDArray:

@@ -5,7 +5,9 @@ shorter); positions in a row then count in half steps. A map that was cropped to
 is completed to the full grid; the added places are points without orientation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +20,40 @@ MOST_EMPTY = 16
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of measurement points, complete: `cell` (N,) is the place of each given point, `xy` all places
-    in um."""
+    """A grid of measurement points, complete: `cell` (n,) is the place of each given point, `xy` (N, 2) all
+    places in um; without `cell` the points fill all places in order.
+    """
 
     kind: str
     shape: tuple[int, int]
     pixel_um: tuple[float, float]
-    cell: NDArray
     xy: NDArray
+    cell: NDArray | None = None
+
+    @classmethod
+    def full(
+        cls,
+        shape: tuple[int, int],
+        pixel_um: tuple[float, float],
+        *,
+        start: tuple[float, float] = (0.0, 0.0),
+        cell: NDArray | None = None,
+    ) -> "Grid":
+        """A square grid of (rows, columns) whose first place lies at `start`, um."""
+        row, col = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+        xy = np.stack([start[0] + pixel_um[0] * col, start[1] + pixel_um[1] * row], axis=1)
+        return cls("square", shape, pixel_um, xy, cell)
 
     @property
     def n_holes(self) -> int:
         """Places without a point."""
-        return len(self.xy) - len(self.cell)
+        return 0 if self.cell is None else len(self.xy) - len(self.cell)
 
-    def spread(self, values: NDArray, empty) -> NDArray:
-        """Values (N, ...) of the points at their places of the complete grid; `empty` elsewhere."""
+    def spread(self, values: NDArray, empty: float) -> NDArray:
+        """Values (n, ...) of the points at their places (N, ...) of the complete grid; `empty` elsewhere."""
         values = np.asarray(values)
+        if self.cell is None:
+            return values
         out = np.full((len(self.xy), *values.shape[1:]), empty, values.dtype)
         out[self.cell] = values
         return out
@@ -51,7 +70,7 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
     MapFileError : the points are on no such grid, two are at one place, or nearly all places are empty
     """
 
-    def fail(why):
+    def fail(why: str) -> NoReturn:
         raise MapFileError(
             f"{name}: the {len(xy)} points are on no square or hexagonal grid ({why}); "
             "export the map as it was measured"
@@ -80,7 +99,12 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
 
 
 def _complete(
-    fail, kind: str, row: NDArray, half: NDArray, pixel_um: tuple[float, float], start: NDArray
+    fail: Callable[[str], NoReturn],
+    kind: str,
+    row: NDArray,
+    half: NDArray,
+    pixel_um: tuple[float, float],
+    start: NDArray,
 ) -> Grid:
     """Grid of all places between the first and the last row and column of the points."""
     rows, halves = int(row.max()) + 1, int(half.max()) + 1
@@ -101,7 +125,7 @@ def _complete(
     if len(np.unique(index)) != len(index):
         fail("two points at one place")
     xy = np.stack([start[0] + places_half * pixel_um[0] / 2, start[1] + places_row * pixel_um[1]], axis=1)
-    return Grid(kind, shape, pixel_um, index, xy)
+    return Grid(kind, shape, pixel_um, xy, index)
 
 
 def _levels(values: NDArray) -> tuple[NDArray, float | None]:

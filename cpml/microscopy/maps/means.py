@@ -9,7 +9,8 @@ harm. Reference: Markley et al. 2007, J. Guid. Control Dyn. 30:1193, doi 10.2514
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.crystallography.disorientation import compiled, nearness, rotation_vectors
+from cpml.compiled import compiled
+from cpml.crystallography.disorientation import nearness, rotation_vectors
 from cpml.crystallography.rotations import axis_angle_to_quaternion
 
 
@@ -45,8 +46,8 @@ def _accumulate(quaternions, weight, label, seed, group, near, out):
 def mean_orientations(
     quaternions: NDArray, label: NDArray, n_groups: int, group: NDArray, *, weight: NDArray | None = None
 ) -> NDArray:
-    """Mean quaternion (n_groups, 4), w >= 0, of the points of each label 0 .. n_groups - 1; NaN for an empty
-    one.
+    """Mean quaternion (n_groups, 4), w >= 0, of the points of each label 0 .. n_groups - 1; NaN for
+    an empty one.
 
     Parameters
     ----------
@@ -77,8 +78,8 @@ def mean_orientations(
 
 
 def vectors_from_means(quaternions: NDArray, label: NDArray, mean: NDArray, group: NDArray) -> NDArray:
-    """Rotation vectors (n, 3), rad, sample frame, from the mean of its label (G, 4)
-    to each of quaternions (n, 4).
+    """Rotation vectors (n, 3), rad, sample frame, from the mean of its label (G, 4) to each of
+    quaternions (n, 4).
 
     label (n,) counts from 0; the symmetry copy of q does not matter.
     """

@@ -9,7 +9,9 @@ from cpml.microscopy.maps.ebsd_map import EbsdMap
 
 
 def neighbour_angles(ebsd_map: EbsdMap, pairs: NDArray) -> NDArray:
-    """Disorientation (P,), rad, of pairs of pixels of one phase; NaN for two phases or a missing orientation."""
+    """Disorientation (P,), rad, of pairs of pixels of one phase; NaN for two phases or
+    a missing orientation.
+    """
     first, second = ebsd_map.phase_id[pairs[:, 0]], ebsd_map.phase_id[pairs[:, 1]]
     if len(ebsd_map.phases) == 1:  # a missing orientation is NaN already
         phase = next(iter(ebsd_map.phases.values()))

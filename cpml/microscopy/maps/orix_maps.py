@@ -1,14 +1,23 @@
-"""Orientations and maps as orix objects: sample -> crystal rotations, the conjugates of ours, with their symmetry."""
+"""Orientations and maps as orix objects: sample -> crystal rotations, the conjugates of ours,
+with their symmetry.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from orix.crystal_map import CrystalMap
+    from orix.quaternion import Orientation, Symmetry
+
 CONJUGATE = np.array([1.0, -1.0, -1.0, -1.0])
 
 
-def orientations(quaternions: NDArray, group: str):
+def orientations(quaternions: NDArray, group: str) -> Orientation:
     """Orix Orientation of crystal_to_sample quaternions (N, 4) of one proper group."""
     from orix.quaternion import Orientation
 
@@ -21,7 +30,7 @@ def crystal_map(
     phases: Mapping[int, tuple[str, str]],
     xy: NDArray,
     properties: Mapping[str, NDArray],
-):
+) -> CrystalMap:
     """Orix CrystalMap with the phases under their own numbers; points that are not indexed get phase -1.
 
     Parameters
@@ -47,7 +56,7 @@ def crystal_map(
     )
 
 
-def orix_group(name: str):
+def orix_group(name: str) -> Symmetry:
     """Orix symmetry of a proper group name."""
     from orix.quaternion import symmetry as s
 

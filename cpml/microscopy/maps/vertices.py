@@ -11,8 +11,8 @@ from cpml.microscopy.maps.ebsd_map import EbsdMap
 
 
 def vertex_cells(ebsd_map: EbsdMap) -> tuple[NDArray, NDArray]:
-    """Pixels (V, 4) or (V, 3) round each corner, in cyclic order, -1 outside the
-    map, and its position (V, 2), um.
+    """Pixels (V, 4) or (V, 3) round each corner, in cyclic order, -1 outside the map, and its position
+    (V, 2), um.
     """
     return _square(ebsd_map) if ebsd_map.grid == "square" else _hexagonal(ebsd_map)
 

@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.rotations import rotate
 from cpml.crystallography.schmid import schmid_factors
+from cpml.crystallography.slip_systems import Systems
 from cpml.crystallography.slip_traces import line_difference, trace_angle_deg
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
@@ -43,6 +44,9 @@ from cpml.microscopy.twins.twins import Twins, orientation_groups
 
 WEIGHTS = {"area": 1.0, "aspect": -1.0, "aligned": -1.0, "enclosed": -3.0, "between": -1.0, "schmid": 8.0}
 
+ROUND = 1.0 + 1e-6
+"""Aspect ratio up to which a region has no long axis."""
+
 
 def twin_lamellae(twins: Twins) -> pd.DataFrame:
     """One row a grain that is a twin variant of its parent.
@@ -52,7 +56,8 @@ def twin_lamellae(twins: Twins) -> pd.DataFrame:
     fragment_id, grain_id, twin_type, variant, area_um2, aspect_ratio, width_um (on the surface), thickness_um
     (across K1), k1_trace_deg, k1_inclination_deg (of the plane to the surface), boundary_trace_deg (of its
     boundary with the parent, NaN where they do not touch), trace_deviation_deg (from the K1 trace),
-    long_axis_deviation_deg. A lamella of few pixels has no better angle than they allow.
+    long_axis_deviation_deg (NaN for a round one, such as a single pixel). A lamella of few pixels has no
+    better angle than they allow.
     """
     chosen = twins.table[twins.table["variant"] != ""].reset_index(drop=True)
     rows = twins.segmentation.table.set_index("fragment_id").loc[chosen["fragment_id"]]
@@ -67,7 +72,8 @@ def twin_lamellae(twins: Twins) -> pd.DataFrame:
     out["k1_trace_deg"], out["k1_inclination_deg"] = trace, inclination
     out["boundary_trace_deg"] = boundary
     out["trace_deviation_deg"] = np.abs(line_difference(boundary, trace))
-    out["long_axis_deviation_deg"] = np.abs(line_difference(rows["long_axis_deg"].to_numpy(), trace))
+    axis = np.where(rows["aspect_ratio"] > ROUND, rows["long_axis_deg"], np.nan)
+    out["long_axis_deviation_deg"] = np.abs(line_difference(axis, trace))
     return out
 
 
@@ -185,7 +191,7 @@ def _family_evidence(
     n = group.max() + 1
     total = np.bincount(group, area, n)
 
-    def mean(values):
+    def mean(values: NDArray) -> NDArray:
         return np.bincount(group, values * area, n) / total
 
     found = twin_systems(description, twins.types[phase])
@@ -211,8 +217,8 @@ def _ratio(part: NDArray, whole: NDArray) -> NDArray:
 
 
 def _neighbourhood(ids: NDArray, group: NDArray, shared: dict) -> tuple[tuple[NDArray, NDArray], NDArray]:
-    """Length shared with other groups of the family and all of it, (n,) each; and whether
-    one partner lies on two sides.
+    """Length shared with other groups of the family and all of it, (n,) each; and whether one partner lies
+    on two sides.
     """
     of = dict(zip(ids.tolist(), group.tolist(), strict=True))
     inside, whole, between = np.zeros(len(ids)), np.zeros(len(ids)), np.zeros(len(ids))
@@ -225,9 +231,17 @@ def _neighbourhood(ids: NDArray, group: NDArray, shared: dict) -> tuple[tuple[ND
     return (inside, whole), between
 
 
-def _alignment(rows, group, means, found, symmetry, ids, shared) -> NDArray:
-    """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment, mean over
-    its partners by shared length.
+def _alignment(
+    rows: pd.DataFrame,
+    group: NDArray,
+    means: NDArray,
+    found: Systems,
+    symmetry: NDArray,
+    ids: NDArray,
+    shared: dict[int, dict[int, float]],
+) -> NDArray:
+    """(n,) cos 2(long axis - nearest K1 trace) (1 - 1/aspect) of each fragment, mean over its partners
+    by shared length.
     """
     place = {int(i): k for k, i in enumerate(ids)}
     pairs = [
@@ -248,8 +262,12 @@ def _alignment(rows, group, means, found, symmetry, ids, shared) -> NDArray:
     return _ratio(*(np.bincount(own, w, len(ids)) for w in (value * length, length)))
 
 
-def _schmid_evidence(means: NDArray, area: NDArray, found, symmetry: NDArray, stress: ArrayLike) -> NDArray:
-    """(n,) area-weighted mean signed Schmid factor of the variants that lead from each group to the others."""
+def _schmid_evidence(
+    means: NDArray, area: NDArray, found: Systems, symmetry: NDArray, stress: ArrayLike
+) -> NDArray:
+    """(n,) area-weighted mean signed Schmid factor of the variants that lead from each group
+    to the others.
+    """
     factor = schmid_factors(found, means, stress)
     out = np.zeros(len(means))
     for g in range(len(means)):

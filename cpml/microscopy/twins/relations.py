@@ -41,8 +41,8 @@ def twin_systems(phase: MapPhase, types: Sequence[str]) -> Systems:
 
 
 def variant_deviations(q_a: NDArray, q_b: NDArray, normals: NDArray, group: NDArray) -> NDArray:
-    """(n, K) angle, deg, of b (n, 4) from each twin variant k of a (n, 4), K1 normals (K, 3) in the crystal
-    frame.
+    """(n, K) angle, deg, of b (n, 4) from each twin variant k of a (n, 4), K1 normals (K, 3) in
+    the crystal frame.
     """
     out = np.empty((len(q_a), len(normals)))
     for k, normal in enumerate(normals):
@@ -57,8 +57,8 @@ def nearest_type(
     q_b: NDArray,
     phase: NDArray,
 ) -> tuple[NDArray, NDArray]:
-    """Type name (n,) and deviation (n,), deg, of pairs of one phase (n,); "" and NaN where none is looked
-    for.
+    """Type name (n,) and deviation (n,), deg, of pairs of one phase (n,); "" and NaN where none
+    is looked for.
     """
     kind, deviation = np.full(len(q_a), "", object), np.full(len(q_a), np.nan)
     for phase_id, types in chosen.items():

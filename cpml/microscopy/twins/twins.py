@@ -123,11 +123,10 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
 
     Parameters
     ----------
-    types : twin families of cpml.crystallography.slip_systems; each phase looks for those of its lattice. None:
-        {10-12},
-        which all hexagonal metals share, and none of the cubic. Ask for others by name where the material has
-        them: every type adds chance relations (in simulated Mg all four gave 3 to 5 % more merged grains, all
-        wrong)
+    types : twin families of cpml.crystallography.slip_systems; each phase looks for those of its lattice.
+        None: {10-12}, which all hexagonal metals share, and none of the cubic. Ask for others by name where
+        the material has them: every type adds chance relations (in simulated Mg all four gave 3 to 5 % more
+        merged grains, all wrong)
     tolerance : largest deviation, deg, from the exact twin relation
 
     Returns
@@ -142,8 +141,8 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
 
     Raises
     ------
-    ParameterError : an unknown type, a tolerance outside 0 to 15 deg, or a type for a phase whose lattice is
-        unknown
+    ParameterError : an unknown type, a tolerance outside 0 to 15 deg, or a type for a phase whose
+        lattice is unknown
     """
     if not 0 < tolerance <= 15:
         raise ParameterError(f"tolerance {tolerance} deg: twin relations are told apart within 0 to 15 deg")

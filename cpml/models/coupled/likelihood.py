@@ -15,12 +15,11 @@ them, each plane at most once:
 
 so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and
 was not counts against the model, unless an observed trace covers it (c_p = 1): two parallel traces are
-recorded as one. The sum runs over subsets of the traces of a grain (dynamic programming over planes,
-exact). Twin variants are independent trials, P(variant seen) = a_v with a limit of their own, and count
-only where the grain was indexed. The local stress is not known, so the likelihood is averaged over draws k
-of it; and some grains are not what 02 took them for (a twin named as parent, a line given to the wrong
-grain), so a share rho of grains is explained by nothing but chance, L_chance = traces at any angle and
-variants at their mean frequency:
+recorded as one. The sum is exact (`cpml.models.coupled.assignments`). Twin variants are independent trials,
+P(variant seen) = a_v with a limit of their own, and count only where the grain was indexed. The local stress
+is not known, so the likelihood is averaged over draws k of it; and some grains are not what 02 took them for
+(a twin named as parent, a line given to the wrong grain), so a share rho of grains is explained by nothing
+but chance, L_chance = traces at any angle and variants at their mean frequency:
 
     L_g = (1 - rho) 1/K sum_k L_slip L_twin + rho L_chance
 
@@ -42,6 +41,7 @@ import torch
 from torch import Tensor
 
 from cpml.errors import CpmlError
+from cpml.models.coupled.assignments import assignment_sum
 
 HALF_CIRCLE_DEG = 180.0
 MAX_TRACES = 10  # subsets of a grain's traces double with each one
@@ -198,41 +198,13 @@ def per_draw(active: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
     seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
     logs = torch.zeros(active.shape[:2], dtype=active.dtype)
     for grains, density in evidence.traces:
-        traces = _trace_likelihood(seen[grains], density, evidence.covered[grains], rates.false_rate)
-        traces = torch.log(traces + TINY) - rates.false_rate
+        false_density = rates.false_rate / HALF_CIRCLE_DEG
+        total = assignment_sum(seen[grains], density, evidence.covered[grains], false_density)
+        traces = torch.log(total + TINY) - rates.false_rate
         logs = logs.index_add(0, grains, traces * evidence.imaged[grains, None])
     variant = active[..., n_planes:].clamp(TINY, 1 - TINY)
     bernoulli = torch.where(evidence.twin[:, None, :] > 0, torch.log(variant), torch.log1p(-variant))
     return logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
-
-
-def _trace_likelihood(seen: Tensor, density: Tensor, covered: Tensor, false_rate: Tensor) -> Tensor:
-    """(g, K) sum over all assignments of J traces to planes; state = subset of traces already explained.
-
-    Parameters
-    ----------
-    seen : (g, K, P) probability that a plane leaves a trace
-    density : (g, J, P) density of each trace under each plane, per degree
-    covered : (g, P) 1 where an active plane would be recorded together with an observed trace
-
-    ``mass[..., m]`` holds the summed probability of all ways to explain exactly the traces in bit mask
-    m by the planes visited so far.
-    """
-    n_traces = density.shape[1]
-    masks = torch.arange(2**n_traces)
-    without = [masks[(masks >> j) % 2 == 0] for j in range(n_traces)]
-    mass = torch.zeros((*seen.shape[:2], 2**n_traces), dtype=seen.dtype)
-    mass[..., 0] = 1.0
-    for p in range(seen.shape[-1]):
-        q = seen[..., p, None]
-        grown = (1 - q * (1 - covered[:, None, p, None])) * mass
-        for j in range(n_traces):
-            step = q * density[:, j, p, None, None] * mass[..., without[j]]
-            grown = grown.index_add(-1, without[j] + 2**j, step)
-        mass = grown
-    # what no plane explains is a false trace
-    unexplained = n_traces - ((masks[:, None] >> torch.arange(n_traces)) % 2).sum(-1)
-    return (mass * (false_rate / HALF_CIRCLE_DEG) ** unexplained).sum(-1)
 
 
 def _chance(count: np.ndarray, imaged: np.ndarray, twin: np.ndarray) -> np.ndarray:

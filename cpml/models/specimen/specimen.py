@@ -42,8 +42,8 @@ class Specimen:
         row per grain of one phase
     neighbours : (E, 2) row numbers in ``grains``; ``edge_length`` (E,) um; ``edge_angle`` (E,) trace of the
         boundary on the screen, rad counter-clockwise from +x, NaN where unknown
-    labels, traces, candidates : tables of `cpml.microscopy.labels.rows`, as written by notebook 02; of the lines
-        those whose candidates are planes
+    labels, traces, candidates : tables of `cpml.microscopy.labels.rows`, of the lines those whose candidates
+        are planes
     cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor``
         (G, S); ``taylor_factor`` (G,))
     answers : what has been solved for these grains; copies with other labels share it
@@ -183,9 +183,7 @@ class Specimen:
         return where[np.asarray(grain_ids)].to_numpy()
 
     def with_labels_of(self, grain_ids) -> "Specimen":
-        """The same specimen in which only the footprints of ``grain_ids`` are known; geometry and neighbours
-        stay.
-        """
+        """The specimen with the footprints of ``grain_ids`` only; geometry and neighbours stay."""
         tables = {name: getattr(self, name) for name in ("labels", "traces", "candidates")}
         return replace(self, **{name: _of_grains(table, grain_ids) for name, table in tables.items()})
 
@@ -228,8 +226,8 @@ def build_specimen(
     ----------
     grains : one row per grain, twins merged into their parent; only rows with phase_name ``phase`` are used
     grain_boundaries : grain_a, grain_b, length_um[, trace_deg]
-    labels, traces, candidates : tables of `cpml.microscopy.labels.rows`; of the lines only those are used whose
-        candidates are planes
+    labels, traces, candidates : tables of `cpml.microscopy.labels.rows`; of the lines only those are used
+        whose candidates are planes
     points : (xy (N, 2) um, grain_id (N,)) of all map points, from which the
         coarse map of the full field is made
 

@@ -1,9 +1,9 @@
 """Single crystals of any law, with strain rates, stresses or some of both imposed.
 
-    s = s0 + N y,   s0: stress_rows s0 = stress_values,   N^T D(s) = v,   N an orthonormal basis of the imposed rates
+    s = s0 + N y,   N^T D(s) = v,   s0 the imposed stresses, N an orthonormal basis of the imposed rates v
 
-Stress and rate conditions work on complementary directions, so the unknowns y are as many as the rates; Newton's
-method of cpml.plasticity.crystal.newton solves for them.
+Stress and rate conditions work on complementary directions, so the unknowns y are as many as the rates;
+Newton's method of cpml.plasticity.crystal.newton solves for them.
 """
 
 from dataclasses import replace

@@ -1,12 +1,13 @@
 """Compiled Cholesky factor, solution and inverse of symmetric 5 x 5 matrices (lower triangle given)."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cpml.compiled import TINY, compiled
+from cpml.compiled import TINY, fused
 
 
-@compiled
-def factor(h, damping, low):
+@fused
+def factor(h: NDArray, damping: float, low: NDArray) -> None:
     """Cholesky factor (inverse diagonal) of the lower triangle h + damping tr(h) I."""
     floor = damping * (h[0, 0] + h[1, 1] + h[2, 2] + h[3, 3] + h[4, 4]) + TINY
     for i in range(5):
@@ -22,8 +23,8 @@ def factor(h, damping, low):
                 low[i, j] = value * low[j, j]
 
 
-@compiled
-def solve(low, right, out):
+@fused
+def solve(low: NDArray, right: NDArray, out: NDArray) -> None:
     """Solve with the factor of factor."""
     for i in range(5):
         value = right[i]
@@ -38,8 +39,8 @@ def solve(low, right, out):
         out[i] = value * low[i, i]
 
 
-@compiled
-def invert(low, out):
+@fused
+def invert(low: NDArray, out: NDArray) -> None:
     """Full symmetric inverse from the factor: L^-T L^-1."""
     inv = np.zeros((5, 5))
     for j in range(5):

@@ -130,8 +130,8 @@ class Conditions:
         Parameters
         ----------
         loading : Conditions, which stay as they are; a Load or one (3, 3) strain rate, 1/s
-        lateral : "axisymmetric" imposes every component of the strain rate; "free" only its part along the stress
-            (`parallel`)
+        lateral : "axisymmetric" imposes every component of the strain rate; "free" only its
+            part along the stress (`parallel`)
         """
         if isinstance(loading, Conditions):
             return loading
@@ -154,8 +154,8 @@ class Conditions:
         return sigma, rate
 
     def split(self) -> tuple[NDArray, NDArray, NDArray]:
-        """s0 (5,) MPa, N (5, k), v (k,) 1/s: Sigma = s0 + N y with y free meets the stress conditions, N^T D = v is
-        what the rate conditions say.
+        """s0 (5,) MPa, N (5, k), v (k,) 1/s: Sigma = s0 + N y with y free meets the stress conditions, N^T D
+        = v is what the rate conditions say.
 
         Raises
         ------

@@ -20,9 +20,12 @@ References: Hutchinson 1976, Proc. R. Soc. Lond. A 348:101; Lebensohn & Tome
 1993, Acta Metall. Mater. 41:2611.
 """
 
-import numpy as np
+from typing import NamedTuple
 
-from cpml.compiled import TINY, compiled
+import numpy as np
+from numpy.typing import NDArray
+
+from cpml.compiled import TINY, fused
 from cpml.plasticity.crystal.cholesky import factor, solve
 
 _ARMIJO = 1e-4
@@ -30,9 +33,29 @@ _FAR = 0.3  # a start with a larger residual is put on its best radius first
 _ROUNDING = 1e-10  # a residual that stops falling below this is as good as float64 makes it
 
 
-@compiled
-def _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square):
-    """Fill x = tau/xi and f = |x|^(n-1); return the objective."""
+class Grain(NamedTuple):
+    """One grain in its medium (module docstring)."""
+
+    p: NDArray  # (5, S)
+    inverse: NDArray  # (S,) 1/xi
+    xi: NDArray  # (S,)
+    polar: NDArray  # (S,)
+    a: NDArray  # (5, 5)
+    c: NDArray  # (5,)
+
+
+class Scratch(NamedTuple):
+    """Memory that all grains share."""
+
+    work: NDArray  # (6, S) x, f, two free rows, x and f of a trial
+    vectors: NDArray  # (4, 5) residual, step, trial stress; size of the residual
+    matrices: NDArray  # (2, 5, 5) Hessian, its factor
+
+
+@fused
+def _evaluate(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square: NDArray) -> float:
+    """Fill x = tau/xi and f = |x|^(n-1); return the objective. `square` (S,) is scratch."""
+    p, inverse, xi, polar, a, c = grain
     systems = p.shape[1]
     for k in range(systems):
         tau = p[0, k] * s[0] + p[1, k] * s[1] + p[2, k] * s[2] + p[3, k] * s[3] + p[4, k] * s[4]
@@ -68,9 +91,12 @@ def _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square):
     return power / (n + 1) + linear
 
 
-@compiled
-def _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted):
-    """Fill residual r and H + A (lower triangle); return |r|."""
+@fused
+def _gradient(
+    grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, r: NDArray, h: NDArray, weighted: NDArray
+) -> float:
+    """Fill residual r and H + A (lower triangle); return |r|. `weighted` (S,) is scratch."""
+    p, inverse, _, _, a, c = grain
     systems = p.shape[1]
     for i in range(5):
         value = -c[i]
@@ -90,8 +116,8 @@ def _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted):
     return np.sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2] + r[3] * r[3] + r[4] * r[4])
 
 
-@compiled
-def _best_radius(power, quadratic, linear, n):
+@fused
+def _best_radius(power: float, quadratic: float, linear: float, n: float) -> float:
     """alpha > 0 with power alpha^n + quadratic alpha = linear (all positive), by Newton from above."""
     alpha = 1e300
     if power > TINY:
@@ -109,9 +135,10 @@ def _best_radius(power, quadratic, linear, n):
     return alpha
 
 
-@compiled
-def _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
+@fused
+def _rescale(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square: NDArray) -> bool:
     """Move s along its ray to the minimum of the objective; False where the ray does not lead downhill."""
+    p, inverse, xi, polar, a, c = grain
     size = 0.0
     for i in range(5):
         size = max(size, abs(s[i]))
@@ -126,7 +153,7 @@ def _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
         return False
     for i in range(5):
         s[i] /= top
-    _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+    _evaluate(grain, n, s, x, f, square)
     power = 0.0
     for k in range(p.shape[1]):
         power += xi[k] * f[k] * x[k] * x[k]
@@ -143,25 +170,27 @@ def _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
     return True
 
 
-@compiled
-def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors, matrices):
+@fused
+def _newton(
+    grain: Grain, n: float, s: NDArray, floor: float, tol: float, max_iter: int, scratch: Scratch
+) -> int:
     """Damped Newton from s (changed in place); returns iterations, negative when it did not reach tol."""
-    x, f, square, weighted = work[0], work[1], work[2], work[3]
-    x_try, f_try = work[4], work[5]
+    work, vectors, matrices = scratch
+    x, f, square, weighted, x_try, f_try = work[0], work[1], work[2], work[3], work[4], work[5]
     r, step, trial = vectors[0], vectors[1], vectors[2]
     h, low = matrices[0], matrices[1]
-    objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+    objective = _evaluate(grain, n, s, x, f, square)
     if not np.isfinite(objective):
-        if not _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square):
+        if not _rescale(grain, n, s, x, f, square):
             return -1
-        objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
+        objective = _evaluate(grain, n, s, x, f, square)
     damping, before = floor, np.inf
     for iteration in range(max_iter):
-        size = _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted)
+        size = _gradient(grain, n, s, x, f, r, h, weighted)
         if iteration == 0 and size > _FAR:
-            _rescale(p, inverse, xi, polar, n, a, c, s, x, f, square)
-            objective = _evaluate(p, inverse, xi, polar, n, a, c, s, x, f, square)
-            size = _gradient(p, inverse, n, a, c, s, x, f, r, h, weighted)
+            _rescale(grain, n, s, x, f, square)
+            objective = _evaluate(grain, n, s, x, f, square)
+            size = _gradient(grain, n, s, x, f, r, h, weighted)
         is_rounding = size < _ROUNDING and size > 0.5 * before
         vectors[3, 0] = size
         if size <= tol or is_rounding:
@@ -174,7 +203,7 @@ def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vecto
         while share > 0.01:
             for i in range(5):
                 trial[i] = s[i] - share * step[i]
-            value = _evaluate(p, inverse, xi, polar, n, a, c, trial, x_try, f_try, square)
+            value = _evaluate(grain, n, trial, x_try, f_try, square)
             is_lower = value <= objective + _ARMIJO * share * slope
             # near the minimum the objective no longer changes in float64: the full step is taken as it is
             if is_lower or (size < 1e-5 and value <= objective + 1e-13 * abs(objective)):
@@ -190,15 +219,19 @@ def _newton(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vecto
         objective = value
         for i in range(5):
             s[i] = trial[i]
-        for k in range(p.shape[1]):
+        for k in range(x.shape[0]):
             x[k] = x_try[k]
             f[k] = f_try[k]
     return -max_iter
 
 
-@compiled
-def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors, matrices):
+@fused
+def _cold(
+    grain: Grain, n: float, s: NDArray, floor: float, tol: float, max_iter: int, scratch: Scratch
+) -> int:
     """Continuation: linear problem (both senses of twins resist), then growing exponents up to n."""
+    p, inverse, _, _, a, c = grain
+    work, _, matrices = scratch
     h, low = matrices[0], matrices[1]
     for i in range(5):
         for j in range(i + 1):
@@ -211,39 +244,41 @@ def _cold(p, inverse, xi, polar, n, a, c, s, floor, tol, max_iter, work, vectors
     exponent, total = 1.0, 0
     while True:
         exponent = n if exponent * 2.7 >= n else (3.0 if exponent == 1.0 else 2.5 * exponent)
-        _rescale(p, inverse, xi, polar, exponent, a, c, s, work[0], work[1], work[2])
-        used = _newton(
-            p,
-            inverse,
-            xi,
-            polar,
-            exponent,
-            a,
-            c,
-            s,
-            floor,
-            tol if exponent == n else 1e-2,
-            max_iter,
-            work,
-            vectors,
-            matrices,
-        )
+        _rescale(grain, exponent, s, work[0], work[1], work[2])
+        accuracy = tol if exponent == n else 1e-2
+        used = _newton(grain, exponent, s, floor, accuracy, max_iter, scratch)
         total += abs(used)
         if exponent == n:
             return total if used > 0 else -total
 
 
-@compiled
+@fused
 def solve_grains(
-    p, xi, polar, n, a, c, warm, tol, max_iter, stress, rate, slope, iterations, residual, first, last
-):
+    p: NDArray,
+    xi: NDArray,
+    polar: NDArray,
+    n: float,
+    a: NDArray,
+    c: NDArray,
+    warm: bool,
+    tol: float,
+    max_iter: int,
+    stress: NDArray,
+    rate: NDArray,
+    slope: NDArray,
+    iterations: NDArray,
+    residual: NDArray,
+    first: int,
+    last: int,
+) -> None:
     """Solve grains first..last; stress (G, 5) holds the starts where `warm`.
 
     c (1 or G, 5), p (1 or G, 5, S) and xi (1 or G, S). Fills stress, rate |x|^n sgn(x) and slope
     (n/xi)|x|^(n-1) (G, S), iterations (G,; negative where tol was not reached) and residual (G,).
     """
     systems = p.shape[2]
-    work, vectors, matrices = np.empty((6, systems)), np.empty((4, 5)), np.empty((2, 5, 5))
+    work, vectors = np.empty((6, systems)), np.empty((4, 5))
+    scratch = Scratch(work, vectors, np.empty((2, 5, 5)))
     inverse, s = np.empty(systems), np.empty(5)
     trace = a[0, 0] + a[1, 1] + a[2, 2] + a[3, 3] + a[4, 4]
     floor = 0.0 if trace > 0 else 1e-14
@@ -251,18 +286,19 @@ def solve_grains(
         cg, pg, xg = c[min(g, c.shape[0] - 1)], p[min(g, p.shape[0] - 1)], xi[min(g, xi.shape[0] - 1)]
         for k in range(systems):
             inverse[k] = 1.0 / xg[k]
+        grain = Grain(pg, inverse, xg, polar, a, cg)
         used = 0
         if warm:
             for i in range(5):
                 s[i] = stress[g, i]
-            used = _newton(pg, inverse, xg, polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
+            used = _newton(grain, n, s, floor, tol, max_iter, scratch)
         if used <= 0:
-            more = _cold(pg, inverse, xg, polar, n, a, cg, s, floor, tol, max_iter, work, vectors, matrices)
+            more = _cold(grain, n, s, floor, tol, max_iter, scratch)
             used = abs(used) + more if more > 0 else more - abs(used)
         iterations[g], residual[g] = used, vectors[3, 0]
         for i in range(5):
             stress[g, i] = s[i]
-        _evaluate(pg, inverse, xg, polar, n, a, cg, s, work[0], work[1], work[2])
+        _evaluate(grain, n, s, work[0], work[1], work[2])
         for k in range(systems):
             rate[g, k] = work[0, k] * work[1, k]
             slope[g, k] = 0.0 if polar[k] and work[0, k] <= 0 else n * work[1, k] * inverse[k]

@@ -1,13 +1,15 @@
-"""Batched Newton for crystals of any law: its own rates and slopes, some strain rates and some stresses imposed.
+"""Batched Newton for crystals of any law: its own rates and slopes, some strain rates
+and some stresses imposed.
 
-    r(y) = M^T rate(tau0 + M y) + A y - c = 0,      Hessian M^T diag(slope) M + A        (positive semi-definite)
+    r(y) = M^T rate(tau0 + M y) + A y - c = 0,    Hessian M^T diag(slope) M + A  (positive semi-definite)
 
 The stress is s = s0 + N y: N spans the directions whose strain rate is imposed, s0 holds the imposed
 stresses, and so M = P N, tau0 = P s0. Rates that rise with their stress make the map monotone: a Newton step
 always lowers |r| when it is short enough. The start is that of a linear law whose strengths are the stresses
 at which each mode alone would give the rate. Laws add up by `Together`: glide and climb in one crystal.
 
-The compiled loop of `cpml.plasticity.crystal.kernels` is the same for power laws on the CPU, one grain at a time.
+The compiled loop of `cpml.plasticity.crystal.kernels` is the same for power laws on
+the CPU, one grain at a time.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -59,8 +61,8 @@ class Equations:
 
 
 def regularised(matrix: Tensor, share: Tensor | float) -> Tensor:
-    """matrix + share tr(matrix) I of (..., k, k): a crystal with fewer active systems than unknowns has a singular
-    one, and its step would be noise along the idle directions.
+    """matrix + share tr(matrix) I of (..., k, k): a crystal with fewer active systems than unknowns has a
+    singular one, and its step would be noise along the idle directions.
     """
     trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
     eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
@@ -68,7 +70,8 @@ def regularised(matrix: Tensor, share: Tensor | float) -> Tensor:
 
 
 def linear_start(equations: Equations, strength: Tensor) -> Tensor:
-    """(G, k) solution for linear modes: each moves at the size of the right side under its strength (S,) or (G, S).
+    """(G, k) solution for linear modes: each moves at the size of the right side under
+    its strength (S,) or (G, S).
 
     Without imposed stresses it is put on the scale where the largest resolved stress reaches its strength.
     """
@@ -84,7 +87,8 @@ def linear_start(equations: Equations, strength: Tensor) -> Tensor:
 
 
 def newton(equations: Equations, y: Tensor, tol: float, max_iter: int) -> tuple[Tensor, Tensor, int]:
-    """Damped Newton from y (G, k): solution, residual relative to the right side (G,), iterations of the slowest.
+    """Damped Newton from y (G, k): solution, residual relative to the right side
+    (G,), iterations of the slowest.
 
     A step must lower the residual; one that does not is halved, and after that damped (Levenberg-Marquardt).
     """
@@ -125,7 +129,9 @@ def _search(
 
 
 def attached(equations: Equations, y: Tensor) -> Tensor:
-    """The solution y (G, k, no graph) with its first derivatives: one Newton step whose matrix carries no gradient."""
+    """The solution y (G, k, no graph) with its first derivatives: one Newton step whose
+    matrix carries no gradient.
+    """
     r, slope = equations.residual(y)
     if not r.requires_grad:
         return y
@@ -134,7 +140,7 @@ def attached(equations: Equations, y: Tensor) -> Tensor:
 
 
 def stress_at_rate(law: Law, rate: float, device: torch.device | str | None = None) -> Tensor:
-    """Stress (S,) or (G, S) at which each mode alone moves at `rate`, MPa, by bisection; 1e5 where none does."""
+    """Stress (S,) or (G, S), MPa, at which each mode alone moves at `rate`; 1e5 where none does."""
     low = torch.full((len(law.schmid),), 1e-9, dtype=torch.float64, device=device)
     high = torch.full_like(low, 1e5)
     for _ in range(60):

@@ -5,13 +5,13 @@ For a power law the deviatoric stress s minimises the strictly convex
     phi(s) = sum_s rate0 xi/(n+1) |tau_s/xi|^(n+1) - s.d,     tau_s = P_s.s   (twins: max(tau, 0))
     gradient r = sum_s gamma_dot_s P_s - d,    Hessian H = sum_s (rate0 n/xi) |tau_s/xi|^(n-1) P_s P_s^T
 
-in crystal axes (P constant, d = Q^T d_sample). Scaled so that |d| = 1 and rate0 = 1, each point is solved by the
-compiled loop of cpml.plasticity.crystal.kernels with its own steps and its own convergence flag. Other laws, mixed
-conditions and other devices than the CPU go through cpml.plasticity.crystal.any_law.
+in crystal axes (P constant, d = Q^T d_sample). Scaled so that |d| = 1 and rate0 = 1, each point is solved by
+the compiled loop of cpml.plasticity.crystal.kernels with its own steps and its own convergence flag. Other
+laws, mixed conditions and other devices than the CPU go through cpml.plasticity.crystal.any_law.
 
-Implicit gradient: with lambda = H^-1 dL/ds,  dL/dtheta = -lambda . dr/dtheta for theta = d, xi, n, rate0; the rotation
-is outside, so orientations get theirs by the chain rule. The backward pass is itself
-made of differentiable operations.
+Implicit gradient: with lambda = H^-1 dL/ds,  dL/dtheta = -lambda . dr/dtheta for theta = d, xi, n, rate0; the
+rotation is outside, so orientations get theirs by the chain rule. The backward pass is itself made of
+differentiable operations.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -67,7 +67,8 @@ class _ImplicitStress(torch.autograd.Function):
         needs = ctx.needs_input_grad[1:5]
         tau = stress @ schmid.T
         shear_rate, slope = flow.rates(tau, strength, is_polar, n, reference_rate)
-        hessian = (schmid.T * slope[..., None, :]) @ schmid
+        products = (schmid[:, :, None] * schmid[:, None, :]).reshape(-1, 25)
+        hessian = (slope @ products).unflatten(-1, (5, 5))
         adjoint = torch.linalg.solve(regularised(hessian, 1e-15), grad)
         along = (adjoint @ schmid.T) * shear_rate  # lambda.P_s gamma_dot_s
         by_rate = adjoint.sum_to_size(ctx.rate_shape) if needs[0] else None
@@ -101,8 +102,10 @@ def single_crystal(
     crystal_to_sample : (..., 3, 3) matrices or (..., 4) quaternions
     stress : (..., 3, 3) or (..., 5) MPa, sample frame: the strain rate follows directly
     tol : convergence when |sum gamma_dot P - d| <= tol |d|
-    start : (..., 5) stress of a nearby problem, MPa, sample frame; saves the continuation (compiled loop only)
-    device : of torch, e.g. "cuda", for a PowerLaw: solved and left there; None takes the compiled loop on the CPU
+    start : (..., 5) stress of a nearby problem, MPa, sample frame; saves the
+        continuation (compiled loop only)
+    device : of torch, e.g. "cuda", for a PowerLaw: solved and left there; None takes
+        the compiled loop on the CPU
 
     Returns
     -------
@@ -119,9 +122,7 @@ def single_crystal(
     >>> law = PowerLaw(systems("fcc", families=["octahedral"]), [30.0])
     >>> pulled = single_crystal(law, Conditions.uniaxial(2, 1.0), [1.0, 0, 0, 0])  # along [001], sides free
     >>> back = single_crystal(law, None, [1.0, 0, 0, 0], stress=pulled.value)
-    >>> print(
-    ...     f"{back.value[1] * (2 / 3) ** 0.5:.4f} /s"
-    ... )  # second component of the basis: (2 D33 - D11 - D22)/sqrt6
+    >>> print(f"{back.value[1] * (2 / 3) ** 0.5:.4f} /s")  # D33: the basis has (2 D33 - D11 - D22)/sqrt6
     1.0000 /s
     """
     if (rate is None) == (stress is None):
@@ -164,8 +165,8 @@ def _of_rate(law: PowerLaw, rate: Tensor, turn: Tensor, tol: float, start: Tenso
 
 
 def _minimise(law: PowerLaw, rate: Tensor, guess: Tensor | None, tol: float) -> tuple[Tensor, Tensor, int]:
-    """Scaled to |d| = 1 and unit strength, the batch flattened, solved and scaled back: stress (..., 5) in crystal
-    axes, residual (...) relative to |d|, iterations of the slowest point.
+    """Scaled to |d| = 1 and unit strength, the batch flattened, solved and scaled back: stress (..., 5) in
+    crystal axes, residual (...) relative to |d|, iterations of the slowest point.
     """
     n, rate0, strength = (
         as_tensor(law.n).item(),

@@ -15,7 +15,7 @@ class Solution:
     rate: Tensor  # (..., 5) strain rate, 1/s
     shear_rate: Tensor  # (..., S) of every mode, 1/s
     converged: Tensor  # (...) bool
-    n_iter: int  # Newton iterations of the slowest point, continuation included; 0 where the rate follows directly
+    n_iter: int  # Newton iterations of the slowest point, continuation included; 0 under a stress
     residual: Tensor  # (...) of the imposed rates, relative to their size
     solves_for: str = "stress"  # or "rate", where a stress was given
 

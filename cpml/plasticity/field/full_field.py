@@ -5,7 +5,7 @@ volume) obeys, without elasticity,
 
     div sigma = 0,   d = sym grad v,   div v = 0,   d = sum_s gamma_dot_s P_s  in every pixel
 
-which is the minimum of the convex power  F(d) = <psi(d)>,  psi = n/(n+1) sigma(d):d,  over the strain rates of
+which is the minimum of the convex power F(d) = <psi(d)>, psi = n/(n+1) sigma(d):d, over the strain rates of
 divergence-free velocities with the macroscopic rate prescribed along the load. The gradient is the
 projection of the stress on those strain rates, G sigma; Newton's method solves G C G x = -G sigma by
 conjugate gradients (C = d sigma / d d, each pixel's own tangent), and a line search on F makes it safe. The
@@ -40,9 +40,7 @@ from cpml.plasticity.arguments import Values, as_matrices, stress_and_rate
 from cpml.plasticity.crystal.single_crystal import single_crystal
 from cpml.plasticity.laws.law import PowerLaw
 
-FORCING = (
-    0.1  # conjugate gradients end at this share of the residual: more would be lost in the next linearisation
-)
+FORCING = 0.1  # conjugate gradients end at this share of the residual: the next linearisation loses more
 MAX_GRADIENTS = 80
 SOFTENING = 1e-3  # share of the mean tangent compliance added to pixels with fewer than five loaded systems
 LOCAL_TOL = 1e-7  # of every pixel; the line search compares powers to 1e-4 of a step
@@ -94,8 +92,8 @@ def full_field(
     Parameters
     ----------
     law : strengths per family or system, the same in all grains
-    grain_index : (rows, columns) or (slices, rows, columns) int, row of ``orientations`` in every pixel; x along
-        the columns, y along the rows. A plane is continued along z, which makes its grains columns
+    grain_index : (rows, columns) or (slices, rows, columns) int, row of ``orientations`` in every pixel; x
+        along the columns, y along the rows. A plane is continued along z, which makes its grains columns
     orientations : (G, 4) crystal_to_sample quaternions or (G, 3, 3) matrices
     loading : Load (mean stress parallel to its stress, rate prescribed along it), or a (3, 3) strain rate in
         1/s, all of whose components are then prescribed
@@ -207,7 +205,9 @@ class _Problem:
             search = residual + square / last * search
         return x
 
-    def line_search(self, d, sigma, power, x):
+    def line_search(
+        self, d: NDArray, sigma: NDArray, power: float, x: NDArray
+    ) -> tuple[NDArray, NDArray, float]:
         """Armijo's rule on the power, halving from the full Newton step."""
         slope, step = (sigma * x).sum(-1).mean(), 1.0
         while True:
@@ -259,8 +259,8 @@ def _check_grid(grain_index: NDArray, count: int, tol: float) -> NDArray:
         )
     if grain_index.min() < 0 or grain_index.max() >= count:
         raise ParameterError(
-            f"grain_index runs from {grain_index.min()} to {grain_index.max()}: there are {count} orientations, "
-            "pixels without a grain must be filled first"
+            f"grain_index runs from {grain_index.min()} to {grain_index.max()}, but there are {count} "
+            "orientations; pixels without a grain must be filled first"
         )
     if not tol > 0:
         raise ParameterError(f"tol = {tol} must be positive")

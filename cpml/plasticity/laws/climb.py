@@ -17,11 +17,13 @@ Caillard & Martin 2003, Thermally Activated Mechanisms in Crystal Plasticity.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cpml.crystallography.climb_modes import climb_modes
 from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
@@ -69,10 +71,10 @@ class DiffusionClimb:
             1e-27 * float(block["atomic_volume_nm3"]),
         )
 
-    @property
+    @cached_property
     def schmid(self) -> Tensor:
         """(C, 5) climb tensors, crystal frame."""
-        return as_tensor(self.systems.climb.tensor5)
+        return as_tensor(climb_modes(self.systems).tensor5)
 
     def rates(self, drive: Tensor) -> tuple[Tensor, Tensor]:
         """Climb rates and their derivative, (..., C), of climb stresses K:sigma (..., C) in MPa."""

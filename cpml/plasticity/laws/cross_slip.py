@@ -2,8 +2,8 @@
 pair transfer (Friedel-Escaig).
 
     activity(s -> s') = |gamma_s| min(1, exp(-dG/kT))
-    dG = dG0 - V (|tau_s'| - tau_III) - V_E (S_s - S_s'),  not below zero; V > 0, so it eases with the stress on s'
-    S  = resolved shear stress on the edge components: sigma:(b x n)(x)n, which squeezes or spreads the partials
+    dG = dG0 - V (|tau_s'| - tau_III) - V_E (S_s - S_s'),  not below zero; V > 0: the stress on s' helps
+    S  = resolved shear stress on the edge components, sigma:(b x n)(x)n: squeezes or spreads the partials
     dG0 = (1/30) mu b^2 d sqrt(ln(sqrt3 d/b)),  d = mu b^2 (2 - 3 nu)/(24 pi gamma (1 - nu))   (constriction)
 
 The factor 1/30 is an estimate of line tension: it gives 1.0 eV for copper, where 1.15 eV is measured.

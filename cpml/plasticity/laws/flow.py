@@ -1,12 +1,13 @@
-"""The flow rule: from the resolved shear stress of a system to its shear rate, for numpy arrays and torch tensors.
+"""The flow rule: from the resolved shear stress of a system to its shear rate, for
+numpy arrays and torch tensors.
 
     x = tau / xi,   of polar systems (twins) max(tau, 0) / xi: they move one way only
     rate = rate0 |x|^n sgn x,          d rate / d tau = n rate0 |x|^(n-1) / xi  (finite at rest)
     share = |x|^n / sum |x|^n
 
-Everything that asks which systems a stress moves calls these functions: the laws, the full field, and the classifier
-F with its inputs, outputs and explanation. (The compiled kernels of `cpml.plasticity.crystal` repeat the rule in
-scalar code; a test holds them to it.)
+Everything that asks which systems a stress moves calls these functions: the laws, the full field, and the
+classifier F with its inputs, outputs and explanation. (The compiled kernels of `cpml.plasticity.crystal`
+repeat the rule in scalar code; a test holds them to it.)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -25,13 +26,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cpml.plasticity.arguments import as_tensor
+
 Array = TypeVar("Array", NDArray, Tensor)
 
 LEAST = 1e-12  # stress over strength below which nothing moves
 
 
 def directed(tau: Array, is_polar: Array) -> Array:
-    """The part of tau (..., S) that can move each system: all of it, or, of polar systems (S,), what is positive."""
+    """The part of tau (..., S) that can move each system: all of it, or, of polar
+    systems (S,), what is positive.
+    """
     if isinstance(tau, Tensor):
         return torch.where(torch.as_tensor(is_polar, device=tau.device), tau.clamp(min=0.0), tau)
     return np.where(is_polar, np.maximum(tau, 0.0), tau)
@@ -57,12 +62,16 @@ def rates(
         is_polar = torch.as_tensor(is_polar, device=tau.device)
     x = relative_stress(tau, strength, is_polar)
     f = reference_rate * whole_power(abs(x), n - 1)
-    slope = n * f / strength * ~(is_polar & (tau <= 0))  # matters for n = 1, where |x|^0 = 1 at rest
+    slope = f * (n / strength)
+    if as_tensor(n).item() == 1:  # |x|^0 = 1 at rest too
+        slope = slope * ~(is_polar & (tau <= 0))
     return f * x, slope
 
 
 def whole_power(base: Array, exponent: Tensor | float) -> Array:
-    """base ** exponent for base >= 0, by repeated squaring when the exponent is a whole number (4 times faster)."""
+    """base ** exponent for base >= 0, by repeated squaring when the exponent is a
+    whole number (4 times faster).
+    """
     if isinstance(exponent, Tensor) and exponent.requires_grad:
         return base**exponent
     value = float(exponent)
@@ -90,5 +99,7 @@ def shares(x: Array, n: Tensor | float) -> Array:
 def log_activity(
     tau: Tensor, log_strength: Tensor, is_polar: Tensor, n: Tensor | float, *, floor: float
 ) -> Tensor:
-    """n log |x| (..., S), smooth through tau = 0: below `floor`, in the unit of tau, a system counts as unloaded."""
+    """n log |x| (..., S), smooth through tau = 0: below `floor`, in the unit of tau,
+    a system counts as unloaded.
+    """
     return n * (0.5 * torch.log(directed(tau, is_polar) ** 2 + floor**2) - log_strength)

@@ -1,6 +1,7 @@
 """Thermally activated glide: velocity of dislocations over obstacles, with viscous drag above them.
 
-    gamma_dot = rho b v sgn(tau),   1/v = (1/v0) exp[(Q/kT)(1 - (t/tau0)^p)^q] + B/(t b),   t = max(|tau| - tau_pass, 0)
+    gamma_dot = rho b v sgn(tau),   1/v = (1/v0) exp[(Q/kT)(1 - (t/tau0)^p)^q] + B/(t b)
+    t = max(|tau| - tau_pass, 0)
 
 Twin systems (polar) move for tau > 0 only. Below the passing stress nothing moves.
 
@@ -36,7 +37,8 @@ class ThermalGlide:
 
     Raises
     ------
-    ParameterError : a temperature outside 0 to 5000 K, a value that is not positive, an obstacle of another shape
+    ParameterError : a temperature outside 0 to 5000 K, a value that is not positive,
+        an obstacle of another shape
     """
 
     systems: Systems
@@ -72,7 +74,7 @@ class ThermalGlide:
         return replace(self, passing=strength)
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
-        """Shear rates and their derivative by tau, both (..., S), of resolved shear stresses (..., S) in MPa."""
+        """Shear rates and their derivative by tau, both (..., S), at resolved stresses (..., S), MPa."""
         tau = directed(tau, torch.as_tensor(self.systems.twin))
         free = tau.abs() - self.passing
         moves = free > 0

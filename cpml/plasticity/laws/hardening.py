@@ -1,7 +1,7 @@
 """Hardening laws: pure functions state -> state on batches of grains; any of them goes with any flow law.
 
-    extended Voce   xi_hat(G) = tau0 + (tau1 + theta1 G)(1 - exp(-G theta0/tau1)),  G = sum_s |gamma_s| of the grain
-                    d xi_s = [xi_hat(G+dG) - xi_hat(G)]/dG  sum_t h_st |d gamma_t|         (tau1 = 0: slope theta1)
+    extended Voce   xi_hat(G) = tau0 + (tau1 + theta1 G)(1 - exp(-G theta0/tau1)),   G = sum_s |gamma_s|
+                    d xi_s = [xi_hat(G+dG) - xi_hat(G)]/dG  sum_t h_st |d gamma_t|   (tau1 = 0: slope theta1)
     saturation      d xi_s = h0 |1 - xi_s/xi_inf|^a sgn(1 - xi_s/xi_inf) sum_t h_st |d gamma_t|
                     (the factor belongs to the hardened system s); twins of volume fraction F harden slip:
                     h0 (1 + c1 F^c2) and xi_inf + f_sat sqrt(F) in place of h0 and xi_inf
@@ -35,7 +35,7 @@ State: TypeAlias = dict[str, Any]
 
 
 class Hardening(Protocol):
-    """Strengths of grains that deform: what a deformation path needs; new states are made, none is changed."""
+    """Strengths of grains that deform, as a path needs them; new states are made, none is changed."""
 
     def start(self, strength: Tensor) -> State:
         """State of (G, S) initial strengths, MPa."""
@@ -49,7 +49,9 @@ class Hardening(Protocol):
         rate: float | None = None,
         temperature: float | None = None,
     ) -> State:
-        """State after a step of length dt (s) at shear rates (G, S), von Mises strain rate (1/s) and temperature (K)."""
+        """State after a step of length dt (s) at shear rates (G, S), von Mises strain
+        rate (1/s) and temperature (K).
+        """
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,9 @@ from cpml.plasticity.laws.values import PerSystem
 
 @dataclass(frozen=True)
 class KocksMecking:
-    """Dislocation densities per system and grain (module docstring); family values, system values or one number."""
+    """Dislocation densities per system and grain (module docstring); family values,
+    system values or one number.
+    """
 
     systems: Systems
     tau0: PerSystem = PerSystem()  # MPa, at the temperature of use
@@ -91,7 +93,7 @@ class KocksMecking:
         rate: float | None = None,
         temperature: float | None = None,
     ) -> State:
-        """State after an explicit step of length dt (s) at shear rates (G, S), strain rate and temperature."""
+        """State after an explicit step of length dt (s) at shear rates (G, S), rate and temperature."""
         if rate is None or temperature is None:
             raise ParameterError("dislocation densities need the strain rate and the temperature")
         k2, slip, rho = self.recovery(rate, temperature), shear_rate.abs() * dt, state["density"]

@@ -1,4 +1,5 @@
-"""What a law is, and the power law: the flow rule of `cpml.plasticity.laws.flow` with the numbers of one set of systems.
+"""What a law is, and the power law: the flow rule of `cpml.plasticity.laws.flow` with the
+numbers of one set of systems.
 
 A law knows the tensors of its modes and their rates under resolved stresses: any object that has both is one
 (`Law`), and a new mechanism needs no more. Paths ask for slip systems and strengths besides (`GlideLaw`).
@@ -38,7 +39,9 @@ class Law(Protocol):
 
     @property
     def schmid(self) -> Tensor:
-        """(S, 5) tensors of the modes, crystal frame: tau = schmid . stress, strain rate = sum of rate schmid."""
+        """(S, 5) tensors of the modes, crystal frame: tau = schmid . stress, strain
+        rate = sum of rate schmid.
+        """
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Rates, 1/s, and their derivative by tau, both (..., S), of resolved stresses (..., S) in MPa."""
@@ -68,12 +71,13 @@ def check_law(law: object) -> None:
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """Viscoplastic power law of a set of systems (module docstring); strength, n and rate0 may require gradients.
+    """Viscoplastic power law of a set of systems (module docstring); strength, n and
+    rate0 may require gradients.
 
     Raises
     ------
-    ParameterError : strengths that are not positive or not one per family or system, n outside 1 to 1000, a rate
-        that is not positive
+    ParameterError : strengths that are not positive or not one per family or system, n outside 1 to
+        1000, a rate that is not positive
     """
 
     systems: Systems

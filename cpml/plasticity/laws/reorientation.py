@@ -1,11 +1,10 @@
-"""Twin reorientation: a grain that has twinned enough becomes its leading variant
-as a whole, by one of two rules.
+"""Twin reorientation: a grain that has twinned enough becomes its leading variant as a whole, by one of two
+rules.
 
 PTR (predominant twin reorientation): the polycrystal may not reorient more than it has twinned
 
-    f_gs += gamma_gs / S_s;   F_acc(m) = <sum_s f> accumulated,   F_eff(m) = weight of the grains reoriented by mode m
-    reorient grain g by its largest f_gs (mode m) when F_eff < F_acc and sum_(s
-    of m) f_gs > t1 + t2 F_eff/F_acc
+    f_gs += gamma_gs / S_s;   F_acc(m) = <sum_s f> accumulated,   F_eff(m) = weight of grains turned by mode m
+    turn grain g by its largest f_gs (mode m) when F_eff < F_acc and sum_(s of m) f_gs > t1 + t2 F_eff/F_acc
     A <- A (2 u u^T - I),   u = K1 normal (type I) or shear direction (type II); equal for compound twins
 
 "variant" (predominant variant alone): a grain is reoriented as soon as its twins fill more than
@@ -26,7 +25,8 @@ fixed order of VPSC8, for comparison). Reorientations are jumps: gradients do no
 Reference: Tome, Lebensohn & Kocks 1991, Acta Metall. Mater. 39:2667.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,8 @@ class Reorientation:
     order: str = "shuffled"
     soften: float = 1.0  # factor on the strength of the twin system that reoriented its grain (VPSC8: 0.5)
     rule: str = "ptr"  # or "variant"
-    _shear: NDArray = field(init=False, default=None)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.order not in ORDERS or self.about not in ("normal", "direction"):
             raise ParameterError(
                 f"order = {self.order!r} must be one of {', '.join(ORDERS)} and about = "
@@ -78,12 +77,17 @@ class Reorientation:
             raise ParameterError(
                 f"threshold = {self.threshold} must not be negative, soften = {self.soften} in (0, 1]"
             )
-        shear = self.systems.twin_shear if self.twin_shear is None else np.asarray(self.twin_shear, float)
-        if shear.shape == (len(self.systems.family_names),):
-            shear = shear[self.systems.family]
+        shear = self.system_shear
         if shear.shape != (len(self.systems),) or not np.all(shear[self.systems.twin] > 0):
             raise ParameterError("twin_shear must be positive for every twin system, (K,) or (S,)")
-        object.__setattr__(self, "_shear", np.where(self.systems.twin, shear, 1.0))
+
+    @cached_property
+    def system_shear(self) -> NDArray:
+        """(S,) twin shear of every system; that of slip means nothing."""
+        if self.twin_shear is None:
+            return self.systems.twin_shear
+        shear = np.asarray(self.twin_shear, float)
+        return shear[self.systems.family] if shear.shape == (len(self.systems.family_names),) else shear
 
     def start(self, n_grains: int) -> TwinState:
         """Nothing twinned."""
@@ -99,7 +103,8 @@ class Reorientation:
         """Add the fractions of shears (G, S) of a step; no grain is reoriented."""
         if not self.systems.twin.any():
             return state
-        added = np.where(self.systems.twin, shear / self._shear, 0.0)
+        twin = self.systems.twin
+        added = np.where(twin, shear / np.where(twin, self.system_shear, 1.0), 0.0)
         by_family = np.zeros_like(state.accumulated)
         np.add.at(by_family, self.systems.family, weights @ added)
         return replace(
@@ -113,7 +118,7 @@ class Reorientation:
     def advance(
         self, state: TwinState, shear: NDArray, weights: NDArray
     ) -> tuple[TwinState, NDArray, NDArray]:
-        """After shears (G, S) of a step: new state, reoriented grains (R,) and the twin system of each (R,)."""
+        """New state after shears (G, S) of a step, reoriented grains (R,) and their twin systems (R,)."""
         new, twin, family = self.accumulate(state, shear, weights), self.systems.twin, self.systems.family
         if not twin.any():
             return new, np.empty(0, int), np.empty(0, int)
@@ -123,26 +128,24 @@ class Reorientation:
         in_mode = (fraction * (family[None, :] == mode[:, None])).sum(1)
         limit = 2 if self.secondary else 1
         candidates = (in_mode > self.threshold[0]) & (new.count < limit)
-        grains = (
-            np.flatnonzero(candidates)
-            if self.rule == "variant"
-            else self._by_ptr(new, candidates, mode, in_mode, fraction[np.arange(len(lead)), lead], weights)
-        )
         if self.rule == "variant":
+            grains = np.flatnonzero(candidates)
             np.add.at(new.effective, mode[grains], weights[grains])
+        else:
+            order = self._visit(new, fraction[np.arange(len(lead)), lead])
+            grains = self._by_ptr(new, order[candidates[order]], mode, in_mode, weights)
         new.count[grains] += 1
-        return (
-            replace(new, fraction=np.where(np.isin(np.arange(len(lead)), grains)[:, None], 0.0, fraction)),
-            grains,
-            (lead[grains]),
-        )
+        is_turned = np.isin(np.arange(len(lead)), grains)
+        return replace(new, fraction=np.where(is_turned[:, None], 0.0, fraction)), grains, lead[grains]
 
-    def _by_ptr(self, new: TwinState, candidates, mode, in_mode, largest, weights) -> NDArray:
-        """Grains that PTR reorients, in the order of visits; adds their weights to the reoriented ones."""
+    def _by_ptr(
+        self, new: TwinState, candidates: NDArray, mode: NDArray, in_mode: NDArray, weights: NDArray
+    ) -> NDArray:
+        """Of the candidates, in the order of visits, those that PTR reorients; adds
+        their weights to the reoriented.
+        """
         chosen = []
-        for g in self._visit(new, largest):
-            if not candidates[g]:
-                continue
+        for g in candidates:
             m = mode[g]
             least = self.threshold[0] + self.threshold[1] * new.effective[m] / (new.accumulated[m] + 1e-6)
             if new.effective[m] < new.accumulated[m] and in_mode[g] > least:
@@ -156,6 +159,7 @@ class Reorientation:
         return 2 * u[:, :, None] * u[:, None, :] - np.eye(3)
 
     def _visit(self, state: TwinState, largest: NDArray) -> NDArray:
+        """Order (G,) in which PTR visits the grains; `largest` (G,) is the largest fraction of each."""
         if self.order == "largest":
             return np.argsort(-largest, kind="stable")
         if self.order == "shuffled":

@@ -49,14 +49,14 @@ def turn(
     slip_axes: Tensor,
     spin: Tensor,
     deviation: Tensor | None,
-    spin_tensor: Tensor,
-    dt: float,
+    spin_tensor: Tensor | None,
+    dt: Tensor | float,
 ) -> Tensor:
-    """Orientations (G, 3, 3) after dt: macroscopic spin (3,), shear rates (G, S),
-    D_g - D (G, 5) or None (Taylor).
+    """Orientations (G, 3, 3) after dt: macroscopic spin (3,), shear rates (G, S), and, where there is a
+    medium, D_g - D (G, 5) and its spin tensor (3, 3, 5).
     """
     plastic = (matrices @ (shear_rate @ slip_axes)[..., None])[..., 0]
     omega = spin - plastic
-    if deviation is not None:
+    if deviation is not None and spin_tensor is not None:
         omega = omega + deviation @ axial(spin_tensor.movedim(2, 0))
     return rotation(omega * dt) @ matrices

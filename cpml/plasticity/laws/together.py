@@ -17,7 +17,7 @@ class Together:
 
     laws: tuple[Law, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.laws:
             raise ParameterError("Together needs at least one law")
         for law in self.laws:

@@ -1,6 +1,6 @@
 """Twin volume fractions as state (Kalidindi): smooth saturation in place of reorientation, so gradients pass.
 
-    df_s/dt = gamma_s / S_s,   F = sum_s f_s <= 1,   rates of slip and twinning in the untwinned part: (1 - F) gamma_s
+    df_s/dt = gamma_s / S_s,   F = sum_s f_s <= 1,   slip and twinning in the untwinned part: (1 - F) gamma_s
 
 A factor m on a power-law rate equals a strength multiplied by m^(-1/n), so that the fractions
 enter any solver as strengths xi (1 - F)^(-1/n). F is held below 0.999, where a residual rate keeps the

@@ -83,9 +83,11 @@ class PerSystem(TensorField):
 
 
 class LatentMatrix(TensorField):
-    """A TensorField with the factors h (S, S) of latent hardening: row = hardened system, column = active one.
+    """A TensorField with the factors h (S, S) of latent hardening: row = hardened
+    system, column = active one.
 
-    It takes a number or a (K, K) family matrix, both for pairs of different systems (h_ss = 1), or (S, S) itself.
+    It takes a number or a (K, K) family matrix, both for pairs of different systems
+    (h_ss = 1), or (S, S) itself.
     """
 
     def convert(self, law: Any, value: Values) -> Tensor:
@@ -100,8 +102,8 @@ class LatentMatrix(TensorField):
             matrix = h.expand(families, families)[family][:, family] * (1 - eye) + eye
         else:
             raise ParameterError(
-                f"{self.name} hardening of shape {tuple(h.shape)}: give a number, ({families}, {families}) for the "
-                f"families {systems.family_names} or ({count}, {count})"
+                f"{self.name} hardening of shape {tuple(h.shape)}: give a number, ({families}, {families}) "
+                f"for the families {systems.family_names} or ({count}, {count})"
             )
         if not bool((matrix.detach() >= 0).all()):
             raise ParameterError("latent hardening factors must not be negative")

@@ -1,6 +1,6 @@
 """Strengths and hardening from a measured stress-strain curve, with their uncertainty.
 
-    minimise over (c, a, b, d):  sum_i [sigma_law(eps_i; c tau0, a tau0, b tau0, d tau0) - sigma_i]^2 / sigma_y^2
+    minimise over (c, a, b, d)   sum_i [sigma_law(eps_i; c tau0, a tau0, b tau0, d tau0) - sigma_i]^2
 
 c scales the initial strengths tau0 of all families (their ratios stay); a tau0, b tau0 and d tau0 (tau0
 scaled) are the Voce amplitude tau1, initial slope theta0 and final slope theta1. The plastic strain is the

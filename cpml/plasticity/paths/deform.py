@@ -64,7 +64,8 @@ def deform(
         stresses) are the initial ones
     hardening : Voce, Saturation, KocksMecking, TwinFraction, NoHardening or any record with start
         and harden; None = no hardening
-    orientations, weights, scheme, n_eff, relaxed, lateral, tol, quadrature, threads, device : as in mean_field
+    orientations, weights, scheme, n_eff, relaxed, lateral, tol, quadrature,
+        threads, device : as in mean_field
     loading : Conditions, Load or strain rate; or a function of the step number that returns one
     increment, steps, control : strain per step (one number, or one for each step) of the control component
         ("von_mises", or "11", "22", "33", "23", "13", "12": a tensor component of D), and number of steps
@@ -84,7 +85,7 @@ def deform(
         or (sizes.ndim and sizes.shape != (steps,))
     ):
         raise ParameterError(
-            f"increment = {increment} must be positive, one number or one for each of steps = {steps}, a "
+            f"increment = {sizes} must be positive, one number or one for each of steps = {steps}, a "
             "whole number"
         )
     if control not in CONTROLS and control != "von_mises":

@@ -4,7 +4,8 @@
 |---|---|---|---|
 | strain | von Mises strain: sum of (Sigma:D)/sigma_vM dt | | (N,) |
 | activity | share of each family (slip, twin, climb) in the total of |rates| | | (N, K) |
-| twin_fraction | accumulated <gamma>/S of each twin family; reoriented: weight of the grains turned by PTR | | (N, K) |
+| twin_fraction | accumulated <gamma>/S of each twin family | | (N, K) |
+| reoriented | weight of the grains that each twin family has turned | | (N, K) |
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """What a texture does to a sheet: Lankford ratios and sections of the yield surface.
 
-    r(theta) = D_width / D_thickness under uniaxial tension along theta, measured from x in the plane normal to z
-    section:   Sigma = stress under the strain rates cos(t) a + sin(t) b with the other three deviatoric stresses
-               zero, scaled to equal plastic power (Sigma goes with power^(1/(n+1)))
+    r(theta) = D_width / D_thickness under uniaxial tension along theta, from x in the plane normal to z
+    section:   Sigma under the strain rates cos(t) a + sin(t) b, the other three deviatoric stresses zero,
+               scaled to equal plastic power (Sigma goes with power^(1/(n+1)))
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -24,6 +24,7 @@ from cpml.plasticity.arguments import Values, as_matrices, as_tensor
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.mean_field import mean_field
+from cpml.plasticity.polycrystal.response import medium_of
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def lankford(
         turned = torch.as_tensor([[c, s, 0], [-s, c, 0], [0, 0, 1.0]], dtype=torch.float64) @ matrices
         with torch.no_grad():
             field = mean_field(law, turned, weights=weights, loading=tension, start=start, **options)
-        start = field.medium.start
+        start = medium_of(field).start
         d = to_matrix(field.rate.numpy())
         ratio.append(d[1, 1] / d[2, 2])
         stress.append(float(field.von_mises))
@@ -118,7 +119,8 @@ def yield_surface(
 
     Parameters
     ----------
-    axes : two orthogonal 5-vectors or symmetric (3, 3) matrices; default the pi plane (normal components only)
+    axes : two orthogonal 5-vectors or symmetric (3, 3) matrices; default the pi
+        plane (normal components only)
     n_points : strain-rate directions, evenly spaced in angle
     options : for mean_field (scheme, n_eff, shape, ...)
 
@@ -141,7 +143,7 @@ def yield_surface(
         loading = Conditions(plane, values, across, np.zeros(3), free, free)
         with torch.no_grad():
             field = mean_field(law, orientations, weights=weights, loading=loading, start=start, **options)
-        start = field.medium.start
+        start = medium_of(field).start
         stress, rate = field.stress.numpy(), field.rate.numpy()
         power = power or stress @ rate
         factor = power / (stress @ rate)

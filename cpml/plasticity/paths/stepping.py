@@ -1,10 +1,12 @@
-"""The steps of a deformation path: solve, record a row, advance twins, orientations, grain shape and strengths.
+"""The steps of a deformation path: solve, record a row, advance twins, orientations,
+grain shape and strengths.
 
 cpml.plasticity.paths.deform states the order and the symbols.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +26,7 @@ from cpml.plasticity.laws.together import Together, glide_of
 from cpml.plasticity.paths.path import Path
 from cpml.plasticity.polycrystal.medium import Start
 from cpml.plasticity.polycrystal.polycrystal import Polycrystal
-from cpml.plasticity.polycrystal.response import MeanField
+from cpml.plasticity.polycrystal.response import MeanField, medium_of
 from cpml.plasticity.polycrystal.schemes import Settings
 
 CONTROLS = {"11": (0, 0), "22": (1, 1), "33": (2, 2), "23": (1, 2), "13": (0, 2), "12": (0, 1)}
@@ -85,7 +87,7 @@ class PathSolver:
         increments: NDArray,
         shape: NDArray | None,
     ) -> Path:
-        """The path from orientations (G, 3, 3) by strain increments (steps,) under conditions (steps + 1,)."""
+        """The path from orientations (G, 3, 3) by increments (steps,) under conditions (steps + 1,)."""
         glide, zero = glide_of(self.law), torch.zeros((), dtype=torch.float64)
         self.modes, self.line = Modes.of(self.law), self.settings.linearisation(self.law)
         self.start: Start | None = None
@@ -93,13 +95,12 @@ class PathSolver:
         now = Now(
             matrices, self.hardening.start(strength), shape, self.rules.start(len(matrices)), zero, zero
         )
-        rows, first = [], None
-        for k, imposed in enumerate(conditions):
-            field = self.solve(now, imposed)
-            first = first or field
-            rows.append(self.row(now, field, imposed))
-            if k < len(increments):
-                now = self.advance(now, field, imposed, float(increments[k]))
+        first = field = self.solve(now, conditions[0])
+        rows = [self.row(now, field, conditions[0])]
+        for before, after, increment in zip(conditions[:-1], conditions[1:], increments, strict=True):
+            now = self.advance(now, field, before, float(increment))
+            field = self.solve(now, after)
+            rows.append(self.row(now, field, after))
         control = np.concatenate([[0.0], np.cumsum(increments)])
         return self.collect(rows, control, now, first, field)
 
@@ -109,7 +110,7 @@ class PathSolver:
             law = self.law.with_strength(now.hardening["strength"])
             grains = Polycrystal(law, now.matrices, self.weights)
             field = grains.solve(conditions, self.settings, now.shape, self.start)
-            self.start, size = field.medium.start, float(field.rate.detach().norm())
+            self.start, size = medium_of(field).start, float(field.rate.detach().norm())
             if not self.rate_insensitive or not isinstance(self.law, PowerLaw):
                 break
             if abs(size / as_tensor(self.law.reference_rate).item() - 1) < 1e-9:
@@ -138,7 +139,9 @@ class PathSolver:
         return Now(matrices, hardening, shape, twins, now.strain + _work_rate(field) * dt, now.time + dt)
 
     def twin(self, now: Now, shear: NDArray) -> tuple[TwinState, Tensor, State]:
-        """Fractions after shears (G, S) of a step; orientations and strengths with the reoriented grains turned."""
+        """Fractions after shears (G, S) of a step; orientations and strengths with
+        the reoriented grains turned.
+        """
         weights = self.weights.detach().numpy()
         if not self.reorients:
             return self.rules.accumulate(now.twins, shear, weights), now.matrices, now.hardening
@@ -154,7 +157,7 @@ class PathSolver:
 
     def row(self, now: Now, field: MeanField, conditions: Conditions) -> Row:
         """What is recorded of a solved state."""
-        slip = self.weights @ field.shear_rate.abs()
+        slip, medium = self.weights @ field.shear_rate.abs(), medium_of(field)
         by_family = self.modes.sum_by_family(slip)
         return Row(
             strain=now.strain,
@@ -167,16 +170,16 @@ class PathSolver:
             twin_fraction=self.modes.pad(now.twins.accumulated),
             reoriented=self.modes.pad(now.twins.effective),
             cauchy=conditions.cauchy(field.stress.detach().numpy()),
-            n_iter=field.medium.n_iter,
-            newton_iterations=field.medium.newton_iterations / len(self.weights),
-            converged=field.medium.converged,
+            n_iter=medium.n_iter,
+            newton_iterations=medium.newton_iterations / len(self.weights),
+            converged=medium.converged,
         )
 
     def collect(self, rows: list[Row], control: NDArray, now: Now, first: MeanField, last: MeanField) -> Path:
         """The record of all rows."""
         tensors = ("strain", "time", "stress", "rate", "taylor_factor", "activity", "strength")
         arrays = ("twin_fraction", "reoriented", "n_iter", "newton_iterations", "converged")
-        columns = {key: torch.stack([getattr(row, key) for row in rows]) for key in tensors}
+        columns: dict[str, Any] = {key: torch.stack([getattr(row, key) for row in rows]) for key in tensors}
         columns |= {key: np.array([getattr(row, key) for row in rows]) for key in arrays}
         return Path(
             families=self.modes.families,

@@ -2,16 +2,80 @@
 symbols: cpml.plasticity.polycrystal.adjoint).
 """
 
-import numpy as np
+from typing import NamedTuple
 
-from cpml.compiled import compiled
+import numpy as np
+from numpy.typing import NDArray
+
+from cpml.compiled import fused
 from cpml.plasticity.crystal.cholesky import factor, invert
 
 _FLOOR = 1e-15  # of the trace: crystals with fewer than five active systems have a singular H
 
 
-@compiled
-def _inverses(p, slope, a, share, h, part, low, tangent, linear):
+class SolvedGrains(NamedTuple):
+    """The grains of a solution, in its units."""
+
+    p: NDArray  # (G, 5, S) Schmid tensors, sample frame
+    xi: NDArray  # (G, S)
+    weights: NDArray  # (G,)
+    stress: NDArray  # (G, 5)
+    shear: NDArray  # (G, S)
+    slope: NDArray  # (G, S)
+    sigma: NDArray  # (5,) macroscopic stress
+    a: NDArray  # (5, 5) Mt, or the constant A of relaxed constraints
+    n: float
+    share: float
+    has_medium: bool
+
+
+class Sums(NamedTuple):
+    """What `gather` adds up; C = (share H + A)^-1, x the outer product."""
+
+    lam: NDArray  # (G, 5) (H + A)^-1 (stress_bar + P slope shear_bar)
+    moved: NDArray  # (5, 5) sum of lam (sigma - s)
+    flow: NDArray  # (5, 5) <(H + A)^-1>
+    compliance: NDArray  # (15,) <C>, lower triangle
+    spread: NDArray  # (5, 5, 5) <(H + A)^-1 x (sigma - s)>
+    turned: NDArray  # (15, 5) scratch
+    product: NDArray  # (15, 5, 5) <C x C>
+    curved: NDArray  # (15, 5)
+    curved_turned: NDArray  # (15, 5, 5)
+
+
+class Frame(NamedTuple):
+    """How the Schmid tensors of the grains come about: P = keep Q(R) P_crystal."""
+
+    keep: NDArray  # (5,)
+    matrices: NDArray  # (G, 3, 3) R
+    schmid: NDArray  # (S, 5) P_crystal
+    basis: NDArray  # (5, 3, 3)
+
+
+class Bars(NamedTuple):
+    """Derivatives of the loss that `scatter` fills."""
+
+    xi: NDArray  # (G, S)
+    matrices: NDArray  # (G, 3, 3)
+    n: NDArray  # (G,)
+    weights: NDArray  # (G,)
+    moved: NDArray  # (5, 5) sum of lam (sigma - s)
+    pushed: NDArray  # (5, 5) sum of w C pull C
+    share: NDArray  # (1,) sum of w tr(pull C H C)
+
+
+@fused
+def _inverses(
+    p: NDArray,
+    slope: NDArray,
+    a: NDArray,
+    share: float,
+    h: NDArray,
+    part: NDArray,
+    low: NDArray,
+    tangent: NDArray,
+    linear: NDArray,
+) -> None:
     """Fill h = H (lower), tangent = (H + A)^-1 and linear = (share H + A)^-1."""
     for i in range(5):
         for j in range(i + 1):
@@ -34,55 +98,26 @@ def _inverses(p, slope, a, share, h, part, low, tangent, linear):
     invert(low, linear)
 
 
-@compiled
-def _curvature(p, s, slope, n, out):
+@fused
+def _curvature(p: NDArray, s: NDArray, slope: NDArray, n: float, out: NDArray) -> None:
     """Fill d slope / d tau = (n - 1) slope / tau of one grain."""
     for k in range(p.shape[1]):
         tau = p[0, k] * s[0] + p[1, k] * s[1] + p[2, k] * s[2] + p[3, k] * s[3] + p[4, k] * s[4]
         out[k] = (n - 1) * slope[k] / tau if slope[k] > 0 and tau != 0 else 0.0
 
 
-@compiled
-def gather(
-    p,
-    n,
-    a,
-    share,
-    weights,
-    stress,
-    slope,
-    sigma,
-    stress_bar,
-    shear_bar,
-    has_medium,
-    first,
-    last,
-    lam,
-    moved,
-    flow,
-    compliance,
-    spread,
-    turned,
-    product,
-    curved,
-    curved_turned,
-):
-    """Sums over grains first..last that make up the reduced system.
-
-    lam (G, 5) = (H + A)^-1 (stress_bar + P slope shear_bar); moved (5, 5) += lam (sigma - s); flow = <(H +
-    A)^-1>; spread = <(H + A)^-1 x (sigma - s)>; compliance = <C>; product = <C x C>; curved, curved_turned =
-    change of <C> with the right sides of the grains. `turned` is scratch (15, 5).
+@fused
+def gather(grains: SolvedGrains, stress_bar: NDArray, shear_bar: NDArray, sums: Sums) -> None:
+    """Sums over the grains that make up the reduced system, and lam; curved and curved_turned are the change
+    of <C> with the right sides of the grains.
     """
+    p, _, weights, stress, _, slope, sigma, a, n, share, has_medium = grains
+    lam, moved, flow, compliance, spread, turned, product, curved, curved_turned = sums
     systems = p.shape[2]
-    h, part, low, tangent, linear = (
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-    )
+    h, part, low = np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5))
+    tangent, linear = np.empty((5, 5)), np.empty((5, 5))
     bend, right, away, one, two = np.empty(systems), np.empty(5), np.empty(5), np.empty(5), np.empty(5)
-    for g in range(first, last):
+    for g in range(p.shape[0]):
         w, pg, slope_g = weights[g], p[g], slope[g]
         _inverses(pg, slope_g, a, share, h, part, low, tangent, linear)
         for i in range(5):
@@ -133,8 +168,10 @@ def gather(
                 row += 1
 
 
-@compiled
-def _turn_back(p_bar, schmid, r, basis, out, q, half):
+@fused
+def _turn_back(
+    p_bar: NDArray, schmid: NDArray, r: NDArray, basis: NDArray, out: NDArray, q: NDArray, half: NDArray
+) -> None:
     """out (3, 3) = derivative by R of what depends on P = Q(R) P_crystal through p_bar (5, S)."""
     for i in range(5):
         for j in range(5):
@@ -159,60 +196,27 @@ def _turn_back(p_bar, schmid, r, basis, out, q, half):
                     )
 
 
-@compiled
+@fused
 def scatter(
-    p,
-    xi,
-    n,
-    reference_rate,
-    a,
-    share,
-    weights,
-    stress,
-    shear,
-    slope,
-    sigma,
-    stress_bar,
-    shear_bar,
-    mu,
-    pull,
-    has_medium,
-    keep,
-    matrices,
-    schmid,
-    basis,
-    first,
-    last,
-    xi_bar,
-    matrix_bar,
-    n_bar,
-    weight_bar,
-    moved,
-    pushed,
-    share_bar,
-):
-    """Derivatives by strengths (G, S), matrices (G, 3, 3), n (G,), weights (G,) once the
-    multipliers mu and pull are known.
-
-    moved (5, 5) += lam (sigma - s), pushed (5, 5) += w C pull C, share_bar (1,) += w tr(pull C H C).
-    """
+    grains: SolvedGrains,
+    frame: Frame,
+    stress_bar: NDArray,
+    shear_bar: NDArray,
+    mu: NDArray,
+    pull: NDArray,
+    bars: Bars,
+) -> None:
+    """Derivatives once the multipliers mu (5,) and pull (5, 5) are known."""
+    p, xi, weights, stress, shear, slope, sigma, a, n, share, has_medium = grains
+    keep, matrices, schmid, basis = frame
+    xi_bar, matrix_bar, n_bar, weight_bar, moved, pushed, share_bar = bars
     systems = p.shape[2]
-    h, part, low, tangent, linear = (
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-        np.empty((5, 5)),
-    )
+    h, part, low = np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5))
+    tangent, linear = np.empty((5, 5)), np.empty((5, 5))
     core, half5, q, half = np.zeros((5, 5)), np.empty((5, 5)), np.empty((5, 5)), np.empty((3, 3))
-    bend, size, p_bar, lam, right = (
-        np.empty(systems),
-        np.zeros(systems),
-        np.empty((5, systems)),
-        np.empty(5),
-        np.empty(5),
-    )
-    for g in range(first, last):
+    bend, size, p_bar = np.empty(systems), np.zeros(systems), np.empty((5, systems))
+    lam, right = np.empty(5), np.empty(5)
+    for g in range(p.shape[0]):
         w, pg, slope_g, s = weights[g], p[g], slope[g], stress[g]
         _inverses(pg, slope_g, a, share, h, part, low, tangent, linear)
         _curvature(pg, s, slope_g, n, bend)

@@ -3,10 +3,10 @@ medium, and what they add up to.
 
     D_g(s_g) + A s_g = c        ->   <s_g>,  <(H_g + A)^-1>,  <(M_g + A)^-1>
 
-A pass works in scaled units (stresses over sigma0, rates over rate0, so that the imposed rate is about
-1). Power laws run in the compiled loop of cpml.plasticity.crystal.kernels; any other law, and any law on a GPU,
-by batched torch operations (cpml.plasticity.crystal.newton). M_g = share H_g for a power law, since sum
-(gamma/tau) P P^T = H/n there.
+A pass works in scaled units (stresses over sigma0, rates over rate0, so that the imposed rate is about 1).
+Power laws run in the compiled loop of cpml.plasticity.crystal.kernels; any other law, and any law on a
+GPU, by batched torch operations (cpml.plasticity.crystal.newton). M_g = share H_g for a power law, since
+sum (gamma/tau) P P^T = H/n there.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,9 @@ Sums: TypeAlias = tuple[NDArray, NDArray]
 
 
 class Pass(Protocol):
-    """Grains in scaled units, solved again and again in media that change a little; the last solution is kept."""
+    """Grains in scaled units, solved again and again in media that change a little;
+    the last solution is kept.
+    """
 
     stress: NDArray  # (G, 5)
     rate: NDArray  # (G, S)

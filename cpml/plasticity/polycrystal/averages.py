@@ -8,13 +8,25 @@
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cpml.compiled import compiled
+from cpml.compiled import fused
 from cpml.plasticity.crystal.cholesky import factor, invert
 
 
-@compiled
-def average(p, a, weights, stress, slope, share, first, last, out, mean):
+@fused
+def average(
+    p: NDArray,
+    a: NDArray,
+    weights: NDArray,
+    stress: NDArray,
+    slope: NDArray,
+    share: float,
+    first: int,
+    last: int,
+    out: NDArray,
+    mean: NDArray,
+) -> None:
     """Add the weighted sums over grains first..last: out[0] += w (H + A)^-1, out[1] += w
     (share H + A)^-1, mean += w s.
 
@@ -48,8 +60,10 @@ def average(p, a, weights, stress, slope, share, first, last, out, mean):
                     out[version, i, j] += w * inverse[i, j]
 
 
-@compiled
-def rotate_schmid(matrices, schmid, basis, first, last, out):
+@fused
+def rotate_schmid(
+    matrices: NDArray, schmid: NDArray, basis: NDArray, first: int, last: int, out: NDArray
+) -> None:
     """Schmid tensors (S, 5) turned by crystal_to_sample matrices (G, 3, 3), into out (G, 5, S)."""
     q, half, full = np.empty((5, 5)), np.empty((3, 3)), np.empty((3, 3))
     r2, r6 = np.sqrt(2.0), np.sqrt(6.0)

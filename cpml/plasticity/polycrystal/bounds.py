@@ -1,7 +1,7 @@
 """The two bounds of a mean field: Sachs (one stress direction) and Taylor with free lateral strain.
 
-    Sachs:   s_g = a_g S, S the common stress direction; a_g such that the grain's von Mises rate is the imposed one:
-             a_g = (D_vM / d_vM(S))^(1/n) because the rate of a power law goes with a^n
+    Sachs:   s_g = a_g S, S the common stress direction; the grain has the imposed von Mises rate with
+             a_g = (D_vM / d_vM(S))^(1/n), because the rate of a power law goes with a^n
 
 A lateral="free" Taylor solution lets D vary at fixed axial rate until the mean lateral stresses
 vanish: the minimum of the macroscopic potential n/(n+1) <s_g.D> over the four directions normal to the

@@ -5,7 +5,7 @@
               G = A^-1 - A^-1 zeta zeta^T A^-1 / (zeta.A^-1 zeta)      (pressure enforces incompressibility)
               Mt = n_eff (Gamma^-1 - L)^-1
     elastic:  the same with V (6, 3) of the Mandel basis and G = A^-1
-    spin:     Pi_ij,b = < skw(zeta_j zeta_l G_ik) T^b_kl >;  rotation rate = Pi Gamma^-1 (strain-rate deviation)
+    spin:     Pi_ij,b = < skw(zeta_j zeta_l G_ik) T^b_kl >;  rotation = Pi Gamma^-1 (strain-rate deviation)
 
 The mean < > runs over unit vectors chi, zeta = F^-T chi, F the map from the unit sphere to the ellipsoid.
 The integrand does not depend on the length of zeta and is even: half a sphere is enough, Gauss-Legendre
@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cpml.compiled import compiled
+from cpml.compiled import fused
 from cpml.crystallography.elasticity import MANDEL
 from cpml.crystallography.tensors import BASIS
 
@@ -70,8 +70,18 @@ def directions(shape: NDArray | None, quadrature: tuple[int, int] | str = QUADRA
     return zeta / np.linalg.norm(zeta, axis=1, keepdims=True), weights
 
 
-@compiled
-def green(stiffness, zeta, basis, incompressible, v, lv, a, g, u):
+@fused
+def green(
+    stiffness: NDArray,
+    zeta: NDArray,
+    basis: NDArray,
+    incompressible: bool,
+    v: NDArray,
+    lv: NDArray,
+    a: NDArray,
+    g: NDArray,
+    u: NDArray,
+) -> None:
     """Fill V (B, 3) and G (3, 3) of one direction zeta (3,); lv, a, u are scratch."""
     size = basis.shape[0]
     for b in range(size):
@@ -110,8 +120,16 @@ def green(stiffness, zeta, basis, incompressible, v, lv, a, g, u):
                 g[i, j] -= u[i] * u[j] / length
 
 
-@compiled
-def _gamma(stiffness, zeta, weights, basis, incompressible, out, spin):
+@fused
+def _gamma(
+    stiffness: NDArray,
+    zeta: NDArray,
+    weights: NDArray,
+    basis: NDArray,
+    incompressible: bool,
+    out: NDArray,
+    spin: NDArray,
+) -> None:
     """Add Gamma to out (B, B) and < zeta_j (G V^T)_ib > to spin (3, 3, B)."""
     size = basis.shape[0]
     v, lv, gv = np.empty((size, 3)), np.empty((size, 3)), np.empty((3, size))
@@ -148,7 +166,7 @@ def eshelby(stiffness: NDArray, zeta: NDArray, weights: NDArray) -> tuple[NDArra
 def interaction(
     compliance: NDArray, zeta: NDArray, weights: NDArray, n_eff: float = 1.0
 ) -> tuple[NDArray, NDArray]:
-    """Mt (5, 5) = n_eff (Gamma^-1 - L)^-1 of a medium of `compliance` (5, 5), and the spin tensor (3, 3, 5)."""
+    """Mt (5, 5) = n_eff (Gamma^-1 - L)^-1 and the spin tensor (3, 3, 5), of a compliance (5, 5)."""
     stiffness = np.linalg.inv(compliance)
     gamma, spin = eshelby((stiffness + stiffness.T) / 2, zeta, weights)
     found = np.linalg.inv(np.linalg.inv(gamma) - stiffness)

@@ -10,7 +10,7 @@ matrices, lower triangle by rows.
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.compiled import compiled
+from cpml.compiled import fused
 from cpml.crystallography.tensors import BASIS
 from cpml.plasticity.polycrystal.eshelby import eshelby, green
 
@@ -20,8 +20,10 @@ UNITS = np.zeros((15, 5, 5))
 UNITS[range(15), LOWER[0], LOWER[1]] = UNITS[range(15), LOWER[1], LOWER[0]] = 1.0
 
 
-@compiled
-def _second_moments(stiffness, zeta, weights, basis, kk, turning):
+@fused
+def _second_moments(
+    stiffness: NDArray, zeta: NDArray, weights: NDArray, basis: NDArray, kk: NDArray, turning: NDArray
+) -> None:
     """Add < K_ac K_db > to kk (a, b, c, d) and < zeta_j (G V^T)_ic K_db > to turning (i, j, b, c, d)."""
     v, lv, gv, k = np.empty((5, 3)), np.empty((5, 3)), np.empty((3, 5)), np.empty((5, 5))
     a, g, u = np.empty((3, 3)), np.empty((3, 3)), np.empty(3)

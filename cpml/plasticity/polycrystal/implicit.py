@@ -5,12 +5,13 @@ The unknowns x = (Mbar, Sigma, D) solve R(x, theta) = 0:
 
     <C_g>^-1 - Mt - Mbar = 0  (15),   <s_g> - Sigma = 0  (5),   boundary conditions  (5)
 
-with C_g = (H_g + Mt)^-1 (affine; Taylor has no medium) and the grain stresses s_g(x, theta) themselves implicit:
-s = s* - (H + Mt)^-1 r(s*; x, theta). So
+with C_g = (H_g + Mt)^-1 (affine; Taylor has no medium) and the grain stresses s_g(x, theta) themselves
+implicit: s = s* - (H + Mt)^-1 r(s*; x, theta). So
 
     x(theta) = x* - (dR/dx)^-1 R(x*, theta)
 
-has the value x* and the exact first derivative; the matrix dR/dx (25 x 25) is evaluated once, without a graph.
+has the value x* and the exact first derivative; the matrix dR/dx (25 x 25) is
+evaluated once, without a graph.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -127,8 +128,8 @@ def attach(
     line: Linearisation,
     sphere: Sphere,
 ) -> Attached:
-    """The solution as a differentiable function (first derivatives) of the law, of the Schmid tensors in the sample
-    frame (G, 5, S) and of the weights (G,).
+    """The solution as a differentiable function (first derivatives) of the law, of the Schmid tensors in the
+    sample frame (G, 5, S) and of the weights (G,).
     """
     schmid = schmid * torch.as_tensor(line.keep)[:, None]
     theta, fixed = _Theta(law, schmid, weights), _Theta(law, schmid.detach(), weights.detach())

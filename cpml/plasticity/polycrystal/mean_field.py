@@ -1,11 +1,10 @@
-"""Mean fields of a polycrystal: Sachs, Taylor, relaxed constraints, and the
-self-consistent schemes between the bounds.
+"""Mean fields of a polycrystal: Sachs, Taylor, relaxed constraints, and the self-consistent schemes between.
 
     taylor:  D_g = D for every grain;   Sigma = sum_g w_g s_g
     relaxed: as taylor, but some shears of the grains are free and their stresses zero (flat or long grains)
     sachs:   s_g = a_g S, S the common stress direction (cpml.plasticity.polycrystal.bounds)
-    secant, tangent, affine, n_eff:   D_g - D = -Mt (s_g - Sigma), each grain an ellipsoid in the medium that all of them
-             form together (cpml.plasticity.polycrystal.medium)
+    secant, tangent, affine, n_eff:   D_g - D = -Mt (s_g - Sigma), each grain an ellipsoid in the medium that
+             all of them form together (cpml.plasticity.polycrystal.medium)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -81,30 +80,23 @@ def mean_field(
     ParameterError : an unknown scheme (the message lists them), wrong weights,
         conditions or shape, or no grains
     """
-    is_bound = scheme in ("taylor", "sachs") and isinstance(law, PowerLaw)
-    is_bound = is_bound and not isinstance(loading, Conditions)
-    tol = tol or (1e-10 if is_bound else 1e-9)
-    settings = Settings(scheme, n_eff, relaxed, lateral, tol, quadrature, threads, device)
+    settings = Settings(scheme, n_eff, relaxed, lateral, tol or 1e-9, quadrature, threads, device)
     settings.check(loading, law)
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
-    grains = Polycrystal(law, matrices, normalised(weights, len(matrices)))
-    if is_bound:
-        return _bound(grains, loading, settings)
-    return grains.solve(Conditions.of(loading, lateral), settings, check_shape(shape), start)
-
-
-def _bound(grains: Polycrystal, loading: Load | Values, settings: Settings) -> MeanField:
-    """Taylor or Sachs of a power law: grain by grain, no medium."""
-    law, matrices, weights, tol = grains.law, grains.matrices, grains.weights, settings.tol
+    shares = normalised(weights, len(matrices))
+    if isinstance(loading, Conditions) or not isinstance(law, PowerLaw) or scheme not in ("taylor", "sachs"):
+        grains = Polycrystal(law, matrices, shares)
+        return grains.solve(Conditions.of(loading, lateral), settings, check_shape(shape), start)
     stress, rate = stress_and_rate(loading)
-    if settings.scheme == "sachs":
-        return sachs(law, matrices, weights, stress, rate)
-    if settings.lateral == "free":
+    if scheme == "sachs":
+        return sachs(law, matrices, shares, stress, rate)
+    tol = tol or 1e-10
+    if lateral == "free":
         # a warm start within tol would not move: the outer criterion needs grains solved further than it
-        rate = free_rate(law, matrices, weights, stress, rate, min(tol, 1e-12))
-        rate = attach_gradient(law, matrices, weights, stress, rate, tol)
-    solved = single_crystal(law, rate, matrices, tol=tol, device=settings.device)
+        rate = free_rate(law, matrices, shares, stress, rate, min(tol, 1e-12))
+        rate = attach_gradient(law, matrices, shares, stress, rate, tol)
+    solved = single_crystal(law, rate, matrices, tol=tol, device=device)
     grain_stress, shear_rate, converged, residual = (
         x.cpu() for x in (solved.stress, solved.shear_rate, solved.converged, solved.residual)
     )
-    return collect(grain_stress, shear_rate, weights, rate, converged, residual, solved.n_iter)
+    return collect(grain_stress, shear_rate, shares, rate, converged, residual, solved.n_iter)

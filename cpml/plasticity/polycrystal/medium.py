@@ -1,9 +1,9 @@
 """The homogeneous medium of a mean field: fixed point of its compliance, stress and strain rate.
 
-Given Mt(Mbar), Sigma and D every grain solves  D_g(s_g) + Mt s_g = D + Mt Sigma.  With C_g = (M_g + Mt)^-1, M_g the
-linearisation of the scheme, and H_g = dD_g/ds_g:
+Given Mt(Mbar), Sigma and D every grain solves D_g(s_g) + Mt s_g = D + Mt Sigma. With C_g = (M_g + Mt)^-1, M_g
+the linearisation of the scheme, and H_g = dD_g/ds_g:
 
-    Mbar <- <C_g>^-1 - Mt                              (equal to <M_g B_g><B_g>^-1, and always positive definite)
+    Mbar <- <C_g>^-1 - Mt                     (equal to <M_g B_g><B_g>^-1, and always positive definite)
     <s_g> = Sigma solved by Newton: D = M_t Sigma + e_t,  M_t = <(H_g + Mt)^-1>^-1 - Mt,
     e_t = D - M_t Sigma - <(H_g + Mt)^-1>^-1 (<s_g> - Sigma),  together with the boundary conditions
 
@@ -71,7 +71,7 @@ class Start:
 
 @dataclass
 class _Map:
-    """The fixed-point map: one pass over the grains at a guess of the medium, in units of rate0 and sigma0."""
+    """The fixed-point map: a pass over the grains at a guess of the medium, in units of rate0 and sigma0."""
 
     one: Pass
     conditions: Conditions  # scaled
@@ -103,7 +103,7 @@ class _Map:
             return np.full_like(x, np.nan)
 
     def improve(self, x: NDArray, size: float) -> NDArray:
-        """The next guess; `size` is the residual of the last one, to which the grains are solved well enough."""
+        """The next guess; `size` is the residual of the last one and says how exactly grains are solved."""
         compliance, sigma, rate = unpack(x)
         a, _ = self.interaction(compliance)
         mean, tangent, linear = self.solve(a, sigma, rate, min(1e-3, max(self.tol, 1e-3 * size)))

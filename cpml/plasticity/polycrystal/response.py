@@ -25,8 +25,15 @@ class MeanField:
     converged: Tensor  # (G,) bool
     residual: Tensor  # (G,)
     n_iter: int
-    medium: object = None  # cpml.plasticity.polycrystal.medium.EffectiveMedium of a self-consistent or mixed solution, else None
+    medium: EffectiveMedium | None = None  # of a self-consistent or mixed solution
     spin: Tensor | None = None  # (3, 3, 5) lattice spin per strain-rate deviation, where there is a medium
+
+
+def medium_of(field: MeanField) -> EffectiveMedium:
+    """The medium of a response; ParameterError for a bound (Sachs, Taylor at a given rate) without one."""
+    if field.medium is None:
+        raise ParameterError("this response has no medium: it is one of the bounds")
+    return field.medium
 
 
 def normalised(weights: Values | None, n_grains: int) -> Tensor:

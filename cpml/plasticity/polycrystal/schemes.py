@@ -1,7 +1,6 @@
 """The schemes of a mean field by name: which exist, what goes with them, and how each sees its grains."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,9 +22,6 @@ RELAXED = ("23", "13")
 """Shears that flat grains (pancakes normal to z) leave free; long ones (laths along x): ("13",)."""
 _SHEARS = {"23": 2, "13": 3, "12": 4}
 
-Free: TypeAlias = tuple[bool, bool, bool, bool, bool]
-"""Which components of the 5-basis are free."""
-
 
 @dataclass(frozen=True)
 class Linearisation:
@@ -37,18 +33,18 @@ class Linearisation:
     share: float
     n_eff: float
     has_medium: bool = True
-    relaxed: Free | None = None
+    relaxed: tuple[bool, ...] | None = None  # (5,) components of the 5-basis that are free
     n_eff_is_n: bool = False  # n_eff changes with the exponent of the law
 
     @property
     def keep(self) -> NDArray:
-        """(5,) 1 where grains take the macroscopic strain rate or their medium's, 0 where they are relaxed."""
+        """(5,) 1 where grains follow the macroscopic strain rate or their medium, 0 where they are free."""
         return np.ones(5) if self.relaxed is None else 1.0 - np.array(self.relaxed, float)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Scheme and accuracy of a mean field: what `mean_field` and `deform` share (explained at `mean_field`)."""
+    """Scheme and accuracy of a mean field: arguments of `mean_field`, which explains them, and `deform`."""
 
     scheme: str = "taylor"
     n_eff: float | None = None
@@ -93,8 +89,8 @@ class Settings:
                 raise ParameterError(
                     f"relaxed = {self.relaxed!r}: name shears to be left free, of {', '.join(_SHEARS)}"
                 )
-            shears = tuple(name in self.relaxed for name in _SHEARS)
-            return Linearisation(1.0, 1.0, has_medium=False, relaxed=(False, False, *shears))
+            relaxed = tuple(k in {_SHEARS[name] for name in self.relaxed} for k in range(5))
+            return Linearisation(1.0, 1.0, has_medium=False, relaxed=relaxed)
         if self.scheme == "affine" or not isinstance(law, PowerLaw):
             return Linearisation(1.0, 1.0)
         n = as_tensor(law.n).item()

@@ -2,7 +2,9 @@
 
 In the Mandel basis (order 11, 22, 33, 23, 13, 12; shears times sqrt2) the self-consistent stiffness solves
 
-    C <- <(C_g + C*)^-1>^-1 - C*,   C* = Gamma^-1 - C,   Gamma the elastic Eshelby integral (cpml.plasticity.polycrystal.eshelby)
+    C <- <(C_g + C*)^-1>^-1 - C*,   C* = Gamma^-1 - C
+
+(Gamma: the elastic Eshelby integral, cpml.plasticity.polycrystal.eshelby).
 
 Cubic crystals, random texture, spheres (Hershey 1954): 8 G^3 + (5 C11 + 4 C12) G^2 - C44 (7 C11 - 4 C12) G
 - C44 (C11 - C12)(C11 + 2 C12) = 0, bulk modulus (C11 + 2 C12)/3.

@@ -1,6 +1,6 @@
 """Rate-independent Taylor factors, exact, by the vertices of the yield polytope.
 
-    M = min sum_s (xi_s / xi_ref) |gamma_s| / eps_vM   subject to   sum_s gamma_s P_s = eps     (twins: gamma >= 0)
+    M = min sum_s (xi_s / xi_ref) |gamma_s| / eps_vM   subject to  sum_s gamma_s P_s = eps (twins: gamma >= 0)
 
 is a linear programme. Its dual, max s.eps subject to P_s.s <= xi_s (and >= -xi_s for slip), has the
 same feasible set for every orientation: a polytope in the five-dimensional stress space of the

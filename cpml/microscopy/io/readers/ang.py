@@ -25,6 +25,7 @@ from cpml.microscopy.io.readers.common import (
     read_table,
     unfinished,
 )
+from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid, find_grid
 
 GROUP_OF_SYMMETRY = {
@@ -64,19 +65,15 @@ def read(path: Path) -> RawMap:
     check_phases(path, phase_id, phases, n_header)
     grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1), told=_steps(header))
     _check_complete(path, grid, expected)
-    holes = (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
     return RawMap(
-        path.stem,
-        grid.spread(euler, 0),
-        grid.spread(phase_id, 0).astype(np.int32),
-        phases,
-        grid.xy,
-        grid.kind,
-        grid.shape,
-        grid.pixel_um,
-        {name: grid.spread(v.astype(np.float32), 0) for name, v in data.items()},
+        name=path.stem,
+        euler=euler,
+        phase_id=phase_id.astype(np.int32),
+        phases=phases,
+        grid=grid,
+        properties={name: v.astype(np.float32) for name, v in data.items()},
         usual_hex_x_axis="a",
-        note=holes + unfinished(path, n_fields),
+        note=unfinished(path, n_fields),
     )
 
 
@@ -158,7 +155,7 @@ def _phases(path: Path, header: list) -> dict:
     return {i: _phase(path, p) for i, p in sorted(phases.items())}
 
 
-def _phase(path: Path, p: dict):
+def _phase(path: Path, p: dict) -> MapPhase:
     symmetry = p.get("SYMMETRY", "")
     if symmetry not in GROUP_OF_SYMMETRY:
         raise MapFileError(

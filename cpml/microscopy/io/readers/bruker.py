@@ -17,17 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cpml.microscopy.io.readers.common import (
-    RawMap,
-    check_phases,
-    finite_where_indexed,
-    grid_of,
-    group_of_space_group,
-    make_phase,
-)
+from cpml.microscopy.io.readers.common import RawMap, group_of_space_group, make_phase
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.frames import frame_rotation
-from cpml.microscopy.maps.grids import MOST_EMPTY
+from cpml.microscopy.maps.grids import MOST_EMPTY, Grid
 
 NAMES = {
     "MAD": "mad",
@@ -42,39 +36,26 @@ def read(path: Path) -> RawMap:
     with opened(path) as hdf:
         scan = hdf.find("EBSD/Data/PHI", "EBSD/Header")[0]
         base = f"{scan}/EBSD"
-        angles = [hdf.array(f"{base}/Data/{k}", (-1,)) for k in ("phi1", "PHI", "phi2")]
-        n = len(angles[0])
-        if any(len(a) != n for a in angles):
-            raise hdf.fail(f"{base}/Data", f"angles of unequal length {[len(a) for a in angles]}")
-        phase_id = hdf.array(f"{base}/Data/Phase", (n,), whole=True).astype(np.int32)
-        phases = {
-            i: _phase(hdf, f"{base}/Header/Phases/{i}") for i in hdf.integer_keys(f"{base}/Header/Phases")
-        }
-        properties = {
-            k: hdf.array(f"{base}/Data/{name}", (n,))
-            for name, k in NAMES.items()
-            if hdf.has(f"{base}/Data/{name}")
-        }
+        data, listed = f"{base}/Data", f"{base}/Header/Phases"
+        n = hdf.dataset(f"{data}/phi1").size
+        euler = np.radians(hdf.stacked(data, ("phi1", "PHI", "phi2"), n))
+        phase_id = hdf.array(f"{data}/Phase", (n,), whole=True).astype(np.int32)
+        phases = {i: _phase(hdf, f"{listed}/{i}") for i in hdf.integer_keys(listed)}
+        properties = hdf.columns(data, NAMES, n)
         pixel_um = hdf.number(f"{base}/Header/XSTEP"), hdf.number(f"{base}/Header/YSTEP")
         shape, place = _places(hdf, scan, base, n)
         setting = f"{base}/Header/Coordinate Systems/ID"
         is_esprit = hdf.has(setting) and int(hdf.value(setting)) == 5
-    euler = np.radians(np.stack(angles, axis=1).astype(float))
-    check_phases(path, phase_id, phases, None)
-    finite_where_indexed(path, euler, phase_id)
-
-    def spread(values):
-        out = np.zeros((shape[0] * shape[1], *values.shape[1:]), values.dtype)
-        out[place] = values
-        return out
-
-    n_holes = shape[0] * shape[1] - n
     return RawMap(
-        path.stem, spread(euler), spread(phase_id), phases, grid_of(path, shape, pixel_um), "square", shape, pixel_um,
-        {k: spread(v) for k, v in properties.items()}, usual_hex_x_axis="a*",
-        note=(f"{n_holes} places of the grid have no point: not indexed",) if n_holes else (),
+        name=path.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases=phases,
+        grid=Grid.full(shape, pixel_um, cell=place),
+        properties=properties,
+        usual_hex_x_axis="a*",
         declared=frame_rotation("bruker") if is_esprit else None,
-    )  # fmt: skip
+    )
 
 
 def _places(hdf: Hdf, scan: str, base: str, n: int) -> tuple[tuple[int, int], np.ndarray]:
@@ -95,7 +76,7 @@ def _places(hdf: Hdf, scan: str, base: str, n: int) -> tuple[tuple[int, int], np
     return (rows, cols), np.arange(n)
 
 
-def _phase(hdf: Hdf, place: str):
+def _phase(hdf: Hdf, place: str) -> MapPhase:
     number = int(hdf.value(f"{place}/IT")) if hdf.has(f"{place}/IT") else 0
     if not 1 <= number <= 230:
         raise hdf.fail(f"{place}/IT", f"space group {number} is not from 1 to 230")

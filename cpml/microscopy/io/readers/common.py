@@ -1,5 +1,5 @@
-"""What the readers of all formats share: the raw record, numeric tables with errors that name the line,
-phases.
+"""What the readers of all formats share: the raw record, numeric tables with errors that name
+the line, phases.
 """
 
 import math
@@ -7,15 +7,18 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
 from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 from cpml.progress import progress
 
-LATTICE_OF_SPACE_GROUP = {225: "fcc", 229: "bcc", 194: "hcp"}
+SPACE_GROUP = {"fcc": 225, "bcc": 229, "hcp": 194}
+LATTICE_OF_SPACE_GROUP = {number: lattice for lattice, number in SPACE_GROUP.items()}
 SHORTEST_FIELD = 2
 """Bytes of the shortest field of a text table: one digit and a separator."""
 LINES_AT_ONCE = 200_000
@@ -24,7 +27,8 @@ LINES_AT_ONCE = 200_000
 
 @dataclass(frozen=True)
 class RawMap:
-    """A file's content in its own axes: Bunge angles (N, 3) in rad, points in row order.
+    """A file's content in its own axes: Bunge angles (n, 3) in rad, phases (n,) with 0 for "not indexed", and
+    the grid of the points.
 
     `declared` is the turn (4,) from the Euler axes to the pixel axes that the file itself states,
     `acquisition` the Bunge angles, rad, of the acquisition surface in the specimen frame (not both zero);
@@ -35,21 +39,12 @@ class RawMap:
     euler: NDArray
     phase_id: NDArray
     phases: dict[int, MapPhase]
-    xy: NDArray
-    grid: str
-    shape: tuple[int, int]
-    pixel_um: tuple[float, float]
+    grid: Grid
     properties: dict[str, NDArray]
     usual_hex_x_axis: str
     note: tuple[str, ...] = ()
     declared: NDArray | None = None
     acquisition: tuple[float, float, float] | None = None
-
-
-def grid_of(path: Path, shape: tuple[int, int], pixel_um: tuple[float, float]) -> NDArray:
-    """Positions (N, 2) in um of a complete square grid of (rows, columns), the first point at 0, 0."""
-    row, col = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
-    return np.stack([pixel_um[0] * col, pixel_um[1] * row], axis=1)
 
 
 def finite_where_indexed(path: Path, euler: NDArray, phase_id: NDArray) -> None:
@@ -63,16 +58,28 @@ def finite_where_indexed(path: Path, euler: NDArray, phase_id: NDArray) -> None:
 
 def group_of_space_group(number: int) -> str:
     """Proper group of the Laue class of a space group 1 to 230 (monoclinic: unique axis b)."""
-    last = [(2, "1"), (15, "121"), (74, "222"), (88, "4"), (142, "422"), (148, "3"), (167, "32"), (176, "6"),
-            (194, "622"), (206, "23"), (230, "432")]  # fmt: skip
+    last = [
+        (2, "1"),
+        (15, "121"),
+        (74, "222"),
+        (88, "4"),
+        (142, "422"),
+        (148, "3"),
+        (167, "32"),
+        (176, "6"),
+        (194, "622"),
+        (206, "23"),
+        (230, "432"),
+    ]
     if number in (149, 151, 153, 157, 159, 162, 163):
         return "312"
     return next(group for top, group in last if number <= top)
 
 
 def check_size(path: Path, n_points: int, n_fields: int, place: str) -> None:
-    """Refuse a header that announces more points than the file has bytes for, before anything is
-    allocated."""
+    """Refuse a header that announces more points than the file has bytes for, before
+    anything is allocated.
+    """
     size = path.stat().st_size
     most = size // (SHORTEST_FIELD * n_fields) + 1
     if n_points > most:
@@ -91,8 +98,8 @@ def read_table(
     decimal: str = ".",
     separator: str = r"\s+",
 ) -> dict:
-    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is one character or
-    \\s+.
+    """Columns (N,) float64 of a table that starts after `first_line` lines; `separator` is one
+    character or \\s+.
 
     The first `n_required` columns must be finite numbers in every line; others may be absent (then left out).
 
@@ -196,8 +203,8 @@ def is_number(text: str, most: int = 9999) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most
 
 
-def positive(path: Path, line: int | str, name: str, text: str, kind: type = float):
-    """A number above zero from a header field; a decimal comma is accepted."""
+def positive(path: Path, line: int | str, name: str, text: str, kind: type = float) -> Any:
+    """A number above zero, of the kind asked for, from a header field; a decimal comma is accepted."""
     try:
         value = kind(text.strip().replace(",", "."))
         if value > 0 and math.isfinite(value):
@@ -224,8 +231,9 @@ def steps_of(path: Path, shape: tuple[int, int], x: tuple, y: tuple) -> tuple[fl
 
 
 def phase_column(path: Path, values: NDArray, first_line: int) -> NDArray:
-    """Phase numbers (N,) int32 of a numeric column; MapFileError where one is no whole number from 0 to
-    9999."""
+    """Phase numbers (N,) int32 of a numeric column; MapFileError where one is no whole number from
+    0 to 9999.
+    """
     bad = np.flatnonzero((values < 0) | (values > 9999) | (values != np.floor(values)))
     if len(bad):
         raise MapFileError(

@@ -1,7 +1,7 @@
 """Oxford / HKL binary maps: .crc (records) with its .cpr (text description).
 
-One record a point, in rows: phase as uint8, then the fields of the .cpr's [Fields] section, packed, little
-endian:
+One record a point, in rows: phase as uint8, then the fields of the .cpr's [Fields] section,
+packed, little endian:
 
 | code | field | type |
 |---|---|---|
@@ -16,6 +16,7 @@ An unknown code (EDX windows) is taken as float32 when the size of the file agre
 
 import configparser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from cpml.microscopy.io.readers.common import (
     positive,
     steps_of,
 )
+from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 
 FIELDS = {
     1: ("x", "<f4"),
@@ -78,20 +81,14 @@ def read(path: Path) -> RawMap:
             f"{crc}, point {bad[0] + 1}: the angles are no numbers; [Fields] of {cpr.name} "
             "does not describe this file: copy both files again"
         )
-    check_phases(crc, phase_id, phases, None)
-    row, col = np.divmod(np.arange(rows * cols), cols)
-    xy = np.stack([dx * col, dy * row], axis=1)
     properties = {n: np.ascontiguousarray(data[n]) for n in record.names if n[:5] not in ("phase", "euler")}
     return RawMap(
-        crc.stem,
-        euler,
-        phase_id,
-        phases,
-        xy,
-        "square",
-        (rows, cols),
-        (dx, dy),
-        properties,
+        name=crc.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases=phases,
+        grid=Grid.full((rows, cols), (dx, dy)),
+        properties=properties,
         usual_hex_x_axis="a*",
         acquisition=acquisition_angles(
             [text.get("Acquisition Surface", f"Euler{i}", fallback="0") or "0" for i in (1, 2, 3)]
@@ -140,7 +137,7 @@ def _field(cpr: Path, text: configparser.ConfigParser, section: str, key: str) -
     return f"[{section}]", key, text.get(section, key) or ""
 
 
-def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float):
+def _number(cpr: Path, text: configparser.ConfigParser, section: str, key: str, kind: type = float) -> Any:
     return positive(cpr, *_field(cpr, text, section, key), kind)
 
 
@@ -158,7 +155,7 @@ def _record(cpr: Path, text: configparser.ConfigParser) -> np.dtype:
     return np.dtype([("phase", "u1"), *(FIELDS.get(code, (f"field{code}", "<f4")) for code in codes)])
 
 
-def _phases(cpr: Path, text: configparser.ConfigParser) -> dict:
+def _phases(cpr: Path, text: configparser.ConfigParser) -> dict[int, MapPhase]:
     phases = {}
     for i in range(1, min(_number(cpr, text, "Phases", "Count", int), 255) + 1):
         section = f"Phase{i}"

@@ -1,10 +1,10 @@
 """Oxford / HKL channel text files (.ctf).
 
-Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles in
-degrees (Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are rounded. Not
-indexed: phase 0, or the zero solution (all angles 0 with Error > 0); Error > 0 with an orientation is a point
-that the vendor's cleaning has filled and counts as indexed. Decimal commas and column-major order are
-understood.
+Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles
+in degrees (Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are
+rounded. Not indexed: phase 0, or the zero solution (all angles 0 with Error > 0); Error > 0 with an
+orientation is a point that the vendor's cleaning has filled and counts as indexed. Decimal commas and
+column-major order are understood.
 """
 
 from pathlib import Path
@@ -27,6 +27,8 @@ from cpml.microscopy.io.readers.common import (
     steps_of,
     unfinished,
 )
+from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 
 REQUIRED = ["Phase", "X", "Y", "Euler1", "Euler2", "Euler3"]
 HEADER_LINES = 400
@@ -47,21 +49,15 @@ def read(path: Path) -> RawMap:
     euler = np.radians(np.stack([data.pop(f"Euler{i}") for i in (1, 2, 3)], axis=1))
     is_zero = (euler == 0).all(axis=1) & (data.get("Error", np.zeros(len(euler))) > 0)
     phase_id[is_zero] = 0
-    check_phases(path, phase_id, phases, n_header)
-    x0, y0 = data.pop("X").min(), data.pop("Y").min()
-    row, col = np.divmod(np.arange(rows * cols), cols)
-    xy = np.stack([x0 + dx * col, y0 + dy * row], axis=1)
+    start = data.pop("X").min(), data.pop("Y").min()
     properties = {name.lower(): v[order].astype(np.float32) for name, v in data.items()}
     return RawMap(
-        path.stem,
-        euler[order],
-        phase_id[order],
-        phases,
-        xy,
-        "square",
-        (rows, cols),
-        (dx, dy),
-        properties,
+        name=path.stem,
+        euler=euler[order],
+        phase_id=phase_id[order],
+        phases=phases,
+        grid=Grid.full((rows, cols), (dx, dy), start=start),
+        properties=properties,
         usual_hex_x_axis="a*",
         note=unfinished(path),
         acquisition=acquisition_angles([header.get(f"AcqE{i}", ("", "", "0"))[2] for i in (1, 2, 3)]),
@@ -97,7 +93,7 @@ def _header(path: Path) -> tuple[dict, list[str], int, str]:
     return fields, columns, number + 1, "," if "," in first else "."
 
 
-def _phase(path: Path, number: int, line: str):
+def _phase(path: Path, number: int, line: str) -> MapPhase:
     """Phase of a header line: cell lengths, cell angles, name, Laue group, space group, all tab-separated."""
     words = line.rstrip("\r\n").replace(",", ".").split("\t")
     try:
@@ -117,9 +113,9 @@ def _phase(path: Path, number: int, line: str):
 def _row_order(path: Path, x: np.ndarray, y: np.ndarray, rows: int, cols: int) -> np.ndarray:
     """Index that puts the points in row order: the faster coordinate tells how the file runs."""
 
-    def runs(fast, slow, n_slow, n_fast):
+    def runs(fast: np.ndarray, slow: np.ndarray, n_slow: int, n_fast: int) -> bool:
         f, s = fast.reshape(n_slow, n_fast), slow.reshape(n_slow, n_fast)
-        return np.all(np.diff(f, axis=1) >= 0) and np.ptp(s, axis=1).max() <= np.ptp(s) / max(n_slow, 2)
+        return bool(np.all(np.diff(f, axis=1) >= 0)) and np.ptp(s, axis=1).max() <= np.ptp(s) / max(n_slow, 2)
 
     if runs(x, y, rows, cols):
         return np.arange(rows * cols)

@@ -17,6 +17,7 @@ order of points, with holes.
 
 import re
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from cpml.microscopy.io.readers.common import RawMap, check_phases, phase_column
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import find_grid
 
+Phases: TypeAlias = dict[int, MapPhase] | list[MapPhase]
 NEEDED = ("phi1", "Phi", "phi2", "x", "y")
 HEADER_LINES = 1000
 
@@ -34,7 +36,7 @@ def read(
     *,
     columns: list[str],
     angles: str = "degrees",
-    phases: dict[int, MapPhase] | list[MapPhase] | None = None,
+    phases: Phases | None = None,
 ) -> RawMap:
     """Content of a text file whose `columns` are declared.
 
@@ -61,16 +63,19 @@ def read(
         phase_id[data["ci"] == -1] = 0
     check_phases(path, phase_id, described, n_header)
     grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1))
-    note += (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
-    note += unfinished(path)
-    properties = {k: grid.spread(v, 0.0) for k, v in data.items() if not k.startswith("_")}
     return RawMap(
-        path.stem, grid.spread(euler, 0.0), grid.spread(phase_id, 0), described, grid.xy, grid.kind,
-        grid.shape, grid.pixel_um, properties, usual_hex_x_axis="a", note=note,
-    )  # fmt: skip
+        name=path.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases=described,
+        grid=grid,
+        properties={k: v for k, v in data.items() if not k.startswith("_")},
+        usual_hex_x_axis="a",
+        note=note + unfinished(path),
+    )
 
 
-def _check(columns: list[str], angles: str, phases) -> None:
+def _check(columns: list[str], angles: str, phases: Phases | None) -> None:
     named = [c for c in columns if c != "_"]
     missing = [k for k in NEEDED if k not in named]
     if missing or len(set(named)) != len(named) or any(c.startswith("_") for c in named):
@@ -125,7 +130,9 @@ def _in_radians(path: Path, euler: np.ndarray, angles: str) -> tuple[np.ndarray,
     return np.radians(euler), warned
 
 
-def _phase_ids(path: Path, column, n: int, phases, n_header: int):
+def _phase_ids(
+    path: Path, column: np.ndarray | None, n: int, phases: Phases, n_header: int
+) -> tuple[np.ndarray, dict[int, MapPhase]]:
     """Phase (N,) int32 with 0 for "not indexed", and the phases by these numbers."""
     listed = dict(phases) if isinstance(phases, dict) else dict(enumerate(phases, start=1))
     if column is None:

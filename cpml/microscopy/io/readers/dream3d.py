@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed, grid_of, make_phase
+from cpml.microscopy.io.readers.common import RawMap, check_phases, make_phase
 from cpml.microscopy.io.readers.h5ebsd import choose
 from cpml.microscopy.io.readers.hdf import Hdf, opened
 from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 
 STRUCTURES = ("622", "432", "6", "23", "1", "2", "222", "4", "422", "3", "32")
 """Proper group of each code of CrystalStructures, 0 to 10; 999 is unknown."""
@@ -47,19 +48,22 @@ def read(path: Path, *, slice: int | None = None) -> RawMap:
                 phase_id[_plane(hdf, f"{cells}/{name}", k, (nz, ny, nx), 1)[:, 0] == 0] = 0
         properties = {
             key: _plane(hdf, f"{cells}/{name}", k, (nz, ny, nx), 1)[:, 0]
-            for name, key in NAMES.items() if hdf.has(f"{cells}/{name}")
-        }  # fmt: skip
+            for name, key in NAMES.items()
+            if hdf.has(f"{cells}/{name}")
+        }
         phases = _phases(hdf, volume)
     phase_id[np.any(euler >= 4 * np.pi - 1e-3, axis=1)] = 0
     check_phases(path, phase_id, phases, None)
-    finite_where_indexed(path, euler, phase_id)
-    used = {i: p for i, p in phases.items() if i in phase_id}
     return RawMap(
-        f"{path.stem} "
-        f"slice {k}" if nz > 1 else path.stem, euler, phase_id, used, grid_of(path, (ny, nx), (dx, dy)),
-        "square", (ny, nx), (dx, dy), properties, usual_hex_x_axis="a",
+        name=f"{path.stem} slice {k}" if nz > 1 else path.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases={i: p for i, p in phases.items() if i in phase_id},
+        grid=Grid.full((ny, nx), (dx, dy)),
+        properties=properties,
+        usual_hex_x_axis="a",
         note=(f"slice {k} of {nz}, z = {k * dz:g} um",) if nz > 1 else (),
-    )  # fmt: skip
+    )
 
 
 def n_slices(path: Path) -> int:

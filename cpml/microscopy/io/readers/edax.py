@@ -19,7 +19,7 @@ import numpy as np
 
 from cpml.crystallography.symmetry import PROPER_GROUP_OF
 from cpml.microscopy.io.readers.ang import GROUP_OF_SYMMETRY
-from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed, make_phase
+from cpml.microscopy.io.readers.common import RawMap, make_phase
 from cpml.microscopy.io.readers.hdf import Hdf, opened
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.frames import frame_rotation
@@ -34,38 +34,33 @@ def read(path: Path) -> RawMap:
     with opened(path) as hdf:
         base = hdf.find("EBSD/Data/Phi1", "EBSD/Header")[0] + "/EBSD"
         rows, cols = (hdf.number(f"{base}/Header/{k}", kind=int) for k in ("nRows", "nColumns"))
-        columns = {k: hdf.array(f"{base}/Data/{k}", (-1,)) for k in ("Phi1", "Phi", "Phi2")}
-        n = len(columns["Phi1"])
-        if n > rows * cols or any(len(v) != n for v in columns.values()):
-            raise hdf.fail(f"{base}/Data", f"{n:,} points for {cols} x {rows} of the header")
-        euler = np.stack(list(columns.values()), axis=1).astype(float)
-        file_phase = hdf.array(f"{base}/Data/Phase", (n,), whole=True).astype(np.int32)
-        phases = {
-            i: _phase(hdf, f"{base}/Header/Phase/{i}") for i in hdf.integer_keys(f"{base}/Header/Phase")
-        }
-        properties = {
-            k: hdf.array(f"{base}/Data/{name}", (n,))
-            for name, k in NAMES.items()
-            if hdf.has(f"{base}/Data/{name}")
-        }
-        xy = np.stack([hdf.array(f"{base}/Data/{axis} Position", (n,)) for axis in "XY"], axis=1).astype(
-            float
-        )
+        data, listed = f"{base}/Data", f"{base}/Header/Phase"
+        n = hdf.dataset(f"{data}/Phi1").size
+        if n > rows * cols:
+            raise hdf.fail(data, f"{n:,} points for {cols} x {rows} of the header")
+        euler = hdf.stacked(data, ("Phi1", "Phi", "Phi2"), n)
+        file_phase = hdf.array(f"{data}/Phase", (n,), whole=True).astype(np.int32)
+        phases = {i: _phase(hdf, f"{listed}/{i}") for i in hdf.integer_keys(listed)}
+        properties = hdf.columns(data, NAMES, n)
+        xy = hdf.stacked(data, ("X Position", "Y Position"), n)
         setting = f"{base}/Header/Coordinate System/ID"
         setting = int(hdf.value(setting)) if hdf.has(setting) else 0
     phase_id = phase_of_edax(euler, file_phase, properties.get("ci"), phases)
-    check_phases(path, phase_id, phases, None)
-    finite_where_indexed(path, euler, phase_id)
-    grid = find_grid(str(path), xy)
-    holes = (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
     return RawMap(
-        path.stem, grid.spread(euler, 0), grid.spread(phase_id, 0), phases, grid.xy, grid.kind, grid.shape,
-        grid.pixel_um, {k: grid.spread(v, 0) for k, v in properties.items()}, usual_hex_x_axis="a", note=holes,
+        name=path.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases=phases,
+        grid=find_grid(str(path), xy),
+        properties=properties,
+        usual_hex_x_axis="a",
         declared=frame_rotation(f"edax{setting}") if setting in (1, 2, 3, 4) else None,
-    )  # fmt: skip
+    )
 
 
-def phase_of_edax(euler, file_phase, ci, phases: dict) -> np.ndarray:
+def phase_of_edax(
+    euler: np.ndarray, file_phase: np.ndarray, ci: np.ndarray | None, phases: dict[int, MapPhase]
+) -> np.ndarray:
     """Phase (N,) int32 with 0 where EDAX did not index: ci = -1, angles of 4 pi, a negative phase, or phase 0
     of several; a single phase is numbered 0 or 1."""
     phase_id = (
@@ -80,18 +75,27 @@ def phase_of_edax(euler, file_phase, ci, phases: dict) -> np.ndarray:
 
 
 def _phase(hdf: Hdf, place: str) -> MapPhase:
-    cell = [hdf.value(f"{place}/Lattice Constant {k}") for k in CELL]
-    return make_phase(hdf.text(f"{place}/MaterialName", ""), np.round(cell, 6), _group(hdf, place))
+    return make_phase(hdf.text(f"{place}/MaterialName", ""), cell(hdf, place), _group(hdf, place))
+
+
+def cell(hdf: Hdf, place: str) -> np.ndarray:
+    """Lattice constants (6,) of a phase, Angstrom and deg."""
+    return np.round([hdf.value(f"{place}/Lattice Constant {k}") for k in CELL], 6)
 
 
 def _group(hdf: Hdf, place: str) -> str:
-    """Proper group from the EDAX symmetry number, or from the point group in brackets."""
+    """Proper group from the EDAX symmetry number, or from the point group."""
     symmetry = next((k for k in ("Symmetry", "LGsymID") if hdf.has(f"{place}/{k}")), None)
-    if symmetry:
-        code = str(int(hdf.value(f"{place}/{symmetry}")))
-        if code in GROUP_OF_SYMMETRY:
-            return GROUP_OF_SYMMETRY[code]
+    if symmetry is None:
+        return named_group(hdf, place)
+    code = str(int(hdf.value(f"{place}/{symmetry}")))
+    if code not in GROUP_OF_SYMMETRY:
         raise hdf.fail(f"{place}/{symmetry}", f"{code}; known: {', '.join(GROUP_OF_SYMMETRY)}")
+    return GROUP_OF_SYMMETRY[code]
+
+
+def named_group(hdf: Hdf, place: str) -> str:
+    """Proper group from the text of a point group, "Hexagonal (D6h) [6/mmm]" or the name alone."""
     told = hdf.text(f"{place}/Point Group", "")
     name = (re.findall(r"\[([^\]]+)\]", told) or [told])[-1].replace(" ", "")
     if name not in PROPER_GROUP_OF:

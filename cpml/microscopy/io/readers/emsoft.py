@@ -12,18 +12,17 @@ One phase, every point indexed. Monoclinic crystals: unique axis b.
 Reference: orix 0.15 reader of the same files (its test writes this layout).
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
 
-from cpml.crystallography.symmetry import PROPER_GROUP_OF
 from cpml.errors import ParameterError
-from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed, grid_of, make_phase
+from cpml.microscopy.io.readers.common import RawMap, make_phase
+from cpml.microscopy.io.readers.edax import cell, named_group
 from cpml.microscopy.io.readers.hdf import Hdf, opened
 from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 
-CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 NAMES = {
     "CI": "ci",
     "IQ": "iq",
@@ -48,19 +47,23 @@ def read(path: Path, *, refined: bool | None = None) -> RawMap:
             if use
             else _best_match(hdf, f"{base}/Data", n)
         )
-        properties = {}
-        for name, key in NAMES.items():
-            if hdf.has(f"{base}/Data/{name}") and hdf.dataset(f"{base}/Data/{name}").size == n:
-                properties[key] = hdf.array(f"{base}/Data/{name}", (n,))
+        there = {name: key for name, key in NAMES.items() if _size(hdf, f"{base}/Data/{name}") == n}
+        properties = hdf.columns(f"{base}/Data", there, n)
         phases = {1: _phase(hdf, f"{base}/Header/Phase/1")}
-    phase_id = np.ones(n, np.int32)
-    check_phases(path, phase_id, phases, None)
-    finite_where_indexed(path, euler, phase_id)
-    note = ("refined orientations" if use else "best match of the dictionary, not refined",)
     return RawMap(
-        path.stem, euler.astype(float), phase_id, phases, grid_of(path, shape, pixel_um), "square", shape, pixel_um,
-        properties, usual_hex_x_axis="a", note=note,
-    )  # fmt: skip
+        name=path.stem,
+        euler=euler.astype(float),
+        phase_id=np.ones(n, np.int32),
+        phases=phases,
+        grid=Grid.full(shape, pixel_um),
+        properties=properties,
+        usual_hex_x_axis="a",
+        note=("refined orientations" if use else "best match of the dictionary, not refined",),
+    )
+
+
+def _size(hdf: Hdf, place: str) -> int:
+    return hdf.dataset(place).size if hdf.has(place) else 0
 
 
 def _best_match(hdf: Hdf, data: str, n: int) -> np.ndarray:
@@ -77,10 +80,6 @@ def _best_match(hdf: Hdf, data: str, n: int) -> np.ndarray:
 
 
 def _phase(hdf: Hdf, place: str) -> MapPhase:
-    told = hdf.text(f"{place}/Point Group")
-    name = (re.findall(r"\[([^\]]+)\]", told) or [told])[-1].replace(" ", "")
-    if name not in PROPER_GROUP_OF:
-        raise hdf.fail(f"{place}/Point Group", f"{told[:40]!r} is no known point group")
-    group = {"2": "121"}.get(PROPER_GROUP_OF[name], PROPER_GROUP_OF[name])
-    cell = [hdf.value(f"{place}/Lattice Constant {k}") for k in CELL]
-    return make_phase(hdf.text(f"{place}/MaterialName"), np.round(cell, 6), group)
+    group = named_group(hdf, place)
+    group = "121" if group == "2" else group
+    return make_phase(hdf.text(f"{place}/MaterialName"), cell(hdf, place), group)

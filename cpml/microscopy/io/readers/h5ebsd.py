@@ -17,6 +17,7 @@ Reference: Jackson et al. 2014, IMMI 3:44, doi 10.1186/2193-9772-3-4.
 """
 
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -24,10 +25,14 @@ from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_
 from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.io.readers.ang import GROUP_OF_SYMMETRY
-from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed, grid_of, make_phase
+from cpml.microscopy.io.readers.common import RawMap, make_phase
 from cpml.microscopy.io.readers.edax import phase_of_edax
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 
+Columns: TypeAlias = tuple[np.ndarray, np.ndarray, dict[int, MapPhase], dict[str, np.ndarray]]
+"""Angles (n, 3), phase (n,), phases, properties."""
 TSL_NAMES = {"Confidence Index": "ci", "Fit": "fit", "Image Quality": "iq", "SEM Signal": "sem"}
 HKL_NAMES = {"MAD": "mad", "BC": "bc", "BS": "bs", "Bands": "bands", "Error": "error"}
 
@@ -46,15 +51,17 @@ def read(path: Path, *, slice: int | None = None) -> RawMap:
         )
         declared = _declared(hdf)
         z_um = (number - _numbers(hdf)[0]) * hdf.number("Z Resolution")
-    check_phases(path, phase_id, phases, None)
-    finite_where_indexed(path, euler, phase_id)
-    note = (f"slice {number} of the stack, z = {z_um:g} um",)
     return RawMap(
-        f"{path.stem} "
-        f"slice {number}", euler, phase_id, phases, grid_of(path, (rows, cols), pixel_um), "square",
-        (rows, cols), pixel_um, properties, usual_hex_x_axis="a" if maker == "TSL" else "a*", note=note,
+        name=f"{path.stem} slice {number}",
+        euler=euler,
+        phase_id=phase_id,
+        phases=phases,
+        grid=Grid.full((rows, cols), pixel_um),
+        properties=properties,
+        usual_hex_x_axis="a" if maker == "TSL" else "a*",
+        note=(f"slice {number} of the stack, z = {z_um:g} um",),
         declared=declared,
-    )  # fmt: skip
+    )
 
 
 def n_slices(path: Path) -> int:
@@ -86,15 +93,9 @@ def _numbers(hdf: Hdf) -> list[int]:
     return there
 
 
-def _tsl(hdf: Hdf, base: str, n: int):
-    euler = np.stack([hdf.array(f"{base}/Data/{k}", (n,)) for k in ("Phi1", "Phi", "Phi2")], axis=1).astype(
-        float
-    )
-    properties = {
-        k: hdf.array(f"{base}/Data/{name}", (n,))
-        for name, k in TSL_NAMES.items()
-        if hdf.has(f"{base}/Data/{name}")
-    }
+def _tsl(hdf: Hdf, base: str, n: int) -> Columns:
+    euler = hdf.stacked(f"{base}/Data", ("Phi1", "Phi", "Phi2"), n)
+    properties = hdf.columns(f"{base}/Data", TSL_NAMES, n)
     phases = {}
     for i in hdf.integer_keys(f"{base}/Header/Phases"):
         place = f"{base}/Header/Phases/{i}"
@@ -108,15 +109,9 @@ def _tsl(hdf: Hdf, base: str, n: int):
     return euler, phase_of_edax(euler, file_phase, properties.get("ci"), phases), phases, properties
 
 
-def _hkl(hdf: Hdf, base: str, n: int):
-    euler = np.radians(
-        np.stack([hdf.array(f"{base}/Data/Euler{k}", (n,)) for k in (1, 2, 3)], axis=1).astype(float)
-    )
-    properties = {
-        k: hdf.array(f"{base}/Data/{name}", (n,))
-        for name, k in HKL_NAMES.items()
-        if hdf.has(f"{base}/Data/{name}")
-    }
+def _hkl(hdf: Hdf, base: str, n: int) -> Columns:
+    euler = np.radians(hdf.stacked(f"{base}/Data", ("Euler1", "Euler2", "Euler3"), n))
+    properties = hdf.columns(f"{base}/Data", HKL_NAMES, n)
     phases = {}
     for i in hdf.integer_keys(f"{base}/Header/Phases"):
         place = f"{base}/Header/Phases/{i}"

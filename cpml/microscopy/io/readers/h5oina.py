@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from cpml.crystallography.symmetry import LAUE_NUMBER
-from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed, grid_of, make_phase
+from cpml.microscopy.io.readers.common import RawMap, make_phase
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.grids import Grid
 
 NAMES = {"Band Contrast": "bc", "Band Slope": "bs", "Bands": "bands", "Pattern Quality": "pattern_quality"}
 
@@ -30,30 +32,32 @@ def read(path: Path) -> RawMap:
         base = hdf.find("EBSD/Data/Euler", "EBSD/Header")[0] + "/EBSD"
         shape, pixel_um = _grid(hdf, f"{base}/Header")
         n = shape[0] * shape[1]
-        euler = hdf.array(f"{base}/Data/Euler", (n, 3)).astype(float)
-        phase_id = np.nan_to_num(hdf.array(f"{base}/Data/Phase", (n,))).astype(np.int32)
-        phases = {
-            i: _phase(hdf, f"{base}/Header/Phases/{i}") for i in hdf.integer_keys(f"{base}/Header/Phases")
-        }
-        properties = {
-            k: hdf.array(f"{base}/Data/{n_}", (n,)) for n_, k in NAMES.items() if hdf.has(f"{base}/Data/{n_}")
-        }
+        data, listed = f"{base}/Data", f"{base}/Header/Phases"
+        euler = hdf.array(f"{data}/Euler", (n, 3)).astype(float)
+        phase_id = np.nan_to_num(hdf.array(f"{data}/Phase", (n,))).astype(np.int32)
+        phases = {i: _phase(hdf, f"{listed}/{i}") for i in hdf.integer_keys(listed)}
+        properties = hdf.columns(data, NAMES, n)
         note = ()
-        if hdf.has(f"{base}/Data/Mean Angular Deviation"):
-            properties["mad"] = np.degrees(hdf.array(f"{base}/Data/Mean Angular Deviation", (n,)))
-        if hdf.has(f"{base}/Data/Error"):
-            code = np.nan_to_num(hdf.array(f"{base}/Data/Error", (n,))).astype(np.int32)
+        if hdf.has(f"{data}/Mean Angular Deviation"):
+            properties["mad"] = np.degrees(hdf.array(f"{data}/Mean Angular Deviation", (n,)))
+        if hdf.has(f"{data}/Error"):
+            code = np.nan_to_num(hdf.array(f"{data}/Error", (n,))).astype(np.int32)
             properties["error"] = np.where(code == 1, 0, code)
             n_filled = int(np.sum((code == 7) & (phase_id > 0)))
             note = (f"{n_filled} points filled by the vendor's cleaning",) if n_filled else ()
         surface = _surface(hdf, f"{base}/Header/Specimen Orientation Euler")
     phase_id[np.isnan(euler).all(axis=1)] = 0
-    check_phases(path, phase_id, phases, None)
-    finite_where_indexed(path, euler, phase_id)
     return RawMap(
-        path.stem, euler, phase_id, phases, grid_of(path, shape, pixel_um), "square", shape, pixel_um, properties,
-        usual_hex_x_axis="a*", note=note, acquisition=surface,
-    )  # fmt: skip
+        name=path.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases=phases,
+        grid=Grid.full(shape, pixel_um),
+        properties=properties,
+        usual_hex_x_axis="a*",
+        note=note,
+        acquisition=surface,
+    )
 
 
 def _grid(hdf: Hdf, header: str) -> tuple[tuple[int, int], tuple[float, float]]:
@@ -64,7 +68,7 @@ def _grid(hdf: Hdf, header: str) -> tuple[tuple[int, int], tuple[float, float]]:
     return (rows, cols), (dx, dy)
 
 
-def _phase(hdf: Hdf, place: str):
+def _phase(hdf: Hdf, place: str) -> MapPhase:
     cell = [
         *hdf.array(f"{place}/Lattice Dimensions", (3,)),
         *np.degrees(hdf.array(f"{place}/Lattice Angles", (3,))),
@@ -76,7 +80,7 @@ def _phase(hdf: Hdf, place: str):
     return make_phase(hdf.text(f"{place}/Phase Name"), np.round(cell, 5), LAUE_NUMBER[laue], space_group)
 
 
-def _surface(hdf: Hdf, place: str):
+def _surface(hdf: Hdf, place: str) -> tuple[float, float, float] | None:
     """Angles of the acquisition surface, rad; None when absent, unknown (NaN) or zero."""
     if not hdf.has(place):
         return None

@@ -5,20 +5,28 @@ that unpacks to more than EXPANSION times the file: a header that lies about its
 damage does to the library ends as one MapFileError.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import CpmlError, MapFileError
+from cpml.microscopy.io.hdf_arrays import EXPANSION, SMALL
 from cpml.microscopy.io.readers.common import positive
-from cpml.microscopy.io.storage import EXPANSION, SMALL
 
-MAX_MEMBERS = 1000
+if TYPE_CHECKING:
+    import h5py
+
+MAX_MEMBERS, MAX_TEXTS, MAX_NUMBERED = 1000, 256, 255
+"""Of a group, of a text dataset, and of the phases or slices of a file: more is damage."""
+DEPTH = 4
+"""How deep vendors bury a scan at most."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Hdf:
         """The error for a place in the file."""
         return MapFileError(f"{self.path}: {place}: {why}; {remedy}")
 
-    def item(self, place: str):
+    def item(self, place: str) -> h5py.Group | h5py.Dataset | None:
         """Group or dataset, or None where there is none; links that leave the file are refused."""
         import h5py
 
@@ -64,7 +72,7 @@ class Hdf:
             raise self.fail(place or "/", f"{len(group):,} members, more than {MAX_MEMBERS}")
         return list(group)
 
-    def dataset(self, place: str):
+    def dataset(self, place: str) -> h5py.Dataset:
         """A dataset that may be read: in this file, of a plain type, not larger than the file can hold."""
         import h5py
 
@@ -84,8 +92,8 @@ class Hdf:
         return found
 
     def array(self, place: str, shape: tuple[int, ...] | None = None, *, whole: bool = False) -> NDArray:
-        """Numbers of a dataset; `shape` with -1 for free sizes, extra axes of length 1 dropped; `whole`:
-        integers.
+        """Numbers of a dataset; `shape` with -1 for free sizes, extra axes of length 1
+        dropped; `whole`: integers.
 
         Raises
         ------
@@ -107,7 +115,19 @@ class Hdf:
             )
         return values.reshape(shape)
 
-    def number(self, *places: str, kind: type = float):
+    def stacked(self, place: str, names: Sequence[str], n: int) -> NDArray:
+        """(n, k) float: k datasets of a group, side by side."""
+        return np.stack([self.array(f"{place}/{name}", (n,)) for name in names], axis=1).astype(float)
+
+    def columns(self, place: str, names: Mapping[str, str], n: int) -> dict[str, NDArray]:
+        """Those of the datasets `names` that the group has, (n,) each, under the names that they map to."""
+        return {
+            key: self.array(f"{place}/{name}", (n,))
+            for name, key in names.items()
+            if self.has(f"{place}/{name}")
+        }
+
+    def number(self, *places: str, kind: type = float) -> Any:
         """A number above zero from the first place that exists."""
         place = self.first(*places)
         value = self.value(place)
@@ -135,11 +155,11 @@ class Hdf:
             raise self.fail(place, f"{len(found)} values where one text is needed")
         return found[0]
 
-    def texts(self, place: str, *, most: int = 256) -> list[str]:
-        """Texts of a dataset of at most `most` values."""
+    def texts(self, place: str) -> list[str]:
+        """Texts of a dataset of at most MAX_TEXTS values."""
         found = self.dataset(place)
-        if not 1 <= found.size <= most:
-            raise self.fail(place, f"{found.shape} values where 1 to {most} texts are needed")
+        if not 1 <= found.size <= MAX_TEXTS:
+            raise self.fail(place, f"{found.shape} values where 1 to {MAX_TEXTS} texts are needed")
         if found.dtype.kind == "O":
             self._check_lengths(place, found)
         values = [
@@ -147,9 +167,9 @@ class Hdf:
         ]
         return [v.strip("\x00 \t\r\n") for v in values]
 
-    def _check_lengths(self, place: str, found) -> None:
-        """Refuse text of variable length that claims more bytes than the file has: the library would allocate
-        them.
+    def _check_lengths(self, place: str, found: h5py.Dataset) -> None:
+        """Refuse text of variable length that claims more bytes than the file has: the library
+        would allocate them.
 
         On disk each text is its length (4 bytes) and its place in the heap (12 bytes); damaged lengths in
         data kept in an object header are left to the checksum there.
@@ -180,21 +200,21 @@ class Hdf:
                 return place
         raise self.fail(places[0], "is missing", "this is no complete map: export it again")
 
-    def integer_keys(self, place: str, *, most: int = 255) -> list[int]:
+    def integer_keys(self, place: str) -> list[int]:
         """Members of a group whose names are numbers, sorted."""
         keys = sorted(
             int(name) for name in self.members(place) if name.isascii() and name.isdigit() and len(name) < 6
         )
-        if not keys or len(keys) > most:
-            raise self.fail(place, f"{len(keys)} numbered members where 1 to {most} are needed")
+        if not keys or len(keys) > MAX_NUMBERED:
+            raise self.fail(place, f"{len(keys)} numbered members where 1 to {MAX_NUMBERED} are needed")
         return keys
 
-    def find(self, *names: str, depth: int = 4) -> list[str]:
-        """Paths of the groups, at most `depth` deep, that have all the members `names`, in order."""
+    def find(self, *names: str) -> list[str]:
+        """Paths of the groups, at most DEPTH deep, that have all the members `names`, in order."""
         import h5py
 
         found, level = [], [""]
-        for _ in range(depth + 1):
+        for _ in range(DEPTH + 1):
             below = []
             for place in level:
                 if self.has(*[f"{place}/{name}" for name in names]):
@@ -220,9 +240,18 @@ def opened(path: Path) -> Iterator[Hdf]:
             yield Hdf(path, file, path.stat().st_size)
     except CpmlError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
-    MemoryError,
-            UnicodeError, IndexError) as error:  # fmt: skip
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+        UnicodeError,
+        IndexError,
+    ) as error:
         told = " ".join(str(error).split())[:160]
         raise MapFileError(
             f"{path}: cannot be read as HDF5 ({told}); is it the right file, and complete? copy it again"

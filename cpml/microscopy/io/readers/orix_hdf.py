@@ -11,13 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cpml.crystallography.symmetry import PROPER_GROUP_OF
-from cpml.microscopy.io.readers.common import (
-    RawMap,
-    check_phases,
-    finite_where_indexed,
-    is_number,
-    make_phase,
-)
+from cpml.microscopy.io.readers.common import RawMap, is_number, make_phase
 from cpml.microscopy.io.readers.hdf import Hdf, opened
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import find_grid
@@ -46,15 +40,17 @@ def read(path: Path) -> RawMap:
         )
         properties = _properties(hdf, n)
     phase_id, phases, note = _without_zero(np.where(inside, file_phase, -1), phases)
-    check_phases(path, phase_id, phases, None)
-    finite_where_indexed(path, euler, phase_id)
-    grid = find_grid(str(path), xy)
-    note += (f"{grid.n_holes} places of the grid have no point: not indexed",) if grid.n_holes else ()
     note += ("positions in pixels taken as um",) if unit == "px" else ()
     return RawMap(
-        path.stem, grid.spread(euler, 0), grid.spread(phase_id, 0), phases, grid.xy, grid.kind, grid.shape,
-        grid.pixel_um, {k: grid.spread(v, 0) for k, v in properties.items()}, usual_hex_x_axis="a", note=note,
-    )  # fmt: skip
+        name=path.stem,
+        euler=euler,
+        phase_id=phase_id,
+        phases=phases,
+        grid=find_grid(str(path), xy),
+        properties=properties,
+        usual_hex_x_axis="a",
+        note=note,
+    )
 
 
 def _coordinate(hdf: Hdf, axis: str, n: int) -> np.ndarray:

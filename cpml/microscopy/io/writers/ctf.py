@@ -1,5 +1,5 @@
-"""Oxford / HKL channel text (.ctf) of a map on a square grid; properties without a column of their own follow
-last."""
+"""Oxford / HKL channel text (.ctf) of a map on a square grid; properties without a column of their
+own follow last."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import numpy as np
 
 from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.errors import ParameterError
+from cpml.microscopy.io.readers.common import SPACE_GROUP
 from cpml.microscopy.io.writing import printed, property_text
-from cpml.microscopy.maps.ebsd_map import EbsdMap
+from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
 
 OWN = {"bands": "Bands", "error": "Error", "mad": "MAD", "bc": "BC", "bs": "BS"}
-SPACE_GROUP = {"fcc": 225, "bcc": 229, "hcp": 194}
 
 
-def write(ebsd_map: EbsdMap, euler, path: Path) -> None:
+def write(ebsd_map: EbsdMap, euler: np.ndarray, path: Path) -> None:
     """Write the file; `euler` (N, 3) rad in the file's frame."""
     if ebsd_map.grid != "square":
         raise ParameterError(
@@ -43,14 +43,24 @@ def _header(ebsd_map: EbsdMap) -> list[str]:
     rows, cols = ebsd_map.shape
     dx, dy = ebsd_map.pixel_um
     return [
-        "Channel Text File", f"Prj\t{_line(ebsd_map.name)}", "Author\tcpml", "JobMode\tGrid",
-        f"XCells\t{cols}", f"YCells\t{rows}", f"XStep\t{float(dx)!r}", f"YStep\t{float(dy)!r}", "AcqE1\t0", "AcqE2\t0", "AcqE3\t0",
-        "Euler angles refer to Sample Coordinate system (CS0)!", f"Phases\t{len(ebsd_map.phases)}",
+        "Channel Text File",
+        f"Prj\t{_line(ebsd_map.name)}",
+        "Author\tcpml",
+        "JobMode\tGrid",
+        f"XCells\t{cols}",
+        f"YCells\t{rows}",
+        f"XStep\t{float(dx)!r}",
+        f"YStep\t{float(dy)!r}",
+        "AcqE1\t0",
+        "AcqE2\t0",
+        "AcqE3\t0",
+        "Euler angles refer to Sample Coordinate system (CS0)!",
+        f"Phases\t{len(ebsd_map.phases)}",
         *[_phase(p) for _, p in sorted(ebsd_map.phases.items())],
-    ]  # fmt: skip
+    ]
 
 
-def _phase(p) -> str:
+def _phase(p: MapPhase) -> str:
     number = {group: n for n, group in LAUE_NUMBER.items()}.get(
         {"121": "2", "211": "2", "312": "32"}.get(p.group, p.group)
     )

@@ -3,7 +3,7 @@
 | format | first line | vectors |
 |---|---|---|
 | DaVis | "#DaVis 8.4.0 2D-vector step columns rows ..." | x y u v, y down |
-| OpenPIV | "# x y u v flags mask" (flags, mask or neither; older files have no first line) | y up or down, see `read_openpiv` |
+| OpenPIV | "# x y u v flags mask" (or fewer; older: no first line) | y up or down, see `read_openpiv` |
 | .npz | | x, y, u, v, each (rows, columns), y down |
 
 Reference: OpenPIV, doi 10.5281/zenodo.4409178 (tools.save, tools.transform_coordinates).
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.io.hdf_arrays import EXPANSION, SMALL
 from cpml.microscopy.io.readers.common import check_count, check_size, is_number, read_table
-from cpml.microscopy.io.storage import EXPANSION, SMALL
 
 DAVIS_HEADER = re.compile(r"#\s*DaVis\s+\S+\s+2D-vector\s+(\S+)\s+(\S+)\s+(\S+)")
 OPENPIV_COLUMNS = ("x", "y", "u", "v", "flags", "mask")
@@ -160,9 +160,17 @@ def read_npz(path: Path) -> tuple[NDArray, ...]:
         with np.load(path, allow_pickle=False) as data:
             arrays = tuple(np.asarray(data[k], float) for k in "xyuv")
     except (
-        KeyError, ValueError, TypeError, OSError, EOFError, RuntimeError, MemoryError, SyntaxError, zlib.error,
+        KeyError,
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        MemoryError,
+        SyntaxError,
+        zlib.error,
         zipfile.BadZipFile,
-    ) as error:  # fmt: skip
+    ) as error:
         raise MapFileError(f"{path}: not an .npz with numeric arrays x, y, u, v ({error})") from error
     if any(a.ndim != 2 or a.shape != arrays[0].shape or not np.isfinite(a[:2]).all() for a in arrays):
         raise MapFileError(f"{path}: x, y, u, v must be arrays of one (rows, columns) shape")
@@ -170,7 +178,9 @@ def read_npz(path: Path) -> tuple[NDArray, ...]:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive that unpacks to far more than its size, or arrays that claim more than their member."""
+    """Refuse an archive that unpacks to far more than its size, or arrays that claim more
+    than their member.
+    """
     most = EXPANSION * path.stat().st_size + SMALL
     with zipfile.ZipFile(path) as archive:
         if sum(item.file_size for item in archive.infolist()) > most:

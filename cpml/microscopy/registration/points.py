@@ -5,7 +5,7 @@
 | similarity | turn, scale, shift | 2 |
 | affine | p' = M p + t | 3, not on a line |
 | projective | p' = (M p + t) / (1 + c . p), a tilted plane | 4, no three on a line |
-| thin_plate | affine + sum_i w_i r_i^2 log r_i through all pairs (or near them: `smoothing`) | 4 |
+| thin_plate | affine + sum_i w_i r_i^2 log r_i through all pairs | 4 |
 
 The residual says how well the points agree with the transformation that they made; the leave-one-out
 error, how far a point is missed by the transformation that the others make: for a thin-plate spline
@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.errors import ParameterError
-from cpml.microscopy.images.images import SemImage
+from cpml.microscopy.images.sem_image import SemImage
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.registration.affine import label_of_points
+from cpml.microscopy.registration.affine import fit_affine, label_of_points
 
 PAIRS_NEEDED = {"similarity": 2, "affine": 3, "projective": 4, "thin_plate": 4}
 
@@ -62,8 +62,8 @@ class Registration:
         return float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
 
     def turn_lines(self, angle_deg: ArrayLike, at: ArrayLike) -> NDArray:
-        """On-screen angles (n,), deg in [0, 180), of lines with angles (n,) at
-        the points (n, 2), after the map.
+        """On-screen angles (n,), deg in [0, 180), of lines with angles (n,) at the points (n, 2),
+        after the map.
         """
         angle, at = np.radians(np.asarray(angle_deg, float)), np.asarray(at, float)
         half = 0.5 * np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
@@ -71,16 +71,13 @@ class Registration:
         return np.degrees(np.arctan2(-direction[..., 1], direction[..., 0])) % 180.0
 
 
-def register_points(
-    points_from: ArrayLike, points_to: ArrayLike, *, kind: str = "affine", smoothing: float = 0.0
-) -> Registration:
+def register_points(points_from: ArrayLike, points_to: ArrayLike, *, kind: str = "affine") -> Registration:
     """Transformation between homologous points.
 
     Parameters
     ----------
     points_from, points_to : (n, 2) [column, row]
     kind : "similarity", "affine", "projective" or "thin_plate"
-    smoothing : of the spline; 0 passes through every point
 
     Raises
     ------
@@ -94,24 +91,21 @@ def register_points(
             f"homologous points have shapes {p.shape} and {q.shape}: two equal lists of finite "
             "[column, row] pairs are needed"
         )
-    if len(p) < PAIRS_NEEDED[kind] or not smoothing >= 0:
-        raise ParameterError(
-            f"{len(p)} pairs: {kind} needs {PAIRS_NEEDED[kind]} or more (and smoothing "
-            f"{smoothing} must not be negative)"
-        )
-    apply = _fit(p, q, kind, smoothing)
+    if len(p) < PAIRS_NEEDED[kind]:
+        raise ParameterError(f"{len(p)} pairs: {kind} needs {PAIRS_NEEDED[kind]} or more")
+    apply = _fit(p, q, kind)
     if apply is None:
         raise ParameterError(f"the {len(p)} pairs lie on a line or repeat each other: choose one beside them")
     left_out = np.full(len(p), np.nan)
     for i in range(len(p)):
         others = np.arange(len(p)) != i
-        part = _fit(p[others], q[others], kind, smoothing) if others.sum() >= PAIRS_NEEDED[kind] else None
+        part = _fit(p[others], q[others], kind) if others.sum() >= PAIRS_NEEDED[kind] else None
         if part is not None:
             left_out[i] = np.linalg.norm(part(p[i : i + 1]) - q[i])
     return Registration(kind, apply, p, q, np.linalg.norm(apply(p) - q, axis=1), left_out)
 
 
-def _fit(p: NDArray, q: NDArray, kind: str, smoothing: float) -> Callable | None:
+def _fit(p: NDArray, q: NDArray, kind: str) -> Callable | None:
     """The point map, or None where the points fix none."""
     # of unit size about their middle, so that "on a line" means the same for all images
     spread = np.linalg.svd(p - p.mean(axis=0), compute_uv=False)
@@ -123,11 +117,10 @@ def _fit(p: NDArray, q: NDArray, kind: str, smoothing: float) -> Callable | None
         if len(np.unique(p, axis=0)) < len(p):
             return None
         centre, scale = p.mean(axis=0), spread[0]
-        spline = RBFInterpolator((p - centre) / scale, q, kernel="thin_plate_spline", smoothing=smoothing)
+        spline = RBFInterpolator((p - centre) / scale, q, kernel="thin_plate_spline")
         return lambda points: spline((points - centre) / scale)
     if kind == "affine":
-        solution = np.linalg.lstsq(np.c_[p, np.ones(len(p))], q, rcond=None)[0]
-        return lambda points: points @ solution[:2] + solution[2]
+        return fit_affine(p, q)
     from skimage.transform import ProjectiveTransform, SimilarityTransform
 
     model = ProjectiveTransform if kind == "projective" else SimilarityTransform
@@ -138,8 +131,8 @@ def _fit(p: NDArray, q: NDArray, kind: str, smoothing: float) -> Callable | None
 
 
 def label_of_pixels(image: SemImage, to_map: Callable, ebsd_map: EbsdMap, label: NDArray) -> NDArray:
-    """(rows, columns) label of each pixel of an image: that of the map point under it;
-    0 outside and in the data bar.
+    """(rows, columns) label of each pixel of an image: that of the map point under it; 0 outside and in
+    the data bar.
 
     Parameters
     ----------
@@ -147,24 +140,3 @@ def label_of_pixels(image: SemImage, to_map: Callable, ebsd_map: EbsdMap, label:
     label : (N,) grain or parent of each map point
     """
     return np.where(image.valid, label_of_points(image.shape, to_map, ebsd_map, label), 0)
-
-
-def sample_image(image: SemImage, to_image: Callable, ebsd_map: EbsdMap) -> NDArray:
-    """(N,) grey level of the image at every map point, linear between pixels;
-    NaN outside and in the data bar.
-
-    Parameters
-    ----------
-    to_image : from map (column, row) to image (column, row)
-    """
-    from scipy.ndimage import map_coordinates
-
-    points = to_image(
-        np.stack(
-            [ebsd_map.half_columns / (2 if ebsd_map.grid == "square" else 1), ebsd_map.rows], axis=1
-        ).astype(float)
-    )
-    place = points[:, ::-1].T
-    values = map_coordinates(np.where(image.valid, image.values, 0.0), place, order=1, cval=np.nan)
-    sure = map_coordinates(image.valid.astype(float), place, order=1, cval=0.0)
-    return np.where(sure > 0.999, values, np.nan)

@@ -4,21 +4,22 @@ Steps, always in this order, each only with its own option:
 
 | option | what happens |
 |---|---|
-| min_confidence, max_mad_deg | points of lower confidence (ci) or larger misfit (mad) lose their orientation |
-| spike_deg | a point farther than this from all its neighbours takes the orientation that most of them share |
+| min_confidence, max_mad_deg | points of lower ci or larger mad lose their orientation |
+| spike_deg | a point farther than this from all its neighbours takes their orientation |
 | min_grain_pixels | smaller grains take phase and orientation of the nearest point of a larger grain |
 | fill_holes_pixels | holes of up to this many points take those of the nearest indexed point |
-| denoise | strength of the edge-preserving filter of cpml.microscopy.cleaning.denoising inside grains (10 is usual) |
+| denoise | strength of the filter of cpml.microscopy.cleaning.denoising inside grains (10 is usual) |
 | threshold_deg | disorientation that separates grains for the last steps and for spikes; default 5 |
 
-Points that took over another point's orientation are marked in properties["filled"]: they close gaps for the
-eye and for boundaries, and add nothing to what was measured; a copied neighbour has zero misorientation and
-lowers KAM.
+Points that took over another point's orientation are marked in properties["filled"]: they close gaps for
+the eye and for boundaries, and add nothing to what was measured; a copied neighbour has zero misorientation
+and lowers KAM.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -41,7 +42,7 @@ OPTIONS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class CleaningStep:
     """One step of cleaning: its option, the value, how many points it changed, and what to say of it."""
 
     option: str
@@ -54,14 +55,14 @@ class Step:
 class Cleaned:
     """A cleaned map and what was done to it.
 
-    `n_filled` counts the points with an orientation taken over from another point, `n_left` those without
-    any.
+    `n_filled` counts the points with an orientation taken over from another point, `n_left`
+    those without any.
     """
 
     map: EbsdMap
     n_filled: int
     n_left: int
-    steps: tuple[Step, ...] = ()
+    steps: tuple[CleaningStep, ...] = ()
 
     @property
     def note(self) -> str:
@@ -69,10 +70,8 @@ class Cleaned:
         done = "; ".join(step.note for step in self.steps) or f"{self.n_filled} points filled"
         return f"{done}, {self.n_left} left without orientation, of {self.map.n_pixels}"
 
-    def table(self):
-        """One row a step: option, value, n_changed, note (pandas DataFrame)."""
-        import pandas as pd
-
+    def table(self) -> pd.DataFrame:
+        """One row a step: option, value, n_changed, note."""
         return pd.DataFrame(
             [vars(step) for step in self.steps], columns=["option", "value", "n_changed", "note"]
         )
@@ -101,20 +100,6 @@ def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
         s.n_changed for s in steps if s.option in ("spike_deg", "min_grain_pixels", "fill_holes_pixels")
     )
     return Cleaned(current, n_filled, int(np.sum(~current.indexed)), tuple(steps))
-
-
-def fill_holes(ebsd_map: EbsdMap, *, max_pixels: int = 0) -> Cleaned:
-    """Fill regions of at most `max_pixels` points without orientation from the nearest indexed point; 0 fills
-    none.
-
-    Raises
-    ------
-    ParameterError : a negative size
-    """
-    if max_pixels < 0:
-        raise ParameterError(f"max_pixels {max_pixels}: 0 fills nothing, 5 fills holes of up to five points")
-    filled, step = _fill(ebsd_map, max_pixels, DEFAULT_THRESHOLD_DEG)
-    return Cleaned(filled, step.n_changed, int(np.sum(~filled.indexed)), (step,))
 
 
 def small_holes(ebsd_map: EbsdMap, max_pixels: int) -> NDArray:
@@ -184,14 +169,16 @@ def _nearest(ebsd_map: EbsdMap, points: NDArray, allowed: NDArray) -> NDArray:
     return full[cKDTree(ebsd_map.xy[full]).query(ebsd_map.xy[points])[1]]
 
 
-def _without(ebsd_map: EbsdMap, option: str, value: float, bad: NDArray, why: str) -> tuple[EbsdMap, Step]:
+def _without(
+    ebsd_map: EbsdMap, option: str, value: float, bad: NDArray, why: str
+) -> tuple[EbsdMap, CleaningStep]:
     bad = bad & ebsd_map.indexed
     if bad.sum() == ebsd_map.indexed.sum():
         raise ParameterError(f"cleaning {option}: {value} leaves no indexed point of map {ebsd_map.name!r}")
     q = np.where(bad[:, None], np.nan, ebsd_map.quaternions)
     cleaned = replace(ebsd_map, quaternions=q, phase_id=np.where(bad, 0, ebsd_map.phase_id).astype(np.int32))
     n = int(bad.sum())
-    return cleaned, Step(option, value, n, f"{n} points with {why} treated as not indexed")
+    return cleaned, CleaningStep(option, value, n, f"{n} points with {why} treated as not indexed")
 
 
 def _property(ebsd_map: EbsdMap, option: str, name: str) -> NDArray:
@@ -203,23 +190,23 @@ def _property(ebsd_map: EbsdMap, option: str, name: str) -> NDArray:
     return np.asarray(ebsd_map.properties[name], float)
 
 
-def _confidence(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _confidence(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     bad = ~(_property(ebsd_map, "min_confidence", "ci") > value)
     return _without(ebsd_map, "min_confidence", value, bad, f"a confidence of {value:g} or less")
 
 
-def _misfit(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _misfit(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     bad = ~(_property(ebsd_map, "max_mad_deg", "mad") <= value)
     return _without(ebsd_map, "max_mad_deg", value, bad, f"a misfit above {value:g} deg")
 
 
-def _despike(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _despike(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     points, source = spikes(ebsd_map, value, threshold)
     note = f"{len(points)} single points more than {value:g} deg from all neighbours replaced"
-    return _take_over(ebsd_map, points, source), Step("spike_deg", value, len(points), note)
+    return _take_over(ebsd_map, points, source), CleaningStep("spike_deg", value, len(points), note)
 
 
-def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     from cpml.microscopy.grains.grains import segment
 
     grains = segment(ebsd_map, threshold=threshold)
@@ -235,19 +222,19 @@ def _merge(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, 
     )
     n_grains = int(np.sum(~large) - 1)
     note = f"{n_grains} grains below {value:g} pixels ({len(points)} points) merged into their surroundings"
-    return merged, Step("min_grain_pixels", value, len(points), note)
+    return merged, CleaningStep("min_grain_pixels", value, len(points), note)
 
 
-def _fill(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _fill(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     points = np.flatnonzero(small_holes(ebsd_map, value))
     filled = _take_over(
         ebsd_map, points, _nearest(ebsd_map, points, ebsd_map.indexed) if len(points) else points
     )
     note = f"{len(points)} points filled in holes of up to {value:g} points"
-    return filled, Step("fill_holes_pixels", value, len(points), note)
+    return filled, CleaningStep("fill_holes_pixels", value, len(points), note)
 
 
-def _denoise(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, Step]:
+def _denoise(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap, CleaningStep]:
     from cpml.microscopy.cleaning.denoising import denoise
     from cpml.microscopy.grains.grains import segment
 
@@ -260,7 +247,7 @@ def _denoise(ebsd_map: EbsdMap, value: float, threshold: float) -> tuple[EbsdMap
         f"orientations of {n} points denoised inside grains (strength {value:g}, noise estimated at "
         f"{result.noise_deg:.3g} deg, moved by {median:.3g} deg, at most {largest:.3g})"
     )
-    return replace(ebsd_map, quaternions=result.quaternions), Step("denoise", value, n, note)
+    return replace(ebsd_map, quaternions=result.quaternions), CleaningStep("denoise", value, n, note)
 
 
 _STEPS = {

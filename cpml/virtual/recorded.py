@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cpml.crystallography.slip_systems import Systems
 from cpml.errors import MapFileError
 from cpml.microscopy.labels.rows import label_rows
 from cpml.microscopy.labels.traces import traces_to_grains
+from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.virtual.truth import generator_vectors
 
 NEEDED = (
@@ -39,7 +41,7 @@ def is_public_table(path: str | Path) -> bool:
     return set(NEEDED) <= set(names)
 
 
-def read_public_table(path: str | Path, ebsd_map, label: np.ndarray) -> pd.DataFrame:
+def read_public_table(path: str | Path, ebsd_map: EbsdMap, label: np.ndarray) -> pd.DataFrame:
     """The table with the segmented grain of every row in the column ``grain``.
 
     Several small surface grains may fall into one segmented grain; the largest is the one that was labelled.
@@ -60,8 +62,8 @@ def read_public_table(path: str | Path, ebsd_map, label: np.ndarray) -> pd.DataF
 
 
 def recorded_traces(table: pd.DataFrame) -> pd.DataFrame:
-    """grain_id, angle_deg counter-clockwise from +x on the screen; NaN where a grain
-    was looked at and shows no trace.
+    """grain_id, angle_deg counter-clockwise from +x on the screen; NaN where a grain was looked at and
+    shows no trace.
     """
     rows = []
     for entry in table.itertuples():
@@ -71,7 +73,7 @@ def recorded_traces(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["grain_id", "angle_deg"])
 
 
-def recorded_variants(table: pd.DataFrame, systems) -> pd.DataFrame:
+def recorded_variants(table: pd.DataFrame, systems: Systems) -> pd.DataFrame:
     """Label rows (`cpml.microscopy.labels.rows`) of the variants of the grains whose twins were recorded."""
     twins = np.flatnonzero(systems.twin)
     known = table[table["obs_twinned"].notna()]
@@ -92,7 +94,7 @@ def recorded_variants(table: pd.DataFrame, systems) -> pd.DataFrame:
     )
 
 
-def _nearest_system(name: str, systems, twins: np.ndarray) -> int:
+def _nearest_system(name: str, systems: Systems, twins: np.ndarray) -> int:
     """Twin system with the K1 normal and shear direction of a recorded name."""
     normal, sense = generator_vectors(name, systems.c_over_a)
     return int(twins[((systems.plane[twins] @ normal) * (systems.direction[twins] @ sense)).argmax()])

@@ -1,5 +1,5 @@
-"""SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven
-brightness and line noise taken out.
+"""SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven brightness and line
+noise taken out.
 
 | source of the pixel size | tag |
 |---|---|
@@ -12,16 +12,24 @@ crosses the lowest fifth of the picture as a row of one grey (Zeiss), or from `d
 float64 grey levels; colours become their luminance, palettes the grey levels that they stand for.
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.io.storage import SMALL
+from cpml.microscopy.io.hdf_arrays import SMALL
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from hyperspy.signals import Signal2D
+    from PIL import Image
 
 MOST_PIXELS = 2**28
 """A larger image (268 million pixels) is taken for a mistake."""
@@ -29,6 +37,8 @@ PIXELS_PER_BYTE = 100
 """Of a compressed picture at most; JPEG reaches 50."""
 TIFF = (".tif", ".tiff")
 BY_ROSETTASCIIO = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph"}
+STRIPE_PX = 4.0
+"""Rows over which the picture is smoothed to see the jumps of single ones."""
 UNIT_UM = {"m": 1e6, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3}
 
 
@@ -60,7 +70,7 @@ class SemImage:
         """(rows, columns) values, NaN where not valid."""
         return np.where(self.valid, self.values, np.nan)
 
-    def crop(self, rows: tuple[int, int], columns: tuple[int, int]) -> "SemImage":
+    def crop(self, rows: tuple[int, int], columns: tuple[int, int]) -> SemImage:
         """The part rows[0] <= row < rows[1], columns[0] <= column < columns[1]."""
         place = slice(*rows), slice(*columns)
         if not (0 <= rows[0] < rows[1] <= self.shape[0] and 0 <= columns[0] < columns[1] <= self.shape[1]):
@@ -70,7 +80,20 @@ class SemImage:
             )
         return replace(self, values=self.values[place], valid=self.valid[place])
 
-    def to_signal(self):
+    def summary(self) -> pd.DataFrame:
+        """Size, scale and what was done, as a table of two columns to look at."""
+        import pandas as pd
+
+        facts = {
+            "pixels": f"{self.shape[1]} x {self.shape[0]}",
+            "scale": f"{self.pixel_um:.4g} um per pixel"
+            if self.pixel_um
+            else "unknown: lengths are in pixels",
+            "note": "; ".join(self.note) or "no data bar",
+        }
+        return pd.DataFrame({"value": facts}).rename_axis(self.name)
+
+    def to_signal(self) -> Signal2D:
         """The picture as hyperspy Signal2D, scaled in um (pixels where the scale is not known)."""
         from hyperspy.signals import Signal2D
 
@@ -119,8 +142,8 @@ def read_image(
 
 
 def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
-    """Values, pixel size (um) and rows of the picture above its data bar; the
-    tags are read before the pixels.
+    """Values, pixel size (um) and rows of the picture above its data bar; the tags are read
+    before the pixels.
     """
     import warnings
 
@@ -180,7 +203,7 @@ def _by_tifffile(path: Path) -> NDArray:
     raise MapFileError(f"{path}: cannot be read as an image ({reason}); save it again as grey TIFF or PNG")
 
 
-def _grey(file):
+def _grey(file: Image.Image) -> Image.Image:
     """Image with one value per pixel; 16 and 32 bit kept."""
     return file if file.mode in ("L", "I", "F", "1") or file.mode.startswith("I;") else file.convert("L")
 
@@ -289,16 +312,14 @@ def flat_field(
     return replace(image, values=values, valid=valid, note=(*image.note, f"{mode} blur of {sigma_px:g} px"))
 
 
-def destripe(image: SemImage, *, sigma_px: float = 4.0) -> SemImage:
+def destripe(image: SemImage) -> SemImage:
     """The image without the brightness jumps from row to row that scanning leaves.
 
-    Each row is shifted by the median of its difference from the image smoothed across `sigma_px` rows;
+    Each row is shifted by the median of its difference from the image smoothed across STRIPE_PX rows;
     horizontal lines that cross less than half of the image stay.
     """
-    if not sigma_px > 0:
-        raise ParameterError(f"sigma_px {sigma_px} must be positive")
-    weight = np.maximum(ndimage.gaussian_filter1d(image.valid.astype(float), sigma_px, axis=0), 1e-12)
-    smooth = ndimage.gaussian_filter1d(np.where(image.valid, image.values, 0.0), sigma_px, axis=0) / weight
+    weight = np.maximum(ndimage.gaussian_filter1d(image.valid.astype(float), STRIPE_PX, axis=0), 1e-12)
+    smooth = ndimage.gaussian_filter1d(np.where(image.valid, image.values, 0.0), STRIPE_PX, axis=0) / weight
     jump = np.zeros(len(image.values))
     filled = image.valid.any(axis=1)
     jump[filled] = np.nanmedian(np.where(image.valid, image.values - smooth, np.nan)[filled], axis=1)

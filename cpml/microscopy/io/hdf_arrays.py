@@ -1,12 +1,20 @@
-"""Arrays and text in one HDF5 file: written under a temporary name and renamed, sizes checked before reading."""
+"""Arrays and text in one HDF5 file: written under a temporary name and renamed, sizes
+checked before reading.
+"""
+
+from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
+
+if TYPE_CHECKING:
+    import h5py
 
 EXPANSION = 64
 """Largest ratio of a foreign array's bytes to its file's: measured values never pack this well."""
@@ -72,8 +80,10 @@ def read_hdf(path: str | Path, *, kind: str) -> tuple[dict[str, NDArray], dict[s
         ) from error
 
 
-def _check_claim(path: Path, name: str, dataset) -> None:
-    """Refuse an array that claims more than its own chunks, or this file, can hold, or that lies elsewhere."""
+def _check_claim(path: Path, name: str, dataset: h5py.Dataset) -> None:
+    """Refuse an array that claims more than its own chunks, or this file, can hold, or
+    that lies elsewhere.
+    """
     claimed = dataset.size * dataset.dtype.itemsize
     most = min(DEFLATE * dataset.id.get_storage_size(), max(EXPANSION * path.stat().st_size, OWN_SMALL))
     if dataset.is_virtual or dataset.external or claimed > most + SMALL:

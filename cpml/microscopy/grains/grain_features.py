@@ -1,5 +1,4 @@
-"""Descriptors of every grain that a map gives before any mechanics:
-size, shape, spread, neighbourhood.
+"""Descriptors of every grain that a map gives before any mechanics: size, shape, spread, neighbourhood.
 
 | column | unit | meaning |
 |---|---|---|

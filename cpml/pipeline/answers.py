@@ -1,0 +1,335 @@
+"""Sentences that read the results of a notebook: what was found, and where there is too little to say.
+
+Each function is given results and returns one or two sentences. They are shown where the result is, stored as
+the notebook's answer, and stand on the first page of the report.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import binomtest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cpml.design import TextureDesign
+    from cpml.microscopy import EbsdMap, FrameCheck, Twins
+    from cpml.microscopy.curvature.gnd import Gnd
+    from cpml.models import CoupledClassifier, Specimen
+    from cpml.plasticity import Calibration
+
+FEW = 10
+"""Below this many footprints of a kind nothing is claimed from them."""
+CLEAR = 0.05
+"""Probability of a chance result below which a choice counts as decided."""
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """ "1 grain", "3 grains"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}".replace(",", "\u202f")
+
+
+def percent(share: float) -> str:
+    """ "12 %", "0.3 %"."""
+    return f"{100 * share:.2g} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
+
+
+def the_map(ebsd_map: EbsdMap) -> str:
+    """How much of the map is there."""
+    return f"{percent(float(ebsd_map.indexed.mean()))} of {count(ebsd_map.n_pixels, 'point')} are indexed."
+
+
+def hexagonal_axis(table: pd.DataFrame) -> str:
+    """Which hexagonal axis the twin boundaries support (table of `hex_axis_check`)."""
+    declared, other = (int(n) for n in table["twin_segments"])
+    found = f"{count(declared, 'boundary segment')} are {{10-12}} twins as declared, {other} with X turned by 30 degrees"
+    if declared + other < FEW:
+        return f"{found}: too few twins to tell the hexagonal axis."
+    if declared > 3 * other:
+        return f"{found}: the declared hexagonal axis is right."
+    if other > 3 * declared:
+        return f"**{found}: the hexagonal axis is declared wrong.**"
+    return f"{found}: the twins do not tell which axis is right."
+
+
+def frame(check: FrameCheck, what: str) -> str:
+    """Whether lines on planes support the declared y axis; a sign test on the
+    lines that fit in one frame only.
+    """
+    n = int(check.table["lines"].iloc[0])
+    declared, flipped = (int(v) for v in check.table["matched"])
+    if not n:
+        return f"No {what} to tell which way y points."
+    found = f"Of {count(n, what, what)} {declared} lie along planes as declared, {flipped} with the y axis flipped"
+    only_declared, only_flipped = check.only
+    trials = only_declared + only_flipped
+    if trials < FEW or binomtest(only_declared, trials).pvalue > CLEAR:
+        return f"{found}: they do not tell the two apart."
+    if only_declared > only_flipped:
+        return f"{found}: the declared frame is right (up to half a turn about the normal)."
+    return f"**{found}: the y axis is declared wrong.**"
+
+
+def picture(families: pd.DataFrame, lines: pd.DataFrame, apart: NDArray) -> str:
+    """What an image shows by itself: families of all tiles, those that count,
+    their distance from the tensor's.
+    """
+    n_tiles, with_lines = families["grain_id"].nunique(), lines["grain_id"].nunique()
+    if not len(lines):
+        return f"None of {count(n_tiles, 'tile')} shows straight lines above the limits."
+    compared = np.isfinite(apart)
+    return (
+        f"{with_lines} of {count(n_tiles, 'tile')} show straight lines, "
+        f"{count(len(lines), 'family', 'families')} in all, "
+        f"with directions known to {lines['sigma_deg'].median():.1f} degrees (median); "
+        "the structure tensor agrees "
+        f"within 3 degrees in {int((apart[compared] <= 3).sum())} of {count(int(compared.sum()), 'tile')}."
+    )
+
+
+def grains(table: pd.DataFrame, n_fragments: int) -> str:
+    """How many grains of which size (one row a grain)."""
+    n, diameter = len(table), table["equivalent_diameter_um"].median()
+    found = f"{count(n_fragments, 'fragment')} are {count(n, 'grain')} with a median diameter of {diameter:.2g} um."
+    return found if n >= FEW else f"{found} So few grains carry no statistics."
+
+
+def twins(found: Twins, certainty: pd.Series) -> str:
+    """Which grains have twinned, how much of them, and how sure their parents are (probability by family)."""
+    grains = found.grains
+    twinned = grains["twin_fraction"] > 0
+    if not twinned.any():
+        return "No twin of the kinds that were looked for."
+    share = (grains["twin_fraction"] * grains["area_um2"]).sum() / grains["area_um2"].sum()
+    unsure = int((certainty < 0.8).sum())
+    return (
+        f"{int(twinned.sum())} of {count(len(grains), 'grain')} have twinned, and twins take "
+        f"{percent(share)} of the area; "
+        f"in {unsure} of {count(len(certainty), 'family', 'families')} another orientation may be the parent."
+    )
+
+
+def boundaries(types: pd.DataFrame) -> str:
+    """The share of special boundaries (index: type; length_um)."""
+    share = types["length_um"] / types["length_um"].sum()
+    plain = {"random", "low angle", "between phases"}
+    special = share[[name for name in share.index if name not in plain]]
+    if not len(special):
+        return "No special boundary: all are random, of low angle or between phases."
+    first = special.idxmax()
+    return f"{percent(special.sum())} of the boundary length is special, most of it {first} ({percent(special[first])})."
+
+
+def curvature(kam_deg: NDArray, floor_deg: float, dislocations: Gnd) -> str:
+    """Whether the lattice bends more than noise."""
+    kam, density = float(np.nanmedian(kam_deg)), float(np.nanmedian(dislocations.density))
+    floor = float(dislocations.noise_floor)
+    reading = "the lattice bends more than noise explains" if kam > 1.5 * floor_deg else "most of it is noise"
+    return (
+        f"The median KAM is {kam:.2g} degrees where noise alone reads {floor_deg:.2g}: "
+        f"{reading}. The median density of "
+        f"geometrically necessary dislocations is {density:.1e} per m2 (noise: "
+        f"{floor:.1e} in each component)."
+    )
+
+
+def transfer(m_prime: pd.Series, percolation: pd.DataFrame) -> str:
+    """How far slip could pass from grain to grain."""
+    known = m_prime.dropna()
+    if len(known) < FEW:
+        return f"{count(len(known), 'boundary', 'boundaries')} with a known m': too few to speak of transfer."
+    last = percolation.iloc[-1]
+    return (
+        f"The most stressed slip could pass (m' above 0.8) at {percent((known > 0.8).mean())} of "
+        "the boundaries; where it "
+        f"must be above {last['above']:g}, the largest cluster holds "
+        f"{percent(last['largest_share'])} of the area."
+    )
+
+
+def image_lines(lines: pd.DataFrame, on_plane: NDArray, apart: NDArray) -> str:
+    """Lines of an image, grain by grain: on planes, and beside drawn ones."""
+    n_grains = lines["grain_id"].nunique()
+    if not len(on_plane):
+        return f"None of {count(n_grains, 'grain')} shows a line."
+    compared = apart[np.isfinite(apart)]
+    found = (
+        f"{count(len(on_plane), 'line')} were found in {count(n_grains, 'grain')}; "
+        f"{int((on_plane <= 4).sum())} lie within "
+        "4 degrees of a slip plane"
+    )
+    if not len(compared):
+        return f"{found}."
+    return (
+        f"{found}, {int((compared <= 5).sum())} of {len(compared)} within 5 degrees of a line drawn by hand."
+    )
+
+
+def strain_field(on_plane: NDArray, turns: list[NDArray], clear: NDArray, leading: pd.DataFrame) -> str:
+    """Bands on planes, directions as declared and mirrored, and the leading system of each grain."""
+    known = on_plane[np.isfinite(on_plane)]
+    if len(known) < FEW:
+        return f"Bands were found in {count(len(known), 'grain')}: too few to speak of systems."
+    fits, mirrored = (int((turn[clear] <= 10).sum()) for turn in turns)
+    n_clear = int(clear.sum())
+    sign = "the declared sign of v fits better" if fits > mirrored else "the sign of v is not confirmed"
+    return (
+        f"In {int((known <= 4).sum())} of {count(len(known), 'grain')} the strongest band lies "
+        "within 4 degrees of a slip "
+        f"plane. Of {count(n_clear, 'clear displacement')} {fits} follow a slip direction, "
+        f"{mirrored} with v negated: {sign}. "
+        f"In {count(len(leading), 'large grain')} the leading system carries "
+        f"{percent(leading['share'].median())} of the "
+        "slip (median)."
+    )
+
+
+def traces(seen: pd.DataFrame, strongest: pd.Series) -> str:
+    """Lines of all sources, and how the strongest of each grain lies (its angle from the nearest slip plane)."""
+    lines = int(seen["angle_deg"].notna().sum())
+    looked = count(seen["grain_id"].nunique(), "grain")
+    if not lines:
+        return f"{looked} were looked at, and no line was seen."
+    return (
+        f"{count(lines, 'line')} were seen in {looked} that were looked at; the strongest of each "
+        "lies within 4 degrees of a "
+        f"slip plane in {int((strongest <= 4).sum())} of {len(strongest)} grains."
+    )
+
+
+def labels(table: pd.DataFrame) -> str:
+    """Footprints of every mechanism: seen, not seen, missing; and whether they are enough to learn from."""
+    parts, learnable = [], 0
+    for mechanism, rows in table.groupby("mechanism", sort=False):
+        seen, absent = int((rows["observed"] == 1).sum()), int((rows["observed"] == 0).sum())
+        learnable += seen * (mechanism in ("slip", "twin"))
+        name = str(mechanism).replace("_", "-")
+        parts.append(
+            f"{name} {seen} seen, {absent} not seen" if seen + absent else f"{name} looked for by nobody"
+        )
+    enough = (
+        ""
+        if learnable >= FEW
+        else (f" **{count(learnable, 'footprint')} of slip and twins: nothing can be learned here.**")
+    )
+    return f"Footprints (planes, systems, variants, pairs): {'; '.join(parts)}.{enough}"
+
+
+def curve(fit: Calibration) -> str:
+    """The calibration to a measured curve."""
+    scale = fit.values.set_index("parameter").loc["scale"]
+    return (
+        f"The curve is met to {fit.rms_mpa:.2g} MPa when the strengths of the literature are multiplied by "
+        f"{scale['value']:.2g} [{scale['low']:.2g}, {scale['high']:.2g}]."
+    )
+
+
+def law_alone(ranks: dict[str, pd.Series], footprints: pd.Series, n_targets: int) -> str:
+    """Where the law's first choice was seen (ranks of what was seen; agrees, differs, nothing seen by grain)."""
+    seen = footprints[footprints != "nothing seen"]
+    if len(seen) < FEW:
+        return f"Footprints were seen in {count(len(seen), 'grain')}: too few to hold the law against them."
+    hits = {rule: float((r == 1).mean()) for rule, r in ranks.items()}
+    told = ", ".join(f"{percent(share)} by {rule.capitalize()}" for rule, share in hits.items())
+    return (
+        f"In {int((seen == 'agrees').sum())} of {count(len(seen), 'grain')} with footprints "
+        "something seen is the first "
+        "choice of the affine scheme. Of all planes and variants seen, rank 1 among up to "
+        f"{n_targets} is given to {told}."
+    )
+
+
+def learned(model: CoupledClassifier, specimen: Specimen) -> str:
+    """What the footprints fix, and what is left to the literature."""
+    n = int((specimen.labels["observed"] == 1).sum())
+    table = model.strengths_[model.strengths_["family"] != model.strengths_["reference"]]
+    if n < FEW:
+        return f"{count(n, 'footprint')}: nothing can be learned here, and every strength is that of the literature."
+    fixed, open_ = table[table["by_data"] >= 0.5], table[table["by_data"] < 0.5]
+    reference = str(model.strengths_["reference"].iloc[0]).replace("_", " ")
+    ratios = ", ".join(
+        f"{r.family.replace('_', ' ')} {r.ratio:.2g} [{r.ratio_low:.2g}, {r.ratio_high:.2g}]"
+        for r in fixed.itertuples()
+    )
+    told = (
+        f"{count(n, 'footprint')} fix, relative to {reference}: {ratios}."
+        if len(fixed)
+        else (f"{count(n, 'footprint')} fix no strength ratio.")
+    )
+    rest = ", ".join(name.replace("_", " ") for name in open_["family"])
+    literature = f" Left to the literature: {rest}." if rest else ""
+    gate = "opened on held-out grains" if model.gate_ else "stayed shut"
+    return (
+        f"{told}{literature} {percent(float(model.theta_['amplitude']))} of what the mechanics "
+        "says about the neighbours is "
+        f"taken over; the residual {gate}."
+    )
+
+
+def verdict(verdicts: pd.DataFrame) -> str:
+    """The coupled model against every other one (table of `evaluation.verdict`)."""
+    parts = []
+    for (mechanism, metric), table in verdicts.groupby(["mechanism", "metric"], sort=False):
+        n = table["verdict"].value_counts()
+        better, tie, worse = (int(n.get(word, 0)) for word in ("better", "tie", "worse"))
+        name = metric.replace("pr_auc", "PR-AUC").replace("log_loss", "log-loss")
+        losses = ", ".join(table.loc[table["verdict"] == "worse", "model"])
+        behind = f", behind {losses}" if worse else ""
+        parts.append(
+            f"{mechanism}, {name}: better than {better} of {len(table)} other models, {tie} ties{behind}"
+        )
+    return "; ".join(parts) + "." if parts else "No mechanism was seen often enough to compare models."
+
+
+def evaluation(scores: pd.DataFrame) -> str:
+    """Scores of the coupled model and of the best other one, held out, by mechanism."""
+    parts = []
+    for mechanism, table in scores[scores["metric"] == "pr_auc"].groupby("mechanism"):
+        own = table[table["model"] == "coupled"].iloc[0]
+        n = int(own["n_positive"])
+        if n < FEW:
+            parts.append(f"{count(n, 'observed ' + mechanism + ' footprint')}: too few to rank models.")
+            continue
+        others = table[table["model"] != "coupled"]
+        best = others.loc[others["value"].idxmax()]
+        parts.append(
+            f"{mechanism.capitalize()}: PR-AUC of the coupled model {own['value']:.2f} "
+            f"[{own['low']:.2f}, {own['high']:.2f}] "
+            f"on {count(n, 'footprint')} in {count(int(own['n_grains']), 'grain')}, of the "
+            f"best other ({best['model']}) "
+            f"{best['value']:.2f}, of a guess {own['prevalence']:.2f}."
+        )
+    return " ".join(parts) or "Nothing was observed: there is nothing to evaluate."
+
+
+def texture(design: TextureDesign) -> str:
+    """Whether the target was reached, and whether it holds by another route."""
+    wanted = ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in design.target.items())
+    if design.status != "reached":
+        return f"No texture of this material gives {wanted}; the nearest point is shown with its proof."
+    drawn = design.verification.get("drawn_r_value_deviation")
+    told = (
+        ""
+        if drawn is None
+        else (
+            f" With free lateral strains 500 drawn orientations change its r-value by {percent(abs(drawn))}."
+        )
+    )
+    return f"A texture with {wanted} exists (duality gap proves that none closer to random does).{told}"
+
+
+def comparison(judged: pd.DataFrame, n_datasets: int) -> str:
+    """The coupled model against the best other one on all data sets (gains with verdicts)."""
+    rows = judged[judged["against"] == "footprints"]
+    if rows.empty:
+        return f"{count(n_datasets, 'data set')}, and no footprint to compare models on."
+    n = rows["verdict"].value_counts()
+    better, tie, worse = (int(n.get(word, 0)) for word in ("better", "tie", "worse"))
+    return (
+        f"On {count(n_datasets, 'data set')} and {count(len(rows), 'comparison')} with the best of "
+        "all other models, chosen "
+        f"after the fact, the coupled model is better in {better}, level in {tie} and behind in {worse}."
+    )

@@ -1,0 +1,306 @@
+"""What the notebooks of one data set, or of the comparison, read and write, under the right names.
+
+    data/derived/<name>/<artefact>.parquet, .h5             what notebooks hand to each other        read, write
+    reports/<name>/figures/<nn>_<figure>.pdf, .png, .json   figures with their parameters            show
+    reports/<name>/tables/<nn>_<table>.csv, .tex            tables for people                        table
+    reports/<name>/metrics/<step>.json, metrics.json        flat name -> number; all steps together  save
+    reports/<name>/answers/<step>.json                      the notebook's question and its answer   answer
+
+Every file is written under a temporary name and renamed: none is ever seen half-written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cpml import paths
+from cpml.errors import CpmlError, ParameterError
+from cpml.files import read_json, write_atomic, write_json
+from cpml.pipeline import steps
+from cpml.pipeline.latex import has_named_index, latex_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class Folder:
+    """One step's place among the files of a data set.
+
+    Parameters
+    ----------
+    step : name of the notebook without suffix, e.g. "02a_grains"
+    name : of the data set
+    caption : the line on every figure: what kind of data, under which assumption
+    values : the notebook's parameters among any other names, e.g. its `globals()`
+
+    Raises
+    ------
+    ParameterError : a name that no notebook has
+    """
+
+    def __init__(self, step: str, *, name: str, caption: str, values: Mapping[str, Any]):
+        self.step, self.name, self.caption = notebook(step), name, caption
+        declared = self.step.defaults.items()
+        self.parameters = {key: values.get(key, default) for key, default in declared if key != "dataset"}
+        self.derived, self.reports = paths.derived(name), paths.reports(name)
+        self.derived.mkdir(parents=True, exist_ok=True)
+        self._sentences: list[str] = []
+        self._metrics: dict[str, float | int | None] = {}
+
+    def path(self, name: str) -> Path:
+        """Path of an artefact file, e.g. `run.path("map.h5")`; CpmlError where an
+        earlier notebook has yet to write it.
+        """
+        path = self.derived / paths.safe_name(name, what="artefact")
+        writer = steps.writers().get(path.stem)
+        if not path.exists() and writer is not None and writer < self.step.name:
+            raise self._missing(path.stem)
+        return path
+
+    def has(self, name: str) -> bool:
+        """Whether a table or an array file of this name has been written."""
+        return self._find(name) is not None
+
+    def read(self, name: str) -> Any:
+        """DataFrame of <name>.parquet, or dict of arrays and attributes of <name>.h5."""
+        path = self._find(name)
+        if path is None:
+            raise self._missing(name)
+        return _read_table(path) if path.suffix == ".parquet" else _read_arrays(path)
+
+    def write(self, name: str, content: pd.DataFrame | dict) -> Path:
+        """Write a DataFrame as <name>.parquet or a dict of arrays, numbers and strings as <name>.h5."""
+        paths.safe_name(name, what="artefact")
+        if isinstance(content, dict):
+            return write_atomic(self.derived / f"{name}.h5", lambda p: _write_arrays(p, content))
+        if hasattr(content, "to_parquet"):
+            return write_atomic(
+                self.derived / f"{name}.parquet", lambda p: content.to_parquet(p, index=False)
+            )
+        raise ParameterError(
+            f"artefact {name!r}: {type(content).__name__} is neither a DataFrame nor a dict of arrays"
+        )
+
+    def show(self, fig: Figure | None, name: str) -> None:
+        """Put the caption on a figure, save it as PDF, PNG and JSON sidecar, and display it in the notebook.
+
+        None, what a figure of nothing is, is said in one line.
+        """
+        stem = self.reports / "figures" / f"{self.step.number}_{paths.safe_name(name, what='figure')}"
+        if fig is None:
+            print(f"nothing to draw here ({name})")
+            return
+        from cpml import plots
+
+        plots.stamp(fig, self.caption)
+        plots.save(fig, stem)
+        size = [round(float(v), 4) for v in fig.get_size_inches()]
+        sidecar = {"dataset": self.name, "step": self.step.name, "caption": self.caption, "size_in": size}
+        write_json(stem.with_name(stem.name + ".json"), sidecar | {"parameters": self.parameters})
+        _display(fig)
+
+    def table(self, frame: pd.DataFrame, name: str, caption: str = "") -> pd.DataFrame:
+        """Write a DataFrame as CSV (full precision) and LaTeX (booktabs); returns it
+        rounded to 3 decimals to look at.
+        """
+        stem = f"{self.step.number}_{paths.safe_name(name, what='table')}"
+        folder = self.reports / "tables"
+        write_atomic(
+            folder / f"{stem}.csv",
+            lambda p: frame.to_csv(p, index=has_named_index(frame), lineterminator="\n"),
+        )
+        latex = latex_table(
+            frame, caption=caption or f"{name} ({self.caption})", label=f"tab:{self.name}-{stem}"
+        )
+        write_atomic(folder / f"{stem}.tex", lambda p: p.write_text(latex, encoding="utf-8"))
+        return frame.round(3)
+
+    def note(self, sentence: str = "", **metrics: float | None) -> None:
+        """Say what a section found, in a sentence computed from it; kept for the
+        answer, its numbers for `save`.
+
+        A metric has its unit in its name (`rmse_stress_mpa`); None stands for a number that could not be had.
+        """
+        self._metrics |= {name: _metric(name, value) for name, value in metrics.items()}
+        if sentence:
+            self._sentences.append(sentence)
+            _say(sentence)
+
+    def answer(self, *sentences: str) -> None:
+        """Answer the question of the notebook's first cell: what the sections found, after what is said here.
+
+        Question and answer are stored for the report.
+        """
+        text = " ".join(sentence for sentence in (*sentences, *self._sentences) if sentence)
+        content = {"title": self.step.title, "question": self.step.question, "answer": text}
+        write_json(self.reports / "answers" / f"{self.step.name}.json", content)
+        _say(text)
+
+    def save(self, **metrics: float | None) -> None:
+        """Write this step's numbers, noted or given here, merge those of all steps
+        into metrics.json, print one line.
+        """
+        mine = self._metrics | {name: _metric(name, value) for name, value in metrics.items()}
+        folder = self.reports / "metrics"
+        write_json(folder / f"{self.step.name}.json", mine)
+        merged: dict = {}
+        for path in sorted(folder.glob("[0-9][0-9]*_*.json")):
+            numbers = read_json(path)
+            twice = sorted(set(merged) & set(numbers))
+            if twice:
+                raise ParameterError(
+                    f"metric {twice[0]!r} is written by {path.stem} and by an earlier notebook: rename one"
+                )
+            merged |= numbers
+        write_json(self.reports / "metrics.json", merged)
+        print(f"{self.step.name} of {self.name!r}: {len(mine)} metrics saved")
+
+    def read_all(self, *names: str) -> pd.DataFrame:
+        """Tables of these names under each other; those that no notebook had reason to write are left out."""
+        import pandas as pd
+
+        tables = [self.read(name) for name in names if self.has(name)]
+        there = [table for table in tables if len(table)] or tables
+        return pd.concat(there, ignore_index=True) if there else pd.DataFrame()
+
+    def _find(self, name: str) -> Path | None:
+        paths.safe_name(name, what="artefact")
+        found = (self.derived / f"{name}{suffix}" for suffix in (".parquet", ".h5"))
+        return next((path for path in found if path.is_file()), None)
+
+    def _missing(self, name: str) -> CpmlError:
+        message = f"dataset {self.name!r} has no {name!r}: "
+        if writer := steps.writers().get(name):
+            return CpmlError(message + f"run notebooks/{writer}.ipynb first")
+        there = sorted({p.stem for p in self.derived.glob("*") if p.suffix in (".parquet", ".h5")})
+        close = get_close_matches(name, [*there, *steps.writers()], n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return CpmlError(
+            message
+            + f"{hint}It has {', '.join(there) or 'nothing yet: run notebooks/01_ingestion.ipynb first'}"
+        )
+
+
+def notebook(step: str) -> steps.Step:
+    """The notebook of a step."""
+    path = paths.notebooks() / f"{step}.ipynb"
+    if not steps.NAME.fullmatch(step) or not path.is_file():
+        raise ParameterError(
+            f"step: {step!r} is not a notebook of {paths.notebooks()}, such as '01_ingestion'"
+        )
+    return steps.read_step(path)
+
+
+def _notebook_shell() -> Any:
+    """The running IPython shell where this is a notebook, else None."""
+    if "IPython" not in sys.modules:
+        return None
+    shell = sys.modules["IPython"].get_ipython()
+    return shell if hasattr(shell, "kernel") else None
+
+
+def _say(text: str) -> None:
+    """A sentence in the notebook, or on the terminal."""
+    if _notebook_shell() is None:
+        print(text)
+        return
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def _display(fig: Figure) -> None:
+    """Show a figure in the notebook at screen resolution in 256 colours: a
+    third of the bytes that are stored.
+    """
+    if _notebook_shell() is None:
+        return
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format="png", dpi="figure")
+    method = Image.Quantize.FASTOCTREE  # the others lose the few coloured lines on a grey picture
+    picture = Image.open(full).convert("RGB").quantize(256, method=method, dither=Image.Dither.NONE)
+    # white stays white
+    picture.putpalette([255 if level > 252 else level for level in picture.getpalette() or ()])
+    picture.save(small, "PNG", optimize=True)
+    content = {"text/plain": repr(fig), "image/png": small.getvalue()}
+    sys.modules["IPython"].display.display(content, raw=True)
+    plt.close(fig)  # else the inline backend shows it a second time
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise CpmlError(
+            f"{path}: not a readable table ({error}): delete it and run its notebook again"
+        ) from error
+
+
+def _read_arrays(path: Path) -> dict:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = {
+                key: file[key].asstr()[()] if h5py.check_string_dtype(file[key].dtype) else file[key][()]
+                for key in file
+            }
+            return arrays | {
+                key: value.item() if hasattr(value, "item") else value for key, value in file.attrs.items()
+            }
+    except (OSError, AttributeError, TypeError) as error:
+        raise CpmlError(
+            f"{path}: not a readable file of arrays ({error}): delete it and run its notebook again"
+        ) from error
+
+
+def _write_arrays(path: Path, content: dict) -> None:
+    """Arrays become datasets, numbers and strings attributes; no times inside,
+    so equal content is equal bytes.
+    """
+    import h5py
+    import numpy as np
+
+    with h5py.File(path, "w", track_order=False) as file:
+        for key, value in content.items():
+            if isinstance(value, str | Real):
+                file.attrs[key] = value
+                continue
+            array = np.asarray(value)
+            if array.dtype.kind == "U":
+                file.create_dataset(
+                    key, data=array.astype(object), dtype=h5py.string_dtype(), track_times=False
+                )
+            elif array.dtype.kind in "biufc":
+                file.create_dataset(key, data=array, track_times=False)
+            else:
+                raise ParameterError(
+                    f"{path.stem}[{key!r}]: {type(value).__name__} is neither numbers nor text"
+                )
+
+
+def _metric(name: str, value: Any) -> float | int | None:
+    """A plain number; NaN and infinity become None, which JSON can hold and nobody mistakes for a result."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or isinstance(value, bool):
+        return None if value is None else int(value)
+    if not isinstance(value, Real):
+        raise ParameterError(f"metric {name!r}: {json.dumps(str(value))} is not a number")
+    if not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else float(value)
