@@ -8,6 +8,8 @@ which give probabilities compare.
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from cpml.evaluation.records import KEYS
 from cpml.evaluation.resampled import block_weights, interval
@@ -21,7 +23,6 @@ def amount_scores(
     splits: Splits,
     n_boot: int = 200,
     seed: int = 0,
-    level: float = 0.9,
 ) -> pd.DataFrame:
     """Rank correlation and error of the share of every target, over all grains in
     which the mechanism is active.
@@ -50,12 +51,12 @@ def amount_scores(
         weight = block_weights(block[table["grain_id"]].to_numpy(), n_boot, np.random.default_rng(seed))
         weight = np.concatenate([np.ones((1, len(table))), weight])
         a, b = (table[c].fillna(0.0).to_numpy() for c in ("true_share", "model_share"))
-        found = {
-            "share_spearman": _correlation(_ranks(a), _ranks(b), weight),
-            "share_rmse": _rmse(a, b, weight),
+        scores = {
+            "share_spearman": _correlation(rankdata(a), rankdata(b), weight),
+            "share_rmse": np.sqrt(weight @ (a - b) ** 2 / weight.sum(1)),
         }
-        for metric, values in found.items():
-            low, high = interval(values[1:, None], level)
+        for metric, values in scores.items():
+            low, high = interval(values[1:, None])
             rows.append((mechanism, model, metric, values[0], low[0], high[0], table["grain_id"].nunique()))
     return pd.DataFrame(rows, columns=["mechanism", "model", "metric", "value", "low", "high", "n_grains"])
 
@@ -66,21 +67,11 @@ def _share(table: pd.DataFrame, column: str) -> pd.Series:
     return table[column] / total.where(total > 0)
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    from scipy.stats import rankdata
-
-    return rankdata(values)
-
-
-def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Weighted correlation for every row of weights (of ranks: Spearman, the ranks of the whole sample kept)."""
+def _correlation(a: NDArray, b: NDArray, weight: NDArray) -> NDArray:
+    """Weighted correlation for every row of weights; of ranks: Spearman, the ranks of the whole sample kept."""
     total = weight.sum(1)
     mean_a, mean_b = weight @ a / total, weight @ b / total
     covariance = weight @ (a * b) / total - mean_a * mean_b
     spread = (weight @ a**2 / total - mean_a**2) * (weight @ b**2 / total - mean_b**2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(spread > 1e-12, covariance / np.sqrt(np.maximum(spread, 1e-300)), np.nan)
-
-
-def _rmse(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    return np.sqrt(weight @ (a - b) ** 2 / weight.sum(1))

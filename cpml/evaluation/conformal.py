@@ -3,45 +3,36 @@
 A set answers: this grain shows a footprint, which targets may have left it? Every footprint (a twin variant,
 the plane behind a trace) has a score, the surprise about its target y,
 
-    s = 1 - p_y / max_t p_t  (score="relative", default)    or    s = 1 - p_y  (score="probability")
+    s = 1 - p_y / max_t p_t
 
-the first because the footprint is given: how likely the grain was to show one at
-all does not matter. The set is
-{t : s_t <= q}; q is the level-quantile of the scores in the calibration blocks, each
-    block with the same mass and its
-scores sharing it, because blocks and not grains are exchangeable
+relative to the likeliest target, because the footprint is given: how likely the grain was to show one at all does
+not matter. The set is {t : s_t <= q}; q is the level-quantile of the scores in the calibration blocks, each block
+with the same mass and its scores sharing it, because blocks and not grains are exchangeable
 
-    q = inf {s : sum_b w_b F_b(s) >= level},    F_b the distribution of the scores in block b, w_b = 1/B
+    q = inf {s : 1/B sum_b F_b(s) >= level},    F_b the distribution of the scores in block b
 
 (pooled distributions of two-layer data: Dunn, Wasserman & Ramdas 2022, doi:10.1080/01621459.2022.2060112).
-For every block q comes from all the others. ``guarantee=True`` puts the weight 1/(B+1) of the block to
-come at infinity: coverage is then at least the level for any B and, for few blocks, up to level/B above
-it. Either way fewer than level/(1 - level) calibration blocks (9 for 90 %) cannot support the level; the
-set is then everything, and says so.
+For every block q comes from all the others. Fewer than level/(1 - level) calibration blocks (9 for 90 %) cannot
+support the level; the set is then everything, and says so.
 
 A trace that fits several planes hides its target. Its pessimistic score is the largest over its candidates,
 its optimistic score the smallest, so coverage is an interval: all candidates inside, any inside.
 ``ambiguous`` says which score calibrates: "pessimistic" holds whichever candidate it was, "optimistic" if
 the model ranks candidates rightly, and "angle" (default) spreads the trace over its candidates as its angle
 alone does, before any mechanics.
-
-``neighbours=True`` weights the calibration blocks by 1/(steps to them on the map), after
-the neighbourhood-adaptive sets of Clarkson 2023 (arXiv 2211.14555): sharper where a map
-drifts, noisier where it does not.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse.csgraph import shortest_path
+from numpy.typing import NDArray
 
 from cpml.errors import ParameterError
 from cpml.evaluation.levels import traces_of
 from cpml.evaluation.splits import Splits
 
 AMBIGUOUS = ("angle", "pessimistic", "optimistic")
-SCORES = ("relative", "probability")
 
 
 @dataclass(frozen=True)
@@ -69,10 +60,7 @@ def conformal_sets(
     *,
     splits: Splits,
     level: float = 0.9,
-    score: str = "relative",
     ambiguous: str = "angle",
-    guarantee: bool = False,
-    neighbours: bool = False,
     n_boot: int = 200,
     seed: int = 0,
 ) -> ConformalSets:
@@ -88,26 +76,22 @@ def conformal_sets(
 
     Raises
     ------
-    ParameterError : a level that is not between 0 and 1, an unknown score or
-        way to treat ambiguous footprints
+    ParameterError : a level that is not between 0 and 1, or an unknown way to treat ambiguous footprints
     """
-    if not 0 < level < 1 or ambiguous not in AMBIGUOUS or score not in SCORES:
+    if not 0 < level < 1 or ambiguous not in AMBIGUOUS:
         raise ParameterError(
-            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one "
-            f"of {', '.join(AMBIGUOUS)}; "
-            f"score {score!r} is one of {', '.join(SCORES)}"
+            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one of {', '.join(AMBIGUOUS)}"
         )
     block = splits.table.set_index("grain_id")["block"]
     items = footprints(labels, candidates)
     items = items[items["grain_id"].isin(block.index)]
-    near = _block_nearness(splits) if neighbours else None
     rows, blocks, table = [], [], []
     for (model, mechanism), own in predictions.groupby(["model", "mechanism"], sort=False):
-        own = _with_score(own[own["grain_id"].isin(block.index)], score)
+        own = _with_score(own[own["grain_id"].isin(block.index)])
         scored = _scored(own, items[items["mechanism"] == mechanism], block)
         if scored.empty:
             continue  # nobody looked for this mechanism, or nothing was seen
-        limit = _limits(scored, ambiguous, np.unique(block), level, guarantee, near)
+        limit = _limits(_one_score(scored, ambiguous), np.unique(block), level)
         own = own.assign(threshold=limit[block[own["grain_id"]]].to_numpy())
         own["in_set"] = own["score"] <= own["threshold"]
         per_block, about = _per_block(scored, own, limit, block), {"model": model, "mechanism": mechanism}
@@ -137,31 +121,19 @@ def footprints(labels: pd.DataFrame, candidates: pd.DataFrame | None = None) -> 
     return pd.DataFrame(rows, columns=["item", "grain_id", "mechanism", "target", "weight"])
 
 
-def threshold(
-    scores: np.ndarray,
-    blocks: np.ndarray,
-    *,
-    weight=None,
-    level: float = 0.9,
-    guarantee: bool = False,
-    near=None,
-) -> float:
+def threshold(scores: NDArray, blocks: NDArray, *, level: float, weight: NDArray | None = None) -> float:
     """Level-quantile of the scores, all blocks with the same mass; infinity
     where the blocks cannot support it.
 
     Parameters
     ----------
     scores, blocks, weight : (N,) score of every footprint or candidate, its block, its weight (None: 1)
-    near : block -> mass of the block; None: all alike
     """
     names, where = np.unique(blocks, return_inverse=True)
     if len(names) < needed_blocks(level):
         return np.inf
     weight = np.ones(len(scores)) if weight is None else weight
-    share = np.ones(len(names)) if near is None else np.array([near[b] for b in names], dtype=float)
-    # the block to come weighs as much as the heaviest of those that were seen
-    total = share.sum() + (share.max() if guarantee else 0.0)
-    mass = weight * (share / total / np.bincount(where, weights=weight))[where]
+    mass = weight / (len(names) * np.bincount(where, weights=weight))[where]
     order = np.argsort(scores, kind="stable")
     reached = np.cumsum(mass[order]) >= level - 1e-12
     return float(scores[order][reached.argmax()]) if reached.any() else np.inf
@@ -172,21 +144,19 @@ def needed_blocks(level: float) -> int:
     return int(np.ceil(level / (1 - level) - 1e-9))
 
 
-def _with_score(own: pd.DataFrame, score: str) -> pd.DataFrame:
+def _with_score(own: pd.DataFrame) -> pd.DataFrame:
     """Predictions of one model and mechanism with the surprise about every target."""
     p = own["p"] + 1e-12
-    return own.assign(
-        score=1 - (p / p.groupby(own["grain_id"]).transform("max") if score == "relative" else p)
-    )
+    return own.assign(score=1 - p / p.groupby(own["grain_id"]).transform("max"))
 
 
-def _scored(own, items, block) -> pd.DataFrame:
+def _scored(own: pd.DataFrame, items: pd.DataFrame, block: pd.Series) -> pd.DataFrame:
     """The candidates of every footprint of one model and mechanism with their score and block."""
     table = items.merge(own[["grain_id", "target", "score"]], on=["grain_id", "target"], how="inner")
     return table.assign(block=block[table["grain_id"]].to_numpy())
 
 
-def _one_score(scored, ambiguous) -> pd.DataFrame:
+def _one_score(scored: pd.DataFrame, ambiguous: str) -> pd.DataFrame:
     """Score, weight and block that calibrate: all candidates, or the worst or best of each footprint."""
     if ambiguous == "angle":
         return scored
@@ -195,18 +165,17 @@ def _one_score(scored, ambiguous) -> pd.DataFrame:
     return pd.DataFrame({"score": score, "weight": 1.0, "block": grouped["block"].first()})
 
 
-def _limits(scored, ambiguous, blocks, level, guarantee, near) -> pd.Series:
+def _limits(calibrating: pd.DataFrame, blocks: NDArray, level: float) -> pd.Series:
     """Threshold of every block from the footprints of all others."""
-    used, found = _one_score(scored, ambiguous), {}
+    limits = {}
     for b in blocks:
-        other = used[used["block"] != b]
-        arrays = (other[c].to_numpy() for c in ("score", "block"))
-        options = {"weight": other["weight"].to_numpy(), "near": None if near is None else near[b]}
-        found[b] = threshold(*arrays, level=level, guarantee=guarantee, **options)
-    return pd.Series(found)
+        other = calibrating[calibrating["block"] != b]
+        score, block, weight = (other[c].to_numpy() for c in ("score", "block", "weight"))
+        limits[b] = threshold(score, block, level=level, weight=weight)
+    return pd.Series(limits)
 
 
-def _per_block(scored, own, limit, block) -> pd.DataFrame:
+def _per_block(scored: pd.DataFrame, own: pd.DataFrame, limit: pd.Series, block: pd.Series) -> pd.DataFrame:
     """Coverage and size of the sets of the grains with a footprint, block by block."""
     inside = scored.assign(inside=scored["score"] <= limit[scored["block"]].to_numpy())
     inside["coverage"] = inside["inside"] * inside["weight"]
@@ -222,7 +191,7 @@ def _per_block(scored, own, limit, block) -> pd.DataFrame:
     )
 
 
-def _summary(per_block, own, level, n_boot, seed) -> dict:
+def _summary(per_block: pd.DataFrame, own: pd.DataFrame, level: float, n_boot: int, seed: int) -> dict:
     """One line: means over blocks, with the interval of resampled blocks."""
     n = len(per_block)
     drawn = np.random.default_rng(seed).integers(n, size=(n_boot, n)) if n else np.zeros((0, 0), int)
@@ -230,30 +199,17 @@ def _summary(per_block, own, level, n_boot, seed) -> dict:
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     n_targets = own.groupby("grain_id")["target"].size().mean() if len(own) else np.nan
-    usable, need = max(n - 1, 0), needed_blocks(level)
-    sets = (
-        "calibrated"
-        if usable >= need
-        else f"everything: {usable} calibration blocks, {need} needed for {level:.0%}"
-    )
     size = per_block["set_size"].mean()
+    usable, need = max(n - 1, 0), needed_blocks(level)
+    too_few = f"everything: {usable} calibration blocks, {need} needed for {level:.0%}"
     return {
-        **per_block[["coverage", "coverage_least", "coverage_most"]].mean(), "low": low, "high": high,
-        "set_size": size, "set_share": size / n_targets, "n_targets": n_targets,
-        "n_footprints": int(per_block["n_footprints"].sum()), "n_blocks": n, "sets": sets,
-    }  # fmt: skip
-
-
-def _block_nearness(splits: Splits) -> dict:
-    """block -> {block: 1 / steps between them}; blocks are neighbours when grains of theirs are."""
-    if splits.adjacency is None:
-        raise ParameterError(
-            "neighbours=True needs splits that know the neighbours of every grain (blocked_folds)"
-        )
-    names, where = np.unique(splits.table["block"], return_inverse=True)
-    a, b = splits.adjacency.nonzero()
-    touch = np.zeros((len(names), len(names)))
-    touch[where[a], where[b]] = 1.0
-    steps = shortest_path(touch, unweighted=True)
-    steps[~np.isfinite(steps)] = len(names)
-    return {n: dict(zip(names, 1 / np.maximum(steps[i], 1), strict=True)) for i, n in enumerate(names)}
+        **per_block[["coverage", "coverage_least", "coverage_most"]].mean(),
+        "low": low,
+        "high": high,
+        "set_size": size,
+        "set_share": size / n_targets,
+        "n_targets": n_targets,
+        "n_footprints": int(per_block["n_footprints"].sum()),
+        "n_blocks": n,
+        "sets": "calibrated" if usable >= need else too_few,
+    }

@@ -5,8 +5,7 @@ A family, or a grain, is active when any of its targets t is:
     p(family) = 1 - prod_t (1 - p_t)
 
 the answer for targets that are independent given what the model knows. Where they exclude each other
-it is a little low, where they come together a little high; ``how="max"`` gives the largest p_t, the
-least that any dependence allows.
+it is a little low, where they come together a little high.
 
 Labels follow the same rule with what is missing kept: one active target makes the family active, a missing
 one leaves it open unless another is active. A trace whose candidates all lie in one family names the
@@ -21,6 +20,9 @@ from cpml.errors import ParameterError
 LEVELS = ("family", "grain")
 CERTAIN = 1.0 - 1e-12
 
+Trace = tuple[int, str, dict[str, float]]
+"""grain_id, mechanism and {target: probability before any mechanics}."""
+
 
 def at_level(
     predictions: pd.DataFrame,
@@ -28,7 +30,6 @@ def at_level(
     level: str,
     *,
     candidates: pd.DataFrame | None = None,
-    how: str = "independent",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predictions and labels of families ("slip_family", "twin_family") or of
     grains ("twin_grain": any twin).
@@ -45,14 +46,12 @@ def at_level(
 
     Raises
     ------
-    ParameterError : an unknown level or rule
+    ParameterError : an unknown level
     """
-    if level not in LEVELS or how not in ("independent", "max"):
-        raise ParameterError(
-            f"level {level!r}, how {how!r}: levels are {', '.join(LEVELS)}; how is independent or max"
-        )
+    if level not in LEVELS:
+        raise ParameterError(f"level {level!r} is not one of {', '.join(LEVELS)}")
     family = _families(predictions)
-    return _combined(predictions, level, how), _observed(labels, candidates, family, level)
+    return _combined(predictions, level), _observed(labels, candidates, family, level)
 
 
 def families_and_twinned_grains(
@@ -74,19 +73,20 @@ def _families(predictions: pd.DataFrame) -> pd.Series:
     return table.set_index(["mechanism", "target"])["family"]
 
 
-def _combined(predictions, level, how) -> pd.DataFrame:
+def _combined(predictions: pd.DataFrame, level: str) -> pd.DataFrame:
     target = predictions["family"] if level == "family" else "any"
     kept = [c for c in ("model", "split", "grain_id", "fold", "block") if c in predictions]
     keys = [*kept, "mechanism", "target"]
-    p = predictions["p"].to_numpy(dtype=float)
-    value = p if how == "max" else np.log1p(-np.minimum(p, CERTAIN))
-    table = predictions[[*kept, "mechanism"]].assign(target=target, value=value)
-    grouped = table.groupby(keys, sort=False)["value"]
-    combined = (grouped.max() if how == "max" else -np.expm1(grouped.sum())).rename("p").reset_index()
+    log_none = np.log1p(-np.minimum(predictions["p"].to_numpy(dtype=float), CERTAIN))
+    table = predictions[[*kept, "mechanism"]].assign(target=target, log_none=log_none)
+    some = -np.expm1(table.groupby(keys, sort=False)["log_none"].sum())
+    combined = some.rename("p").reset_index()
     return combined.assign(family=combined["target"], mechanism=combined["mechanism"] + f"_{level}")
 
 
-def _observed(labels, candidates, family, level) -> pd.DataFrame:
+def _observed(
+    labels: pd.DataFrame, candidates: pd.DataFrame | None, family: pd.Series, level: str
+) -> pd.DataFrame:
     known = pd.MultiIndex.from_frame(labels[["mechanism", "target"]])
     rows = labels[known.isin(family.index)]
     where = pd.MultiIndex.from_frame(rows[["mechanism", "target"]])
@@ -96,24 +96,22 @@ def _observed(labels, candidates, family, level) -> pd.DataFrame:
     some, complete = grouped.max(), grouped.count() == grouped.size()
     observed = some.where((some == 1) | complete)
     observed[observed.index.isin(_named_by_traces(candidates, family, level))] = 1.0
-    found = observed.reset_index()
-    return found.assign(mechanism=found["mechanism"] + f"_{level}")
+    table = observed.reset_index()
+    return table.assign(mechanism=table["mechanism"] + f"_{level}")
 
 
-def _named_by_traces(candidates, family, level) -> set[tuple]:
+def _named_by_traces(candidates: pd.DataFrame | None, family: pd.Series, level: str) -> set[tuple]:
     """(grain, mechanism, target) that a trace names although its plane stays open."""
-    found = set()
+    named = set()
     for grain, mechanism, names in traces_of(candidates):
         groups = {family.get((mechanism, n)) if level == "family" else "any" for n in names}
         if len(groups) == 1:
-            found.add((grain, mechanism, groups.pop()))
-    return found
+            named.add((grain, mechanism, groups.pop()))
+    return named
 
 
-def traces_of(candidates: pd.DataFrame | None) -> list[tuple[int, str, dict[str, float]]]:
-    """grain_id, mechanism and {target: probability before any mechanics} of every trace that fits some target.
-
-    The best candidate of a trace comes first.
+def traces_of(candidates: pd.DataFrame | None) -> list[Trace]:
+    """Every trace that fits some target; its candidates best first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Scores of predicted probabilities against footprints that may be missing.
+"""Scores of predicted probabilities against footprints that may be missing, of many resamples at once.
 
 PR-AUC (average precision) is read beside the prevalence, which is what a classifier that knows nothing
 scores; plain accuracy is not offered, because a rare mechanism makes it high for free. Labels that nobody
@@ -10,48 +10,45 @@ could observe are left out by the caller: missing is not zero.
 | roc_auc | probability that a positive outranks a negative | high |
 | log_loss, brier | mean -log p(observed), mean (p - y)^2 | low |
 | ece | mean distance of the observed share from the probability, over bins of equal width | low |
-| mcc, balanced_accuracy | of a yes/no answer with as many yes as there are positives (see :func:`matched_answer`) | high |
+| mcc, balanced_accuracy | of a yes/no answer with as many yes as there are positives (`matched_answer`) | high |
 | top1, top2 | share of grains with a footprint whose first (first two) targets hold one | high |
+
+A resample is a weight per row: how often its block was drawn. The scores are sums over rows sorted once, so that 200
+resamples of 100 000 rows take seconds; with weights of one they are those of scikit-learn to rounding.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cpml.intervals import wilson_interval
 
 CLIP = 1e-6  # a probability of exactly 0 or 1 would make one wrong label cost infinitely much
 METRICS = ("pr_auc", "roc_auc", "log_loss", "brier", "ece", "mcc", "balanced_accuracy", "top1", "top2")
 LOWER_IS_BETTER = ("log_loss", "brier", "ece")
+N_BINS = 8  # of a calibration
+CHUNK = 4_000_000  # weights held at a time (32 MB)
 
 
-def average_precision(y: np.ndarray, p: np.ndarray) -> float:
-    """Area under the precision-recall curve (step-wise); NaN without a positive."""
-    from sklearn.metrics import average_precision_score
+def scores(y: NDArray, p: NDArray, grain: NDArray, weight: NDArray | None = None) -> NDArray:
+    """Every metric of METRICS for every resample.
 
-    return float(average_precision_score(y, p)) if y.any() else np.nan
+    Parameters
+    ----------
+    y, p, grain : (N,) observed 0 or 1, probability, grain of every row
+    weight : (B, N) weight of every row in every resample; None: one resample, all rows once
 
-
-def roc_auc(y: np.ndarray, p: np.ndarray) -> float:
-    """Probability that a positive is ranked above a negative; NaN when one class is missing."""
-    from scipy.stats import rankdata
-
-    n_positive, n_negative = int(y.sum()), int((1 - y).sum())
-    if n_positive == 0 or n_negative == 0:
-        return np.nan
-    return float((rankdata(p)[y == 1].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
-
-
-def log_loss(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """-log of the probability given to what was observed, per label."""
-    p = np.clip(p, CLIP, 1 - CLIP)
-    return -np.where(y == 1, np.log(p), np.log1p(-p))
+    Returns
+    -------
+    (B, M); NaN where a resample lacks what the metric needs
+    """
+    weight = np.ones((1, len(y))) if weight is None else weight
+    columns = _means(y, p, grain)
+    step = max(1, CHUNK // max(len(y), 1))
+    parts = [_chunk(y, p, columns, weight[i : i + step]) for i in range(0, len(weight), step)]
+    return np.concatenate(parts) if parts else np.zeros((0, len(METRICS)))
 
 
-def brier(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Squared error of the probability, per label."""
-    return (p - y) ** 2
-
-
-def matched_answer(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def matched_answer(y: NDArray, p: NDArray) -> NDArray:
     """Yes (1) for the most probable pairs, as many as there are positives; a tie at
     the edge is shared as a fraction.
 
@@ -66,21 +63,7 @@ def matched_answer(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     return sure + tied * (wanted - sure.sum()) / tied.sum()
 
 
-def matthews(y: np.ndarray, answer: np.ndarray) -> float:
-    """Correlation of the answer with what was observed (Matthews 1975); NaN when either is constant."""
-    if np.ptp(y) == 0 or np.ptp(answer) == 0:
-        return 0.0 if np.ptp(y) else np.nan
-    return float(np.corrcoef(y, answer)[0, 1])
-
-
-def balanced_accuracy(y: np.ndarray, answer: np.ndarray) -> float:
-    """Mean of the hit rates among positives and among negatives; NaN when one class is missing."""
-    if np.ptp(y) == 0:
-        return np.nan
-    return float((answer[y == 1].mean() + (1 - answer[y == 0]).mean()) / 2)
-
-
-def top_k_hits(grain: np.ndarray, y: np.ndarray, p: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def top_k_hits(grain: NDArray, y: NDArray, p: NDArray, k: int) -> tuple[NDArray, NDArray]:
     """Whether one of the k most probable targets of a grain was observed.
 
     A tie is shared fairly: the hit is the expected one over random orders of equal probabilities.
@@ -92,14 +75,14 @@ def top_k_hits(grain: np.ndarray, y: np.ndarray, p: np.ndarray, k: int) -> tuple
     names, where, size = np.unique(grain, return_inverse=True, return_counts=True)
     order = np.lexsort((-p, where))
     start = np.cumsum(size) - size
-    k = np.minimum(k, size)
-    edge = p[order][start + k - 1][where]
+    drawn = np.minimum(k, size)
+    edge = p[order][start + drawn - 1][where]
 
-    def count(rows):
+    def count(rows: NDArray) -> NDArray:
         return np.bincount(where, weights=rows, minlength=len(names))
 
     sure, tied = p > edge, p == edge
-    n_tied, wrong, wanted = count(tied), count(tied & (y == 0)), k - count(sure)
+    n_tied, wrong, wanted = count(tied), count(tied & (y == 0)), drawn - count(sure)
     miss = np.ones(len(names))
     for i in range(int(wanted.max(initial=0))):  # all drawn ones are wrong, without replacement
         miss *= np.where(i < wanted, np.maximum(wrong - i, 0) / np.maximum(n_tied - i, 1), 1.0)
@@ -108,24 +91,85 @@ def top_k_hits(grain: np.ndarray, y: np.ndarray, p: np.ndarray, k: int) -> tuple
     return names[seen], hits[seen]
 
 
-def reliability(y: np.ndarray, p: np.ndarray, *, n_bins: int = 8) -> dict[str, np.ndarray]:
-    """Observed frequency against predicted probability in bins of equal width, with Wilson 90 % intervals.
+def reliability(y: NDArray, p: NDArray) -> dict[str, NDArray]:
+    """Observed frequency against predicted probability in N_BINS bins of equal width, with Wilson 90 % intervals.
 
     Returns
     -------
     dict predicted, observed, low, high, count; bins without a prediction are left out
     """
-    which = np.minimum((p * n_bins).astype(int), n_bins - 1)
-    count = np.bincount(which, minlength=n_bins)
+    which = _bin(p)
+    count = np.bincount(which, minlength=N_BINS)
     used = count > 0
     count = count[used]
-    predicted = np.bincount(which, weights=p, minlength=n_bins)[used] / count
-    hits = np.bincount(which, weights=y, minlength=n_bins)[used].astype(int)
+    predicted = np.bincount(which, weights=p, minlength=N_BINS)[used] / count
+    hits = np.bincount(which, weights=y, minlength=N_BINS)[used]
     low, high = wilson_interval(hits, count, level=0.9)
     return {"predicted": predicted, "observed": hits / count, "low": low, "high": high, "count": count}
 
 
-def expected_calibration_error(y: np.ndarray, p: np.ndarray, *, n_bins: int = 8) -> float:
-    """Mean |observed - predicted| over bins of equal width, weighted by count."""
-    bins = reliability(y, p, n_bins=n_bins)
-    return float(np.average(np.abs(bins["observed"] - bins["predicted"]), weights=bins["count"]))
+def calibration_error(y: NDArray, p: NDArray, weight: NDArray | None = None) -> NDArray:
+    """(B,) mean |observed - predicted| over bins of equal width, weighted by count, of every resample (B, N)."""
+    weight = np.ones((1, len(y))) if weight is None else weight
+    gap = (y - p)[:, None] * (_bin(p)[:, None] == np.arange(N_BINS))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.abs(weight @ gap).sum(1) / weight.sum(1)
+
+
+def _bin(p: NDArray) -> NDArray:
+    return np.minimum((p * N_BINS).astype(int), N_BINS - 1)
+
+
+def _means(y: NDArray, p: NDArray, grain: NDArray) -> dict[str, NDArray]:
+    """What each row contributes to the metrics that are plain means."""
+    inside = np.clip(p, CLIP, 1 - CLIP)
+    columns = {"log_loss": -np.where(y == 1, np.log(inside), np.log1p(-inside)), "brier": (p - y) ** 2}
+    first = {g: i for i, g in reversed(list(enumerate(grain.tolist())))}
+    for k in (1, 2):
+        grains, hits = top_k_hits(grain, y, p, k)
+        # a grain's hit sits on its first row, so that weights of rows count grains; NaN elsewhere
+        column = np.full(len(y), np.nan)
+        column[[first[g] for g in grains.tolist()]] = hits
+        columns[f"top{k}"] = column
+    return columns
+
+
+def _chunk(y: NDArray, p: NDArray, columns: dict[str, NDArray], weight: NDArray) -> NDArray:
+    values = _ranking(y, p, weight) | _answer(y, matched_answer(y, p), weight)
+    values["ece"] = calibration_error(y, p, weight)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name, column in columns.items():
+            known = np.isfinite(column)
+            values[name] = weight[:, known] @ column[known] / weight[:, known].sum(1)
+    return np.stack([values[m] for m in METRICS], axis=1)
+
+
+def _ranking(y: NDArray, p: NDArray, weight: NDArray) -> dict[str, NDArray]:
+    """PR-AUC and ROC-AUC from the weights of positives and negatives at every distinct probability."""
+    order = np.argsort(p, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(p[order]) > 0])
+    positive = np.add.reduceat((weight * y)[:, order], starts, axis=1)
+    negative = np.add.reduceat((weight * (1 - y))[:, order], starts, axis=1)
+    n_positive, n_negative = positive.sum(1), negative.sum(1)
+    hits, false = (np.cumsum(v[:, ::-1], axis=1)[:, ::-1] for v in (positive, negative))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(hits > 0, hits / (hits + false), 0.0)
+        below = np.cumsum(negative, axis=1) - negative / 2
+        return {
+            "pr_auc": (precision * positive).sum(1) / n_positive,
+            "roc_auc": (positive * below).sum(1) / (n_positive * n_negative),
+        }
+
+
+def _answer(y: NDArray, answer: NDArray, weight: NDArray) -> dict[str, NDArray]:
+    """MCC (Matthews 1975) and balanced accuracy of a fixed answer."""
+    total = weight.sum(1)
+    n_positive, n_yes, hits, squares = (weight @ v for v in (y, answer, y * answer, answer**2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        covariance = hits / total - n_positive * n_yes / total**2
+        spread = (n_positive / total * (1 - n_positive / total)) * (squares / total - (n_yes / total) ** 2)
+        mcc = np.where(np.abs(covariance) < 1e-12, 0.0, covariance / np.sqrt(np.maximum(spread, 0)))
+        n_negative = total - n_positive
+        rates = hits / n_positive + 1 - (n_yes - hits) / n_negative
+    both = (n_positive > 0) & (n_negative > 0)
+    return {"mcc": np.where(both, mcc, np.nan), "balanced_accuracy": np.where(both, rates / 2, np.nan)}

@@ -2,9 +2,9 @@
 
 A trace that fits several planes says that one of them slipped, not which. Two numbers need no guess:
 
-* the **bounds** of a score: the candidates are filled in as the model would like best (its most probable candidate is
-  the source) and as it would like least; every choice of one source per trace lies between, for each
-  metric of `cpml.evaluation.metrics`, because each of them gains when the more probable of two
+* the **bounds** of a score: the candidates are filled in as the model would like best (its most probable
+  candidate is the source) and as it would like least; every choice of one source per trace lies between, for
+  each metric of `cpml.evaluation.metrics`, because each of them gains when the more probable of two
   candidates is the positive one;
 * the **gain per trace** (superset log-likelihood), in nats over a model that knows no mechanics,
 
@@ -16,8 +16,9 @@ A trace that fits several planes says that one of them slipped, not which. Two n
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from cpml.evaluation.levels import traces_of
+from cpml.evaluation.levels import Trace, traces_of
 from cpml.evaluation.records import KEYS
 from cpml.evaluation.resampled import block_weights, interval
 from cpml.evaluation.scores import evaluate
@@ -72,7 +73,6 @@ def trace_gain(
     splits: Splits,
     n_boot: int = 200,
     seed: int = 0,
-    level: float = 0.9,
 ) -> pd.DataFrame:
     """Mean superset log-likelihood of the held-out traces over that of equal planes, nats per trace.
 
@@ -96,12 +96,12 @@ def trace_gain(
     rows = []
     for model, own in predictions.groupby("model", sort=False):
         gain = _gains(own, traces)
-        low, high = interval((weight @ gain / weight.sum(1))[:, None], level)
+        low, high = interval((weight @ gain / weight.sum(1))[:, None])
         rows.append((traces[0][1], model, "trace_gain_nats", gain.mean(), low[0], high[0], len(traces)))
     return pd.DataFrame(rows, columns=["mechanism", "model", "metric", "value", "low", "high", "n_traces"])
 
 
-def _gains(own: pd.DataFrame, traces) -> np.ndarray:
+def _gains(own: pd.DataFrame, traces: list[Trace]) -> NDArray:
     """Gain of every trace under one model."""
     share = own.assign(p=own["p"] + 1e-12)
     share["p"] /= share.groupby(["grain_id", "mechanism"])["p"].transform("sum")
@@ -111,7 +111,7 @@ def _gains(own: pd.DataFrame, traces) -> np.ndarray:
     return np.log((1 - FALSE_TRACES) * np.array(known) + FALSE_TRACES)
 
 
-def _filled(labels: pd.DataFrame, own: pd.DataFrame, traces, side: str) -> pd.DataFrame:
+def _filled(labels: pd.DataFrame, own: pd.DataFrame, traces: list[Trace], side: str) -> pd.DataFrame:
     """Labels in which one candidate of every ambiguous trace is observed and its others are not."""
     observed = dict(zip(zip(*(labels[k] for k in KEYS), strict=True), labels["observed"], strict=True))
     chance = dict(zip(zip(*(own[k] for k in KEYS), strict=True), own["p"], strict=True))

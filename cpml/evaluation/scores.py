@@ -5,12 +5,16 @@ surroundings. Two models are compared on the same resamples: the interval of a d
 difference of two intervals suggests.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cpml.errors import CpmlError, ParameterError
-from cpml.evaluation import metrics, resampled
+from cpml.evaluation import metrics
 from cpml.evaluation.records import KEYS
+from cpml.evaluation.resampled import block_weights, interval
 from cpml.evaluation.splits import Splits
 
 
@@ -21,7 +25,6 @@ def evaluate(
     splits: Splits,
     n_boot: int = 200,
     seed: int = 0,
-    level: float = 0.9,
 ) -> pd.DataFrame:
     """Score every model on every mechanism.
 
@@ -30,7 +33,6 @@ def evaluate(
     predictions : columns model, grain_id, mechanism, target, p
     labels : columns grain_id, mechanism, target, observed (1, 0 or NaN); NaN rows are left out
     splits : gives the block of each grain
-    level : width of the intervals (0.9: from the 5 % to the 95 % quantile)
 
     Returns
     -------
@@ -44,7 +46,7 @@ def evaluate(
     rows = []
     for mechanism, model, table, weight in _each(predictions, labels, splits, n_boot, seed):
         value, boot = _scores(table, weight)
-        low, high = resampled.interval(_centred(boot, value), level)
+        low, high = interval(_centred(boot, value))
         facts = (
             table["grain_id"].nunique(),
             len(table),
@@ -54,19 +56,10 @@ def evaluate(
         rows += [
             (mechanism, model, m, value[i], low[i], high[i], *facts) for i, m in enumerate(metrics.METRICS)
         ]
-    names = [
-        "mechanism",
-        "model",
-        "metric",
-        "value",
-        "low",
-        "high",
-        "n_grains",
-        "n_labels",
-        "n_positive",
-        "prevalence",
-    ]
-    return pd.DataFrame(rows, columns=names)
+    facts_of_table = ["n_grains", "n_labels", "n_positive", "prevalence"]
+    return pd.DataFrame(
+        rows, columns=["mechanism", "model", "metric", "value", "low", "high", *facts_of_table]
+    )
 
 
 def paired_differences(
@@ -77,7 +70,6 @@ def paired_differences(
     reference: str,
     n_boot: int = 200,
     seed: int = 0,
-    level: float = 0.9,
 ) -> pd.DataFrame:
     """Difference of every model to ``reference`` on the same resampled blocks.
 
@@ -98,7 +90,7 @@ def paired_differences(
         for model, (value, boot) in models.items():
             if model == reference:
                 continue
-            low, high = resampled.interval(boot - base_boot, level)
+            low, high = interval(boot - base_boot)
             difference = value - base_value
             rows += [
                 (mechanism, model, m, difference[i], low[i], high[i]) for i, m in enumerate(metrics.METRICS)
@@ -119,7 +111,9 @@ def observed_with_predictions(predictions: pd.DataFrame, labels: pd.DataFrame) -
     return table
 
 
-def _each(predictions, labels, splits, n_boot, seed):
+def _each(
+    predictions: pd.DataFrame, labels: pd.DataFrame, splits: Splits, n_boot: int, seed: int
+) -> Iterator[tuple[str, str, pd.DataFrame, NDArray]]:
     """Yield mechanism, model, joined table and the weights of its rows in every
     resample, the same for all models.
     """
@@ -131,11 +125,11 @@ def _each(predictions, labels, splits, n_boot, seed):
             table = observed_with_predictions(own, theirs).sort_values(["grain_id", "target"], kind="stable")
             if weight is None:
                 blocks = block[table["grain_id"]].to_numpy()
-                weight = resampled.block_weights(blocks, n_boot, np.random.default_rng(seed))
+                weight = block_weights(blocks, n_boot, np.random.default_rng(seed))
             yield mechanism, model, table.reset_index(drop=True), weight
 
 
-def _centred(boot: np.ndarray, value: np.ndarray) -> np.ndarray:
+def _centred(boot: NDArray, value: NDArray) -> NDArray:
     """Resamples of the calibration error moved to its value: noise only adds to
     it, so their own mean lies above.
     """
@@ -145,9 +139,8 @@ def _centred(boot: np.ndarray, value: np.ndarray) -> np.ndarray:
     return boot
 
 
-def _scores(table: pd.DataFrame, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scores(table: pd.DataFrame, weight: NDArray) -> tuple[NDArray, NDArray]:
     """Metrics (M,) of the whole table and (n_boot, M) of its resamples."""
     y, p, grain = (table[c].to_numpy() for c in ("observed", "p", "grain_id"))
-    every = np.concatenate([np.ones((1, len(y))), weight])
-    found = resampled.scores(y, p, grain, every)
-    return found[0], found[1:]
+    every = metrics.scores(y, p, grain, np.concatenate([np.ones((1, len(y))), weight]))
+    return every[0], every[1:]

@@ -8,6 +8,7 @@ smallest part that is close to exchangeable.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,12 +24,12 @@ class Splits:
     Attributes
     ----------
     table : DataFrame grain_id, block, fold
-    adjacency : (G, G) sparse 0/1, order of ``table``
+    adjacency : (G, G) sparse 0/1, order of ``table``; None where neighbours are unknown
     shells : width of the buffer in grain shells
     """
 
     table: pd.DataFrame
-    adjacency: object
+    adjacency: Any
     shells: int
 
     @property
@@ -100,7 +101,9 @@ def _quantile_bin(values: np.ndarray, n: int) -> np.ndarray:
     return rank * n // max(len(values), 1)
 
 
-def _splits(grains, boundaries, block, fold, shells) -> Splits:
+def _splits(
+    grains: pd.DataFrame, boundaries: pd.DataFrame, block: np.ndarray, fold: np.ndarray, shells: int
+) -> Splits:
     table = pd.DataFrame({"grain_id": grains["grain_id"].to_numpy(), "block": block, "fold": fold})
     position = pd.Series(np.arange(len(table)), index=table["grain_id"])
     known = boundaries["grain_a"].isin(position.index) & boundaries["grain_b"].isin(position.index)

@@ -10,6 +10,8 @@ from cpml.evaluation import metrics
 from cpml.evaluation.scores import observed_with_predictions
 
 MAIN = ("pr_auc", "roc_auc", "log_loss", "brier", "top1", "top2")
+DIFFERENCES = ["pr_auc", "log_loss", "top1"]
+GAPS = ["pr_auc", "roc_auc", "log_loss", "top1"]
 
 
 def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFrame:
@@ -33,15 +35,13 @@ def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFra
     return wide.join(facts).reset_index().rename_axis(columns=None)
 
 
-def difference_table(
-    differences: pd.DataFrame, *, names: Sequence[str] = ("pr_auc", "log_loss", "top1")
-) -> pd.DataFrame:
-    """Differences as text "value [low, high]", one row per mechanism and model; a
+def difference_table(differences: pd.DataFrame) -> pd.DataFrame:
+    """DIFFERENCES as text "value [low, high]", one row per mechanism and model; a
     star marks intervals without zero.
     """
-    rows = differences[differences["metric"].isin(names)].copy()
+    rows = differences[differences["metric"].isin(DIFFERENCES)].copy()
     if rows.empty:
-        return pd.DataFrame(columns=["mechanism", "model", *names])
+        return pd.DataFrame(columns=["mechanism", "model", *DIFFERENCES])
     clear = (rows["low"] > 0) | (rows["high"] < 0)
     rows["text"] = [
         f"{d:+.3f} [{low:+.3f}, {high:+.3f}]{'*' if c else ''}"
@@ -50,7 +50,7 @@ def difference_table(
     wide = rows.pivot_table(
         index=["mechanism", "model"], columns="metric", values="text", aggfunc="first", sort=False
     )
-    return wide.reindex(columns=list(names)).reset_index().rename_axis(columns=None)
+    return wide.reindex(columns=DIFFERENCES).reset_index().rename_axis(columns=None)
 
 
 def interval_table(scores: pd.DataFrame, *, names: Sequence[str]) -> pd.DataFrame:
@@ -71,36 +71,31 @@ def reliability_tables(
     predictions: pd.DataFrame, labels: pd.DataFrame, *, models: Sequence[str]
 ) -> dict[str, dict]:
     """Calibration bins of the named models, mechanism -> model -> table (see `metrics.reliability`)."""
-    found: dict[str, dict] = {}
+    tables: dict[str, dict] = {}
     for mechanism, theirs in labels[labels["observed"].notna()].groupby("mechanism"):
         for model in models:
             own = predictions[(predictions["model"] == model) & (predictions["mechanism"] == mechanism)]
             table = observed_with_predictions(own, theirs)
             bins = metrics.reliability(table["observed"].to_numpy(), table["p"].to_numpy())
-            found.setdefault(mechanism, {})[model] = pd.DataFrame(bins)
-    return found
+            tables.setdefault(mechanism, {})[model] = pd.DataFrame(bins)
+    return tables
 
 
-def optimism(
-    random: pd.DataFrame,
-    blocked: pd.DataFrame,
-    *,
-    names: Sequence[str] = ("pr_auc", "roc_auc", "log_loss", "top1"),
-) -> pd.DataFrame:
-    """Score under a random split minus score under blocks, for the models and metrics that both have."""
+def optimism(random: pd.DataFrame, blocked: pd.DataFrame) -> pd.DataFrame:
+    """GAPS between the score under a random split and that under blocks, for the models that have both."""
     keys = ["mechanism", "model", "metric"]
-    both = (
-        random.set_index(keys)["value"]
-        .to_frame("random")
-        .join(blocked.set_index(keys)["value"].rename("blocked"), how="inner")
+    at_random, in_blocks = (
+        table.set_index(keys)["value"].rename(name)
+        for table, name in ((random, "random"), (blocked, "blocked"))
     )
+    both = at_random.to_frame().join(in_blocks, how="inner")
     gap = (both["random"] - both["blocked"]).rename("gap").reset_index()
     if gap.empty:
-        return pd.DataFrame(columns=["mechanism", "model", *names])
-    wide = gap[gap["metric"].isin(names)].pivot_table(
+        return pd.DataFrame(columns=["mechanism", "model", *GAPS])
+    wide = gap[gap["metric"].isin(GAPS)].pivot_table(
         index=["mechanism", "model"], columns="metric", values="gap", sort=False
     )
-    return wide.reindex(columns=list(names)).reset_index().rename_axis(columns=None)
+    return wide.reindex(columns=GAPS).reset_index().rename_axis(columns=None)
 
 
 def ambiguous_table(bounds: pd.DataFrame, gain: pd.DataFrame) -> pd.DataFrame:

@@ -16,11 +16,10 @@ def tables(long_table):
 
 
 def test_probability_that_any_target_is_active(tables):
-    """1 - prod (1 - p): two fair coins give 3/4; the largest alone gives 1/2."""
-    for how, expected in (("independent", 0.75), ("max", 0.5)):
-        p, _ = at_level(*tables, "family", how=how)
-        found = p.set_index(["grain_id", "target"])["p"]
-        assert found[1, "f0"] == pytest.approx(expected) and found[1, "f1"] == pytest.approx(0.1)
+    """1 - prod (1 - p): two fair coins give 3/4."""
+    p, _ = at_level(*tables, "family")
+    family = p.set_index(["grain_id", "target"])["p"]
+    assert family[1, "f0"] == pytest.approx(0.75) and family[1, "f1"] == pytest.approx(0.1)
     p, _ = at_level(*tables, "grain")
     assert p["mechanism"].unique().tolist() == ["slip_grain"] and p["target"].unique().tolist() == ["any"]
     assert p.set_index("grain_id")["p"][1] == pytest.approx(1 - 0.5 * 0.5 * 0.9)

@@ -1,4 +1,4 @@
-"""Scores against closed forms and scikit-learn."""
+"""Scores against closed forms and scikit-learn, of one sample and of many resamples."""
 
 import itertools
 
@@ -13,7 +13,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from cpml.evaluation import metrics, resampled
+from cpml.evaluation import metrics
+from cpml.evaluation.resampled import block_weights
 
 
 @pytest.fixture
@@ -23,21 +24,36 @@ def sample():
     return (rng.random(400) < p).astype(float), p
 
 
+def scores(y, p, grain=None, weight=None):
+    """Every metric by name, of each resample."""
+    table = metrics.scores(y, p, np.arange(len(y)) if grain is None else grain, weight)
+    return dict(zip(metrics.METRICS, table.T, strict=True))
+
+
 def test_agrees_with_scikit_learn(sample):
-    """Same definitions as scikit-learn; rounding apart."""
+    """Same definitions as scikit-learn, the last two of the matched answer; rounding apart."""
     y, p = sample
-    assert metrics.average_precision(y, p) == pytest.approx(average_precision_score(y, p), abs=1e-12)
-    assert metrics.roc_auc(y, p) == pytest.approx(roc_auc_score(y, p), abs=1e-12)
-    assert metrics.log_loss(y, p).mean() == pytest.approx(log_loss(y, p), rel=1e-4)  # ours clips at 1e-6
-    assert metrics.brier(y, p).mean() == pytest.approx(brier_score_loss(y, p), abs=1e-12)
+    ours, answer = scores(y, p), metrics.matched_answer(y, p)
+    assert ours["pr_auc"] == pytest.approx(average_precision_score(y, p), abs=1e-12)
+    assert ours["roc_auc"] == pytest.approx(roc_auc_score(y, p), abs=1e-12)
+    assert ours["log_loss"] == pytest.approx(log_loss(y, p), rel=1e-4)  # ours clips at 1e-6
+    assert ours["brier"] == pytest.approx(brier_score_loss(y, p), abs=1e-12)
+    assert ours["mcc"] == pytest.approx(matthews_corrcoef(y, answer), abs=1e-12)
+    assert ours["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y, answer), abs=1e-12)
 
 
 def test_knowing_nothing_scores_the_prevalence():
-    """A constant probability has PR-AUC = prevalence and ROC-AUC = 1/2, exactly."""
-    y = np.r_[np.ones(30), np.zeros(70)]
-    p = np.full(100, 0.3)
-    assert metrics.average_precision(y, p) == pytest.approx(0.3)
-    assert metrics.roc_auc(y, p) == pytest.approx(0.5)
+    """A constant probability: PR-AUC = prevalence, ROC-AUC and balanced accuracy 1/2, MCC 0, exactly."""
+    ours = scores(np.r_[np.ones(30), np.zeros(70)], np.full(100, 0.3))
+    assert ours["pr_auc"] == pytest.approx(0.3) and ours["roc_auc"] == pytest.approx(0.5)
+    assert ours["mcc"] == pytest.approx(0.0) and ours["balanced_accuracy"] == pytest.approx(0.5)
+
+
+def test_what_one_class_cannot_tell():
+    """Only positives: ranking and yes/no answers have no score, probabilities do."""
+    ours = scores(np.ones(5), np.linspace(0.1, 0.5, 5))
+    assert all(np.isnan(ours[name]) for name in ("roc_auc", "mcc", "balanced_accuracy"))
+    assert ours["log_loss"] == pytest.approx(-np.log(np.linspace(0.1, 0.5, 5)).mean())
 
 
 def test_ties_are_shared_fairly():
@@ -74,48 +90,42 @@ def test_calibrated_predictions_lie_on_the_diagonal(sample):
     below 3 standard errors (0.07).
     """
     y, p = sample
-    assert metrics.expected_calibration_error(y, p) < 0.07
-    assert metrics.reliability(y, p)["count"].sum() == 400
+    assert metrics.calibration_error(y, p)[0] < 0.07
+    bins = metrics.reliability(y, p)
+    assert bins["count"].sum() == 400
+    assert (bins["low"] < bins["observed"]).all() and (bins["observed"] < bins["high"]).all()
+    by_hand = np.average(np.abs(bins["observed"] - bins["predicted"]), weights=bins["count"])
+    assert metrics.calibration_error(y, p) == pytest.approx(by_hand)
 
 
 def test_matched_answer_says_yes_as_often_as_there_are_positives(sample):
-    """MCC and balanced accuracy are those of scikit-learn for that answer; a
-    constant probability scores 0 and 1/2.
-    """
+    """Yes and no where probabilities differ; a constant one answers the prevalence."""
     y, p = sample
     answer = metrics.matched_answer(y, p)
     assert answer.sum() == y.sum() and set(answer) == {0.0, 1.0}
-    assert metrics.matthews(y, answer) == pytest.approx(matthews_corrcoef(y, answer), abs=1e-12)
-    assert metrics.balanced_accuracy(y, answer) == pytest.approx(
-        balanced_accuracy_score(y, answer), abs=1e-12
-    )
-    constant = metrics.matched_answer(y, np.full(len(y), 0.2))
-    assert constant == pytest.approx(np.full(len(y), y.mean()))
-    assert metrics.matthews(y, constant) == pytest.approx(0.0)
-    assert metrics.balanced_accuracy(y, constant) == pytest.approx(0.5)
+    assert metrics.matched_answer(y, np.full(len(y), 0.2)) == pytest.approx(np.full(len(y), y.mean()))
 
 
-def test_resamples_agree_with_the_plain_definitions():
-    """Weights of a resample of whole blocks give what the plain definitions give on the
-    resampled rows, ties included.
+def test_a_resample_is_its_rows():
+    """Weights of a resample of whole blocks give what the resampled rows themselves
+    give, ties included.
     """
     rng = np.random.default_rng(7)
     grain = np.repeat(np.arange(40), 5)
     p = np.round(rng.random(200), 1)
     y, block = (rng.random(200) < p) * 1.0, grain // 5
-    weight = resampled.block_weights(block, 5, rng)
-    found = resampled.scores(y, p, grain, weight)
-    for w, row in zip(weight, found, strict=True):
+    weight = block_weights(block, 5, rng)
+    ours = scores(y, p, grain, weight)
+    answer = metrics.matched_answer(y, p)
+    grains, hits = metrics.top_k_hits(grain, y, p, 1)
+    for b, w in enumerate(weight):
         rows = np.repeat(np.arange(200), w.astype(int))
-        got, a, b = dict(zip(metrics.METRICS, row, strict=True)), y[rows], p[rows]
-        assert got["pr_auc"] == pytest.approx(metrics.average_precision(a, b))
-        assert got["roc_auc"] == pytest.approx(metrics.roc_auc(a, b))
-        assert got["log_loss"] == pytest.approx(metrics.log_loss(a, b).mean())
-        assert got["brier"] == pytest.approx(metrics.brier(a, b).mean())
-        assert got["ece"] == pytest.approx(metrics.expected_calibration_error(a, b))
-        answer = metrics.matched_answer(y, p)[rows]
-        assert got["mcc"] == pytest.approx(metrics.matthews(a, answer))
-        assert got["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy(a, answer))
-        grains, hits = metrics.top_k_hits(grain, y, p, 1)
+        plain = scores(y[rows], p[rows])
+        for name in ("pr_auc", "roc_auc", "log_loss", "brier", "ece"):
+            assert ours[name][b] == pytest.approx(plain[name][0])
+        said, seen = answer[rows], y[rows]
+        assert ours["mcc"][b] == pytest.approx(np.corrcoef(seen, said)[0, 1])
+        right = said[seen == 1].mean(), 1 - said[seen == 0].mean()
+        assert ours["balanced_accuracy"][b] == pytest.approx(np.mean(right))
         times = np.array([w[grain == g][0] for g in grains])
-        assert got["top1"] == pytest.approx((times * hits).sum() / times.sum())
+        assert ours["top1"][b] == pytest.approx((times * hits).sum() / times.sum())

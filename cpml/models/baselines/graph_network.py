@@ -28,7 +28,8 @@ from cpml.models.mechanics.features import token_features
 from cpml.models.mechanics.neighbourhood import boundary_share
 from cpml.models.specimen.specimen import Specimen
 
-LEARNING_RATE = 5e-3
+N_HIDDEN = 24
+LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1e-2
 CHECK_EVERY = 5  # epochs between two looks at the held-out blocks
 PATIENCE = 12  # looks without an improvement after which training ends
 
@@ -92,14 +93,10 @@ class GraphNetwork(BaseEstimator):
         self,
         *,
         n_layers: int = 2,
-        n_hidden: int = 24,
-        weight_decay: float = 1e-2,
         max_epochs: int = 400,
         seed: int = 0,
     ):
         self.n_layers = n_layers
-        self.n_hidden = n_hidden
-        self.weight_decay = weight_decay
         self.max_epochs = max_epochs
         self.seed = seed
 
@@ -173,8 +170,8 @@ class GraphNetwork(BaseEstimator):
         """Network trained on the masked pairs; ``look`` is asked every CHECK_EVERY epochs whether to stop."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            network = Network(graphs[0].x.shape[2], self.n_hidden, self.n_layers).double()
-        optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=self.weight_decay)
+            network = Network(graphs[0].x.shape[2], N_HIDDEN, self.n_layers).double()
+        optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         for epoch in range(1, n_epochs + 1):
             optimiser.zero_grad()
             loss = _loss(network, graphs, masks)

@@ -4,9 +4,9 @@ Footprints only tell ratios. Multiplying every strength by c multiplies the yiel
 
     c = sigma_y(measured) / sigma_y(law with the learned ratios)
 
-with the measured value at a plastic strain of 0.2 % (offset method) and the law's from the mean
-field named by ``scheme``. Taylor bounds the yield stress from above, so it returns the smallest
-strengths that explain the curve.
+with the measured value at a plastic strain of 0.2 % (offset method) and the law's under the
+strain rate of Taylor. That bounds the yield stress from above, so the strengths are the smallest
+that explain the curve.
 """
 
 import numpy as np
@@ -22,8 +22,8 @@ from cpml.plasticity.polycrystal.mean_field import mean_field
 OFFSET = 0.002
 
 
-def offset_yield(curve: pd.DataFrame, *, offset: float = OFFSET) -> float:
-    """Yield stress (MPa, positive) where the elastic line, shifted by ``offset``, meets the curve.
+def offset_yield(curve: pd.DataFrame) -> float:
+    """Yield stress (MPa, positive) where the elastic line, shifted by OFFSET, meets the curve.
 
     Parameters
     ----------
@@ -41,21 +41,18 @@ def offset_yield(curve: pd.DataFrame, *, offset: float = OFFSET) -> float:
     # the elastic slope is the steepest secant from the origin that the first points show
     early = (strain > 0) & (strain <= max(strain[strain > 0][0] * 2.5, 0.0))
     slope = np.max(stress[early] / strain[early])
-    excess = stress - slope * (strain - offset)
+    excess = stress - slope * (strain - OFFSET)
     crossing = np.flatnonzero((excess[:-1] > 0) & (excess[1:] <= 0))
     if len(crossing) == 0:
         raise CpmlError(
-            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of "
-            f"{offset}: no yield stress"
+            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of {OFFSET}: no yield stress"
         )
     i = crossing[0]
     t = excess[i] / (excess[i] - excess[i + 1])
     return float(stress[i] + t * (stress[i + 1] - stress[i]))
 
 
-def strength_scale(
-    specimen: Specimen, strengths: ArrayLike, *, scheme: str = "taylor"
-) -> tuple[float, float]:
+def strength_scale(specimen: Specimen, strengths: ArrayLike) -> tuple[float, float]:
     """Factor on ``strengths`` (K,) that makes the mean field meet the specimen's curve,
     and the measured yield stress.
 
@@ -76,5 +73,5 @@ def strength_scale(
         reference_rate=material.reference_rate,
     )
     rate = specimen.load.rate * specimen.load.rate_direction
-    field = mean_field(law, specimen.quaternions, weights=specimen.weights, loading=rate, scheme=scheme)
+    field = mean_field(law, specimen.quaternions, weights=specimen.weights, loading=rate, scheme="taylor")
     return measured / float(field.von_mises), measured

@@ -37,7 +37,6 @@ from scipy.stats import qmc
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from tqdm import tqdm
 
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError, ParameterError
@@ -73,7 +72,6 @@ class CoupledClassifier(BaseEstimator):
     shrinkage : precision of the residual network's weights
     max_iter : L-BFGS iterations per stage; a stage ends early where the posterior no longer rises
     warm_start : start from the last fit (or from a loaded model) in place of the literature; the prior stays
-    verbose : a progress bar, on terminals only
     numerics : how finely it searches, samples and solves; its table names every number with a reason
 
     Attributes
@@ -98,7 +96,6 @@ class CoupledClassifier(BaseEstimator):
         shrinkage: float = 4.0,
         max_iter: int = 150,
         warm_start: bool = False,
-        verbose: bool = False,
         seed: int = 0,
         numerics: Numerics = STANDARD,
     ):
@@ -111,7 +108,6 @@ class CoupledClassifier(BaseEstimator):
         self.shrinkage = shrinkage
         self.max_iter = max_iter
         self.warm_start = warm_start
-        self.verbose = verbose
         self.seed = seed
         self.numerics = numerics
 
@@ -170,14 +166,7 @@ class CoupledClassifier(BaseEstimator):
         ends, until that moves little.
         """
         k, steps = len(self.prior_.families), 0
-        progress = tqdm(
-            range(self.numerics.rounds),
-            desc="coupled model",
-            unit="round",
-            leave=False,
-            disable=None if self.verbose else True,
-        )
-        for _ in progress:
+        for _ in range(self.numerics.rounds):
             posterior = self._posterior(specimens, vector, min(self.numerics.coarse_draws, self.n_draws))
             if not posterior.count:  # nothing to learn from: the prior stays
                 return posterior, Optimum(vector, -float(posterior.cost(vector)), True, 0)

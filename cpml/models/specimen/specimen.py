@@ -28,6 +28,7 @@ from cpml.models.specimen.raster import grain_raster
 from cpml.models.specimen.remembered import Remembered
 
 MIN_INCLINATION_DEG = 12.0  # a flatter plane leaves no countable trace
+TILES = 4  # of the chequerboard, along each axis
 MERGED_DEG = 5.0  # parallel traces closer than this are counted as one by people and by detection
 
 
@@ -186,10 +187,10 @@ class Specimen:
         tables = {name: getattr(self, name) for name in ("labels", "traces", "candidates")}
         return replace(self, **{name: _of_grains(table, grain_ids) for name, table in tables.items()})
 
-    def chequerboard(self, tiles: int = 4) -> np.ndarray:
+    def chequerboard(self) -> np.ndarray:
         """(G,) bool, alternating tiles of about equal grain number: two spatially blocked halves of the map."""
         along = [
-            (tiles * (self.grains[c].rank(method="first") - 1) / len(self)).astype(int)
+            (TILES * (self.grains[c].rank(method="first") - 1) / len(self)).astype(int)
             for c in ("x_um", "y_um")
         ]
         return ((along[0] + along[1]) % 2 == 0).to_numpy()
