@@ -6,7 +6,9 @@ and as high as its shear asks for; the slip direction is that of the plane's sys
 shear. The steps fade out towards grain boundaries, so that the field is continuous; it is drawn, not solved.
 Truth goes in: only the demo's field is made with it, nothing reads it back.
 
-    u(x) = w(x) sum_bands h b_xy (1 + tanh(across / WIDTH_UM)) / 2 + macroscopic strain,     h = shear x spacing
+    u(x) = w(x) sum_bands h b_xy (1 + tanh(across / WIDTH_UM)) / 2 + macroscopic strain
+
+with h = shear x spacing.
 """
 
 from pathlib import Path

@@ -57,7 +57,7 @@ def _best(differences: pd.DataFrame) -> list[tuple]:
 
 
 def random_minus_blocked(scores: pd.DataFrame) -> pd.DataFrame:
-    """What a random split would have added to GAP, from the stacked scores: dataset, mechanism, model, gap."""
+    """What a random split would have added to GAP, from stacked scores: dataset, mechanism, model, gap."""
     keys = ["dataset", "mechanism", "model"]
     own = scores[scores["metric"] == GAP].set_index(keys)
     random, blocked = (own.loc[own["kind"] == kind, "value"] for kind in ("random", "footprints"))

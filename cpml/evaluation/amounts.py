@@ -68,7 +68,7 @@ def _share(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _correlation(a: NDArray, b: NDArray, weight: NDArray) -> NDArray:
-    """Weighted correlation for every row of weights; of ranks: Spearman, the ranks of the whole sample kept."""
+    """Weighted correlation for every row of weights; of ranks: Spearman, with ranks of the whole sample."""
     total = weight.sum(1)
     mean_a, mean_b = weight @ a / total, weight @ b / total
     covariance = weight @ (a * b) / total - mean_a * mean_b

@@ -5,15 +5,17 @@ the plane behind a trace) has a score, the surprise about its target y,
 
     s = 1 - p_y / max_t p_t
 
-relative to the likeliest target, because the footprint is given: how likely the grain was to show one at all does
-not matter. The set is {t : s_t <= q}; q is the level-quantile of the scores in the calibration blocks, each block
+relative to the likeliest target, because the footprint is given: how likely the
+grain was to show one at all does
+not matter. The set is {t : s_t <= q}; q is the level-quantile of the scores in the
+    calibration blocks, each block
 with the same mass and its scores sharing it, because blocks and not grains are exchangeable
 
     q = inf {s : 1/B sum_b F_b(s) >= level},    F_b the distribution of the scores in block b
 
 (pooled distributions of two-layer data: Dunn, Wasserman & Ramdas 2022, doi:10.1080/01621459.2022.2060112).
-For every block q comes from all the others. Fewer than level/(1 - level) calibration blocks (9 for 90 %) cannot
-support the level; the set is then everything, and says so.
+For every block q comes from all the others. Fewer than level/(1 - level) calibration blocks (9 for 90 %)
+cannot support the level; the set is then everything, and says so.
 
 A trace that fits several planes hides its target. Its pessimistic score is the largest over its candidates,
 its optimistic score the smallest, so coverage is an interval: all candidates inside, any inside.
@@ -80,7 +82,8 @@ def conformal_sets(
     """
     if not 0 < level < 1 or ambiguous not in AMBIGUOUS:
         raise ParameterError(
-            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one of {', '.join(AMBIGUOUS)}"
+            f"level {level} must lie between 0 and 1; ambiguous {ambiguous!r} is one "
+            f"of {', '.join(AMBIGUOUS)}"
         )
     block = splits.table.set_index("grain_id")["block"]
     items = footprints(labels, candidates)

@@ -10,11 +10,12 @@ could observe are left out by the caller: missing is not zero.
 | roc_auc | probability that a positive outranks a negative | high |
 | log_loss, brier | mean -log p(observed), mean (p - y)^2 | low |
 | ece | mean distance of the observed share from the probability, over bins of equal width | low |
-| mcc, balanced_accuracy | of a yes/no answer with as many yes as there are positives (`matched_answer`) | high |
+| mcc, balanced_accuracy | of an answer with as many yes as there are positives (`matched_answer`) | high |
 | top1, top2 | share of grains with a footprint whose first (first two) targets hold one | high |
 
-A resample is a weight per row: how often its block was drawn. The scores are sums over rows sorted once, so that 200
-resamples of 100 000 rows take seconds; with weights of one they are those of scikit-learn to rounding.
+A resample is a weight per row: how often its block was drawn. The scores are sums over rows
+sorted once, so that 200 resamples of 100 000 rows take seconds; with weights of one they are
+those of scikit-learn to rounding.
 """
 
 import numpy as np
@@ -92,7 +93,8 @@ def top_k_hits(grain: NDArray, y: NDArray, p: NDArray, k: int) -> tuple[NDArray,
 
 
 def reliability(y: NDArray, p: NDArray) -> dict[str, NDArray]:
-    """Observed frequency against predicted probability in N_BINS bins of equal width, with Wilson 90 % intervals.
+    """Observed frequency against predicted probability in N_BINS bins of equal
+    width, with Wilson 90 % intervals.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def reliability(y: NDArray, p: NDArray) -> dict[str, NDArray]:
 
 
 def calibration_error(y: NDArray, p: NDArray, weight: NDArray | None = None) -> NDArray:
-    """(B,) mean |observed - predicted| over bins of equal width, weighted by count, of every resample (B, N)."""
+    """(B,) mean |observed - predicted| over bins of equal width, by count, of every resample (B, N)."""
     weight = np.ones((1, len(y))) if weight is None else weight
     gap = (y - p)[:, None] * (_bin(p)[:, None] == np.arange(N_BINS))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""Classifiers of deformation mechanisms per grain: the physics alone, learning alone, stacked, and coupled."""
+"""Classifiers of deformation mechanisms per grain: physics alone, learning alone, stacked, and coupled."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
 """The numbers of the coupled model that are nobody's physics: how finely it searches, samples and solves.
 
-One frozen record that every fitted model carries, its file stores and the report shows. A number stands here with
-the reason why it has this value; priors and rates, which have a meaning of their own, stand with the parameters
-(`cpml.models.coupled.prior`).
+One frozen record that every fitted model carries, its file stores and the report shows. A number stands here
+with the reason why it has this value; priors and rates, which have a meaning of their own, stand with the
+parameters (`cpml.models.coupled.prior`).
 """
 
 from dataclasses import dataclass, field, fields

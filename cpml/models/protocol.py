@@ -22,7 +22,9 @@ class Model(Protocol):
         """Learn from the footprints of the specimens."""
 
     def predict(self, specimen: Specimen) -> pd.DataFrame:
-        """Probability p of every token: grain_id, mechanism, target, family, p, model, and what else it gives."""
+        """Probability p of every token: grain_id, mechanism, target, family, p,
+        model, and what else it gives.
+        """
 
 
 class Folds(Protocol):

@@ -31,10 +31,16 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
         those that take long or say little new (a quick set for notebooks)
     """
     quick = [
-        Prevalence(), SchmidRule(), CrystalPlasticity("sachs"), CrystalPlasticity("taylor"),
-        CrystalPlasticity("sachs", fitted=True), CrystalPlasticity("full_field"), GradientBoosting(seed=seed),
-        GradientBoosting("physics", seed=seed), GradientBoosting("full_field", seed=seed),
-    ]  # fmt: skip
+        Prevalence(),
+        SchmidRule(),
+        CrystalPlasticity("sachs"),
+        CrystalPlasticity("taylor"),
+        CrystalPlasticity("sachs", fitted=True),
+        CrystalPlasticity("full_field"),
+        GradientBoosting(seed=seed),
+        GradientBoosting("physics", seed=seed),
+        GradientBoosting("full_field", seed=seed),
+    ]
     models = _every_baseline(seed) if full else quick
     return [*models, CoupledClassifier(seed=seed)] if coupled else models
 
@@ -134,8 +140,12 @@ def ratio_table(model: CoupledClassifier, truth: pd.Series | None = None) -> pd.
     table = pd.DataFrame(
         {
             "family": s["family"],
-            "prior_low": s["prior_low"], "prior": s["prior_ratio"], "prior_high": s["prior_high"],
-            "posterior_low": s["ratio_low"], "posterior": s["ratio"], "posterior_high": s["ratio_high"],
+            "prior_low": s["prior_low"],
+            "prior": s["prior_ratio"],
+            "prior_high": s["prior_high"],
+            "posterior_low": s["ratio_low"],
+            "posterior": s["ratio"],
+            "posterior_high": s["ratio_high"],
         }
-    )  # fmt: skip
+    )
     return table if truth is None else table.assign(truth=table["family"].map(truth))

@@ -45,7 +45,9 @@ def the_map(ebsd_map: EbsdMap) -> str:
 def hexagonal_axis(table: pd.DataFrame) -> str:
     """Which hexagonal axis the twin boundaries support (table of `hex_axis_check`)."""
     declared, other = (int(n) for n in table["twin_segments"])
-    found = f"{count(declared, 'boundary segment')} are {{10-12}} twins as declared, {other} with X turned by 30 degrees"
+    found = (
+        f"{count(declared, 'boundary segment')} are {{10-12}} twins as declared, {other} with X turned 30 deg"
+    )
     if declared + other < FEW:
         return f"{found}: too few twins to tell the hexagonal axis."
     if declared > 3 * other:
@@ -63,7 +65,7 @@ def frame(check: FrameCheck, what: str) -> str:
     declared, flipped = (int(v) for v in check.table["matched"])
     if not n:
         return f"No {what} to tell which way y points."
-    found = f"Of {count(n, what, what)} {declared} lie along planes as declared, {flipped} with the y axis flipped"
+    found = f"Of {count(n, what, what)} {declared} lie along planes as declared, {flipped} with y flipped"
     only_declared, only_flipped = check.only
     trials = only_declared + only_flipped
     if trials < FEW or binomtest(only_declared, trials).pvalue > CLEAR:
@@ -93,7 +95,7 @@ def picture(families: pd.DataFrame, lines: pd.DataFrame, apart: NDArray) -> str:
 def grains(table: pd.DataFrame, n_fragments: int) -> str:
     """How many grains of which size (one row a grain)."""
     n, diameter = len(table), table["equivalent_diameter_um"].median()
-    found = f"{count(n_fragments, 'fragment')} are {count(n, 'grain')} with a median diameter of {diameter:.2g} um."
+    found = f"{count(n_fragments, 'fragment')} are {count(n, 'grain')}, median diameter {diameter:.2g} um."
     return found if n >= FEW else f"{found} So few grains carry no statistics."
 
 
@@ -120,7 +122,8 @@ def boundaries(types: pd.DataFrame) -> str:
     if not len(special):
         return "No special boundary: all are random, of low angle or between phases."
     first = special.idxmax()
-    return f"{percent(special.sum())} of the boundary length is special, most of it {first} ({percent(special[first])})."
+    most = f"most of it {first} ({percent(special[first])})"
+    return f"{percent(special.sum())} of the boundary length is special, {most}."
 
 
 def curvature(kam_deg: NDArray, floor_deg: float, dislocations: Gnd) -> str:
@@ -188,7 +191,7 @@ def strain_field(on_plane: NDArray, turns: list[NDArray], clear: NDArray, leadin
 
 
 def traces(seen: pd.DataFrame, strongest: pd.Series) -> str:
-    """Lines of all sources, and how the strongest of each grain lies (its angle from the nearest slip plane)."""
+    """Lines of all sources, and how the strongest of each grain lies (angle from the nearest slip plane)."""
     lines = int(seen["angle_deg"].notna().sum())
     looked = count(seen["grain_id"].nunique(), "grain")
     if not lines:
@@ -228,7 +231,7 @@ def curve(fit: Calibration) -> str:
 
 
 def law_alone(ranks: dict[str, pd.Series], footprints: pd.Series, n_targets: int) -> str:
-    """Where the law's first choice was seen (ranks of what was seen; agrees, differs, nothing seen by grain)."""
+    """Where the law's first choice was seen (ranks of what was seen; agrees, differs, nothing seen)."""
     seen = footprints[footprints != "nothing seen"]
     if len(seen) < FEW:
         return f"Footprints were seen in {count(len(seen), 'grain')}: too few to hold the law against them."
@@ -247,7 +250,7 @@ def learned(model: CoupledClassifier, specimen: Specimen) -> str:
     n = int((specimen.labels["observed"] == 1).sum())
     table = model.strengths_[model.strengths_["family"] != model.strengths_["reference"]]
     if n < FEW:
-        return f"{count(n, 'footprint')}: nothing can be learned here, and every strength is that of the literature."
+        return f"{count(n, 'footprint')}: nothing can be learned, every strength is that of the literature."
     fixed, open_ = table[table["by_data"] >= 0.5], table[table["by_data"] < 0.5]
     reference = str(model.strengths_["reference"].iloc[0]).replace("_", " ")
     ratios = ", ".join(

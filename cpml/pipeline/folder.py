@@ -1,7 +1,7 @@
 """What the notebooks of one data set, or of the comparison, read and write, under the right names.
 
-    data/derived/<name>/<artefact>.parquet, .h5             what notebooks hand to each other        read, write
-    reports/<name>/figures/<nn>_<figure>.pdf, .png, .json   figures with their parameters            show
+    data/derived/<name>/<artefact>.parquet, .h5             what notebooks hand to each other      read, write
+    reports/<name>/figures/<nn>_<figure>.pdf, .png, .json  figures with their parameters            show
     reports/<name>/tables/<nn>_<table>.csv, .tex            tables for people                        table
     reports/<name>/metrics/<step>.json, metrics.json        flat name -> number; all steps together  save
     reports/<name>/answers/<step>.json                      the notebook's question and its answer   answer

@@ -130,7 +130,7 @@ def writers() -> dict[str, str]:
 
 
 def check_parameters(chain: list[Step], given: dict) -> dict:
-    """`given` with each value in the type of its default; texts, as a command line gives them, are converted."""
+    """`given` with each value in the type of its default; texts of a command line are converted."""
     checked = {}
     for name, value in given.items():
         holders = [step for step in chain if name in step.defaults]

@@ -26,9 +26,17 @@ def make_specimen(
     file = load_material(material)
     strengths = file.strengths if ratios is None else ratios
     made = synthetic_specimen(
-        n, material=material, ratios=dict(zip(file.families, strengths, strict=True)), n=n_exponent, scatter=scatter,
-        load=load, microscope=EVERYTHING_SEEN, prior_error=0.0, labelled=labelled, seed=seed,
-    )  # fmt: skip
+        n,
+        material=material,
+        ratios=dict(zip(file.families, strengths, strict=True)),
+        n=n_exponent,
+        scatter=scatter,
+        load=load,
+        microscope=EVERYTHING_SEEN,
+        prior_error=0.0,
+        labelled=labelled,
+        seed=seed,
+    )
     return made.specimen, made.share
 
 
@@ -40,7 +48,7 @@ def specimen():
 
 @pytest.fixture(scope="session")
 def fitted(specimen):
-    """The coupled model in the self-consistent medium, fitted once without the residual; tests only ask it."""
+    """The coupled model in the self-consistent medium, fitted once without the residual; only asked."""
     return CoupledClassifier(residual=False, n_draws=16, scheme="affine").fit([specimen])
 
 

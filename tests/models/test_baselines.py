@@ -138,7 +138,9 @@ def test_cross_validation_hides_labels(specimen, thirds):
 
 
 def test_no_fold_learns_from_another(specimen, thirds):
-    """A model that has seen every label and starts warm predicts what a fresh one does, and is left as it was."""
+    """A model that has seen every label and starts warm predicts what a fresh
+    one does, and is left as it was.
+    """
     options = {"scheme": "sachs", "residual": False, "n_draws": 4, "max_iter": 2, "warm_start": True}
     model = CoupledClassifier(**options).fit([specimen])
     learned = model.vector_

@@ -16,10 +16,15 @@ def test_summary_of_an_honest_estimator():
     ratio = rng.normal(2.5, 0.1, 4000)
     runs = pd.DataFrame(
         {
-            "family": "pyramidal1_ca", "ratio": ratio, "low": ratio - 0.1645, "high": ratio + 0.1645, "truth": 2.5,
-            "seconds": 1.0, "converged": True,
+            "family": "pyramidal1_ca",
+            "ratio": ratio,
+            "low": ratio - 0.1645,
+            "high": ratio + 0.1645,
+            "truth": 2.5,
+            "seconds": 1.0,
+            "converged": True,
         }
-    )  # fmt: skip
+    )
     row = bench.summary(runs).loc["pyramidal1_ca"]
     assert row["bias_pct"] == pytest.approx(0.0, abs=0.3)
     assert row["coverage"] == pytest.approx(0.90, abs=0.02)

@@ -92,7 +92,7 @@ def test_linearised_localisation_follows_the_scheme(specimen):
 
 @pytest.mark.parametrize("scheme", ["taylor", "affine"])
 def test_mean_fields_are_exact_at_every_strength(specimen, scheme):
-    """Away from the grid: the solved state, its gradient by central differences, whatever was asked before."""
+    """Away from the grid: the solved state, its gradient by central differences, in any order of asking."""
     log_strength = literature(specimen)
     response = Localisation.of(specimen, log_strength, scheme=scheme, n_draws=2, seed=0).response
     moved = torch.tensor(log_strength + np.array([0.3, -0.2, 0.1, 0.0]), requires_grad=True)
@@ -184,8 +184,12 @@ def test_turning_everything_about_the_surface_normal_changes_nothing(specimen, f
 def test_relabelling_grains_permutes_predictions(specimen, fitted):
     """Reversing the order of the grains reverses the predictions, nothing else."""
     n = len(specimen)
-    flipped = replace(specimen, grains=specimen.grains.iloc[::-1].reset_index(drop=True), neighbours=n - 1 - specimen.neighbours,
-                      cp={k: v[::-1].copy() for k, v in specimen.cp.items()})  # fmt: skip
+    flipped = replace(
+        specimen,
+        grains=specimen.grains.iloc[::-1].reset_index(drop=True),
+        neighbours=n - 1 - specimen.neighbours,
+        cp={k: v[::-1].copy() for k, v in specimen.cp.items()},
+    )
     keys = ["grain_id", "mechanism", "target"]
     a, b = (fitted.predict(s).sort_values(keys)["p"].to_numpy() for s in (specimen, flipped))
     assert np.allclose(a, b, atol=1e-10, rtol=0)

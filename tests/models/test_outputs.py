@@ -32,7 +32,7 @@ def test_intervals_hold_the_value(specimen, fitted):
 
 
 def test_expected_shear_follows_the_strain(specimen, fitted):
-    """Twice the strain is twice the shear; summed over tokens its mean is Taylor's factor times the strain."""
+    """Twice the strain is twice the shear; summed over tokens its mean is Taylor's factor times strain."""
     strained = [
         replace(specimen, load=Load.from_dict({"kind": "tension", "axis": "x", "strain": e}))
         for e in (0.02, 0.04)
@@ -101,7 +101,9 @@ def test_explanation_adds_up(specimen, fitted):
 
 
 def test_warm_start_goes_on_from_the_last_fit(specimen):
-    """Where no footprint moves the parameters they stay where the last fit ended; a cold start is the literature."""
+    """Where no footprint moves the parameters they stay where the last fit ended;
+    a cold start is the literature.
+    """
     model = CoupledClassifier(**QUICK | {"scheme": "sachs", "n_draws": 8}, warm_start=True).fit([specimen])
     reached, blank = model.vector_, specimen.with_labels_of([])
     assert model.fit([blank]).vector_.equal(reached)

@@ -36,7 +36,7 @@ FAIL = (
 
 
 def notebook(path, parameters, *cells, tags=("parameters",), needs=("map",), tagged=()):
-    """A notebook with a title, a parameters cell, the imports and the given code cells; `tagged` ones last."""
+    """A notebook with a title, a parameters cell, the imports and the given code cells, `tagged` last."""
     make = nbformat.v4
     imports = IMPORTS.format(step=path.stem)
     content = make.new_notebook(
@@ -123,7 +123,7 @@ def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, de
 
 
 def test_cells_that_a_data_set_cannot_feed_are_left_out(toy, output, describe):
-    """A cell tagged needs-dic is not in the executed notebook of a map alone; the notebook itself keeps it."""
+    """A cell tagged needs-dic is not in the executed notebook of a map alone; the notebook keeps it."""
     cells = [("needs-dic", "raise KeyError('no field')"), ("needs-load", "run.write('told', {'x': 1})")]
     notebook(toy / "notebooks" / "01_make.ipynb", 'dataset = "tiny"\nscale = 1.0', MAKE, tagged=cells)
     pipeline.run_dataset("tiny")

@@ -139,7 +139,9 @@ def test_a_figure_of_nothing_is_one_line(run, capsys):
 
 
 def test_the_answer_is_what_the_sections_found(run, capsys):
-    """Sentences and numbers noted on the way are in the answer and in the metrics; question and title come along."""
+    """Sentences and numbers noted on the way are in the answer and in the metrics;
+    question and title come along.
+    """
     run.note("Two grains are twins.", n_twins=2)
     run.note(n_checked=np.int64(5))
     run.save(n_grains=7)
@@ -153,7 +155,7 @@ def test_the_answer_is_what_the_sections_found(run, capsys):
 
 
 def test_tables_that_no_notebook_wrote_are_left_out(run):
-    """Rows of those that are there, in the order of the names; an empty table of one that was written empty."""
+    """Rows of those that are there, in the order of the names; an empty table of one written empty."""
     first, second = pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [2]})
     run.write("second", second)
     run.write("first", first)

@@ -18,7 +18,7 @@ def test_a_name_of_a_face_is_the_module_that_defines_it():
 
 
 def test_imports_are_followed_also_inside_functions():
-    """KAM needs disorientations; reading a map needs every reader, whose names are put together at run time."""
+    """KAM needs disorientations; reading a map needs every reader, named at run time only."""
     assert "cpml.crystallography.disorientation" in closure(KAM)
     assert "cpml.plots.maps" not in closure(KAM)
     readers = {m for m in closure("from cpml.microscopy import read_map") if ".readers." in m}

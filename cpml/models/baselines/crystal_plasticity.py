@@ -151,8 +151,8 @@ def _fit_law(specimens: list[Specimen], scheme: str, max_iter: int) -> np.ndarra
     reference = _reference(material)
     width = np.concatenate([material.log_spreads, [N_SPREAD, LOG_KAPPA[1], LOG_KAPPA[1]]])
 
-    def cost(z: np.ndarray) -> tuple[float, np.ndarray]:
-        z = torch.tensor(z, requires_grad=True)
+    def cost(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        z = torch.tensor(vector, requires_grad=True)
         x = z * torch.tensor(width)
         strengths = torch.tensor(material.strengths) * torch.exp(x[:-3])
         n = 1 + (material.n - 1) * torch.exp(x[-3])
@@ -164,7 +164,7 @@ def _fit_law(specimens: list[Specimen], scheme: str, max_iter: int) -> np.ndarra
             known = torch.isfinite(y)
             value = value - torch.where(y[known] == 1, torch.log(p[known]), torch.log1p(-p[known])).sum()
         value.backward()
-        return value.item(), torch.nan_to_num(z.grad).numpy()
+        return value.item(), np.nan_to_num(np.asarray(z.grad))
 
     bounds = np.full((len(width), 2), (-BOUND, BOUND))
     bounds[reference] = 0.0

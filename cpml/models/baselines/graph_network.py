@@ -1,8 +1,8 @@
 """Learning alone, with neighbours: a small graph network on grains and their tokens, without any physics.
 
-    h_gt   = f(x_gt)                                   x_gt: engineered features of grain g and token t, family one-hot
-    H_g    = mean_t h_gt                               a grain, whatever the order of its tokens
-    M_g    = sum_h w_gh u(H_h)                         w_gh: boundary length over the sum of g's boundary lengths
+    h_gt   = f(x_gt)                  x_gt: engineered features of grain g and token t, family one-hot
+    H_g    = mean_t h_gt              a grain, whatever the order of its tokens
+    M_g    = sum_h w_gh u(H_h)        w_gh: boundary length over the sum of g's boundary lengths
     h_gt  <- h_gt + v(h_gt, H_g, M_g)                  ``n_layers`` times, each with weights of its own
     p_gt   = sigmoid(a . h_gt)
 

@@ -9,8 +9,8 @@ model falls back to what it knows before learning (its prior curve, or a probabi
 |---|---|---|
 | Prevalence | observed share of the token's mechanism | here |
 | SchmidRule | logistic curve of the largest Schmid factor of the token, per mechanism | here |
-| CrystalPlasticity | the law alone (Sachs, Taylor, self-consistent), strengths of the literature or fitted | cp_baselines |
-| GradientBoosting, RandomForest | trees on raw orientation, on engineered features, on CP outputs (stacking) | trees |
+| CrystalPlasticity | the law alone, strengths of the literature or fitted | crystal_plasticity |
+| GradientBoosting, RandomForest | trees on raw orientation, on features, on CP outputs (stacking) | trees |
 | GraphNetwork | message passing between neighbours, without physics | graph_network |
 """
 
@@ -53,7 +53,10 @@ def shrunken_share(y: np.ndarray) -> float:
 class PerMechanism(BaseEstimator):
     """One curve p(score) per mechanism; a mechanism without labels gets the curve of total ignorance."""
 
-    name = ""
+    @property
+    def name(self) -> str:
+        """Name in tables and figures."""
+        raise NotImplementedError
 
     def fit(self, specimens: list[Specimen]):
         """Fit the curve of each mechanism on the observed pairs."""

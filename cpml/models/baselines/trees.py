@@ -4,8 +4,8 @@
 |---|---|
 | orientation | family, direction cosines of the token's plane (and of a twin's shear) in the sample frame |
 | engineered | the same, with size, shape, spread and neighbourhood of the grain |
-| physics | the same, with Schmid factor, stress over strength, activities of the law, pull of the neighbours (stacking) |
-| full_field | the same, with the law solved on the whole map, literature strengths (stacking on the same mechanics as F) |
+| physics | the same, with Schmid factor, stress over strength, activities, pull of neighbours (stacking) |
+| full_field | the same, with the law solved on the whole map, literature strengths (stacking) |
 
 Cosines are absolute values of the token's own vectors, so no column depends on the symmetry copy of the
 crystal. Size and regularisation of the trees are chosen on blocks inside the training grains
@@ -65,7 +65,7 @@ class _Trees(BaseEstimator):
         self.columns_ = list(feature_table(specimens[0], self.features).columns)
         y, x, _ = pairs(specimens, self._table)
         self.constant_ = shrunken_share(y) if len(np.unique(y)) < 2 else None  # trees need both classes
-        self.chosen_ = {}
+        self.chosen_: dict[str, object] = {}
         if self.constant_ is None:
             with threadpool_limits(1):  # a few thousand rows: threads would only wait for each other
                 self.chosen_ = (
@@ -113,9 +113,12 @@ class GradientBoosting(_Trees):
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         return HistGradientBoostingClassifier(
-            **{"max_iter": STAGES[-1], **chosen}, min_samples_leaf=15, early_stopping=False,
-            categorical_features=[self.columns_.index("family")], random_state=self.seed,
-        )  # fmt: skip
+            **{"max_iter": STAGES[-1], **chosen},
+            min_samples_leaf=15,
+            early_stopping=False,
+            categorical_features=[self.columns_.index("family")],
+            random_state=self.seed,
+        )
 
     def _choose(self, y, x, half) -> dict:
         def losses(candidate, train, held_out):

@@ -47,7 +47,8 @@ def choose(
         for train, held_out in directions:
             for key, loss in losses(candidate, train, held_out).items():
                 total[key] = total.get(key, 0.0) + loss
-    return dict(min(total, key=total.get))
+    best, _ = min(total.items(), key=lambda item: item[1])
+    return dict(best)
 
 
 def key_of(candidate: dict) -> tuple:

@@ -30,7 +30,8 @@ from cpml.models.numerics import STANDARD, Numerics
 def adapt(data: Forward, theta: Theta, *, n_draws: int, seed: int) -> Forward:
     """The same specimen with draws of its own for every grain, made for the parameters ``theta``.
 
-    ``n_draws`` come from N(mu_g, C_g), and so many from the prior that their share a is `Numerics.prior_share`.
+    ``n_draws`` come from N(mu_g, C_g), and so many from the prior that their
+    share a is `Numerics.prior_share`.
     """
     localisation, numerics = data.localisation, data.localisation.numerics
     looking = with_prior_draws(data, numerics.looking_draws, seed + 1)

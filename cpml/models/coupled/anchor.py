@@ -45,7 +45,8 @@ def offset_yield(curve: pd.DataFrame) -> float:
     crossing = np.flatnonzero((excess[:-1] > 0) & (excess[1:] <= 0))
     if len(crossing) == 0:
         raise CpmlError(
-            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of {OFFSET}: no yield stress"
+            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of "
+            f"{OFFSET}: no yield stress"
         )
     i = crossing[0]
     t = excess[i] / (excess[i] - excess[i + 1])

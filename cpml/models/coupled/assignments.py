@@ -39,8 +39,8 @@ class _AssignmentSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, seen: Tensor, density: Tensor, covered: Tensor, false_density: Tensor) -> Tensor:
-        arrays = (x.detach().numpy() for x in (seen, density, covered))
-        found = _sum_and_slopes(*arrays, float(false_density))
+        q, n, c = (x.detach().numpy() for x in (seen, density, covered))
+        found = _sum_and_slopes(q, n, c, float(false_density))
         total, slope, slope_false = (torch.from_numpy(x) for x in found)
         ctx.save_for_backward(slope, slope_false)
         return total

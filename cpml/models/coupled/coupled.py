@@ -2,20 +2,21 @@
 small residual learned together.
 
     log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs        tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
-    pi_gkt    = sum_{s in t} softmax_s(log a_gks)           share of the grain's shear on token t (plane or variant)
-    p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)      probability that the token is active above the
-                                                            visible limit; times detection, and mixed
-                                                            with chance, to be recorded
+    pi_gkt    = sum_{s in t} softmax_s(log a_gks)   share of the grain's shear on token t (plane or variant)
+    p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)
 
-The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (the law solved
-on the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter through
-`cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and the residual r is a small
-network on contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a posteriori
-with the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta, the rates of the observation
-model and the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more systems
-than the rate exponent of the law would, so its prior is wide. The gate g is 0 (pure physics, exactly) or 1,
-whichever predicts held-out blocks better. Footprints tell strength ratios; the common scale stays with the
-prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
+p is the probability that the token is active above the visible limit; times detection, and mixed with chance,
+it is the probability to be recorded.
+
+The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (the law
+solved on the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter
+through `cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and the residual r
+is a small network on contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a
+posteriori with the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta, the rates of the
+observation model and the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more
+systems than the rate exponent of the law would, so its prior is wide. The gate g is 0 (pure physics, exactly)
+or 1, whichever predicts held-out blocks better. Footprints tell strength ratios; the common scale stays with
+the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -65,8 +66,8 @@ class CoupledClassifier(BaseEstimator):
     edges : False shuts the corrections from neighbours (an ablation; the full field
         knows its neighbours all the same)
     free_surface : no shear stress on the map's surface
-    n_draws : quasi-random draws of the local stress per grain; the search begins with `Numerics.coarse_draws` from
-        the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
+    n_draws : quasi-random draws of the local stress per grain; the search begins with `Numerics.coarse_draws`
+        from the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     shrinkage : precision of the residual network's weights
@@ -135,7 +136,8 @@ class CoupledClassifier(BaseEstimator):
         )
         posterior, optimum = self._search(specimens, self._start())
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
-        self.gate_, self.holdout_ = float(self.residual is True), {}
+        self.gate_ = float(self.residual is True)
+        self.holdout_: dict[str, float] = {}
         if self.residual == "auto" and posterior.count:
             self.gate_, self.holdout_ = residual_gate(
                 specimens, posterior, optimum.vector, max_iter=self.max_iter
@@ -172,9 +174,9 @@ class CoupledClassifier(BaseEstimator):
                 return posterior, Optimum(vector, -float(posterior.cost(vector)), True, 0)
             optimum = posterior.maximise(vector, max_iter=self.max_iter)
             steps += optimum.n_iter
-            points = [grid_point(v[:k].numpy(), self.numerics) for v in (vector, optimum.vector)]
+            before, after = (grid_point(v[:k].numpy(), self.numerics) for v in (vector, optimum.vector))
             vector = optimum.vector
-            if np.array_equal(*points):
+            if np.array_equal(before, after):
                 break
         return posterior, replace(optimum, n_iter=steps)
 

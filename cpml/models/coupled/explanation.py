@@ -33,7 +33,9 @@ TERMS = ("mean", "grain", "collective", "neighbours")
 
 
 class Explainable(Protocol):
-    """A fitted CoupledClassifier: it gives a specimen's tensors, its own parameters and the scheme behind them."""
+    """A fitted CoupledClassifier: it gives a specimen's tensors, its own
+    parameters and the scheme behind them.
+    """
 
     name: str
 

@@ -3,7 +3,8 @@
 A map without a recorded load still tells it: under the right axis the twins and traces are likely. The model
 is fitted under each of a few candidate axes j, and the answers are averaged with the weights of the evidence,
 
-    p = sum_j w_j p_j,      w_j = exp(log Z_j) / sum_i exp(log Z_i),      log Z_j ~ log posterior_j + 1/2 log det(2 pi C_j)
+    p = sum_j w_j p_j,      w_j = exp(log Z_j) / sum_i exp(log Z_i),
+    log Z_j ~ log posterior_j + 1/2 log det(2 pi C_j)
 
 (Laplace's approximation, equal weights beforehand; C_j the covariance of the parameters). Only
 labels that are trained on enter the weights, so a blocked evaluation stays honest where an axis

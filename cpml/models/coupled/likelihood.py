@@ -11,7 +11,7 @@ The likelihood of the observed angles sums over every way in which planes and fa
 them, each plane at most once:
 
     L_slip = exp(-epsilon) sum_{assignments A} prod_{p in A} q_p N(theta_A(p) - theta_p; sigma)
-             prod_{p not in A} (1 - q_p (1 - c_p)) prod_{j not in A} epsilon / 180 deg,          q_p = d v_p a_p
+             prod_{p not in A} (1 - q_p (1 - c_p)) prod_{j not in A} epsilon / 180 deg,    q_p = d v_p a_p
 
 so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and
 was not counts against the model, unless an observed trace covers it (c_p = 1): two parallel traces are

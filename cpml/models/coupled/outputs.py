@@ -9,9 +9,9 @@ happens together stays together:
     cross-slip  1/K sum_k a_gkp a_gkq phi_gkpq
     climb       h(share of climb in all shear)
 
-h is the visible limit of `cpml.models.coupled.likelihood`, pi_gks one system's share, p and q are planes with a common
-Burgers vector, phi is the thermally activated transfer of `cpml.plasticity.CrossSlip` (larger sense), and climb goes
-at the diffusion-limited rate of `cpml.plasticity.DiffusionClimb`.
+h is the visible limit of `cpml.models.coupled.likelihood`, pi_gks one system's share, p and q are planes with
+a common Burgers vector, phi is the thermally activated transfer of `cpml.plasticity.CrossSlip` (larger
+sense), and climb goes at the diffusion-limited rate of `cpml.plasticity.DiffusionClimb`.
 
 Cross-slip and climb are not learned: footprints show them too rarely, so the law speaks with the literature's
 energies, and the interval is that of their spread. Without a temperature it spans 273 K to half the melting
@@ -161,12 +161,17 @@ class _SlowLaws:
             law = CrossSlip.from_material(material)
             spread = NINETY_PERCENT * float(material.cross_slip.get("log_spread", 0.5))
             easier = np.exp([0.0, spread, -spread])  # the higher the energy, the rarer
-            laws = [replace(law, energy=law.energy * factor) for factor in easier]
-            cross_slip = list(zip(laws, temperatures, strict=True))
+            cross_slip = [
+                (replace(law, energy=law.energy * factor), t)
+                for factor, t in zip(easier, temperatures, strict=True)
+            ]
         if material.diffusion:
             spread = NINETY_PERCENT * float(material.diffusion.get("log_spread", 1.0))
-            laws = [DiffusionClimb.from_material(material, t) for t in temperatures]
-            climb = list(zip(laws, np.exp([0.0, -spread, spread]).tolist(), strict=True))
+            factors = np.exp([0.0, -spread, spread]).tolist()
+            climb = [
+                (DiffusionClimb.from_material(material, t), factor)
+                for t, factor in zip(temperatures, factors, strict=True)
+            ]
         return cls(cross_slip_pairs(specimen.systems), tuple(cross_slip), tuple(climb))
 
 

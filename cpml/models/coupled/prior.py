@@ -1,4 +1,5 @@
-"""The parameters of the coupled model as one vector, what is believed of them before any footprint, and as one record.
+"""The parameters of the coupled model as one vector, what is believed of them before
+any footprint, and as one record.
 
 Strengths are log-normal about the literature, with the spread between sources as width. The other priors
 are wide and the same for every material: centre and width in the log, in the logit for shares, in log(n
@@ -61,7 +62,7 @@ class Theta:
 
 @dataclass(frozen=True)
 class Prior:
-    """Prior of one material; vector = (log strengths (K,), transformed PRIORS, weights of the residual head)."""
+    """Prior of one material; vector = (log strengths (K,), transformed PRIORS, weights of the residual)."""
 
     material: Material
     families: tuple[str, ...]

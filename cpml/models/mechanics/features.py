@@ -36,7 +36,7 @@ TINY = 1e-6  # shares below this are alike: no shear that anybody could see
 
 
 def grain_columns(specimen: Specimen) -> pd.DataFrame:
-    """(G, ...) physics-free description of every grain; columns that the data set does not have are left out."""
+    """(G, ...) description of every grain without physics; columns that the data set lacks are left out."""
     return specimen.grains[[c for c in GRAIN_COLUMNS if c in specimen.grains]].astype(float)
 
 

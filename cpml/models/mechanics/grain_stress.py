@@ -7,8 +7,8 @@
 | affine | a mean medium that all grains form together (self-consistent) |
 | full_field | equilibrium on the measured map: all neighbours and boundaries |
 
-Stresses are relative to the specimen's mean stress along the load, shears to the mean over the grains, and strengths
-to their geometric mean: a common factor on all strengths changes nothing of what is asked here.
+Stresses are relative to the specimen's mean stress along the load, shears to the mean over the grains, and
+strengths to their geometric mean: a common factor on all strengths changes nothing of what is asked here.
 """
 
 from copy import copy
@@ -115,7 +115,9 @@ def _solved(
 def solve_mean_field(
     specimen: Specimen, log_strength: Tensor, scheme: str, numerics: Numerics, start: Any = None
 ) -> MeanField:
-    """The specimen's grains without their places, scheme "taylor" or "affine"; differentiable in ``log_strength``."""
+    """The specimen's grains without their places, scheme "taylor" or "affine";
+    differentiable in ``log_strength``.
+    """
     # a start learns while it serves: every solution has a copy, so that none depends on what was asked before
     own_start = None if start is None else replace(start, memory=copy(start.memory))
     return mean_field(
@@ -146,9 +148,12 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
         specimen, log_strength, numerics, field.grain_mean(field.stress), field.grain_mean(shear.sum(-1))
     )
     by_system = shear.reshape(-1, shear.shape[-1]).sum(0)
+    means, totals, sums = (torch.as_tensor(values) for values in (stress, total, by_system))
     return _state(
         specimen,
-        *(torch.as_tensor(values) for values in (stress, total, by_system)),
+        means,
+        totals,
+        sums,
         numerics,
         start=field.rate,
         converged=field.converged,

@@ -4,10 +4,11 @@ A grain's stress follows from the load, from the law in all other grains, and fr
 
     sigma_gk = Sigma + lambda (s_g(xi) - Sigma) + sum_i c_i T_gi + s_eta eta_k
 
-s_g(xi) is the grain's mean stress under one scheme of `cpml.models.mechanics.grain_stress`. Mean fields are solved
-at every step of the training, with the analytic gradient of `cpml.plasticity`. The full field is too slow for that
-and has no gradient: it is linearised in the log strengths about a point x0 of a fixed grid, and solved again where
-training arrives, so that iterations cost no mechanics and the folds of a cross-validation share it:
+s_g(xi) is the grain's mean stress under one scheme of `cpml.models.mechanics.grain_stress`. Mean fields
+are solved at every step of the training, with the analytic gradient of `cpml.plasticity`. The full field
+is too slow for that and has no gradient: it is linearised in the log strengths about a point x0 of a
+fixed grid, and solved again where training arrives, so that iterations cost no mechanics and the folds
+of a cross-validation share it:
 
     s_g(xi) = s_g(x0) + sum_k J_gk (log xi_k - x0_k),    J_gk difference quotients
 
@@ -104,7 +105,9 @@ class LinearResponse:
     def of(
         cls, specimen: Specimen, centre: NDArray, scheme: str, base: GrainState, numerics: Numerics = STANDARD
     ) -> "LinearResponse":
-        """Slopes by difference quotients from ``base``, the state at the centre, for every family that shears."""
+        """Slopes by difference quotients from ``base``, the state at the
+        centre, for every family that shears.
+        """
         stress_slope = np.zeros((len(centre), *base.stress.shape))
         total_slope = np.zeros((len(centre), len(specimen)))
         converged = base.converged
@@ -124,7 +127,9 @@ class LinearResponse:
         )
 
     def __call__(self, log_strength: Tensor) -> tuple[Tensor, Tensor]:
-        """Stress (G, 5) and log of the total shear (G,) at log strengths (K,); a common factor changes nothing."""
+        """Stress (G, 5) and log of the total shear (G,) at log strengths (K,); a
+        common factor changes nothing.
+        """
         shift = log_strength - log_strength.mean() - self.centre
         stress = self.stress + torch.einsum("k,kgi->gi", shift, self.stress_slope)
         return stress, self.log_total + torch.einsum("k,kg->g", shift, self.total_slope)
@@ -136,7 +141,9 @@ class LinearResponse:
 
 @dataclass(frozen=True)
 class MeanFieldResponse:
-    """Stress and total shear of every grain in a mean field, solved at every question, with its analytic gradient."""
+    """Stress and total shear of every grain in a mean field, solved at every
+    question, with its analytic gradient.
+    """
 
     specimen: Specimen
     scheme: str  # of grain_stress.DIFFERENTIABLE
@@ -144,7 +151,9 @@ class MeanFieldResponse:
     numerics: Numerics = STANDARD
 
     def __call__(self, log_strength: Tensor) -> tuple[Tensor, Tensor]:
-        """Stress (G, 5) and log of the total shear (G,) at log strengths (K,); a common factor changes nothing."""
+        """Stress (G, 5) and log of the total shear (G,) at log strengths (K,); a
+        common factor changes nothing.
+        """
         solved = self._solved(log_strength)
         total = solved.shear_rate.abs().sum(1)
         return relative_to_mean(self.specimen, solved.grain_stress, total, self.numerics)
@@ -218,7 +227,8 @@ class Localisation:
     def local_stress(
         self, log_strength: Tensor, amplitude: Tensor, coefficients: Tensor, scatter: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Drawn stresses (G, D, 5) of every grain in units of the mean stress, and log of its total shear (G,).
+        """Drawn stresses (G, D, 5) of every grain in units of the mean stress,
+        and log of its total shear (G,).
 
         Parameters
         ----------

@@ -52,7 +52,7 @@ def shares_of_pulls(
     passed_on = np.einsum("esu,eu->es", alignment(specimen), share[there]) * np.sign(x[here])
     parts = [
         jump,
-        _traction(jump, np.tile(specimen.edge_angle, 2)),
+        _traction(jump, np.tile(np.asarray(specimen.edge_angle), 2)),
         strain[there] - strain[here],
         np.einsum("es,esi->ei", passed_on, schmid[here]),
     ]

@@ -1,4 +1,4 @@
-"""The map of a specimen on a coarse grid of cells, as the full field needs it: which grain is in which cell."""
+"""The map of a specimen on a coarse grid of cells, as the full field needs it: the grain of every cell."""
 
 import numpy as np
 from numpy.typing import NDArray

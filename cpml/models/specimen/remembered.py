@@ -8,8 +8,8 @@ from typing import Any
 class Remembered:
     """The latest answers, by question.
 
-    A specimen holds one; copies of it with other labels, load or grains share it. So a question must name whatever
-    its answer depends on, and an answer must not depend on what was asked before.
+    A specimen holds one; copies of it with other labels, load or grains share it. So a question must name
+    whatever its answer depends on, and an answer must not depend on what was asked before.
 
     Examples
     --------

@@ -5,9 +5,9 @@ Tokens come from the crystal's systems, so the same model serves fcc, bcc and hc
 
 | array | shape | meaning |
 |---|---|---|
-| quaternions | (G, 4) | crystal_to_sample, mean of the grain (of the parent orientation, where it has twinned) |
+| quaternions | (G, 4) | crystal_to_sample, mean of the grain (of the parent, where it has twinned) |
 | token | (S,) | token of each slip or twin system: slip planes first, then twin variants |
-| trace_grain, trace_density | (J,), (J, P) | grain of each observed trace, density per degree under each slip plane |
+| trace_grain, trace_density | (J,), (J, P) | grain of each trace, density per degree under each plane |
 | imaged, visible | (G,), (G, P) | surface was looked at; plane steep enough to leave a trace |
 | covered | (G, P) | some observed trace is so close to the plane's that both would be recorded as one |
 | raster | (rows, columns) | row of the grain in every cell of the coarse map; None without a map |
@@ -188,7 +188,7 @@ class Specimen:
         return replace(self, **{name: _of_grains(table, grain_ids) for name, table in tables.items()})
 
     def chequerboard(self) -> np.ndarray:
-        """(G,) bool, alternating tiles of about equal grain number: two spatially blocked halves of the map."""
+        """(G,) bool, alternating tiles of about equal grain number: two blocked halves of the map."""
         along = [
             (TILES * (self.grains[c].rank(method="first") - 1) / len(self)).astype(int)
             for c in ("x_um", "y_um")
@@ -196,7 +196,7 @@ class Specimen:
         return ((along[0] + along[1]) % 2 == 0).to_numpy()
 
     def predictions(self, probability: np.ndarray, *, model: str, **columns: np.ndarray) -> pd.DataFrame:
-        """Long table of a (G, T) array of probabilities: grain_id, mechanism, target, family, p, model, ..."""
+        """Long table of (G, T) probabilities: grain_id, mechanism, target, family, p, model, ..."""
         table = self.tokens.loc[np.tile(np.arange(len(self.tokens)), len(self))].reset_index(drop=True)
         table.insert(0, "grain_id", np.repeat(self.grain_ids, len(self.tokens)))
         table["p"] = probability.ravel()
@@ -257,8 +257,10 @@ def build_specimen(
     edges = grain_boundaries[inside]
     neighbours = np.column_stack([where[edges["grain_a"]].to_numpy(), where[edges["grain_b"]].to_numpy()])
     angle = np.deg2rad(edges["trace_deg"].to_numpy(float)) if "trace_deg" in edges else None
-    row = None if points is None else where.reindex(points[1]).fillna(-1).to_numpy(int)
-    raster = None if points is None else grain_raster(np.asarray(points[0]), row, len(of_phase))
+    raster = None
+    if points is not None:
+        row = where.reindex(points[1]).fillna(-1).to_numpy(int)
+        raster = grain_raster(np.asarray(points[0]), row, len(of_phase))
     lines = _of_grains(traces[traces["level"] == "plane"], where.index)
     specimen = Specimen(
         name=name,
@@ -300,6 +302,7 @@ def _check_targets(specimen: Specimen) -> None:
             )
     if np.isnan(specimen.trace_density).any():
         raise CpmlError(
-            f"specimen {specimen.name!r}: candidates do not say how well every slip plane explains each of the "
+            f"specimen {specimen.name!r}: candidates do not say how well every slip "
+            "plane explains each of the "
             f"{len(specimen.traces)} traces; take traces and candidates from the same slip_labels"
         )
