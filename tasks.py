@@ -82,15 +82,16 @@ def reports_errors(function):
     help={
         "dataset": "name of a folder under data/, or path of a dataset.yml",
         "force": "run every notebook, also the unchanged ones",
+        "jobs": "notebooks at a time (0: one per core)",
         "parameter": "name=value for the notebooks that have it; may be repeated",
     },
 )
 @reports_errors
-def run(c, dataset="demo", force=False, parameter=None):
+def run(c, dataset="demo", force=False, jobs=0, parameter=None):
     """Run the notebooks on one data set and write reports/<dataset>/index.html."""
     from cpml.pipeline.chain import run_dataset
 
-    index = run_dataset(dataset, parameters=_pairs(parameter), force=force)
+    index = run_dataset(dataset, parameters=_pairs(parameter), force=force, jobs=jobs)
     print(f"report: {index}")
 
 
@@ -98,7 +99,7 @@ def run(c, dataset="demo", force=False, parameter=None):
     iterable=["dataset", "parameter"],
     help={
         "dataset": "name or path; may be repeated or a list with commas; all under data/ when not given",
-        "jobs": "how many at a time (0: one per core)",
+        "jobs": "notebooks at a time (0: one per core)",
         "scheduler": "address of a dask scheduler, tcp://...",
         "force": "run every notebook, also the unchanged ones",
         "parameter": "name=value for the notebooks that have it; may be repeated",
@@ -231,7 +232,7 @@ def refresh(c):
     from nbclient.exceptions import CellExecutionError
 
     from cpml.files import write_atomic
-    from cpml.pipeline.chain import inline_figures
+    from cpml.pipeline.execute import inline_figures
 
     paths = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
     with tempfile.TemporaryDirectory() as output:

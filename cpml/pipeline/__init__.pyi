@@ -1,4 +1,5 @@
-from .chain import run_batch as run_batch, run_comparison as run_comparison, run_dataset as run_dataset
+from .batch import run_batch as run_batch
+from .chain import run_comparison as run_comparison, run_dataset as run_dataset
 from .comparison import Comparison as Comparison, evaluated as evaluated
 from .report import write_index as write_index
 from .run import Run as Run, setup as setup

@@ -1,10 +1,12 @@
 """The chain of notebooks on one data set: run what changed, skip what did not, never leave a half-run result.
 
-The order is the prefix of notebooks/NN[x]_*.ipynb (00_explore is no step). A step is left out where the data
-set lacks what it needs, and so is a single cell (`cpml.pipeline.steps`). It is skipped when its
+What a notebook **Reads** and **Writes**, as its first cell says, is the order: it runs when all that it reads
+has been written, beside others that are ready. One that does not say it waits for all before it (by the
+prefix of notebooks/NN[x]_*.ipynb; 00_explore is no step). A step is left out where the data set lacks what
+it needs, and so is a single cell (`cpml.pipeline.steps`). It is skipped when its
 
     key = sha256(notebook sources, parameters, sources of the modules that it imports, raw input bytes,
-                 artefacts of earlier steps, lock)
+                 artefacts that it reads, lock)
 
 equals the recorded one and everything it wrote is still there, byte for byte. The record is
 reports/<dataset>/provenance.json; a step's entry is removed before it runs and written after it succeeded, so
@@ -15,31 +17,42 @@ an interrupted run never looks finished, and the same command again is the recov
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import re
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from graphlib import TopologicalSorter
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from cpml import paths
 from cpml.datasets.dataset import Dataset, load_dataset
 from cpml.errors import CpmlError
 from cpml.files import read_json, write_json
 from cpml.pipeline import provenance
+from cpml.pipeline.execute import execute, processes
+from cpml.pipeline.folder import merge_metrics
 from cpml.pipeline.sources import sources_sha256
-from cpml.pipeline.steps import Step, check_parameters, choose, comparison, discover, lacking, source_of
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
+from cpml.pipeline.steps import (
+    Step,
+    check_declared,
+    check_parameters,
+    choose,
+    comparison,
+    discover,
+    lacking,
+    sources_of,
+)
 
 
 def run_dataset(
-    name: str | Path, *, parameters: dict | None = None, force: bool = False, steps: list[str] | None = None
+    name: str | Path,
+    *,
+    parameters: dict | None = None,
+    force: bool = False,
+    steps: list[str] | None = None,
+    jobs: int = 1,
 ) -> Path:
     """Run the chain on one data set and return the path of its index.html.
 
@@ -48,48 +61,32 @@ def run_dataset(
     name : data set name, or path of a dataset.yml
     parameters : notebook parameter -> value, given to every notebook that declares it
     force : run every step, whatever is recorded
-    steps : names of the only steps to run, e.g. ["02_features"]
+    steps : names of the only steps to run, e.g. ["02a_grains"]
+    jobs : notebooks at a time, 0 = one per core; several run in processes of their own, which a script starts
+        under ``if __name__ == "__main__":`` only
 
     Raises
     ------
-    ParameterError : a parameter or step that no notebook has
+    ParameterError : a parameter or step that no notebook has; a notebook that reads what it does not say
     CpmlError : a notebook failed; the message names data set, notebook and cell
     """
     dataset = load_dataset(name)
     chain = discover()
+    check_declared(chain)
     parameters = check_parameters(chain, parameters or {})
     chosen = choose(chain, steps)
-    folder = paths.reports(dataset.name)
-    index = folder / "index.html"
-    common = provenance.shared_inputs(dataset)
-    has_run = False
-    for step in chosen:
-        if steps is None and (reason := lacking(step, dataset)):
-            print(f"{dataset.name} {step.name} left out: {reason}", flush=True)
-        else:
-            has_run |= _bring_up_to_date(step, chain, dataset, parameters, common, force=force)
+    run = _ChainRun(dataset, chain, parameters, force)
+    index = run.reports / "index.html"
+    if steps is None:
+        chosen = [step for step in chosen if not run.leaves_out(step)]
+    jobs = jobs or os.cpu_count() or 1
+    with _InPlace() if jobs == 1 else processes(jobs) as pool:
+        has_run = run.bring_up_to_date(chosen, pool, jobs)
     if has_run or not index.is_file():
         from cpml.pipeline.report import write_index
 
         write_index(dataset)
     return index
-
-
-def run_batch(names: list[str], *, jobs: int = 0, scheduler: str | None = None, **options) -> dict[str, str]:
-    """Run several data sets, each in a process of its own (or on a dask scheduler); data set ->
-    error, empty when all went well.
-
-    A data set that fails does not stop the others. `jobs` = 0 means one per core.
-    """
-    task = partial(_run_one, **options)
-    if scheduler is not None:
-        return _errors(_on_cluster(scheduler, task, names))
-    jobs = min(jobs or os.cpu_count() or 1, len(names))
-    # spawn: forking a process that has imported torch can deadlock
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as pool:
-        futures = [pool.submit(task, name) for name in names]
-        return _errors(future.result() for future in as_completed(futures))
 
 
 def run_comparison(names: list[str] | None = None) -> Path:
@@ -104,117 +101,142 @@ def run_comparison(names: list[str] | None = None) -> Path:
     from cpml.pipeline.report import write_comparison
 
     step = comparison()
-    _execute(step, step.notebook, NAME, {"dataset": list(names or [])})
+    execute(step, NAME, {"dataset": list(names or [])})
     print(f"{NAME} done", flush=True)
     return write_comparison()
 
 
-def _bring_up_to_date(
-    step: Step, chain: list[Step], dataset: Dataset, parameters: dict, common: dict, *, force: bool
-) -> bool:
-    """Run the step, or find it up to date; prints its line and returns whether it ran."""
-    record_path = paths.reports(dataset.name) / "provenance.json"
-    record = read_json(record_path)
-    earlier = [other.name for other in chain if other.name < step.name]
-    values = step.parameters(_address(dataset), parameters)
-    notebook = step.notebook_for(dataset)
-    own = {
-        "notebook": provenance.text_sha256(source_of(notebook)),
-        "package": sources_sha256(step.code),
-    }
-    inputs = common | own | provenance.upstream(record, earlier, dataset.name)
-    key = provenance.key(inputs, values)
-    old = record.get("steps", {}).get(step.name, {})
-    if not force and old.get("key") == key and provenance.is_intact(old, dataset.name):
-        print(f"{dataset.name} {step.name} cached", flush=True)
-        return False
-    _forget(record_path, record, step.name, dataset)
-    before, started, clock = provenance.snapshot(dataset.name), _now(), time.perf_counter()
-    _execute(step, notebook, dataset.name, values)
-    duration = time.perf_counter() - clock
-    written = provenance.written_since(before, dataset.name)
-    provenance.remove_stale(old, written, dataset.name)
-    entry = {"key": key, "parameters": values, "inputs": inputs, "artefacts": written}
-    entry |= {"started": started, "duration_s": round(duration, 2)} | provenance.software()
-    record.setdefault("steps", {})[step.name] = entry
-    write_json(record_path, record)
-    print(f"{dataset.name} {step.name} {duration:.1f} s", flush=True)
-    return True
+@dataclass
+class _ChainRun:
+    """The steps of one data set, brought up to date one after the other or beside each other."""
+
+    dataset: Dataset
+    chain: list[Step]
+    parameters: dict[str, Any]
+    force: bool
+    common: dict[str, str] = field(init=False)  # what every key contains
+    record: dict[str, Any] = field(init=False)  # provenance.json
+
+    def __post_init__(self) -> None:
+        self.reports = paths.reports(self.dataset.name)
+        self.common = provenance.shared_inputs(self.dataset)
+        self.record = read_json(self.reports / "provenance.json")
+        self.record.setdefault("dataset", self.dataset.name)
+        self.record.setdefault("steps", {})
+
+    def leaves_out(self, step: Step) -> bool:
+        """Whether the data set lacks what a step needs; says so and deletes what it wrote when it did not."""
+        reason = lacking(step, self.dataset)
+        if reason:
+            provenance.remove_stale(self.record["steps"].get(step.name, {}), {}, self.dataset.name)
+            self._forget(step)
+            print(f"{self.dataset.name} {step.name} left out: {reason}", flush=True)
+        return bool(reason)
+
+    def bring_up_to_date(self, chosen: list[Step], pool: Executor, jobs: int) -> bool:
+        """Run what is not up to date, each step when all that it reads is there; returns whether any ran.
+
+        Of several that are ready the one that took longest last time begins; of new ones the last, since
+        those that train models stand at the end. After a failure no other begins; those that run go on to
+        their end.
+
+        Raises
+        ------
+        CpmlError : of the step that failed first
+        """
+        order = TopologicalSorter({step.name: sources_of(step, chosen) for step in chosen})
+        order.prepare()
+        steps = {step.name: step for step in chosen}
+        lasted = {name: entry["duration_s"] for name, entry in self.record["steps"].items()}
+        waiting: list[str] = []
+        running: dict[Future[float], _Started] = {}
+        failure, has_run = None, False
+        while running or (order.is_active() and failure is None):
+            waiting = sorted([*waiting, *order.get_ready()], key=lambda name: (lasted.get(name, inf), name))
+            while waiting and len(running) < jobs and failure is None:
+                name = waiting.pop()
+                if started := self._begin(steps[name], pool):
+                    running[started.future] = started
+                else:
+                    order.done(name)
+            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+                started, has_run = running.pop(future), True
+                try:
+                    self._finish(started)
+                    order.done(started.step.name)
+                except CpmlError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
+        return has_run
+
+    def _begin(self, step: Step, pool: Executor) -> _Started | None:
+        """Start a step, or say that it is up to date (None)."""
+        values = step.parameters(_address(self.dataset), self.parameters)
+        cells = step.cells_for(self.dataset)
+        own = {
+            "notebook": provenance.text_sha256(step.source_of(cells)),
+            "package": sources_sha256(step.code),
+        }
+        artefacts = [
+            artefact
+            for other in sources_of(step, self.chain)
+            for artefact in self.record["steps"].get(other, {}).get("artefacts", {})
+            if step.uses(artefact)
+        ]
+        inputs = self.common | own | provenance.upstream(artefacts, self.dataset.name)
+        key = provenance.key(inputs, values)
+        old = self.record["steps"].get(step.name, {})
+        if not self.force and old.get("key") == key and provenance.is_intact(old, self.dataset.name):
+            print(f"{self.dataset.name} {step.name} cached", flush=True)
+            return None
+        (self.reports / "index.html").unlink(missing_ok=True)
+        self._forget(step)
+        entry = {"key": key, "parameters": values, "inputs": inputs, "started": _now()}
+        before = provenance.snapshot(self.dataset.name)
+        future = pool.submit(execute, step, self.dataset.name, values, cells)
+        return _Started(step, future, entry, old, before)
+
+    def _finish(self, started: _Started) -> None:
+        """Record what a step wrote; CpmlError where it failed."""
+        step, name = started.step, self.dataset.name
+        duration = started.future.result()
+        written = provenance.written_since(started.before, name)
+        mine = {artefact: sha for artefact, sha in written.items() if step.owns(artefact, self.chain)}
+        provenance.remove_stale(started.old, mine, name)
+        entry = started.entry | {"artefacts": mine, "duration_s": round(duration, 2)} | provenance.software()
+        self.record["steps"] = dict(sorted({**self.record["steps"], step.name: entry}.items()))
+        merge_metrics(self.reports)
+        write_json(self.reports / "provenance.json", self.record)
+        print(f"{name} {step.name} {duration:.1f} s", flush=True)
+
+    def _forget(self, step: Step) -> None:
+        """From here until the step succeeds, nothing says that it did."""
+        if self.record["steps"].pop(step.name, None) is not None:
+            write_json(self.reports / "provenance.json", self.record)
 
 
-def _forget(record_path: Path, record: dict, step: str, dataset: Dataset) -> None:
-    """From here until the step succeeds, nothing says that it did."""
-    (record_path.parent / "index.html").unlink(missing_ok=True)
-    record.setdefault("dataset", dataset.name)
-    if record.setdefault("steps", {}).pop(step, None):
-        write_json(record_path, record)
+@dataclass(frozen=True)
+class _Started:
+    """A step under way."""
+
+    step: Step
+    future: Future[float]  # seconds that it took
+    entry: dict[str, Any]  # of the record, as far as known before it ran
+    old: dict[str, Any]  # entry of last time
+    before: dict[str, tuple]  # snapshot of all files
 
 
-def _execute(step: Step, notebook: NotebookNode, name: str, values: dict) -> None:
-    """Execute a notebook by papermill, beside its target, and rename it when it went through."""
-    import nbformat
-    import papermill
+class _InPlace(Executor):
+    """Calls at once, in this process."""
 
-    _one_thread()
-
-    target = paths.reports(name) / f"{step.name}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source, temporary = (
-        target.with_name(f".{step.name}.{os.getpid()}.{what}.ipynb") for what in ("source", "part")
-    )
-    nbformat.write(notebook, source)
-    options = {
-        "progress_bar": False,
-        "log_output": False,
-        "extra_arguments": ["--log-level=40"],
-        "kernel_name": "python3",
-        "language": "python",
-    }
-    try:
-        for attempt in (1, 2):
-            try:
-                with inline_figures():
-                    papermill.execute_notebook(_unbraced(source), _unbraced(temporary), values, **options)
-                break
-            except papermill.PapermillExecutionError as error:
-                raise _cell_failed(step, name, error) from None
-            except RuntimeError as error:
-                # a loaded machine can miss the kernel's start; once more is enough in practice
-                if attempt == 2 or "didn't respond" not in str(error):
-                    raise CpmlError(
-                        f"{name}, notebooks/{step.name}.ipynb: the kernel died ({error})"
-                    ) from error
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-        source.unlink(missing_ok=True)
-
-
-@contextmanager
-def inline_figures():
-    """Kernels started inside draw into their notebooks, whatever MPLBACKEND says (clusters often set agg)."""
-    before = os.environ.get("MPLBACKEND")
-    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    try:
-        yield
-    finally:
-        os.environ.pop("MPLBACKEND")
-        os.environ.update({} if before is None else {"MPLBACKEND": before})
-
-
-def _cell_failed(step: Step, name: str, error) -> CpmlError:
-    """One message for a failed cell. A CpmlError speaks for itself; anything else
-    shows the failing line as well.
-    """
-    own = {"CpmlError", *(cls.__name__ for cls in CpmlError.__subclasses__())}
-    place = f"data set {name!r}, notebooks/{step.name}.ipynb, cell {error.cell_index}"
-    message = f"{place}: {error.ename}: {error.evalue}"
-    if error.ename not in own:
-        plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in "\n".join(error.traceback).splitlines()]
-        arrows = [line.strip() for line in plain if line.lstrip().startswith("-->")]
-        message += f"\n  in the cell: {arrows[0]}" if arrows else ""
-        message += f"\n  raised at:   {arrows[-1]}" if len(arrows) > 1 else ""
-    return CpmlError(message)
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def _address(dataset: Dataset) -> str:
@@ -223,43 +245,6 @@ def _address(dataset: Dataset) -> str:
     return dataset.name if dataset.path == at_home else str(dataset.path)
 
 
-def _unbraced(path: Path) -> str:
-    """papermill sends paths through str.format; a brace in a folder's name has to survive that."""
-    return str(path).replace("{", "{{").replace("}", "}}")
-
-
 def _now() -> str:
     """The only clock: UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _one_thread() -> None:
-    """Kernels compute on one thread unless told otherwise: the arrays are small, and
-    threads on shared cores only wait.
-    """
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-
-
-def _run_one(name: str, **options) -> tuple[str, str]:
-    """(name, error message or ''): plain values, so that they travel between processes and machines."""
-    try:
-        run_dataset(name, **options)
-    except CpmlError as error:
-        return name, str(error)
-    except Exception as error:
-        return name, f"{type(error).__name__}: {error}"
-    return name, ""
-
-
-def _on_cluster(scheduler: str, task, names: list[str]):
-    try:
-        from dask.distributed import Client
-    except ImportError:
-        raise CpmlError("--scheduler needs dask.distributed: pip install distributed") from None
-    with Client(scheduler) as client:
-        return client.gather(client.map(task, names, pure=False))
-
-
-def _errors(results) -> dict[str, str]:
-    return {name: error for name, error in results if error}

@@ -152,16 +152,7 @@ class Folder:
         mine = self._metrics | {name: _metric(name, value) for name, value in metrics.items()}
         folder = self.reports / "metrics"
         write_json(folder / f"{self.step.name}.json", mine)
-        merged: dict = {}
-        for path in sorted(folder.glob("[0-9][0-9]*_*.json")):
-            numbers = read_json(path)
-            twice = sorted(set(merged) & set(numbers))
-            if twice:
-                raise ParameterError(
-                    f"metric {twice[0]!r} is written by {path.stem} and by an earlier notebook: rename one"
-                )
-            merged |= numbers
-        write_json(self.reports / "metrics.json", merged)
+        merge_metrics(self.reports)
         print(f"{self.step.name} of {self.name!r}: {len(mine)} metrics saved")
 
     def read_all(self, *names: str) -> pd.DataFrame:
@@ -188,6 +179,26 @@ class Folder:
             message
             + f"{hint}It has {', '.join(there) or 'nothing yet: run notebooks/01_ingestion.ipynb first'}"
         )
+
+
+def merge_metrics(reports: Path) -> None:
+    """Write metrics.json of the numbers of all steps.
+
+    Raises
+    ------
+    ParameterError : two notebooks write one metric
+    """
+    merged: dict = {}
+    for path in sorted((reports / "metrics").glob("[0-9][0-9]*_*.json")):
+        numbers = read_json(path)
+        twice = sorted(set(merged) & set(numbers))
+        if twice:
+            raise ParameterError(
+                f"metric {twice[0]!r} is written by {path.stem} and by an earlier notebook: rename one"
+            )
+        merged |= numbers
+    if merged:
+        write_json(reports / "metrics.json", merged)
 
 
 def notebook(step: str) -> steps.Step:

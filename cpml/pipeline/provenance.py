@@ -49,12 +49,9 @@ def shared_inputs(dataset: Dataset) -> dict[str, str]:
     return found | {"lock": file_sha256(lock) if lock.is_file() else ""}
 
 
-def upstream(record: dict, earlier: list[str], dataset: str) -> dict[str, str]:
-    """Name -> sha256 of the data artefacts that the earlier steps wrote, as they are now."""
-    steps = record.get("steps", {})
-    names = {name for step in earlier for name in steps.get(step, {}).get("artefacts", {})}
-    data = sorted(name for name in names if name.startswith("derived/"))
-    return {name: _hash_or_nothing(_locate(name, dataset)) for name in data}
+def upstream(artefacts: list[str], dataset: str) -> dict[str, str]:
+    """Name -> sha256 of artefacts as they are now."""
+    return {name: _hash_or_nothing(_locate(name, dataset)) for name in sorted(artefacts)}
 
 
 def is_intact(entry: dict, dataset: str) -> bool:

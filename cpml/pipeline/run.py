@@ -15,15 +15,17 @@ from cpml.pipeline.folder import Folder
 
 
 def setup(seed: int = 0, *, torch: bool = False) -> None:
-    """Seed random and numpy (and torch, where it is asked for), one torch thread,
-    float64, the house plot style.
+    """Seed random and numpy (and torch, where it is asked for), float64, one thread, the house plot style.
 
-    torch costs a second to import: pass `torch=True` in the notebooks that use it.
+    One thread, because arrays of some hundred grains are small: a second thread of linear algebra doubled the
+    time of training on two cores. torch costs a second to import: pass `torch=True` where it is used.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ParameterError(f"seed: {seed!r} is not an integer from 0 to 2**32 - 1")
     import numpy as np
     import pandas as pd
+    import scipy.linalg  # noqa: F401  has a library of its own to be limited
+    import threadpoolctl
 
     from cpml import plots
 
@@ -35,7 +37,8 @@ def setup(seed: int = 0, *, torch: bool = False) -> None:
         library.manual_seed(seed)
         library.set_num_threads(1)
         library.set_default_dtype(library.float64)
-        library.use_deterministic_algorithms(True)
+        library.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms` imports the compiler
+    threadpoolctl.threadpool_limits(1)
     plots.use_style()
     # tables are there to be read: no text cut at 50 characters, no folding at 80
     pd.set_option("display.max_colwidth", 160, "display.width", 160)

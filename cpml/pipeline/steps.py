@@ -13,8 +13,8 @@ speaks of a figure that is not there.
 from __future__ import annotations
 
 import ast
+import json
 import re
-from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -34,6 +34,22 @@ NAME = re.compile(r"[0-9][0-9][a-z]?_[A-Za-z0-9_]+")
 EXPLORING = "00_explore"  # a notebook to try things in, no step of the chain
 COMPARISON = "07_comparison"  # data sets side by side, when they are done: no step of one of them
 NEEDS = "needs-"  # tag of a cell
+SPECIMEN = ("map", "pixels", "features", "boundaries", "labels", "traces", "candidates", "cp_baseline")
+"""What `specimen_of` reads."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell as far as the chain looks at it."""
+
+    kind: str  # "code", "markdown" or "raw"
+    source: str
+    tags: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs of a data set, by its tags."""
+        return tuple(tag.removeprefix(NEEDS) for tag in self.tags if tag.startswith(NEEDS))
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,8 @@ class Step:
 
     name: str
     path: Path
-    notebook: NotebookNode
+    cells: tuple[Cell, ...]
+    needs: tuple[str, ...]  # of a data set
     defaults: dict[str, Any]  # parameter -> value
 
     @property
@@ -53,53 +70,76 @@ class Step:
     @property
     def title(self) -> str:
         """Its heading."""
-        return self.notebook.cells[0].source.splitlines()[0].lstrip("# ")
+        return self.cells[0].source.splitlines()[0].lstrip("# ")
 
     @property
     def question(self) -> str:
         """What it asks, as its first cell says: **Question.** ..."""
-        found = re.search(r"\*\*Question\.\*\*\s*(.*)", self.notebook.cells[0].source)
+        found = re.search(r"\*\*Question\.\*\*\s*(.*)", self.cells[0].source)
         return found.group(1).strip() if found else self.title
 
     @property
     def code(self) -> str:
         """All its code, without the lines for IPython alone."""
-        cells = [cell.source for cell in self.notebook.cells if cell.cell_type == "code"]
+        cells = [cell.source for cell in self.cells if cell.kind == "code"]
         lines = "\n".join(cells).splitlines()
         return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """What a data set must have for this step."""
-        return tuple(self.notebook.metadata.get("cpml", {}).get("needs", ()))
+    def reads(self) -> tuple[str, ...] | None:
+        """Artefacts, as its first cell says them: **Reads** `a`, `b`; None where it does not say."""
+        return self._said(r"\*\*Reads\*\*(.*?)(?:\*\*Writes\*\*|$)")
 
     @property
-    def writes(self) -> tuple[str, ...]:
-        """Artefacts, as its first cell says them: **Writes** `a`, `b`."""
-        line = re.search(r"\*\*Writes\*\*(.*)", self.notebook.cells[0].source)
-        return tuple(re.findall(r"`([\w.]+?)(?:\.\w+)?`", line.group(1))) if line else ()
+    def writes(self) -> tuple[str, ...] | None:
+        """Artefacts, as its first cell says them: **Writes** `a`, `b`; None where it does not say."""
+        return self._said(r"\*\*Writes\*\*(.*)")
+
+    def _said(self, pattern: str) -> tuple[str, ...] | None:
+        line = re.search(pattern, self.cells[0].source, re.MULTILINE)
+        return tuple(re.findall(r"`(\w+)(?:\.\w+)?`", line.group(1))) if line else None
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether it says what it reads and what it writes."""
+        return self.reads is not None and self.writes is not None
+
+    def uses(self, artefact: str) -> bool:
+        """Whether it reads an artefact of an earlier step, such as "derived/grains.parquet"."""
+        folder, _, name = artefact.partition("/")
+        return folder == "derived" and (self.reads is None or Path(name).stem in self.reads)
+
+    def owns(self, artefact: str, chain: list[Step]) -> bool:
+        """Whether it wrote an artefact that is new; what no step owns belongs to one that does not say."""
+        owners = [step.name for step in chain if step._is_named_by(artefact)]
+        return self.name in owners if owners else not self.is_declared
+
+    def _is_named_by(self, artefact: str) -> bool:
+        folder, *_, name = artefact.split("/")
+        if folder == "derived":
+            return Path(name).stem in (self.writes or ())
+        return Path(name).stem == self.name or name.startswith(f"{self.number}_")
 
     def parameters(self, dataset: str, given: dict) -> dict:
         """Values for papermill: the data set, and of those given the ones that this step has."""
         return {"dataset": dataset} | {name: value for name, value in given.items() if name in self.defaults}
 
-    def notebook_for(self, dataset: Dataset | None) -> NotebookNode:
-        """A copy without the cells that need what the data set lacks."""
-        copy = deepcopy(self.notebook)
-        if dataset is not None:
-            copy.cells = [cell for cell in copy.cells if not _lacks(dataset, cell_needs(cell))]
-        return copy
+    def cells_for(self, dataset: Dataset) -> list[int]:
+        """Positions of the cells without those that need what the data set lacks."""
+        return [i for i, cell in enumerate(self.cells) if not _lacks(dataset, cell.needs)]
 
+    def source_of(self, chosen: list[int]) -> str:
+        """What these cells say and do: part of the key of the step."""
+        return "\0".join(f"{self.cells[i].kind}\n{self.cells[i].source}" for i in chosen)
 
-def cell_needs(cell: NotebookNode) -> tuple[str, ...]:
-    """What one cell needs of a data set, by its tags."""
-    tags = cell.metadata.get("tags", [])
-    return tuple(tag.removeprefix(NEEDS) for tag in tags if tag.startswith(NEEDS))
+    def notebook(self, chosen: list[int] | None = None) -> NotebookNode:
+        """The notebook of these cells, or of all, to execute."""
+        import nbformat
 
-
-def source_of(notebook: NotebookNode) -> str:
-    """What the notebook says and does, without outputs: part of the key of its step."""
-    return "\0".join(f"{cell.cell_type}\n{cell.source}" for cell in notebook.cells)
+        found = nbformat.read(self.path, as_version=4)
+        if chosen is not None:
+            found.cells = [found.cells[i] for i in chosen]
+        return found
 
 
 def discover() -> list[Step]:
@@ -126,7 +166,66 @@ def comparison() -> Step:
 @lru_cache(maxsize=1)
 def writers() -> dict[str, str]:
     """Artefact -> the notebook that writes it."""
-    return {artefact: step.name for step in discover() for artefact in step.writes}
+    return {artefact: step.name for step in discover() for artefact in step.writes or ()}
+
+
+def sources_of(step: Step, chain: list[Step]) -> set[str]:
+    """Names of the earlier steps that one waits for: those that write what it reads.
+
+    A step that does not say what it reads and writes waits for all before it, and all after it wait for it.
+    """
+    earlier = [other for other in chain if other.name < step.name]
+    return {
+        other.name
+        for other in earlier
+        if not (step.is_declared and other.is_declared)
+        or set(step.reads or ()).intersection(other.writes or ())
+    }
+
+
+def check_declared(chain: list[Step]) -> None:
+    """ParameterError for a notebook whose code reads or writes an artefact that its first cell does not name.
+
+    The order of the steps and their keys follow the first cells.
+    """
+    for step in chain:
+        if not step.is_declared:
+            continue
+        reads, writes = _artefacts_in(step.code)
+        known = set(step.reads or ()) | set(step.writes or ())
+        for word, missing in (("Reads", reads - known), ("Writes", writes - set(step.writes or ()))):
+            if missing:
+                raise ParameterError(
+                    f"{step.path}: its code names {', '.join(map(repr, sorted(missing)))}; add it after "
+                    f"**{word}** in the first cell, which the order and the keys of the steps follow"
+                )
+
+
+def _artefacts_in(code: str) -> tuple[set[str], set[str]]:
+    """Artefacts that a notebook's code reads and writes by `run`, where their names are plain texts."""
+    reads: set[str] = set()
+    writes: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Call):
+            continue
+        texts = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        of_labels = [f"{text}_{kind}" for text in texts[:1] for kind in ("labels", "traces", "candidates")]
+        match ast.unparse(node.func):
+            case "run.read" | "run.read_all":
+                reads.update(texts)
+            case "run.read_labels":
+                reads.update(of_labels)
+            case "run.read_map":
+                reads.add("map")
+            case "specimen_of":
+                reads.update(SPECIMEN)
+            case "run.write":
+                writes.update(texts[:1])
+            case "run.write_labels":
+                writes.update(of_labels)
+            case "run.write_map":
+                writes.add("map")
+    return reads, writes
 
 
 def check_parameters(chain: list[Step], given: dict) -> dict:
@@ -157,28 +256,38 @@ def choose(chain: list[Step], steps: list[str] | None) -> list[Step]:
 
 
 def read_step(path: Path) -> Step:
-    """A notebook as a step; ParameterError without one parameters cell of plain
-    literals, or for an unknown need.
-    """
-    import nbformat
+    """A notebook as a step.
 
+    Read as the JSON that it is: nbformat, which checks every cell, takes a second to import.
+
+    Raises
+    ------
+    CpmlError : not a notebook of format 4
+    ParameterError : not one parameters cell of plain literals, or an unknown need
+    """
     try:
-        notebook = nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["nbformat"] != 4:
+            raise ValueError(f"format {content['nbformat']} instead of 4")
+        needs = tuple(content["metadata"].get("cpml", {}).get("needs", ()))
+        cells = tuple(
+            Cell(cell["cell_type"], "".join(cell["source"]), tuple(cell["metadata"].get("tags", ())))
+            for cell in content["cells"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CpmlError(f"{path}: not a readable notebook ({error})") from error
-    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    if len(tagged) != 1 or tagged[0].cell_type != "code":
+    tagged = [cell for cell in cells if "parameters" in cell.tags]
+    if len(tagged) != 1 or tagged[0].kind != "code":
         raise ParameterError(
             f"{path}: {len(tagged)} cells are tagged 'parameters': exactly one code cell must be"
         )
     defaults = _literals(path, tagged[0].source)
     if "dataset" not in defaults:
         raise ParameterError(f"{path}: its parameters cell has no 'dataset'")
-    step = Step(path.stem, path, notebook, defaults)
-    asked = {*step.needs, *(need for cell in notebook.cells for need in cell_needs(cell))}
+    asked = {*needs, *(need for cell in cells for need in cell.needs)}
     if unknown := sorted(asked - set(HAS)):
         raise ParameterError(f"{path}: it needs {unknown[0]!r}; the words are {', '.join(HAS)}")
-    return step
+    return Step(path.stem, path, cells, needs, defaults)
 
 
 def _lacks(dataset: Dataset, needs: tuple[str, ...]) -> list[str]:

@@ -35,13 +35,15 @@ FAIL = (
 )
 
 
-def notebook(path, parameters, *cells, tags=("parameters",), needs=("map",), tagged=()):
+def notebook(
+    path, parameters, *cells, tags=("parameters",), needs=("map",), tagged=(), says="It reads nothing."
+):
     """A notebook with a title, a parameters cell, the imports and the given code cells, `tagged` last."""
     make = nbformat.v4
     imports = IMPORTS.format(step=path.stem)
     content = make.new_notebook(
         cells=[
-            make.new_markdown_cell(f"# Chapter {path.stem}\n\nIt reads nothing.<script>alert(2)</script>"),
+            make.new_markdown_cell(f"# Chapter {path.stem}\n\n{says}<script>alert(2)</script>"),
             make.new_code_cell(parameters, metadata={"tags": list(tags)}),
             *(make.new_code_cell(source) for source in (imports, *cells)),
             *(make.new_code_cell(source, metadata={"tags": [tag]}) for tag, source in tagged),
@@ -99,6 +101,55 @@ def test_chain_runs_once_and_again_only_what_changed(toy, output, capsys):
     (output / "data" / "derived" / "tiny" / "result.parquet").unlink()
     pipeline.run_dataset("tiny", parameters={"offset": 2, "scale": 1.2})
     assert ran(capsys) == {"01_make": False, "02_use": True}
+
+
+MEET = """
+import time
+run.write({mine!r}, {{"x": 1}})
+for _ in range(600):
+    if run.has({other!r}): break
+    time.sleep(0.1)
+run.read({other!r})
+"""
+
+
+def test_steps_that_do_not_read_each_other_run_beside_each_other(toy, capsys):
+    """Two notebooks that each wait for a file of the other end only if both run; the third waits for both."""
+    for name, mine, other in (("01_make", "left", "right"), ("02_use", "right", "left")):
+        cell = MEET.format(mine=mine, other=other).replace(f"run.read({other!r})", "")
+        says = f"**Reads** nothing. **Writes** `{mine}`."
+        notebook(toy / "notebooks" / f"{name}.ipynb", 'dataset = "tiny"', cell, says=says)
+    says, cell = (
+        "**Reads** `left`, `right`. **Writes** `sum`.",
+        "run.write('sum', {'x': run.read('left')['x']})",
+    )
+    notebook(toy / "notebooks" / "03_sum.ipynb", 'dataset = "tiny"', cell + "\nrun.read('right')", says=says)
+    pipeline.run_dataset("tiny", jobs=2)
+    assert list(ran(capsys))[-1] == "03_sum"
+    record = json.loads((cpml.paths.reports("tiny") / "provenance.json").read_text())["steps"]
+    assert {"derived/left.h5", "derived/right.h5"} <= set(record["03_sum"]["inputs"])
+    assert set(record["01_make"]["artefacts"]) == {"derived/left.h5", "reports/01_make.ipynb"}
+    assert not any(name.startswith("derived/") for name in record["02_use"]["inputs"])
+
+
+def test_a_notebook_that_reads_what_it_does_not_say_stops_the_chain(toy, output):
+    """Its place in the order, and its key, would be wrong."""
+    says = "**Reads** nothing. **Writes** `result`."
+    notebook(toy / "notebooks" / "02_use.ipynb", 'dataset = "tiny"\noffset = 0.0', USE, says=says)
+    with pytest.raises(ParameterError, match=r"02_use\.ipynb.*names 'values'; add it after \*\*Reads\*\*"):
+        pipeline.run_dataset("tiny")
+    assert not output.exists()
+
+
+def test_what_a_step_wrote_goes_when_the_data_set_no_longer_feeds_it(toy, output, describe):
+    """A table of a field that is no longer declared must not be read by later notebooks."""
+    notebook(toy / "notebooks" / "01_make.ipynb", 'dataset = "tiny"\nscale = 1.0', MAKE, needs=["load"])
+    pipeline.run_dataset("tiny", steps=["01_make"])
+    assert (output / "data" / "derived" / "tiny" / "values.parquet").is_file()
+    describe(toy / "data" / "tiny", load="unknown")
+    with pytest.raises(CpmlError, match="no 'values'"):
+        pipeline.run_dataset("tiny")
+    assert not (output / "data" / "derived" / "tiny" / "values.parquet").exists()
 
 
 def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, describe, capsys):

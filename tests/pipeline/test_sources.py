@@ -50,6 +50,7 @@ def test_the_hash_changes_with_a_reached_module_only(monkeypatch):
 def test_every_notebook_says_what_it_asks_and_writes(step):
     """The first cell has a question; what it says it writes is what it writes."""
     assert step.question.endswith("?") or "?" in step.question
+    assert step.is_declared
     for artefact in step.writes:
         # map and coupled model are written by methods, labels of a source in three tables
         prefix = artefact.rpartition("_")[0]

@@ -1,0 +1,120 @@
+"""One notebook executed by papermill: figures inline, one thread, never half there, a failure one message."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cpml import paths
+from cpml.errors import CpmlError
+from cpml.pipeline.steps import Step
+
+if TYPE_CHECKING:
+    import papermill
+
+
+def execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | None = None) -> float:
+    """Execute a notebook by papermill, beside its target, and rename it when it went through.
+
+    Parameters
+    ----------
+    name : of the data set, or "comparison"
+    values : notebook parameter -> value
+    cells : positions of the cells to execute, None for all
+
+    Returns
+    -------
+    float : seconds that it took
+
+    Raises
+    ------
+    CpmlError : a cell failed, or the kernel died; names data set, notebook and cell
+    """
+    import nbformat
+    import papermill
+
+    one_thread()
+    clock = time.perf_counter()
+    target = paths.reports(name) / f"{step.name}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source, temporary = (
+        target.with_name(f".{step.name}.{os.getpid()}.{what}.ipynb") for what in ("source", "part")
+    )
+    nbformat.write(step.notebook(cells), source)
+    options = {
+        "progress_bar": False,
+        "log_output": False,
+        "extra_arguments": ["--log-level=40"],
+        "kernel_name": "python3",
+        "language": "python",
+    }
+    try:
+        for attempt in (1, 2):
+            try:
+                with inline_figures():
+                    papermill.execute_notebook(_unbraced(source), _unbraced(temporary), values, **options)
+                break
+            except papermill.PapermillExecutionError as error:
+                raise _cell_failed(step, name, error) from None
+            except RuntimeError as error:
+                # a loaded machine can miss the kernel's start; once more is enough in practice
+                if attempt == 2 or "didn't respond" not in str(error):
+                    raise CpmlError(
+                        f"{name}, notebooks/{step.name}.ipynb: the kernel died ({error})"
+                    ) from error
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+        source.unlink(missing_ok=True)
+    return time.perf_counter() - clock
+
+
+@contextmanager
+def inline_figures() -> Iterator[None]:
+    """Kernels started inside draw into their notebooks, whatever MPLBACKEND says (clusters often set agg)."""
+    before = os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    try:
+        yield
+    finally:
+        os.environ.pop("MPLBACKEND")
+        os.environ.update({} if before is None else {"MPLBACKEND": before})
+
+
+def _cell_failed(step: Step, name: str, error: papermill.PapermillExecutionError) -> CpmlError:
+    """One message for a failed cell. A CpmlError speaks for itself; anything else
+    shows the failing line as well.
+    """
+    own = {"CpmlError", *(cls.__name__ for cls in CpmlError.__subclasses__())}
+    place = f"data set {name!r}, notebooks/{step.name}.ipynb, cell {error.cell_index}"
+    message = f"{place}: {error.ename}: {error.evalue}"
+    if error.ename not in own:
+        plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in "\n".join(error.traceback).splitlines()]
+        arrows = [line.strip() for line in plain if line.lstrip().startswith("-->")]
+        message += f"\n  in the cell: {arrows[0]}" if arrows else ""
+        message += f"\n  raised at:   {arrows[-1]}" if len(arrows) > 1 else ""
+    return CpmlError(message)
+
+
+def processes(jobs: int) -> ProcessPoolExecutor:
+    """Other processes for notebooks or data sets; spawned, since forking one that has torch can deadlock."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread)
+
+
+def one_thread() -> None:
+    """Kernels compute on one thread unless told otherwise: arrays are small, threads on shared cores wait."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+
+def _unbraced(path: Path) -> str:
+    """papermill sends paths through str.format; a brace in a folder's name has to survive that."""
+    return str(path).replace("{", "{{").replace("}", "}}")
