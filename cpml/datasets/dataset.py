@@ -44,7 +44,6 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "assumed-load": ("the load is recorded", lambda d: d.load is not None and d.load.is_assumed_axis),
     "curve": ("no stress-strain curve", lambda d: "curve" in d.files),
     "diffusion": ("the material file has no self-diffusion", lambda d: bool(d.material().diffusion)),
-    "cross-slip": ("the material file has no cross-slip", lambda d: bool(d.material().cross_slip)),
     "truth": ("no hidden truth", lambda d: "truth" in d.files),
 }
 

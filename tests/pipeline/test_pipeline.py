@@ -159,7 +159,7 @@ def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, de
     describe(toy / "data" / "tiny", files={"images": ["map.ctf"]}, phases=None, load="unknown")
     assert pipeline.run_dataset("tiny").is_file()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("tiny 00_images") and lines[1:] == [
+    assert lines[-1].startswith("tiny 00_images") and lines[:-1] == [
         "tiny 01_make left out: no EBSD map",
         "tiny 02_use left out: no EBSD map",
         "tiny 03_law left out: no EBSD map; the load is unknown",
@@ -167,10 +167,7 @@ def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, de
     describe(toy / "data" / "tiny", load="unknown")
     pipeline.run_dataset("tiny")
     lines = capsys.readouterr().out.splitlines()
-    assert (lines[0], lines[-1]) == (
-        "tiny 00_images left out: no images",
-        "tiny 03_law left out: the load is unknown",
-    )
+    assert lines[:2] == ["tiny 00_images left out: no images", "tiny 03_law left out: the load is unknown"]
 
 
 def test_cells_that_a_data_set_cannot_feed_are_left_out(toy, output, describe):

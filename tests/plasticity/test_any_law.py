@@ -10,7 +10,6 @@ from cpml.crystallography import load_material, random_quaternions
 from cpml.errors import ParameterError
 from cpml.plasticity import (
     Conditions,
-    CrossSlip,
     DiffusionClimb,
     KocksMecking,
     PowerLaw,
@@ -59,16 +58,14 @@ def test_climb_in_a_polycrystal(scheme):
 
 
 def test_cross_slip_among_the_activities():
-    """Cross-slip stands beside the families as a share of slip, grows with
-    temperature, and needs a temperature.
-    """
-    law, cross = PowerLaw.from_material(AL), CrossSlip.from_material(AL)
+    """Cross-slip stands beside the families as a share of slip, grows with temperature, and needs one."""
+    law = PowerLaw.from_material(AL)
     found = mean_field(law, Q, loading=1e-3 * TENSION)
     cold, hot = (
-        mechanism_activities(law, found, Q, cross_slip=cross, temperature=t)["cross_slip"]
-        for t in (200.0, 500.0)
+        mechanism_activities(law, found, Q, material=AL, temperature=t)["cross_slip"] for t in (200.0, 500.0)
     )
     assert bool((cold < hot).all()) and bool((hot <= 1).all())
+    assert "cross_slip" not in mechanism_activities(law, found, Q, material=AL)
 
 
 @pytest.mark.parametrize("name", ["strength", "n"])

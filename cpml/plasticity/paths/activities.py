@@ -7,8 +7,8 @@ cross-slip        = rate of transfer between planes / total slip rate of the gra
 import torch
 from torch import Tensor
 
+from cpml.crystallography.materials import Material
 from cpml.crystallography.tensors import rotation_5x5
-from cpml.errors import ParameterError
 from cpml.plasticity.arguments import Values, as_matrices
 from cpml.plasticity.laws.cross_slip import CrossSlip
 from cpml.plasticity.laws.law import Law
@@ -21,15 +21,14 @@ def mechanism_activities(
     field: MeanField,
     orientations: Values,
     *,
-    cross_slip: CrossSlip | None = None,
+    material: Material | None = None,
     temperature: float | None = None,
 ) -> dict[str, Tensor]:
-    """Shares (G,) by family (climb included) of a response of `law`; with `cross_slip`
-    and a temperature (K) also that.
+    """Shares (G,) by family (climb included) of a response of `law`.
 
-    Raises
-    ------
-    ParameterError : cross-slip without a temperature
+    Parameters
+    ----------
+    material, temperature : with both (K), and a material that describes cross-slip, also "cross_slip"
 
     Examples
     --------
@@ -46,9 +45,8 @@ def mechanism_activities(
     rates = field.shear_rate.abs()
     total = rates.sum(-1)
     shares = {name: rates[:, modes.family == k].sum(-1) / total for k, name in enumerate(modes.families)}
-    if cross_slip is not None and temperature is None:
-        raise ParameterError("cross-slip needs the temperature (K)")
-    if cross_slip is not None and temperature is not None:
+    if material is not None and material.cross_slip and temperature is not None:
+        cross_slip = CrossSlip.from_material(material)
         turn = rotation_5x5(as_matrices(orientations).reshape(-1, 3, 3))
         crystal = (field.grain_stress[:, None, :] @ turn)[:, 0]
         glide = field.shear_rate[:, : modes.gliding]
