@@ -260,6 +260,7 @@ def refresh(c):
                     f"error: {path.name}: {error.ename}: {error.evalue}; no notebook was replaced", code=1
                 ) from None
             notebook.cells = whole
+            _normalise(notebook)
             for i in left_out:
                 _pass_over(whole[i])
             done[path] = notebook

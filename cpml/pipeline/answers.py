@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binomtest
 
+from cpml.plots.palette import model_label
+
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
@@ -85,10 +87,9 @@ def picture(families: pd.DataFrame, lines: pd.DataFrame, apart: NDArray) -> str:
     compared = np.isfinite(apart)
     return (
         f"{with_lines} of {count(n_tiles, 'tile')} show straight lines, "
-        f"{count(len(lines), 'family', 'families')} in all, "
-        f"with directions known to {lines['sigma_deg'].median():.1f} degrees (median); "
-        "the structure tensor agrees "
-        f"within 3 degrees in {int((apart[compared] <= 3).sum())} of {count(int(compared.sum()), 'tile')}."
+        f"{count(len(lines), 'family', 'families')} in all, with directions known to "
+        f"{lines['sigma_deg'].median():.1f} degrees (median); the structure tensor agrees within 3 degrees in "
+        f"{int((apart[compared] <= 3).sum())} of {count(int(compared.sum()), 'tile')}."
     )
 
 
@@ -238,9 +239,8 @@ def law_alone(ranks: dict[str, pd.Series], footprints: pd.Series, n_targets: int
     hits = {rule: float((r == 1).mean()) for rule, r in ranks.items()}
     told = ", ".join(f"{percent(share)} by {rule.capitalize()}" for rule, share in hits.items())
     return (
-        f"In {int((seen == 'agrees').sum())} of {count(len(seen), 'grain')} with footprints "
-        "something seen is the first "
-        "choice of the affine scheme. Of all planes and variants seen, rank 1 among up to "
+        f"In {int((seen == 'agrees').sum())} of {count(len(seen), 'grain')} with footprints something seen is "
+        "the first choice of the affine scheme. Of all planes and variants seen, rank 1 among up to "
         f"{n_targets} is given to {told}."
     )
 
@@ -266,9 +266,8 @@ def learned(model: CoupledClassifier, specimen: Specimen) -> str:
     literature = f" Left to the literature: {rest}." if rest else ""
     gate = "opened on held-out grains" if model.gate_ else "stayed shut"
     return (
-        f"{told}{literature} {percent(float(model.theta_['amplitude']))} of what the mechanics "
-        "says about the neighbours is "
-        f"taken over; the residual {gate}."
+        f"{told}{literature} {percent(float(model.theta_['amplitude']))} of what the mechanics says about the "
+        f"neighbours is taken over; the residual {gate}."
     )
 
 
@@ -279,7 +278,7 @@ def verdict(verdicts: pd.DataFrame) -> str:
         n = table["verdict"].value_counts()
         better, tie, worse = (int(n.get(word, 0)) for word in ("better", "tie", "worse"))
         name = metric.replace("pr_auc", "PR-AUC").replace("log_loss", "log-loss")
-        losses = ", ".join(table.loc[table["verdict"] == "worse", "model"])
+        losses = ", ".join(map(model_label, table.loc[table["verdict"] == "worse", "model"]))
         behind = f", behind {losses}" if worse else ""
         parts.append(
             f"{mechanism}, {name}: better than {better} of {len(table)} other models, {tie} ties{behind}"
@@ -302,7 +301,7 @@ def evaluation(scores: pd.DataFrame) -> str:
             f"{mechanism.capitalize()}: PR-AUC of the coupled model {own['value']:.2f} "
             f"[{own['low']:.2f}, {own['high']:.2f}] "
             f"on {count(n, 'footprint')} in {count(int(own['n_grains']), 'grain')}, of the "
-            f"best other ({best['model']}) "
+            f"best other ({model_label(best['model'])}) "
             f"{best['value']:.2f}, of a guess {own['prevalence']:.2f}."
         )
     return " ".join(parts) or "Nothing was observed: there is nothing to evaluate."
@@ -310,7 +309,8 @@ def evaluation(scores: pd.DataFrame) -> str:
 
 def texture(design: TextureDesign) -> str:
     """Whether the target was reached, and whether it holds by another route."""
-    wanted = ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in design.target.items())
+    words = {"yield_stress_mpa": "a yield stress of {:.3g} MPa", "r_value": "an r-value of {:.3g}"}
+    wanted = " and ".join(words[key].format(value) for key, value in design.target.items())
     if design.status != "reached":
         return f"No texture of this material gives {wanted}; the nearest point is shown with its proof."
     drawn = design.verification.get("drawn_r_value_deviation")
@@ -332,7 +332,6 @@ def comparison(judged: pd.DataFrame, n_datasets: int) -> str:
     n = rows["verdict"].value_counts()
     better, tie, worse = (int(n.get(word, 0)) for word in ("better", "tie", "worse"))
     return (
-        f"On {count(n_datasets, 'data set')} and {count(len(rows), 'comparison')} with the best of "
-        "all other models, chosen "
-        f"after the fact, the coupled model is better in {better}, level in {tie} and behind in {worse}."
+        f"On {count(n_datasets, 'data set')} and {count(len(rows), 'comparison')} with the best of all other "
+        f"models, chosen after the fact, the coupled model is better in {better}, level in {tie} and behind in {worse}."
     )

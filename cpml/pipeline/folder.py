@@ -77,18 +77,17 @@ class Folder:
             raise self._missing(name)
         return _read_table(path) if path.suffix == ".parquet" else _read_arrays(path)
 
-    def write(self, name: str, content: pd.DataFrame | dict) -> Path:
+    def write(self, name: str, content: pd.DataFrame | dict) -> None:
         """Write a DataFrame as <name>.parquet or a dict of arrays, numbers and strings as <name>.h5."""
         paths.safe_name(name, what="artefact")
         if isinstance(content, dict):
-            return write_atomic(self.derived / f"{name}.h5", lambda p: _write_arrays(p, content))
-        if hasattr(content, "to_parquet"):
-            return write_atomic(
-                self.derived / f"{name}.parquet", lambda p: content.to_parquet(p, index=False)
+            write_atomic(self.derived / f"{name}.h5", lambda p: _write_arrays(p, content))
+        elif hasattr(content, "to_parquet"):
+            write_atomic(self.derived / f"{name}.parquet", lambda p: content.to_parquet(p, index=False))
+        else:
+            raise ParameterError(
+                f"artefact {name!r}: {type(content).__name__} is neither a DataFrame nor a dict of arrays"
             )
-        raise ParameterError(
-            f"artefact {name!r}: {type(content).__name__} is neither a DataFrame nor a dict of arrays"
-        )
 
     def show(self, fig: Figure | None, name: str) -> None:
         """Put the caption on a figure, save it as PDF, PNG and JSON sidecar, and display it in the notebook.

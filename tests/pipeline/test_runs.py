@@ -38,15 +38,12 @@ def test_arrays_numbers_and_texts_come_back(run):
 
 
 def test_equal_content_is_equal_bytes(run):
-    first = [
-        run.write(n, c).read_bytes()
-        for n, c in (("a", {"x": np.arange(9.0)}), ("b", pd.DataFrame({"x": [1]})))
-    ]
-    again = [
-        run.write(n, c).read_bytes()
-        for n, c in (("a", {"x": np.arange(9.0)}), ("b", pd.DataFrame({"x": [1]})))
-    ]
-    assert first == again
+    def written():
+        run.write("a", {"x": np.arange(9.0)})
+        run.write("b", pd.DataFrame({"x": [1]}))
+        return [(run.derived / name).read_bytes() for name in ("a.h5", "b.parquet")]
+
+    assert written() == written()
 
 
 def test_a_failed_write_leaves_the_old_artefact_and_no_other_file(run):
