@@ -88,8 +88,8 @@ def picture(families: pd.DataFrame, lines: pd.DataFrame, apart: NDArray) -> str:
     return (
         f"{with_lines} of {count(n_tiles, 'tile')} show straight lines, "
         f"{count(len(lines), 'family', 'families')} in all, with directions known to "
-        f"{lines['sigma_deg'].median():.1f} degrees (median); the structure tensor agrees within 3 degrees in "
-        f"{int((apart[compared] <= 3).sum())} of {count(int(compared.sum()), 'tile')}."
+        f"{lines['sigma_deg'].median():.1f} degrees (median); the structure tensor agrees within 3 degrees "
+        f"in {int((apart[compared] <= 3).sum())} of {count(int(compared.sum()), 'tile')}."
     )
 
 
@@ -239,8 +239,8 @@ def law_alone(ranks: dict[str, pd.Series], footprints: pd.Series, n_targets: int
     hits = {rule: float((r == 1).mean()) for rule, r in ranks.items()}
     told = ", ".join(f"{percent(share)} by {rule.capitalize()}" for rule, share in hits.items())
     return (
-        f"In {int((seen == 'agrees').sum())} of {count(len(seen), 'grain')} with footprints something seen is "
-        "the first choice of the affine scheme. Of all planes and variants seen, rank 1 among up to "
+        f"In {int((seen == 'agrees').sum())} of {count(len(seen), 'grain')} with footprints something seen "
+        "is the first choice of the affine scheme. Of all planes and variants seen, rank 1 among up to "
         f"{n_targets} is given to {told}."
     )
 
@@ -266,8 +266,8 @@ def learned(model: CoupledClassifier, specimen: Specimen) -> str:
     literature = f" Left to the literature: {rest}." if rest else ""
     gate = "opened on held-out grains" if model.gate_ else "stayed shut"
     return (
-        f"{told}{literature} {percent(float(model.theta_['amplitude']))} of what the mechanics says about the "
-        f"neighbours is taken over; the residual {gate}."
+        f"{told}{literature} {percent(float(model.theta_['amplitude']))} of what the mechanics says about "
+        f"the neighbours is taken over; the residual {gate}."
     )
 
 
@@ -333,5 +333,6 @@ def comparison(judged: pd.DataFrame, n_datasets: int) -> str:
     better, tie, worse = (int(n.get(word, 0)) for word in ("better", "tie", "worse"))
     return (
         f"On {count(n_datasets, 'data set')} and {count(len(rows), 'comparison')} with the best of all other "
-        f"models, chosen after the fact, the coupled model is better in {better}, level in {tie} and behind in {worse}."
+        f"models, chosen after the fact, the coupled model is better in {better}, level in {tie} and behind "
+        f"in {worse}."
     )
