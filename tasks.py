@@ -226,20 +226,16 @@ def test(c, fast=False):
 @task
 @reports_errors
 def refresh(c):
-    """Execute the committed notebooks in place on the demo; they are replaced only when all went through.
-
-    Cells that the demo cannot feed stay without output, and nbval passes them over.
-    """
+    """Execute the committed notebooks in place on the demo; they are replaced only when all went through."""
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    from cpml.datasets import load_dataset
     from cpml.files import write_atomic
     from cpml.pipeline.execute import inline_figures
-    from cpml.pipeline.steps import PATTERN, lacked_cells
+    from cpml.pipeline.steps import PATTERN
 
-    paths, demo = sorted((ROOT / "notebooks").glob(PATTERN)), load_dataset("demo")
+    paths = sorted((ROOT / "notebooks").glob(PATTERN))
     with tempfile.TemporaryDirectory() as output:
         os.environ["CPML_OUTPUT"] = output
         done = {}
@@ -247,8 +243,6 @@ def refresh(c):
             start = time.perf_counter()
             notebook = nbformat.read(path, as_version=4)
             _normalise(notebook)
-            whole, left_out = notebook.cells, lacked_cells(notebook, demo)
-            notebook.cells = [cell for i, cell in enumerate(whole) if i not in left_out]
             client = NotebookClient(notebook, record_timing=False, kernel_name="python3", timeout=None)
             client.extra_arguments = ["--log-level=40"]
             client.resources = {"metadata": {"path": str(path.parent)}}
@@ -259,10 +253,7 @@ def refresh(c):
                 raise Exit(
                     f"error: {path.name}: {error.ename}: {error.evalue}; no notebook was replaced", code=1
                 ) from None
-            notebook.cells = whole
             _normalise(notebook)
-            for i in left_out:
-                _pass_over(whole[i])
             done[path] = notebook
             print(f"{path.name} {time.perf_counter() - start:.1f} s", flush=True)
     for path, notebook in done.items():
@@ -375,13 +366,6 @@ def _number_cells(notebook):
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:02d}"
         cell.metadata.pop("execution", None)
-
-
-def _pass_over(cell):
-    """A cell without output that nbval does not run."""
-    cell.metadata["tags"] = [tag for tag in cell.metadata["tags"] if tag != "nbval-skip"] + ["nbval-skip"]
-    if cell.cell_type == "code":
-        cell.execution_count, cell.outputs = None, []
 
 
 def _normalise(notebook):

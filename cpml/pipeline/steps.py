@@ -290,12 +290,6 @@ def read_step(path: Path) -> Step:
     return Step(path.stem, path, cells, needs, defaults)
 
 
-def lacked_cells(notebook: NotebookNode, dataset: Dataset) -> list[int]:
-    """Positions of the cells of a notebook that need what a data set lacks."""
-    tags = [tuple(cell.metadata.get("tags", ())) for cell in notebook.cells]
-    return [i for i, given in enumerate(tags) if _lacks(dataset, Cell("code", "", given).needs)]
-
-
 def _lacks(dataset: Dataset, needs: tuple[str, ...]) -> list[str]:
     return [need for need in needs if not dataset.has(need)]
 
