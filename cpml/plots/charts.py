@@ -98,9 +98,7 @@ def disorientation_histogram(
     )
 
 
-def grain_size_histogram(
-    diameter_um: ArrayLike, *, area_um2: ArrayLike | None = None, unit: str = "grains"
-) -> Figure | None:
+def grain_size_histogram(diameter_um: ArrayLike, *, area_um2: ArrayLike | None = None) -> Figure | None:
     """Grain sizes on a log axis, counted and weighted by area, each with its log-normal fit (by moments).
 
     Parameters
@@ -135,7 +133,7 @@ def grain_size_histogram(
     plain_log_axis(ax)
     ax.set(xlabel="equivalent diameter / µm", ylabel="density of ln d")
     fig.legend(loc="outside upper left", title="log-normal fits", alignment="left")
-    return note(fig, n=len(d), unit=unit)
+    return note(fig, n=len(d), unit="grains")
 
 
 def trace_deviation_histogram(

@@ -151,15 +151,18 @@ def calibration_by_dataset(
     return note(fig, "in brackets: calibration error" if errors else "")
 
 
+NOMINAL = 0.9
+"""Coverage that prediction sets are calibrated to."""
+
+
 def coverage_rows(
-    table: pd.DataFrame, *, level: float = 0.9, blocks: pd.DataFrame | None = None, title: str = ""
+    table: pd.DataFrame, *, blocks: pd.DataFrame | None = None, title: str = ""
 ) -> Figure | None:
     """Coverage of prediction sets with intervals, and their size, one row per model or data set.
 
     Parameters
     ----------
     table : row (text, or a model's name), coverage, low, high, set_share
-    level : the nominal coverage
     blocks : row, coverage of every block, drawn as faint dots
 
     Returns
@@ -178,8 +181,8 @@ def coverage_rows(
         ax.plot(own["coverage"], _places(own["row"], rows) + 0.25, ".", **dots)
     length = error_bars(table["coverage"], table["low"], table["high"])
     ax.errorbar(table["coverage"], y, xerr=length, fmt="o", color=BLUE, label="mean of blocks", **POINTS)
-    ax.axvline(level, color="0.3", linewidth=0.7, linestyle="--", label=f"nominal, {level:g}")
-    ax.axvspan(level - 0.02, level + 0.02, color="0.92", zorder=0)
+    ax.axvline(NOMINAL, color="0.3", linewidth=0.7, linestyle="--", label=f"nominal, {NOMINAL:g}")
+    ax.axvspan(NOMINAL - 0.02, NOMINAL + 0.02, color="0.92", zorder=0)
     ax.set_xlabel("share of footprints inside the set")
     ax.set_xlim(min(0.78, ax.get_xlim()[0]), 1.02)
     ax.locator_params(axis="x", nbins=6)

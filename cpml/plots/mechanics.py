@@ -158,15 +158,14 @@ def lankford_profile(table: pd.DataFrame) -> Figure | None:
     return note(fig, n=len(table), unit="solved angles")
 
 
-def yield_section(table: pd.DataFrame, *, unit: str = "MPa") -> Figure | None:
+def yield_section(table: pd.DataFrame) -> Figure | None:
     """Sections of yield surfaces in plane stress, one closed curve for each texture, and von Mises' ellipse.
 
     The ellipse sx^2 - sx sy + sy^2 = s0^2 goes through the first texture's mean of s0.
 
     Parameters
     ----------
-    table : texture (name), sigma_x, sigma_y, in order around each curve
-    unit : of the stresses; "" where they are normalised
+    table : texture (name), sigma_x, sigma_y / MPa, in order around each curve
 
     Returns
     -------
@@ -187,8 +186,7 @@ def yield_section(table: pd.DataFrame, *, unit: str = "MPa") -> Figure | None:
     x, y = ((ellipse[0] + sign * ellipse[1]) / np.sqrt(2) * yield_stress for sign in (1, -1))
     ax.plot(x, y, color="0.5", linewidth=0.6, linestyle=":", label="von Mises")
     _lines_of(closed.reset_index(drop=True), ax, x="sigma_x", y="sigma_y", group="texture")
-    ending = f" / {unit}" if unit else " / yield stress"
-    ax.set(xlabel=rf"$\sigma_x${ending}", ylabel=rf"$\sigma_y${ending}", aspect="equal", anchor="W")
+    ax.set(xlabel=r"$\sigma_x$ / MPa", ylabel=r"$\sigma_y$ / MPa", aspect="equal", anchor="W")
     legend_beside(ax)
     return note(fig, n=len(table), unit="solved points")
 

@@ -241,7 +241,6 @@ def inverse_pole_figure(
     lattice: str,
     label: str,
     direction: str | ArrayLike = "x",
-    unit: str = "grains",
 ) -> Figure | None:
     """Crystals in the standard triangle, at their direction along a sample axis, coloured by a value.
 
@@ -252,7 +251,6 @@ def inverse_pole_figure(
     lattice : "fcc", "bcc" or "hcp"
     label : the value with its unit, at the colour bar
     direction : sample direction "x", "y", "z" or a 3-vector, e.g. the load axis
-    unit : what was counted
 
     Returns
     -------
@@ -275,4 +273,4 @@ def inverse_pole_figure(
     bar = fig.colorbar(dots, ax=ax, label=label, fraction=0.05, aspect=20, shrink=0.85)
     bar.outline.set_linewidth(0.5)
     ax.set_title(f"Crystal direction along sample {name}")
-    return note(fig, n=is_indexed.sum(), unit=unit)
+    return note(fig, n=is_indexed.sum(), unit="grains")

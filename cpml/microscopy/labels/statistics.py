@@ -206,7 +206,7 @@ def boundary_type(boundaries: pd.DataFrame, *, low_angle_deg: float = 15.0) -> p
     return name.mask(boundaries["angle_deg"] < low_angle_deg, "low angle")
 
 
-def surrounding_type(boundaries: pd.DataFrame, *, low_angle_deg: float = 15.0) -> pd.Series:
+def surrounding_type(boundaries: pd.DataFrame) -> pd.Series:
     """Type of boundary that makes up most of the outline of each grain, by length.
 
     Parameters
@@ -218,7 +218,7 @@ def surrounding_type(boundaries: pd.DataFrame, *, low_angle_deg: float = 15.0) -
     Series indexed by grain id; grains without a boundary are not in it
     """
     name = "fragment" if "fragment_a" in boundaries else "grain"
-    kind = boundary_type(boundaries, low_angle_deg=low_angle_deg)
+    kind = boundary_type(boundaries)
     sides = [
         pd.DataFrame({"grain_id": boundaries[f"{name}_{s}"], "kind": kind, "um": boundaries["length_um"]})
         for s in "ab"
