@@ -16,6 +16,8 @@ crystal matrix g of texture books; orix stores g, so its quaternion is the conju
 Reference: Rowenhorst et al. 2015, Modelling Simul. Mater. Sci. Eng. 23:083501.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -41,10 +43,9 @@ def quaternion_conjugate(q: ArrayLike) -> NDArray:
     return np.asarray(q, float) * np.array([1.0, -1.0, -1.0, -1.0])
 
 
-def quaternion_to_matrix(q: ArrayLike) -> NDArray:
-    """Rotation matrix (..., 3, 3) of unit quaternions (..., 4); R(pq) = R(p) R(q)."""
-    w, x, y, z = np.moveaxis(np.asarray(q, float), -1, 0)
-    rows = [
+def matrix_entries(w: Any, x: Any, y: Any, z: Any) -> list[Any]:
+    """The nine entries, row by row, of the rotation matrix of a unit quaternion; arrays and tensors alike."""
+    return [
         1 - 2 * (y * y + z * z),
         2 * (x * y - w * z),
         2 * (x * z + w * y),
@@ -55,6 +56,11 @@ def quaternion_to_matrix(q: ArrayLike) -> NDArray:
         2 * (y * z + w * x),
         1 - 2 * (x * x + y * y),
     ]
+
+
+def quaternion_to_matrix(q: ArrayLike) -> NDArray:
+    """Rotation matrix (..., 3, 3) of unit quaternions (..., 4); R(pq) = R(p) R(q)."""
+    rows = matrix_entries(*np.moveaxis(np.asarray(q, float), -1, 0))
     matrix = np.stack(rows, axis=-1)
     return matrix.reshape((*matrix.shape[:-1], 3, 3))
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from cpml.crystallography.rotations import matrix_entries
 from cpml.crystallography.tensors import to_vector, von_mises_stress
 from cpml.errors import ParameterError
 from cpml.load import Load
@@ -51,18 +52,7 @@ def as_matrices(orientation: Values) -> Tensor:
         raise ParameterError(
             f"a quaternion has length {float(norm[is_off].detach()[0]):.6g}: normalise first"
         )
-    w, x, y, z = given.unbind(-1)
-    rows = [
-        1 - 2 * (y * y + z * z),
-        2 * (x * y - w * z),
-        2 * (x * z + w * y),
-        2 * (x * y + w * z),
-        1 - 2 * (x * x + z * z),
-        2 * (y * z - w * x),
-        2 * (x * z - w * y),
-        2 * (y * z + w * x),
-        1 - 2 * (x * x + y * y),
-    ]
+    rows = matrix_entries(*given.unbind(-1))
     return torch.stack(rows, -1).reshape(*given.shape[:-1], 3, 3)
 
 
