@@ -10,7 +10,7 @@ from typing import Any
 
 from cpml.errors import CpmlError
 from cpml.pipeline.chain import run_dataset
-from cpml.pipeline.execute import processes
+from cpml.pipeline.execute import Processes
 
 
 def run_batch(
@@ -35,7 +35,7 @@ def run_batch(
         return _errors(_on_cluster(scheduler, partial(task, jobs=1), names))
     jobs = jobs or os.cpu_count() or 1
     task = partial(task, jobs=max(1, jobs // max(1, len(names))))
-    with processes(min(jobs, len(names))) as pool:
+    with Processes(min(jobs, len(names))) as pool:
         futures = [pool.submit(task, name) for name in names]
         return _errors(future.result() for future in as_completed(futures))
 

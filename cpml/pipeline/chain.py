@@ -31,7 +31,7 @@ from cpml.datasets.dataset import Dataset, load_dataset
 from cpml.errors import CpmlError
 from cpml.files import read_json, write_json
 from cpml.pipeline import provenance
-from cpml.pipeline.execute import execute, processes
+from cpml.pipeline.execute import Processes, execute
 from cpml.pipeline.folder import merge_metrics
 from cpml.pipeline.sources import sources_sha256
 from cpml.pipeline.steps import (
@@ -80,7 +80,7 @@ def run_dataset(
     if steps is None:
         chosen = [step for step in chosen if not run.leaves_out(step)]
     jobs = jobs or os.cpu_count() or 1
-    with _InPlace() if jobs == 1 else processes(jobs) as pool:
+    with _InPlace() if jobs == 1 else Processes(jobs) as pool:
         has_run = run.bring_up_to_date(chosen, pool, jobs)
     if has_run or not index.is_file():
         from cpml.pipeline.report import write_index

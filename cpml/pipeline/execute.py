@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import signal
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ from cpml.pipeline.steps import Step
 
 if TYPE_CHECKING:
     import papermill
+
+
+GRACE_S = 10.0
+"""Seconds for a notebook to end after Ctrl-C."""
 
 
 def execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | None = None) -> float:
@@ -103,10 +108,42 @@ def _cell_failed(step: Step, name: str, error: papermill.PapermillExecutionError
     return CpmlError(message)
 
 
-def processes(jobs: int) -> ProcessPoolExecutor:
-    """Other processes for notebooks or data sets; spawned, since forking one that has torch can deadlock."""
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread)
+class Processes(ProcessPoolExecutor):
+    """Other processes for notebooks or data sets; spawned, since forking one that has torch can deadlock.
+
+    Ctrl-C reaches all of them: one that works cleans up and ends its task, one that waits takes no notice, so
+    that none is torn down in the middle.
+    """
+
+    def __init__(self, jobs: int):
+        super().__init__(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        """Wait for all; after Ctrl-C only for a while, whatever else is pressed, then end them."""
+        if kind is KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.join(GRACE_S)
+                worker.terminate()
+        super().__exit__(kind, *rest)
+
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        """A call that can be interrupted."""
+        return super().submit(_interruptible, fn, *args, **kwargs)
+
+
+def _prepare() -> None:
+    one_thread()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interruptible(task: Callable, *args: Any, **kwargs: Any) -> Any:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return task(*args, **kwargs)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def one_thread() -> None:

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
@@ -130,6 +132,24 @@ def test_steps_that_do_not_read_each_other_run_beside_each_other(toy, capsys):
     assert {"derived/left.h5", "derived/right.h5"} <= set(record["03_sum"]["inputs"])
     assert set(record["01_make"]["artefacts"]) == {"derived/left.h5", "reports/01_make.ipynb"}
     assert not any(name.startswith("derived/") for name in record["02_use"]["inputs"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends the interrupt of a POSIX terminal")
+def test_an_interrupted_chain_leaves_nothing_half_done(toy, output):
+    """Ctrl-C reaches a terminal's whole group: the command ends soon, without temporary files or kernels."""
+    notebook(toy / "notebooks" / "01_make.ipynb", 'dataset = "tiny"', "import time\ntime.sleep(300)")
+    code = "from cpml import pipeline; pipeline.run_dataset('tiny', jobs=2)"
+    command = subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    folder = output / "reports" / "tiny"
+    for _ in range(600):
+        if hidden_files(output) and any(folder.glob(".01_make.*.part.ipynb")):
+            break
+        time.sleep(0.1)
+    os.killpg(command.pid, signal.SIGINT)
+    assert command.wait(60) != 0
+    assert not hidden_files(output) and not (folder / "index.html").exists()
 
 
 def test_a_notebook_that_reads_what_it_does_not_say_stops_the_chain(toy, output):
