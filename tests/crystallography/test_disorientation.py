@@ -114,7 +114,6 @@ def test_missing_orientation_gives_nan():
 @pytest.mark.parametrize("name", ["432", "622"])
 def test_agrees_with_orix(name):
     """orix computes the same angles by another route (arccos: 1e-6 rad near zero)."""
-    pytest.importorskip("orix")
     from orix.quaternion import Misorientation, symmetry
 
     point_group = {"432": symmetry.O, "622": symmetry.D6}[name]
