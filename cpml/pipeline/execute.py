@@ -120,13 +120,17 @@ class Processes(ProcessPoolExecutor):
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
         """Wait for all; after Ctrl-C only for a while, whatever else is pressed, then end them."""
-        if kind is KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if kind is not KeyboardInterrupt:
+            return super().__exit__(kind, *rest)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
             self.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.join(GRACE_S)
                 worker.terminate()
-        super().__exit__(kind, *rest)
+            return super().__exit__(kind, *rest)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """A call that can be interrupted."""
