@@ -17,6 +17,7 @@ orix reads some of these formats too, but trusts them: version 0.15 takes half a
 and angles that are no numbers for an orientation, and its errors name neither file nor remedy.
 """
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,14 +28,22 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.crystallography.rotations import euler_to_quaternion
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.io.map_file import read_map_file
+from cpml.microscopy.io.readers.cells import checked_phases
 from cpml.microscopy.io.readers.common import RawMap, check_phases, finite_where_indexed
+from cpml.microscopy.io.readers.positions import UNITS, place, scale_grid
+from cpml.microscopy.io.readers.solutions import FOUR_PI, check_unit, filled_points, without_solution
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.maps.frames import HEXAGONAL, a_star_to_a, frame_rotation, to_sample_frame
+from cpml.microscopy.maps.grids import Grid
 from cpml.progress import progress
 
 Turn: TypeAlias = str | dict | ArrayLike
 """How a frame is declared (cpml.microscopy.maps.frames)."""
-STACKS = ("dream3d", "h5ebsd")
+STACKS = ("ctf", "dream3d", "h5ebsd")
+SEVERAL = ("bruker", "edax", "emsoft", "h5oina", "orix_hdf")
+"""Formats whose files may hold several maps."""
+MOST_IDENTICAL = 0.02
+"""Share of bit-identical neighbours above which a map is said to be filled or simulated."""
 
 
 def read_map(
@@ -44,8 +53,11 @@ def read_map(
     euler_to_sample: Turn | None = None,
     acquisition: str = "ignore",
     slice: int | None = None,
+    scan: str | int | None = None,
+    unit: str | None = None,
+    step_um: float | None = None,
     columns: list[str] | None = None,
-    angles: str = "degrees",
+    angles: str | None = None,
     phases: list | dict | None = None,
     refined: bool | None = None,
     name: str | None = None,
@@ -64,8 +76,11 @@ def read_map(
     acquisition : "apply" turns by the acquisition-surface angles of Oxford files first, "ignore"
         only reports them
     slice : which slice of a stack (0 is the first); a stack of several needs it (see read_stack)
+    scan : which map of a file that holds several, by its name there; None: the first, and a note names all
+    unit : "um", "nm", "mm" or "px" (pixel counts, with step_um) of positions and steps; None: as the file
+    says step_um : distance of neighbours in a row, um, where the file does not know it or is wrong
     columns : names of the columns of a delimited text file (see cpml.microscopy.io.readers.delimited)
-    angles : "degrees" or "radians", for delimited text only
+    angles : "degrees" or "radians", against the format; None: what the format prescribes (text: degrees)
     phases : MapPhase list for delimited text, whose file does not describe its phases
     refined : EMsoft: True for the refined orientations, False for the best match; None: refined where
         there are any
@@ -81,31 +96,40 @@ def read_map(
         raise ParameterError(f"hex_x_axis {hex_x_axis!r}: give 'a' or 'a*'")
     if acquisition not in ("apply", "ignore"):
         raise ParameterError(f"acquisition {acquisition!r}: give 'apply' or 'ignore'")
+    if angles not in (None, "degrees", "radians"):
+        raise ParameterError(f"angles {angles!r}: give 'degrees' or 'radians'")
+    if unit not in (None, *UNITS):
+        raise ParameterError(f"unit {unit!r}: give one of {', '.join(UNITS)}")
+    if step_um is not None and not (np.isfinite(step_um) and step_um > 0):
+        raise ParameterError(f"step_um {step_um!r}: give a length above 0")
     if not (isinstance(euler_to_sample, str) and euler_to_sample == "declared"):
         frame_rotation(euler_to_sample)
     kind = "delimited" if columns is not None else format_of(path)
     if kind == "cpml":
-        if hex_x_axis is not None or euler_to_sample is not None or acquisition == "apply":
+        fixed = (hex_x_axis, euler_to_sample, unit, step_um, angles)
+        if any(option is not None for option in fixed) or acquisition == "apply":
             raise ParameterError(
-                f"{path}: a cpml map is in the pixel frame already; leave out the frame options"
+                f"{path}: a cpml map is in the pixel frame already, in um; leave out these options"
             )
         return read_map_file(path)
-    options: dict = {"slice": slice, "refined": refined, "phases": phases}
+    options: dict = {"slice": slice, "scan": scan, "refined": refined, "phases": phases}
     if columns is not None:
         options |= {"columns": columns, "angles": angles}
     raw = _read(kind, path, {k: v for k, v in options.items() if v is not None})
+    raw = _on_grid(path, _in_declared_angles(raw, angles), unit, step_um)
     return _in_pixel_frame(path, raw, hex_x_axis, euler_to_sample, acquisition, name)
 
 
 def read_stack(path: str | Path, **options: Any) -> list[EbsdMap]:
-    """All slices of a stack of maps (.h5ebsd, .dream3d), in order; `options` as of
+    """All slices of a stack of maps (.h5ebsd, .dream3d, .ctf), in order; `options` as of
     read_map, without `slice`.
     """
     path = Path(path)
     kind = format_of(path)
     if kind not in STACKS:
         return [read_map(path, **options)]
-    count = import_module(f"cpml.microscopy.io.readers.{kind}").n_slices(path)
+    scan = {"scan": options["scan"]} if options.get("scan") is not None else {}
+    count = import_module(f"cpml.microscopy.io.readers.{kind}").n_slices(path, **scan)
     return [
         read_map(path, slice=k, **options)
         for k in progress(range(count), f"reading {path.name}", unit="slice")
@@ -113,9 +137,9 @@ def read_stack(path: str | Path, **options: Any) -> list[EbsdMap]:
 
 
 def _read(kind: str, path: Path, options: dict) -> RawMap:
-    known = {"delimited": {"columns", "angles", "phases"}, "emsoft": {"refined"}} | {
-        k: {"slice"} for k in STACKS
-    }
+    known = {k: {"slice"} for k in STACKS} | {k: {"scan"} for k in SEVERAL}
+    known |= {"delimited": {"columns", "angles", "phases"}, "emsoft": {"refined", "scan"}}
+    known["dream3d"] = {"slice", "scan"}
     wrong = options.keys() - known.get(kind, set()) - ({"slice"} if options.get("slice") == 0 else set())
     if wrong:
         raise ParameterError(f"{path}: option {min(wrong)!r} is not for this format ({kind}); leave it out")
@@ -160,8 +184,6 @@ def _hdf_format(path: Path) -> str:
     with opened(path) as hdf:
         if str(hdf.file.attrs.get("kind", "")).startswith("cpml"):
             return "cpml"
-        if hdf.has("crystal_map/data", "crystal_map/header"):
-            return "orix_hdf"
         if hdf.has("DataContainers") or hdf.has("DataStructure"):
             return "dream3d"
         if hdf.has("ZStartIndex", "Manufacturer"):
@@ -178,11 +200,43 @@ def _hdf_format(path: Path) -> str:
                 return "bruker"
             if "Phi1" in data:
                 return "edax"
+            if "patterns" in data and not hdf.find("crystal_map/data", "crystal_map/header"):
+                raise MapFileError(
+                    f"{path}: holds patterns and no orientations; index them and save the crystal map, or export "
+                    ".ctf or .ang"
+                )
+        if hdf.find("crystal_map/data", "crystal_map/header"):
+            return "orix_hdf"
     raise MapFileError(
         f"{path}: this HDF5 file holds no map of a known layout (Oxford, EDAX, "
         "Bruker, EMsoft, DREAM.3D, orix, "
         "cpml); export the map as .ctf or .ang"
     )
+
+
+def _in_declared_angles(raw: RawMap, angles: str | None) -> RawMap:
+    """The angles in the declared unit, where it is not the one of the format."""
+    if angles is None or angles == raw.angles:
+        return raw
+    factor = np.pi / 180 if angles == "degrees" else 180 / np.pi
+    is_value = np.abs(raw.euler - FOUR_PI) > 5e-3
+    note = f"angles taken as {angles}, as declared"
+    euler = np.where(is_value, raw.euler * factor, raw.euler)
+    return replace(raw, euler=euler, angles=angles, note=(*raw.note, note))
+
+
+def _on_grid(path: Path, raw: RawMap, unit: str | None, step_um: float | None) -> RawMap:
+    """The points at their places on the grid; those without a valid position are left out."""
+    if isinstance(raw.grid, Grid):
+        grid, notes = scale_grid(raw.grid, unit=unit, step_um=step_um)
+        return replace(raw, grid=grid, note=(*raw.note, *notes))
+    placed = place(path, raw.grid, unit=unit, step_um=step_um)
+    raw = replace(raw, grid=placed.grid, note=(*raw.note, *placed.notes))
+    if placed.keep is not None:
+        properties = {name: values[placed.keep] for name, values in raw.properties.items()}
+        euler, phase_id = raw.euler[placed.keep], raw.phase_id[placed.keep]
+        return replace(raw, euler=euler, phase_id=phase_id, properties=properties, first_line=None)
+    return replace(raw, phase_id=np.where(placed.valid, raw.phase_id, 0))
 
 
 def _in_pixel_frame(
@@ -193,12 +247,24 @@ def _in_pixel_frame(
     acquisition: str,
     name: str | None,
 ) -> EbsdMap:
-    check_phases(path, raw.phase_id, raw.phases, None)
-    finite_where_indexed(path, raw.euler, raw.phase_id)
-    indexed = raw.phase_id > 0
+    none, solution_note = without_solution(raw.euler, raw.phase_id, raw.properties)
+    phase_id = np.where(none, 0, raw.phase_id).astype(np.int32)
+    check_phases(path, phase_id, raw.phases, raw.first_line)
+    finite_where_indexed(path, raw.euler, phase_id)
+    indexed = phase_id > 0
+    if not any("as declared" in note and "angles" in note for note in raw.note):
+        check_unit(path, raw.euler, indexed, raw.angles)
+    phases, phase_notes = checked_phases(path, raw.phases)
+    raw = replace(raw, phase_id=phase_id, phases=phases)
     q = np.full((len(raw.euler), 4), np.nan)
     q[indexed] = euler_to_quaternion(raw.euler[indexed])
-    notes = [*raw.note]
+    notes = [*raw.note, *solution_note, *phase_notes]
+    identical = filled_points(raw.euler, raw.grid.cell, raw.grid.shape, indexed)
+    if identical > MOST_IDENTICAL:
+        notes.append(
+            f"{100 * identical:.0f} % of neighbours in a row have bit-identical angles: filled or smoothed by "
+            "the vendor, matched to a dictionary, or simulated; such pairs say nothing about noise"
+        )
     hexagonal = [i for i, phase in raw.phases.items() if phase.group in HEXAGONAL]
     if hexagonal:
         axis = hex_x_axis or raw.usual_hex_x_axis

@@ -19,6 +19,7 @@ import numpy as np
 
 from cpml.microscopy.io.readers.common import RawMap, group_of_space_group, make_phase
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.io.readers.slices import choose_scan
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.frames import frame_rotation
 from cpml.microscopy.maps.grids import MOST_EMPTY, Grid
@@ -31,11 +32,11 @@ NAMES = {
 }
 
 
-def read(path: Path) -> RawMap:
-    """Content of the first scan of a Bruker HDF5 file."""
+def read(path: Path, *, scan: str | int | None = None) -> RawMap:
+    """Content of one scan of a Bruker HDF5 file: the first, or the one named `scan`."""
     with opened(path) as hdf:
-        scan = hdf.find("EBSD/Data/PHI", "EBSD/Header")[0]
-        base = f"{scan}/EBSD"
+        found, several = choose_scan(path, hdf.find("EBSD/Data/PHI", "EBSD/Header"), scan)
+        base = f"{found}/EBSD"
         data, listed = f"{base}/Data", f"{base}/Header/Phases"
         n = hdf.dataset(f"{data}/phi1").size
         euler = np.radians(hdf.stacked(data, ("phi1", "PHI", "phi2"), n))
@@ -43,7 +44,7 @@ def read(path: Path) -> RawMap:
         phases = {i: _phase(hdf, f"{listed}/{i}") for i in hdf.integer_keys(listed)}
         properties = hdf.columns(data, NAMES, n)
         pixel_um = hdf.number(f"{base}/Header/XSTEP"), hdf.number(f"{base}/Header/YSTEP")
-        shape, place = _places(hdf, scan, base, n)
+        shape, place = _places(hdf, found, base, n)
         setting = f"{base}/Header/Coordinate Systems/ID"
         is_esprit = hdf.has(setting) and int(hdf.value(setting)) == 5
     return RawMap(
@@ -54,6 +55,8 @@ def read(path: Path) -> RawMap:
         grid=Grid.full(shape, pixel_um, cell=place),
         properties=properties,
         usual_hex_x_axis="a*",
+        angles="degrees",
+        note=several,
         declared=frame_rotation("bruker") if is_esprit else None,
     )
 

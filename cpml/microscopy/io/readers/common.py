@@ -5,6 +5,7 @@ the line, phases.
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
+from cpml.microscopy.io.readers.positions import Positions
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid
 from cpml.progress import progress
@@ -27,21 +29,25 @@ LINES_AT_ONCE = 200_000
 
 @dataclass(frozen=True)
 class RawMap:
-    """A file's content in its own axes: Bunge angles (n, 3) in rad, phases (n,) with 0 for "not indexed", and
-    the grid of the points.
+    """A file's content in its own axes: Bunge angles (n, 3) in rad, phases (n,) with 0 or less for "not
+    indexed", and the grid of the points, or their positions where the file has them.
 
-    `declared` is the turn (4,) from the Euler axes to the pixel axes that the file itself states,
-    `acquisition` the Bunge angles, rad, of the acquisition surface in the specimen frame (not both zero);
-    neither is applied unless it is asked for.
+    `angles` is the unit of the numbers in the file ("radians" or "degrees"), `first_line` the number of
+    header lines of a text file, for messages. Which points have a solution is decided for all formats in
+    cpml.microscopy.io.readers.solutions. `declared` is the turn (4,) from the Euler axes to the pixel axes
+    that the file itself states, `acquisition` the Bunge angles, rad, of the acquisition surface in the
+    specimen frame (not both zero); neither is applied unless it is asked for.
     """
 
     name: str
     euler: NDArray
     phase_id: NDArray
     phases: dict[int, MapPhase]
-    grid: Grid
+    grid: Grid | Positions
     properties: dict[str, NDArray]
     usual_hex_x_axis: str
+    angles: str = "radians"
+    first_line: int | None = None
     note: tuple[str, ...] = ()
     declared: NDArray | None = None
     acquisition: tuple[float, float, float] | None = None
@@ -54,6 +60,32 @@ def finite_where_indexed(path: Path, euler: NDArray, phase_id: NDArray) -> None:
         raise MapFileError(
             f"{path}, point {bad[0] + 1}: indexed, but its angles are no numbers; export the map again"
         )
+
+
+def decoded(line: bytes) -> str:
+    """Text of a header line: UTF-8 where it is, else the western code page of the vendors' programs."""
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return line.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return line.decode("latin-1")
+
+
+def numbered_from_one(
+    file_phase: NDArray, phases: dict[int, MapPhase]
+) -> tuple[NDArray, dict[int, MapPhase], tuple[str, ...]]:
+    """Phases (n,) and their descriptions with 0 kept for "not indexed".
+
+    A phase that the file numbers 0 gets the first free number, and a note says so.
+    """
+    if 0 not in phases:
+        return file_phase, phases, ()
+    free = next(i for i in range(1, len(phases) + 2) if i not in phases)
+    moved = {free if i == 0 else i: phase for i, phase in phases.items()}
+    number = np.where(file_phase == 0, free, np.maximum(file_phase, 0)).astype(np.int32)
+    note = f"phase 0 of the file ({phases[0].name}) is numbered {free}"
+    return number, dict(sorted(moved.items())), (note,)
 
 
 def group_of_space_group(number: int) -> str:
@@ -258,7 +290,7 @@ def check_phases(path: Path, phase_id: NDArray, phases: dict[int, MapPhase], fir
         )
 
 
-def make_phase(name: str, cell: list[float], group: str, space_group: int | None = None) -> MapPhase:
+def make_phase(name: str, cell: Sequence[float], group: str, space_group: int | None = None) -> MapPhase:
     """Phase of a header: cell a, b, c in Angstrom and alpha, beta, gamma in deg."""
     return MapPhase(
         name.strip() or "unnamed", group, LATTICE_OF_SPACE_GROUP.get(space_group), *map(float, cell)

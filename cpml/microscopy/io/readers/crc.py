@@ -25,12 +25,13 @@ from cpml.errors import MapFileError
 from cpml.microscopy.io.readers.common import (
     RawMap,
     acquisition_angles,
-    check_phases,
+    decoded,
     is_number,
     make_phase,
     positive,
     steps_of,
 )
+from cpml.microscopy.io.readers.positions import Positions
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid
 
@@ -69,25 +70,27 @@ def read(path: Path) -> RawMap:
             "together or the file is cut off: copy both files again"
         )
     data = np.fromfile(crc, dtype=record)
-    phases = _phases(cpr, text)
     phase_id = data["phase"].astype(np.int32)
-    check_phases(crc, phase_id, phases, None)
     euler = np.stack([data[f"euler{i}"] for i in (1, 2, 3)], axis=1).astype(float)
-    error = data["error"] if "error" in record.names else np.zeros(len(data))
-    phase_id[(euler == 0).all(axis=1) & (error > 0)] = 0
     bad = np.flatnonzero(~np.isfinite(euler).all(axis=1) & (phase_id > 0))
     if len(bad):
         raise MapFileError(
             f"{crc}, point {bad[0] + 1}: the angles are no numbers; [Fields] of {cpr.name} "
             "does not describe this file: copy both files again"
         )
-    properties = {n: np.ascontiguousarray(data[n]) for n in record.names if n[:5] not in ("phase", "euler")}
+    grid = Grid.full((rows, cols), (dx, dy))
+    if {"x", "y"} <= set(record.names):
+        xy = np.stack([data["x"], data["y"]], axis=1).astype(float)
+        size = f"xCells x yCells = {cols} x {rows}"
+        grid = Positions(xy, (rows, cols), (dx, dy), kind="square", place=size)
+    other = [n for n in record.names if n[:5] not in ("phase", "euler") and n not in ("x", "y")]
+    properties = {n: np.ascontiguousarray(data[n]) for n in other}
     return RawMap(
         name=crc.stem,
         euler=euler,
         phase_id=phase_id,
-        phases=phases,
-        grid=Grid.full((rows, cols), (dx, dy)),
+        phases=_phases(cpr, text),
+        grid=grid,
         properties=properties,
         usual_hex_x_axis="a*",
         acquisition=acquisition_angles(
@@ -114,7 +117,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
 
 def _description(cpr: Path) -> configparser.ConfigParser:
     text = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
-    content = cpr.read_text(encoding="latin-1")
+    content = decoded(cpr.read_bytes())
     try:
         text.read_string(content)
     except configparser.Error as error:

@@ -1,10 +1,9 @@
-"""Oxford / HKL channel text files (.ctf).
+"""Oxford / HKL channel text files (.ctf), maps and volumes.
 
 Header lines, then "Phase X Y Bands Error Euler1 Euler2 Euler3 MAD BC BS" and any further columns; angles
-in degrees (Bunge), positions in um. XCells and YCells are trusted over the coordinates, which are
-rounded. Not indexed: phase 0, or the zero solution (all angles 0 with Error > 0); Error > 0 with an
-orientation is a point that the vendor's cleaning has filled and counts as indexed. Decimal commas and
-column-major order are understood.
+in degrees (Bunge), positions in um. Points may come in any order and some may be left out: X and Y place
+them. Error > 0 with an orientation is a point that the vendor's cleaning has filled and counts as indexed. A
+volume has ZCells slices, told apart by a column Z or by their order. Decimal commas are understood.
 """
 
 from pathlib import Path
@@ -16,9 +15,8 @@ from cpml.errors import MapFileError
 from cpml.microscopy.io.readers.common import (
     RawMap,
     acquisition_angles,
-    check_count,
-    check_phases,
     check_size,
+    decoded,
     is_number,
     make_phase,
     phase_column,
@@ -27,61 +25,92 @@ from cpml.microscopy.io.readers.common import (
     steps_of,
     unfinished,
 )
+from cpml.microscopy.io.readers.positions import Positions
+from cpml.microscopy.io.readers.slices import choose
 from cpml.microscopy.maps.ebsd_map import MapPhase
-from cpml.microscopy.maps.grids import Grid
 
 REQUIRED = ["Phase", "X", "Y", "Euler1", "Euler2", "Euler3"]
 HEADER_LINES = 400
 
 
-def read(path: Path) -> RawMap:
-    """Content of a .ctf file; every defect is one MapFileError that names the line."""
+def read(path: Path, *, slice: int | None = None) -> RawMap:
+    """Content of a .ctf file, or of one slice of a volume; every defect is one MapFileError that names the
+    line.
+    """
     header, columns, n_header, decimal = _header(path)
     cols, rows = (positive(path, *header[key], kind=int) for key in ("XCells", "YCells"))
-    dx, dy = steps_of(path, (rows, cols), header["XStep"], header["YStep"])
-    check_size(path, cols * rows, len(REQUIRED), f"XCells x YCells = {cols} x {rows}")
+    steps = steps_of(path, (rows, cols), header["XStep"], header["YStep"])
+    n_slices = _n_slices(header)
+    size = f"XCells x YCells = {cols} x {rows}"
+    check_size(path, cols * rows * n_slices, len(REQUIRED), size)
     data = read_table(path, n_header, columns, n_required=len(columns), decimal=decimal)
-    check_count(path, len(data["Phase"]), cols * rows, f"XCells x YCells = {cols} x {rows}")
-    order = _row_order(path, data["X"], data["Y"], rows, cols)
-    phases = header["phases"]
-    phase_id = phase_column(path, data.pop("Phase"), n_header)
-    check_phases(path, phase_id, phases, n_header)
+    lines, note = _lines_of_slice(path, header, data, cols * rows, slice)
+    data = {name: values[lines] for name, values in data.items()}
     euler = np.radians(np.stack([data.pop(f"Euler{i}") for i in (1, 2, 3)], axis=1))
-    is_zero = (euler == 0).all(axis=1) & (data.get("Error", np.zeros(len(euler))) > 0)
-    phase_id[is_zero] = 0
-    start = data.pop("X").min(), data.pop("Y").min()
-    properties = {name.lower(): v[order].astype(np.float32) for name, v in data.items()}
+    file_phase = phase_column(path, data.pop("Phase"), n_header)
+    xy = np.stack([data.pop("X"), data.pop("Y")], axis=1)
     return RawMap(
-        name=path.stem,
-        euler=euler[order],
-        phase_id=phase_id[order],
-        phases=phases,
-        grid=Grid.full((rows, cols), (dx, dy), start=start),
-        properties=properties,
+        name=path.stem if n_slices == 1 else f"{path.stem} slice {slice}",
+        euler=euler,
+        phase_id=file_phase,
+        phases=header["phases"],
+        grid=Positions(xy, (rows, cols), steps, kind="square", place=size),
+        properties={name.lower(): v.astype(np.float32) for name, v in data.items() if name != "Z"},
         usual_hex_x_axis="a*",
-        note=unfinished(path),
+        angles="degrees",
+        first_line=n_header if n_slices == 1 else None,
+        note=note + unfinished(path),
         acquisition=acquisition_angles([header.get(f"AcqE{i}", ("", "", "0"))[2] for i in (1, 2, 3)]),
     )
+
+
+def n_slices(path: Path) -> int:
+    """Number of slices of a volume; 1 for a map."""
+    return _n_slices(_header(path)[0])
+
+
+def _n_slices(header: dict) -> int:
+    text = header.get("ZCells", ("", "", "1"))[2].strip()
+    return max(int(text), 1) if is_number(text) else 1
+
+
+def _lines_of_slice(
+    path: Path, header: dict, data: dict, n: int, slice: int | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Lines (n,) bool of the slice that is asked for: by Z where the file has it, else block after block."""
+    count, n_lines = _n_slices(header), len(data["X"])
+    if count == 1:
+        return np.ones(n_lines, bool), ()
+    k = choose(path, list(range(count)), slice)
+    if "Z" in data and len(np.unique(data["Z"])) == count:
+        z = np.unique(data["Z"])[k]
+        return data["Z"] == z, (f"slice {k} of {count}, z = {z:g} um",)
+    if n_lines != n * count:
+        raise MapFileError(
+            f"{path}: ZCells = {count} slices of {n:,} points are announced, {n_lines:,} points and no Z "
+            "were found; export the volume again with its Z column"
+        )
+    return np.arange(n_lines) // n == k, (f"slice {k} of {count}",)
 
 
 def _header(path: Path) -> tuple[dict, list[str], int, str]:
     """Header fields as (line, name, text), column names, number of header lines, decimal mark of the data."""
     fields: dict = {"phases": {}}
-    with open(path, encoding="latin-1") as file:
-        for number, line in enumerate(file, start=1):
-            words = line.rstrip("\r\n").split("\t")
-            key = words[0].strip()
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, start=1):
+            words = _words(decoded(raw))
+            key = words[0]
             if key == "Phases":
                 count = positive(path, number, "Phases", words[1] if len(words) > 1 else "", int)
                 for index in range(1, min(count, HEADER_LINES) + 1):
                     number += 1
-                    fields["phases"][index] = _phase(path, number, file.readline())
+                    fields["phases"][index] = _phase(path, number, decoded(file.readline()))
                 break
             if len(words) > 1:
                 fields[key] = (number, key, words[1])
             if number > HEADER_LINES:
                 break
-        columns, first = file.readline().split(), file.readline()
+        columns, first = decoded(file.readline()).split(), decoded(file.readline())
     missing = [k for k in ("XCells", "YCells", "XStep", "YStep") if k not in fields]
     missing += [] if fields["phases"] else ["Phases"]
     missing += [c for c in REQUIRED if c not in columns] if not missing else []
@@ -93,11 +122,17 @@ def _header(path: Path) -> tuple[dict, list[str], int, str]:
     return fields, columns, number + 1, "," if "," in first else "."
 
 
+def _words(line: str) -> list[str]:
+    """Fields of a header line: separated by tabs, in files that went through an editor by spaces."""
+    words = [word.strip() for word in line.rstrip("\r\n").split("\t")]
+    return words if len(words) > 1 or words[0] == "Channel Text File" else (line.split(maxsplit=1) or [""])
+
+
 def _phase(path: Path, number: int, line: str) -> MapPhase:
     """Phase of a header line: cell lengths, cell angles, name, Laue group, space group, all tab-separated."""
-    words = line.rstrip("\r\n").replace(",", ".").split("\t")
+    words = line.rstrip("\r\n").split("\t")
     try:
-        cell = [float(v) for v in (words[0] + ";" + words[1]).split(";")]
+        cell = [float(v.replace(",", ".")) for v in (words[0] + ";" + words[1]).split(";")]
         laue = int(words[3])
         space_group = int(words[4]) if len(words) > 4 and is_number(words[4].strip(), 230) else None
         if len(cell) != 6 or laue not in LAUE_NUMBER:
@@ -108,20 +143,3 @@ def _phase(path: Path, number: int, line: str) -> MapPhase:
             "Laue group 1 to 11, space group, separated by tabs"
         ) from error
     return make_phase(words[2], cell, LAUE_NUMBER[laue], space_group)
-
-
-def _row_order(path: Path, x: np.ndarray, y: np.ndarray, rows: int, cols: int) -> np.ndarray:
-    """Index that puts the points in row order: the faster coordinate tells how the file runs."""
-
-    def runs(fast: np.ndarray, slow: np.ndarray, n_slow: int, n_fast: int) -> bool:
-        f, s = fast.reshape(n_slow, n_fast), slow.reshape(n_slow, n_fast)
-        return bool(np.all(np.diff(f, axis=1) >= 0)) and np.ptp(s, axis=1).max() <= np.ptp(s) / max(n_slow, 2)
-
-    if runs(x, y, rows, cols):
-        return np.arange(rows * cols)
-    if runs(y, x, cols, rows):
-        return np.arange(rows * cols).reshape(cols, rows).T.ravel()
-    raise MapFileError(
-        f"{path}: X and Y run neither along rows nor along columns of the {cols} x {rows} grid; "
-        "export the map again without sorting or cropping its points"
-    )

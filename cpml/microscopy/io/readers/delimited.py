@@ -22,9 +22,9 @@ from typing import TypeAlias
 import numpy as np
 
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.io.readers.common import RawMap, check_phases, phase_column, read_table, unfinished
+from cpml.microscopy.io.readers.common import RawMap, decoded, phase_column, read_table, unfinished
+from cpml.microscopy.io.readers.positions import UNIT_UM, Positions
 from cpml.microscopy.maps.ebsd_map import MapPhase
-from cpml.microscopy.maps.grids import find_grid
 
 Phases: TypeAlias = dict[int, MapPhase] | list[MapPhase]
 NEEDED = ("phi1", "Phi", "phi2", "x", "y")
@@ -57,20 +57,23 @@ def read(
     names = [f"_{i}" if name == "_" else name for i, name in enumerate(columns)]
     data = read_table(path, n_header, names, n_required=len(names), decimal=decimal, separator=separator)
     euler = np.stack([data.pop(k) for k in ("phi1", "Phi", "phi2")], axis=1)
-    euler, note = _in_radians(path, euler, angles)
+    note = ()
+    if angles == "degrees":
+        largest = float(np.abs(euler).max())
+        note = (f"angles declared in degrees, but none is above {largest:.3g}: radians?",) * (largest < 7)
+        euler = np.radians(euler)
     phase_id, described = _phase_ids(path, data.pop("phase", None), len(euler), phases, n_header)
-    if "ci" in data:
-        phase_id[data["ci"] == -1] = 0
-    check_phases(path, phase_id, described, n_header)
-    grid = find_grid(str(path), np.stack([data.pop("x"), data.pop("y")], axis=1))
+    xy = np.stack([data.pop("x"), data.pop("y")], axis=1)
     return RawMap(
         name=path.stem,
         euler=euler,
         phase_id=phase_id,
         phases=described,
-        grid=grid,
+        grid=Positions(xy, unit=_unit(path, n_header, columns)),
         properties={k: v for k, v in data.items() if not k.startswith("_")},
         usual_hex_x_axis="a",
+        angles=angles,
+        first_line=n_header,
         note=note + unfinished(path),
     )
 
@@ -116,18 +119,24 @@ def _is_number(field: str) -> bool:
     return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", field.strip()) is not None
 
 
-def _in_radians(path: Path, euler: np.ndarray, angles: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    largest = float(np.abs(euler).max())
-    if angles == "radians":
-        if largest > 4 * np.pi + 0.01:
-            raise MapFileError(
-                f"{path}: angles are declared in radians, but reach {largest:g}; declare angles: degrees"
-            )
-        return euler, ()
-    warned = (
-        (f"angles declared in degrees, but none is above {largest:.3g}: radians?",) if largest < 7 else ()
-    )
-    return np.radians(euler), warned
+def _unit(path: Path, n_header: int, columns: list[str]) -> str | None:
+    """Unit of the positions where the heading names it, as in "x (um)" or "X [nm]"; None where it does
+    not.
+    """
+    with open(path, "rb") as file:
+        heading = [decoded(file.readline(100_000)) for _ in range(n_header)]
+    at = columns.index("x")
+    for line in reversed(heading):
+        for separator in (";", "\t", ","):
+            fields = line.strip().lstrip("#").split(separator)
+            if len(fields) == len(columns):
+                unit = re.search(r"[(\[]\s*([^)\]]+?)\s*[)\]]", fields[at])
+                name = unit.group(1).lower() if unit else ""
+                name = {"µm": "um", "μm": "um", "micron": "um", "microns": "um", "pixel": "px"}.get(
+                    name, name
+                )
+                return name if name in UNIT_UM else None
+    return None
 
 
 def _phase_ids(

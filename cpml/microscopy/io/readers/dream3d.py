@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cpml.microscopy.io.readers.common import RawMap, check_phases, make_phase
-from cpml.microscopy.io.readers.h5ebsd import choose
+from cpml.microscopy.io.readers.common import RawMap, make_phase
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.io.readers.slices import choose, choose_scan
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid
 
@@ -35,10 +35,12 @@ NAMES = {
 MASKS = ("Mask", "GoodVoxels")
 
 
-def read(path: Path, *, slice: int | None = None) -> RawMap:
-    """One slice (constant z) of the first volume with orientations."""
+def read(path: Path, *, slice: int | None = None, scan: str | int | None = None) -> RawMap:
+    """One slice (constant z) of a volume with orientations: of the first, or of the one named `scan`."""
     with opened(path) as hdf:
-        volume, cells = _cells(hdf)
+        volumes = _volumes(hdf)
+        volume, several = choose_scan(path, list(volumes), scan)
+        cells = volumes[volume]
         (nx, ny, nz), (dx, dy, dz) = _geometry(hdf, volume)
         k = choose(path, list(range(nz)), slice)
         euler = _plane(hdf, f"{cells}/EulerAngles", k, (nz, ny, nx), 3).astype(float)
@@ -52,38 +54,39 @@ def read(path: Path, *, slice: int | None = None) -> RawMap:
             if hdf.has(f"{cells}/{name}")
         }
         phases = _phases(hdf, volume)
-    phase_id[np.any(euler >= 4 * np.pi - 1e-3, axis=1)] = 0
-    check_phases(path, phase_id, phases, None)
     return RawMap(
         name=f"{path.stem} slice {k}" if nz > 1 else path.stem,
         euler=euler,
         phase_id=phase_id,
-        phases={i: p for i, p in phases.items() if i in phase_id},
+        phases=phases,
         grid=Grid.full((ny, nx), (dx, dy)),
         properties=properties,
         usual_hex_x_axis="a",
-        note=(f"slice {k} of {nz}, z = {k * dz:g} um",) if nz > 1 else (),
+        note=several + ((f"slice {k} of {nz}, z = {k * dz:g} um",) if nz > 1 else ()),
     )
 
 
-def n_slices(path: Path) -> int:
-    """Number of slices of the first volume with orientations."""
+def n_slices(path: Path, scan: str | int | None = None) -> int:
+    """Number of slices of the volume with orientations that is read."""
     with opened(path) as hdf:
-        return _geometry(hdf, _cells(hdf)[0])[0][2]
+        return _geometry(hdf, choose_scan(path, list(_volumes(hdf)), scan)[0])[0][2]
 
 
-def _cells(hdf: Hdf) -> tuple[str, str]:
-    """Place of the first volume and of its cell data."""
+def _volumes(hdf: Hdf) -> dict[str, str]:
+    """Place of each volume with orientations -> place of its cell data."""
+    found = {}
     for root in ("DataContainers", "DataStructure"):
         for volume in hdf.members(root):
             for group in hdf.members(f"{root}/{volume}"):
                 cells = f"{root}/{volume}/{group}"
                 is_there = hdf.has(f"{cells}/EulerAngles", f"{cells}/Phases")
                 if is_there and hdf.dataset(f"{cells}/EulerAngles").ndim == 4:
-                    return f"{root}/{volume}", cells
-    raise hdf.fail(
-        "DataContainers", "no volume with EulerAngles and Phases", "write cell data before exporting"
-    )
+                    found.setdefault(f"{root}/{volume}", cells)
+    if not found:
+        raise hdf.fail(
+            "DataContainers", "no volume with EulerAngles and Phases", "write cell data before exporting"
+        )
+    return found
 
 
 def _geometry(hdf: Hdf, volume: str) -> tuple[list[int], list[float]]:

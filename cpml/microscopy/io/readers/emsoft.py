@@ -20,6 +20,7 @@ from cpml.errors import ParameterError
 from cpml.microscopy.io.readers.common import RawMap, make_phase
 from cpml.microscopy.io.readers.edax import cell, named_group
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.io.readers.slices import choose_scan
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid
 
@@ -31,10 +32,13 @@ NAMES = {
 }
 
 
-def read(path: Path, *, refined: bool | None = None) -> RawMap:
-    """Content of an EMsoft file; `refined` None takes refined orientations where there are any."""
+def read(path: Path, *, refined: bool | None = None, scan: str | int | None = None) -> RawMap:
+    """Content of an EMsoft file; `refined` None takes refined orientations where there are any, `scan` names
+    one of several maps.
+    """
     with opened(path) as hdf:
-        base = next(p + "/EBSD" for p in hdf.find("EBSD/Data", "EBSD/Header"))
+        found, several = choose_scan(path, hdf.find("EBSD/Data", "EBSD/Header"), scan)
+        base = f"{found}/EBSD"
         shape = tuple(hdf.number(f"{base}/Header/{k}", kind=int) for k in ("nRows", "nColumns"))
         pixel_um = tuple(hdf.number(f"{base}/Header/Step {k}") for k in "XY")
         n = shape[0] * shape[1]
@@ -58,7 +62,7 @@ def read(path: Path, *, refined: bool | None = None) -> RawMap:
         grid=Grid.full(shape, pixel_um),
         properties=properties,
         usual_hex_x_axis="a",
-        note=("refined orientations" if use else "best match of the dictionary, not refined",),
+        note=(*several, "refined orientations" if use else "best match of the dictionary, not refined"),
     )
 
 

@@ -23,11 +23,11 @@ import numpy as np
 
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
 from cpml.crystallography.symmetry import LAUE_NUMBER
-from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.io.readers.ang import GROUP_OF_SYMMETRY
+from cpml.microscopy.io.readers.ang import GROUP_OF_SYMMETRY, group_of_edax
 from cpml.microscopy.io.readers.common import RawMap, make_phase
 from cpml.microscopy.io.readers.edax import phase_of_edax
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.io.readers.slices import choose
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid
 
@@ -59,6 +59,7 @@ def read(path: Path, *, slice: int | None = None) -> RawMap:
         grid=Grid.full((rows, cols), pixel_um),
         properties=properties,
         usual_hex_x_axis="a" if maker == "TSL" else "a*",
+        angles="radians" if maker == "TSL" else "degrees",
         note=(f"slice {number} of the stack, z = {z_um:g} um",),
         declared=declared,
     )
@@ -68,18 +69,6 @@ def n_slices(path: Path) -> int:
     """Number of slices of a stack."""
     with opened(path) as hdf:
         return len(_numbers(hdf))
-
-
-def choose(path: Path, slices: list[int], slice: int | None) -> int:
-    """The slice asked for; of several one has to be named."""
-    if slice is None and len(slices) > 1:
-        raise MapFileError(
-            f"{path}: a stack of {len(slices)} slices; choose one, slice=0 to "
-            f"{len(slices) - 1}, or read_stack(path)"
-        )
-    if not 0 <= (slice or 0) < len(slices):
-        raise ParameterError(f"{path}: slice {slice} is not from 0 to {len(slices) - 1}")
-    return slices[slice or 0]
 
 
 def _numbers(hdf: Hdf) -> list[int]:
@@ -100,13 +89,13 @@ def _tsl(hdf: Hdf, base: str, n: int) -> Columns:
     for i in hdf.integer_keys(f"{base}/Header/Phases"):
         place = f"{base}/Header/Phases/{i}"
         code = str(hdf.number(f"{place}/Symmetry", kind=int))
-        if code not in GROUP_OF_SYMMETRY:
+        group = group_of_edax(code)
+        if group is None:
             raise hdf.fail(f"{place}/Symmetry", f"{code}; known: {', '.join(GROUP_OF_SYMMETRY)}")
-        phases[i] = make_phase(
-            hdf.text(f"{place}/MaterialName", ""), _cell(hdf, place), GROUP_OF_SYMMETRY[code]
-        )
+        phases[i] = make_phase(hdf.text(f"{place}/MaterialName", ""), _cell(hdf, place), group)
     file_phase = hdf.array(f"{base}/Data/PhaseData", (n,), whole=True).astype(np.int32)
-    return euler, phase_of_edax(euler, file_phase, properties.get("ci"), phases), phases, properties
+    phase_id, phases, _ = phase_of_edax(file_phase, phases)
+    return euler, phase_id, phases, properties
 
 
 def _hkl(hdf: Hdf, base: str, n: int) -> Columns:
@@ -123,8 +112,6 @@ def _hkl(hdf: Hdf, base: str, n: int) -> Columns:
             hdf.text(f"{place}/PhaseName", ""), _cell(hdf, place), LAUE_NUMBER[laue], space_group
         )
     phase_id = hdf.array(f"{base}/Data/Phase", (n,), whole=True).astype(np.int32)
-    if "error" in properties:
-        phase_id[(euler == 0).all(axis=1) & (properties["error"] > 0)] = 0
     return euler, phase_id, phases, properties
 
 

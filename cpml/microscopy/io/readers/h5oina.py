@@ -20,39 +20,45 @@ import numpy as np
 from cpml.crystallography.symmetry import LAUE_NUMBER
 from cpml.microscopy.io.readers.common import RawMap, make_phase
 from cpml.microscopy.io.readers.hdf import Hdf, opened
+from cpml.microscopy.io.readers.positions import Positions
+from cpml.microscopy.io.readers.slices import choose_scan
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.microscopy.maps.grids import Grid
 
 NAMES = {"Band Contrast": "bc", "Band Slope": "bs", "Bands": "bands", "Pattern Quality": "pattern_quality"}
 
 
-def read(path: Path) -> RawMap:
-    """Content of the first EBSD map of an .h5oina file."""
+def read(path: Path, *, scan: str | int | None = None) -> RawMap:
+    """Content of one EBSD map of an .h5oina file: the first, or the one named `scan`."""
     with opened(path) as hdf:
-        base = hdf.find("EBSD/Data/Euler", "EBSD/Header")[0] + "/EBSD"
+        found, several = choose_scan(path, hdf.find("EBSD/Data/Euler", "EBSD/Header"), scan)
+        base = f"{found}/EBSD"
         shape, pixel_um = _grid(hdf, f"{base}/Header")
         n = shape[0] * shape[1]
         data, listed = f"{base}/Data", f"{base}/Header/Phases"
         euler = hdf.array(f"{data}/Euler", (n, 3)).astype(float)
         phase_id = np.nan_to_num(hdf.array(f"{data}/Phase", (n,))).astype(np.int32)
+        grid = Grid.full(shape, pixel_um)
+        if hdf.has(f"{data}/X", f"{data}/Y"):
+            size = f"X Cells x Y Cells = {shape[1]} x {shape[0]}"
+            grid = Positions(hdf.stacked(data, "XY", n), shape, pixel_um, kind="square", place=size)
         phases = {i: _phase(hdf, f"{listed}/{i}") for i in hdf.integer_keys(listed)}
         properties = hdf.columns(data, NAMES, n)
-        note = ()
+        note = several
         if hdf.has(f"{data}/Mean Angular Deviation"):
             properties["mad"] = np.degrees(hdf.array(f"{data}/Mean Angular Deviation", (n,)))
         if hdf.has(f"{data}/Error"):
             code = np.nan_to_num(hdf.array(f"{data}/Error", (n,))).astype(np.int32)
             properties["error"] = np.where(code == 1, 0, code)
             n_filled = int(np.sum((code == 7) & (phase_id > 0)))
-            note = (f"{n_filled} points filled by the vendor's cleaning",) if n_filled else ()
+            note += (f"{n_filled} points filled by the vendor's cleaning",) if n_filled else ()
         surface = _surface(hdf, f"{base}/Header/Specimen Orientation Euler")
-    phase_id[np.isnan(euler).all(axis=1)] = 0
     return RawMap(
         name=path.stem,
         euler=euler,
         phase_id=phase_id,
         phases=phases,
-        grid=Grid.full(shape, pixel_um),
+        grid=grid,
         properties=properties,
         usual_hex_x_axis="a*",
         note=note,
