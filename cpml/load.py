@@ -74,7 +74,7 @@ class Load:
         return cls(
             kind=kind,
             **_directions(kind, values),
-            strain=_number(values, "strain", may_be_zero=True),
+            strain=_strain(values),
             rate=_number(values, "rate") or cls.rate,
             temperature=_number(values, "temperature"),
             assumed=_boolean(values, "assumed"),
@@ -192,6 +192,16 @@ def _number(values: dict, key: str, *, may_be_zero: bool = False) -> float | Non
             f"load.{key}: {value!r} is not a number {'of at least' if may_be_zero else 'above'} 0"
         )
     return float(value)
+
+
+def _strain(values: dict) -> float | None:
+    """Final von Mises strain; above 1 it is taken for a percentage."""
+    strain = _number(values, "strain", may_be_zero=True)
+    if strain is not None and strain > 1:
+        raise DatasetError(
+            f"load.strain: {strain:g} is above 1: a strain is a plain number ({strain:g} %: {strain / 100:g})"
+        )
+    return strain
 
 
 def _boolean(values: dict, key: str) -> bool:

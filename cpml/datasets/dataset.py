@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from cpml import paths
 from cpml.datasets import catalogue
 from cpml.datasets.schema import check, field_error
-from cpml.errors import DatasetError
+from cpml.errors import DatasetError, ParameterError
 from cpml.load import Load
 from cpml.safe_yaml import read_yaml
 
@@ -43,7 +43,11 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "load": ("the load is unknown", lambda d: d.load is not None),
     "assumed-load": ("the load is recorded", lambda d: d.load is not None and d.load.is_assumed_axis),
     "curve": ("no stress-strain curve", lambda d: "curve" in d.files),
-    "diffusion": ("the material file has no self-diffusion", lambda d: bool(d.material().diffusion)),
+    "diffusion": (
+        "the material file has no self-diffusion",
+        lambda d: bool(d.modelled) and bool(d.material().diffusion),
+    ),
+    "law": ("no phase has a material", lambda d: bool(d.modelled)),
     "truth": ("no hidden truth", lambda d: "truth" in d.files),
 }
 
@@ -55,9 +59,15 @@ class PhaseSpec:
     """
 
     name: str
-    lattice: str  # fcc, bcc, hcp
-    material: str  # name in cpml/crystallography/materials, or absolute path of a .yml
+    lattice: str  # fcc, bcc, hcp, or other: kept in the map, left out of the mechanics
+    material: str | None = None  # name in cpml/crystallography/materials, or absolute path of a .yml
     hex_x_axis: str | None = None  # a or a*: what the file's Euler angles mean by X
+    number: int | None = None  # in the map; None: every phase of this name
+
+    @property
+    def has_law(self) -> bool:
+        """Whether slip systems and strengths are known, so that the mechanics take it."""
+        return self.material is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,17 +143,37 @@ class Dataset:
         """
         return HAS[what][1](self)
 
-    def material(self) -> Material:
-        """Material of the first declared phase, the one that is modelled."""
-        if not self.phases:
-            raise field_error(self.path, "phases", None, "this key is missing: no phase, no slip systems")
+    @property
+    def modelled(self) -> list[PhaseSpec]:
+        """The declared phases that have a law, in order; the mechanics take each of them."""
+        return [phase for phase in self.phases if phase.has_law]
+
+    def phase(self, name: str = "") -> PhaseSpec:
+        """A modelled phase by its name; "": the first.
+
+        Raises
+        ------
+        DatasetError : no phase has a law
+        ParameterError : no modelled phase of this name
+        """
+        if not self.modelled:
+            raise field_error(self.path, "phases", None, "no phase has a material: no slip systems")
+        names = [phase.name for phase in self.modelled]
+        if name and name not in names:
+            raise ParameterError(f"{self.path}: no modelled phase {name!r}; there are {', '.join(names)}")
+        return self.modelled[names.index(name) if name else 0]
+
+    def material(self, phase: str = "") -> Material:
+        """Material of a modelled phase; "": of the first."""
         from cpml.crystallography.materials import load_material
 
-        return load_material(self.phases[0].material)
+        material = self.phase(phase).material
+        assert material is not None  # a modelled phase has one
+        return load_material(material)
 
-    def systems(self) -> Systems:
-        """Slip and twin systems of the first declared phase (`cpml.crystallography.Systems`)."""
-        return self.material().systems()
+    def systems(self, phase: str = "") -> Systems:
+        """Slip and twin systems of a modelled phase (`cpml.crystallography.Systems`); "": of the first."""
+        return self.material(phase).systems()
 
     def facts(self) -> pd.DataFrame:
         """What is declared, as a table of two columns to look at."""
@@ -151,7 +181,8 @@ class Dataset:
 
         phases = "; ".join(
             f"{p.name} "
-            f"({p.lattice}{f', X along {p.hex_x_axis}' if p.hex_x_axis else ''}), material {p.material}"
+            f"({p.lattice}{f', X along {p.hex_x_axis}' if p.hex_x_axis else ''}), "
+            f"{f'material {p.material}' if p.has_law else 'no law'}"
             for p in self.phases
         )
         load = (
@@ -165,7 +196,7 @@ class Dataset:
         )
         of_map = {
             "phases": phases,
-            "Euler frame to sample": self.frame.get("euler_to_sample", "identity"),
+            "Euler frame to sample": self.frame.get("euler_to_sample", "not declared"),
             "load": load,
             **(
                 {"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())}
@@ -197,7 +228,7 @@ class Dataset:
                 if path.suffix == ".crc" and pair.is_file():
                     found[f"{label}: {pair.name}"] = pair
         for phase in self.phases:
-            if os.path.isabs(phase.material):
+            if phase.material is not None and os.path.isabs(phase.material):
                 found[f"material: {Path(phase.material).name}"] = Path(phase.material)
         return found
 
@@ -262,6 +293,18 @@ def find_description(name_or_path: str | Path) -> Path:
 def _phase(path: Path, number: int, entry: dict) -> PhaseSpec:
     """PhaseSpec with its material resolved: a name that exists, or a .yml inside the data set's folder."""
     key = f"phases[{number}]"
+    if entry["lattice"] == "other":
+        superfluous = next((k for k in ("material", "hex_x_axis") if k in entry), None)
+        if superfluous:
+            raise field_error(path, f"{key}.{superfluous}", entry[superfluous], "is not for other")
+        return PhaseSpec(**entry)
+    if "material" not in entry:
+        raise field_error(
+            path,
+            f"{key}.material",
+            None,
+            "this key is missing (a phase without a law is declared as lattice: other)",
+        )
     if (entry["lattice"] == "hcp") != (entry.get("hex_x_axis") is not None):
         state = (
             "is missing: write a or a*, what the file's Euler angles call X"
@@ -277,7 +320,19 @@ def _phase(path: Path, number: int, entry: dict) -> PhaseSpec:
         raise field_error(
             path, f"{key}.material", material, f"known: {', '.join(known)}, or a .yml of your own"
         )
+    _check_lattice(path, key, entry["lattice"], material)
     return PhaseSpec(**{**entry, "material": material})
+
+
+def _check_lattice(path: Path, key: str, lattice: str, material: str) -> None:
+    """Refuse a material of another lattice."""
+    from cpml.crystallography.materials import load_material
+
+    found = load_material(material)
+    if found.lattice != lattice:
+        raise field_error(
+            path, f"{key}.material", material, f"is {found.lattice}, the phase is declared {lattice}"
+        )
 
 
 def _shown(value: float | dict) -> str:

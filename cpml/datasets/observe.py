@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cpml.datasets.dataset import Dataset, PhaseSpec
+from cpml.datasets.dataset import Dataset
+from cpml.datasets.phases import described, with_declared_phases
 from cpml.errors import DatasetError, ParameterError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cpml.crystallography import Systems
-    from cpml.microscopy import EbsdMap, Grains, MapPhase, RegisteredDic, Registration, SemImage, Twins
+    from cpml.microscopy import EbsdMap, Grains, RegisteredDic, Registration, SemImage, Twins
 
 IMAGE_SIGMA_DEG = 1.0
 """Added in quadrature to the error of a line in an image: distortion that the registration leaves."""
@@ -168,13 +169,6 @@ def grains_of(dataset: Dataset, ebsd_map: EbsdMap) -> Twins:
     return find_twins(segmented(dataset, ebsd_map), types=twin_types(dataset), tolerance=tolerance)
 
 
-def modelled_systems(dataset: Dataset, ebsd_map: EbsdMap) -> dict[int, Systems]:
-    """Phase number in the map -> systems, of the first declared phase: the one that is modelled."""
-    return {
-        i: dataset.systems() for i, phase in ebsd_map.phases.items() if phase.name == dataset.phases[0].name
-    }
-
-
 def twin_types(dataset: Dataset) -> tuple[str, ...] | None:
     """Twin families to look for in the map (None: the usual ones); none where `labels: twins` is
     manual or none.
@@ -252,8 +246,8 @@ def read_dataset_map(dataset: Dataset) -> EbsdMap:
 
     Raises
     ------
-    DatasetError : a declared phase that the map does not have, a phase of the map that is not declared, or
-        cleaning that this map cannot have
+    DatasetError : a declared phase that the file does not list, or that contradicts it; cleaning that this
+        map cannot have
     """
     from cpml.microscopy import clean, read_map
 
@@ -265,7 +259,7 @@ def read_dataset_map(dataset: Dataset) -> EbsdMap:
     ebsd_map = read_map(
         dataset.files["ebsd"], hex_x_axis=axes.pop() if axes else None, **_frame(dataset), **_reading(dataset)
     )
-    ebsd_map = _with_lattices(dataset, ebsd_map)
+    ebsd_map = with_declared_phases(dataset, ebsd_map)
     if not dataset.cleaning:
         return ebsd_map
     try:
@@ -287,7 +281,7 @@ def _reading(dataset: Dataset) -> dict:
     options = {k: v for k, v in dataset.reading.items() if k != "phase_numbers"}
     numbers = dataset.reading.get("phase_numbers")
     if "columns" not in options:
-        wrong = sorted({"angles", "phase_numbers"} & dataset.reading.keys())
+        wrong = sorted({"phase_numbers"} & dataset.reading.keys())
         if wrong:
             raise DatasetError(
                 f"{dataset.path}: reading.{wrong[0]} is for text files with declared reading.columns"
@@ -299,47 +293,4 @@ def _reading(dataset: Dataset) -> dict:
             f"{dataset.path}: reading.phase_numbers {numbers}: one number for each of "
             f"{len(dataset.phases)} phases"
         )
-    return options | {"phases": dict(zip(numbers, map(_described, dataset.phases), strict=True))}
-
-
-def _described(phase: PhaseSpec) -> MapPhase:
-    """Phase of a file that does not describe it, from its declared material."""
-    from cpml.crystallography import load_material
-    from cpml.crystallography.symmetry import group_of_lattice
-    from cpml.microscopy import MapPhase
-
-    material = load_material(phase.material)
-    gamma = 120.0 if phase.lattice == "hcp" else 90.0
-    a, c = 10 * material.a, 10 * (material.c or material.a)  # nm to Angstrom
-    return MapPhase(phase.name, group_of_lattice(phase.lattice), phase.lattice, a, a, c, 90.0, 90.0, gamma)
-
-
-def _with_lattices(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
-    """The map with the declared lattice of each phase; both sides must list the same phases, with
-    the same symmetry.
-    """
-    from cpml.crystallography.symmetry import group_of_lattice
-
-    name = dataset.files["ebsd"].name
-    declared = {phase.name: phase for phase in dataset.phases}
-    there = {phase.name for phase in ebsd_map.phases.values()}
-    for phase in dataset.phases:
-        if phase.name not in there:
-            raise DatasetError(
-                f"{dataset.path}: phase {phase.name!r} is not in {name}, which has {sorted(there)}"
-            )
-    undeclared = there - declared.keys()
-    if undeclared:
-        raise DatasetError(
-            f"{dataset.path}: {name} also has phase {min(undeclared)!r}: declare it under phases"
-        )
-    changed = {}
-    for number, phase in ebsd_map.phases.items():
-        lattice = declared[phase.name].lattice
-        if phase.group != group_of_lattice(lattice):
-            raise DatasetError(
-                f"{dataset.path}: phase {phase.name!r} is declared {lattice}, but has point "
-                f"group {phase.group} in {name}"
-            )
-        changed[number] = replace(phase, lattice=lattice)
-    return ebsd_map.with_phases(changed)
+    return options | {"phases": dict(zip(numbers, map(described, dataset.phases), strict=True))}

@@ -8,12 +8,17 @@
 | note         | free text                                                                                   |
 | files        | ebsd, traces, dic, grains, labels, curve, truth: a file; images: a list of files; ebsd or   |
 |              | images is needed, and what lies on the map (traces, dic, labels, truth) needs ebsd          |
-| phases       | list of {name, lattice: fcc, bcc or hcp, material, hex_x_axis: a or a* (hcp only)}; needed  |
-|              | with ebsd, as the list of what the map holds                                                |
-| reading      | slice (of a stack, from 0); text files: columns, angles (degrees, radians), phase_numbers   |
-|              | (number in the file of each of `phases`, in order); refined (EMsoft)                        |
+| phases       | list of {name, lattice: fcc, bcc, hcp or other, material, hex_x_axis: a or a* (hcp only),   |
+|              | number}; needed with ebsd. The first with a material is modelled first. other: kept in the  |
+|              | map, left out of the mechanics, as is a phase that is not declared. number (in the map):    |
+|              | tells phases of one name apart                                                              |
+| reading      | slice (of a stack, from 0); scan (name of one of several maps in a file); unit of positions |
+|              | (um, nm, mm, px) and step_um (distance of points in a row), where the file does not know;   |
+|              | angles (degrees, radians), against the format; refined (EMsoft); text files: columns,       |
+|              | phase_numbers (number in the file of each of `phases`, in order)                            |
 | frame        | euler_to_sample: a preset below, declared (what the file states), a 3 x 3 rotation, or      |
-|              | {axis: [x, y, z], angle_deg: t}; acquisition: apply or ignore (Oxford acquisition angles)   |
+|              | {axis: [x, y, z], angle_deg: t}; acquisition: apply or ignore (Oxford acquisition angles);  |
+|              | left out: not declared, the Euler axes are taken as the pixel axes and every report says so |
 | load         | unknown, or {kind, axis, plane, tensor, strain, rate, temperature, assumed, note}           |
 | cleaning     | max_mad_deg (Oxford), min_confidence (EDAX): pixels beyond are treated as not indexed;      |
 |              | spike_deg, min_grain_pixels, fill_holes_pixels, denoise, threshold_deg: see                 |
@@ -186,6 +191,11 @@ def rotation(value: object) -> str | list | dict:
     return choice(*FRAMES, "declared")(value)
 
 
+def scan_name(value: object) -> str:
+    """Name of a map in a file that holds several; a number is a name, too."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+
+
 def load(value: object) -> str | dict:
     """The word unknown, or a mapping that cpml.load checks."""
     if value != "unknown" and not isinstance(value, dict):
@@ -212,8 +222,14 @@ def threshold(value: object) -> float | dict[str, float]:
 
 
 _PHASE = mapping(
-    {"name": text, "lattice": choice("fcc", "bcc", "hcp"), "material": text, "hex_x_axis": choice("a", "a*")},
-    required=("name", "lattice", "material"),
+    {
+        "name": text,
+        "lattice": choice("fcc", "bcc", "hcp", "other"),
+        "material": text,
+        "hex_x_axis": choice("a", "a*"),
+        "number": number(1, 9999, int),
+    },
+    required=("name", "lattice"),
 )
 
 
@@ -239,6 +255,9 @@ SCHEMA: dict[str, tuple[Check, object]] = {
         mapping(
             {
                 "slice": number(0, 1e6, int),
+                "scan": scan_name,
+                "unit": choice("um", "nm", "mm", "px"),
+                "step_um": number(1e-6, 1e6),
                 "columns": list_of(text, 5),
                 "angles": choice("degrees", "radians"),
                 "phase_numbers": list_of(number(0, 9999, int)),
@@ -248,10 +267,7 @@ SCHEMA: dict[str, tuple[Check, object]] = {
         {},
     ),
     "frame": (
-        mapping(
-            {"euler_to_sample": rotation, "acquisition": choice("apply", "ignore")},
-            defaults={"euler_to_sample": "identity"},
-        ),
+        mapping({"euler_to_sample": rotation, "acquisition": choice("apply", "ignore")}),
         {},
     ),
     "load": (load, ...),

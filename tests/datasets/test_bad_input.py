@@ -37,6 +37,12 @@ NICKEL = {"name": "Nickel", "lattice": "fcc", "material": "nickel"}
         ({"phases": [NICKEL | {"lattice": "hpc"}]}, ["phases[0].lattice", "hpc", "did you mean 'hcp'"]),
         ({"phases": [NICKEL | {"hex_x_axis": "a"}]}, ["phases[0].hex_x_axis", "hcp only"]),
         ({"phases": [NICKEL | {"lattice": "hcp"}]}, ["phases[0].hex_x_axis", "missing"]),
+        ({"phases": [NICKEL | {"material": "magnesium"}]}, ["phases[0].material", "magnesium", "is hcp"]),
+        ({"phases": [{"name": "X", "lattice": "fcc"}]}, ["phases[0].material", "missing", "lattice: other"]),
+        ({"phases": [NICKEL | {"lattice": "other"}]}, ["phases[0].material", "not for other"]),
+        ({"reading": {"unit": "inch"}}, ["reading.unit", "inch", "um, nm, mm, px"]),
+        ({"reading": {"step_um": 0}}, ["reading.step_um", "0", "1e-06"]),
+        ({"load": {"kind": "tension", "axis": "x", "strain": 5}}, ["load.strain", "above 1", "0.05"]),
         ({"phases": [NICKEL | {"material": "unobtainium"}]}, ["phases[0].material", "unobtainium", "known"]),
         (
             {"phases": [NICKEL | {"material": "../../secret.yml"}]},

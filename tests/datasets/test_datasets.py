@@ -13,7 +13,7 @@ def test_files_are_absolute_and_defaults_filled_in(describe):
     found = cpml.load_dataset(path)
     assert found.files == {"ebsd": path.parent / "map.ctf"}
     assert found.segmentation == {"threshold": 5.0, "min_pixels": 5, "twin_tolerance": 5.0}
-    assert found.frame == {"euler_to_sample": "identity"}
+    assert found.frame == {} and found.facts().loc["Euler frame to sample", "value"] == "not declared"
     assert found.phases == [datasets.PhaseSpec("Nickel", "fcc", "nickel")]
     assert (found.folder, found.virtual, found.note) == (path.parent, False, "")
 
@@ -105,7 +105,8 @@ def test_a_stated_checksum_is_verified(describe):
 
 def test_a_material_of_ones_own_lies_beside_the_description(describe):
     path = describe(phases=[{"name": "X", "lattice": "fcc", "material": "mine.yml"}])
-    (path.parent / "mine.yml").write_text("name: mine\n")
+    of_package = paths.PACKAGE / "crystallography" / "materials" / "nickel.yml"
+    (path.parent / "mine.yml").write_text(of_package.read_text())
     found = cpml.load_dataset(path)
     assert found.phases[0].material == str(path.parent / "mine.yml")
     assert "material: mine.yml" in found.inputs()

@@ -202,8 +202,8 @@ def _hdf_format(path: Path) -> str:
                 return "edax"
             if "patterns" in data and not hdf.find("crystal_map/data", "crystal_map/header"):
                 raise MapFileError(
-                    f"{path}: holds patterns and no orientations; index them and save the crystal map, or export "
-                    ".ctf or .ang"
+                    f"{path}: holds patterns and no orientations; index them and save the crystal map, or "
+                    "export .ctf or .ang"
                 )
         if hdf.find("crystal_map/data", "crystal_map/header"):
             return "orix_hdf"
@@ -262,8 +262,8 @@ def _in_pixel_frame(
     identical = filled_points(raw.euler, raw.grid.cell, raw.grid.shape, indexed)
     if identical > MOST_IDENTICAL:
         notes.append(
-            f"{100 * identical:.0f} % of neighbours in a row have bit-identical angles: filled or smoothed by "
-            "the vendor, matched to a dictionary, or simulated; such pairs say nothing about noise"
+            f"{100 * identical:.0f} % of neighbours in a row have bit-identical angles: filled or smoothed "
+            "by the vendor, matched to a dictionary, or simulated; such pairs say nothing about noise"
         )
     hexagonal = [i for i, phase in raw.phases.items() if phase.group in HEXAGONAL]
     if hexagonal:

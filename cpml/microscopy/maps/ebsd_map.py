@@ -11,7 +11,7 @@
 
 Points lie row after row. On a square grid all rows have the same length and a pixel touches 4 others; on a
 hexagonal grid every second row is shifted by half a step (and may be one point shorter) and a point
-touches 6 others.
+touches 6 others; where the hexagons stand on a side (flat_top) rows are half a step apart.
 """
 
 from __future__ import annotations
@@ -75,9 +75,14 @@ class EbsdMap:
         return len(self.phase_id)
 
     @property
+    def flat_top(self) -> bool:
+        """Whether columns, not rows, of a hexagonal grid are shifted in turn: hexagons stand on a side."""
+        return self.grid == "hex" and self.pixel_um[0] > 2 * self.pixel_um[1]
+
+    @property
     def step_um(self) -> float:
-        """Distance of neighbouring points in a row, um."""
-        return self.pixel_um[0]
+        """Distance of neighbouring points in a row, of flat-top hexagons in a column, um."""
+        return 2 * self.pixel_um[1] if self.flat_top else self.pixel_um[0]
 
     @property
     def pixel_area_um2(self) -> float:
@@ -99,7 +104,7 @@ class EbsdMap:
         """(N,) int, position in a row in half steps: 0, 2, 4 ... or, in shifted rows, 1, 3, 5 ..."""
         if self.grid == "square":
             return 2 * (np.arange(self.n_pixels) % self.shape[1])
-        return np.rint((self.xy[:, 0] - self.xy[:, 0].min()) / (self.step_um / 2)).astype(np.int64)
+        return np.rint((self.xy[:, 0] - self.xy[:, 0].min()) / (self.pixel_um[0] / 2)).astype(np.int64)
 
     @cached_property
     def rows(self) -> NDArray:
@@ -122,14 +127,14 @@ class EbsdMap:
             raise ParameterError(f"order {order}: neighbours start at 1")
         if self.grid == "square":
             return square_pairs(self.shape, order)
-        return hex_pairs(self.rows, self.half_columns, order)
+        return hex_pairs(self.rows, self.half_columns, order, flat_top=self.flat_top)
 
     def image(self, values: ArrayLike) -> NDArray:
         """Values (N,) or (N, k) as a picture (rows, columns[, k]).
 
         A hexagonal map becomes a picture of half steps (rows, 2 columns + 1 at most): each point fills two
-        cells of its own row, so that the shift of every second row shows and nothing is interpolated; empty
-        corners are NaN.
+        cells of its own row, or of its own column where the hexagons are flat-top, so that the shift shows
+        and nothing is interpolated; empty corners are NaN.
         """
         values = np.asarray(values)
         if len(values) != self.n_pixels:
@@ -137,23 +142,30 @@ class EbsdMap:
         if self.grid == "square":
             return values.reshape(*self.shape, *values.shape[1:])
         dtype = np.promote_types(values.dtype, np.float32)
-        picture = np.full((self.shape[0], self.half_columns.max() + 2, *values.shape[1:]), np.nan, dtype)
+        down, right = (1, 0) if self.flat_top else (0, 1)
+        size = self.shape[0] + down, self.half_columns.max() + 1 + right
+        picture = np.full((*size, *values.shape[1:]), np.nan, dtype)
         for shift in (0, 1):
-            picture[self.rows, self.half_columns + shift] = values
+            picture[self.rows + shift * down, self.half_columns + shift * right] = values
         return picture
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
         """(left, right, bottom, top) of `image` in um, for imshow(origin="upper")."""
         (x0, y0), (x1, y1), (dx, dy) = self.xy.min(0), self.xy.max(0), self.pixel_um
+        if self.flat_top:
+            dx, dy = dx / 2, 2 * dy
         return x0 - dx / 2, x1 + dx / 2, y1 + dy / 2, y0 - dy / 2
 
     @property
     def border(self) -> NDArray:
         """(N,) bool, points on the rim of the map."""
         rows, cols = self.rows, self.half_columns
-        margin = 0 if self.grid == "square" else 1
-        return (rows == 0) | (rows == self.shape[0] - 1) | (cols <= margin) | (cols >= cols.max() - margin)
+        side = 1 if self.grid == "hex" and not self.flat_top else 0
+        top = 1 if self.flat_top else 0
+        return (
+            (rows <= top) | (rows >= self.shape[0] - 1 - top) | (cols <= side) | (cols >= cols.max() - side)
+        )
 
     @property
     def orientations(self) -> Orientation:

@@ -1,8 +1,10 @@
 """Grids of measurement points: found in the coordinates, and who is near whom on them.
 
 Square: all rows start at one x. Hexagonal: every second row starts half a step later (and may be one point
-shorter); positions in a row then count in half steps. A map that was cropped to a free shape, or has holes,
-is completed to the full grid; the added places are points without orientation.
+shorter); positions in a row then count in half steps. Hexagons that stand on a side (flat-top: columns are
+shifted, not rows) lie on such rows, too, sqrt(3) steps apart in a row and half a step from row to row. A map
+that was cropped to a free shape, or has holes, is completed to the full grid; the added places are points
+without orientation.
 """
 
 from collections.abc import Callable
@@ -173,14 +175,18 @@ def square_pairs(shape: tuple[int, int], order: int) -> NDArray:
     return np.concatenate(found) if found else np.empty((0, 2), np.int64)
 
 
-def hex_pairs(rows: NDArray, half: NDArray, order: int) -> NDArray:
-    """Pairs by offset (di rows, dh half steps); hexagonal distance = max(di, (di + |dh|)/2)."""
+def hex_pairs(rows: NDArray, half: NDArray, order: int, *, flat_top: bool = False) -> NDArray:
+    """Pairs by offset (di rows, dh half steps); hexagonal distance = max(di, (di + |dh|)/2).
+
+    Where columns, not rows, are shifted in turn (flat-top hexagons), di and dh change places.
+    """
     lookup = np.full((rows.max() + 1, half.max() + 1), -1, np.int64)
     lookup[rows, half] = np.arange(len(rows))
     found = []
-    for di in range(order + 1):
+    for di in range((2 if flat_top else 1) * order + 1):
         for dh in range(-2 * order, 2 * order + 1):
-            if (di + dh) % 2 or max(di, (di + abs(dh)) // 2) > order or (di == 0 and dh <= 0):
+            along, across = (abs(dh), di) if flat_top else (di, abs(dh))
+            if (di + dh) % 2 or max(along, (along + across) // 2) > order or (di == 0 and dh <= 0):
                 continue
             r, h = rows + di, half + dh
             inside = np.flatnonzero((r < lookup.shape[0]) & (h >= 0) & (h < lookup.shape[1]))

@@ -22,6 +22,8 @@ SAME_STEP = 2e-3
 """Header and positions agree on the step to this share: more is no rounding."""
 PLAUSIBLE_UM = (1e-3, 200.0)
 """Steps outside make one ask for the unit."""
+FEW = 0.9
+"""Positions that differ, as a share of the points, below which they are too coarse to place the points."""
 OFF_GRID = 0.35
 """Rounding of a position, in steps, at which its place is still certain."""
 
@@ -261,7 +263,8 @@ def _counts(xy: NDArray, steps: tuple[float, float]) -> NDArray | None:
 def _in_file_order(xy: NDArray, shape: tuple[int, int], steps: tuple[float, float]) -> Grid | None:
     """Grid in the order of the file where rounded positions run along it, or say nothing at all."""
     rows, cols = shape
-    if len(xy) != rows * cols or not all(s > 0 for s in steps) or len(np.unique(xy, axis=0)) == len(xy):
+    n_places = len(np.unique(xy, axis=0))
+    if len(xy) != rows * cols or not all(s > 0 for s in steps) or n_places > FEW * len(xy):
         return None
     for fast, slow, n_slow, n_fast in ((0, 1, rows, cols), (1, 0, cols, rows)):
         f, s = xy[:, fast].reshape(n_slow, n_fast), xy[:, slow].reshape(n_slow, n_fast)
@@ -297,13 +300,11 @@ def _is_beginning(grid: Grid, n: int, shape: tuple[int, int] | None) -> bool:
     if shape is None:
         return False
     cell = np.arange(n) if grid.cell is None else np.asarray(grid.cell)
-    if 1 in grid.shape:  # within the first row, or column
-        return int(cell.max()) == n - 1
-    if grid.shape[1] == shape[1] and int(cell.max()) == n - 1:
+    if (1 in grid.shape or grid.shape[1] == shape[1]) and np.array_equal(cell, np.arange(n)):
         return True
     if grid.kind == "square" and grid.shape[0] == shape[0]:
         row, col = np.divmod(cell, grid.shape[1])
-        return int((col * shape[0] + row).max()) == n - 1
+        return np.array_equal(col * shape[0] + row, np.arange(n))
     return False
 
 

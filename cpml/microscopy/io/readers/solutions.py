@@ -114,7 +114,7 @@ def check_unit(path: Path, euler: NDArray, indexed: NDArray, unit: str) -> None:
         if is_small and max(np.ptp(raw[:, 0]), np.ptp(raw[:, 2])) > SPREAD * 2 * np.pi:
             raise MapFileError(
                 f"{path}: no angle is above {np.abs(raw).max():.3g} where degrees are expected, and they "
-                "fill the range of radians: declare reading: angles: radians (or degrees, if they are degrees)"
+                "fill the range of radians: declare reading: angles: radians, or degrees if they are"
             )
 
 
