@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,6 +162,13 @@ class Dataset:
         if name and name not in names:
             raise ParameterError(f"{self.path}: no modelled phase {name!r}; there are {', '.join(names)}")
         return self.modelled[names.index(name) if name else 0]
+
+    def of_phase(self, name: str = "") -> Dataset:
+        """The same data set with a modelled phase put first: the one that the mechanics are about."""
+        if not name or not self.modelled:
+            return self
+        first = self.phase(name)
+        return replace(self, phases=[first, *(phase for phase in self.phases if phase != first)])
 
     def material(self, phase: str = "") -> Material:
         """Material of a modelled phase; "": of the first."""

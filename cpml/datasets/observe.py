@@ -270,6 +270,14 @@ def read_dataset_map(dataset: Dataset) -> EbsdMap:
     return replace(cleaned.map, frame_note=(*cleaned.map.frame_note, *notes))
 
 
+def applied_turn(dataset: Dataset) -> NDArray | None:
+    """Quaternion (4,) of the declared turn of the Euler axes; None where none is, or the file states it."""
+    from cpml.microscopy.maps.frames import frame_rotation
+
+    turn = dataset.frame.get("euler_to_sample")
+    return None if turn in (None, "declared") else frame_rotation(turn)
+
+
 def _frame(dataset: Dataset) -> dict:
     return {k: v for k, v in dataset.frame.items() if k in ("euler_to_sample", "acquisition")}
 

@@ -1,4 +1,5 @@
-from .checks import (
+from .checks.frame_ranking import FrameRanking as FrameRanking, rank_frames as rank_frames
+from .checks.frames import (
     FrameCheck as FrameCheck,
     displacement_deviations as displacement_deviations,
     frame_check as frame_check,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cpml.design import TextureDesign
-    from cpml.microscopy import EbsdMap, FrameCheck, Twins
+    from cpml.microscopy import EbsdMap, FrameCheck, FrameRanking, Twins
     from cpml.microscopy.curvature.gnd import Gnd
     from cpml.models import CoupledClassifier, Specimen
     from cpml.plasticity import Calibration
@@ -47,9 +47,7 @@ def the_map(ebsd_map: EbsdMap) -> str:
 def hexagonal_axis(table: pd.DataFrame) -> str:
     """Which hexagonal axis the twin boundaries support (table of `hex_axis_check`)."""
     declared, other = (int(n) for n in table["twin_segments"])
-    found = (
-        f"{count(declared, 'boundary segment')} are {{10-12}} twins as declared, {other} with X turned 30 deg"
-    )
+    found = f"{count(declared, 'boundary segment')} are {{10-12}} twins as read, {other} with X turned 30 deg"
     if declared + other < FEW:
         return f"{found}: too few twins to tell the hexagonal axis."
     if declared > 3 * other:
@@ -60,21 +58,46 @@ def hexagonal_axis(table: pd.DataFrame) -> str:
 
 
 def frame(check: FrameCheck, what: str) -> str:
-    """Whether lines on planes support the declared y axis; a sign test on the
-    lines that fit in one frame only.
+    """Whether lines on planes support the y axis of the map as it was read; a sign test on the lines that fit
+    in one frame only.
     """
     n = int(check.table["lines"].iloc[0])
     declared, flipped = (int(v) for v in check.table["matched"])
     if not n:
         return f"No {what} to tell which way y points."
-    found = f"Of {count(n, what, what)} {declared} lie along planes as declared, {flipped} with y flipped"
+    found = f"Of {count(n, what, what)} {declared} lie along planes as read, {flipped} with y flipped"
     only_declared, only_flipped = check.only
     trials = only_declared + only_flipped
     if trials < FEW or binomtest(only_declared, trials).pvalue > CLEAR:
         return f"{found}: they do not tell the two apart."
     if only_declared > only_flipped:
-        return f"{found}: the declared frame is right (up to half a turn about the normal)."
-    return f"**{found}: the y axis is declared wrong.**"
+        return f"{found}: its y axis is right."
+    return f"**{found}: its y axis is wrong.**"
+
+
+def frames(ranking: FrameRanking, is_declared: bool) -> str:
+    """Which frame, and which hexagonal axis, the footprints single out."""
+    kinds = {"traces": "line", "lamellae": "twin lamella", "twins": "twin pair"}
+    plural = {"twin lamella": "twin lamellae"}
+    told = ", ".join(count(n, kinds[k], plural.get(kinds[k])) for k, n in ranking.n.items() if n)
+    best = ranking.best
+    choice = best["frames"] + (
+        "" if best["hexagonal_axis"] == "-" else f", hexagonal X {best['hexagonal_axis']}"
+    )
+    now = "the declared frame" if is_declared else "no frame is declared, and the one as read"
+    if not told:
+        return (
+            f"Neither lines nor twins tell the frame: undecided{'' if is_declared else ', and not declared'}."
+        )
+    if ranking.verdict == "contradicted":
+        return f"**{told}: {now} is ruled out; they lie along planes with {choice}.**"
+    if ranking.verdict == "undecided":
+        left = int((ranking.table["verdict"] != "ruled out").sum())
+        return (
+            f"{told}: undecided, {left} of {len(ranking.table)} choices of frame and axis are not told apart."
+        )
+    advice = "" if is_declared else ": declare it"
+    return f"{told} rule out all but {now} ({choice}, which lines cannot tell apart){advice}."
 
 
 def picture(families: pd.DataFrame, lines: pd.DataFrame, apart: NDArray) -> str:

@@ -35,6 +35,7 @@ from cpml.pipeline.execute import Processes, execute
 from cpml.pipeline.folder import merge_metrics
 from cpml.pipeline.sources import sources_sha256
 from cpml.pipeline.steps import (
+    PHASE,
     Step,
     check_declared,
     check_parameters,
@@ -43,6 +44,7 @@ from cpml.pipeline.steps import (
     discover,
     lacking,
     sources_of,
+    with_further_phases,
 )
 
 
@@ -75,6 +77,8 @@ def run_dataset(
     check_declared(chain)
     parameters = check_parameters(chain, parameters or {})
     chosen = choose(chain, steps)
+    only = parameters.pop(PHASE, "")
+    chain, chosen = (with_further_phases(found, dataset, only) for found in (chain, chosen))
     run = _ChainRun(dataset, chain, parameters, force)
     index = run.reports / "index.html"
     if steps is None:
@@ -128,10 +132,23 @@ class _ChainRun:
         """Whether the data set lacks what a step needs; says so and deletes what it wrote when it did not."""
         reason = lacking(step, self.dataset)
         if reason:
-            provenance.remove_stale(self.record["steps"].get(step.name, {}), {}, self.dataset.name)
-            self._forget(step)
-            print(f"{self.dataset.name} {step.name} left out: {reason}", flush=True)
+            self._leave_out(step, reason)
         return bool(reason)
+
+    def _leave_out(self, step: Step, reason: str) -> None:
+        provenance.remove_stale(self.record["steps"].get(step.name, {}), {}, self.dataset.name)
+        self._forget(step)
+        print(f"{self.dataset.name} {step.name} left out: {reason}", flush=True)
+
+    def _has_grains(self, step: Step) -> bool:
+        """Whether the map has a grain of the phase that a step is about; of one phase it has."""
+        table = paths.derived(self.dataset.name) / "grains.parquet"
+        if not step.is_of_a_phase or len(self.dataset.modelled) < 2 or not table.is_file():
+            return True
+        import pandas as pd
+
+        names = pd.read_parquet(table, columns=["phase_name"])["phase_name"]
+        return self.dataset.phase(step.phase).name in set(names)
 
     def bring_up_to_date(self, chosen: list[Step], pool: Executor, jobs: int) -> bool:
         """Run what is not up to date, each step when all that it reads is there; returns whether any ran.
@@ -171,7 +188,10 @@ class _ChainRun:
         return has_run
 
     def _begin(self, step: Step, pool: Executor) -> _Started | None:
-        """Start a step, or say that it is up to date (None)."""
+        """Start a step, or say that it is up to date, or that its phase has no grain (None)."""
+        if not self._has_grains(step):
+            self._leave_out(step, "no grain of the phase")
+            return None
         values = step.parameters(_address(self.dataset), self.parameters)
         cells = step.cells_for(self.dataset)
         own = {

@@ -1,6 +1,7 @@
 """What the notebooks of one data set, or of the comparison, read and write, under the right names.
 
     data/derived/<name>/<artefact>.parquet, .h5             what notebooks hand to each other      read, write
+    data/derived/<name>/<phase>/<artefact>...               the same of a further phase
     reports/<name>/figures/<nn>_<figure>.pdf, .png, .json  figures with their parameters            show
     reports/<name>/tables/<nn>_<table>.csv, .tex            tables for people                        table
     reports/<name>/metrics/<step>.json, metrics.json        flat name -> number; all steps together  save
@@ -41,16 +42,21 @@ class Folder:
     name : of the data set
     caption : the line on every figure: what kind of data, under which assumption
     values : the notebook's parameters among any other names, e.g. its `globals()`
+    phase : a further phase that the step is about: what it writes lies in a folder, under names, of its own
 
     Raises
     ------
     ParameterError : a name that no notebook has
     """
 
-    def __init__(self, step: str, *, name: str, caption: str, values: Mapping[str, Any]):
+    def __init__(self, step: str, *, name: str, caption: str, values: Mapping[str, Any], phase: str = ""):
         self.step, self.name, self.caption = notebook(step), name, caption
+        if phase:
+            self.step, self.caption = self.step.of_phase(phase), f"{caption}; phase: {phase}"
         declared = self.step.defaults.items()
         self.parameters = {key: values.get(key, default) for key, default in declared if key != "dataset"}
+        for key, limits in self.step.limits.items():
+            limits.check(key, self.parameters[key])
         self.derived, self.reports = paths.derived(name), paths.reports(name)
         self.derived.mkdir(parents=True, exist_ok=True)
         self._sentences: list[str] = []
@@ -60,7 +66,8 @@ class Folder:
         """Path of an artefact file, e.g. `run.path("map.h5")`; CpmlError where an
         earlier notebook has yet to write it.
         """
-        path = self.derived / paths.safe_name(name, what="artefact")
+        paths.safe_name(name, what="artefact")
+        path = self._folder_of(Path(name).stem) / name
         writer = steps.writers().get(path.stem)
         if not path.exists() and writer is not None and writer < self.step.name:
             raise self._missing(path.stem)
@@ -80,10 +87,11 @@ class Folder:
     def write(self, name: str, content: pd.DataFrame | dict) -> None:
         """Write a DataFrame as <name>.parquet or a dict of arrays, numbers and strings as <name>.h5."""
         paths.safe_name(name, what="artefact")
+        folder = self._folder_of(name)
         if isinstance(content, dict):
-            write_atomic(self.derived / f"{name}.h5", lambda p: _write_arrays(p, content))
+            write_atomic(folder / f"{name}.h5", lambda p: _write_arrays(p, content))
         elif hasattr(content, "to_parquet"):
-            write_atomic(self.derived / f"{name}.parquet", lambda p: content.to_parquet(p, index=False))
+            write_atomic(folder / f"{name}.parquet", lambda p: content.to_parquet(p, index=False))
         else:
             raise ParameterError(
                 f"artefact {name!r}: {type(content).__name__} is neither a DataFrame nor a dict of arrays"
@@ -149,6 +157,8 @@ class Folder:
         into metrics.json, print one line.
         """
         mine = self._metrics | {name: _metric(name, value) for name, value in metrics.items()}
+        if self.step.slug:
+            mine = {f"{name}_of_{self.step.slug}": value for name, value in mine.items()}
         folder = self.reports / "metrics"
         write_json(folder / f"{self.step.name}.json", mine)
         merge_metrics(self.reports)
@@ -164,8 +174,14 @@ class Folder:
 
     def _find(self, name: str) -> Path | None:
         paths.safe_name(name, what="artefact")
-        found = (self.derived / f"{name}{suffix}" for suffix in (".parquet", ".h5"))
+        found = (self._folder_of(name) / f"{name}{suffix}" for suffix in (".parquet", ".h5"))
         return next((path for path in found if path.is_file()), None)
+
+    def _folder_of(self, name: str) -> Path:
+        """Where an artefact lies: in a folder of its own what a notebook about a further phase wrote."""
+        if not self.step.slug or (name in steps.writers() and name not in steps.of_phases()):
+            return self.derived
+        return self.derived / self.step.slug
 
     def _missing(self, name: str) -> CpmlError:
         message = f"dataset {self.name!r} has no {name!r}: "

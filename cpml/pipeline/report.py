@@ -87,7 +87,17 @@ def _section(path: Path) -> tuple[str, str, str]:
     anchor = _anchor(path)
     html = re.sub(r'(<h[1-6][^>]*\bid=")', rf"\1{anchor}-", html)
     html = html.replace('alt="No description has been provided for this image"', 'alt="figure"')
-    return anchor, _first_heading(notebook) or path.stem, html
+    heading, further = _first_heading(notebook) or path.stem, _further_phase(path)
+    if further:
+        html = f'<p class="phase">Phase: <strong>{escape(further)}</strong></p>{html}'
+        heading = f"{heading} ({further})"
+    return anchor, heading, html
+
+
+def _further_phase(path: Path) -> str:
+    """Name of the phase of a chapter about a further phase, as its executed notebook was given it."""
+    step = read_json(path.parent / "provenance.json").get("steps", {}).get(path.stem, {})
+    return step.get("parameters", {}).get("phase", "") if "_of_" in path.stem else ""
 
 
 def _without_scripts(html: str) -> str:
@@ -128,7 +138,8 @@ def _head(dataset: Dataset, folder: Path) -> str:
     if dataset.load is not None and dataset.load.note:
         load += f" ({dataset.load.note})"
     phases = ", ".join(
-        f"{phase.name} ({phase.lattice}, {Path(phase.material).stem})" for phase in dataset.phases
+        f"{phase.name} ({phase.lattice}, {Path(phase.material).stem if phase.material else 'no law'})"
+        for phase in dataset.phases
     )
     rows = {
         "Source": dataset.citation,
@@ -164,7 +175,9 @@ def _bold(text: str) -> str:
 
 def _anchor(path: Path) -> str:
     """Where the chapter of a notebook begins on the page."""
-    return f"s{path.stem.partition('_')[0]}"
+    chapter, _, rest = path.stem.partition("_")
+    further = rest.partition("_of_")[2]
+    return f"s{chapter}-{further}" if further else f"s{chapter}"
 
 
 def _text(name: str) -> str:

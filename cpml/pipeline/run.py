@@ -54,12 +54,20 @@ class Run(Folder):
 
     Attributes
     ----------
-    dataset : Dataset; caption : str, the line on every figure; derived, reports : folders
+    dataset : Dataset, its phases in the order of the notebook (the one it is about first); caption : str, the
+        line on every figure; derived, reports : folders
     """
 
     def __init__(self, step: str, values: Mapping[str, Any]):
-        self.dataset: Dataset = load_dataset(values["dataset"])
-        super().__init__(step, name=self.dataset.name, caption=self.dataset.caption, values=values)
+        dataset, phase = load_dataset(values["dataset"]), values.get("phase", "")
+        self.dataset: Dataset = dataset.of_phase(phase)
+        super().__init__(
+            step,
+            name=dataset.name,
+            caption=dataset.caption,
+            values=values,
+            phase=phase if phase and phase != dataset.phase().name else "",
+        )
 
     def __repr__(self) -> str:
         return f"Run({self.step.name!r}, dataset={self.name!r}): {self.caption}"

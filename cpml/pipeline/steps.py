@@ -2,7 +2,9 @@
 
 A parameters cell holds plain lines `name = literal`: papermill injects given values in a cell after
 it, so a value computed there from another would keep the old one. A name that no notebook declares is
-an error, not a silent default.
+an error, not a silent default, and so is a value that the comment of its line does not allow ("one of a, b",
+"from 1 to 9"). A notebook with a parameter `phase` is about one phase; of a map with several that have a law
+it is executed once for each, the further ones as `NN_name_of_<phase>`.
 
 What a notebook needs stands in its metadata, `{"cpml": {"needs": ["map", "load"]}}`; what a single cell
 needs, in a tag "needs-traces". The words are those of `Dataset.has`. The chain leaves out whole
@@ -15,9 +17,10 @@ from __future__ import annotations
 import ast
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +37,7 @@ NAME = re.compile(r"[0-9][0-9][a-z]?_[A-Za-z0-9_]+")
 EXPLORING = "00_explore"  # a notebook to try things in, no step of the chain
 COMPARISON = "07_comparison"  # data sets side by side, when they are done: no step of one of them
 NEEDS = "needs-"  # tag of a cell
+PHASE = "phase"  # parameter of a notebook that is about one phase
 SPECIMEN = ("map", "pixels", "features", "boundaries", "labels", "traces", "candidates", "cp_baseline")
 """What `specimen_of` reads."""
 
@@ -53,6 +57,36 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Values that a parameter may have, as the comment behind it says: "one of a, b, c" or "from 1 to 9"."""
+
+    choices: tuple[str, ...] = ()
+    low: float = -inf
+    high: float = inf
+
+    @classmethod
+    def of_comment(cls, comment: str) -> Limits | None:
+        """What a comment says; None where it allows anything."""
+        if found := re.search(r"\bone of (\w+(?:, \w+)*)", comment):
+            return cls(choices=tuple(found.group(1).split(", ")))
+        number = r"([-+]?[\d.]+(?:e[-+]?\d+)?)"
+        if found := re.search(rf"\bfrom {number} to {number}\b", comment):
+            return cls(low=float(found.group(1)), high=float(found.group(2)))
+        return None
+
+    def check(self, name: str, value: Any) -> None:
+        """ParameterError for a value that is not allowed."""
+        if self.choices and value not in self.choices:
+            close = get_close_matches(str(value), self.choices, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ParameterError(
+                f"parameter {name!r}: {value!r}; {hint}choose one of {', '.join(self.choices)}"
+            )
+        if not self.choices and not self.low <= value <= self.high:
+            raise ParameterError(f"parameter {name!r}: {value!r} is not from {self.low:g} to {self.high:g}")
+
+
+@dataclass(frozen=True)
 class Step:
     """One notebook of the chain."""
 
@@ -61,16 +95,34 @@ class Step:
     cells: tuple[Cell, ...]
     needs: tuple[str, ...]  # of a data set
     defaults: dict[str, Any]  # parameter -> value
+    phase: str = ""  # of a further phase: its name
+    limits: dict[str, Limits] = field(default_factory=dict)  # parameter -> what its comment allows
+
+    @property
+    def is_of_a_phase(self) -> bool:
+        """Whether it is about one phase: it has a parameter `phase`."""
+        return PHASE in self.defaults
+
+    @property
+    def slug(self) -> str:
+        """The further phase in letters that a file name may have; "" for the first phase."""
+        return phase_slug(self.phase)
+
+    @property
+    def notebook_name(self) -> str:
+        """Name of the notebook in notebooks/, whatever the phase."""
+        return self.path.stem
 
     @property
     def number(self) -> str:
-        """The chapter, e.g. "02a": prefix of figures and tables."""
-        return self.name.partition("_")[0]
+        """The chapter, e.g. "02a", of a further phase "03-ferrite": prefix of figures and tables."""
+        return self.notebook_name.partition("_")[0] + (f"-{self.slug}" if self.slug else "")
 
     @property
     def title(self) -> str:
         """Its heading."""
-        return self.cells[0].source.splitlines()[0].lstrip("# ")
+        heading = self.cells[0].source.splitlines()[0].lstrip("# ")
+        return f"{heading} ({self.phase})" if self.phase else heading
 
     @property
     def question(self) -> str:
@@ -109,23 +161,30 @@ class Step:
         folder, _, name = artefact.partition("/")
         return folder == "derived" and (self.reads is None or Path(name).stem in self.reads)
 
+    def of_phase(self, phase: str) -> Step:
+        """The same notebook about a further phase."""
+        return replace(self, name=f"{self.notebook_name}_of_{phase_slug(phase)}", phase=phase)
+
     def owns(self, artefact: str, chain: list[Step]) -> bool:
         """Whether it wrote an artefact that is new; what no step owns belongs to one that does not say."""
         owners = [step.name for step in chain if step._is_named_by(artefact)]
         return self.name in owners if owners else not self.is_declared
 
     def _is_named_by(self, artefact: str) -> bool:
-        folder, *_, name = artefact.split("/")
+        folder, *between, name = artefact.split("/")
         if folder == "derived":
-            return Path(name).stem in (self.writes or ())
+            is_mine = (between == [self.slug]) if self.slug else not between
+            return is_mine and Path(name).stem in (self.writes or ())
         return Path(name).stem == self.name or name.startswith(f"{self.number}_")
 
     def parameters(self, dataset: str, given: dict) -> dict:
         """Values for papermill: the data set, and of those given the ones that this step has."""
-        return {"dataset": dataset} | {name: value for name, value in given.items() if name in self.defaults}
+        own = {PHASE: self.phase} if self.phase else {}
+        return {"dataset": dataset} | {n: value for n, value in given.items() if n in self.defaults} | own
 
     def cells_for(self, dataset: Dataset) -> list[int]:
-        """Positions of the cells without those that need what the data set lacks."""
+        """Positions of the cells without those that need what the data set, or the phase, lacks."""
+        dataset = dataset.of_phase(self.phase)
         return [i for i, cell in enumerate(self.cells) if not _lacks(dataset, cell.needs)]
 
     def source_of(self, chosen: list[int]) -> str:
@@ -169,12 +228,41 @@ def writers() -> dict[str, str]:
     return {artefact: step.name for step in discover() for artefact in step.writes or ()}
 
 
+@lru_cache(maxsize=1)
+def of_phases() -> frozenset[str]:
+    """Artefacts that belong to one phase: those of the notebooks that are about a phase."""
+    return frozenset(name for step in discover() if step.is_of_a_phase for name in step.writes or ())
+
+
+def phase_slug(phase: str) -> str:
+    """A phase's name in small letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", phase.lower()).strip("-") or ("phase" if phase else "")
+
+
+def with_further_phases(chain: list[Step], dataset: Dataset, only: str = "") -> list[Step]:
+    """The steps, those about a phase once for each phase that has a law, or for the `only` one asked for."""
+    names = [phase.name for phase in dataset.modelled] or [""]
+    asked = [dataset.phase(only).name] if only else names
+    found: list[Step] = []
+    for step in chain:
+        if not step.is_of_a_phase:
+            found.append(step)
+            continue
+        found += [step if name == names[0] else step.of_phase(name) for name in asked]
+    return found
+
+
 def sources_of(step: Step, chain: list[Step]) -> set[str]:
     """Names of the earlier steps that one waits for: those that write what it reads.
 
     A step that does not say what it reads and writes waits for all before it, and all after it wait for it.
     """
-    earlier = [other for other in chain if other.name < step.name]
+    earlier = [
+        other
+        for other in chain
+        if other.notebook_name < step.notebook_name
+        and (other.phase == step.phase or not (other.is_of_a_phase and step.is_of_a_phase))
+    ]
     return {
         other.name
         for other in earlier
@@ -241,6 +329,9 @@ def check_parameters(chain: list[Step], given: dict) -> dict:
                 f"no notebook has a parameter {name!r}: {hint}Parameters: {', '.join(known) or 'none'}"
             )
         checked[name] = _convert(name, value, holders[0].defaults[name])
+        for step in holders:
+            if name in step.limits:
+                step.limits[name].check(name, checked[name])
     return checked
 
 
@@ -287,7 +378,7 @@ def read_step(path: Path) -> Step:
     asked = {*needs, *(need for cell in cells for need in cell.needs)}
     if unknown := sorted(asked - set(HAS)):
         raise ParameterError(f"{path}: it needs {unknown[0]!r}; the words are {', '.join(HAS)}")
-    return Step(path.stem, path, cells, needs, defaults)
+    return Step(path.stem, path, cells, needs, defaults, limits=_limits(tagged[0].source))
 
 
 def _lacks(dataset: Dataset, needs: tuple[str, ...]) -> list[str]:
@@ -310,6 +401,16 @@ def _literals(path: Path, source: str) -> dict:
             found[target.id] = ast.literal_eval(node.value)
     except (SyntaxError, ValueError, TypeError) as error:
         raise ParameterError(f"{path}: its parameters cell is not plain literals: {error}") from None
+    return found
+
+
+def _limits(source: str) -> dict[str, Limits]:
+    """Parameter -> what the comment on its line allows."""
+    found = {}
+    for line in source.splitlines():
+        assignment, _, comment = line.partition("  # ")
+        if limits := Limits.of_comment(comment):
+            found[assignment.partition("=")[0].partition(":")[0].strip()] = limits
     return found
 
 

@@ -140,14 +140,14 @@ def trace_deviation_histogram(
     deviation_deg: ArrayLike,
     flipped_deg: ArrayLike | None = None,
     *,
-    labels: Sequence[str] = ("frame as declared", "y axis flipped"),
+    labels: Sequence[str] = ("frame as read", "y axis flipped"),
     bin_deg: float = 2.0,
     max_deg: float | None = None,
     label: str = "deviation / °",
     title: str = "",
     unit: str = "traces",
 ) -> Figure | None:
-    """Absolute deviations, e.g. of observed traces from the nearest plane, as declared and in another frame.
+    """Absolute deviations, e.g. of observed traces from the nearest plane, as read and in another frame.
 
     Parameters
     ----------

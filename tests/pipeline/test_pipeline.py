@@ -336,3 +336,20 @@ def test_the_command_prints_one_line_for_a_mistake(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: no data set 'nosuch'") and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("direction", "w", "choose one of x, y, z"),
+        ("scheme", "tailor", "did you mean 'taylor'"),
+        ("n_folds", 1, "not from 2 to 100"),
+        ("dic_noise", 0.0, "not from 1e-06 to 1"),
+        ("phase", "Nickle", "no modelled phase 'Nickle'"),
+    ],
+)
+def test_values_out_of_their_range_stop_before_the_first_notebook(tiny_demo, output, name, value, told):
+    """What the comment behind a parameter does not allow is an error, before anything is written."""
+    with pytest.raises(ParameterError, match=re.escape(told)):
+        pipeline.run_dataset(tiny_demo, parameters={name: value})
+    assert not (output / "reports").exists()

@@ -53,7 +53,7 @@ def visibility(
 
     Returns
     -------
-    DataFrame grain_id, system, name, plane, inclination_deg, step (|b_z|), projection, visible_trace,
+    DataFrame grain_id, system, name, family, plane, inclination_deg, step (|b_z|), projection, visible_trace,
     visible_dic, and least_shear (3 noise / projection) where the noise is given
 
     Raises
@@ -74,6 +74,7 @@ def visibility(
             "grain_id": np.repeat(grains["grain_id"].to_numpy(), n),
             "system": np.tile(np.arange(n), len(q)),
             "name": np.tile(np.array(systems.names, object), len(q)),
+            "family": np.tile(np.array(systems.family_names, object)[systems.family], len(q)),
             "plane": np.tile(np.array(systems.plane_names, object)[systems.plane_id], len(q)),
             "inclination_deg": inclination.ravel(),
             "step": step.ravel(),

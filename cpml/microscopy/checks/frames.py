@@ -52,7 +52,7 @@ class HexAxisCheck:
 def hex_axis_check(
     ebsd_map: EbsdMap, *, threshold: float = 5.0, min_pixels: int = 1, tolerance: float = 5.0
 ) -> HexAxisCheck | None:
-    """Share of {10-12} twin boundary segments with X as declared and turned by 30 deg about c.
+    """Share of {10-12} twin boundary segments with X as read and turned by 30 deg about c.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def hex_axis_check(
     )
     rows, deviations = [], []
     for choice, version in (
-        ("as declared", ebsd_map),
+        ("as read", ebsd_map),
         ("turned by 30 deg", replace(ebsd_map, quaternions=turned)),
     ):
         grains = segment(version, threshold=threshold, min_pixels=min_pixels)
@@ -191,7 +191,7 @@ class FrameCheck:
     def table(self) -> pd.DataFrame:
         """Lines within tolerance: frame, lines, matched, share, median_deviation_deg."""
         rows = []
-        for name, deviation in (("as declared", self.declared_deg), ("y axis flipped", self.flipped_deg)):
+        for name, deviation in (("as read", self.declared_deg), ("y axis flipped", self.flipped_deg)):
             known = deviation[np.isfinite(deviation)]
             matched = int((known <= self.tolerance_deg).sum())
             share = matched / len(known) if len(known) else np.nan

@@ -1,0 +1,1 @@
+"""What a wrong declaration of frame or axis would do to the map at hand."""
