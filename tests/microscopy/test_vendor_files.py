@@ -392,6 +392,27 @@ def test_files_of_orix_itself(tmp_path, mirror):
     assert [p.a for p in theirs.phases.values()] == pytest.approx([3.595, 2.867])
 
 
+@pytest.mark.parametrize("name", ["oxford.h5oina", "scan.oh5", "bruker.h5", "emsoft.h5"])
+def test_several_maps_of_every_vendor(tmp_path, name):
+    """A second map in the file is named in a note, and read by its name; the first stays what it was."""
+    path = tmp_path / name
+    BUILDERS[name](path)
+    alone = read(path)
+    with h5py.File(path, "r+") as file:
+        first = next(key for key in file if isinstance(file[key], h5py.Group))
+        file.copy(first, "Z other")
+        data = file["Z other/EBSD/Data"]
+        angles = next(k for k in ("Euler", "Phi1", "phi1", "RefinedEulerAngles") if k in data)
+        data[angles][...] = 0.5 * data[angles][()]
+    both = read(path)
+    assert any(f"2 maps in the file ({first}, Z other)" in note for note in both.frame_note)
+    np.testing.assert_array_equal(both.quaternions, alone.quaternions)
+    other = read(path, scan="Z other")
+    assert same(other.quaternions[alone.indexed], alone.quaternions[alone.indexed]) > 0.01
+    with pytest.raises(ParameterError, match="no map 'Scan 9'"):
+        read(path, scan="Scan 9")
+
+
 @pytest.mark.parametrize("nx", [False, True])
 def test_volumes_are_read_slice_by_slice(tmp_path, nx):
     """A stack needs a slice; each is a map of its own, and read_stack gives all."""
