@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_MEMBERS, MAX_TEXTS, MAX_NUMBERED = 1000, 256, 255
 """Of a group, of a text dataset, and of the phases or slices of a file: more is damage."""
+HEAP_HEADER = 16
+"""Bytes before the objects of a global heap, and before the content of each object."""
 DEPTH = 4
 """How deep vendors bury a scan at most."""
 
@@ -160,31 +162,63 @@ class Hdf:
         found = self.dataset(place)
         if not 1 <= found.size <= MAX_TEXTS:
             raise self.fail(place, f"{found.shape} values where 1 to {MAX_TEXTS} texts are needed")
-        if found.dtype.kind == "O":
-            self._check_lengths(place, found)
+        raw = self._from_heap(place, found) if found.dtype.kind == "O" else None
         values = [
-            v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in np.ravel(found[()])
+            v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)
+            for v in (np.ravel(found[()]) if raw is None else raw)
         ]
         return [v.strip("\x00 \t\r\n") for v in values]
 
-    def _check_lengths(self, place: str, found: h5py.Dataset) -> None:
-        """Refuse text of variable length that claims more bytes than the file has: the library
-        would allocate them.
+    def _from_heap(self, place: str, found: h5py.Dataset) -> list[bytes] | None:
+        """Texts of variable length, read from the file's heap without the library, which takes what a damaged
+        heap says for true: it waits for ever, or dies.
 
-        On disk each text is its length (4 bytes) and its place in the heap (12 bytes); damaged lengths in
-        data kept in an object header are left to the checksum there.
+        On disk each text is its length (4 bytes), the address of a heap (8) and its number there (4). None
+        where these records cannot be seen (in an object header, or compressed): the library reads them.
         """
         offset = found.id.get_offset()
         if offset is None and found.chunks and not found.id.get_create_plist().get_nfilters():
             offset = found.id.get_chunk_info(0).byte_offset if found.id.get_num_chunks() else None
-        if offset is None:
-            return
+        if offset is None or self.file.id.get_create_plist().get_sizes() != (8, 8):
+            return None
+        record = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])
         with open(self.path, "rb") as file:
             file.seek(offset)
-            raw = file.read(16 * found.size)
-        lengths = np.frombuffer(raw[: len(raw) // 16 * 16], np.dtype([("n", "<u4"), ("heap", "V12")]))["n"]
-        if len(lengths) < found.size or lengths.sum(dtype=np.int64) > self.size:
-            raise self.fail(place, "text longer than the file", "the file is damaged: export the map again")
+            raw = file.read(record.itemsize * found.size)
+            records = np.frombuffer(raw[: len(raw) // record.itemsize * record.itemsize], record)
+            if len(records) < found.size or records["length"].sum(dtype=np.int64) > self.size:
+                raise self.fail(
+                    place, "text longer than the file", "the file is damaged: export the map again"
+                )
+            texts = [self._heap_text(file, *map(int, one)) for one in records]
+        if any(text is None for text in texts):
+            raise self.fail(
+                place, "text that is not in the file", "the file is damaged: export the map again"
+            )
+        return [text for text in texts if text is not None]
+
+    def _heap_text(self, file: BinaryIO, length: int, heap: int, number: int) -> bytes | None:
+        """Object `number` of the global heap at an address; None where there is no such heap or object."""
+        if length == 0:
+            return b""
+        start = self.file.userblock_size + heap
+        if start + HEAP_HEADER > self.size:
+            return None
+        file.seek(start)
+        header = file.read(HEAP_HEADER)
+        size = int.from_bytes(header[8:16], "little")
+        if header[:4] != b"GCOL" or not HEAP_HEADER < size <= self.size - start:
+            return None
+        body, at = file.read(size - HEAP_HEADER), 0
+        while at + HEAP_HEADER <= len(body):
+            found, n = (int.from_bytes(body[at + i : at + j], "little") for i, j in ((0, 2), (8, 16)))
+            if found == number:
+                text = body[at + HEAP_HEADER : at + HEAP_HEADER + n]
+                return text[:length] if len(text) >= length else None
+            if found == 0:  # the free rest
+                return None
+            at += HEAP_HEADER + -(-n // 8) * 8
+        return None
 
     def numbers_of_attribute(self, place: str, name: str) -> NDArray:
         """Numbers of an attribute; [] where it is absent or of another type."""
