@@ -7,7 +7,7 @@ the same line whichever of u and v is small:
     C = sum over cross-sections of (d - mean d)(d - mean d)^T / n,   eigenvalues l1 >= l2, main axis e1
     psi = atan2(-e1_v, e1_u) mod 180 (on screen),   sigma_psi^2 = l1 l2 / (n (l1 - l2)^2),   quality = l1 / l2
 
-A direction b (sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where
+Bands and psi are in the frame of the map: `DicField.turn_deg` leads there from the image. A direction b (sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where
 two of them project onto one line nothing can. The usual slope du/dv by ordinary regression is attenuated by
 noise and diverges as b_y -> 0 (Chen & Daly 2017, Exp. Mech. 57:115).
 
@@ -77,7 +77,8 @@ def band_displacements(field: DicField, label: ArrayLike, bands: pd.DataFrame) -
     Parameters
     ----------
     label : (rows, columns) grain of every vector
-    bands : table grain_id, rank, angle_deg of `band_angles` or `detect_traces`; rows of rank 0 are left out
+    bands : table grain_id, rank, angle_deg of `RegisteredDic` (of `band_angles` or `detect_traces` for a field
+        that is not turned); rows of rank 0 are left out
 
     Returns
     -------
@@ -89,13 +90,14 @@ def band_displacements(field: DicField, label: ArrayLike, bands: pd.DataFrame) -
     shear = max_shear(field.displacement_gradient)
     rows = []
     for band in bands[bands["rank"] > 0].itertuples():
-        sections = _sections(field, label == band.grain_id, shear, band.angle_deg)
+        sections = _sections(field, label == band.grain_id, shear, band.angle_deg - field.turn_deg)
         if len(sections) < 3:
             rows.append(
                 (band.grain_id, band.rank, band.angle_deg, np.nan, np.nan, np.nan, np.nan, len(sections))
             )
             continue
         psi, sigma, quality = displacement_direction(sections)
+        psi = float(field.turn_lines(psi))
         jump = np.median(np.linalg.norm(sections[:, -1] - sections[:, 0], axis=1))
         rows.append(
             (band.grain_id, band.rank, band.angle_deg, psi, sigma, quality, float(jump), len(sections))
@@ -116,7 +118,9 @@ def band_displacements(field: DicField, label: ArrayLike, bands: pd.DataFrame) -
 
 
 def _sections(field: DicField, inside: NDArray, shear: NDArray, angle_deg: float) -> NDArray:
-    """(m, 2 HALF_WIDTH + 1, 2) displacements across the bands of one family, within the grain."""
+    """(m, 2 HALF_WIDTH + 1, 2) displacements across the bands of one family, within the grain; angle and
+    displacements as in the image.
+    """
     good = inside & np.isfinite(shear) & np.isfinite(field.u) & np.isfinite(field.v)
     y, x = np.nonzero(good)
     if len(x) < 16:

@@ -7,6 +7,9 @@
 | projective | p' = (M p + t) / (1 + c . p), a tilted plane | 4, no three on a line |
 | thin_plate | affine + sum_i w_i r_i^2 log r_i through all pairs | 4 |
 
+Targets are pixels of a map (cpml.microscopy.registration.affine says how they are counted); what turns, scales and
+tilts is the surface in um, so that the pixels' width and height have a say. A mirror image is refused.
+
 The residual says how well the points agree with the transformation that they made; the leave-one-out
 error, how far a point is missed by the transformation that the others make: for a thin-plate spline
 only the latter means anything.
@@ -23,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.errors import ParameterError
 from cpml.microscopy.images.sem_image import SemImage
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.registration.affine import fit_affine, label_of_points
+from cpml.microscopy.registration.affine import MIRRORED, label_of_points, least_squares_affine, on_one_line
 
 PAIRS_NEEDED = {"similarity": 2, "affine": 3, "projective": 4, "thin_plate": 4}
 
@@ -36,6 +39,7 @@ class Registration:
     ----------
     residual, leave_one_out : (n,) distance of every pair, pixels of the target; leave_one_out is NaN where
         the other pairs are too few or lie on a line
+    pixel_um : distance of columns and of rows of the target
     """
 
     kind: str
@@ -44,6 +48,7 @@ class Registration:
     points_to: NDArray
     residual: NDArray
     leave_one_out: NDArray
+    pixel_um: tuple[float, float] = (1.0, 1.0)
 
     def __call__(self, points: ArrayLike) -> NDArray:
         """Points (..., 2) mapped."""
@@ -63,25 +68,33 @@ class Registration:
 
     def turn_lines(self, angle_deg: ArrayLike, at: ArrayLike) -> NDArray:
         """On-screen angles (n,), deg in [0, 180), of lines with angles (n,) at the points (n, 2),
-        after the map.
+        after the map, on the surface in um.
         """
         angle, at = np.radians(np.asarray(angle_deg, float)), np.asarray(at, float)
         half = 0.5 * np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
-        direction = self(at + half) - self(at - half)
+        direction = (self(at + half) - self(at - half)) * self.pixel_um
         return np.degrees(np.arctan2(-direction[..., 1], direction[..., 0])) % 180.0
 
 
-def register_points(points_from: ArrayLike, points_to: ArrayLike, *, kind: str = "affine") -> Registration:
+def register_points(
+    points_from: ArrayLike,
+    points_to: ArrayLike,
+    *,
+    kind: str = "affine",
+    pixel_um: tuple[float, float] = (1.0, 1.0),
+) -> Registration:
     """Transformation between homologous points.
 
     Parameters
     ----------
     points_from, points_to : (n, 2) [column, row]
     kind : "similarity", "affine", "projective" or "thin_plate"
+    pixel_um : distance of columns and of rows of the target (`EbsdMap.pixel_um`)
 
     Raises
     ------
-    ParameterError : an unknown kind, too few pairs, unequal numbers, or pairs that fix no transformation
+    ParameterError : an unknown kind, too few pairs, unequal numbers, pairs that fix no transformation, or a
+        mirror image (two pairs cannot tell)
     """
     p, q = np.asarray(points_from, float), np.asarray(points_to, float)
     if kind not in PAIRS_NEEDED:
@@ -93,40 +106,65 @@ def register_points(points_from: ArrayLike, points_to: ArrayLike, *, kind: str =
         )
     if len(p) < PAIRS_NEEDED[kind]:
         raise ParameterError(f"{len(p)} pairs: {kind} needs {PAIRS_NEEDED[kind]} or more")
-    apply = _fit(p, q, kind)
+    apply = _fit(p, q, kind, pixel_um)
     if apply is None:
         raise ParameterError(f"the {len(p)} pairs lie on a line or repeat each other: choose one beside them")
+    _refuse_mirrors(p, q * pixel_um, apply)
     left_out = np.full(len(p), np.nan)
     for i in range(len(p)):
         others = np.arange(len(p)) != i
-        part = _fit(p[others], q[others], kind) if others.sum() >= PAIRS_NEEDED[kind] else None
+        part = _fit(p[others], q[others], kind, pixel_um) if others.sum() >= PAIRS_NEEDED[kind] else None
         if part is not None:
             left_out[i] = np.linalg.norm(part(p[i : i + 1]) - q[i])
-    return Registration(kind, apply, p, q, np.linalg.norm(apply(p) - q, axis=1), left_out)
+    return Registration(kind, apply, p, q, np.linalg.norm(apply(p) - q, axis=1), left_out, tuple(pixel_um))
 
 
-def _fit(p: NDArray, q: NDArray, kind: str) -> Callable | None:
+def _refuse_mirrors(p: NDArray, q: NDArray, apply: Callable) -> None:
+    """Refuse pairs that a mirrored similarity joins much better than a proper one, and a map that turns the
+    surface over at one of them.
+    """
+    a, b = (points - points.mean(axis=0) for points in (p, q))
+    # least squares of a similarity leaves |b|^2 - (s1 +- s2)^2 / |a|^2, + for the sense of the determinant
+    covariance = b.T @ a
+    first, second = np.linalg.svd(covariance, compute_uv=False)
+    proper, mirrored = first + np.array([1, -1]) * second * np.sign(np.linalg.det(covariance))
+    left = np.maximum(np.sum(b**2) - np.array([proper, mirrored]) ** 2 / np.sum(a**2), 0.0)
+    jacobian = np.stack([(apply(p + h) - apply(p - h)) for h in 1e-3 * np.ptp(p) * np.eye(2)], axis=-1)
+    turned_over = np.linalg.det(jacobian) < 0
+    if turned_over.all() or left[1] < 0.25 * left[0] - 1e-9 * np.sum(b**2):
+        raise ParameterError(MIRRORED)
+    if turned_over.any():
+        wrong = ", ".join(map(str, np.flatnonzero(turned_over)))
+        raise ParameterError(
+            f"the homologous points fold the picture over at pair {wrong} (from 0): one of them is exchanged "
+            "with another, or the kind bends too much"
+        )
+
+
+def _fit(p: NDArray, q: NDArray, kind: str, pixel_um: tuple[float, float] = (1.0, 1.0)) -> Callable | None:
     """The point map, or None where the points fix none."""
-    # of unit size about their middle, so that "on a line" means the same for all images
-    spread = np.linalg.svd(p - p.mean(axis=0), compute_uv=False)
-    if spread[0] == 0 or (kind != "similarity" and spread[1] < 1e-6 * spread[0]):
+    if kind == "affine":
+        return least_squares_affine(p, q)
+    if kind != "similarity" and on_one_line(p):
         return None
     if kind == "thin_plate":
         from scipy.interpolate import RBFInterpolator
 
         if len(np.unique(p, axis=0)) < len(p):
             return None
-        centre, scale = p.mean(axis=0), spread[0]
+        centre, scale = p.mean(axis=0), np.ptp(p)
         spline = RBFInterpolator((p - centre) / scale, q, kernel="thin_plate_spline")
         return lambda points: spline((points - centre) / scale)
-    if kind == "affine":
-        return fit_affine(p, q)
+    if kind == "similarity" and tuple(pixel_um) != (1.0, 1.0):
+        # a turn in um is none in pixels of unequal width and height
+        in_um = _fit(p, q * pixel_um, kind)
+        return None if in_um is None else lambda points: in_um(points) / pixel_um
     from skimage.transform import ProjectiveTransform, SimilarityTransform
 
     model = ProjectiveTransform if kind == "projective" else SimilarityTransform
     found = model.from_estimate(p, q)
     if not found or not np.isfinite(found.params).all() or np.linalg.cond(found.params[:2, :2]) > 1e8:
-        return None
+        return None  # all points at one place, too
     return found
 
 

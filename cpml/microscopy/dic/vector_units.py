@@ -1,0 +1,111 @@
+"""What the columns of a table of vectors are, and in which unit: by the words of its header.
+
+| role | words |
+|---|---|
+| x, y | x, x position, x_pic, Coor.X ... |
+| u, v | u, Vx, dx, displacement x, horizontal displacement U ... |
+| valid | isValid: 0 is a missing vector |
+| mask | flags, mask: other than 0 is a missing vector |
+
+A unit stands in brackets behind the name, "Vx [mm]", or by itself in the header of DaVis. Displacements are
+lengths; a velocity has no unit of length, and what it lasted nobody says.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+UNIT_UM = {"m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "nm": 1e-3}
+PIXEL = "px"
+_SPELLINGS = {
+    "px": PIXEL,
+    "pix": PIXEL,
+    "pixel": PIXEL,
+    "pixels": PIXEL,
+    "meter": "m",
+    "metre": "m",
+    "millimeter": "mm",
+    "millimetre": "mm",
+    "micron": "um",
+    "microns": "um",
+    "micrometer": "um",
+    "micrometre": "um",
+    "nanometer": "nm",
+    "nanometre": "nm",
+}
+_MOVES = {"displacement", "displacements", "displ", "disp", "velocity", "vel", "vector", "shift"}
+_ACROSS = {"x", "u", "vx", "ux", "dx", "horizontal"}
+_DOWN = {"y", "v", "vy", "uy", "dy", "vertical"}
+_PLACES = {"pic", "pos", "position", "coor", "coord", "coordinate", "image", "pixel", "px"}
+_SIZES = {"magnitude", "length", "norm", "abs", "total", "z", "w", "sigma", "std", "error"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, its unit as written (None: not told) and its role (None: another)."""
+
+    name: str
+    unit: str | None
+    role: str | None
+
+
+def unit_of(text: str) -> str | None:
+    """ "px" or a length of UNIT_UM for a unit as written, whatever the encoding of its mu; None: unknown.
+
+    Examples
+    --------
+    >>> print(unit_of("Pixel"), unit_of("µm"), unit_of("m/s"))
+    px um None
+    """
+    word = text.strip().lower().replace("Â".lower(), "").replace("\\u00b5", "u")
+    for mu in ("µ", "μ", "î¼"):  # micro sign, Greek mu, and its two bytes read as two letters
+        word = word.replace(mu, "u")
+    word = _SPELLINGS.get(word, word)
+    return word if word == PIXEL or word in UNIT_UM else None
+
+
+def column_of(text: str) -> Column:
+    """Column of a header field like "x [mm]" or "Displacement u (px)".
+
+    Examples
+    --------
+    >>> column_of("Vx [mm]")
+    Column(name='Vx', unit='mm', role='u')
+    """
+    found = re.fullmatch(r"\s*[\"']?(.*?)\s*(?:[\[(<{]([^\])>}]*)[\])>}])?\s*[\"']?\s*", text)
+    name, unit = found.groups() if found else (text.strip(), None)
+    return Column(name.strip(), unit.strip() if unit and unit.strip() else None, role_of(name))
+
+
+def role_of(name: str) -> str | None:
+    """x, y, u, v, valid, mask, or None for anything else."""
+    words = re.findall("[a-z]+", name.lower())
+    if not words or set(words) & _SIZES or "|" in name:
+        return None
+    if words[0] in ("isvalid", "valid"):
+        return "valid"
+    if words in (["flags"], ["flag"], ["mask"]):
+        return "mask"
+    rest = [word for word in words if word not in _MOVES]
+    if len(rest) < len(words) or words in ([c] for c in ("u", "v", "vx", "vy", "ux", "uy", "dx", "dy")):
+        sides = {"u" if w in _ACROSS else "v" if w in _DOWN else "" for w in rest}
+        return sides.pop() or None if len(sides) == 1 else None
+    letters = [word for word in words if word not in _PLACES]
+    return letters[0] if letters in (["x"], ["y"]) else None
+
+
+def columns_by_role(columns: Sequence[Column]) -> dict[str, int]:
+    """Number of the column of every role; of several positions that in the unit of the displacements."""
+    found: dict[str, int] = {}
+    for number, column in enumerate(columns):
+        if column.role is not None:
+            found.setdefault(column.role, number)
+    if "u" in found:
+        unit = unit_of(columns[found["u"]].unit or "")
+        for role in "xy":
+            same = [
+                n for n, c in enumerate(columns) if c.role == role and unit_of(c.unit or "") == unit is not None
+            ]
+            if same:
+                found[role] = same[0]
+    return found
