@@ -125,14 +125,38 @@ def given_labels(dataset: Dataset, grains: pd.DataFrame, systems: dict[int, Syst
 
 
 def registered_field(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> RegisteredDic:
-    """The HR-DIC field on the grains (N,) of the map."""
+    """The HR-DIC field on the grains (N,) of the map.
+
+    Raises
+    ------
+    DatasetError : no registration points, or points that fix no registration
+    """
     from cpml.microscopy import register_dic
 
     if "dic_to_ebsd" not in dataset.registration:
         raise DatasetError(
             f"{dataset.path}: files.dic needs registration.dic_to_ebsd, rows of homologous points"
         )
-    return register_dic(dataset.files["dic"], dataset.registration["dic_to_ebsd"], ebsd_map, label)
+    points = homologous_points(dataset, "dic_to_ebsd", ebsd_map)
+    options = {key: dataset.registration.get(f"dic_{key}", "auto") for key in ("y_axis", "zeros")}
+    try:
+        return register_dic(dataset.files["dic"], points, ebsd_map, label, **options)
+    except ParameterError as error:
+        raise DatasetError(f"{dataset.path}: registration.dic_to_ebsd: {error}") from error
+
+
+def homologous_points(dataset: Dataset, key: str, ebsd_map: EbsdMap) -> NDArray:
+    """Rows [column, row, map column, map row] of `registration: dic_to_ebsd` or `image_to_ebsd`, in pixels
+    whatever their declared unit.
+    """
+    import numpy as np
+
+    from cpml.microscopy import map_pixels
+
+    points = np.array(dataset.registration[key], float)
+    if dataset.registration.get("ebsd_unit", "px") == "um":
+        points[:, 2:] = map_pixels(points[:, 2:], ebsd_map)
+    return points
 
 
 def dic_traces(dataset: Dataset, dic: RegisteredDic) -> pd.DataFrame:
@@ -222,10 +246,12 @@ def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> ImageLin
 
     if "images" not in dataset.files or "image_to_ebsd" not in dataset.registration:
         return None
-    points = [(row[:2], row[2:]) for row in dataset.registration["image_to_ebsd"]]
+    points = homologous_points(dataset, "image_to_ebsd", ebsd_map)
     kind = dataset.registration.get("image_kind", "affine")
     try:
-        to_map = microscopy.register_points(*zip(*points, strict=True), kind=kind)
+        to_map = microscopy.register_points(
+            points[:, :2], points[:, 2:], kind=kind, pixel_um=ebsd_map.pixel_um
+        )
     except ParameterError as error:
         raise DatasetError(f"{dataset.path}: registration.image_to_ebsd: {error}") from error
     image = microscopy.destripe(microscopy.read_image(dataset.files["images"][0]))

@@ -109,6 +109,8 @@ from .registration.affine import (
     Affine as Affine,
     fit_affine as fit_affine,
     label_of_points as label_of_points,
+    map_frame as map_frame,
+    map_pixels as map_pixels,
 )
 from .registration.points import (
     Registration as Registration,

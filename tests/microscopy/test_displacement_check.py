@@ -4,6 +4,7 @@ surrounds a grain.
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from cpml.crystallography.slip_traces import slip_traces
 from cpml.microscopy import displacement_deviations, surrounding_type
@@ -33,14 +34,35 @@ def test_bands_of_known_systems_move_along_their_directions():
     assert np.isnan(displacement_deviations(off, parents, FCC)).all()
 
 
+def test_mirrored_displacements_are_mirrored_in_the_image():
+    """A field turned by 30 deg whose v has the wrong sign shows a direction psi at 60 deg - psi on the map;
+    with the sign turned first, each lies on its own.
+    """
+    q = np.array([[np.cos(0.4), np.sin(0.4), 0.0, 0.0]])
+    angle = direction_angles(q, FCC)[0][0]
+    trace = slip_traces(q, FCC).angle_deg[0]
+    parents = pd.DataFrame(q, columns=["qw", "qx", "qy", "qz"]).assign(grain_id=[1])
+    for s in range(0, len(FCC), 5):
+        seen_mirrored = 2 * 30.0 - angle[s]
+        bands = pd.DataFrame(
+            {"grain_id": [1], "angle_deg": [trace[FCC.plane_id[s]]], "psi_deg": [seen_mirrored % 180]}
+        )
+        off = displacement_deviations(bands, parents, FCC, mirrored=True, turn_deg=30.0)
+        np.testing.assert_allclose(off, 0, atol=1e-6)
+
+
 def test_boundaries_come_back_to_the_field():
-    """A map point that a vector lies on is that vector's place in the field."""
+    """A map point that a vector lies on is that vector's place in the field, wherever the map starts and
+    whatever its steps are.
+    """
     to_map = Affine(np.array([[0.9, 0.1], [-0.05, 1.1]]), np.array([3.0, 2.0]), 0.0)
-    dic = RegisteredDic(None, to_map, np.zeros((4, 4)), np.zeros((4, 4), int), pd.DataFrame(), 0.25)
-    start, end = (0.5 * to_map(np.array(p, float)) for p in ([1, 2], [3, 0]))
+    to_um = Affine(np.diag([0.5, 0.4]), np.array([100.0, -20.0]), 0.0).after(to_map)
+    dic = RegisteredDic(None, to_map, to_um, np.zeros((4, 4)), np.zeros((4, 4), int), pd.DataFrame())
+    assert dic.step_um == pytest.approx(np.sqrt(0.995 * 0.2))
+    start, end = ([100.0, -20.0] + [0.5, 0.4] * to_map(np.array(p, float)) for p in ([1, 2], [3, 0]))
     segments = pd.DataFrame([[*start, *end]], columns=["x0_um", "y0_um", "x1_um", "y1_um"])
     np.testing.assert_allclose(
-        dic.on_field(segments, 0.5).to_numpy(), 0.25 * np.array([[1, 2, 3, 0]]), atol=1e-12
+        dic.on_field(segments).to_numpy(), dic.step_um * np.array([[1, 2, 3, 0]]), atol=1e-12
     )
 
 

@@ -139,7 +139,12 @@ def nearest_line(lines: pd.DataFrame, others: pd.DataFrame) -> NDArray:
 
 
 def displacement_deviations(
-    bands: pd.DataFrame, grains: pd.DataFrame, systems: Systems, *, mirrored: bool = False
+    bands: pd.DataFrame,
+    grains: pd.DataFrame,
+    systems: Systems,
+    *,
+    mirrored: bool = False,
+    turn_deg: float = 0.0,
 ) -> NDArray:
     """Angle (J,), deg, of each relative displacement from the nearest slip direction of the band's plane.
 
@@ -147,6 +152,7 @@ def displacement_deviations(
     ----------
     bands : table of `band_displacements`; grains : table with grain_id, qw, qx, qy, qz
     mirrored : turn the sign of the vertical displacement first, as if v had been taken positive the other way
+    turn_deg : how far the image was turned to lie on the map (`DicField.turn_deg`); v is along its columns
 
     Returns
     -------
@@ -165,7 +171,8 @@ def displacement_deviations(
     plane = slip_traces(table[known], slip).angle_deg[:, slip.plane_id]
     away = np.abs(line_difference(bands["angle_deg"].to_numpy()[known, None], plane))
     best = np.abs(away - away.min(axis=1, keepdims=True)) < 1e-9
-    psi = bands["psi_deg"].to_numpy()[known] * (-1 if mirrored else 1)
+    psi = bands["psi_deg"].to_numpy()[known]
+    psi = 2 * turn_deg - psi if mirrored else psi
     direction = np.abs(line_difference(psi[:, None], direction_angles(table[known], slip)[0]))
     found = np.where(best, direction, np.inf).min(axis=1)
     out[known] = np.where(away.min(axis=1) <= NEAR_DEG, found, np.nan)

@@ -7,8 +7,9 @@ the same line whichever of u and v is small:
     C = sum over cross-sections of (d - mean d)(d - mean d)^T / n,   eigenvalues l1 >= l2, main axis e1
     psi = atan2(-e1_v, e1_u) mod 180 (on screen),   sigma_psi^2 = l1 l2 / (n (l1 - l2)^2),   quality = l1 / l2
 
-Bands and psi are in the frame of the map: `DicField.turn_deg` leads there from the image. A direction b (sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where
-two of them project onto one line nothing can. The usual slope du/dv by ordinary regression is attenuated by
+Bands and psi are in the frame of the map: `DicField.turn_deg` leads there from the image. A direction b
+(sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where two of them project
+onto one line nothing can. The usual slope du/dv by ordinary regression is attenuated by
 noise and diverges as b_y -> 0 (Chen & Daly 2017, Exp. Mech. 57:115).
 
 | column | meaning |
@@ -77,8 +78,8 @@ def band_displacements(field: DicField, label: ArrayLike, bands: pd.DataFrame) -
     Parameters
     ----------
     label : (rows, columns) grain of every vector
-    bands : table grain_id, rank, angle_deg of `RegisteredDic` (of `band_angles` or `detect_traces` for a field
-        that is not turned); rows of rank 0 are left out
+    bands : table grain_id, rank, angle_deg of a `RegisteredDic` (for a field that is not turned also of
+        `band_angles` or `detect_traces`); rows of rank 0 are left out
 
     Returns
     -------

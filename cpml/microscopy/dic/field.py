@@ -27,8 +27,8 @@ class DicField:
     ----------
     step : distance of vectors, pixels
     scale_um : size of an image pixel, None where nobody said
-    turn_deg : how far lines of the image turn, counter-clockwise on screen, to be lines of the map; gradients,
-        and the displacement directions taken from them, are in the frame of the map
+    turn_deg : how far lines of the image turn, counter-clockwise on screen, to be lines of the map; gradients
+        and the directions of displacements are in the frame of the map
     note : what was done to the vectors on the way in
     """
 
@@ -49,7 +49,9 @@ class DicField:
 
     @property
     def displacement_gradient(self) -> NDArray:
-        """H (rows, columns, 2, 2), no unit: H[..., 0, 1] = du/dy; central differences, one-sided on the rim."""
+        """H (rows, columns, 2, 2): H[..., 0, 1] = du/dy, without unit; central differences, one-sided on the
+        rim.
+        """
         gradient = [[np.gradient(c, self.step, axis=axis) for axis in (1, 0)] for c in (self.u, self.v)]
         h = np.stack([np.stack(row, axis=-1) for row in gradient], axis=-2)
         if self.turn_deg == 0:
@@ -77,8 +79,8 @@ def read_dic(
     ----------
     scale_um : size of an image pixel, where known; without it that of the file
     y_axis : "up", "down" or "auto" (up where y falls through the file), which way y and v are counted
-    zeros : "gaps" where a vector of exactly 0, 0 is a missing one, "values" where it is a displacement; "auto"
-        looks at the surroundings (cpml.microscopy.dic.gaps)
+    zeros : "gaps" where a vector of exactly 0, 0 is a missing one, "values" where it is a displacement;
+        "auto" looks at the surroundings (cpml.microscopy.dic.gaps)
 
     Raises
     ------

@@ -1,14 +1,14 @@
 """Masked vectors that a file writes as 0, 0: told from vectors that do not move.
 
-A correlation program that has no word for "missing" writes zeros. Let z be a vector of exactly 0, 0 beside the
-vectors n, m, o of one row or column. A displacement goes on smoothly: the neighbours lead to zero,
+A correlation program that has no word for "missing" writes zeros. Let z be a vector of exactly 0, 0 beside
+the vectors n, m, o of one row or column. A displacement goes on smoothly, its neighbours lead to zero:
 
-    |m - 2 n|  <=  |m - n| + 3 |n - 2 m + o|        (medians over all such rows and columns of a group of zeros)
+    |m - 2 n|  <=  |m - n| + 3 |n - 2 m + o|        (medians over rows and columns around a group of zeros)
 
-with the change from vector to vector and the roughness of the field as allowance. Where they do not, the group
-is masked. Two things more are known: in a noisy field two exact zeros never lie side by side by chance, and a
-made-up field of plateaus (nearly all vectors equal to their neighbours) may have one of height zero that reaches
-the rim. A field of zeros alone has not moved.
+with the change from vector to vector and the roughness of the field as allowance. Where they do not, the
+group is masked. Two things more are known: in a noisy field two exact zeros never lie side by side by chance,
+and a made-up field of plateaus (nearly all vectors equal to their neighbours) may have one of height zero
+that reaches the rim. A field of zeros alone has not moved.
 """
 
 import numpy as np

@@ -98,8 +98,8 @@ def register_dic(
 
     Parameters
     ----------
-    points : rows [DIC column, DIC row, map column, map row], three or more; columns and rows of the field count
-        vectors, those of the map as cpml.microscopy.registration.affine has them
+    points : rows [DIC column, DIC row, map column, map row], three or more; columns and rows of the field
+        count vectors, those of the map as cpml.microscopy.registration.affine has them
     label : (N,) grain of every map point
     y_axis, zeros : as of `read_dic`
 

@@ -2,14 +2,15 @@
 
 | format | header | vectors |
 |---|---|---|
-| DaVis (nCorr's export for DefDAP alike) | "#DaVis 8.4.0 2D-vector step columns rows ..." with a quantity and a unit
-  for x, y and the vectors; step in pixels | x y u v |
+| DaVis; nCorr for DefDAP | "#DaVis 8.4.0 2D-vector step columns rows", then a quantity and a unit of x, of y
+  and of the vectors; step in pixels | x y u v |
 | named columns | "x [mm]; y [mm]; Vx [mm]; Vy [mm]", also VARIABLES = of Tecplot | any order |
 | OpenPIV | "# x y u v flags mask" (or fewer; older: no header) | x y u v |
 | .npz | | x, y, u, v, each (rows, columns) |
 
-All list the top row first; where y falls through the file it is counted upwards, and v as well. Lengths become
-pixels by the step of the header, or else "pixels" of 1 um. In DaVis and nCorr a vector of 0, 0 is a missing one.
+All list the top row first; where y falls through the file it is counted upwards, and v as well. Lengths
+become pixels by the step of the header, or else "pixels" of 1 um. In DaVis and nCorr a vector of 0, 0 is a
+missing one.
 
 References: OpenPIV, doi 10.5281/zenodo.4409178 (tools.save, tools.transform_coordinates); DefDAP, doi
 10.5281/zenodo.3688096 (the header of DaVis).
@@ -49,8 +50,8 @@ HEADER_LINES = 30
 
 @dataclass(frozen=True)
 class Vectors:
-    """x, y, u, v, each (rows, columns), in pixels, the first row at the top; `scale_um` is the size of a pixel
-    where the file tells it, `zeros_are_gaps` whether its format writes missing vectors as 0, 0.
+    """x, y, u, v, each (rows, columns), in pixels, the first row at the top; `scale_um` is the size of a
+    pixel where the file tells it, `zeros_are_gaps` whether its format writes missing vectors as 0, 0.
     """
 
     x: NDArray
@@ -67,8 +68,8 @@ class Vectors:
 class _Listed:
     """Vectors in the order and the units of a file.
 
-    `units` are those of positions and displacements ("px", a length of UNIT_UM), `pixels_per_step` what a header
-    tells.
+    `units` are those of positions and displacements ("px", a length of UNIT_UM), `pixels_per_step` is what a
+    header tells.
     """
 
     x: NDArray
@@ -128,8 +129,8 @@ def _read_text(path: Path, lines: list[str]) -> _Listed:
             return read_named(path, lines, number, columns)
     raise MapFileError(
         f"{path}, line 1: neither a DaVis header '#DaVis version 2D-vector step rows columns ...', nor "
-        "OpenPIV's '# x y u v flags mask', nor columns named like 'x [mm]; y [mm]; u [mm]; v [mm]'; export the "
-        "field as text, or as .npz with x, y, u, v"
+        "OpenPIV's '# x y u v flags mask', nor columns named like 'x [mm]; y [mm]; u [mm]; v [mm]'; export "
+        "the field as text, or as .npz with x, y, u, v"
     )
 
 
@@ -440,8 +441,8 @@ def _in_pixels(path: Path, listed: _Listed, step: float, scale_um: float | None)
         scale_um = positions * step / known if known else (1.0 if displacements is not None else None)
     if scale_um is None and (positions is None) != (displacements is None):
         raise MapFileError(
-            f"{path}: positions are in {listed.units[0]} and displacements in {listed.units[1]}: the size of a "
-            "pixel is needed (scale_um), or both in one unit"
+            f"{path}: positions are in {listed.units[0]} and displacements in {listed.units[1]}: the size of "
+            "a pixel is needed (scale_um), or both in one unit"
         )
     place = 1.0 if positions is None else positions / scale_um
     move = 1.0 if displacements is None else displacements / scale_um

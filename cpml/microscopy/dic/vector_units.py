@@ -103,9 +103,8 @@ def columns_by_role(columns: Sequence[Column]) -> dict[str, int]:
     if "u" in found:
         unit = unit_of(columns[found["u"]].unit or "")
         for role in "xy":
-            same = [
-                n for n, c in enumerate(columns) if c.role == role and unit_of(c.unit or "") == unit is not None
-            ]
-            if same:
+            there = [n for n, column in enumerate(columns) if column.role == role]
+            same = [n for n in there if unit_of(columns[n].unit or "") == unit]
+            if same and unit is not None:
                 found[role] = same[0]
     return found

@@ -1,20 +1,17 @@
 """SEM images (BSE, SE, ECCI): reading with pixel size, data bar masked, uneven brightness and line
 noise taken out.
 
-| source of the pixel size | tag |
-|---|---|
-| FEI / Thermo Fisher | 34682 (or 34680), [Scan] PixelWidth, in m |
-| Zeiss | 34118, "Pixel Size = 516.1 nm" (newer) or the fourth line, in m |
-| others | what rosettasciio reads (JEOL, Olympus, ImageJ, DigitalMicrograph ...) |
+The pixel size is that of the microscope's own tags (cpml.microscopy.images.pixel_size), or what rosettasciio
+reads of others (JEOL SightX, Olympus, DigitalMicrograph ...); dots per inch are no scale. Of several pages the
+first one of full size is read, of colours their luminance, of palettes the greys that they stand for.
 
 The data bar below the picture is masked where the tags tell its row (FEI: ResolutionY), where its frame
 crosses the lowest fifth of the picture as a row of one grey (Zeiss), or from `data_bar_row` on. Values are
-float64 grey levels; colours become their luminance, palettes the grey levels that they stand for.
+float64 grey levels.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.images.pixel_size import (
+    FEI,
+    number_after,
+    scale_beside,
+    scale_of_tags,
+    text_of,
+    unit_um,
+)
 from cpml.microscopy.io.hdf_arrays import SMALL
 
 if TYPE_CHECKING:
@@ -39,7 +44,10 @@ TIFF = (".tif", ".tiff")
 BY_ROSETTASCIIO = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph"}
 STRIPE_PX = 4.0
 """Rows over which the picture is smoothed to see the jumps of single ones."""
-UNIT_UM = {"m": 1e6, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3}
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in a grey (ITU-R BT.601, as Pillow has them)."""
+SUBFILE_TYPE, REDUCED = 254, 1
+"""Tag of a page, and the bit in it that marks a preview."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +130,12 @@ def read_image(
     """
     path = Path(path)
     if path.suffix.lower() in BY_ROSETTASCIIO:
-        values, scale = _by_rosettasciio(path)
+        values, scale, note = _by_rosettasciio(path)
         picture_rows = None
     else:
-        values, scale, picture_rows = _by_pillow(path)
+        values, scale, picture_rows, note = _by_pillow(path)
+    if scale is None:
+        scale = scale_beside(path)
     if picture_rows is None:
         picture_rows = _framed_row(values)
     row = picture_rows if data_bar_row is None else data_bar_row
@@ -137,43 +147,59 @@ def read_image(
         )
     valid = np.isfinite(values)
     valid[row:] = False
-    note = () if row == len(values) else (f"data bar from row {row} on masked",)
+    if row < len(values):
+        note = (*note, f"data bar from row {row} on masked")
     return SemImage(path.stem, values, valid, pixel_um, note)
 
 
-def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None]:
-    """Values, pixel size (um) and rows of the picture above its data bar; the tags are read
-    before the pixels.
+def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None, tuple[str, ...]]:
+    """Values, pixel size (um), rows of the picture above its data bar, and a note on further pages; the
+    tags are read before the pixels.
     """
     import warnings
 
     from PIL import Image
 
+    values, tags, columns, note = None, {}, 0, ()
     try:
         # metadata that Pillow does not know are no concern of the picture
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
+            note = _to_full_page(file)
             if file.width * file.height > _most_pixels(path):
                 raise MapFileError(
                     f"{path}: {file.width} x {file.height} pixels in a file of "
                     f"{path.stat().st_size:,} bytes; it is "
                     f"damaged, or to be cropped to {MOST_PIXELS:,} pixels or less"
                 )
-            tags = dict(getattr(file, "tag_v2", {}))
-            # tifffile needs another package for LZW, and returns the numbers of
-            # a palette in place of its greys
-            values = np.asarray(file.convert("RGB").convert("L") if file.mode == "P" else _grey(file), float)
+            tags, columns = dict(getattr(file, "tag_v2", {})), file.width
+            values = np.asarray(_grey(file), float)
     except FileNotFoundError:
         raise MapFileError(f"{path}: no such file; check the path") from None
     except MapFileError:
         raise
     except Exception as error:
-        if path.suffix.lower() in TIFF:
-            return _by_tifffile(path), None, None
-        raise MapFileError(f"{path}: cannot be read as an image ({error}); save it as TIFF or PNG") from error
-    scale, picture_rows = _vendor_tags(tags, len(values))
+        if path.suffix.lower() not in TIFF:
+            raise MapFileError(
+                f"{path}: cannot be read as an image ({error}); save it as TIFF or PNG"
+            ) from error
+    if values is None:
+        values, tags = _by_tifffile(path)
+        columns = values.shape[1]
+    scale = scale_of_tags(tags, columns)
     if scale is None and path.suffix.lower() in TIFF:
         scale = _scale_of_rosettasciio(path)
-    return values, scale, picture_rows
+    count = number_after(r"ResolutionY\s*=", text_of(tags, *FEI))
+    return values, scale, int(count) if count and count < len(values) else None, note
+
+
+def _to_full_page(file: Image.Image) -> tuple[str, ...]:
+    """Go to the first page that is no preview; a note where there are several pages."""
+    pages = getattr(file, "n_frames", 1)
+    page = 0
+    while page < pages - 1 and getattr(file, "tag_v2", {}).get(SUBFILE_TYPE, 0) & REDUCED:
+        page += 1
+        file.seek(page)
+    return (f"page {page + 1} of {pages}",) if pages > 1 else ()
 
 
 def _most_pixels(path: Path) -> int:
@@ -181,47 +207,44 @@ def _most_pixels(path: Path) -> int:
     return min(MOST_PIXELS, PIXELS_PER_BYTE * path.stat().st_size + SMALL)
 
 
-def _by_tifffile(path: Path) -> NDArray:
-    """First page of a TIFF that Pillow cannot decode (several floats or 16-bit colours a pixel)."""
+def _by_tifffile(path: Path) -> tuple[NDArray, dict]:
+    """First page of full size, and its tags, of a TIFF that Pillow cannot decode (several floats or 16-bit
+    colours a pixel).
+    """
     import io
 
     from tifffile import TiffFile
 
     try:
         with TiffFile(io.BytesIO(path.read_bytes())) as file:
-            page = file.pages[0]
+            page = next((page for page in file.pages if not page.is_reduced), file.pages[0])
             if page.size <= 4 * _most_pixels(path):
                 values = np.asarray(page.asarray(), float)
-                return (
-                    values.mean(axis=-1)
-                    if values.ndim == 3 and values.shape[-1] in (2, 3, 4)
-                    else np.atleast_2d(values)
-                )
+                if page.axes == "SYX":  # colour planes one after the other
+                    values = np.moveaxis(values, 0, -1)
+                tags = {tag.code: tag.value for tag in page.tags}
+                return np.atleast_2d(_luminance(values)), tags
         reason = f"{page.size:,} values are too many"
     except Exception as error:
         reason = error
     raise MapFileError(f"{path}: cannot be read as an image ({reason}); save it again as grey TIFF or PNG")
 
 
+def _luminance(values: NDArray) -> NDArray:
+    """Greys (rows, columns) of (rows, columns, samples): grey or red, green, blue, and alpha or not."""
+    if values.ndim < 3:
+        return values
+    if values.ndim > 3 or values.shape[-1] not in (1, 2, 3, 4):
+        raise ValueError(f"{values.shape} values are no picture")
+    return values[..., :3] @ LUMINANCE if values.shape[-1] > 2 else values[..., 0]
+
+
 def _grey(file: Image.Image) -> Image.Image:
     """Image with one value per pixel; 16 and 32 bit kept."""
-    return file if file.mode in ("L", "I", "F", "1") or file.mode.startswith("I;") else file.convert("L")
-
-
-def _vendor_tags(tags: dict, rows: int) -> tuple[float | None, int | None]:
-    """(pixel size in um, rows of the picture) of FEI and Zeiss tags, None where they do not tell."""
-    text = str(tags.get(34682) or tags.get(34680) or "")
-    scale = _number_after(r"^PixelWidth\s*=", text)
-    if scale:
-        count = _number_after(r"^ResolutionY\s*=", text)
-        return scale * 1e6, int(count) if count and count < rows else None
-    text = str(tags.get(34118) or "")
-    named = re.search(r"^(?:Image )?Pixel Size\s*=\s*([\d.eE+-]+)\s*(nm|µm|um|mm)\b", text, re.MULTILINE)
-    if named and _positive(named[1]):
-        return _positive(named[1]) * UNIT_UM[named[2]], None
-    lines = text.splitlines()
-    scale = _positive(lines[3]) if len(lines) > 3 else None
-    return (scale * 1e6 if scale else None), None
+    if file.mode in ("L", "I", "F", "1") or file.mode.startswith("I;"):
+        return file
+    # tifffile needs another package for LZW, and returns the numbers of a palette in place of its greys
+    return (file.convert("RGB") if file.mode in ("P", "PA") else file).convert("L")
 
 
 def _framed_row(values: NDArray) -> int | None:
@@ -231,46 +254,52 @@ def _framed_row(values: NDArray) -> int | None:
     return next((start + k for k in range(1, len(share)) if share[k] > 0.95 and share[k - 1] < 0.5), None)
 
 
-def _number_after(pattern: str, text: str) -> float | None:
-    found = re.search(pattern + r"\s*(\S+)", text, re.MULTILINE)
-    return _positive(found[1]) if found else None
+def _by_rosettasciio(path: Path) -> tuple[NDArray, float | None, tuple[str, ...]]:
+    """Values, pixel size and a note of the first picture in a file."""
+    content = _content(path)
+    pictures = [c for c in content if np.ndim(c["data"]) in (2, 3)]
+    if not pictures or pictures[0]["data"].size > MOST_PIXELS:
+        raise MapFileError(f"{path}: holds no picture of a usable size; save one as TIFF")
+    data, note = pictures[0]["data"], ()
+    if data.ndim == 3:
+        note = (f"picture 1 of a stack of {len(data)}",)
+        data = data[0]
+    if len(pictures) > 1:
+        note = (*note, f"the first of {len(pictures)} pictures in the file")
+    if data.dtype.names:  # red, green, blue (, alpha) as fields
+        data = _luminance(np.stack([data[name] for name in data.dtype.names], axis=-1).astype(float))
+    return np.asarray(data, float), _scale_of_axes(pictures[0]), note
 
 
-def _positive(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 < value < np.inf else None
-
-
-def _by_rosettasciio(path: Path) -> tuple[NDArray, float | None]:
-    """Values and pixel size of the only picture in a file."""
+def _content(path: Path) -> list[dict]:
+    """What rosettasciio finds in a file."""
     from importlib import import_module
 
     kind = BY_ROSETTASCIIO.get(path.suffix.lower(), "tiff")
     if not path.is_file():
         raise MapFileError(f"{path}: no such file; check the path")
     try:
-        content = import_module(f"rsciio.{kind}").file_reader(str(path))
+        return import_module(f"rsciio.{kind}").file_reader(str(path))
     except Exception as error:
         raise MapFileError(f"{path}: cannot be read as an image ({error}); save it as TIFF or PNG") from error
-    pictures = [c for c in content if np.ndim(c["data"]) == 2]
-    if len(pictures) != 1 or pictures[0]["data"].size > MOST_PIXELS:
-        raise MapFileError(
-            f"{path}: holds {len(pictures)} grey pictures of a usable size; save one of them as TIFF"
-        )
-    axis = pictures[0]["axes"][-1]
-    scale = axis.get("scale", 0) * UNIT_UM.get(str(axis.get("units")), 0)
-    return np.asarray(pictures[0]["data"], float), scale or None
+
+
+def _scale_of_axes(content: dict) -> float | None:
+    """Pixel size (um) by the axes of the picture, None where they have no length; not by that of a stack."""
+    for axis in content["axes"][:-3:-1]:
+        unit, scale = unit_um(axis.get("units")), axis.get("scale", 0)
+        if unit is not None and np.isfinite(scale) and scale > 0:
+            return float(scale * unit)
+    return None
 
 
 def _scale_of_rosettasciio(path: Path) -> float | None:
     """Pixel size (um) of another vendor's TIFF, None where it tells none."""
     try:
-        return _by_rosettasciio(path)[1]
+        content = _content(path)
     except MapFileError:
         return None
+    return _scale_of_axes(content[0]) if content else None
 
 
 def flat_field(

@@ -4,8 +4,8 @@ Pixels of a map are counted from its first point, whatever grid and step it has:
 
     column = (x - least x) / distance of points in a row,    row = (y - least y) / distance of rows
 
-so that the second row of a hexagonal map has the columns 0.5, 1.5 ...; `map_frame` makes um of them. Angles are
-angles in um: columns and rows of unequal distance (or of a hexagonal map) turn no line.
+so that the second row of a hexagonal map has the columns 0.5, 1.5 ...; `map_frame` makes um of them. Angles
+are angles in um: columns and rows of unequal distance (or of a hexagonal map) turn no line.
 
 Least squares of the distances. AffineTransform of skimage 0.26 minimises another sum, so that its map misses
 the points by a little more (coefficients differ by 4e-5 on the four points of the nickel data set).
@@ -48,7 +48,7 @@ class Affine:
 
     @property
     def turn_deg(self) -> float:
-        """The rotation R in matrix = V R (V symmetric: stretch and shear), deg, counter-clockwise on screen."""
+        """R of matrix = V R (V symmetric: stretch and shear), deg, counter-clockwise on screen."""
         (a, b), (c, d) = self.matrix
         return float(np.degrees(np.arctan2(b - c, a + d)))
 
@@ -101,7 +101,7 @@ def least_squares_affine(p: NDArray, q: NDArray) -> Affine | None:
 
 
 def on_one_line(points: NDArray) -> bool:
-    """Whether points (n, 2) lie on a line to a millionth of their extent, whatever the size of the picture."""
+    """Whether points (n, 2) lie on a line to a millionth of their extent."""
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
     return bool(len(spread) < 2 or spread[1] <= 1e-6 * spread[0])
 
@@ -125,7 +125,7 @@ def label_of_points(shape: tuple[int, int], to_map: Callable, ebsd_map: EbsdMap,
 
 
 def _nearest_on_square(target: NDArray, shape: tuple[int, int]) -> NDArray:
-    """Number of the map point in whose cell each target (..., 2) lies, -1 outside; points lie row after row."""
+    """Map point in whose cell each target (..., 2) lies, -1 outside; points lie row after row."""
     inside = ((target > -0.5) & (target < np.array(shape[::-1]) - 0.5)).all(axis=-1)
     column, row = np.rint(np.where(inside[..., None], target, 0)).astype(int).transpose(2, 0, 1)
     return np.where(inside, row * shape[1] + column, -1)

@@ -7,8 +7,8 @@
 | projective | p' = (M p + t) / (1 + c . p), a tilted plane | 4, no three on a line |
 | thin_plate | affine + sum_i w_i r_i^2 log r_i through all pairs | 4 |
 
-Targets are pixels of a map (cpml.microscopy.registration.affine says how they are counted); what turns, scales and
-tilts is the surface in um, so that the pixels' width and height have a say. A mirror image is refused.
+Targets are pixels of a map (cpml.microscopy.registration.affine says how they are counted); what turns and
+scales is the surface in um, so that width and height of the pixels have a say. A mirror image is refused.
 
 The residual says how well the points agree with the transformation that they made; the leave-one-out
 error, how far a point is missed by the transformation that the others make: for a thin-plate spline
