@@ -8,9 +8,9 @@ the same line whichever of u and v is small:
     psi = atan2(-e1_v, e1_u) mod 180 (on screen),   sigma_psi^2 = l1 l2 / (n (l1 - l2)^2),   quality = l1 / l2
 
 Bands and psi are in the frame of the map: `DicField.turn_deg` leads there from the image. A direction b
-(sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where two of them project
-onto one line nothing can. The usual slope du/dv by ordinary regression is attenuated by
-noise and diverges as b_y -> 0 (Chen & Daly 2017, Exp. Mech. 57:115).
+(sample frame) shows atan2(-b_y, b_x) mod 180. psi separates directions within one plane; where two of them
+project onto one line nothing can. The usual slope du/dv by ordinary regression is attenuated by noise and
+diverges as b_y -> 0 (Chen & Daly 2017, Exp. Mech. 57:115).
 
 | column | meaning |
 |---|---|

@@ -2,8 +2,8 @@
 noise taken out.
 
 The pixel size is that of the microscope's own tags (cpml.microscopy.images.pixel_size), or what rosettasciio
-reads of others (JEOL SightX, Olympus, DigitalMicrograph ...); dots per inch are no scale. Of several pages the
-first one of full size is read, of colours their luminance, of palettes the greys that they stand for.
+reads of others (JEOL SightX, Olympus, DigitalMicrograph ...); dots per inch are no scale. Of several pages
+the first one of full size is read, of colours their luminance, of palettes the greys that they stand for.
 
 The data bar below the picture is masked where the tags tell its row (FEI: ResolutionY), where its frame
 crosses the lowest fifth of the picture as a row of one grey (Zeiss), or from `data_bar_row` on. Values are
