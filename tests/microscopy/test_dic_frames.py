@@ -277,7 +277,7 @@ def turned_nickel(field, angle_deg, path):
 @pytest.mark.parametrize("angle", [90.0, 180.0, 25.0, -40.0])
 def test_published_bands_stay_on_their_planes(nickel, mirror, tmp_path, angle):
     """41 of 44 bands lie within 4 deg of a {111} trace; turned with image, vectors and points nearly as many
-    do (measured 40, 41, 39, 38): on another grid of vectors bands are found 1 to 2 deg off, and a few pass the
+    do (measured 40, 41, 39, 38): on another grid of vectors bands are found 1 to 2 deg off, a few pass the
     limit. In the frame of the image it would be chance, 17 %.
     """
     grains, dic = nickel

@@ -3,12 +3,12 @@
 A correlation program that has no word for "missing" writes zeros. Let z be a vector of exactly 0, 0 beside
 the vectors n, m, o of one row or column. A displacement goes on smoothly, its neighbours lead to zero:
 
-    |m - 2 n|  <=  |m - n| + 3 |n - 2 m + o|        (medians over rows and columns around a group of zeros)
+    |m - 2 n|  <=  |m - n| + 3 |n - 2 m + o| + 2 q      (medians over rows and columns around a group)
 
-with the change from vector to vector and the roughness of the field as allowance. Where they do not, the
-group is masked. Two things more are known: in a noisy field two exact zeros never lie side by side by chance,
-and a made-up field of plateaus (nearly all vectors equal to their neighbours) may have one of height zero
-that reaches the rim. A field of zeros alone has not moved.
+with the change from vector to vector, the roughness of the field and two units q of its last decimal place as
+allowance. Where they do not, the group is masked. Two things more are known: in a noisy field two exact zeros
+never lie side by side by chance, and a made-up field of plateaus (nearly all vectors equal to their
+neighbours) may have one of height zero that reaches the rim. A field of zeros alone has not moved.
 """
 
 import numpy as np
@@ -21,6 +21,8 @@ NOISY = 1.0
 """Roughness over change from vector to vector: sqrt 3 of white noise, far below 1 of a smooth field."""
 TIES_OF_NOISE, TIES_OF_PLATEAUS = 1e-3, 0.9
 """Share of neighbours that are equal: below the one they are equal by chance, above the other by make."""
+COARSEST = 0.01
+"""Largest unit of the last decimal place, pixels: a field of whole numbers was not printed so."""
 
 
 def masked_zeros(u: NDArray, v: NDArray, *, zeros: str = "auto", by_convention: bool = False) -> NDArray:
@@ -47,7 +49,8 @@ def masked_zeros(u: NDArray, v: NDArray, *, zeros: str = "auto", by_convention: 
     if not moved.any():
         return np.zeros(zero.shape, bool)
     groups, n_groups = ndimage.label(zero)
-    is_smooth, is_known = _smooth_groups(np.stack([u, v], axis=-1), moved, groups, n_groups)
+    allowance = 2 * _resolution(np.concatenate([u[moved], v[moved]]))
+    is_smooth, is_known = _smooth_groups(np.stack([u, v], axis=-1), moved, groups, n_groups, allowance)
     masked = np.where(is_known, ~is_smooth, by_convention)
     change, rough, ties = _texture(np.stack([u, v], axis=-1), moved)
     if rough > NOISY * change and ties < TIES_OF_NOISE:
@@ -59,7 +62,9 @@ def masked_zeros(u: NDArray, v: NDArray, *, zeros: str = "auto", by_convention: 
     return masked[groups]
 
 
-def _smooth_groups(d: NDArray, moved: NDArray, groups: NDArray, n_groups: int) -> tuple[NDArray, NDArray]:
+def _smooth_groups(
+    d: NDArray, moved: NDArray, groups: NDArray, n_groups: int, allowance: float
+) -> tuple[NDArray, NDArray]:
     """(n_groups + 1,) bool: groups of zeros that their neighbours lead to, and those with such neighbours."""
     number, jump, change, rough = [], [], [], []
     for axis in (0, 1):
@@ -77,7 +82,7 @@ def _smooth_groups(d: NDArray, moved: NDArray, groups: NDArray, n_groups: int) -
     if len(group):
         jump, change, rough = (ndimage.median(np.concatenate(v), group, index) for v in (jump, change, rough))
         is_known[index] = True
-        is_smooth[index] = jump <= (change + 3 * rough) * (1 + 1e-9)
+        is_smooth[index] = jump <= (change + 3 * rough + allowance) * (1 + 1e-9)
     return is_smooth, is_known
 
 
@@ -86,6 +91,15 @@ def _beside(values: NDArray, axis: int, sense: int, distance: int) -> NDArray:
     margin = [(distance, distance) if k == axis else (0, 0) for k in range(values.ndim)]
     start = distance * (1 + sense)
     return np.take(np.pad(values, margin), np.arange(start, start + values.shape[axis]), axis=axis)
+
+
+def _resolution(values: NDArray) -> float:
+    """Unit of the last decimal place of printed values, 0 where they have more than seven."""
+    for places in range(8):
+        scaled = values * 10.0**places
+        if np.allclose(scaled, np.rint(scaled), rtol=0, atol=1e-6):
+            return min(10.0**-places, COARSEST)
+    return 0.0
 
 
 def _texture(d: NDArray, moved: NDArray) -> tuple[float, float, float]:

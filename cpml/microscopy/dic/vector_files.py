@@ -264,8 +264,13 @@ def read_named(path: Path, lines: list[str], number: int, columns: list[Column])
 
 
 def _named_columns(line: str) -> list[Column]:
-    """Columns of a header line: separated by semicolons, tabs or commas, or quoted."""
-    words = re.findall(r'"([^"]*)"', line) if "VARIABLES" in line.upper() else _split(line.lstrip("#"))
+    """Columns of a header line: quoted, separated by semicolons, tabs or commas, or words with units."""
+    if "VARIABLES" in line.upper():
+        words = re.findall(r'"([^"]*)"', line)
+    elif any(mark in line for mark in ";\t,"):
+        words = _split(line.lstrip("#"))
+    else:
+        words = re.findall(r"[^\s\[(<{]+\s*(?:[\[(<{][^\])>}]*[\])>}])?", line.lstrip("#"))
     return [column_of(word) for word in words]
 
 
