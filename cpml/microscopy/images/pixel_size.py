@@ -10,7 +10,7 @@
 | JEOL, Hitachi | .txt beside the picture: micron bar and its length, PixelSize in nm |
 
 Zeiss: "Pixel Size" belongs to the screen of the microscope, 1024 columns wide. A picture stored with 512 or
-3072 columns has another; "Image Pixel Size", the fourth line where it differs, or "Width" over the columns
+3072 columns has another; "Image Pixel Size", the fourth line where it differs, or the number of its columns
 tell it.
 
 ImageJ: `spacing` is the distance of the slices of a stack, no pixel size. A resolution in dots per inch or cm
@@ -117,15 +117,13 @@ def _zeiss(text: str, columns: int) -> float | None:
     if screen is None:
         return None
     width = _length_after("Width", text)
-    stored = screen * ZEISS_SCREEN / columns
-    if width is not None:  # of the whole picture: a crop has fewer columns, and then neither agrees
-        near = [size for size in (screen, stored) if abs(size * columns / width - 1) < 0.05]
-        if near:
-            return near[0]
+    if width is not None and abs(screen * columns / width - 1) < 0.05:
+        return screen  # these columns are as wide as the picture
     told = re.search(r"^Store resolution\s*=\s*(\d+)", text, re.MULTILINE | re.IGNORECASE)
     if told and int(told[1]) > 0:
         return screen * ZEISS_SCREEN / int(told[1])
-    return stored if columns in ZEISS_STORED else screen
+    # any other number is that of a crop, whose pixels are those of the screen
+    return screen * ZEISS_SCREEN / columns if columns in ZEISS_STORED else screen
 
 
 def _length_after(name: str, text: str) -> float | None:

@@ -46,8 +46,8 @@ STRIPE_PX = 4.0
 """Rows over which the picture is smoothed to see the jumps of single ones."""
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in a grey (ITU-R BT.601, as Pillow has them)."""
-SUBFILE_TYPE, REDUCED = 254, 1
-"""Tag of a page, and the bit in it that marks a preview."""
+SUBFILE_TYPE, REDUCED, BITS_PER_SAMPLE = 254, 1, 258
+"""Tag of a page and the bit in it that marks a preview; tag of the depth of its samples."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,8 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None, tuple[str
                     f"damaged, or to be cropped to {MOST_PIXELS:,} pixels or less"
                 )
             tags, columns = dict(getattr(file, "tag_v2", {})), file.width
-            values = np.asarray(_grey(file), float)
+            if not _has_deep_colours(tags):
+                values = np.asarray(_grey(file), float)
     except FileNotFoundError:
         raise MapFileError(f"{path}: no such file; check the path") from None
     except MapFileError:
@@ -190,6 +191,12 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None, tuple[str
         scale = _scale_of_rosettasciio(path)
     count = number_after(r"ResolutionY\s*=", text_of(tags, *FEI))
     return values, scale, int(count) if count and count < len(values) else None, note
+
+
+def _has_deep_colours(tags: dict) -> bool:
+    """Whether the colours of a TIFF have more than 8 bit, which Pillow cuts off, or mixes plane by plane."""
+    bits = tags.get(BITS_PER_SAMPLE, ())
+    return isinstance(bits, tuple) and len(bits) > 1 and max(bits) > 8
 
 
 def _to_full_page(file: Image.Image) -> tuple[str, ...]:
