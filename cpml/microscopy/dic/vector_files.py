@@ -428,7 +428,7 @@ def _places(values: NDArray) -> tuple[NDArray | None, int, float]:
     """
     levels = np.unique(values)
     gaps = np.diff(levels)
-    if not len(gaps) or not np.isfinite(levels).all():
+    if not len(gaps) or not np.isfinite(gaps).all():
         return None, len(levels), 0.0
     step = float(np.median(gaps[gaps > 0.3 * gaps.max()]))
     step = (levels[-1] - levels[0]) / max(np.rint((levels[-1] - levels[0]) / step), 1)
@@ -451,11 +451,12 @@ def _in_pixels(path: Path, listed: _Listed, step: float, scale_um: float | None)
         )
     place = 1.0 if positions is None else positions / scale_um
     move = 1.0 if displacements is None else displacements / scale_um
+    with np.errstate(over="ignore"):
+        x, y, u, v = place * listed.x, place * listed.y, move * listed.u, move * listed.v
     return Vectors(
-        place * listed.x,
-        place * listed.y,
-        move * listed.u,
-        move * listed.v,
+        x,
+        y,
+        *(np.where(np.isfinite(u + v), component, np.nan) for component in (u, v)),
         place * step,
         scale_um,
         listed.note,

@@ -134,6 +134,8 @@ def read_image(
         picture_rows = None
     else:
         values, scale, picture_rows, note = _by_pillow(path)
+    if values.ndim != 2 or not values.size:
+        raise MapFileError(f"{path}: holds no picture, its values are {values.shape}; save it again as TIFF")
     if scale is None:
         scale = scale_beside(path)
     if picture_rows is None:
