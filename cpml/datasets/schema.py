@@ -26,12 +26,12 @@
 | segmentation | threshold 5.0 deg or {phase name: deg}, min_pixels 5, twin_tolerance 5.0 deg                |
 | labels       | traces, twins, dic, images: manual, auto or none; trace_sigma_deg                           |
 |              | twins: auto looks for lamellae in the map, manual takes those recorded in files.traces      |
-| registration | dic_to_ebsd: at least 3 rows [x_dic, y_dic, x_ebsd, y_ebsd] of one point in both;       |
+| registration | dic_to_ebsd: at least 3 rows [x_dic, y_dic, x_ebsd, y_ebsd] of one point in both;           |
 |              | image_to_ebsd: the same for the first image; image_kind: affine (default), similarity,      |
 |              | projective, thin_plate; a mirror image is refused. All count from 0 at the upper left:      |
 |              | pixels of an image (column, row), vectors of a field, points of a map (number in its row,   |
-|              | number of the row). On a hexagonal map columns are distances of points, so that every       |
-|              | second row has 0.5, 1.5 ...                                                                 |
+|              | number of the row). On a hexagonal map every second row is half a column further: 0.5,      |
+|              | 1.5 ...                                                                                     |
 |              | ebsd_unit: px (default), or um for x_ebsd, y_ebsd as on the axes of the drawn map           |
 |              | dic_y_axis: up or down, which way y and v are counted; dic_zeros: gaps or values, what a    |
 |              | vector 0, 0 is; both auto (default): by the file                                            |

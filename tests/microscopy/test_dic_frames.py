@@ -228,7 +228,7 @@ def test_columns_of_a_hexagonal_map_count_points():
     np.testing.assert_array_equal(
         label_of_points((1, len(row)), lambda _: targets, ebsd, number).ravel(), number
     )
-    outside = np.array([[[-1.0, 3], [63.0, 3], [5, -1.2], [5, 70.2], [np.nan, 3], [1e30, 3]]])
+    outside = np.array([[[-0.7, 2], [62.2, 3], [5, -0.8], [5, 69.9], [np.nan, 3], [1e30, 3]]])
     assert not label_of_points((1, 6), lambda _: outside, ebsd, number).any()
 
 

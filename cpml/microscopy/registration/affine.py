@@ -136,8 +136,8 @@ def _nearest_point(target: NDArray, ebsd_map: EbsdMap) -> NDArray:
     from scipy.spatial import cKDTree
 
     xy = map_frame(ebsd_map)(target)
-    reach = max(np.hypot(*ebsd_map.pixel_um) / 2, max(ebsd_map.pixel_um) / np.sqrt(3))
+    reach = ebsd_map.step_um / np.sqrt(3)  # to the corner of a hexagon
     known = np.isfinite(xy).all(axis=-1)
     tree = cKDTree(ebsd_map.xy, balanced_tree=False, compact_nodes=False)
-    distance, found = tree.query(np.where(known[..., None], xy, 0), distance_upper_bound=reach * (1 + 1e-9))
+    distance, found = tree.query(np.where(known[..., None], xy, 0), distance_upper_bound=1.01 * reach)
     return np.where(known & np.isfinite(distance), found, -1)
