@@ -5,6 +5,8 @@ import pytest
 import tifffile
 from PIL import Image
 
+from cpml.errors import MapFileError
+from cpml.microscopy.images import sem_image
 from cpml.microscopy.images.pixel_size import unit_um
 from cpml.microscopy.images.sem_image import read_image
 
@@ -185,6 +187,35 @@ def test_colours_of_16_bit(tmp_path, planes, alpha):
     )
     found = read_image(tmp_path / "a.tif")
     np.testing.assert_allclose(found.values, 100 * LUMINANCE, rtol=1e-9)
+
+
+def test_deep_colours_in_an_unknown_compression(tmp_path, monkeypatch):
+    """Where only their upper 8 bit can be read, these are, and that is said."""
+    tifffile.imwrite(tmp_path / "a.tif", COLOURS.astype(np.uint16) * 256, photometric="rgb", metadata=None)
+
+    def fails(path):
+        raise MapFileError(f"{path}: no such codec")
+
+    monkeypatch.setattr(sem_image, "_by_tifffile", fails)
+    found = read_image(tmp_path / "a.tif")
+    np.testing.assert_allclose(found.values, LUMINANCE, atol=1.0)
+    assert "8 bit" in found.note[0]
+
+
+@pytest.mark.parametrize("kind", ["grey", "stack", "colours"])
+def test_pictures_of_digital_micrograph(tmp_path, monkeypatch, kind):
+    """The first slice of a stack, luminance of colours; the scale is that of the picture, not of slices."""
+    colour = np.zeros(GREYS.shape, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for n, name in enumerate("RGB"):
+        colour[name] = COLOURS[..., n]
+    data = {"grey": GREYS, "stack": np.stack([GREYS, GREYS + 1]), "colours": colour}[kind]
+    axes = [{"units": "nm", "scale": 20.0}, {"units": "nm", "scale": 20.0}]
+    axes = [{"units": "µm", "scale": 7.0}, *axes] if kind == "stack" else axes
+    monkeypatch.setattr(sem_image, "_content", lambda path: [{"data": data, "axes": axes}])
+    found = read_image(tmp_path / "a.dm4")
+    assert found.pixel_um == pytest.approx(0.02)
+    np.testing.assert_allclose(found.values, LUMINANCE if kind == "colours" else GREYS)
+    assert found.note == (("picture 1 of a stack of 2",) if kind == "stack" else ())
 
 
 def test_scale_of_a_colour_picture(tmp_path):

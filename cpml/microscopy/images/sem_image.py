@@ -46,8 +46,9 @@ STRIPE_PX = 4.0
 """Rows over which the picture is smoothed to see the jumps of single ones."""
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in a grey (ITU-R BT.601, as Pillow has them)."""
-SUBFILE_TYPE, REDUCED, BITS_PER_SAMPLE = 254, 1, 258
-"""Tag of a page and the bit in it that marks a preview; tag of the depth of its samples."""
+SUBFILE_TYPE, REDUCED, BITS_PER_SAMPLE, PLANES = 254, 1, 258, 284
+"""Tag of a page and the bit in it that marks a preview; tags of the depth of its samples, and of their order
+(1: colour by colour in each pixel)."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None, tuple[str
 
     from PIL import Image
 
-    values, tags, columns, note = None, {}, 0, ()
+    values, cut, tags, columns, note = None, None, {}, 0, ()
     try:
         # metadata that Pillow does not know are no concern of the picture
         with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
@@ -176,6 +177,8 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None, tuple[str
             tags, columns = dict(getattr(file, "tag_v2", {})), file.width
             if not _has_deep_colours(tags):
                 values = np.asarray(_grey(file), float)
+            elif tags.get(PLANES, 1) == 1:
+                cut = np.asarray(_grey(file), float)
     except FileNotFoundError:
         raise MapFileError(f"{path}: no such file; check the path") from None
     except MapFileError:
@@ -186,7 +189,12 @@ def _by_pillow(path: Path) -> tuple[NDArray, float | None, int | None, tuple[str
                 f"{path}: cannot be read as an image ({error}); save it as TIFF or PNG"
             ) from error
     if values is None:
-        values, tags = _by_tifffile(path)
+        try:
+            values, tags = _by_tifffile(path)
+        except MapFileError:
+            if cut is None:
+                raise
+            values, note = cut, (*note, "colours cut to 8 bit: their compression is not known here")
         columns = values.shape[1]
     scale = scale_of_tags(tags, columns)
     if scale is None and path.suffix.lower() in TIFF:
