@@ -4,9 +4,14 @@ In the Mandel basis (order 11, 22, 33, 23, 13, 12; shears times sqrt2) stiffness
 crystals, random texture, spheres: 8 G^3 + (5 C11 + 4 C12) G^2 - C44 (7 C11 - 4 C12) G - C44 (C11 - C12)(C11 +
 2 C12) = 0, bulk modulus (C11 + 2 C12)/3.
 
-Reference: Hershey 1954, J. Appl. Mech. 21:236.
+A crystal is stable where its elastic energy is positive for every strain. Cubic: C11 > |C12|, C11 + 2 C12 >
+0, C44 > 0; hexagonal: C11 > |C12|, C33 (C11 + C12) > 2 C13^2, C44 > 0.
+
+References: Hershey 1954, J. Appl. Mech. 21:236; Born & Huang 1954, Dynamical Theory of Crystal Lattices;
+Mouhat & Coudert 2014, Phys. Rev. B 90:224104.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,28 +24,81 @@ MANDEL = np.zeros((6, 3, 3))
 for _k, (_i, _j) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
     MANDEL[_k, _i, _j] = MANDEL[_k, _j, _i] = 1.0 if _i == _j else np.sqrt(0.5)
 MANDEL.setflags(write=False)
+CONSTANTS = {"cubic": ("C11", "C12", "C44"), "hexagonal": ("C11", "C12", "C13", "C33", "C44")}
+"""Independent elastic constants of the crystals that can be built."""
+SAME_C66 = 0.01
+"""Relative difference up to which a given C66 is (C11 - C12)/2: tables round to three digits."""
 _SHEAR = np.array([1, 1, 1, np.sqrt(2), np.sqrt(2), np.sqrt(2)])
 
 
 def crystal_stiffness(constants: Mapping[str, float]) -> NDArray:
-    """(6, 6) Voigt stiffness of C11, C12, C44 (cubic) or C11, C12, C13, C33, C44 (hexagonal), in their unit.
+    """Stiffness of a cubic or hexagonal crystal.
+
+    Parameters
+    ----------
+    constants : C11, C12, C44 (cubic) or C11, C12, C13, C33, C44 (hexagonal), all in one unit. A hexagonal
+        crystal may also name C66, which is (C11 - C12)/2 to SAME_C66; other crystal classes have more
+        independent constants and are not built here
+
+    Returns
+    -------
+    (6, 6) Voigt stiffness in crystal axes, order 11, 22, 33, 23, 13, 12, unit of the input
 
     Raises
     ------
-    ParameterError : missing constants, or a crystal that is not stable
+    ParameterError : a constant that is missing, unknown or no number, a C66 that contradicts C11 and C12, or
+        a crystal that is not stable (Born)
     """
-    try:
-        c11, c12, c44 = (float(constants[k]) for k in ("C11", "C12", "C44"))
-    except KeyError as error:
-        raise ParameterError(f"elastic constant {error} is missing") from None
-    is_hexagonal = "C13" in constants
-    c13, c33 = (float(constants[k]) for k in ("C13", "C33")) if is_hexagonal else (c12, c11)
-    c = np.diag([c11, c11, c33, c44, c44, (c11 - c12) / 2 if is_hexagonal else c44])
+    known = (*CONSTANTS["hexagonal"], "C66")
+    unknown = [str(key) for key in constants if key not in known]
+    if unknown:
+        raise ParameterError(f"elastic constant {unknown[0]!r} is unknown; known: {', '.join(known)}")
+    lattice = "cubic" if not {"C13", "C33", "C66"} & set(constants) else "hexagonal"
+    needed = CONSTANTS[lattice]
+    missing = [key for key in needed if key not in constants]
+    if missing:
+        raise ParameterError(
+            f"elastic constants {', '.join(map(str, constants)) or 'none'}: {' and '.join(missing)} missing; "
+            f"a {lattice} crystal has {', '.join(needed)}"
+        )
+    value = {key: _number(key, constants[key]) for key in constants}
+    c11, c12, c44 = value["C11"], value["C12"], value["C44"]
+    c13, c33 = value.get("C13", c12), value.get("C33", c11)
+    c66 = c44 if lattice == "cubic" else (c11 - c12) / 2
+    if abs(value.get("C66", c66) - c66) > SAME_C66 * abs(c66):
+        raise ParameterError(
+            f"elastic constants: C66 = {value['C66']:g}, but (C11 - C12)/2 = {c66:g} in a hexagonal crystal; "
+            "correct one of the three (tetragonal crystals cannot be used)"
+        )
+    energy = (
+        ("C11 + 2 C12 > 0", c11 + 2 * c12)
+        if lattice == "cubic"
+        else (
+            "C33 (C11 + C12) > 2 C13^2",
+            c33 * (c11 + c12) - 2 * c13**2,
+        )
+    )
+    born = (("C11 > |C12|", c11 - abs(c12)), ("C44 > 0", c44), energy)
+    broken = [rule for rule, margin in born if not margin > 0]
+    if broken:
+        raise ParameterError(
+            f"elastic constants {value} are not those of a stable crystal: {', '.join(broken)} must hold"
+        )
+    c = np.diag([c11, c11, c33, c44, c44, c66])
     c[0, 1] = c[1, 0] = c12
     c[0, 2] = c[2, 0] = c[1, 2] = c[2, 1] = c13
-    if not np.linalg.eigvalsh(c)[0] > 0:
-        raise ParameterError(f"elastic constants {dict(constants)} are not those of a stable crystal")
     return c
+
+
+def _number(key: str, value: float) -> float:
+    """A finite number; NaN, text and truth values are none."""
+    try:
+        number = math.nan if isinstance(value, (str, bool)) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ParameterError(f"elastic constant {key} = {value!r} is not a finite number")
+    return number
 
 
 def to_mandel(voigt: NDArray) -> NDArray:

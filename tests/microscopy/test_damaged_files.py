@@ -165,12 +165,28 @@ def npz(path):
 
 
 def grain_file(path):
-    head = "# Column 1: Integer identifying grain\n# Column 12: Diameter of grain in microns\n"
+    head = (
+        "# Column 1: Integer identifying grain\n"
+        "# Column 2-4: Average orientation (phi1, PHI, phi2) in degrees\n"
+        "# Column 5-6: Average Position (x, y) in microns\n"
+        "# Column 7: Average Image Quality (IQ)\n"
+        "# Column 8: Average Confidence Index (CI)\n"
+        "# Column 9: Average Fit (degrees)\n"
+        "# Column 10: An integer identifying the phase\n"
+        "# Column 11: Edge grain (1) or interior grain (0)\n"
+        "# Column 12: Diameter of grain in microns\n"
+    )
     path.write_text(head + "".join(f"{n} 10 20 30 {n} 5 100 0.9 0.5 1 1 12.5\n" for n in range(1, 9)))
 
 
 def boundaries(path):
-    head = "# Column 1-3: right hand\n# Column 4-6: left hand\n# Column 9-12: x,y coordinates of endpoints\n"
+    head = (
+        "# Column 1-3: right hand average orientation (phi1, PHI, phi2 in radians)\n"
+        "# Column 4-6: left hand average orientation (phi1, PHI, phi2 in radians)\n"
+        "# Column 7: length (in microns)\n# Column 8: trace angle (in degrees)\n"
+        "# Column 9-12: x,y coordinates of endpoints (in microns)\n"
+        "# Column 13-14: IDs of right hand and left hand grains\n"
+    )
     path.write_text(
         head + "".join(f"0.1 0.2 0.3 0.4 0.5 0.6 10 0 0 {n} 10 {n} {n} {n + 1}\n" for n in range(1, 9))
     )

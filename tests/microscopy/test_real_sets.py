@@ -140,16 +140,17 @@ def test_oim_validation_files(mirror):
 @pytest.mark.parametrize("damage", ["cut", "letter", "twice", "other"])
 def test_damaged_grain_files(tmp_path, damage):
     """Another file, a cut line, a letter, a grain listed twice: one error that names the file."""
-    head = "# Column 1: Integer identifying grain\n# Column 12: Diameter of grain in microns\n"
-    line = "1 10 20 30 5 5 100 0.9 0.5 1 1 12.5\n"
+    head = "# Column 1: Integer identifying grain\n# Column 2-4: orientation (phi1, PHI, phi2) in degrees\n"
+    line = "1 10 20 30\n"
     text = {
-        "cut": head + line + line[:9],
+        "cut": head + line + line[:5],
         "letter": head + line.replace("20", "2o"),
         "twice": head + line + line,
         "other": "# nothing\n" + line,
     }[damage]
     (tmp_path / "g.txt").write_text(text)
-    with pytest.raises(cpml.CpmlError, match=r"g.txt"):
+    told = {"cut": "2 fields", "letter": "'2o'", "twice": "listed twice", "other": "no column"}[damage]
+    with pytest.raises(cpml.CpmlError, match=rf"g.txt.*{told}"):
         read_grain_file(tmp_path / "g.txt")
 
 
