@@ -19,6 +19,7 @@ from .paths.calibration import (
     plastic_curve as plastic_curve,
 )
 from .paths.deform import deform as deform
+from .paths.measured import ElasticLine as ElasticLine, elastic_line as elastic_line
 from .paths.path import Path as Path
 from .paths.regimes import regimes as regimes
 from .paths.sheet import (

@@ -24,11 +24,11 @@ def test_own_curve_is_found_again():
     hardening = Voce(FCC, tau1=32.0, theta0=600.0, theta1=40.0)
     options = {"loading": load, "increment": 0.001, "steps": 40, "update_texture": False}
     made = deform(PowerLaw(FCC, [40.0]), hardening, q, **options)
-    stress = np.r_[0.0, 1.0, made.von_mises.numpy()]
-    curve = pd.DataFrame(
-        {"true_strain": np.r_[0.0, 0.0, made.strain.numpy()] + stress / 50e3, "true_stress_mpa": stress}
-    )
-    noise = np.random.default_rng(1).normal(0, 0.3, len(stress)) * (stress > 1)
+    elastic = np.linspace(0, 0.8, 9) * float(made.von_mises[0])
+    stress = np.r_[elastic, made.von_mises.numpy()]
+    plastic = np.r_[np.zeros(len(elastic)), made.strain.numpy()]
+    curve = pd.DataFrame({"true_strain": plastic + stress / 50e3, "true_stress_mpa": stress})
+    noise = np.random.default_rng(1).normal(0, 0.3, len(stress))
     found = calibrate(
         law, q, loading=load, curve=curve.assign(true_stress_mpa=stress + noise), scheme="taylor"
     )

@@ -4,7 +4,7 @@ Footprints only tell ratios. Multiplying every strength by c multiplies the yiel
 
     c = sigma_y(measured) / sigma_y(law with the learned ratios)
 
-with the measured value at a plastic strain of 0.2 % (offset method) and the law's under the
+with the measured value at a plastic strain of 0.2 % (cpml.plasticity.paths.measured) and the law's under the
 strain rate of Taylor. That bounds the yield stress from above, so the strengths are the smallest
 that explain the curve.
 """
@@ -17,40 +17,22 @@ from numpy.typing import ArrayLike
 from cpml.errors import CpmlError
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.paths.measured import offset_stress
 from cpml.plasticity.polycrystal.mean_field import mean_field
-
-OFFSET = 0.002
 
 
 def offset_yield(curve: pd.DataFrame) -> float:
-    """Yield stress (MPa, positive) where the elastic line, shifted by OFFSET, meets the curve.
+    """Yield stress (MPa, positive): the stress at 0.2 % plastic strain, counted from the fitted elastic line.
 
     Parameters
     ----------
-    curve : true_strain, true_stress_mpa; tension or compression, monotonic
+    curve : true_strain, true_stress_mpa; tension or compression, in the order of the test
 
     Raises
     ------
-    CpmlError : fewer than four points, or the curve ends before the offset
+    CpmlError : fewer than four points, no elastic part, strain that runs back, or a curve that ends before
     """
-    strain, stress = curve["true_strain"].abs().to_numpy(), curve["true_stress_mpa"].abs().to_numpy()
-    if len(strain) < 4:
-        raise CpmlError(
-            f"stress-strain curve has {len(strain)} points: at least four are needed to find the yield stress"
-        )
-    # the elastic slope is the steepest secant from the origin that the first points show
-    early = (strain > 0) & (strain <= max(strain[strain > 0][0] * 2.5, 0.0))
-    slope = np.max(stress[early] / strain[early])
-    excess = stress - slope * (strain - OFFSET)
-    crossing = np.flatnonzero((excess[:-1] > 0) & (excess[1:] <= 0))
-    if len(crossing) == 0:
-        raise CpmlError(
-            f"stress-strain curve ends at {strain[-1]:.4f}, before a plastic strain of "
-            f"{OFFSET}: no yield stress"
-        )
-    i = crossing[0]
-    t = excess[i] / (excess[i] - excess[i + 1])
-    return float(stress[i] + t * (stress[i + 1] - stress[i]))
+    return offset_stress(curve)
 
 
 def strength_scale(specimen: Specimen, strengths: ArrayLike) -> tuple[float, float]:

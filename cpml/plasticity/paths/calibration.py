@@ -4,10 +4,11 @@
 
 c scales the initial strengths tau0 of all families (their ratios stay); a tau0, b tau0 and d tau0 (tau0
 scaled) are the Voce amplitude tau1, initial slope theta0 and final slope theta1. The plastic strain is the
-measured strain less stress over the initial slope. Standard errors are those of least squares with the misfit
-as noise: they say how sharply the curve fixes each number, not whether the law is right. The parameters are
-correlated: the band of the curve takes their covariance into account, var(sigma) = g.C.g with g = d sigma / d
-log p. One curve cannot tell strength ratios; those come from footprints.
+measured strain less that of the fitted elastic line (`cpml.plasticity.paths.measured`). Standard errors are
+those of least squares with the misfit as noise: they say how sharply the curve fixes each number, not whether
+the law is right. The parameters are correlated: the band of the curve takes their covariance into account,
+var(sigma) = g.C.g with g = d sigma / d log p. One curve cannot tell strength ratios; those come from
+footprints.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -31,11 +32,13 @@ from cpml.plasticity.arguments import Values
 from cpml.plasticity.laws.hardening import Voce
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.paths.deform import deform
+from cpml.plasticity.paths.measured import elastic_line, loading
 from cpml.plasticity.paths.path import Path
 
 NAMES = ("scale", "tau1_over_tau0", "theta0_over_tau0", "theta1_over_tau0")
 NORMAL_90 = 1.645  # half width of the 90 % interval of a normal, in standard deviations
 START = (1.0, 1.0, 10.0, 1.0)  # c, a, b, d; all positive, searched in the log
+FIRST_PLASTIC = 2e-4
 STEPS = 14  # growing as k^2: the knee of a curve is short
 
 
@@ -70,18 +73,16 @@ class Calibration:
 
 
 def plastic_curve(curve: pd.DataFrame) -> tuple[NDArray, NDArray]:
-    """Plastic strain and stress (positive) of a measured curve, from the point where
-    0.02 % plastic strain is passed.
+    """Plastic strain and stress (positive) of a measured curve, from the point where 0.02 % plastic strain is
+    passed; unloading is left out.
 
     Raises
     ------
-    CpmlError : fewer than five points beyond the elastic part
+    CpmlError : no elastic part, strain that runs back, or fewer than five points beyond the elastic part
     """
-    strain, stress = curve["true_strain"].abs().to_numpy(), curve["true_stress_mpa"].abs().to_numpy()
-    first = np.flatnonzero(strain > 0)[:1]
-    modulus = float(np.max(stress[first] / strain[first])) if len(first) else np.nan
-    plastic = strain - stress / modulus
-    use = plastic > 2e-4
+    strain, stress = loading(curve)
+    plastic = elastic_line(curve).plastic_strain(strain, stress)
+    use = plastic > FIRST_PLASTIC
     if use.sum() < 5:
         raise CpmlError(
             f"stress-strain curve has {int(use.sum())} points beyond the elastic "
