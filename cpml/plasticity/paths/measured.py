@@ -12,9 +12,9 @@ compensation of tensile standards, so that slack, preload and a gauge that was z
     plastic strain p = strain - zero - stress / E
 
 The 0.2 % yield stress is the stress at p = 0.002: interpolated where the curve is smooth, else the value
-there of a + b ln p + c p, fitted to the points around it (the widest of REACHES that the curve follows;
-b or c = 0 where the Bayesian information criterion prefers it).
-Points of unloading (strain below what was reached before) and what follows a fracture are left out.
+there of a + b ln p + c p (b or c zero where the Bayesian information criterion prefers it), fitted to the
+longest part around it whose value lies in the intervals of all shorter ones. Points of unloading (strain below
+what was reached before) and what follows a fracture are left out.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -23,7 +23,8 @@ Points of unloading (strain below what was reached before) and what follows a fr
 | noise | of one stress: distance of a point to the chord of its neighbours, median | MPa |
 
 References: ASTM E8/E8M (yield by offset, toe compensation); ASTM E111 and E3076 (slope of the linear part);
-Graham & Adler 2011, J. Test. Eval. 39:561 (slope from all windows of a record).
+Graham & Adler 2011, J. Test. Eval. 39:561 (slope from all windows of a record); Goldenshluger &
+Nemirovski 1997, Math. Methods Stat. 6:135 (length of the fit by intersection of intervals).
 """
 
 from dataclasses import dataclass
@@ -46,10 +47,11 @@ PLAUSIBLE_MPA = (3e3, 2e6)
 """Slopes of elastic parts: a lead rod in a soft machine, and beyond diamond."""
 SMOOTH = 2e-3
 """Noise over stress up to which a curve is interpolated."""
-REACHES = ((2.5, 10.0), (2.5, 6.0), (2.0, 4.0), (2.0, 3.0), (1.7, 2.0))
-"""Part of the offset, and multiple of it, between which a noisy curve is fitted: the widest that fits."""
-SAME_NOISE = 1.05
-"""Misfit over noise up to which the curve follows the fit."""
+REACHES = ((1.7, 2.0), (2.0, 3.0), (2.0, 4.0), (2.5, 6.0), (2.5, 10.0))
+"""Part of the offset, and multiple of it, between which a noisy curve is fitted."""
+INTERVAL = 1.5
+"""Standard errors by which the fit of a longer part may leave those of shorter ones."""
+FEWEST_FOR_FIT = 8
 FARTHEST_BACK = 0.01
 """Strain that no unloading takes back while half of the stress is still there."""
 RUN_BACK = 1e-3
@@ -159,25 +161,32 @@ def offset_stress(curve: pd.DataFrame, offset: float = OFFSET) -> float:
     crossing = float(stress[i - 1] + t * (stress[i] - stress[i - 1]))
     if line.noise_mpa <= SMOOTH * crossing:
         return crossing
+    low, high, value = -np.inf, np.inf, crossing
     for below, beyond in REACHES:
         near = (plastic > offset / below) & (plastic < offset * beyond)
-        x, y = plastic[near] / offset, stress[near]
-        if len(x) < 8:
+        if near.sum() < FEWEST_FOR_FIT:
             continue
+        x, y = plastic[near] / offset, stress[near]
         fits = [_fitted(x, y, terms) for terms in ((np.log,), (np.log, _less_one), (_less_one,))]
-        value, misfit, _ = min(fits, key=lambda fit: fit[2])
-        if misfit <= SAME_NOISE * line.noise_mpa or (below, beyond) == REACHES[-1]:
-            return value
-    return crossing
+        wider, share, _ = min(fits, key=lambda fit: fit[2])
+        error = INTERVAL * share * line.noise_mpa
+        low, high = max(low, wider - error), min(high, wider + error)
+        if low > high:
+            break
+        value = wider
+    return value
 
 
 def _fitted(x: NDArray, y: NDArray, terms: tuple) -> tuple[float, float, float]:
-    """Value at x = 1 of a fit of a constant and `terms`, its misfit, and its Bayesian information criterion."""
+    """Value at x = 1 of a fit of a constant and `terms`, its standard error over the noise of one point, and
+    the Bayesian information criterion.
+    """
     matrix = np.stack([np.ones(len(x)), *(term(x) for term in terms)], axis=1)
-    fit = np.linalg.lstsq(matrix, y, rcond=None)[0]
-    rest, n = float(np.sum((matrix @ fit - y) ** 2)), len(x)
-    k = matrix.shape[1]
-    return float(fit[0]), np.sqrt(rest / (n - k)), n * np.log(rest / n) + k * np.log(n)
+    inverse = np.linalg.pinv(matrix.T @ matrix)
+    fit = inverse @ (matrix.T @ y)
+    n, k = matrix.shape
+    criterion = n * np.log(np.sum((matrix @ fit - y) ** 2) / n) + k * np.log(n)
+    return float(fit[0]), float(np.sqrt(inverse[0, 0])), float(criterion)
 
 
 def _less_one(x: NDArray) -> NDArray:
