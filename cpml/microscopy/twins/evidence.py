@@ -39,8 +39,9 @@ from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy.grains.boundaries import traces
 from cpml.microscopy.maps.means import mean_orientations
+from cpml.microscopy.twins.families import orientation_groups
 from cpml.microscopy.twins.relations import twin_systems, variant_deviations
-from cpml.microscopy.twins.twins import Twins, orientation_groups
+from cpml.microscopy.twins.twins import Twins
 
 WEIGHTS = {"area": 1.0, "aspect": -1.0, "aligned": -1.0, "enclosed": -3.0, "between": -1.0, "schmid": 8.0}
 

@@ -18,10 +18,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
-from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.slip_systems import REPRESENTATIVES
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
@@ -29,10 +26,10 @@ from cpml.microscopy.grains.boundaries import group_pairs, pair_columns
 from cpml.microscopy.grains.grains import Grains
 from cpml.microscopy.grains.shapes import shape_columns
 from cpml.microscopy.maps.means import mean_orientations
+from cpml.microscopy.twins.families import family_of_fragments, orientation_groups
 from cpml.microscopy.twins.relations import nearest_type, twin_systems, types_of, variant_deviations
 
 HCP_TYPES = ("twin_1012", "twin_1121", "twin_1011", "twin_1122")
-SAME_ORIENTATION_DEG = 10.0
 
 
 @dataclass(frozen=True)
@@ -188,14 +185,9 @@ def _pairs(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
     )
 
 
-def _components(first: NDArray, second: NDArray, n: int) -> NDArray:
-    links = sparse.coo_matrix((np.ones(len(first)), (first, second)), shape=(n, n))
-    return connected_components(links, directed=False)[1]
-
-
 def _table(grains: Grains, chosen: dict, pairs: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     n = grains.n_grains
-    family = _components(pairs["fragment_a"] - 1, pairs["fragment_b"] - 1, n)
+    family = family_of_fragments(grains, pairs)
     columns = {
         "is_twin": np.zeros(n, bool),
         "twin_type": np.full(n, "", object),
@@ -209,13 +201,6 @@ def _table(grains: Grains, chosen: dict, pairs: pd.DataFrame, tolerance: float) 
             for name, values in _family(grains, chosen, index, tolerance).items():
                 columns[name][index] = values
     return pd.DataFrame({"fragment_id": np.arange(1, n + 1), "grain_id": family + 1, **columns})
-
-
-def orientation_groups(q: NDArray, group: NDArray) -> NDArray:
-    """(n,) number of the group of one orientation, within SAME_ORIENTATION_DEG, of crystals (n, 4)."""
-    i, j = np.triu_indices(len(q), 1)
-    same = np.degrees(disorientation_angle(q[i], q[j], group)) < SAME_ORIENTATION_DEG
-    return _components(i[same], j[same], len(q))
 
 
 def _family(grains: Grains, chosen: dict, index: NDArray, tolerance: float) -> dict[str, NDArray]:
