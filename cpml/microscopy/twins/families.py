@@ -65,13 +65,21 @@ def orientation_groups(q: NDArray, group: NDArray, apart: NDArray | None = None)
     Parameters
     ----------
     group : proper group of the phase
-    apart : (n, n) bool, pairs that are known to be two crystals
+    apart : (n, n) bool, pairs that are known to be two crystals: then the nearest are joined first, and no
+        group holds such a pair
     """
     i, j = np.triu_indices(len(q), 1)
-    same = np.degrees(disorientation_angle(q[i], q[j], group)) < SAME_ORIENTATION_DEG
-    if apart is not None:
-        same &= ~apart[i, j]
-    return components(i[same], j[same], len(q))
+    angle = np.degrees(disorientation_angle(q[i], q[j], group))
+    same = angle < SAME_ORIENTATION_DEG
+    if apart is None or not (same & apart[i, j]).any():
+        return components(i[same], j[same], len(q))
+    label = np.arange(len(q))
+    order = np.flatnonzero(same & ~apart[i, j])
+    for k in order[np.argsort(angle[order], kind="stable")]:
+        left, right = label == label[i[k]], label == label[j[k]]
+        if label[i[k]] != label[j[k]] and not apart[np.ix_(left, right)].any():
+            label[right] = label[i[k]]
+    return np.unique(label, return_inverse=True)[1]
 
 
 def family_of_fragments(grains: Grains, pairs: pd.DataFrame) -> NDArray:

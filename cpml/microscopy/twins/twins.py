@@ -1,10 +1,12 @@
 """Deformation twins: which boundaries, which grains belong together, who is the parent, which variant.
 
-Deviation from a twin relation and variants: cpml.microscopy.twins.relations. Grains whose means are within
-`tolerance` of a twin relation across a shared boundary form a family. Within a family fragments of one
-orientation are a group; the group of the largest area is the parent, a group in twin relation to it is a twin
-with the nearest variant k of the parent's stored symmetry copy (and the second-best deviation, a margin), any
-other group is "secondary". Area decides: a grain that has twinned more than half is named after its twin.
+Deviation from a twin relation and variants: cpml.microscopy.twins.relations. Fragments whose means are within
+`tolerance` of a twin relation across a shared boundary are pairs; which of them form families, so that every
+twin has one parent, is decided in cpml.microscopy.twins.families. A few bad points
+(cpml.microscopy.twins.quality) are no twin. Within a family fragments of one orientation are a group; the
+group of the largest area is the parent, a group in twin relation to it is a twin with the nearest variant k
+of the parent's stored symmetry copy (and the second-best deviation, a margin), any other group is
+"secondary". Area decides: a grain that has twinned more than half is named after its twin.
 `cpml.microscopy.twins.evidence` weighs more evidence and gives a probability.
 
 Annealing twins (cubic Sigma3) are boundaries (`csl` = 3), not families, unless a cubic twin type is asked
@@ -27,6 +29,7 @@ from cpml.microscopy.grains.grains import Grains
 from cpml.microscopy.grains.shapes import shape_columns
 from cpml.microscopy.maps.means import mean_orientations
 from cpml.microscopy.twins.families import family_of_fragments, orientation_groups
+from cpml.microscopy.twins.quality import fragment_quality
 from cpml.microscopy.twins.relations import nearest_type, twin_systems, types_of, variant_deviations
 
 HCP_TYPES = ("twin_1012", "twin_1121", "twin_1011", "twin_1122")
@@ -133,7 +136,8 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
         .pairs : fragment_a, fragment_b, type, deviation_deg (of the means), length_um
         .table : fragment_id, grain_id, is_twin, twin_type ("", a type, or "secondary"), variant (name of the
             system),
-            variant_deviation_deg, second_deviation_deg
+            variant_deviation_deg, second_deviation_deg; and what speaks for it
+            (cpml.microscopy.twins.quality): n_pixels, spread_deg, relation_share, quality, is_cluster
         .grains, .grain_label, .grain_boundaries, .twinned
 
     Raises
@@ -152,7 +156,10 @@ def find_twins(grains: Grains, *, types: Sequence[str] | None = None, tolerance:
         )
     segments = _segments(grains, chosen, tolerance)
     pairs = _pairs(grains, chosen, tolerance)
-    return Twins(grains, chosen, float(tolerance), segments, pairs, _table(grains, chosen, pairs, tolerance))
+    quality = fragment_quality(grains, segments, pairs)
+    table = _table(grains, chosen, pairs, quality["is_cluster"].to_numpy(), tolerance)
+    table = pd.concat([table, quality], axis=1)
+    return Twins(grains, chosen, float(tolerance), segments, pairs, table)
 
 
 def _segments(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
@@ -185,9 +192,12 @@ def _pairs(grains: Grains, chosen: dict, tolerance: float) -> pd.DataFrame:
     )
 
 
-def _table(grains: Grains, chosen: dict, pairs: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+def _table(
+    grains: Grains, chosen: dict, pairs: pd.DataFrame, is_cluster: NDArray, tolerance: float
+) -> pd.DataFrame:
     n = grains.n_grains
-    family = family_of_fragments(grains, pairs)
+    trusted = ~is_cluster[pairs[["fragment_a", "fragment_b"]].to_numpy() - 1].any(axis=1)
+    family = family_of_fragments(grains, pairs[trusted])
     columns = {
         "is_twin": np.zeros(n, bool),
         "twin_type": np.full(n, "", object),
