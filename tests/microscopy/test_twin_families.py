@@ -73,11 +73,11 @@ def test_chain_of_two_parents_and_two_twins(make_map):
 
 @pytest.mark.parametrize("lamellae", ["two", "one"])
 def test_twins_that_cross_a_grain_boundary(make_map, lamellae):
-    """Twin transmission: parents 7 deg apart, the twin of one goes on in the other. Drawn as two nearly
+    """Twin transmission: parents 6 deg apart, the twin of one goes on in the other. Drawn as two nearly
     parallel twins, or as one in the middle between both relations: two families.
     """
-    turn = axis_angle_to_quaternion([0.1, 0.9, 0.2], np.radians(7.0))
-    half = axis_angle_to_quaternion([0.1, 0.9, 0.2], np.radians(3.5))
+    turn = axis_angle_to_quaternion([0.1, 0.9, 0.2], np.radians(6.0))
+    half = axis_angle_to_quaternion([0.1, 0.9, 0.2], np.radians(3.0))
     other = quaternion_multiply(turn, PARENT)
     label = np.repeat([[1] * 30 + [2] * 30], 30, axis=0)
     label[14:17] += 2

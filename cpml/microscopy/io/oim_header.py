@@ -155,7 +155,8 @@ def _open_table(path: Path, n_header: int, width: int) -> pd.DataFrame:
                 rows.append([])
             if len(rows[-1]) != width or not np.isfinite(rows[-1]).all():
                 raise MapFileError(
-                    f"{path}, line {number}: no {width} numbers; the file is cut off or damaged: export it again"
+                    f"{path}, line {number}: fewer than {width} numbers; the file is cut off or damaged: "
+                    "export it again"
                 )
     if not rows:
         raise MapFileError(f"{path}: no lines after the header; the file is cut off: export it again")

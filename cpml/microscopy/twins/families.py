@@ -92,9 +92,9 @@ def family_of_fragments(grains: Grains, pairs: pd.DataFrame) -> NDArray:
     n = grains.n_grains
     ends = pairs[["fragment_a", "fragment_b"]].to_numpy() - 1
     kept, parent = _one_parent(grains, pairs, ends)
-    family = components(*ends[kept].T, n)
+    family = components(ends[kept, 0], ends[kept, 1], n)
     kept &= ~_outside(grains, ends, family, parent)
-    return components(*ends[kept].T, n)
+    return components(ends[kept, 0], ends[kept, 1], n)
 
 
 def _one_parent(grains: Grains, pairs: pd.DataFrame, ends: NDArray) -> tuple[NDArray, dict[int, list[int]]]:

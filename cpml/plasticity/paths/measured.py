@@ -13,8 +13,8 @@ compensation of tensile standards, so that slack, preload and a gauge that was z
 
 The 0.2 % yield stress is the stress at p = 0.002: interpolated where the curve is smooth, else the value
 there of a + b ln p + c p (b or c zero where the Bayesian information criterion prefers it), fitted to the
-longest part around it whose value lies in the intervals of all shorter ones. Points of unloading (strain below
-what was reached before) and what follows a fracture are left out.
+longest part around it whose value lies in the intervals of all shorter ones. Points of unloading (strain
+below what was reached before) and what follows a fracture are left out.
 
 | symbol | meaning | unit |
 |---|---|---|
