@@ -11,6 +11,7 @@ from cpml.crystallography.slip_systems import systems
 from cpml.crystallography.symmetry import proper_group
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.microscopy import find_twins, segment
+from cpml.microscopy.twins.twins import HCP_TYPES
 from support.maps import MAGNESIUM, NICKEL, small_rotations
 
 PARENT = random_quaternions(1, np.random.default_rng(4))[0]
@@ -163,6 +164,34 @@ def test_two_grains_in_relation_by_chance(make_map):
     ]
     twins, (a, b, *_) = families(make_map, label, q)
     assert len(twins.pairs) == 1 and a != b and not twins.table["is_twin"].any()
+
+
+def test_random_grains_are_rarely_joined(make_map, voronoi):
+    """4,000 random grains, four types of twins: 1.0 % of the boundaries are in relation by chance, 4.0 deg off
+    (median of a density that grows with the square of the angle: 5 deg / 2^(1/3)), and few of them join.
+    """
+    label = voronoi(600, 600, 4000)
+    q = random_quaternions(4000, np.random.default_rng(0))
+    grains = segment(make_map(label, q, phase=MAGNESIUM))
+    twins = find_twins(grains, types=HCP_TYPES)
+    # about 117 +- 11 pairs
+    assert len(twins.pairs) / len(grains.boundaries) == pytest.approx(0.0102, abs=0.003)
+    assert twins.pairs["deviation_deg"].median() == pytest.approx(5 / 2 ** (1 / 3), abs=0.3)
+    assert grains.n_grains - len(twins.grains) < 0.2 * len(twins.pairs)
+
+
+def test_many_twins_of_one_parent(make_map):
+    """A parent with 529 twins of six variants: the short cut for many crystals finds the same family."""
+    label, k = np.ones((230, 230), int), 1
+    q = [PARENT]
+    for i, j in np.ndindex(23, 23):
+        k += 1
+        label[10 * i + 3 : 10 * i + 6, 10 * j + 2 : 10 * j + 8] = k
+        q.append(twin_of(PARENT, (i + 2 * j) % 6))
+    twins = find_twins(segment(make_map(label, np.array(q), phase=MAGNESIUM, noise_deg=0.2)))
+    assert len(twins.grains) == 1 and twins.table["is_twin"].sum() == 529
+    assert twins.grains["twin_fraction"][0] == pytest.approx(529 * 18 / 230**2)
+    assert set(twins.table["twin_type"]) == {"", "twin_1012"} and twins.table["variant"].nunique() == 7
 
 
 def test_annealing_twins_join_one_larger_neighbour(make_map):

@@ -41,6 +41,9 @@ from cpml.microscopy.grains.grains import Grains
 
 SAME_ORIENTATION_DEG = 10.0
 """Disorientation up to which fragments count as pieces of one crystal."""
+MANY = 400
+"""Crystals from which on those within ALIKE_DEG are put together before pairs are compared."""
+ALIKE_DEG = 1.0
 DEVIATION_DEG = 1.5
 """Scatter of the deviation of twins from the exact relation."""
 LEAST_SCORE = -3.0
@@ -65,21 +68,37 @@ def orientation_groups(q: NDArray, group: NDArray, apart: NDArray | None = None)
     Parameters
     ----------
     group : proper group of the phase
-    apart : (n, n) bool, pairs that are known to be two crystals: then the nearest are joined first, and no
+    apart : (m, 2) int, pairs that are known to be two crystals: then the nearest are joined first, and no
         group holds such a pair
     """
-    i, j = np.triu_indices(len(q), 1)
-    angle = np.degrees(disorientation_angle(q[i], q[j], group))
+    # of many crystals those that agree closely speak with one voice
+    voice = _alike(q, group) if len(q) > MANY else np.arange(len(q))
+    first = np.unique(voice, return_index=True)[1]
+    i, j = np.triu_indices(len(first), 1)
+    angle = np.degrees(disorientation_angle(q[first[i]], q[first[j]], group))
     same = angle < SAME_ORIENTATION_DEG
-    if apart is None or not (same & apart[i, j]).any():
-        return components(i[same], j[same], len(q))
-    label = np.arange(len(q))
-    order = np.flatnonzero(same & ~apart[i, j])
+    are_two = np.zeros((len(first), len(first)), bool)
+    if apart is not None and len(apart):
+        are_two[voice[apart], voice[apart[:, ::-1]]] = True
+        np.fill_diagonal(are_two, False)
+    if not (same & are_two[i, j]).any():
+        return components(i[same], j[same], len(first))[voice]
+    label = np.arange(len(first))
+    order = np.flatnonzero(same & ~are_two[i, j])
     for k in order[np.argsort(angle[order], kind="stable")]:
         left, right = label == label[i[k]], label == label[j[k]]
-        if label[i[k]] != label[j[k]] and not apart[np.ix_(left, right)].any():
+        if label[i[k]] != label[j[k]] and not are_two[np.ix_(left, right)].any():
             label[right] = label[i[k]]
-    return np.unique(label, return_inverse=True)[1]
+    return np.unique(label, return_inverse=True)[1][voice]
+
+
+def _alike(q: NDArray, group: NDArray) -> NDArray:
+    """(n,) number of the first crystal within ALIKE_DEG of each."""
+    out = np.full(len(q), -1)
+    while (left := np.flatnonzero(out < 0)).size:
+        angle = np.degrees(disorientation_angle(q[left[0]], q[left], group))
+        out[left[angle < ALIKE_DEG]] = out.max() + 1
+    return out
 
 
 def family_of_fragments(grains: Grains, pairs: pd.DataFrame) -> NDArray:
@@ -175,11 +194,8 @@ def _pieces(grains: Grains, relatives: NDArray, touching: Mapping[int, set[int]]
         return np.zeros(1, int)
     group = proper_group(grains.map.phases[int(grains.phase[relatives[0]])].group)
     place = {int(r): i for i, r in enumerate(relatives)}
-    apart = np.zeros((len(relatives), len(relatives)), bool)
-    for r, i in place.items():
-        for s in touching.get(r, set()) & place.keys():
-            apart[i, place[s]] = True
-    return orientation_groups(grains.mean_quaternions[relatives], group, apart)
+    apart = [(i, place[s]) for r, i in place.items() for s in touching.get(r, set()) & place.keys()]
+    return orientation_groups(grains.mean_quaternions[relatives], group, np.array(apart, int).reshape(-1, 2))
 
 
 def _contacts(grains: Grains) -> dict[int, set[int]]:

@@ -62,9 +62,10 @@ def fragment_quality(grains: Grains, segments: pd.DataFrame, pairs: pd.DataFrame
 
 def _relation_share(segments: pd.DataFrame, pairs: pd.DataFrame, n: int) -> NDArray:
     """(G,) part of the boundary with relatives along which the pixels themselves are in relation."""
-    relatives = pd.MultiIndex.from_frame(pairs[["fragment_a", "fragment_b"]])
-    ends = np.sort(segments[["fragment_a", "fragment_b"]].to_numpy(), axis=1)
-    chosen = pd.MultiIndex.from_arrays(ends.T).isin(relatives)
+    names = ["fragment_a", "fragment_b"]
+    ends = np.sort(segments[names].to_numpy(np.int64), axis=1)
+    relatives = np.sort(pairs[names].to_numpy(np.int64), axis=1)
+    chosen = np.isin(ends @ [n + 1, 1], relatives @ [n + 1, 1])
     length = segments["length_um"].to_numpy()[chosen]
     related = length * (segments["twin_type"].to_numpy()[chosen] != "")
     whole, part = (
