@@ -46,7 +46,7 @@ def is_twin(twins, label, k):
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-@pytest.mark.parametrize("width", [30, 12, 4], ids=["as large", "smaller", "as small as the twin"])
+@pytest.mark.parametrize("width", [30, 12, 4, 2], ids=["as large", "smaller", "as the twin", "at the rim"])
 def test_a_bridge_does_not_join_two_parents(make_map, width, mirrored):
     """A lamella at the rim of A meets B, in relation to it by chance (2.5 deg off): the twin is A's."""
     lamella = twin_of(PARENT)
@@ -167,8 +167,8 @@ def test_two_grains_in_relation_by_chance(make_map):
 
 
 def test_random_grains_are_rarely_joined(make_map, voronoi):
-    """4,000 random grains, four types of twins: 1.0 % of the boundaries are in relation by chance, 4.0 deg off
-    (median of a density that grows with the square of the angle: 5 deg / 2^(1/3)), and few of them join.
+    """4,000 random grains, four types of twins: 1.0 % of the boundaries are in relation by chance, 4.0 deg
+    off (median of a density that grows with the square of the angle: 5 deg / 2^(1/3)), and few of them join.
     """
     label = voronoi(600, 600, 4000)
     q = random_quaternions(4000, np.random.default_rng(0))

@@ -18,7 +18,7 @@ parents are near in orientation, and would chain them. So
 
 | symbol | meaning | unit |
 |---|---|---|
-| share | length shared with a relative (all its pieces), over that with all neighbours | - |
+| share | length shared with a relative (all its pieces), over the outline, rim of the map included | - |
 | deviation | of mean orientations from the exact relation, mean over the pieces | deg |
 
 Two random hexagonal crystals are within 5 deg of the {10-12} relation with a chance of 0.25 % and then 4.0
@@ -118,7 +118,7 @@ def family_of_fragments(grains: Grains, pairs: pd.DataFrame) -> NDArray:
 
 def _one_parent(grains: Grains, pairs: pd.DataFrame, ends: NDArray) -> tuple[NDArray, dict[int, list[int]]]:
     """(P,) bool, relations that may join a twin and its parent; and the pieces of the parent of each twin."""
-    whole = np.asarray(grains.graph.sum(axis=1)).ravel()
+    whole = _perimeters(grains)
     length, deviation = pairs["length_um"].to_numpy(), pairs["deviation_deg"].to_numpy()
     touching = _contacts(grains)
     kept, parent = np.ones(len(ends), bool), {}
@@ -171,7 +171,7 @@ def _edges_of(ends: NDArray) -> list[tuple[int, NDArray]]:
 def _outside(grains: Grains, ends: NDArray, family: NDArray, parent: Mapping[int, list[int]]) -> NDArray:
     """(P,) bool, relations of fragments to a twin that they meet from outside."""
     area, graph, q = grains.table["area_um2"].to_numpy(), grains.graph, grains.mean_quaternions
-    wrong = set()
+    whole, wrong = _perimeters(grains), set()
     for f, pieces in parent.items():
         twin = max(pieces, key=lambda i: area[i])
         above = [i for i in parent.get(twin, []) if i != f]
@@ -183,7 +183,7 @@ def _outside(grains: Grains, ends: NDArray, family: NDArray, parent: Mapping[int
         row = slice(graph.indptr[f], graph.indptr[f + 1])
         neighbours, shared = graph.indices[row], graph.data[row]
         inner = family[neighbours] == family[f]
-        if shared[inner].sum() < HALF * shared.sum():
+        if shared[inner].sum() < HALF * whole[f]:
             wrong |= {(f, i) for i in pieces} | {(i, f) for i in pieces}
     return np.array([tuple(pair) in wrong for pair in ends.tolist()], bool)
 
@@ -196,6 +196,17 @@ def _pieces(grains: Grains, relatives: NDArray, touching: Mapping[int, set[int]]
     place = {int(r): i for i, r in enumerate(relatives)}
     apart = [(i, place[s]) for r, i in place.items() for s in touching.get(r, set()) & place.keys()]
     return orientation_groups(grains.mean_quaternions[relatives], group, np.array(apart, int).reshape(-1, 2))
+
+
+def _perimeters(grains: Grains) -> NDArray:
+    """(G,) length of the outline of each fragment, um, with that along the rim of the map: what lies beyond
+    is unknown.
+    """
+    ebsd_map = grains.map
+    sides, length = (4, 1.0) if ebsd_map.grid == "square" else (6, 1 / np.sqrt(3))
+    missing = sides - np.bincount(ebsd_map.neighbours.ravel(), minlength=ebsd_map.n_pixels)
+    rim = np.bincount(grains.label, missing, grains.n_grains + 1)[1:]
+    return np.asarray(grains.graph.sum(axis=1)).ravel() + rim * length * ebsd_map.step_um
 
 
 def _contacts(grains: Grains) -> dict[int, set[int]]:
