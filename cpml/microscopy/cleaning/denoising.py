@@ -103,12 +103,13 @@ def _vectors(grains: Grains) -> tuple[NDArray, NDArray]:
 def _triples(ebsd_map: EbsdMap, label: NDArray) -> NDArray:
     """(T, 3) points a, b, c in a straight row of the grid, all in one grain."""
     rows, half = ebsd_map.rows, ebsd_map.half_columns
-    lookup = np.full((rows.max() + 3, half.max() + 5), -1, np.int64)
-    lookup[rows + 1, half + 2] = np.arange(len(rows))
-    steps = ((0, 2), (1, 0)) if ebsd_map.grid == "square" else ((0, 2), (1, 1), (1, -1))
+    lookup = np.full((rows.max() + 5, half.max() + 5), -1, np.int64)
+    lookup[rows + 2, half + 2] = np.arange(len(rows))
+    along = (0, 2) if not ebsd_map.flat_top else (2, 0)
+    steps = ((0, 2), (1, 0)) if ebsd_map.grid == "square" else (along, (1, 1), (1, -1))
     found = []
     for dr, dh in steps:
-        a, c = lookup[rows + 1 - dr, half + 2 - dh], lookup[rows + 1 + dr, half + 2 + dh]
+        a, c = lookup[rows + 2 - dr, half + 2 - dh], lookup[rows + 2 + dr, half + 2 + dh]
         inside = np.flatnonzero((a >= 0) & (c >= 0) & (label > 0))
         inside = inside[(label[a[inside]] == label[inside]) & (label[c[inside]] == label[inside])]
         found.append(np.stack([a[inside], inside, c[inside]], axis=1))
