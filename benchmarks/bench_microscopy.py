@@ -7,6 +7,7 @@ not indexed, written as .ctf. Compilation and first calls are left out; the best
 |---|---|---|
 | grains, their means and GROD | DefDAP (this interpreter, or the one that CPML_BENCH_PYTHON names) | 20 x |
 | KAM | DefDAP, which ignores symmetry and grains there | - |
+| outline of all grains | the cell edges themselves, counted | - |
 | exact L1 GND, a pixel | linprog (HiGHS), pixel by pixel | 12 us |
 | disorientation, angle and axis, a pair | orix O2 - O1 | 300 x |
 | 15 million pixels read, segmented, KAM, GROD | - | 90 s of CPU, 6 GiB |
@@ -185,6 +186,19 @@ def gnd_times(path: Path, n_peer: int = 100) -> tuple[float, float]:
     return ours / len(known), (time.perf_counter() - start) / len(some)
 
 
+def outline_times(path: Path) -> tuple[float, float]:
+    """s for the smooth outline of all grains, lengths and curvatures, and for the bare cell edges."""
+    import numpy as np
+
+    from cpml.microscopy import read_map, segment
+    from cpml.microscopy.grains.outline import outline
+
+    grains = segment(read_map(path), min_pixels=10)
+    pairs, label = grains.map.neighbours, grains.label
+    edges = best_time(lambda: np.count_nonzero(label[pairs[:, 0]] != label[pairs[:, 1]]))
+    return best_time(lambda: outline(grains.map, label)), edges
+
+
 def disorientation_times(n: int = 250_000, n_peer: int = 300) -> tuple[float, dict[str, float]]:
     """s per pair of random cubic crystals, angle and axis: cpml, and orix O2 - O1 by symmetry."""
     import numpy as np
@@ -250,6 +264,9 @@ def main(rows: int = ROWS, large_rows: int = LARGE_ROWS) -> list[tuple[str, floa
             results.append((name, mine, theirs))
         if not peer:
             print(f"DefDAP not timed ({complaint}); install it or name its interpreter in CPML_BENCH_PYTHON")
+        mine, theirs = outline_times(path)
+        report("outline of all grains", f"{mine:.3f} s", f"edges {theirs:.3f} s", theirs / mine)
+        results.append(("outline of all grains", mine, theirs))
         mine, theirs = gnd_times(path)
         report(
             "exact L1 GND, a pixel",

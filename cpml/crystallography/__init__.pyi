@@ -5,6 +5,9 @@ from .disorientation import (
 )
 from .elasticity import hershey as hershey
 from .materials import Material as Material, load_material as load_material
+from .odf import Odf as Odf, estimate_odf as estimate_odf
+from .odf_files import write_mtex as write_mtex, write_orientations as write_orientations
+from .planes import plane_family as plane_family, usual_families as usual_families
 from .rotations import (
     axis_angle_to_quaternion as axis_angle_to_quaternion,
     euler_to_quaternion as euler_to_quaternion,

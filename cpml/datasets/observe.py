@@ -178,11 +178,18 @@ def _drawn(path: Path, ebsd_map: EbsdMap, label: NDArray) -> pd.DataFrame:
 
 
 def segmented(dataset: Dataset, ebsd_map: EbsdMap) -> Grains:
-    """The map cut into fragments by the threshold and the least size of the description."""
+    """The map cut into fragments by the threshold and the least size of the description.
+
+    Where no fragment is as large as that (a few points, points without neighbours), all are kept:
+    `Grains.min_pixels` is 1 then.
+    """
     from cpml.microscopy import segment
 
     settings = {key: dataset.segmentation[key] for key in ("threshold", "min_pixels")}
-    return segment(ebsd_map, **settings)
+    try:
+        return segment(ebsd_map, **settings)
+    except ParameterError:
+        return segment(ebsd_map, **settings | {"min_pixels": 1})
 
 
 def grains_of(dataset: Dataset, ebsd_map: EbsdMap) -> Twins:

@@ -14,13 +14,17 @@ from .curvature.burgers import weighted_burgers as weighted_burgers
 from .curvature.gnd import dislocation_types as dislocation_types, gnd as gnd
 from .curvature.kam import (
     boundary_distance as boundary_distance,
+    gos_noise as gos_noise,
     grod as grod,
     kam as kam,
     kam_gradient as kam_gradient,
+    kam_noise as kam_noise,
     kam_table as kam_table,
 )
 from .curvature.lattice_curvature import (
+    NoiseEstimate as NoiseEstimate,
     curvature as curvature,
+    noise_estimate as noise_estimate,
     nye as nye,
     orientation_noise as orientation_noise,
 )
@@ -48,6 +52,7 @@ from .grains.boundary_geometry import boundary_details as boundary_details, boun
 from .grains.boundary_slip import boundary_transfer as boundary_transfer
 from .grains.csl import nearest_csl as nearest_csl
 from .grains.grain_features import grain_features as grain_features
+from .grains.grain_sheet import c_axis_angle as c_axis_angle, grain_sheet as grain_sheet
 from .grains.grains import Grains as Grains, segment as segment
 from .grains.graph_export import write_graphml as write_graphml
 from .grains.junctions import triple_junctions as triple_junctions
@@ -56,6 +61,7 @@ from .grains.network import (
     percolation as percolation,
     transfer_clusters as transfer_clusters,
 )
+from .grains.phase_boundaries import phase_boundaries as phase_boundaries
 from .grains.shapes import grain_shapes as grain_shapes, grain_spread as grain_spread
 from .images.courses import line_courses as line_courses
 from .images.line_field import (
@@ -105,6 +111,7 @@ from .labels.user import (
 from .labels.variants import twin_labels as twin_labels
 from .maps.ebsd_map import EbsdMap as EbsdMap, MapPhase as MapPhase
 from .maps.frames import frame_rotation as frame_rotation
+from .maps.phases import PhasePresent as PhasePresent, phases_present as phases_present
 from .registration.affine import (
     Affine as Affine,
     fit_affine as fit_affine,
@@ -117,9 +124,11 @@ from .registration.points import (
     label_of_pixels as label_of_pixels,
     register_points as register_points,
 )
+from .twins.boundary_share import twin_boundary_share as twin_boundary_share
 from .twins.evidence import (
     parent_probability as parent_probability,
     twin_lamellae as twin_lamellae,
     variant_fractions as variant_fractions,
 )
+from .twins.texture import phase_odf as phase_odf
 from .twins.twins import Twins as Twins, find_twins as find_twins

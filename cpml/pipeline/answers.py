@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cpml.design import TextureDesign
-    from cpml.microscopy import EbsdMap, FrameCheck, FrameRanking, Twins
+    from cpml.microscopy import EbsdMap, FrameCheck, FrameRanking, Grains, Twins
     from cpml.microscopy.curvature.gnd import Gnd
     from cpml.models import CoupledClassifier, Specimen
     from cpml.plasticity import Calibration
@@ -140,6 +140,8 @@ def twins(found: Twins, certainty: pd.Series) -> str:
 
 def boundaries(types: pd.DataFrame) -> str:
     """The share of special boundaries (index: type; length_um)."""
+    if not len(types):
+        return "No boundary: the map is one fragment."
     share = types["length_um"] / types["length_um"].sum()
     plain = {"random", "low angle", "between phases"}
     special = share[[name for name in share.index if name not in plain]]
@@ -150,16 +152,54 @@ def boundaries(types: pd.DataFrame) -> str:
     return f"{percent(special.sum())} of the boundary length is special, {most}."
 
 
-def curvature(kam_deg: NDArray, floor_deg: float, dislocations: Gnd) -> str:
-    """Whether the lattice bends more than noise."""
-    kam, density = float(np.nanmedian(kam_deg)), float(np.nanmedian(dislocations.density))
-    floor = float(dislocations.noise_floor)
-    reading = "the lattice bends more than noise explains" if kam > 1.5 * floor_deg else "most of it is noise"
+def least_size(fragments: Grains, declared: float) -> str:
+    """That all fragments were kept because none has the declared number of points; "" where some have."""
+    if fragments.min_pixels >= declared:
+        return ""
+    return f"No fragment has {count(int(declared), 'point')}, the least size declared: all are kept."
+
+
+def twin_boundaries(shares: pd.DataFrame) -> str:
+    """How much of the boundary length of each phase is twin boundary (table of `twin_boundary_share`)."""
+    parts = []
+    for name, rows in shares.groupby("phase_name", sort=False):
+        kinds = ", ".join(
+            f"{percent(r.share_of_high_angle)} {str(r.kind).replace('_', ' ')}" for r in rows.itertuples()
+        )
+        parts.append(f"{name}: {kinds}")
+    return f"Twin boundaries, share of the high-angle boundary length: {'; '.join(parts)}." if parts else ""
+
+
+def orientations(table: pd.DataFrame) -> str:
+    """How sharp the texture of each phase is (index: phase; half-width, index, that of chance)."""
+    parts = []
+    for name, row in table.iterrows():
+        index, chance = row["texture index"], row["of random orientations"]
+        sharp = "" if index - 1 > max(2 * (chance - 1), 0.05) else ", no more than random orientations have"
+        parts.append(f"{name} {index:.2g}{sharp} (half-width {row['half-width / deg']:.2g} degrees)")
+    return f"Texture index: {'; '.join(parts)}."
+
+
+def curvature(kam_deg: NDArray, noise_kam_deg: NDArray, dislocations: Gnd) -> str:
+    """Whether the lattice bends more than noise (KAM of the map and of noise alone, point by point)."""
+    found = np.isfinite(kam_deg)
+    if not found.any():
+        return "No two neighbours lie in one grain: nothing is known of the lattice between them."
+    kam, density = float(np.median(kam_deg[found])), dislocations.density
+    known = np.isfinite(density)
+    rho = float(np.median(density[known])) if known.any() else None
+    told = (
+        f" The median density of geometrically necessary dislocations is {rho:.1e} per m2"
+        if rho is not None
+        else " No phase with known dislocations has a known curvature"
+    )
+    if not np.isfinite(dislocations.noise_deg):
+        return f"The median KAM is {kam:.2g} degrees, and what noise alone reads is not known.{told}."
+    floor = float(np.median(noise_kam_deg[np.isfinite(noise_kam_deg)]))
+    reading = "the lattice bends more than noise explains" if kam > 1.5 * floor else "most of it is noise"
+    beside = "" if rho is None else f" where noise alone reads {dislocations.noise_floor:.1e}"
     return (
-        f"The median KAM is {kam:.2g} degrees where noise alone reads {floor_deg:.2g}: "
-        f"{reading}. The median density of "
-        f"geometrically necessary dislocations is {density:.1e} per m2 (noise: "
-        f"{floor:.1e} in each component)."
+        f"The median KAM is {kam:.2g} degrees where noise alone reads {floor:.2g}: {reading}.{told}{beside}."
     )
 
 

@@ -4,6 +4,7 @@
     data/derived/<name>/<phase>/<artefact>...               the same of a further phase
     reports/<name>/figures/<nn>_<figure>.pdf, .png, .json  figures with their parameters            show
     reports/<name>/tables/<nn>_<table>.csv, .tex            tables for people                        table
+    reports/<name>/tables/<sheet>.csv                       a whole table for spreadsheet programs   sheet
     reports/<name>/metrics/<step>.json, metrics.json        flat name -> number; all steps together  save
     reports/<name>/answers/<step>.json                      the notebook's question and its answer   answer
 
@@ -130,6 +131,18 @@ class Folder:
         )
         write_atomic(folder / f"{stem}.tex", lambda p: p.write_text(latex, encoding="utf-8"))
         return frame.round(3)
+
+    def sheet(self, frame: pd.DataFrame, name: str) -> Path:
+        """Write a whole table as tables/<name>.csv for people and their programs; returns the path.
+
+        The name is one that the notebook's first cell says it writes.
+        """
+        path = self.reports / "tables" / f"{paths.safe_name(name, what='table')}.csv"
+        return write_atomic(path, lambda p: frame.to_csv(p, index=False, lineterminator="\n"))
+
+    def table_file(self, name: str) -> Path:
+        """Path among the tables, with the notebook's number, of a file that a function writes itself."""
+        return self.reports / "tables" / f"{self.step.number}_{paths.safe_name(name, what='table')}"
 
     def note(self, sentence: str = "", **metrics: float | None) -> None:
         """Say what a section found, in a sentence computed from it; kept for the

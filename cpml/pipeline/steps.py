@@ -172,9 +172,11 @@ class Step:
 
     def _is_named_by(self, artefact: str) -> bool:
         folder, *between, name = artefact.split("/")
+        is_listed = Path(name).stem in (self.writes or ())
         if folder == "derived":
-            is_mine = (between == [self.slug]) if self.slug else not between
-            return is_mine and Path(name).stem in (self.writes or ())
+            return is_listed and ((between == [self.slug]) if self.slug else not between)
+        if between == ["tables"] and is_listed:
+            return not self.slug
         return Path(name).stem == self.name or name.startswith(f"{self.number}_")
 
     def parameters(self, dataset: str, given: dict) -> dict:

@@ -29,6 +29,7 @@ from .maps import (
     boundary_lines as boundary_lines,
     grain_map as grain_map,
     ipf_map as ipf_map,
+    phase_map as phase_map,
     scalar_map as scalar_map,
     scale_bar as scale_bar,
 )
@@ -40,6 +41,7 @@ from .mechanics import (
     stress_strain as stress_strain,
     yield_section as yield_section,
 )
+from .odf import odf_sections as odf_sections
 from .palette import (
     CATEGORY_COLOURS as CATEGORY_COLOURS,
     MODEL_COLOURS as MODEL_COLOURS,

@@ -26,7 +26,8 @@ def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] |
 
     Parameters
     ----------
-    view : with segments that know their fragment_a, fragment_b
+    view : with segments that know their fragment_a, fragment_b and, where it is not that of the pixel edge,
+        their length_um
     boundaries : table fragment_a, fragment_b
     kinds : type of each of its rows (see `boundary_type`); types beyond the eight longest are one class
 
@@ -43,7 +44,9 @@ def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] |
     )
     kind = pd.Series(np.asarray(kinds, object), of_boundary).reindex(of_segment).to_numpy()
     ends = segments[list(ENDS)].to_numpy().reshape(-1, 2, 2)
-    length = pd.Series(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)).groupby(kind).sum()
+    edges = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
+    length = pd.Series(np.asarray(segments["length_um"]) if "length_um" in segments else edges)
+    length = length.groupby(kind).sum()
     if not len(length):
         return None
     order = length.sort_values(ascending=False).index.tolist()
@@ -68,19 +71,24 @@ def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] |
     return note(fig, n=len(boundaries), unit="boundaries")
 
 
-def axis_triangle(axes: ArrayLike, angle_deg: ArrayLike, *, lattice: str) -> Figure | None:
+def axis_triangle(
+    axes: ArrayLike, angle_deg: ArrayLike, *, lattice: str | None, title: str = ""
+) -> Figure | None:
     """Axes of disorientations (crystal frame) in the standard triangle, coloured by angle.
 
     Parameters
     ----------
     axes : (N, 3) crystal directions; NaN is left out
     angle_deg : (N,)
+    lattice : "fcc", "bcc" or "hcp"; None, any other: there is no triangle to draw in
 
     Returns
     -------
     Figure, None where there is nothing to draw: no axis is known
     """
     axes, angle_deg = same_length(axes=np.asarray(axes, float), angle_deg=np.asarray(angle_deg, float))
+    if lattice is None:
+        return None
     group = GROUP_OF_LATTICE[lattice]
     known = np.isfinite(axes).all(axis=-1) & np.isfinite(angle_deg)
     if not known.any():
@@ -92,7 +100,7 @@ def axis_triangle(axes: ArrayLike, angle_deg: ArrayLike, *, lattice: str) -> Fig
     dots = ax.scatter(*xy.T, c=angle_deg[known], cmap="viridis", vmin=0, **look)
     bar = fig.colorbar(dots, ax=ax, label="disorientation angle / °", fraction=0.05, aspect=20, shrink=0.85)
     bar.outline.set_linewidth(0.5)
-    ax.set_title("Disorientation axes")
+    ax.set_title(title or "Disorientation axes")
     return note(fig, n=known.sum(), unit="boundaries")
 
 

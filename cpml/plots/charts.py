@@ -24,6 +24,7 @@ def histogram_with_curve(
     curve_label: str = "",
     marks: Mapping[float, str] | None = None,
     ylabel: str = "density",
+    title: str = "",
     unit: str = "",
 ) -> Figure | None:
     """Histogram of area one with a reference curve.
@@ -60,15 +61,17 @@ def histogram_with_curve(
         place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "fontsize": 7}
         ax.annotate(text, (value, 1), **place)
     ax.set(xlabel=label, ylabel=ylabel)
+    ax.set_title(title, pad=14 if marks and title else None)
     return note(fig, n=known.sum(), unit=unit)
 
 
 def disorientation_histogram(
     angle_deg: ArrayLike,
     *,
-    lattice: str,
+    lattice: str | None,
     weights: ArrayLike | None = None,
     marks: Mapping[float, str] | None = None,
+    title: str = "",
     unit: str = "boundary segments",
 ) -> Figure | None:
     """Disorientation angles with the curve of random crystals (Mackenzie for cubic, computed for hcp).
@@ -76,13 +79,21 @@ def disorientation_histogram(
     Parameters
     ----------
     angle_deg : (N,) NaN is left out
-    lattice : "fcc", "bcc" or "hcp"
-    weights, marks, unit : as of `histogram_with_curve`
+    lattice : "fcc", "bcc" or "hcp"; None, any other: without a curve
+    weights, marks, title, unit : as of `histogram_with_curve`
 
     Returns
     -------
     Figure, None where there is nothing to draw: no angle is finite
     """
+    if lattice is None:
+        angle = np.asarray(angle_deg, float)
+        top = np.max(angle, where=np.isfinite(angle), initial=60.0)
+        look = {"label": "disorientation angle / °", "ylabel": "density / (1/°)"}
+        bins = np.arange(0, top + 2, 2)
+        return histogram_with_curve(
+            angle, bins=bins, weights=weights, marks=marks, title=title, unit=unit, **look
+        )
     top = MAX_DISORIENTATION.get(lattice, 0)
     grid = np.linspace(0, top + 1, 400)
     return histogram_with_curve(
@@ -94,11 +105,14 @@ def disorientation_histogram(
         curve_label="random crystals",
         marks=marks,
         ylabel="density / (1/°)",
+        title=title,
         unit=unit,
     )
 
 
-def grain_size_histogram(diameter_um: ArrayLike, *, area_um2: ArrayLike | None = None) -> Figure | None:
+def grain_size_histogram(
+    diameter_um: ArrayLike, *, area_um2: ArrayLike | None = None, title: str = ""
+) -> Figure | None:
     """Grain sizes on a log axis, counted and weighted by area, each with its log-normal fit (by moments).
 
     Parameters
@@ -126,13 +140,15 @@ def grain_size_histogram(diameter_um: ArrayLike, *, area_um2: ArrayLike | None =
         sns.histplot(x=d, weights=weight, bins=bins, log_scale=np.e, ax=ax, **look)
         mean = np.average(log_d, weights=weight)
         spread = np.sqrt(np.average((log_d - mean) ** 2, weights=weight))
-        if spread > 0:
+        if spread > 1e-9:
             fit = np.exp(-0.5 * ((grid - mean) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
             text = f"{name}: median {np.exp(mean):.3g} µm, σ(ln d) {spread:.2f}"
             ax.plot(np.exp(grid), fit, color=colour, linewidth=1.0, label=text)
     plain_log_axis(ax)
     ax.set(xlabel="equivalent diameter / µm", ylabel="density of ln d")
-    fig.legend(loc="outside upper left", title="log-normal fits", alignment="left")
+    ax.set_title(title)
+    if ax.get_legend_handles_labels()[0]:  # grains of one size have no width to fit
+        fig.legend(loc="outside upper left", title="log-normal fits", alignment="left")
     return note(fig, n=len(d), unit="grains")
 
 

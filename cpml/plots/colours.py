@@ -21,6 +21,7 @@ SAMPLE_DIRECTIONS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0,
 GROUP_OF_LATTICE = {"fcc": "432", "bcc": "432", "hcp": "622"}
 _CUBIC_AND_HEXAGONAL = {"6": "C6", "622": "D6", "23": "T", "432": "O"}
 _OTHERS = {"1": "C1", "2": "C2", "222": "D2", "3": "C3", "32": "D3", "4": "C4", "422": "D4"}
+_OTHERS |= {"211": "C2x", "121": "C2y", "312": "D3y"}
 _ORIX_NAME = _OTHERS | _CUBIC_AND_HEXAGONAL
 _CHUNK = 500_000
 

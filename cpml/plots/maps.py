@@ -162,6 +162,31 @@ def ipf_map(view: MapView, *, direction: str | ArrayLike = "z") -> Figure:
     return note(fig, n=np.sum(ebsd_map.phase_id > 0), unit="indexed points")
 
 
+def phase_map(view: MapView) -> Figure:
+    """Phases of a map, each in its colour, with names and shares of the points; points without a solution
+    are white.
+    """
+    ebsd_map = view.ebsd_map
+    n, present = len(ebsd_map.phase_id), np.unique(ebsd_map.phase_id[ebsd_map.phase_id > 0])
+    rgb = np.ones((n, 3))
+    handles = []
+    for number, colour in zip(present, category_colours(len(present)), strict=True):
+        here = ebsd_map.phase_id == number
+        rgb[here] = colour
+        name = textwrap.fill(ebsd_map.phases[number].name, 28)
+        handles.append(Patch(facecolor=colour, label=f"{name} ({_percent(here.mean())})"))
+    without = float(np.mean(ebsd_map.phase_id <= 0))
+    if without:
+        label = f"no solution ({_percent(without)})"
+        handles.append(Patch(facecolor="white", edgecolor="0.6", linewidth=0.3, label=label))
+    fig, _ = colour_map(view, rgb, handles=handles, legend_title="Phase (share of the points)")
+    return note(fig, n=n, unit="points")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.0995 else f"{100 * share:.0f} %"
+
+
 def colour_limits(
     values: ArrayLike, *, vmin: float | None = None, vmax: float | None = None, centred: bool = False
 ) -> tuple[float, float]:

@@ -12,7 +12,7 @@ The figure is an equal-area projection of the hemisphere that looks out of the s
 the map: x right, y down. A pole that leaves the surface to the right is drawn on the right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations, product
 
 import numpy as np
@@ -45,7 +45,7 @@ HALF_WIDTH_DEG = 10.0
 _BINS = 4000
 
 
-def _group(lattice: str) -> str:
+def _group(lattice: str | None) -> str:
     if lattice not in GROUP_OF_LATTICE:
         raise ParameterError(f"lattice {lattice!r}: pole figures are drawn for {', '.join(GROUP_OF_LATTICE)}")
     return GROUP_OF_LATTICE[lattice]
@@ -173,10 +173,10 @@ def plane_text(plane: Plane) -> str:
 def pole_figures(
     quaternions: ArrayLike,
     *,
-    lattice: str,
+    lattice: str | None = None,
     c_over_a: float | None = None,
     weights: ArrayLike | None = None,
-    planes: Sequence[Plane] | None = None,
+    planes: Sequence[Plane] | Mapping[Plane, NDArray] | None = None,
     title: str = "",
     unit: str = "orientations",
 ) -> Figure:
@@ -187,19 +187,21 @@ def pole_figures(
     quaternions : (N, 4) crystal_to_sample, w first
     lattice : "fcc", "bcc" or "hcp" (with c_over_a)
     weights : (N,) e.g. grain areas
-    planes : plane families; {100} {110} {111} or {0001} {10-10} {10-11} when not given
+    planes : plane families; {100} {110} {111} or {0001} {10-10} {10-11} when not given. For any other crystal
+        a mapping of indices to unit normals (M, 3), one of each +- pair, and no lattice
     unit : what the orientations are, for the sample count
 
     Raises
     ------
     ParameterError : no orientation with a positive weight
     """
-    planes = planes or DEFAULT_PLANES[_group(lattice)]
+    if not isinstance(planes, Mapping):
+        chosen = planes or DEFAULT_PLANES[_group(lattice)]
+        planes = {tuple(p): plane_normals(p, lattice=lattice, c_over_a=c_over_a) for p in chosen}
     x, directions, inside = hemisphere(101)
     maps = []
-    for plane in planes:
+    for normals in planes.values():
         image = np.full(inside.shape, np.nan)
-        normals = plane_normals(plane, lattice=lattice, c_over_a=c_over_a)
         image[inside] = pole_density(quaternions, normals, directions[inside], weights=weights)
         maps.append(image)
     top = max(1.0, *(np.nanmax(image) for image in maps))

@@ -15,5 +15,6 @@ def test_small_benchmark(tmp_path):
     assert ebsd_map.shape == (60, 60) and 0.97 < ebsd_map.indexed.mean() < 1
     assert 2 <= segment(ebsd_map, min_pixels=10).n_grains <= 20
     assert np.all(np.array(bench.time_ours(tmp_path / "m.ctf")) > 0)
+    assert all(seconds > 0 for seconds in bench.outline_times(tmp_path / "m.ctf"))
     seconds, memory = bench.large_map(tmp_path / "m.ctf")
     assert 0 < seconds < 60 and 0 < memory < 4

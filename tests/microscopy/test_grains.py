@@ -274,7 +274,10 @@ def test_hexagonal_grid_kam_and_boundaries():
     assert kam(segment(m))[4 * 12 + 6] == pytest.approx(0.2, rel=1e-6)
     split = segment(hexagonal_map(8, 12, lambda x, y: np.where(y < 3, 0.0, 30.0)))
     assert split.n_grains == 2 and split.boundaries["n_segments"][0] == 23
-    np.testing.assert_allclose(split.segments["length_um"], 1 / np.sqrt(3), atol=1e-9)
+    np.testing.assert_allclose(split.segments["staircase_um"], 1 / np.sqrt(3), atol=1e-9)
+    assert split.boundaries["length_um"][0] == pytest.approx(
+        11.5, rel=0.01
+    )  # 12 points in rows half a step apart
     assert abs((split.boundaries["trace_deg"][0] + 90) % 180 - 90) < 1
 
 

@@ -81,7 +81,7 @@ def test_twin_segments_of_magnesium(mirror, hex_x_axis, segments, along_rows):
     m = read_map(mirror("mg-twins/twins.ctf"), hex_x_axis=hex_x_axis)
     found = find_twins(segment(m, min_pixels=3), types=["twin_1012"]).segments
     twin = found[found["twin_type"] == "twin_1012"]
-    assert len(twin) == pytest.approx(segments, abs=10) and twin["length_um"].sum() == pytest.approx(
+    assert len(twin) == pytest.approx(segments, abs=10) and twin["staircase_um"].sum() == pytest.approx(
         0.3 * segments, abs=3
     )
     if segments:

@@ -186,3 +186,23 @@ def test_setup_repeats_random_numbers():
     first = np.random.rand(3)
     cpml.setup(7)
     np.testing.assert_array_equal(np.random.rand(3), first)
+
+
+def test_a_sheet_is_whole_and_belongs_to_its_notebook(run):
+    """tables/grains.csv: every row and digit, no LaTeX; the notebook that names `grains` owns it."""
+    from cpml.pipeline import steps
+
+    table = pd.DataFrame({"grain_id": [1, 2], "x_um": [1 / 3, np.nan]})
+    path = run.sheet(table, "grains")
+    assert (
+        path == run.reports / "tables" / "grains.csv"
+        and path.read_text() == "grain_id,x_um\n1,0.3333333333333333\n2,\n"
+    )
+    assert [p.name for p in path.parent.iterdir()] == ["grains.csv"]
+    assert run.table_file("odf.txt") == run.reports / "tables" / "02a_odf.txt"
+    chain = steps.discover()
+    owners = [step.name for step in chain if step.owns("reports/tables/grains.csv", chain)]
+    assert owners == ["02a_grains"]
+    assert not any(step.owns("reports/tables/strangers.csv", chain) for step in chain)
+    with pytest.raises(CpmlError, match="table"):
+        run.sheet(table, "../grains")

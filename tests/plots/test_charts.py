@@ -172,3 +172,17 @@ def test_correlations_are_written_and_need_one_set_of_names():
     assert plots.correlation_heatmap(table.iloc[:1, :1]) is None
     with pytest.raises(ParameterError, match="same names"):
         plots.correlation_heatmap(table.rename(index={"basal": "prismatic"}))
+
+
+def test_disorientations_of_any_crystal():
+    """A lattice without a known curve: the histogram alone, as far as its angles go, under its title."""
+    fig = plots.disorientation_histogram([20.0, 100.0, np.nan], lattice=None, title="Ore")
+    ax = fig.axes[0]
+    assert not ax.lines and ax.get_title(loc="left") == "Ore" and ax.get_xlim()[1] > 100
+    assert plots.axis_triangle([[0, 0, 1.0]], [30.0], lattice=None) is None
+
+
+def test_grains_of_one_size_have_no_fit():
+    """Two grains alike: no width, no curve, no empty legend."""
+    fig = plots.grain_size_histogram([2.0, 2.0])
+    assert not fig.legends and not fig.axes[0].lines

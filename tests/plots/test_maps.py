@@ -192,3 +192,29 @@ def test_a_map_without_a_value_is_no_figure(view):
     assert plots.grain_map(view, np.ones(n, int), {}, label="seen", categories=["basal"]) is None
     assert plots.dic_map(plots.FieldView(), np.full((4, 8), np.nan), label="strain") is None
     assert not plt.get_fignums()
+
+
+def test_phase_map_names_phases_and_shares(view):
+    """Two phases and a point without a solution: each in the legend with its share; candidates are not."""
+    from dataclasses import replace
+
+    from cpml.microscopy import MapPhase
+
+    ebsd_map = view.ebsd_map
+    number = np.where(ebsd_map.phase_id > 0, np.where(ebsd_map.xy[:, 0] < 2.4, 1, 4), 0)
+    several = {
+        1: MapPhase("Austenite", "432"),
+        4: MapPhase("Ferrite", "432"),
+        7: MapPhase("Candidate", "222"),
+    }
+    fig = plots.phase_map(plots.MapView(replace(ebsd_map, phase_id=number, phases=several)))
+    texts = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
+    assert texts == ["Austenite (48 %)", "Ferrite (50 %)", "no solution (1.7 %)"]
+    assert "n = 60 points" in fig.get_supxlabel()
+
+
+def test_colours_of_every_setting():
+    """Monoclinic and trigonal settings with their twofold axis elsewhere have colours too."""
+    for group in ("211", "121", "312", "222"):
+        rgb = plots.ipf_colours([[1.0, 0, 0, 0], [np.nan] * 4], group=group)
+        assert np.isfinite(rgb).all() and rgb[1].tolist() == [1, 1, 1]

@@ -134,3 +134,28 @@ def test_inverse_pole_figure_stays_in_the_triangle(lattice):
     slope = 1.0 if lattice == "fcc" else np.tan(np.pi / 6)
     assert (y >= -1e-12).all() and (y <= slope * x + 1e-12).all()
     assert plots.inverse_pole_figure(_random(3), [np.nan] * 3, lattice=lattice, label="Taylor factor") is None
+
+
+def test_any_crystal_by_its_normals():
+    """Normals of an orthorhombic crystal: one pole figure for each family, in the order given."""
+    families = {(1, 0, 0): np.array([[1.0, 0, 0]]), (0, 1, 0): np.array([[0, 1.0, 0]])}
+    fig = plots.pole_figures(_random(5), planes=families, title="Ore")
+    titles = [ax.get_title(loc="center") for ax in fig.axes]
+    assert [t.partition(",")[0] for t in titles[:2]] == ["{100}", "{010}"]
+    with pytest.raises(ParameterError, match="lattice None"):
+        plots.pole_figures(_random(5))
+
+
+def test_odf_sections_show_the_grid():
+    """Six of eighteen sections at their phi2, one colour bar from 0 to the largest value."""
+    grid = np.stack(
+        np.meshgrid(np.arange(0, 360, 10), np.arange(0, 91, 10), np.arange(0, 90, 5), indexing="ij"), -1
+    )
+    values = 1 + np.cos(np.radians(grid[..., 0]))
+    fig = plots.odf_sections(grid, values, halfwidth_deg=10, n=7, unit="grains", title="Ore")
+    shown = [ax for ax in fig.axes if ax.get_visible() and "φ2" in ax.get_title(loc="center")]
+    assert [ax.get_title(loc="center") for ax in shown] == [f"φ2 = {a}°" for a in (0, 15, 30, 45, 60, 75)]
+    image = shown[0].images[0]
+    assert image.get_clim() == (0, 2) and image.get_array().shape == (10, 36)
+    with pytest.raises(ParameterError, match="grid"):
+        plots.odf_sections(grid, values[0], halfwidth_deg=10, n=7)

@@ -30,7 +30,7 @@ from cpml.crystallography.rotations import (
 )
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
-from cpml.microscopy.curvature.lattice_curvature import curvature, noise_of
+from cpml.microscopy.curvature.lattice_curvature import curvature, noise_curvature, noise_of, noise_vectors
 from cpml.microscopy.grains.grains import Grains
 from cpml.microscopy.maps.means import exponential, vectors_from_means
 
@@ -40,13 +40,16 @@ AT_ONCE = 2**20
 
 @dataclass(frozen=True)
 class WeightedBurgers:
-    """W of a map (module docstring); noise_floor_per_um is the rms |W| of noise alone."""
+    """W of a map (module docstring); of noise alone, noise_floor_per_um is the rms |W|, noise_median_per_um
+    the median.
+    """
 
     sample: NDArray
     crystal: NDArray
     method: str
     noise_deg: float
     noise_floor_per_um: float
+    noise_median_per_um: float
 
     @property
     def magnitude(self) -> NDArray:
@@ -89,11 +92,11 @@ def weighted_burgers(
     q = grains.map.quaternions
     if method == "differential":
         scheme = scheme or ("central" if grains.map.grid == "hex" else "forward")
-        k = curvature(grains, scheme=scheme).kappa
-        w = np.stack([k[:, 2, 0], k[:, 2, 1], -(k[:, 0, 0] + k[:, 1, 1])], axis=1)
-        # four differences of variance 2 sigma^2 / step^2; central ones span two steps
-        floor = np.sqrt(8) * axis_noise / grains.map.step_um / (1 if scheme == "forward" else 2)
-        return WeightedBurgers(w, _in_crystal(q, w), method, noise, float(floor))
+        w = _differential(curvature(grains, scheme=scheme).kappa)
+        size = np.linalg.norm(_differential(noise_curvature(grains, noise, scheme=scheme)), axis=1)
+        size = size[np.isfinite(size)]
+        floors = (np.sqrt(np.mean(size**2)), np.median(size)) if len(size) else (np.nan, np.nan)
+        return WeightedBurgers(w, _in_crystal(q, w), method, noise, *map(float, floors))
     if method != "integral":
         raise ParameterError(f"method {method!r}: choose 'differential' or 'integral'")
     if grains.map.grid == "hex" or half_width < 1:
@@ -103,7 +106,15 @@ def weighted_burgers(
     w = _integral(grains, half_width)
     # two of three error components act along a side; the four corners count half in both directions
     floor = np.sqrt(16 * half_width - 4) * axis_noise / (2 * half_width) ** 2 / grains.map.step_um
-    return WeightedBurgers(w, _in_crystal(q, w), method, noise, float(floor))
+    # W_3 has the errors of all sides, W_1 and W_2 of two each: variances 1, 1, 2
+    size = np.linalg.norm(noise_vectors(10_000, 1.0) * [1.0, 1.0, np.sqrt(2.0)], axis=1)
+    median = floor * np.median(size) / np.sqrt(np.mean(size**2))
+    return WeightedBurgers(w, _in_crystal(q, w), method, noise, float(floor), float(median))
+
+
+def _differential(kappa: NDArray) -> NDArray:
+    """W (N, 3) of a curvature (N, 3, 2)."""
+    return np.stack([kappa[:, 2, 0], kappa[:, 2, 1], -(kappa[:, 0, 0] + kappa[:, 1, 1])], axis=1)
 
 
 def _integral(grains: Grains, half_width: int) -> NDArray:

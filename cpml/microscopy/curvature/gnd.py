@@ -20,6 +20,9 @@ alone gives about
 
     rho_n = sqrt2 d / (b dx)  per component, at forward differences; half of it at central ones.
 
+What it gives in the total density depends on the crystal, the weights and the method: `noise_floor` is the
+median that the same solution gives in the same pixels for errors of that size alone.
+
 References: Pantleon 2008, Scripta Mater. 58:994; Hull & Bacon, Introduction to Dislocations.
 """
 
@@ -34,7 +37,13 @@ from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.slip_systems import systems
 from cpml.errors import ParameterError
 from cpml.microscopy.curvature.l1 import columns_of, solve_l1, solve_l2
-from cpml.microscopy.curvature.lattice_curvature import curvature, noise_of, nye_components, phases_chosen
+from cpml.microscopy.curvature.lattice_curvature import (
+    curvature,
+    noise_curvature,
+    noise_of,
+    nye_components,
+    phases_chosen,
+)
 from cpml.microscopy.grains.grains import Grains
 from cpml.microscopy.maps.ebsd_map import MapPhase
 from cpml.progress import progress
@@ -47,6 +56,8 @@ EDGE_FAMILIES = {
 POISSON = 0.3
 """Ratio nu of the energies of edges and screws, close to that of nickel, magnesium and titanium."""
 CHUNK = 32768
+FLOOR_SAMPLE = 4000
+"""Pixels of a phase whose noise is solved for the floor: its median is then known to 1 %."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,10 @@ class Gnd:
     | density | sum of \\|rho_s\\| | m^-2, (N,) |
     | families | the same by family, "edge basal", "screw a", ... | m^-2, (N,) each |
     | objective | sum u_s \\|rho_s\\| (L1) or sum u_s rho_s^2 (L2) | m^-2 or m^-4, (N,) |
-    | noise_deg, noise_floor | rms angle of the orientation error, its rho_n for the shortest b | deg, m^-2 |
+    | noise_deg | rms angle of the orientation error | deg |
+    | noise_floor | median of `density` that this error alone gives in these pixels | m^-2 |
+    | floor_of_phase | the same for each phase id | m^-2 |
+    | noise_component | rho_n of this error for the shortest b: one component | m^-2 |
     | by_system | phase id -> rho (N_phase, S) signed, where asked for | m^-2 |
     """
 
@@ -139,6 +153,8 @@ class Gnd:
     scheme: str
     noise_deg: float
     noise_floor: float
+    floor_of_phase: dict[int, float]
+    noise_component: float
     types: dict[int, DislocationTypes]
     by_system: dict[int, NDArray]
 
@@ -148,9 +164,15 @@ class Gnd:
         return f"gnd_{self.method}_{self.weight}_{self.scheme}_per_m2"
 
 
+def lattice_of(phase: MapPhase) -> str | None:
+    """Lattice of a phase whose dislocations are known, None for others."""
+    lattice = phase.lattice or ("hcp" if phase.group == "622" else None)
+    return lattice if lattice in EDGE_FAMILIES else None
+
+
 def types_of_phase(phase: MapPhase, families: Sequence[str] | None = None) -> DislocationTypes:
     """Dislocations of a phase of a map, Burgers lengths from its lattice constants (Angstrom there)."""
-    lattice = phase.lattice or ("hcp" if phase.group == "622" else None)
+    lattice = lattice_of(phase)
     if lattice is None:
         raise ParameterError(f"phase {phase.name!r} has no lattice: declare fcc, bcc or hcp for it")
     return dislocation_types(
@@ -173,7 +195,8 @@ def gnd(
 
     Parameters
     ----------
-    phase : id or name (or several) to look at; None: all. Each phase has its own dislocations
+    phase : id or name (or several) to look at; None: all whose lattice is known. Each phase has its own
+        dislocations
     method : "l1" (exact) or "l2"
     weight : "density" or "energy" (module docstring)
     scheme : differences of the curvature; None: "forward", "central" on hexagonal grids
@@ -183,12 +206,15 @@ def gnd(
 
     Raises
     ------
-    ParameterError : an unknown method, weight, phase or lattice, or lattice constants that the map lacks
+    ParameterError : an unknown method, weight or phase, no phase with a known lattice, or lattice constants
+        that the map lacks
     """
     if method not in ("l1", "l2"):
         raise ParameterError(f"method {method!r}: choose 'l1' or 'l2'")
     scheme = scheme or ("central" if grains.map.grid == "hex" else "forward")
     ids = phases_chosen(grains, phase)
+    if phase is None and any(lattice_of(grains.map.phases[i]) for i in ids):
+        ids = [i for i in ids if lattice_of(grains.map.phases[i])]
     types = {i: types_of_phase(grains.map.phases[i], (families or {}).get(i)) for i in ids}
     costs = {i: t.weights(weight) for i, t in types.items()}
     y = nye_components(curvature(grains, scheme=scheme).kappa)
@@ -213,9 +239,39 @@ def gnd(
             if keep_systems:
                 kept[i][place[part]] = rho
     noise = noise_of(grains, noise_deg)
-    shortest = min(np.linalg.norm(t.burgers_nm, axis=1).min() for t in types.values())
-    floor = density_floor(noise, shortest, grains.map.step_um, scheme)
-    return Gnd(density, by_family, objective, method, weight, scheme, noise, floor, types, kept)
+    floor, of_phase = _noise_floors(grains, density, types, costs, method, scheme, noise)
+    shortest = min((np.linalg.norm(t.burgers_nm, axis=1).min() for t in types.values()), default=np.nan)
+    component = density_floor(noise, shortest, grains.map.step_um, scheme)
+    return Gnd(
+        density, by_family, objective, method, weight, scheme, noise, floor, of_phase, component, types, kept
+    )
+
+
+def _noise_floors(
+    grains: Grains, density: NDArray, types: dict, costs: dict, method: str, scheme: str, noise: float
+) -> tuple[float, dict[int, float]]:
+    """Median density of noise alone, in all pixels with a density and in those of each phase.
+
+    Pixels are taken evenly from the map, FLOOR_SAMPLE of each phase at most.
+    """
+    if not noise >= 0:
+        return float("nan"), dict.fromkeys(types, float("nan"))
+    found, weights = {}, []
+    for i, of_phase in types.items():
+        pixel = np.flatnonzero((grains.map.phase_id == i) & np.isfinite(density))
+        place = np.unique(np.linspace(0, max(len(pixel) - 1, 0), FLOOR_SAMPLE).astype(int))[: len(pixel)]
+        part = pixel[place]
+        y = nye_components(noise_curvature(grains, noise, scheme=scheme, pixels=part)[part])
+        rho = densities(grains.map.quaternions[part], y, of_phase, costs[i], method)
+        found[i] = np.abs(rho).sum(axis=1)
+        weights.append(np.full(len(part), len(pixel) / max(len(part), 1)))
+    floors = {i: float(np.median(v)) if len(v) else float("nan") for i, v in found.items()}
+    every = np.concatenate([*found.values(), np.zeros(0)])
+    if not len(every):
+        return float("nan"), floors
+    order = np.argsort(every)
+    share = np.cumsum(np.concatenate(weights)[order])
+    return float(every[order][np.searchsorted(share, share[-1] / 2)]), floors
 
 
 def density_floor(noise_deg: float, burgers_nm: float, step_um: float, scheme: str = "forward") -> float:

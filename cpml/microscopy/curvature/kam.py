@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from cpml.crystallography.disorientation import pair_angles
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
-from cpml.microscopy.curvature.lattice_curvature import noise_of, pairs_in_grains
+from cpml.microscopy.curvature.lattice_curvature import noise_of, noise_vectors, pairs_in_grains
 from cpml.microscopy.grains.grains import Grains
 from cpml.microscopy.maps.neighbours import neighbour_angles
 
@@ -39,11 +39,34 @@ def kam(grains: Grains, *, order: int = 1, max_angle: float | None = None) -> ND
     max_angle : pairs above this angle, deg, are left out; None: none is
     """
     pairs = pairs_in_grains(grains, order)
-    angle = neighbour_angles(grains.map, pairs)
+    return _mean_over_pairs(grains.map.n_pixels, pairs, neighbour_angles(grains.map, pairs), max_angle)
+
+
+def kam_noise(
+    grains: Grains, noise_deg: float, *, order: int = 1, max_angle: float | None = None, seed: int = 0
+) -> NDArray:
+    """KAM (N,), deg, that orientation errors of rms angle `noise_deg` alone give in the same pixels by the
+    same kernel; NaN where `kam` is.
+    """
+    pairs = pairs_in_grains(grains, order)
+    error = noise_vectors(grains.map.n_pixels, noise_deg, seed)
+    angle = np.linalg.norm(error[pairs[:, 1]] - error[pairs[:, 0]], axis=1)
+    return _mean_over_pairs(grains.map.n_pixels, pairs, angle, max_angle)
+
+
+def gos_noise(grains: Grains, noise_deg: float) -> NDArray:
+    """GOS (G,), deg, that orientation errors of rms angle `noise_deg` alone give: 0.921 d sqrt(1 - 1/n) of n
+    points, whose mean shares their errors.
+    """
+    n = np.maximum(np.bincount(grains.own, minlength=grains.n_grains + 1)[1:], 1)
+    return GROD_PER_NOISE * noise_deg * np.sqrt(1 - 1 / n)
+
+
+def _mean_over_pairs(n: int, pairs: NDArray, angle: NDArray, max_angle: float | None) -> NDArray:
+    """(n,) mean angle, deg, of the pairs of each pixel, given in rad; NaN without one."""
     if max_angle is not None:
         near = angle <= np.radians(max_angle)
         pairs, angle = pairs[near], angle[near]
-    n = grains.map.n_pixels
     total = np.bincount(pairs[:, 0], angle, n) + np.bincount(pairs[:, 1], angle, n)
     count = np.bincount(pairs[:, 0], minlength=n) + np.bincount(pairs[:, 1], minlength=n)
     return np.degrees(np.divide(total, count, out=np.full(n, np.nan), where=count > 0))

@@ -86,17 +86,44 @@ def curvature(grains: Grains, *, scheme: str = "forward") -> Curvature:
     """
     if scheme not in ("forward", "central"):
         raise ParameterError(f"scheme {scheme!r}: choose 'forward' or 'central'")
-    if grains.map.grid == "hex":
-        if scheme == "forward":
-            raise ParameterError("a hexagonal grid has no next row above or below: choose scheme='central'")
-        return Curvature(_least_squares(grains), scheme)
-    return Curvature(_forward(grains) if scheme == "forward" else _least_squares(grains), scheme)
-
-
-def _forward(grains: Grains) -> NDArray:
-    kappa = np.full((grains.map.n_pixels, 3, 2), np.nan)
+    if grains.map.grid == "hex" and scheme == "forward":
+        raise ParameterError("a hexagonal grid has no next row above or below: choose scheme='central'")
     pairs = pairs_in_grains(grains)
-    omega = _pair_rotations(grains, pairs)
+    return Curvature(_differences(grains, pairs, _pair_rotations(grains, pairs), scheme), scheme)
+
+
+def noise_curvature(
+    grains: Grains, noise_deg: float, *, scheme: str, pixels: NDArray | None = None, seed: int = 0
+) -> NDArray:
+    """kappa (N, 3, 2), rad/um, that orientation errors alone give in the same pixels by the same differences.
+
+    Parameters
+    ----------
+    noise_deg : rms angle of the error of a pixel, no two alike
+    pixels : (n,) numbers of those asked for: others may be left at NaN; None: all
+    """
+    pairs = pairs_in_grains(grains)
+    if pixels is not None:
+        asked = np.zeros(grains.map.n_pixels, bool)
+        asked[pixels] = True
+        pairs = pairs[asked[pairs].any(axis=1)]
+    error = noise_vectors(grains.map.n_pixels, noise_deg, seed)
+    return _differences(grains, pairs, error[pairs[:, 1]] - error[pairs[:, 0]], scheme)
+
+
+def noise_vectors(n: int, noise_deg: float, seed: int = 0) -> NDArray:
+    """(n, 3) small rotation vectors, rad, without direction and independent, of a given rms angle."""
+    scale = np.radians(noise_deg) / np.sqrt(3)
+    return scale * np.random.default_rng(seed).standard_normal((n, 3))
+
+
+def _differences(grains: Grains, pairs: NDArray, omega: NDArray, scheme: str) -> NDArray:
+    make = _forward if scheme == "forward" else _least_squares
+    return make(grains, pairs, omega)
+
+
+def _forward(grains: Grains, pairs: NDArray, omega: NDArray) -> NDArray:
+    kappa = np.full((grains.map.n_pixels, 3, 2), np.nan)
     is_row = grains.map.rows[pairs[:, 0]] == grains.map.rows[pairs[:, 1]]
     for column, chosen in ((0, is_row), (1, ~is_row)):
         rate = omega[chosen] / grains.map.pixel_um[column]
@@ -105,10 +132,9 @@ def _forward(grains: Grains) -> NDArray:
     return kappa
 
 
-def _least_squares(grains: Grains) -> NDArray:
+def _least_squares(grains: Grains, pairs: NDArray, omega: NDArray) -> NDArray:
     """kappa = (sum omega dx^T)(sum dx dx^T)^-1 over the touching pixels of the same grain."""
-    n, pairs = grains.map.n_pixels, pairs_in_grains(grains)
-    omega = _pair_rotations(grains, pairs)
+    n = grains.map.n_pixels
     dx = grains.map.xy[pairs[:, 1]] - grains.map.xy[pairs[:, 0]]
 
     def total(
@@ -165,34 +191,91 @@ def nye(grains: Grains, *, scheme: str = "forward") -> pd.DataFrame:
     return pd.DataFrame(values, columns=[f"{name}_per_um" for name in NYE_NAMES])
 
 
-def orientation_noise(grains: Grains, *, region: ArrayLike | None = None) -> float:
-    """rms angle d, deg, of the orientation error, from second differences along the rows.
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """Orientation error of a map: `deg`, its rms angle, NaN where there are too few points to tell.
+
+    | field | meaning |
+    |---|---|
+    | n_triples | rows of three pixels in one grain that tell |
+    | identical_share | share of the rows left out: two neighbours have one orientation to the last bit |
+    """
+
+    deg: float
+    n_triples: int
+    identical_share: float
+
+    @property
+    def note(self) -> str:
+        """A sentence where the estimate needs one, else ""."""
+        left_out = ""
+        if self.identical_share > FILLED:
+            left_out = (
+                f"{100 * self.identical_share:.0f} % of the rows of three points hold two orientations that "
+                "are equal to the last bit, as a vendor's program fills them in: they are left out of the "
+                "noise and its floors."
+            )
+        if self.n_triples >= FEWEST_TRIPLES:
+            return left_out
+        too_few = f"{self.n_triples} rows of three pixels in one grain are too few for a noise estimate."
+        return f"{left_out} {too_few}".strip()
+
+
+FILLED = 0.01
+"""Share of bit-identical neighbours from which on it is said; measured angles hardly ever agree so."""
+FEWEST_TRIPLES = 10
+
+
+def noise_estimate(grains: Grains, *, region: ArrayLike | None = None) -> NoiseEstimate:
+    """rms angle d of the orientation error, from second differences along the rows.
 
     A constant gradient cancels in omega(i, i+1) - omega(i-1, i), whose variance per axis is 6 times that of
     the error; the median makes it robust against real steps. Errors that neighbours share do not count.
+    Neighbours whose orientations are identical were filled in, not measured: they are left out. On a square
+    grid with too few rows of three the columns tell.
 
     Parameters
     ----------
     region : (N,) bool, pixels to look at, an undeformed area for example; None: all
-
-    Raises
-    ------
-    ParameterError : fewer than ten triples of neighbours in one grain
     """
     m = grains.map
     lookup = np.full((m.shape[0], m.half_columns.max() + 1), -1, np.int64)
     lookup[m.rows, m.half_columns] = np.arange(m.n_pixels)
-    triples = np.stack([lookup[:, :-4], lookup[:, 2:-2], lookup[:, 4:]], axis=-1).reshape(-1, 3)
-    triples = triples[(triples >= 0).all(axis=1)]
-    own = np.where(True if region is None else np.asarray(region, bool), grains.own, 0)[triples]
-    triples = triples[(own[:, 0] > 0) & (own[:, 0] == own[:, 1]) & (own[:, 1] == own[:, 2])]
-    if len(triples) < 10:
-        raise ParameterError(
-            f"map {m.name!r}: {len(triples)} rows of three pixels in one grain, too few for a noise estimate"
-        )
+    own = np.where(True if region is None else np.asarray(region, bool), grains.own, 0)
+    triples = _triples_along(lookup, own)
+    if len(triples) < FEWEST_TRIPLES and m.grid == "square":
+        triples = _triples_along(np.repeat(lookup[:, ::2].T, 2, axis=1), own)
+    q = m.quaternions
+    filled = (q[triples[:, 0]] == q[triples[:, 1]]).all(axis=1) | (q[triples[:, 1]] == q[triples[:, 2]]).all(
+        axis=1
+    )
+    share, triples = float(filled.mean()) if len(filled) else 0.0, triples[~filled]
+    if len(triples) < FEWEST_TRIPLES:
+        return NoiseEstimate(float("nan"), len(triples), share)
     second = _pair_rotations(grains, triples[:, 1:]) - _pair_rotations(grains, triples[:, :2])
     variance = np.median(np.sum(second**2, axis=1)) / CHI2_3_MEDIAN / 6.0
-    return float(np.degrees(np.sqrt(3.0 * variance)))
+    return NoiseEstimate(float(np.degrees(np.sqrt(3.0 * variance))), len(triples), share)
+
+
+def _triples_along(lookup: NDArray, own: NDArray) -> NDArray:
+    """(T, 3) pixels of one grain next to each other in a row of the lookup, two places apart there."""
+    triples = np.stack([lookup[:, :-4], lookup[:, 2:-2], lookup[:, 4:]], axis=-1).reshape(-1, 3)
+    triples = triples[(triples >= 0).all(axis=1)]
+    grain = own[triples]
+    return triples[(grain[:, 0] > 0) & (grain[:, 0] == grain[:, 1]) & (grain[:, 1] == grain[:, 2])]
+
+
+def orientation_noise(grains: Grains, *, region: ArrayLike | None = None) -> float:
+    """rms angle d, deg, of the orientation error by `noise_estimate`, whose parameters it has.
+
+    Raises
+    ------
+    ParameterError : fewer than ten triples of neighbours in one grain that were not filled in
+    """
+    found = noise_estimate(grains, region=region)
+    if found.n_triples < FEWEST_TRIPLES:
+        raise ParameterError(f"map {grains.map.name!r}: {found.note} Give noise_deg")
+    return found.deg
 
 
 def noise_of(grains: Grains, noise_deg: float | None) -> float:

@@ -1,10 +1,10 @@
 """The boundary network: pixel edges between grains, and pairs of grains.
 
 Segment = the cell edge shared by two neighbouring pixels of different grains; its end points lie on cell
-corners. Boundary = all segments of one pair of grains. Its trace is the main direction of its segments'
-mid points, so that the pixel staircase does not count. Coincidence-site boundaries:
-cpml.microscopy.grains.csl; pieces, curvature, tilt and twist: cpml.microscopy.grains.boundary_geometry;
-triple points: cpml.microscopy.grains.junctions.
+corners. Boundary = all segments of one pair of grains. Its length is that of the outline
+(cpml.microscopy.grains.outline) and its trace the main direction of its segments' mid points, so that the
+pixel staircase does not count. Coincidence-site boundaries: cpml.microscopy.grains.csl; pieces, curvature,
+tilt and twist: cpml.microscopy.grains.boundary_geometry; triple points: cpml.microscopy.grains.junctions.
 """
 
 import numpy as np
@@ -17,20 +17,20 @@ from cpml.crystallography.rotations import quaternion_conjugate, quaternion_mult
 from cpml.crystallography.symmetry import proper_group
 from cpml.microscopy.grains.csl import nearest_csl
 from cpml.microscopy.grains.shapes import Segmented, on_screen_deg
-from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.maps.neighbours import neighbour_angles
 
 
 def segment_table(grains: Segmented) -> pd.DataFrame:
-    """Segments: pixel_a, pixel_b, fragment_a, fragment_b, x0_um, y0_um, x1_um, y1_um, length_um, angle_deg.
+    """Segments: pixel_a, pixel_b, fragment_a, fragment_b, x0_um, y0_um, x1_um, y1_um, length_um,
+    staircase_um, angle_deg.
 
+    length_um is the segment's share of the outline, staircase_um the length of the cell edge itself.
     angle_deg is the disorientation of the two pixels (of their stand-ins where a label was adopted);
     NaN between phases.
     """
-    pairs, label = grains.map.neighbours, grains.label
-    a, b = label[pairs[:, 0]], label[pairs[:, 1]]
-    pairs = pairs[(a != b) & (a > 0) & (b > 0)].astype(np.int64)
-    ends = edge_end_points(grains.map, pairs)
+    found, label = grains.outline, grains.label
+    chosen = between_grains(grains)
+    pairs = np.stack([found.pixel_a[chosen], found.pixel_b[chosen]], axis=1)
     angle = np.degrees(neighbour_angles(grains.map, grains.source[pairs]))
     return pd.DataFrame(
         {
@@ -38,24 +38,20 @@ def segment_table(grains: Segmented) -> pd.DataFrame:
             "pixel_b": pairs[:, 1],
             "fragment_a": label[pairs[:, 0]],
             "fragment_b": label[pairs[:, 1]],
-            **dict(zip(("x0_um", "y0_um", "x1_um", "y1_um"), ends.T, strict=True)),
-            "length_um": np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1]),
+            **dict(zip(("x0_um", "y0_um", "x1_um", "y1_um"), found.ends[chosen].T, strict=True)),
+            "length_um": found.length_um[chosen],
+            "staircase_um": found.staircase_um[chosen],
             "angle_deg": angle,
         }
     )
 
 
-def edge_end_points(ebsd_map: EbsdMap, pairs: NDArray) -> NDArray:
-    """(P, 4) x0, y0, x1, y1 in um of the cell edge between neighbouring pixels."""
-    first, second = ebsd_map.xy[pairs[:, 0]], ebsd_map.xy[pairs[:, 1]]
-    middle, across = (first + second) / 2, second - first
-    if ebsd_map.grid == "square":
-        dx, dy = ebsd_map.pixel_um
-        is_row_neighbour = np.abs(across[:, 0]) > np.abs(across[:, 1])
-        half = np.where(is_row_neighbour[:, None], [0.0, dy / 2], [dx / 2, 0.0])
-    else:  # the edge of a regular hexagon is 1/sqrt 3 of the step and stands square to the line of centres
-        half = np.stack([-across[:, 1], across[:, 0]], axis=1) / (2 * np.sqrt(3))
-    return np.concatenate([middle - half, middle + half], axis=1)
+def between_grains(grains: Segmented) -> NDArray:
+    """Edges of the outline with a grain on either side, those of the segment table in its order."""
+    found = grains.outline
+    inside = np.flatnonzero(found.pixel_b >= 0)
+    both = (grains.label[found.pixel_a[inside]] > 0) & (grains.label[found.pixel_b[inside]] > 0)
+    return inside[both]
 
 
 def group_pairs(first: NDArray, second: NDArray) -> tuple[NDArray, NDArray]:
@@ -84,9 +80,10 @@ def traces(segments: pd.DataFrame, row: NDArray, n: int) -> NDArray:
 
 
 def boundary_table(grains: Segmented) -> pd.DataFrame:
-    """Pairs of grains, fragment_a < fragment_b: length_um, n_segments, angle_deg, axis_x, axis_y, axis_z,
-    trace_deg, csl, csl_deviation_deg, phase_boundary.
+    """Pairs of grains, fragment_a < fragment_b: length_um, staircase_um, n_segments, angle_deg, axis_x,
+    axis_y, axis_z, trace_deg, csl, csl_deviation_deg, phase_boundary.
 
+    length_um is that of the outline, staircase_um the sum of the cell edges, up to 1.41 times as long.
     Angle and axis (crystal frame, standard triangle) are those of the mean orientations; csl is 0 where there
     is none and in all but cubic pairs of one phase.
     """
@@ -121,6 +118,7 @@ def pair_columns(
             f"{name}_a": ids[:, 0],
             f"{name}_b": ids[:, 1],
             "length_um": np.bincount(row, segments["length_um"], n),
+            "staircase_um": np.bincount(row, segments["staircase_um"], n),
             "n_segments": np.bincount(row, minlength=n),
             "angle_deg": np.degrees(angle),
             "axis_x": axis[:, 0],

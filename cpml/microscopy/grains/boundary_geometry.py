@@ -8,7 +8,7 @@ Tilt and twist: of the boundary plane only the trace t is seen. With the rotatio
 
 | symbol | meaning |
 |---|---|
-| straightness | end-to-end distance over length along the smoothed mid points, 1 = straight; 0 for a loop |
+| straightness | end-to-end distance over length of the outline, 1 = straight; 0 for a loop |
 | u | axis of the smallest rotation between the mean orientations |
 """
 

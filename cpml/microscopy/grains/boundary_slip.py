@@ -34,6 +34,23 @@ from cpml.crystallography.schmid import schmid_factors
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 
+COLUMNS = (
+    "system_a",
+    "system_b",
+    "m_prime",
+    "m_prime_out_a",
+    "m_prime_out_b",
+    "m_prime_max",
+    "residual_burgers",
+    "livingston_chalmers",
+    "werner_prantl",
+    "lrb",
+    "lrb_min",
+    "lrb_max",
+    "s_factor",
+)
+COLUMNS_OF_STRESS = ("m_prime_signed", "schmid_a", "schmid_b", "delta_schmid")
+
 
 def boundary_transfer(
     boundaries: pd.DataFrame,
@@ -93,6 +110,9 @@ def boundary_transfer(
                             dtype=object if key.startswith("system") else float,
                         )
                     out.iloc[rows, out.columns.get_loc(key)] = value
+    names = [*COLUMNS, *(COLUMNS_OF_STRESS if stress is not None else ())]
+    for key in names[: 0 if len(out.columns) else len(names)]:  # no boundary between phases that have systems
+        out[key] = pd.Series(np.nan, index=out.index, dtype=object if key.startswith("system") else float)
     return pd.concat([boundaries, out], axis=1)
 
 

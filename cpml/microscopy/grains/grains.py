@@ -33,6 +33,7 @@ from cpml.crystallography.disorientation import pair_angles
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy.grains import boundaries as network
+from cpml.microscopy.grains.outline import Outline, outline
 from cpml.microscopy.grains.shapes import shape_columns
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.maps.means import mean_orientations
@@ -121,6 +122,11 @@ class Grains:
                 **{k: shape[k] for k in ("on_edge", "aspect_ratio", "long_axis_deg")},
             }
         )
+
+    @cached_property
+    def outline(self) -> Outline:
+        """The smooth curves round all grains (see cpml.microscopy.grains.outline)."""
+        return outline(self.map, self.label)
 
     @cached_property
     def segments(self) -> pd.DataFrame:

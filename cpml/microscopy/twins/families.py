@@ -200,13 +200,12 @@ def _pieces(grains: Grains, relatives: NDArray, touching: Mapping[int, set[int]]
 
 def _perimeters(grains: Grains) -> NDArray:
     """(G,) length of the outline of each fragment, um, with that along the rim of the map: what lies beyond
-    is unknown.
+    is unknown. Gaps inside the map are left out.
     """
-    ebsd_map = grains.map
-    sides, length = (4, 1.0) if ebsd_map.grid == "square" else (6, 1 / np.sqrt(3))
-    missing = sides - np.bincount(ebsd_map.neighbours.ravel(), minlength=ebsd_map.n_pixels)
-    rim = np.bincount(grains.label, missing, grains.n_grains + 1)[1:]
-    return np.asarray(grains.graph.sum(axis=1)).ravel() + rim * length * ebsd_map.step_um
+    found = grains.outline
+    beyond = found.pixel_b < 0
+    rim = np.bincount(grains.label[found.pixel_a[beyond]], found.length_um[beyond], grains.n_grains + 1)[1:]
+    return np.asarray(grains.graph.sum(axis=1)).ravel() + rim
 
 
 def _contacts(grains: Grains) -> dict[int, set[int]]:
