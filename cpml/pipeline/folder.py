@@ -70,7 +70,7 @@ class Folder:
         paths.safe_name(name, what="artefact")
         path = self._folder_of(Path(name).stem) / name
         writer = steps.writers().get(path.stem)
-        if not path.exists() and writer is not None and writer < self.step.name:
+        if not path.exists() and writer is not None and writer < self.step.notebook_name:
             raise self._missing(path.stem)
         return path
 
