@@ -1,8 +1,8 @@
 """Map files opened by cpml and by orix: who opens what, whether both read the same, and in what time.
 
 Run: python3 tasks.py bench --suite readers. The files are those of the catalogue that lie here, and small
-ones of every kind that orix itself writes (its own format, text of EDAX). Both run in one process, on one
-thread; times are the best of three. orix has no reader for .crc, .h5oina, .dream3d, .h5ebsd and delimited text.
+ones of every kind that orix itself writes (its own format, text of EDAX). Both run in one process and on one
+thread; times are the best of three. orix has no reader for .crc, .h5oina, .dream3d, .h5ebsd and text tables.
 
 "the same": as many points, as many phases, and orientations that agree to 0.01 deg at every point that
 both call indexed.

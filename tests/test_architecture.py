@@ -51,6 +51,7 @@ INSIDE = {
         "curvature": {"maps", "grains"},
         "registration": {"maps", "images"},
         "dic": {"maps", "io", "images", "registration"},
+        "tracking": {"maps", "grains", "twins", "curvature", "registration"},
         "labels": {"maps", "images", "dic", "twins"},
         "checks": {"maps", "grains", "twins", "dic"},
     },

@@ -2,6 +2,7 @@ from . import catalogue as catalogue
 from .dataset import (
     Dataset as Dataset,
     PhaseSpec as PhaseSpec,
+    StrainStep as StrainStep,
     available as available,
     left_out as left_out,
     load_dataset as load_dataset,
@@ -14,4 +15,9 @@ from .observe import (
     read_dataset_map as read_dataset_map,
     twin_rows as twin_rows,
     twin_types as twin_types,
+)
+from .strain_steps import (
+    StepTracks as StepTracks,
+    step_gradients as step_gradients,
+    track_steps as track_steps,
 )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cpml import paths
 from cpml.datasets import catalogue
-from cpml.datasets.schema import check, field_error
+from cpml.datasets.schema import STEP_ROLES, check, field_error
 from cpml.errors import DatasetError, ParameterError
 from cpml.load import Load
 from cpml.safe_yaml import read_yaml
@@ -49,6 +49,9 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     ),
     "law": ("no phase has a material", lambda d: bool(d.modelled)),
     "truth": ("no hidden truth", lambda d: "truth" in d.files),
+    "steps": ("no strain steps", lambda d: bool(d.steps)),
+    "step-maps": ("no maps of strain steps", lambda d: any("ebsd" in s.files for s in d.steps)),
+    "step-fields": ("no fields of strain steps", lambda d: any(s.has_field for s in d.steps)),
 }
 
 
@@ -68,6 +71,24 @@ class PhaseSpec:
     def has_law(self) -> bool:
         """Whether slip systems and strengths are known, so that the mechanics take it."""
         return self.material is not None
+
+
+@dataclass(frozen=True)
+class StrainStep:
+    """A further state of the specimen, earlier or later than the main map."""
+
+    name: str
+    strain: float  # applied, as a fraction
+    files: dict[str, Path]  # ebsd, dic, gradient -> absolute path
+    frame: dict | None = None  # None: that of the data set
+    reading: dict | None = None
+    registration: dict = field(default_factory=dict)
+    y_axis: str = "down"  # of a gradient file
+
+    @property
+    def has_field(self) -> bool:
+        """Whether it has displacements or their gradient."""
+        return "dic" in self.files or "gradient" in self.files
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +111,7 @@ class Dataset:
     registration: dict = field(default_factory=dict)
     note: str = ""
     path: Path = Path()  # the dataset.yml
+    steps: tuple[StrainStep, ...] = ()  # in order of strain
 
     @property
     def folder(self) -> Path:
@@ -142,6 +164,20 @@ class Dataset:
         not by results.
         """
         return HAS[what][1](self)
+
+    def at(self, step: StrainStep) -> Dataset:
+        """The data set with the files, frame and registration of a step in place of its own."""
+        # a unit belongs to the points beside it
+        lost = ("ebsd_unit",) if "dic_to_ebsd" in step.registration else ()
+        own = {key: value for key, value in self.registration.items() if key not in lost}
+        return replace(
+            self,
+            files={role: path for role, path in step.files.items() if role != "gradient"},
+            frame=self.frame if step.frame is None else step.frame,
+            reading=self.reading if step.reading is None else step.reading,
+            registration=own | step.registration,
+            steps=(),
+        )
 
     @property
     def modelled(self) -> list[PhaseSpec]:
@@ -211,6 +247,7 @@ class Dataset:
                 else {}
             ),
             "segmentation": ", ".join(f"{k} {_shown(v)}" for k, v in self.segmentation.items()),
+            **({"steps": "; ".join(map(_shown_step, self.steps))} if self.steps else {}),
         }
         facts = {
             "title": self.title,
@@ -226,7 +263,8 @@ class Dataset:
     def inputs(self) -> dict[str, Path]:
         """Every file that the results depend on, by a name that does not depend on the machine."""
         found = {"dataset.yml": self.path}
-        for role, value in self.files.items():
+        of_steps = {f"{step.name}: {role}": path for step in self.steps for role, path in step.files.items()}
+        for role, value in (self.files | of_steps).items():
             several = value if isinstance(value, list) else [value]
             for number, path in enumerate(several):
                 label = f"{role}[{number}]" if isinstance(value, list) else role
@@ -255,13 +293,14 @@ def load_dataset(name_or_path: str | Path) -> Dataset:
         raise field_error(
             path, "virtual", False, "a data set with a truth file is a virtual one: write virtual: true"
         )
+    steps = tuple(_step(path, number, entry) for number, entry in enumerate(values.pop("steps")))
     try:
         load = values.pop("load")
         load = None if load == "unknown" else Load.from_dict(load)
         paths.safe_name(values["name"])
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
-    return Dataset(**values, files=files, phases=phases, load=load, path=path)
+    return Dataset(**values, files=files, phases=phases, load=load, path=path, steps=steps)
 
 
 def available() -> list[str]:
@@ -329,6 +368,17 @@ def _phase(path: Path, number: int, entry: dict) -> PhaseSpec:
         )
     _check_lattice(path, key, entry["lattice"], material)
     return PhaseSpec(**{**entry, "material": material})
+
+
+def _step(path: Path, number: int, entry: dict) -> StrainStep:
+    """A step with its files resolved."""
+    files = {r: _resolve(path, f"steps[{number}].{r}", entry.pop(r)) for r in STEP_ROLES if r in entry}
+    return StrainStep(**entry, files=files)
+
+
+def _shown_step(step: StrainStep) -> str:
+    files = ", ".join(f"{role} {path.name}" for role, path in step.files.items())
+    return f"{step.name} at strain {step.strain:g}: {files}"
 
 
 def _check_lattice(path: Path, key: str, lattice: str, material: str) -> None:

@@ -35,6 +35,12 @@
 |              | ebsd_unit: px (default), or um for x_ebsd, y_ebsd as on the axes of the drawn map           |
 |              | dic_y_axis: up or down, which way y and v are counted; dic_zeros: gaps or values, what a    |
 |              | vector 0, 0 is; both auto (default): by the file                                            |
+| steps        | list of further states of the specimen, ascending in strain: {strain: its amount as a       |
+|              | fraction, name, ebsd, dic or gradient: files, y_axis: down (default) or up (of the          |
+|              | gradient), frame and reading: as above (default: those of the data set), registration: as   |
+|              | above (default: that of the data set), and map_to_ebsd, rows [x_step, y_step, x_ebsd,       |
+|              | y_ebsd] of one point in both maps, in pixels}; fields belong to the points of files.ebsd;   |
+|              | the layout of a gradient is in cpml.microscopy.dic.gradient_files                           |
 """
 
 from __future__ import annotations
@@ -66,6 +72,10 @@ FILE_ROLES = ("ebsd", "traces", "dic", "images", "grains", "labels", "curve", "t
 Check = Callable[[object], object]
 """Returns the value as it is used, or raises _Wrong."""
 ON_THE_MAP = ("traces", "dic", "labels", "truth")
+STEP_ROLES = ("ebsd", "dic", "gradient")
+MAIN_STATE = "map"
+"""What the state of files.ebsd is called beside the names of the steps."""
+_ROLE_OF = {"y_axis": "gradient", "frame": "ebsd", "reading": "ebsd"}
 
 
 class _Wrong(Exception):
@@ -171,6 +181,68 @@ def files(value: object) -> dict:
     for role in ON_THE_MAP:
         if role in found and "ebsd" not in found:
             raise _Wrong(".ebsd", None, f"this key is missing: {role} lies on a map")
+    return found
+
+
+def step_name(value: object) -> str:
+    """A word that tables and figures can carry: letters, digits, . _ - % and blanks."""
+    name = text(value)
+    if not re.fullmatch(r"[A-Za-z0-9._% -]{1,40}", name):
+        raise _Wrong("", value, "expected letters, digits, . _ - % and blanks, at most 40")
+    return name
+
+
+def _step(value: object) -> dict:
+    """One of the steps; its frame and reading follow the rules of the data set's own."""
+    fields = {
+        "name": step_name,
+        "strain": number(0, 1),
+        **dict.fromkeys(STEP_ROLES, file_entry),
+        "y_axis": choice("down", "up"),
+        **{key: SCHEMA[key][0] for key in ("frame", "reading")},
+        "registration": _step_registration,
+    }
+    return mapping(fields, required=("strain",))(value)
+
+
+def _step_registration(value: object) -> dict:
+    """The keys of the data set's own registration, without images, and map_to_ebsd."""
+    if not isinstance(value, dict):
+        raise _Wrong("", value, "expected 'key: value' lines with dic_to_ebsd, map_to_ebsd")
+    for key in value:
+        if str(key).startswith("image"):
+            raise _Wrong(f".{key}", None, "a step has no images")
+    if "ebsd_unit" in value and "dic_to_ebsd" not in value:
+        raise _Wrong(".ebsd_unit", value["ebsd_unit"], "this is the unit of dic_to_ebsd, which is missing")
+    own = {key: entry for key, entry in value.items() if key != "map_to_ebsd"}
+    found = SCHEMA["registration"][0](own)
+    if "map_to_ebsd" in value:
+        found["map_to_ebsd"] = _nested(".map_to_ebsd", list_of(point_pair, 3), value["map_to_ebsd"])
+    return found
+
+
+def steps(value: object) -> list[dict]:
+    """Further states of the specimen: each with a file, strains that ascend, names that differ."""
+    found = list_of(_step)(value)
+    for n, step in enumerate(found):
+        if not any(role in step for role in STEP_ROLES):
+            raise _Wrong(f"[{n}]", None, f"a step needs a file: one of {', '.join(STEP_ROLES)}")
+        if "dic" in step and "gradient" in step:
+            raise _Wrong(f"[{n}].gradient", None, "a step has either a dic or a gradient")
+        for key, role in _ROLE_OF.items():
+            if key in step and role not in step:
+                raise _Wrong(f"[{n}].{key}", None, f"this is for a step with {role}")
+        for key, role in (("dic_to_ebsd", "dic"), ("map_to_ebsd", "ebsd")):
+            if key in step.get("registration", {}) and role not in step:
+                raise _Wrong(f"[{n}].registration.{key}", None, f"this is for a step with {role}")
+        if n and step["strain"] <= found[n - 1]["strain"]:
+            before = found[n - 1]["strain"]
+            reason = f"strains of the steps ascend, and the one before has {before:g}"
+            raise _Wrong(f"[{n}].strain", step["strain"], reason)
+        step.setdefault("name", f"step {n + 1}")
+    for n, step in enumerate(found):
+        if step["name"] in [other["name"] for other in found[:n]] or step["name"] == MAIN_STATE:
+            raise _Wrong(f"[{n}].name", step["name"], f"names differ, and {MAIN_STATE!r} is files.ebsd")
     return found
 
 
@@ -321,6 +393,7 @@ SCHEMA: dict[str, tuple[Check, object]] = {
         ),
         {},
     ),
+    "steps": (lambda value: [] if value is None else steps(value), None),
 }
 
 
@@ -333,6 +406,8 @@ def check(values: dict, path: Path) -> dict:
         found = mapping(fields, required=required)({**optional, **values})
         if "ebsd" in found["files"] and not found["phases"]:
             raise _Wrong(".phases", None, "this key is missing: the phases of the map")
+        if found["steps"] and "ebsd" not in found["files"]:
+            raise _Wrong(".files.ebsd", None, "this key is missing: steps are followed from a map")
         return found
     except _Wrong as wrong:
         key, value, reason = wrong.args

@@ -35,6 +35,14 @@ from cpml.evaluation.levels import traces_of
 from cpml.evaluation.splits import Splits
 
 AMBIGUOUS = ("angle", "pessimistic", "optimistic")
+BLOCK_COLUMNS = (
+    *("model", "mechanism", "block", "n_footprints", "coverage", "coverage_least", "coverage_most"),
+    "set_size",
+)
+TABLE_COLUMNS = (
+    *("model", "mechanism", "coverage", "coverage_least", "coverage_most", "low", "high", "set_size"),
+    *("set_share", "n_targets", "n_footprints", "n_blocks", "sets"),
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,10 @@ def conformal_sets(
         blocks.append(per_block.assign(**about))
         table.append(about | _summary(per_block, own, level, n_boot, seed))
     if not rows:
-        return ConformalSets(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+        nothing = predictions.iloc[:0].assign(score=np.nan, threshold=np.nan, in_set=False)
+        return ConformalSets(
+            nothing, *(pd.DataFrame(columns=list(c)) for c in (BLOCK_COLUMNS, TABLE_COLUMNS))
+        )
     return ConformalSets(
         pd.concat(rows, ignore_index=True), pd.concat(blocks, ignore_index=True), pd.DataFrame(table)
     )

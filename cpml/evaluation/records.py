@@ -75,4 +75,9 @@ def stacked(**parts: pd.DataFrame | None) -> pd.DataFrame:
                 [table.assign(metric="coverage", value=table["coverage"]), sets], ignore_index=True
             )
         rows.append(table.assign(kind=kind))
+    if not rows:  # nothing was observed: no rows, but the columns that readers ask for
+        named = [name for table in parts.values() if table is not None for name in table]
+        return pd.DataFrame(
+            columns=list(dict.fromkeys(["mechanism", "model", "metric", "value", *named, "kind"]))
+        )
     return pd.concat(rows, ignore_index=True)

@@ -40,6 +40,7 @@ from .dic.displacement_ratio import (
     match_displacements as match_displacements,
 )
 from .dic.field import DicField as DicField, read_dic as read_dic
+from .dic.gradient_files import read_gradient as read_gradient
 from .dic.registered import RegisteredDic as RegisteredDic, register_dic as register_dic
 from .dic.strain import (
     effective_strain as effective_strain,
@@ -124,6 +125,10 @@ from .registration.points import (
     label_of_pixels as label_of_pixels,
     register_points as register_points,
 )
+from .tracking.mean_gradients import mean_gradients as mean_gradients
+from .tracking.placement import Placement as Placement
+from .tracking.regions import Regions as Regions, regions as regions
+from .tracking.tracks import Tracks as Tracks, track_grains as track_grains
 from .twins.boundary_share import twin_boundary_share as twin_boundary_share
 from .twins.evidence import (
     parent_probability as parent_probability,

@@ -399,3 +399,42 @@ def comparison(judged: pd.DataFrame, n_datasets: int) -> str:
         f"models, chosen after the fact, the coupled model is better in {better}, level in {tie} and behind "
         f"in {worse}."
     )
+
+
+def strain_steps(rotations: pd.DataFrame, new: pd.DataFrame, placements: pd.DataFrame) -> str:
+    """How many grains were followed into the last map of the specimen, and how far their lattices turned."""
+    if placements.empty:
+        return ""
+    last = rotations[rotations["step"] == placements["step"].iloc[-1]]
+    status = last["status"].value_counts()
+    shown, followed = int((last["status"] != "outside").sum()), int((last["n_matched"] > 0).sum())
+    parts = [
+        f"{int(status[word])} {word}" for word in ("split", "merged", "missing") if status.get(word, 0) > 0
+    ]
+    n_new = int((new["step"] == placements["step"].iloc[-1]).sum())
+    parts += [f"{n_new} new"] if n_new else []
+    known = last.dropna(subset=["rotation_deg"])
+    common = float(np.linalg.norm(placements[[f"common_{c}_deg" for c in "xyz"]].to_numpy()[-1]))
+    return (
+        f"{followed} of {count(shown, 'grain')} that the last map shows were found again"
+        f"{' (' + ', '.join(parts) + ')' if parts else ''}. Against a rotation of {common:.2g} deg that all "
+        f"share, which remounting and the lattices together make, they turned by "
+        f"{known['rotation_deg'].median():.2g} deg in the median, where noise alone would read "
+        f"{known['noise_deg'].median():.2g} deg."
+    )
+
+
+def grain_strains(summary: pd.DataFrame, component: str) -> str:
+    """The strain of the grains in the last state (table of `gradient_summary`)."""
+    if summary.empty:
+        return ""
+    last, name = summary.iloc[-1], component.removesuffix("_percent")
+    applied = "" if np.isnan(last["applied_percent"]) else f", with {last['applied_percent']:.3g} % applied"
+    sentence = (
+        f"In the last field the mean of {name} is {last['mean_percent']:.3g} %{applied}; from grain to "
+        f"grain it differs by {last['scatter_percent']:.2g} % (standard deviation), with an error of "
+        f"{last['error_percent']:.2g} % for one grain."
+    )
+    if not np.isnan(last["rank_correlation"]):
+        sentence += f" Grains keep their rank from the state before: {last['rank_correlation']:.2f}."
+    return sentence

@@ -60,6 +60,7 @@ from .scores import (
     pr_curves as pr_curves,
     reliability as reliability,
 )
+from .steps import grain_courses as grain_courses
 from .strengths import correlation_heatmap as correlation_heatmap, strengths_plot as strengths_plot
 from .style import (
     WIDTHS_MM as WIDTHS_MM,

@@ -92,6 +92,19 @@ def test_stacked_scores_hold_what_the_comparison_draws(one_map):
     ]
 
 
+def test_a_map_on_which_nothing_was_seen_has_tables_without_rows(one_map):
+    """No footprint at all: sets and stacked scores keep the columns that they have otherwise."""
+    predictions, labels, _, splits = one_map
+    unseen = labels.assign(observed=np.nan)
+    full, empty = (conformal_sets(predictions, known, splits=splits) for known in (labels, unseen))
+    for name in ("rows", "blocks", "table"):
+        assert getattr(empty, name).empty
+        assert set(getattr(empty, name)) == set(getattr(full, name)), name
+    scores = evaluate(predictions, unseen, splits=splits, n_boot=0)
+    table = stacked(footprints=scores, sets=empty.table, truth=None)
+    assert table.empty and {"kind", "mechanism", "model", "metric", "value"} <= set(table)
+
+
 def test_calibration_of_one_model_by_data_set(one_map):
     """Counts add up to the observed labels; the error is that of the metric."""
     predictions, labels, truth, splits = one_map
