@@ -9,7 +9,7 @@ from .checks.frames import (
     nearest_line as nearest_line,
     trace_deviations as trace_deviations,
 )
-from .cleaning.clean import Cleaned as Cleaned, clean as clean
+from .cleaning.clean import Cleaned as Cleaned, clean as clean, usual_cleaning as usual_cleaning
 from .curvature.burgers import weighted_burgers as weighted_burgers
 from .curvature.gnd import dislocation_types as dislocation_types, gnd as gnd
 from .curvature.kam import (

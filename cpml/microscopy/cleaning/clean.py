@@ -28,6 +28,7 @@ from scipy.spatial import cKDTree
 from cpml.errors import ParameterError
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 
+USUAL = {"spike_deg": 5.0, "min_grain_pixels": 4, "fill_holes_pixels": 4, "denoise": 10.0}
 DEFAULT_THRESHOLD_DEG = 5.0
 OPTIONS = {
     "min_confidence": (0.0, 1.0),
@@ -100,6 +101,15 @@ def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
         s.n_changed for s in steps if s.option in ("spike_deg", "min_grain_pixels", "fill_holes_pixels")
     )
     return Cleaned(current, n_filled, int(np.sum(~current.indexed)), tuple(steps))
+
+
+def usual_cleaning(ebsd_map: EbsdMap) -> dict[str, float]:
+    """Options for `clean` that people usually take, for a trial; without merging where all grains are small."""
+    from cpml.microscopy.grains.grains import segment
+
+    label = segment(ebsd_map, threshold=DEFAULT_THRESHOLD_DEG, min_pixels=1).own
+    has_grains = bool(np.bincount(label)[1:].max(initial=0) >= USUAL["min_grain_pixels"])
+    return {name: value for name, value in USUAL.items() if has_grains or name != "min_grain_pixels"}
 
 
 def small_holes(ebsd_map: EbsdMap, max_pixels: int) -> NDArray:

@@ -39,10 +39,13 @@ class ResidualHead:
         """Head for these specimens: the columns that all of them have, scaled to unit variance."""
         columns = tuple(c for c in COLUMNS if all(c in grain_columns(s) for s in specimens))
         raw = np.concatenate([_raw(s, columns).reshape(-1, 1 + len(columns)) for s in specimens])
-        scale = raw.std(0)
+        known = np.isfinite(raw)
+        count = np.maximum(known.sum(0), 1)
+        mean = np.where(known, raw, 0.0).sum(0) / count
+        scale = np.sqrt((np.where(known, raw - mean, 0.0) ** 2).sum(0) / count)
         return cls(
             columns=columns,
-            mean=raw.mean(0),
+            mean=mean,
             scale=np.where(scale > 1e-9, scale, 1.0),
             n_families=len(specimens[0].systems.family_names),
             n_hidden=numerics.hidden_units,
@@ -60,8 +63,8 @@ class ResidualHead:
         return torch.tensor(np.concatenate([first, np.zeros(2 * self.n_hidden)]))
 
     def inputs(self, specimen: Specimen) -> Tensor:
-        """(G, S, F) scaled inputs with the one-hot family appended."""
-        scaled = (_raw(specimen, self.columns) - self.mean) / self.scale
+        """(G, S, F) scaled inputs with the one-hot family appended; what a grain lacks is average."""
+        scaled = np.nan_to_num((_raw(specimen, self.columns) - self.mean) / self.scale)
         family = np.eye(self.n_families)[specimen.systems.family]
         every = np.broadcast_to(family, (*scaled.shape[:2], self.n_families))
         return torch.tensor(np.concatenate([scaled, every], axis=-1))
