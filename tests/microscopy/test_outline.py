@@ -17,6 +17,7 @@ GRIDS = {
     "square": (1.0, 1.0),
     "tall": (0.5, 0.8),
     "hex": (1.0, np.sqrt(0.75)),
+    "flat": (np.sqrt(0.75), 1.0),  # hexagons on a side: every second column is half a step lower
 }
 
 
@@ -24,7 +25,8 @@ def divided(grid, label_of, *, size=70, quaternions=None):
     """Grains of a map of size x size points whose labels from 1 are label_of(x, y), steps, origin outside."""
     dx, dy = GRIDS[grid]
     row, col = np.divmod(np.arange(size * size), size)
-    xy = np.stack([7.0 + dx * (col + (row % 2 / 2 if grid == "hex" else 0)), -3.0 + dy * row], axis=1)
+    x = 7.0 + dx * (col + (row % 2 / 2 if grid == "hex" else 0))
+    xy = np.stack([x, -3.0 + dy * (row + (col % 2 / 2 if grid == "flat" else 0))], axis=1)
     label = label_of(*(xy - xy.mean(axis=0)).T)
     q = about_z(*(25.0 * np.arange(3))) if quaternions is None else quaternions
     made = EbsdMap.from_points("drawn", xy, q[label - 1], np.ones(len(xy)), {1: NICKEL})
@@ -52,10 +54,12 @@ def test_a_straight_boundary_has_its_length_in_every_direction(grid):
         assert row["straightness"] == pytest.approx(1, abs=0.01), degrees
         assert row["curvature_abs_per_um"] * GRIDS[grid][0] < 0.02, degrees
         excess.append(row["staircase_um"] / row["length_um"])
-    assert max(excess) > 1.3 if grid != "hex" else min(excess) > 1.1  # the raw lengths are there
+    assert max(excess) > 1.3 if grid in ("square", "tall") else min(excess) > 1.1  # the raw lengths are there
 
 
-@pytest.mark.parametrize("grid, radius", [(g, r) for g in ("square", "hex") for r in (5, 8, 13, 21, 34, 50)])
+@pytest.mark.parametrize(
+    "grid, radius", [(g, r) for g in ("square", "hex", "flat") for r in (5, 8, 13, 21, 34, 50)]
+)
 def test_a_circle_has_its_perimeter_and_curvature(grid, radius):
     """Perimeter, curvature and |curvature| within 3 % of a circle of the area that the points give it.
 

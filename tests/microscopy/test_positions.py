@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from cpml.crystallography.rotations import quaternion_to_euler
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy import EbsdMap, MapPhase, read_map, read_stack
+from cpml.microscopy import EbsdMap, MapPhase, clean, kam, read_map, read_stack, segment, triple_junctions
 from support.map_files import COLS, ROWS, ang, crc, ctf, points, said, text
 
 WRITERS = {"m.ctf": ctf, "m.ang": ang, "m.crc": crc, "m.txt": text}
@@ -282,3 +282,37 @@ def test_oim_points_with_invalid_positions(tmp_path):
         m = read_map(path)
         assert m.shape == (ROWS, COLS) and m.indexed.sum() == 22 and belongs(m)
         assert "2 points have no valid position" in said(m)
+
+
+def test_flat_top_maps_are_maps_with_x_and_y_exchanged():
+    """Six neighbours one step away, twelve more within two, sqrt(3)/2 steps squared a point."""
+    rng = np.random.default_rng(2)
+    x, y = hexagonal_rows(40, 45)
+    label = np.argmin(np.hypot(*(np.stack([x, y], 1)[:, None] - rng.uniform(0, 40, (14, 2))).T), axis=0)
+    angle = np.radians(25.0 * label + rng.normal(0, 0.3, len(x)))
+    q = np.stack([np.cos(angle / 2), 0 * angle, 0 * angle, np.sin(angle / 2)], axis=1)
+    phases = {1: MapPhase("Ni", "432", "fcc")}
+    rows, flat = (
+        EbsdMap.from_points("m", xy, q, np.ones(len(x)), phases)
+        for xy in (np.stack([x, y], 1), np.stack([y, x], 1))
+    )
+    assert flat.flat_top and not rows.flat_top
+    same = np.lexsort((rows.xy[:, 0].round(4), rows.xy[:, 1].round(4)))
+    other = np.lexsort((flat.xy[:, 1].round(4), flat.xy[:, 0].round(4)))
+    np.testing.assert_allclose(rows.xy[same], flat.xy[other][:, ::-1], atol=1e-6)
+    np.testing.assert_array_equal(rows.border[same], flat.border[other])
+    ours, theirs = segment(rows), segment(flat)
+    np.testing.assert_allclose(kam(ours)[same], kam(theirs)[other])
+    for column in ("area_um2", "n_pixels", "on_edge"):
+        assert sorted(ours.table[column]) == pytest.approx(sorted(theirs.table[column]))
+    for column in ("length_um", "staircase_um", "n_segments"):
+        assert sorted(ours.boundaries[column]) == pytest.approx(sorted(theirs.boundaries[column]))
+    assert len(triple_junctions(ours)) == len(triple_junctions(theirs))
+    smooth = [clean(m, {"denoise": 10.0}).map.quaternions for m in (rows, flat)]
+    np.testing.assert_allclose(smooth[0][same], smooth[1][other], atol=1e-6)
+
+
+def hexagonal_rows(rows, cols):
+    """x, y of full hexagonal rows one um apart."""
+    row, col = np.divmod(np.arange(rows * cols), cols)
+    return col + 0.5 * (row % 2), np.sqrt(0.75) * row

@@ -104,7 +104,7 @@ def clean(ebsd_map: EbsdMap, options: dict | None = None) -> Cleaned:
 
 
 def usual_cleaning(ebsd_map: EbsdMap) -> dict[str, float]:
-    """Options for `clean` that people usually take, for a trial; without merging where all grains are small."""
+    """Options for `clean` that people usually take, for a trial; no merging where all grains are small."""
     from cpml.microscopy.grains.grains import segment
 
     label = segment(ebsd_map, threshold=DEFAULT_THRESHOLD_DEG, min_pixels=1).own

@@ -143,8 +143,9 @@ def kam_gradient(grains: Grains, *, orders: Sequence[int] = (1, 2, 3)) -> pd.Dat
 def _on_grid_lines(grains: Grains, order: int) -> tuple[NDArray, NDArray]:
     """Mean distance, um, and mean angle, deg, (G,) of pixel pairs `order` steps apart on a grid line."""
     m, pairs = grains.map, pairs_in_grains(grains, order)
-    di = m.rows[pairs[:, 1]] - m.rows[pairs[:, 0]]
-    dh = np.abs(m.half_columns[pairs[:, 1]] - m.half_columns[pairs[:, 0]])
+    line, place = m.hexagon_lines
+    di = np.abs(line[pairs[:, 1]] - line[pairs[:, 0]])
+    dh = np.abs(place[pairs[:, 1]] - place[pairs[:, 0]])
     on_row = (di == 0) & (dh == 2 * order)
     pairs = pairs[on_row | ((di == order) & (dh == (0 if m.grid == "square" else order)))]
     length = np.linalg.norm(m.xy[pairs[:, 1]] - m.xy[pairs[:, 0]], axis=1)

@@ -116,11 +116,11 @@ def _checked(grains: Grains, weight: ArrayLike) -> NDArray:
 def _rims(grains: Grains) -> tuple[tuple[NDArray, NDArray], tuple[NDArray, NDArray]]:
     """Grains (rows of the table) on the left and right, and on the upper and lower rim of the map."""
     m = grains.map
-    margin = 0 if m.grid == "square" else 1
+    margin, top = int(m.grid == "hex" and not m.flat_top), int(m.flat_top)
     columns, rows = m.half_columns, m.rows
     sides = (
         (columns <= margin, columns >= columns.max() - margin),
-        (rows == 0, rows == rows.max()),
+        (rows <= top, rows >= rows.max() - top),
     )
     found = [[np.setdiff1d(grains.label[place], 0) - 1 for place in pair] for pair in sides]
     return tuple(tuple(pair) for pair in found)

@@ -105,7 +105,7 @@ def outline(ebsd_map: EbsdMap, label: NDArray) -> Outline:
     fitted, length, turning = np.empty_like(middle), np.empty(len(order)), np.empty(len(order))
     chord, arc = np.empty(len(order)), np.empty(len(order))
     walked = np.where(flipped[order, None, None], ends[order, ::-1], ends[order])
-    slack, half = BESIDE * min(ebsd_map.pixel_um), np.array(ebsd_map.pixel_um) / 2
+    slack, half = BESIDE * min(ebsd_map.cell_um), np.array(ebsd_map.cell_um) / 2
     found = fitted, length, turning, chord, arc
     _fit(walked, toward[order], starts, closed[order], slack, half, REACHES, *found)
     back = np.empty(len(order), np.int64)
@@ -165,23 +165,26 @@ _HEXAGON = {
 
 def _hexagonal_places(m: EbsdMap, inner: NDArray) -> tuple[NDArray, NDArray]:
     """As `_square_places`; corners are counted in thirds of a row and half columns from the first point."""
-    row, half = m.rows, m.half_columns
+    row, half = m.hexagon_lines
     centre = np.stack([3 * row, half], axis=1)
     step = np.stack([row[inner[:, 1]] - row[inner[:, 0]], half[inner[:, 1]] - half[inner[:, 0]]], axis=1)
     corner = np.zeros((len(inner), 2, 2), np.int64)
     for direction, two in _HEXAGON.items():
         chosen = (step == direction).all(axis=1)
         corner[chosen] = centre[inner[chosen, 0], None] + np.array(two)
-    there = np.zeros((m.shape[0] + 2, half.max() + 5), bool)
+    there = np.zeros((row.max() + 3, half.max() + 5), bool)
     there[row + 1, half + 2] = True
     pixels, corners = [inner], [corner]
     for (dr, dh), two in _HEXAGON.items():
         own = np.flatnonzero(~there[row + 1 + dr, half + 2 + dh])
-        is_end = (row[own] + dr < 0) | (row[own] + dr >= m.shape[0])
-        number = np.where(is_end, -1 if dr < 0 else -2, -3 if dh < 0 else -4)
+        is_end = (row[own] + dr < 0) | (row[own] + dr > row.max())
+        ends, sides = ((-3, -4), (-1, -2)) if m.flat_top else ((-1, -2), (-3, -4))
+        number = np.where(is_end, ends[dr > 0], sides[dh > 0])
         pixels.append(np.stack([own, number], axis=1))
         corners.append(centre[own, None] + np.array(two))
-    return np.concatenate(pixels), np.concatenate(corners)
+    found = np.concatenate(corners)
+    # lines that run down instead of right are a mirror image: the edge is walked the other way
+    return np.concatenate(pixels), found[:, ::-1] if m.flat_top else found
 
 
 def _positions(m: EbsdMap, corner: NDArray) -> NDArray:
@@ -190,6 +193,9 @@ def _positions(m: EbsdMap, corner: NDArray) -> NDArray:
     if m.grid == "square":
         return np.stack([x0 + (corner[..., 1] - 0.5) * dx, y0 + (corner[..., 0] - 0.5) * dy], axis=-1)
     x0 = m.xy[:, 0].min()
+    if m.flat_top:
+        y0 = m.xy[:, 1].min()
+        return np.stack([x0 + corner[..., 0] * dx / 6, y0 + corner[..., 1] * dy], axis=-1)
     return np.stack([x0 + corner[..., 1] * dx / 2, y0 + corner[..., 0] * dy / 3], axis=-1)
 
 

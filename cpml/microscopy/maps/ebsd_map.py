@@ -80,6 +80,12 @@ class EbsdMap:
         return self.grid == "hex" and self.pixel_um[0] > 2 * self.pixel_um[1]
 
     @property
+    def cell_um(self) -> tuple[float, float]:
+        """Distance of columns and of rows of cells, um: those of flat-top hexagons lie two rows apart."""
+        dx, dy = self.pixel_um
+        return (dx / 2, 2 * dy) if self.flat_top else (dx, dy)
+
+    @property
     def step_um(self) -> float:
         """Distance of neighbouring points in a row, of flat-top hexagons in a column, um."""
         return 2 * self.pixel_um[1] if self.flat_top else self.pixel_um[0]
@@ -112,6 +118,13 @@ class EbsdMap:
         if self.grid == "square":
             return np.arange(self.n_pixels) // self.shape[1]
         return np.rint((self.xy[:, 1] - self.xy[0, 1]) / self.pixel_um[1]).astype(np.int64)
+
+    @property
+    def hexagon_lines(self) -> tuple[NDArray, NDArray]:
+        """Line (N,) of touching points of a hexagonal grid, and place (N,) on it in half steps: rows and half
+        columns, or the other way round where the hexagons are flat-top.
+        """
+        return (self.half_columns, self.rows) if self.flat_top else (self.rows, self.half_columns)
 
     @cached_property
     def neighbours(self) -> NDArray:
@@ -152,9 +165,7 @@ class EbsdMap:
     @property
     def extent(self) -> tuple[float, float, float, float]:
         """(left, right, bottom, top) of `image` in um, for imshow(origin="upper")."""
-        (x0, y0), (x1, y1), (dx, dy) = self.xy.min(0), self.xy.max(0), self.pixel_um
-        if self.flat_top:
-            dx, dy = dx / 2, 2 * dy
+        (x0, y0), (x1, y1), (dx, dy) = self.xy.min(0), self.xy.max(0), self.cell_um
         return x0 - dx / 2, x1 + dx / 2, y1 + dy / 2, y0 - dy / 2
 
     @property

@@ -29,9 +29,11 @@ def _square(m: EbsdMap) -> tuple[NDArray, NDArray]:
 
 
 def _hexagonal(m: EbsdMap) -> tuple[NDArray, NDArray]:
-    """Triangles of neighbouring centres: (r, h), (r, h+2), (r+1, h+1) below and the mirror image above."""
-    row, half = m.rows, m.half_columns
-    index = np.full((m.shape[0] + 2, half.max() + 7), -1, np.int64)
+    """Triangles of neighbouring centres: (r, h), (r, h+2), (r+1, h+1) below and the mirror image above; r
+    and h are line and place on it.
+    """
+    row, half = m.hexagon_lines
+    index = np.full((row.max() + 3, half.max() + 7), -1, np.int64)
     index[row + 1, half + 3] = np.arange(m.n_pixels)
     parity = (half[0] + row[0]) % 2
     r, h = np.mgrid[0 : index.shape[0], 1 : index.shape[1] - 2]
@@ -45,8 +47,11 @@ def _hexagonal(m: EbsdMap) -> tuple[NDArray, NDArray]:
         found.append((cells, np.stack([b + 1 - 3, a - 1 + dr / 3], axis=-1)))
     cells, place = (np.concatenate(v) for v in zip(*found, strict=True))
     used = (cells >= 0).any(axis=1)
-    origin = m.xy[0] - [half[0] * m.step_um / 2, row[0] * m.pixel_um[1]]
-    return cells[used], origin + place[used] * [m.step_um / 2, m.pixel_um[1]]
+    scale = [m.pixel_um[0] / 2, m.pixel_um[1]]
+    first = np.array([half[0], row[0]])
+    if m.flat_top:
+        place, first = place[:, ::-1], first[::-1]
+    return cells[used], m.xy[0] + (place[used] - first) * scale
 
 
 def labels_at(cells: NDArray, label: NDArray) -> NDArray:
