@@ -285,7 +285,7 @@ def test_oim_points_with_invalid_positions(tmp_path):
 
 
 def test_flat_top_maps_are_maps_with_x_and_y_exchanged():
-    """Six neighbours one step away, twelve more within two, sqrt(3)/2 steps squared a point."""
+    """Grains, areas, lengths, triple points, KAM, rims, denoising of a hexagonal map and its transpose."""
     rng = np.random.default_rng(2)
     x, y = hexagonal_rows(40, 45)
     label = np.argmin(np.hypot(*(np.stack([x, y], 1)[:, None] - rng.uniform(0, 40, (14, 2))).T), axis=0)
