@@ -20,8 +20,6 @@ from cpml.datasets.schema import field_error
 from cpml.errors import DatasetError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from cpml.crystallography import Material, Systems
     from cpml.microscopy import EbsdMap, MapPhase
 
@@ -95,12 +93,6 @@ def modelled_systems(dataset: Dataset, ebsd_map: EbsdMap) -> dict[int, Systems]:
         for number, spec in owners.items()
         if spec.material is not None
     }
-
-
-def grains_of_phases(grains: pd.DataFrame, systems: dict[int, Systems]) -> list[tuple[pd.DataFrame, Systems]]:
-    """The grains of each phase that has systems, with these systems; phases without a grain are left out."""
-    parts = [(grains[grains["phase"] == number], found) for number, found in systems.items()]
-    return [(table.reset_index(drop=True), found) for table, found in parts if len(table)]
 
 
 def _owners(dataset: Dataset, ebsd_map: EbsdMap, *, strict: bool = True) -> dict[int, PhaseSpec]:

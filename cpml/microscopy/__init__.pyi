@@ -112,6 +112,7 @@ from .labels.user import (
 from .labels.variants import twin_labels as twin_labels
 from .maps.ebsd_map import EbsdMap as EbsdMap, MapPhase as MapPhase
 from .maps.frames import frame_rotation as frame_rotation
+from .maps.phase_parts import by_phase as by_phase
 from .maps.phases import PhasePresent as PhasePresent, phases_present as phases_present
 from .registration.affine import (
     Affine as Affine,

@@ -84,20 +84,17 @@ def frames(ranking: FrameRanking, is_declared: bool) -> str:
     choice = best["frames"] + (
         "" if best["hexagonal_axis"] == "-" else f", hexagonal X {best['hexagonal_axis']}"
     )
-    now = "the declared frame" if is_declared else "no frame is declared, and the one as read"
     if not told:
-        return (
-            f"Neither lines nor twins tell the frame: undecided{'' if is_declared else ', and not declared'}."
-        )
+        also = "" if is_declared else ", and no frame is declared"
+        return f"Neither lines nor twins tell the frame: undecided{also}."
+    start = told if is_declared else f"No frame is declared. {told}"
+    mine = "the declared frame" if is_declared else "the frame as read"
     if ranking.verdict == "contradicted":
-        return f"**{told}: {now} is ruled out; they lie along planes with {choice}.**"
+        return f"**{start}: {mine} is ruled out; they lie along planes with {choice}.**"
     if ranking.verdict == "undecided":
-        left = int((ranking.table["verdict"] != "ruled out").sum())
-        return (
-            f"{told}: undecided, {left} of {len(ranking.table)} choices of frame and axis are not told apart."
-        )
-    advice = "" if is_declared else ": declare it"
-    return f"{told} rule out all but {now} ({choice}, which lines cannot tell apart){advice}."
+        left, n = int((ranking.table["verdict"] != "ruled out").sum()), len(ranking.table)
+        return f"{start}: undecided, {left} of {n} choices of frame and axis are not told apart."
+    return f"{start} rule out all but {mine} ({choice}: half a turn about the normal shows in no line)."
 
 
 def picture(families: pd.DataFrame, lines: pd.DataFrame, apart: NDArray) -> str:

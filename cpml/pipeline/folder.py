@@ -43,6 +43,7 @@ class Folder:
     name : of the data set
     caption : the line on every figure: what kind of data, under which assumption
     values : the notebook's parameters among any other names, e.g. its `globals()`
+    about : the phase that is meant, where there are several: said on figures and beside the answer
     phase : a further phase that the step is about: what it writes lies in a folder, under names, of its own
 
     Raises
@@ -50,10 +51,22 @@ class Folder:
     ParameterError : a name that no notebook has
     """
 
-    def __init__(self, step: str, *, name: str, caption: str, values: Mapping[str, Any], phase: str = ""):
+    def __init__(
+        self,
+        step: str,
+        *,
+        name: str,
+        caption: str,
+        values: Mapping[str, Any],
+        phase: str = "",
+        about: str = "",
+    ):
         self.step, self.name, self.caption = notebook(step), name, caption
+        self.about = about if self.step.is_of_a_phase else ""
         if phase:
-            self.step, self.caption = self.step.of_phase(phase), f"{caption}; phase: {phase}"
+            self.step = self.step.of_phase(phase)
+        if self.about:
+            self.caption = f"{caption}; phase: {about}"
         declared = self.step.defaults.items()
         self.parameters = {key: values.get(key, default) for key, default in declared if key != "dataset"}
         for key, limits in self.step.limits.items():
@@ -162,6 +175,7 @@ class Folder:
         """
         text = " ".join(sentence for sentence in (*sentences, *self._sentences) if sentence)
         content = {"title": self.step.title, "question": self.step.question, "answer": text}
+        content |= {"phase": self.about} if self.about else {}
         write_json(self.reports / "answers" / f"{self.step.name}.json", content)
         _say(text)
 

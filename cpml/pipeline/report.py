@@ -87,17 +87,16 @@ def _section(path: Path) -> tuple[str, str, str]:
     anchor = _anchor(path)
     html = re.sub(r'(<h[1-6][^>]*\bid=")', rf"\1{anchor}-", html)
     html = html.replace('alt="No description has been provided for this image"', 'alt="figure"')
-    heading, further = _first_heading(notebook) or path.stem, _further_phase(path)
-    if further:
-        html = f'<p class="phase">Phase: <strong>{escape(further)}</strong></p>{html}'
-        heading = f"{heading} ({further})"
+    heading, phase = _first_heading(notebook) or path.stem, _phase_of(path)
+    if phase:
+        html = f'<p class="phase">Phase: <strong>{escape(phase)}</strong></p>{html}'
+        heading = f"{heading} ({phase})"
     return anchor, heading, html
 
 
-def _further_phase(path: Path) -> str:
-    """Name of the phase of a chapter about a further phase, as its executed notebook was given it."""
-    step = read_json(path.parent / "provenance.json").get("steps", {}).get(path.stem, {})
-    return step.get("parameters", {}).get("phase", "") if "_of_" in path.stem else ""
+def _phase_of(path: Path) -> str:
+    """Phase that a chapter is about, where the data set has several; else ""."""
+    return str(read_json(path.parent / "answers" / f"{path.stem}.json").get("phase", ""))
 
 
 def _without_scripts(html: str) -> str:
@@ -164,7 +163,8 @@ def _answers(folder: Path) -> str:
     for path in sorted((folder / "answers").glob("[0-9][0-9]*_*.json")):
         content, anchor = read_json(path), _anchor(path)
         question, answer = (_bold(escape(str(content.get(key, "")))) for key in ("question", "answer"))
-        rows.append(f'<dt><a href="#{anchor}">{question}</a></dt><dd>{answer}</dd>')
+        phase = f" ({escape(content['phase'])})" if content.get("phase") else ""
+        rows.append(f'<dt><a href="#{anchor}">{question}{phase}</a></dt><dd>{answer}</dd>')
     return f"<h2>Answers</h2><dl>{''.join(rows)}</dl>" if rows else ""
 
 

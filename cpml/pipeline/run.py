@@ -67,6 +67,7 @@ class Run(Folder):
             caption=dataset.caption,
             values=values,
             phase=phase if phase and phase != dataset.phase().name else "",
+            about=self.dataset.phase().name if len(dataset.modelled) > 1 else "",
         )
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ Two declarations cannot be read from a file and are wrong without any warning: t
 footprint that only the right choice explains: twin boundaries, and slip traces.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from cpml.crystallography.slip_systems import Systems
 from cpml.crystallography.slip_traces import line_difference, slip_traces
 from cpml.microscopy.grains.grains import segment
 from cpml.microscopy.maps.ebsd_map import EbsdMap
+from cpml.microscopy.maps.phase_parts import by_phase
 from cpml.microscopy.twins.evidence import twin_lamellae
 from cpml.microscopy.twins.relations import lattice_of
 from cpml.microscopy.twins.twins import Twins, find_twins
@@ -85,7 +87,7 @@ def trace_deviations(
     grain_ids: ArrayLike,
     angle_deg: ArrayLike,
     grains: pd.DataFrame,
-    systems: Systems,
+    systems: Systems | Mapping[int, Systems],
     *,
     flipped: bool = False,
 ) -> NDArray:
@@ -94,8 +96,13 @@ def trace_deviations(
 
     Parameters
     ----------
+    systems : of all grains, or of each phase id; grains of phases without systems are no grains here
     flipped : turn every crystal by 180 deg about x first, as if the y axis had been declared the other way
     """
+    if isinstance(systems, Mapping):
+        parts = by_phase(grains, systems)
+        found = [trace_deviations(grain_ids, angle_deg, *part, flipped=flipped) for part in parts]
+        return np.fmin.reduce([np.full(len(np.asarray(grain_ids)), np.nan), *found])
     quaternions = grains[["qw", "qx", "qy", "qz"]].to_numpy()
     if flipped:
         quaternions = quaternion_multiply(HALF_TURN_X, quaternions)
@@ -109,14 +116,23 @@ def trace_deviations(
 
 
 def matched_planes(
-    lines: pd.DataFrame, grains: pd.DataFrame, systems: Systems, *, tolerance_deg: float
+    lines: pd.DataFrame,
+    grains: pd.DataFrame,
+    systems: Systems | Mapping[int, Systems],
+    *,
+    tolerance_deg: float,
 ) -> pd.DataFrame:
     """The lines that lie on a slip plane of their grain, with the angle of the nearest plane's trace.
 
     Parameters
     ----------
     lines : grain_id, angle_deg; grains : grain_id, qw, qx, qy, qz
+    systems : of all grains, or of each phase id
     """
+    if isinstance(systems, Mapping):
+        parts = by_phase(grains, systems)
+        found = [matched_planes(lines, *part, tolerance_deg=tolerance_deg) for part in parts]
+        return pd.concat(found) if found else lines.iloc[:0]
     quaternions = grains.set_index("grain_id")[["qw", "qx", "qy", "qz"]].reindex(lines["grain_id"]).to_numpy()
     theory = slip_traces(quaternions, systems).angle_deg[:, np.unique(systems.plane_id[systems.slip])]
     away = np.abs(line_difference(lines["angle_deg"].to_numpy(float)[:, None], theory))
@@ -141,7 +157,7 @@ def nearest_line(lines: pd.DataFrame, others: pd.DataFrame) -> NDArray:
 def displacement_deviations(
     bands: pd.DataFrame,
     grains: pd.DataFrame,
-    systems: Systems,
+    systems: Systems | Mapping[int, Systems],
     *,
     mirrored: bool = False,
     turn_deg: float = 0.0,
@@ -160,6 +176,10 @@ def displacement_deviations(
     """
     from cpml.microscopy.dic.displacement_ratio import direction_angles
 
+    if isinstance(systems, Mapping):
+        parts = by_phase(grains, systems)
+        found = [displacement_deviations(bands, *p, mirrored=mirrored, turn_deg=turn_deg) for p in parts]
+        return np.fmin.reduce([np.full(len(bands), np.nan), *found])
     out = np.full(len(bands), np.nan)
     slip = systems.subset(systems.slip)
     table = grains.set_index("grain_id")[["qw", "qx", "qy", "qz"]].reindex(bands["grain_id"]).to_numpy()
@@ -215,7 +235,9 @@ class FrameCheck:
         return int((declared & ~flipped).sum()), int((flipped & ~declared).sum())
 
 
-def frame_check(traces: pd.DataFrame, grains: pd.DataFrame, systems: Systems) -> FrameCheck:
+def frame_check(
+    traces: pd.DataFrame, grains: pd.DataFrame, systems: Systems | Mapping[int, Systems]
+) -> FrameCheck:
     """The first line of every grain beside the traces of its slip planes, in both frames.
 
     Parameters

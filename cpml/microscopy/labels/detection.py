@@ -12,6 +12,8 @@ shear it resolves.
 A mask says what could have been seen; whether a grain was looked at is another question (labels).
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
+from cpml.microscopy.maps.phase_parts import by_phase
 
 MIN_INCLINATION_DEG = 12.0
 """A flatter plane leaves no line that could be told from others."""
@@ -40,7 +43,7 @@ def step_height(quaternions: ArrayLike, systems: Systems) -> NDArray:
 
 def visibility(
     grains: pd.DataFrame,
-    systems: Systems,
+    systems: Systems | Mapping[int, Systems],
     *,
     noise: float | None = None,
 ) -> pd.DataFrame:
@@ -48,7 +51,8 @@ def visibility(
 
     Parameters
     ----------
-    grains : table with grain_id, qw, qx, qy, qz, all of the phase of `systems`
+    grains : table with grain_id, qw, qx, qy, qz, and phase where systems are of phases
+    systems : of all grains, or of each phase id
     noise : standard deviation of one component of H
 
     Returns
@@ -65,6 +69,9 @@ def visibility(
 
     if noise is not None and not noise > 0:
         raise ParameterError(f"noise {noise} must be positive")
+    if isinstance(systems, Mapping):
+        parts = [visibility(*part, noise=noise) for part in by_phase(grains, systems)]
+        return pd.concat(parts, ignore_index=True)
     q = grains[["qw", "qx", "qy", "qz"]].to_numpy()
     n = len(systems)
     inclination = slip_traces(q, systems).inclination_deg[:, systems.plane_id]

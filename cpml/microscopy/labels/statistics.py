@@ -7,6 +7,7 @@ replacement.
 References: Wilson 1927, JASA 22:209; Field & Welsh 2007, JRSS B 69:369 (cluster bootstrap).
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ from cpml.crystallography.schmid import schmid_factors
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 from cpml.intervals import wilson_interval
+from cpml.microscopy.maps.phase_parts import by_phase
 
 
 def bootstrap_interval(
@@ -156,7 +158,10 @@ def with_circumstances(labels: pd.DataFrame, grains: pd.DataFrame, boundaries: p
 
 
 def with_schmid(
-    labels: pd.DataFrame, grains: pd.DataFrame, systems: Systems, stress: ArrayLike
+    labels: pd.DataFrame,
+    grains: pd.DataFrame,
+    systems: Systems | Mapping[int, Systems],
+    stress: ArrayLike,
 ) -> pd.DataFrame:
     """The labels with a column schmid: |m| of a slip system, the largest |m| on a slip plane, signed m of
     a twin variant.
@@ -164,12 +169,20 @@ def with_schmid(
     Parameters
     ----------
     grains : table with grain_id, qw, qx, qy, qz; the column equivalent_diameter_um, where there, comes along
+    systems : of all grains, or of each phase id: then one stress, and only labels of their grains
     stress : (3, 3) or (G, 3, 3) in the order of grains
 
     Returns
     -------
     labels with schmid (NaN for targets that are neither plane nor system) and equivalent_diameter_um
     """
+    if isinstance(systems, Mapping):
+        parts = by_phase(grains, systems)
+        found = [
+            with_schmid(labels[labels["grain_id"].isin(some["grain_id"])], some, own, stress)
+            for some, own in parts
+        ]
+        return pd.concat(found, ignore_index=True)
     m = schmid_factors(systems, grains[["qw", "qx", "qy", "qz"]].to_numpy(), np.asarray(stress, float))
     m = np.where(systems.twin, m, np.abs(m))
     value = {}
