@@ -120,6 +120,8 @@ def test_units_are_told_by_header_and_positions(tmp_path, name, factor, word):
     assert word in said(m)
     np.testing.assert_allclose(m.pixel_um, 0.5)
     assert belongs(m, (0.5, 0.5))
+    declared = read(tmp_path / name, unit={"pixel counts": "px"}.get(word, word))  # says the same once more
+    np.testing.assert_allclose(declared.pixel_um, 0.5)
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -74,6 +74,7 @@ def test_radians_are_no_degrees(tmp_path):
     with pytest.raises(MapFileError, match="declare reading: angles: radians"):
         read_map(path)
     assert read_map(path, angles="radians").indexed.all()
+    assert read_map(path, angles="degrees").indexed.all()  # somebody knows
     near_cube = ctf(tmp_path / "c.ctf", col, row, 4 + rng.normal(0, 0.3, 400), size=(20, 20))
     assert read_map(near_cube).indexed.all()
 

@@ -77,8 +77,8 @@ def read_map(
         only reports them
     slice : which slice of a stack (0 is the first); a stack of several needs it (see read_stack)
     scan : which map of a file that holds several, by its name there; None: the first, and a note names all
-    unit : "um", "nm", "mm" or "px" (pixel counts, with step_um) of positions and steps; None: as the file
-    says step_um : distance of neighbours in a row, um, where the file does not know it or is wrong
+    unit : "um", "nm", "mm" or "px" (pixel counts, with step_um) of positions and steps; None: as in the file
+    step_um : distance of neighbours in a row, um, where the file does not know it or is wrong
     columns : names of the columns of a delimited text file (see cpml.microscopy.io.readers.delimited)
     angles : "degrees" or "radians", against the format; None: what the format prescribes (text: degrees)
     phases : MapPhase list for delimited text, whose file does not describe its phases
@@ -217,12 +217,12 @@ def _hdf_format(path: Path) -> str:
 def _in_declared_angles(raw: RawMap, angles: str | None) -> RawMap:
     """The angles in the declared unit, where it is not the one of the format."""
     if angles is None or angles == raw.angles:
-        return raw
+        return replace(raw, angles_declared=angles is not None)
     factor = np.pi / 180 if angles == "degrees" else 180 / np.pi
     is_value = np.abs(raw.euler - FOUR_PI) > 5e-3
     note = f"angles taken as {angles}, as declared"
     euler = np.where(is_value, raw.euler * factor, raw.euler)
-    return replace(raw, euler=euler, angles=angles, note=(*raw.note, note))
+    return replace(raw, euler=euler, angles=angles, angles_declared=True, note=(*raw.note, note))
 
 
 def _on_grid(path: Path, raw: RawMap, unit: str | None, step_um: float | None) -> RawMap:
@@ -252,8 +252,7 @@ def _in_pixel_frame(
     check_phases(path, phase_id, raw.phases, raw.first_line)
     finite_where_indexed(path, raw.euler, phase_id)
     indexed = phase_id > 0
-    if not any("as declared" in note and "angles" in note for note in raw.note):
-        check_unit(path, raw.euler, indexed, raw.angles)
+    check_unit(path, raw.euler, indexed, raw.angles, is_declared=raw.angles_declared)
     phases, phase_notes = checked_phases(path, raw.phases)
     raw = replace(raw, phase_id=phase_id, phases=phases)
     q = np.full((len(raw.euler), 4), np.nan)

@@ -32,8 +32,8 @@ class RawMap:
     """A file's content in its own axes: Bunge angles (n, 3) in rad, phases (n,) with 0 or less for "not
     indexed", and the grid of the points, or their positions where the file has them.
 
-    `angles` is the unit of the numbers in the file ("radians" or "degrees"), `first_line` the number of
-    header lines of a text file, for messages. Which points have a solution is decided for all formats in
+    `angles` is the unit of the numbers in the file ("radians" or "degrees") by its format, or as declared;
+    `first_line` is the number of header lines of a text file, for messages. Which points have a solution is decided for all formats in
     cpml.microscopy.io.readers.solutions. `declared` is the turn (4,) from the Euler axes to the pixel axes
     that the file itself states, `acquisition` the Bunge angles, rad, of the acquisition surface in the
     specimen frame (not both zero); neither is applied unless it is asked for.
@@ -47,6 +47,7 @@ class RawMap:
     properties: dict[str, NDArray]
     usual_hex_x_axis: str
     angles: str = "radians"
+    angles_declared: bool = False
     first_line: int | None = None
     note: tuple[str, ...] = ()
     declared: NDArray | None = None

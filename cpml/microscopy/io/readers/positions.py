@@ -22,6 +22,8 @@ SAME_STEP = 2e-3
 """Header and positions agree on the step to this share: more is no rounding."""
 PLAUSIBLE_UM = (1e-3, 200.0)
 """Steps outside make one ask for the unit."""
+COUNTS = "of the header counts"
+"""End of the note that positions are in another unit than the header."""
 FEW = 0.9
 """Positions that differ, as a share of the points, below which they are too coarse to place the points."""
 OFF_GRID = 0.35
@@ -101,7 +103,10 @@ def place(path: Path, found: Positions, *, unit: str | None = None, step_um: flo
         how = "left out" if filled is None else "not indexed, at their place in the list"
         notes.append(f"{int((~valid).sum())} points have no valid position: {how}")
         xy, keep = (xy[valid], valid) if filled is None else (filled, None)
+    n_notes = len(notes)
     grid = _grid(path, replace(found, xy=xy), notes)
+    # the header counted: its step is in um, whatever the positions are in
+    unit = None if any(COUNTS in note for note in notes[n_notes:]) else unit
     _compare_size(path, grid, len(xy), found, notes)
     grid = _scaled(grid, unit, unit_of_file, step_um, notes)
     return Placed(grid, keep, np.ones(len(xy), bool) if keep is not None else valid, tuple(notes))
@@ -163,9 +168,7 @@ def _grid(path: Path, found: Positions, notes: list[str]) -> Grid:
             scaled = _counts(xy, steps) if factor is None else xy * factor
             grid = None if scaled is None else _with_steps(scaled, found.shape, steps)
             if grid is not None:
-                notes.append(
-                    f"positions are {word}, the step {steps[0]:g} x {steps[1]:g} um of the header counts"
-                )
+                notes.append(f"positions are {word}, the step {steps[0]:g} x {steps[1]:g} um {COUNTS}")
                 return grid
         grid = _in_file_order(xy, found.shape, steps)
         if grid is not None:
@@ -203,10 +206,10 @@ def _compared(grid: Grid, found: Positions, notes: list[str]) -> Grid:
     told = f"{found.steps[0]:g} x {found.steps[1]:g} um"
     for word, factor in (("nm", 1e3), ("mm", 1e-3)):
         if all(abs(r / factor - 1) < SAME_STEP for r in ratio):
-            notes.append(f"positions are in {word}, the step {told} of the header counts")
+            notes.append(f"positions are in {word}, the step {told} {COUNTS}")
             return _stretched(grid, (1 / factor, 1 / factor))
     if grid.kind == "square" and all(abs(d - 1) < 1e-6 for d in grid.pixel_um):
-        notes.append(f"positions are pixel counts, the step {told} of the header counts")
+        notes.append(f"positions are pixel counts, the step {told} {COUNTS}")
         return _stretched(grid, found.steps)
     swapped = all(abs(d / s - 1) < SAME_STEP for d, s in zip(grid.pixel_um, found.steps[::-1], strict=True))
     notes.append(

@@ -82,7 +82,7 @@ def _is_empty_zero(euler: NDArray, properties: dict[str, NDArray]) -> NDArray:
     return doubtful & zero
 
 
-def check_unit(path: Path, euler: NDArray, indexed: NDArray, unit: str) -> None:
+def check_unit(path: Path, euler: NDArray, indexed: NDArray, unit: str, *, is_declared: bool = False) -> None:
     """Refuse angles that are not in the unit of their format.
 
     Radians end at 2 pi: larger ones are degrees. Degrees end at 360; degrees of many points that fill the
@@ -91,6 +91,7 @@ def check_unit(path: Path, euler: NDArray, indexed: NDArray, unit: str) -> None:
     Parameters
     ----------
     euler : (n, 3) rad; indexed : (n,) bool; unit : "radians" or "degrees", of the numbers in the file
+    is_declared : somebody said that small angles are degrees
 
     Raises
     ------
@@ -108,7 +109,7 @@ def check_unit(path: Path, euler: NDArray, indexed: NDArray, unit: str) -> None:
             f"{path}, point {worst + 1}: an angle of {value:g} where {unit} end at {limit} ({n_bad:,} such "
             f"points); {guess}, or export the map again"
         )
-    if unit == "degrees" and indexed.sum() >= MANY:
+    if unit == "degrees" and not is_declared and indexed.sum() >= MANY:
         raw = np.degrees(euler[indexed])
         is_small = np.abs(raw).max() <= 2 * np.pi + NEAR and raw[:, 1].max() <= np.pi + NEAR
         if is_small and max(np.ptp(raw[:, 0]), np.ptp(raw[:, 2])) > SPREAD * 2 * np.pi:
