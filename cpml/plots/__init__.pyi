@@ -24,7 +24,6 @@ from .fields import activity_map as activity_map, dic_map as dic_map, line_map a
 from .footprints import trace_map as trace_map, twin_map as twin_map
 from .frequencies import frequency as frequency
 from .images import image_panels as image_panels, image_with_traces as image_with_traces
-from .mackenzie import random_disorientation as random_disorientation
 from .maps import (
     boundary_lines as boundary_lines,
     grain_map as grain_map,
@@ -41,7 +40,6 @@ from .mechanics import (
     stress_strain as stress_strain,
     yield_section as yield_section,
 )
-from .odf import odf_sections as odf_sections
 from .palette import (
     CATEGORY_COLOURS as CATEGORY_COLOURS,
     MODEL_COLOURS as MODEL_COLOURS,
@@ -49,11 +47,6 @@ from .palette import (
     MODEL_MARKERS as MODEL_MARKERS,
     model_label as model_label,
     model_style as model_style,
-)
-from .poles import (
-    inverse_pole_figure as inverse_pole_figure,
-    pole_density as pole_density,
-    pole_figures as pole_figures,
 )
 from .scores import (
     bars_with_intervals as bars_with_intervals,
@@ -70,5 +63,12 @@ from .style import (
     save as save,
     stamp as stamp,
     use_style as use_style,
+)
+from .texture.mackenzie import random_disorientation as random_disorientation
+from .texture.odf import odf_sections as odf_sections
+from .texture.poles import (
+    inverse_pole_figure as inverse_pole_figure,
+    pole_density as pole_density,
+    pole_figures as pole_figures,
 )
 from .views import FieldView as FieldView, MapView as MapView

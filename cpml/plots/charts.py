@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.intervals import wilson_interval
-from cpml.plots.mackenzie import MAX_DISORIENTATION, random_disorientation
 from cpml.plots.palette import BLUE, GREY, ORANGE, RED
 from cpml.plots.style import error_bars, figure, note, plain_log_axis, same_length
+from cpml.plots.texture.mackenzie import MAX_DISORIENTATION, random_disorientation
 
 
 def histogram_with_curve(

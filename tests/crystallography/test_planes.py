@@ -5,7 +5,7 @@ import pytest
 
 from cpml.crystallography import plane_family, usual_families
 from cpml.errors import ParameterError
-from cpml.plots.poles import plane_normals
+from cpml.plots.texture.poles import plane_normals
 
 CUBIC = (3.6, 3.6, 3.6, 90, 90, 90)
 HEXAGONAL = (3.2, 3.2, 5.2, 90, 90, 120)

@@ -165,7 +165,7 @@ def test_declared_phases_have_to_fit(describe, ctf_text, some_orientations):
             {"phases": [{"name": "Nickel", "lattice": "hcp", "material": "titanium_cp", "hex_x_axis": "a"}]},
             "declared hcp",
         ),
-        ({"reading": {"angles": "degrees"}}, "reading.angles"),
+        ({"reading": {"phase_numbers": [1]}}, "reading.phase_numbers"),
         ({"cleaning": {"min_confidence": 0.1}}, "has no 'ci'"),
     ):
         path = describe(**changes)

@@ -29,8 +29,8 @@ def test_a_notebook_depends_on_what_it_uses_only():
     """The comparison reads tables: no reader of maps, no law; the evaluation draws no pole figure."""
     found = {step.name: closure(step.code) for step in [*steps.discover(), steps.comparison()]}
     assert not any(".plasticity." in module for module in found["07_comparison"])
-    assert "cpml.plots.poles" not in found["05_evaluation"]
-    assert "cpml.plots.poles" in found["01_ingestion"]
+    assert "cpml.plots.texture.poles" not in found["05_evaluation"]
+    assert "cpml.plots.texture.poles" in found["01_ingestion"]
     assert "cpml.models.coupled.coupled" in found["04_coupled_models"]
 
 

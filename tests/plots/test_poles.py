@@ -7,7 +7,7 @@ from cpml import plots
 from cpml.crystallography import random_quaternions
 from cpml.errors import ParameterError
 from cpml.plots.colours import in_crystal
-from cpml.plots.poles import hemisphere, plane_normals
+from cpml.plots.texture.poles import hemisphere, plane_normals
 
 
 def _random(n, seed=0):

@@ -1,0 +1,1 @@
+"""Pole figures, inverse pole figures, sections of an ODF, disorientations of random crystals."""
