@@ -34,8 +34,8 @@ class RawMap:
 
     `angles` is the unit of the numbers in the file ("radians" or "degrees") by its format, or as declared;
     `first_line` is the number of header lines of a text file, for messages. Which points have a solution is
-    decided for all formats in cpml.microscopy.io.readers.solutions. `declared` is the turn (4,) from the Euler
-    axes to the pixel axes that the file itself states, `acquisition` the Bunge angles, rad, of the acquisition
+    decided for all formats in cpml.microscopy.io.readers.solutions. `declared` is the turn (4,) of the Euler
+    axes to the pixel axes that the file states, `acquisition` the Bunge angles, rad, of the acquisition
     surface in the specimen frame (not both zero); neither is applied unless it is asked for.
     """
 
