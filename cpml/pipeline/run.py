@@ -40,8 +40,8 @@ def setup(seed: int = 0, *, torch: bool = False) -> None:
         library.set_deterministic_debug_mode("error")  # `use_deterministic_algorithms` imports the compiler
     threadpoolctl.threadpool_limits(1)
     plots.use_style()
-    # tables are there to be read: no text cut at 50 characters, no folding at 80
-    pd.set_option("display.max_colwidth", 160, "display.width", 160)
+    # tables are there to be read: no text is cut, no folding at 80
+    pd.set_option("display.max_colwidth", None, "display.width", 160)
 
 
 class Run(Folder):

@@ -190,14 +190,18 @@ def _percent(share: float) -> str:
 def colour_limits(
     values: ArrayLike, *, vmin: float | None = None, vmax: float | None = None, centred: bool = False
 ) -> tuple[float, float]:
-    """Colour limits: 0 or the minimum to the 99th percentile; symmetric about zero when centred."""
+    """Colour limits: 0 or the minimum to the 99th percentile; symmetric about zero when centred.
+
+    Values of exactly 0 do not count for the percentile: points that a vendor filled in have no KAM.
+    """
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     if centred:
         bound = np.percentile(np.abs(known), 99) if vmax is None else vmax
         bound = bound if bound > 0 else 1.0
         return -bound, bound
-    low, high = known.min(), np.percentile(known, 99)
+    measured = known[known != 0]
+    low, high = known.min(), np.percentile(measured if len(measured) else known, 99)
     low = min(0.0, low) if low < 0.3 * known.max() else low
     low, high = low if vmin is None else vmin, high if vmax is None else vmax
     return low, high if high > low else low + 1.0

@@ -12,7 +12,7 @@ from cpml.errors import ParameterError
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.plots.colours import direction_colours, to_standard_triangle
 from cpml.plots.footprints import trace_segments
-from cpml.plots.maps import nice_length
+from cpml.plots.maps import colour_limits, nice_length
 from cpml.plots.raster import raster
 from support.maps import NICKEL
 
@@ -218,3 +218,10 @@ def test_colours_of_every_setting():
     for group in ("211", "121", "312", "222"):
         rgb = plots.ipf_colours([[1.0, 0, 0, 0], [np.nan] * 4], group=group)
         assert np.isfinite(rgb).all() and rgb[1].tolist() == [1, 1, 1]
+
+
+def test_filled_points_do_not_set_the_colours():
+    """Of a map that is 0 at 995 of 1000 points the limits are those of the five that were measured."""
+    values = np.r_[np.zeros(995), 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert colour_limits(values)[1] == pytest.approx(np.percentile([1, 2, 3, 4, 5], 99))
+    assert colour_limits(np.zeros(10)) == (0.0, 1.0)

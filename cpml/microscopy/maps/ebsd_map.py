@@ -310,6 +310,13 @@ class EbsdMap:
             + ((f"{lost} points outside the chosen shape are not indexed",) if lost else ()),
         )
 
+    def notes(self) -> pd.DataFrame:
+        """What was turned, left out, recognised or taken for granted on the way in, a note a row."""
+        import pandas as pd
+
+        numbers = pd.RangeIndex(1, len(self.frame_note) + 1, name="note")
+        return pd.DataFrame({"on the way in": self.frame_note}, index=numbers)
+
     def summary(self) -> pd.DataFrame:
         """Size, step, phases and frame as a table of two columns to look at (pandas DataFrame)."""
         import pandas as pd
@@ -325,7 +332,7 @@ class EbsdMap:
                 f"{p.name}: {p.lattice or p.group}, a = {p.a:g}, c/a = {p.c_over_a:.4g}"
                 for p in self.phases.values()
             ),
-            "converted": "; ".join(self.frame_note) or "nothing",
+            "notes": f"{len(self.frame_note)}: see notes()",
             "properties": ", ".join(self.properties) or "none",
         }
         return pd.DataFrame({"value": facts}).rename_axis("map")
