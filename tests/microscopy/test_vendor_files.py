@@ -413,6 +413,19 @@ def test_several_maps_of_every_vendor(tmp_path, name):
         read(path, scan="Scan 9")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_names_in_either_encoding(tmp_path, encoding):
+    """A phase name with a letter beyond ASCII, as texts of fixed and of variable length."""
+    path = tmp_path / "scan.oh5"
+    oim(path)
+    with h5py.File(path, "r+") as file:
+        for number, kind in ((1, "S40"), (2, h5py.string_dtype("ascii"))):
+            place = f"Scan 1/EBSD/Header/Phase/{number}/MaterialName"
+            del file[place]
+            file[place] = np.array([f"Stahl \u00df {number}".encode(encoding)], dtype=kind)
+    assert [p.name for p in read(path).phases.values()] == ["Stahl \u00df 1", "Stahl \u00df 2"]
+
+
 @pytest.mark.parametrize("nx", [False, True])
 def test_volumes_are_read_slice_by_slice(tmp_path, nx):
     """A stack needs a slice; each is a map of its own, and read_stack gives all."""

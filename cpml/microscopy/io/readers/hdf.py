@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cpml.errors import CpmlError, MapFileError
 from cpml.microscopy.io.hdf_arrays import EXPANSION, SMALL
-from cpml.microscopy.io.readers.common import positive
+from cpml.microscopy.io.readers.common import decoded, positive
 
 if TYPE_CHECKING:
     import h5py
@@ -164,7 +164,7 @@ class Hdf:
             raise self.fail(place, f"{found.shape} values where 1 to {MAX_TEXTS} texts are needed")
         raw = self._from_heap(place, found) if found.dtype.kind == "O" else None
         values = [
-            v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v)
+            decoded(v) if isinstance(v, bytes) else str(v)
             for v in (np.ravel(found[()]) if raw is None else raw)
         ]
         return [v.strip("\x00 \t\r\n") for v in values]
