@@ -318,3 +318,48 @@ def hexagonal_rows(rows, cols):
     """x, y of full hexagonal rows one um apart."""
     row, col = np.divmod(np.arange(rows * cols), cols)
     return col + 0.5 * (row % 2), np.sqrt(0.75) * row
+
+
+@pytest.mark.parametrize("name", ["m.ctf", "m.ang"])
+def test_positions_that_scatter(tmp_path, name):
+    """Positions corrected for drift lie a few hundredths of a step off: the grid is the header's, without a word."""
+    col, row, phi1 = points(20, 30)
+    rng = np.random.default_rng(0)
+    size = {"rows": 20, "odd": 30, "even": 30} if name == "m.ang" else {"size": (30, 20)}
+    x, y = (v + rng.normal(0, 0.05, v.shape) for v in (col, row))
+    m = read(WRITERS[name](tmp_path / name, x, y, phi1, **size))
+    assert m.shape == (20, 30) and m.pixel_um == (1, 1) and "the positions count" not in said(m)
+    assert belongs(m, start=m.xy[0])
+
+
+def test_rounded_hexagonal_positions_have_the_step_of_the_header(tmp_path):
+    """Rows 0.866025 um apart, written to a tenth."""
+    x, y = hexagonal(9, 12, 12, 0)
+    size = {"rows": 9, "odd": 12, "even": 12, "grid": "HexGrid", "step": (1, 0.866025)}
+    m = read_map(ang(tmp_path / "h.ang", np.round(x, 1), np.round(y, 1), 10 + x, **size))
+    assert m.grid == "hex" and m.pixel_um == (1, 0.866025) and "they count" not in said(m)
+    assert m.xy[:, 1].max() == pytest.approx(8 * 0.866025)
+
+
+def test_a_turned_square_grid_is_no_hexagonal_one(tmp_path):
+    """A map turned by 45 deg has rows offset by half a step, and no hexagons: one error."""
+    col, row, phi1 = points(12, 12)
+    with pytest.raises(MapFileError, match="no hexagons"):
+        read(ctf(tmp_path / "m.ctf", 0.7071 * (col - row), 0.7071 * (col + row), phi1, size=(12, 12)))
+
+
+@pytest.mark.parametrize("name", ["m.ctf", "m.ang"])
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_of_other_systems(tmp_path, name, end):
+    """Lines that end as on Windows or on old Macintoshes."""
+    path = WRITERS[name](tmp_path / name, *points())
+    path.write_bytes(path.read_bytes().replace(b"\n", end.encode()))
+    assert belongs(read(path))
+
+
+def test_utf_16_is_named(tmp_path):
+    """What some editors save: one error that says what to do."""
+    path = ctf(tmp_path / "m.ctf", *points())
+    path.write_text(path.read_text(), encoding="utf-16")
+    with pytest.raises(MapFileError, match="UTF-16; save it as UTF-8"):
+        read(path)

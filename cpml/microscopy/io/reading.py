@@ -167,6 +167,8 @@ def format_of(path: Path) -> str:
         return "ctf"
     if path.suffix.lower() in (".crc", ".cpr"):
         return "crc"
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise MapFileError(f"{path}: text in UTF-16; save it as UTF-8 or plain text, or export the map again")
     if start.lstrip().startswith(b"#") and path.suffix.lower() == ".ang":
         return "ang"
     raise MapFileError(

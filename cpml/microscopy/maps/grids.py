@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from cpml.errors import MapFileError
 
+HEXAGONS = (2 / np.sqrt(3), 2 * np.sqrt(3))
+"""Distance in a row over that of rows, of hexagons on a corner and of hexagons on a side."""
+NOT_REGULAR = 0.15
 MOST_EMPTY = 16
 """A grid with more than this many times the cells that its points fill is taken for damage, not for a map."""
 
@@ -97,6 +100,10 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
         parity = np.unique((half + row) % 2)
         if len(parity) > 1 or off.max() > 0.4:
             fail("rows are offset by neither nothing nor half a step in turn")
+        if min(abs(dx / dy / of_hexagons - 1) for of_hexagons in HEXAGONS) > NOT_REGULAR:
+            fail(
+                f"rows are offset by half a step, but {dx:.4g} x {dy:.4g} um apart: no hexagons; was the map turned?"
+            )
     return _complete(fail, kind, row, half, (dx, dy), xy.min(axis=0))
 
 

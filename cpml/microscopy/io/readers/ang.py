@@ -96,7 +96,7 @@ def read(path: Path) -> RawMap:
 def _header(path: Path) -> tuple[list[tuple[int, str, str]], int, int]:
     """Header as (line, key, text), number of header lines, number of fields of the first data line."""
     header, number = [], 0
-    with open(path, "rb") as file:
+    with open(path, encoding="latin-1") as file:
         for number, line in enumerate(map(decoded, file), start=1):
             if not line.startswith("#"):
                 if line.strip():

@@ -63,8 +63,12 @@ def finite_where_indexed(path: Path, euler: NDArray, phase_id: NDArray) -> None:
         )
 
 
-def decoded(line: bytes) -> str:
-    """Text of a header line: UTF-8 where it is, else the western code page of the vendors' programs."""
+def decoded(line: bytes | str) -> str:
+    """Text of a header line: UTF-8 where it is, else the western code page of the vendors' programs.
+
+    A line read as latin-1, which keeps every byte and knows every line end, is taken for its bytes.
+    """
+    line = line.encode("latin-1") if isinstance(line, str) else line
     for encoding in ("utf-8-sig", "cp1252"):
         try:
             return line.decode(encoding)

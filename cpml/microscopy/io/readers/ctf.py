@@ -96,9 +96,9 @@ def _lines_of_slice(
 def _header(path: Path) -> tuple[dict, list[str], int, str]:
     """Header fields as (line, name, text), column names, number of header lines, decimal mark of the data."""
     fields: dict = {"phases": {}}
-    with open(path, "rb") as file:
-        for number, raw in enumerate(file, start=1):
-            words = _words(decoded(raw))
+    with open(path, encoding="latin-1") as file:
+        for number, line in enumerate(file, start=1):
+            words = _words(decoded(line))
             key = words[0]
             if key == "Phases":
                 count = positive(path, number, "Phases", words[1] if len(words) > 1 else "", int)

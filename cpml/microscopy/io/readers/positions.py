@@ -203,6 +203,12 @@ def _compared(grid: Grid, found: Positions, notes: list[str]) -> Grid:
         ratio = [ratio[0 if grid.shape[0] == 1 else 1]] * 2
     if all(abs(r - 1) < SAME_STEP for r in ratio):
         return grid
+    span, rounding = np.ptp(found.xy, axis=0), _rounding(found.xy)
+    pairs = zip(grid.pixel_um, found.steps, span, strict=True)
+    if not is_scan and all(_agree(d, s, extent, rounding) for d, s, extent in pairs):
+        factors = tuple(s / d for d, s in zip(grid.pixel_um, found.steps, strict=True))
+        start = grid.xy.min(axis=0)
+        return replace(grid, pixel_um=found.steps, xy=start + (grid.xy - start) * factors)
     told = f"{found.steps[0]:g} x {found.steps[1]:g} um"
     for word, factor in (("nm", 1e3), ("mm", 1e-3)):
         if all(abs(r / factor - 1) < SAME_STEP for r in ratio):
@@ -230,14 +236,26 @@ def _with_steps(xy: NDArray, shape: tuple[int, int], steps: tuple[float, float])
     size = number.max(axis=0) + 1
     if np.abs(at - number).max() > OFF_GRID or size[0] > shape[1] or size[1] > shape[0]:
         return None
-    allowed = SAME_STEP * span + _rounding(xy)
-    if np.any(np.abs(span - (size - 1) * steps) > allowed):
+    if not all(
+        _agree(_step(number[:, k], xy[:, k]), steps[k], span[k], _rounding(xy)) for k in (0, 1) if size[k] > 1
+    ):
         return None
     n_col, n_row = (int(n) for n in size)
     cell = number[:, 1] * n_col + number[:, 0]
     if n_col * n_row > MOST_EMPTY * len(xy) + 1000 or len(np.unique(cell)) != len(cell):
         return None
     return _square((n_row, n_col), steps, start, cell)
+
+
+def _step(number: NDArray, position: NDArray) -> float:
+    """Distance of neighbouring numbers by a straight line through all positions: scatter does not count."""
+    centred = number - number.mean()
+    return float(centred @ position / (centred @ centred))
+
+
+def _agree(found: float, told: float, span: float, rounding: float) -> bool:
+    """Whether a step found over a span is the one that the header tells, rounding allowed."""
+    return abs(found / told - 1) <= SAME_STEP + rounding / span
 
 
 def _rounding(xy: NDArray) -> float:
