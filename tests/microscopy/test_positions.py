@@ -322,7 +322,7 @@ def hexagonal_rows(rows, cols):
 
 @pytest.mark.parametrize("name", ["m.ctf", "m.ang"])
 def test_positions_that_scatter(tmp_path, name):
-    """Positions corrected for drift lie a few hundredths of a step off: the grid is the header's, without a word."""
+    """Positions corrected for drift lie a few hundredths of a step off: the grid is the header's."""
     col, row, phi1 = points(20, 30)
     rng = np.random.default_rng(0)
     size = {"rows": 20, "odd": 30, "even": 30} if name == "m.ang" else {"size": (30, 20)}
@@ -344,7 +344,7 @@ def test_rounded_hexagonal_positions_have_the_step_of_the_header(tmp_path):
 def test_a_turned_square_grid_is_no_hexagonal_one(tmp_path):
     """A map turned by 45 deg has rows offset by half a step, and no hexagons: one error."""
     col, row, phi1 = points(12, 12)
-    with pytest.raises(MapFileError, match="no hexagons"):
+    with pytest.raises(MapFileError, match="is the map turned"):
         read(ctf(tmp_path / "m.ctf", 0.7071 * (col - row), 0.7071 * (col + row), phi1, size=(12, 12)))
 
 

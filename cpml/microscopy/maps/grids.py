@@ -101,9 +101,7 @@ def find_grid(name: str, xy: NDArray, *, told: tuple[float, float] | None = None
         if len(parity) > 1 or off.max() > 0.4:
             fail("rows are offset by neither nothing nor half a step in turn")
         if min(abs(dx / dy / of_hexagons - 1) for of_hexagons in HEXAGONS) > NOT_REGULAR:
-            fail(
-                f"rows are offset by half a step, but {dx:.4g} x {dy:.4g} um apart: no hexagons; was the map turned?"
-            )
+            fail(f"rows are offset by half a step, but {dx:.4g} x {dy:.4g} um apart: is the map turned?")
     return _complete(fail, kind, row, half, (dx, dy), xy.min(axis=0))
 
 
