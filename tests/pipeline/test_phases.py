@@ -77,6 +77,16 @@ def test_the_phase_is_put_first(three_phases):
     assert dataset.systems(IRON["name"]).lattice == dataset.of_phase(IRON["name"]).systems().lattice == "bcc"
 
 
+def test_without_a_law_there_are_no_mechanics(describe):
+    """A map of phases without a law has its grains and boundaries; labels and mechanics say why they are not."""
+    dataset = load_dataset(describe(phases=[ORE]))
+    left_out = {step.notebook_name for step in steps.discover() if steps.lacking(step, dataset)}
+    assert {"02e_labels", "03_cp_baseline", "06_design"} <= left_out
+    assert not left_out & {"01_ingestion", "02a_grains", "02b_boundaries"}
+    told = steps.lacking(steps.read_step(paths.notebooks() / "02e_labels.ipynb"), dataset)
+    assert told == "no phase has a material"
+
+
 @pytest.mark.slow
 def test_three_phases_from_the_file_to_the_report(three_phases, output):
     """Candidates, a phase without a law and two with one: labels and law of both, one page."""
