@@ -78,7 +78,7 @@ def test_the_phase_is_put_first(three_phases):
 
 
 def test_without_a_law_there_are_no_mechanics(describe):
-    """A map of phases without a law has its grains and boundaries; labels and mechanics say why they are not."""
+    """A map of phases without a law has grains and boundaries; labels and mechanics say why not."""
     dataset = load_dataset(describe(phases=[ORE]))
     left_out = {step.notebook_name for step in steps.discover() if steps.lacking(step, dataset)}
     assert {"02e_labels", "03_cp_baseline", "06_design"} <= left_out
