@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -194,33 +195,38 @@ def bench(c, suite=""):
 
 @task(help={"fast": "unit tests and doctests only, without the slow ones"})
 def test(c, fast=False):
-    """Run all tests: unit tests and doctests, the committed notebooks (nbval), the pipeline."""
+    """Run all tests: unit tests and doctests; beside them the committed notebooks, then the pipeline."""
     sanitize = ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
     notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))]
-    suites = {
-        "unit tests and doctests": ["-m", "not slow", "--cov", "--cov-report=", "tests", "cpml"],
-        "notebooks": ["-x", "--nbval", "--nbval-current-env", *sanitize, *notebooks],
-        "pipeline": ["-m", "slow", "tests"],
-    }
-    if fast:
-        suites = dict(list(suites.items())[:1])
-    elif not notebooks:
-        del suites["notebooks"]
+    units = {"unit tests and doctests": ["-m", "not slow", "--cov", "--cov-report=", "tests", "cpml"]}
+    stored = {"notebooks": ["-x", "--nbval", "--nbval-current-env", *sanitize, *notebooks]}
+    chains = {"pipeline": ["-m", "slow", "tests"]}
+    lanes = [units] if fast else [units, (stored if notebooks else {}) | chains]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        summary = [line for lines in pool.map(_one_after_the_other, lanes) for line in lines]
+    if summary[0].startswith("passed"):
+        print("== coverage of the unit tests (kernels compiled by numba are left out)")
+        print(*_coverage_lines(), sep="\n")
+    print("== summary", *summary, sep="\n", flush=True)
+    if not all(line.startswith("passed") for line in summary):
+        raise Exit(code=1)
+
+
+def _one_after_the_other(suites):
+    """Run suites of pytest until one fails; what each prints is shown when it has ended, whole."""
     summary = []
     for name, arguments in suites.items():
-        print(f"== {name}", flush=True)
         start = time.perf_counter()
-        code = _python("-m", "pytest", "-q", *arguments, check=False)
-        summary.append(f"{'passed' if code == 0 else 'FAILED'}  {name}  {time.perf_counter() - start:.0f} s")
-        if code:
+        command = [sys.executable, "-m", "pytest", "-q", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        print(f"== {name}", done.stdout, sep="\n", flush=True)
+        told = "passed" if done.returncode == 0 else "FAILED"
+        summary.append(f"{told}  {name}  {time.perf_counter() - start:.0f} s")
+        if done.returncode:
             break
-        if "--cov" in arguments:
-            print("== coverage of the unit tests (kernels compiled by numba are left out)")
-            print(*_coverage_lines(), sep="\n", flush=True)
-    left = list(suites)[len(summary) :]
-    print("== summary", *summary, *(f"not run  {name}" for name in left), sep="\n", flush=True)
-    if code:
-        raise Exit(code=code)
+    return summary + [f"not run  {name}" for name in list(suites)[len(summary) :]]
 
 
 @task
