@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpml import paths
@@ -22,11 +23,24 @@ NAME = "comparison"
 
 
 def evaluated() -> list[str]:
-    """Names of the data sets with an evaluation, in alphabetical order."""
+    """Names of the data sets with scores, in alphabetical order; where nothing was seen there are none."""
     folder = paths.output() / "data" / "derived"
     return sorted(
-        p.parent.name for p in folder.glob("*/scores.parquet") if (p.parent / "evaluation.parquet").is_file()
+        p.parent.name
+        for p in folder.glob("*/scores.parquet")
+        if (p.parent / "evaluation.parquet").is_file() and _has_rows(p)
     )
+
+
+def _has_rows(path: Path) -> bool:
+    """Whether a table has rows; one that cannot be read is left to its reader's message."""
+    import pyarrow
+    from pyarrow.parquet import read_metadata
+
+    try:
+        return read_metadata(path).num_rows > 0
+    except (OSError, pyarrow.ArrowInvalid):
+        return True
 
 
 class Comparison(Folder):
@@ -48,8 +62,8 @@ class Comparison(Folder):
         if missing or not there:
             what = f"data set {missing[0]!r} has not" if missing else "no data set has"
             raise CpmlError(
-                f"{what} been evaluated: run tasks.py run --dataset NAME first (done: "
-                f"{', '.join(there) or 'none'})"
+                f"{what} been evaluated: run tasks.py run --dataset NAME first, on data with observed labels "
+                f"(done: {', '.join(there) or 'none'})"
             )
         self.names = [name for name in there if not asked or name in asked]
         caption = f"{len(self.names)} data set" + "s" * (len(self.names) > 1)

@@ -66,6 +66,17 @@ def test_tables_of_all_data_sets_stand_under_each_other(output):
     assert Comparison("07_comparison", {"dataset": ["b"]}).names == ["b"]
 
 
+def test_a_data_set_in_which_nothing_was_seen_is_not_compared(output):
+    """Its table of scores has no rows: it is left out, and asked for alone it is one message."""
+    write_results("a", 0)
+    write_results("b", 1)
+    scores = paths.derived("b") / "scores.parquet"
+    pd.read_parquet(scores).iloc[:0].to_parquet(scores, index=False)
+    assert Comparison("07_comparison", {}).names == ["a"]
+    with pytest.raises(CpmlError, match=r"data set 'b' has not been evaluated.*observed labels \(done: a\)"):
+        Comparison("07_comparison", {"dataset": ["b"]})
+
+
 def test_numbers_of_benchmarks_survive(output):
     """metrics.json of the comparison is shared: saving replaces the own numbers and keeps the others."""
     write_results("a", 0)
