@@ -7,7 +7,8 @@ import pytest
 
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import read_dic
-from cpml.microscopy.dic.vector_units import column_of, role_of, unit_of
+from cpml.microscopy.dic.vector_units import column_of, role_of
+from cpml.microscopy.io.lengths import length_unit
 
 H = np.array([[0.003, 0.02], [-0.01, 0.007]])
 ROWS, COLS, STEP = 6, 9, 8.0
@@ -199,7 +200,7 @@ def test_x_to_the_left(tmp_path):
 )
 def test_unit_words(word, unit):
     """Spellings of pixels and of the mu, also read in the wrong encoding."""
-    assert unit_of(word) == unit
+    assert length_unit(word) == unit
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from PIL import Image
 
 from cpml.errors import MapFileError
 from cpml.microscopy.images import sem_image
-from cpml.microscopy.images.pixel_size import unit_um
 from cpml.microscopy.images.sem_image import read_image
+from cpml.microscopy.io.lengths import unit_um
 
 GREYS = np.add.outer(np.arange(24), np.arange(32)).astype(np.uint8) * 4
 

@@ -11,6 +11,8 @@ from hypothesis import given, settings, strategies as st
 from cpml.crystallography.rotations import quaternion_to_euler
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy import EbsdMap, MapPhase, clean, kam, read_map, read_stack, segment, triple_junctions
+from cpml.microscopy.io.readers.positions import scale_grid
+from cpml.microscopy.maps.grids import Grid
 from support.map_files import COLS, ROWS, ang, crc, ctf, points, said, text
 
 WRITERS = {"m.ctf": ctf, "m.ang": ang, "m.crc": crc, "m.txt": text}
@@ -363,3 +365,27 @@ def test_utf_16_is_named(tmp_path):
     path.write_text(path.read_text(), encoding="utf-16")
     with pytest.raises(MapFileError, match="UTF-16; save it as UTF-8"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"), [("um", 0.5), ("nm", 500), ("mm", 5e-4), ("microns", 0.5), ("\u00c5", 5000)]
+)
+def test_the_heading_of_a_table_names_its_unit(tmp_path, unit, scale):
+    """Positions half a um apart in the unit that stands in brackets; what is declared comes before it."""
+    col, row, phi1 = points()
+    path = text(tmp_path / "m.txt", scale * col, scale * row, phi1)
+    path.write_text(path.read_text().replace("(um)", f"({unit})"), encoding="utf-8")
+    m = read(path)
+    np.testing.assert_allclose(m.pixel_um, 0.5)
+    assert belongs(m, (0.5, 0.5)) and "does not name" not in said(m)
+    np.testing.assert_allclose(read(path, step_um=0.2).pixel_um, 0.2)
+
+
+def test_pixel_counts_need_a_step_in_every_format(tmp_path):
+    """Hexagonal counts take the header's step; a file of fixed order and without one asks for it."""
+    x, y = hexagonal(7, 6, 6, 0)
+    size = {"rows": 7, "odd": 6, "even": 6, "grid": "HexGrid", "step": (0.5, 0.433013)}
+    m = read_map(ang(tmp_path / "h.ang", x, y, 10 + x, **size), unit="px")
+    np.testing.assert_allclose(m.pixel_um, (0.5, 0.433013), rtol=1e-4)
+    with pytest.raises(ParameterError, match="step_um"):
+        scale_grid(tmp_path, Grid.full((2, 2), (1, 1)), unit="px", step_um=None)

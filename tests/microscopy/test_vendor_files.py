@@ -413,6 +413,21 @@ def test_several_maps_of_every_vendor(tmp_path, name):
         read(path, scan="Scan 9")
 
 
+def test_points_of_h5oina_lie_where_their_positions_say(tmp_path):
+    """Datasets X and Y, where the file has them, place the points: the order of the rows does not."""
+    path = h5oina(tmp_path / "a.h5oina")
+    plain = read(path)
+    order = np.random.default_rng(0).permutation(N)
+    with h5py.File(path, "r+") as file:
+        data = file["1/EBSD/Data"]
+        data["X"], data["Y"] = plain.xy.T.astype("f4")
+        for name in data:
+            data[name][...] = data[name][()][order]
+    mixed = read(path)
+    np.testing.assert_array_equal(mixed.phase_id, plain.phase_id)
+    np.testing.assert_array_equal(mixed.quaternions, plain.quaternions)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_names_in_either_encoding(tmp_path, encoding):
     """A phase name with a letter beyond ASCII, as texts of fixed and of variable length."""

@@ -28,15 +28,13 @@ from numpy.typing import NDArray
 
 from cpml.errors import MapFileError, ParameterError
 from cpml.microscopy.dic.vector_units import (
-    PIXEL,
-    UNIT_UM,
     Column,
     column_of,
     columns_by_role,
     role_of,
-    unit_of,
 )
 from cpml.microscopy.io.hdf_arrays import EXPANSION, SMALL
+from cpml.microscopy.io.lengths import PIXEL, UNIT_UM, length_unit
 from cpml.microscopy.io.readers.common import check_count, check_size, is_number, positive, read_table
 
 DAVIS_HEADER = re.compile(r"#\s*\S.*?\s2D-vector\s+(\S+)\s+(\S+)\s+(\S+)(.*)")
@@ -197,7 +195,7 @@ def _units(path: Path, columns: list[Column], place: dict[str, int]) -> tuple[st
     found = {}
     for role in "xyuv":
         column = columns[place[role]]
-        unit = None if column.unit is None else unit_of(column.unit)
+        unit = None if column.unit is None else length_unit(column.unit)
         if column.unit is not None and unit is None:
             is_rate = "/" in column.unit
             raise MapFileError(

@@ -15,24 +15,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-UNIT_UM = {"m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "nm": 1e-3}
-PIXEL = "px"
-_SPELLINGS = {
-    "px": PIXEL,
-    "pix": PIXEL,
-    "pixel": PIXEL,
-    "pixels": PIXEL,
-    "meter": "m",
-    "metre": "m",
-    "millimeter": "mm",
-    "millimetre": "mm",
-    "micron": "um",
-    "microns": "um",
-    "micrometer": "um",
-    "micrometre": "um",
-    "nanometer": "nm",
-    "nanometre": "nm",
-}
+from cpml.microscopy.io.lengths import length_unit
+
 _MOVES = {"displacement", "displacements", "displ", "disp", "velocity", "vel", "vector", "shift"}
 _ACROSS = {"x", "u", "vx", "ux", "dx", "horizontal"}
 _DOWN = {"y", "v", "vy", "uy", "dy", "vertical"}
@@ -47,21 +31,6 @@ class Column:
     name: str
     unit: str | None
     role: str | None
-
-
-def unit_of(text: str) -> str | None:
-    """ "px" or a length of UNIT_UM for a unit as written, whatever the encoding of its mu; None: unknown.
-
-    Examples
-    --------
-    >>> print(unit_of("Pixel"), unit_of("µm"), unit_of("m/s"))
-    px um None
-    """
-    word = text.strip().lower().replace("Â".lower(), "").replace("\\u00b5", "u")
-    for mu in ("µ", "μ", "î¼"):  # micro sign, Greek mu, and its two bytes read as two letters
-        word = word.replace(mu, "u")
-    word = _SPELLINGS.get(word, word)
-    return word if word == PIXEL or word in UNIT_UM else None
 
 
 def column_of(text: str) -> Column:
@@ -101,10 +70,10 @@ def columns_by_role(columns: Sequence[Column]) -> dict[str, int]:
         if column.role is not None:
             found.setdefault(column.role, number)
     if "u" in found:
-        unit = unit_of(columns[found["u"]].unit or "")
+        unit = length_unit(columns[found["u"]].unit or "")
         for role in "xy":
             there = [n for n, column in enumerate(columns) if column.role == role]
-            same = [n for n in there if unit_of(columns[n].unit or "") == unit]
+            same = [n for n in there if length_unit(columns[n].unit or "") == unit]
             if same and unit is not None:
                 found[role] = same[0]
     return found

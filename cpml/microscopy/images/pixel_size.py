@@ -22,20 +22,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-UNIT_UM = {"m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "å": 1e-4}
-_WORDS = {
-    "micron": "um",
-    "microns": "um",
-    "micrometer": "um",
-    "micrometre": "um",
-    "nanometer": "nm",
-    "nanometre": "nm",
-    "millimeter": "mm",
-    "millimetre": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-    "angstrom": "å",
-}
+from cpml.microscopy.io.lengths import unit_um
+
 DESCRIPTION, RESOLUTION_X, FEI, ZEISS, TESCAN = 270, 282, (34682, 34680), 34118, 50431
 ZEISS_SCREEN = 1024
 ZEISS_STORED = (512, 2048, 3072, 4096, 6144)
@@ -43,20 +31,6 @@ ZEISS_STORED = (512, 2048, 3072, 4096, 6144)
 PRINTERS_DPI = (72, 75, 90, 96, 100, 120, 144, 150, 180, 200, 240, 300, 360, 400, 600, 720, 1200, 2400)
 MOST_SIDECAR = 2**20
 """Bytes of a text file beside a picture that are read at most."""
-
-
-def unit_um(text: object) -> float | None:
-    """Length of a unit in um, None for a unit that is no length.
-
-    Examples
-    --------
-    >>> print(unit_um("nm"), unit_um("\\\\u00B5m"), unit_um("pixel"))
-    0.001 1.0 None
-    """
-    word = str(text).strip().strip("\x00").lower().replace("\\u00b5", "u").replace("\\u03bc", "u")
-    for mu in ("âµ", "µ", "μ"):
-        word = word.replace(mu, "u")
-    return UNIT_UM.get(_WORDS.get(word, word))
 
 
 def scale_of_tags(tags: Mapping, columns: int) -> float | None:

@@ -27,9 +27,9 @@ from cpml.microscopy.images.pixel_size import (
     scale_beside,
     scale_of_tags,
     text_of,
-    unit_um,
 )
 from cpml.microscopy.io.hdf_arrays import SMALL
+from cpml.microscopy.io.lengths import unit_um
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -230,7 +230,7 @@ def _in_declared_angles(raw: RawMap, angles: str | None) -> RawMap:
 def _on_grid(path: Path, raw: RawMap, unit: str | None, step_um: float | None) -> RawMap:
     """The points at their places on the grid; those without a valid position are left out."""
     if isinstance(raw.grid, Grid):
-        grid, notes = scale_grid(raw.grid, unit=unit, step_um=step_um)
+        grid, notes = scale_grid(path, raw.grid, unit=unit, step_um=step_um)
         return replace(raw, grid=grid, note=(*raw.note, *notes))
     placed = place(path, raw.grid, unit=unit, step_um=step_um)
     raw = replace(raw, grid=placed.grid, note=(*raw.note, *placed.notes))

@@ -22,8 +22,9 @@ from typing import TypeAlias
 import numpy as np
 
 from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.io.lengths import length_unit
 from cpml.microscopy.io.readers.common import RawMap, decoded, phase_column, read_table, unfinished
-from cpml.microscopy.io.readers.positions import UNIT_UM, Positions
+from cpml.microscopy.io.readers.positions import Positions
 from cpml.microscopy.maps.ebsd_map import MapPhase
 
 Phases: TypeAlias = dict[int, MapPhase] | list[MapPhase]
@@ -131,11 +132,7 @@ def _unit(path: Path, n_header: int, columns: list[str]) -> str | None:
             fields = line.strip().lstrip("#").split(separator)
             if len(fields) == len(columns):
                 unit = re.search(r"[(\[]\s*([^)\]]+?)\s*[)\]]", fields[at])
-                name = unit.group(1).lower() if unit else ""
-                name = {"µm": "um", "μm": "um", "micron": "um", "microns": "um", "pixel": "px"}.get(
-                    name, name
-                )
-                return name if name in UNIT_UM else None
+                return length_unit(unit.group(1)) if unit else None
     return None
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from cpml.crystallography.symmetry import PROPER_GROUP_OF
+from cpml.microscopy.io.lengths import UNIT_UM, length_unit
 from cpml.microscopy.io.readers.common import RawMap, is_number, make_phase, numbered_from_one
 from cpml.microscopy.io.readers.hdf import Hdf, opened
-from cpml.microscopy.io.readers.positions import UNIT_UM, Positions
+from cpml.microscopy.io.readers.positions import Positions
 from cpml.microscopy.io.readers.slices import choose_scan
 from cpml.microscopy.maps.ebsd_map import MapPhase
 
@@ -31,9 +32,9 @@ def read(path: Path, *, scan: str | int | None = None) -> RawMap:
         first = [hdf.array(f"{data}/{k}", (n, -1))[:, 0] for k in ("phi1", "Phi", "phi2")]
         euler = np.stack(first, axis=1).astype(float)
         unit = hdf.text(f"{header}/scan_unit", "um")
-        unit = {"µm": "um", "μm": "um"}.get(unit, unit)
-        if unit not in UNIT_UM:
-            raise hdf.fail(f"{header}/scan_unit", f"{unit!r} is none of {', '.join(UNIT_UM)}")
+        known = length_unit(unit)
+        if known is None:
+            raise hdf.fail(f"{header}/scan_unit", f"{unit!r} is none of px, {', '.join(UNIT_UM)}")
         xy = np.stack([_coordinate(hdf, data, k, n) for k in "xy"], axis=1)
         phases = {int(k): _phase(hdf, f"{header}/phases/{k}") for k in _phase_keys(hdf, header)}
         inside = (
@@ -48,7 +49,7 @@ def read(path: Path, *, scan: str | int | None = None) -> RawMap:
         euler=euler,
         phase_id=phase_id,
         phases=phases,
-        grid=Positions(xy * UNIT_UM[unit], unit="px" if unit == "px" else "um"),
+        grid=Positions(xy, unit=known),
         properties=properties,
         usual_hex_x_axis="a",
         note=several + note,

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import MapFileError, ParameterError
+from cpml.microscopy.io.lengths import PIXEL, UNIT_UM
 from cpml.microscopy.maps.grids import MOST_EMPTY, Grid, find_grid
 
-UNIT_UM = {"um": 1.0, "nm": 1e-3, "mm": 1e3, "px": 1.0}
-UNITS = tuple(UNIT_UM)
+UNITS = ("um", "nm", "mm", PIXEL)
+"""What positions may be declared in."""
 FARTHEST = 1e5
 """A position more than this many times the median away from the others is an invalid one (EDAX: -1111111)."""
 SAME_STEP = 2e-3
@@ -90,10 +91,7 @@ def place(path: Path, found: Positions, *, unit: str | None = None, step_um: flo
     ParameterError : pixel counts without a step
     """
     notes = list(found.note)
-    unit_of_file = unit or found.unit
-    if unit is not None and unit not in UNIT_UM:
-        raise ParameterError(f"unit {unit!r}: give one of {', '.join(UNITS)}")
-    if unit == "px" and step_um is None and not _real_step(found.steps):
+    if unit == PIXEL and step_um is None and not _real_step(found.steps):
         raise ParameterError(f"{path}: unit px needs step_um, the distance of two points in um")
     xy = np.asarray(found.xy, float)
     valid = _valid(xy)
@@ -105,17 +103,29 @@ def place(path: Path, found: Positions, *, unit: str | None = None, step_um: flo
         xy, keep = (xy[valid], valid) if filled is None else (filled, None)
     n_notes = len(notes)
     grid = _grid(path, replace(found, xy=xy), notes)
-    # the header counted: its step is in um, whatever the positions are in
-    unit = None if any(COUNTS in note for note in notes[n_notes:]) else unit
     _compare_size(path, grid, len(xy), found, notes)
-    grid = _scaled(grid, unit, unit_of_file, step_um, notes)
+    if any(COUNTS in note for note in notes[n_notes:]):
+        grid = _scaled(grid, "um", "um", step_um, notes)  # the header's step is in um, whatever the positions
+    else:
+        if unit == PIXEL and step_um is None and found.steps is not None:
+            step_um = found.steps[0]
+        grid = _scaled(grid, unit, found.unit, step_um, notes)
     return Placed(grid, keep, np.ones(len(xy), bool) if keep is not None else valid, tuple(notes))
 
 
-def scale_grid(grid: Grid, *, unit: str | None, step_um: float | None) -> tuple[Grid, tuple[str, ...]]:
-    """A grid whose file fixes the order of its points, in the declared unit or with the declared step."""
+def scale_grid(
+    path: Path, grid: Grid, *, unit: str | None, step_um: float | None
+) -> tuple[Grid, tuple[str, ...]]:
+    """A grid whose file fixes the order of its points, in the declared unit or with the declared step.
+
+    Raises
+    ------
+    ParameterError : pixel counts without a step
+    """
+    if unit == PIXEL and step_um is None:
+        raise ParameterError(f"{path}: unit px needs step_um, the distance of two points in um")
     notes: list[str] = []
-    return _scaled(grid, unit, unit or "um", step_um, notes), tuple(notes)
+    return _scaled(grid, unit, "um", step_um, notes), tuple(notes)
 
 
 def _real_step(steps: tuple[float, float] | None) -> bool:
@@ -337,17 +347,18 @@ def _stretched(grid: Grid, factors: tuple[float, float]) -> Grid:
 def _scaled(
     grid: Grid, unit: str | None, unit_of_file: str | None, step_um: float | None, notes: list[str]
 ) -> Grid:
-    """Grid in um: by the declared step, else by the declared unit, else as the file has it."""
-    if unit in ("nm", "mm") and step_um is None:
-        grid = _stretched(grid, (UNIT_UM[unit], UNIT_UM[unit]))
-        notes.append(f"positions taken as {unit}, as declared")
+    """Grid in um: by the declared step, else by the declared unit, else by that of the file."""
+    told = unit or unit_of_file
+    if step_um is None and told in UNIT_UM and told != "um":
+        grid = _stretched(grid, (UNIT_UM[told], UNIT_UM[told]))
+        notes.append(f"positions taken as {told}, as {'declared' if unit else 'the file says'}")
     if step_um is not None:
         factor = step_um / grid.pixel_um[0]
         grid = _stretched(grid, (factor, factor))
         notes.append(f"step of {step_um:g} um as declared")
-    elif unit_of_file == "px" and unit is None:
+    elif told == PIXEL:
         notes.append("positions are pixel counts taken as um: declare reading: step_um")
-    elif unit_of_file is None and unit is None:
+    elif told is None:
         notes.append("the file does not name the unit of its positions, taken as um: declare reading: unit")
     if step_um is None and unit is None and not PLAUSIBLE_UM[0] <= grid.pixel_um[0] <= PLAUSIBLE_UM[1]:
         notes.append(f"a step of {grid.pixel_um[0]:g} um is unusual: is the unit um? declare reading: unit")
