@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binomtest
 
+from cpml.pipeline.found import FEW
 from cpml.plots.palette import model_label
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from cpml.models import CoupledClassifier, Specimen
     from cpml.plasticity import Calibration
 
-FEW = 10
-"""Below this many footprints of a kind nothing is claimed from them."""
 CLEAR = 0.05
 """Probability of a chance result below which a choice counts as decided."""
 

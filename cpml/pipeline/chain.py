@@ -79,7 +79,7 @@ def run_dataset(
     chosen = choose(chain, steps)
     only = parameters.pop(PHASE, "")
     chain, chosen = (with_further_phases(found, dataset, only) for found in (chain, chosen))
-    run = _ChainRun(dataset, chain, parameters, force)
+    run = _ChainRun(dataset, chain, parameters, force, only_needed=steps is None)
     index = run.reports / "index.html"
     if steps is None:
         chosen = [step for step in chosen if not run.leaves_out(step)]
@@ -118,6 +118,7 @@ class _ChainRun:
     chain: list[Step]
     parameters: dict[str, Any]
     force: bool
+    only_needed: bool  # leave out what has nothing to say; steps that were asked for by name run
     common: dict[str, str] = field(init=False)  # what every key contains
     record: dict[str, Any] = field(init=False)  # provenance.json
 
@@ -139,6 +140,12 @@ class _ChainRun:
         provenance.remove_stale(self.record["steps"].get(step.name, {}), {}, self.dataset.name)
         self._forget(step)
         print(f"{self.dataset.name} {step.name} left out: {reason}", flush=True)
+
+    def _has_nothing_to_say(self, step: Step) -> str:
+        """Why a step has nothing to say after what earlier ones found; "" where it has."""
+        if not self._has_grains(step):
+            return "no grain of the phase"
+        return lacking(step, self.dataset, found=True) if self.only_needed else ""
 
     def _has_grains(self, step: Step) -> bool:
         """Whether the map has a grain of the phase that a step is about; of one phase it has."""
@@ -188,9 +195,9 @@ class _ChainRun:
         return has_run
 
     def _begin(self, step: Step, pool: Executor) -> _Started | None:
-        """Start a step, or say that it is up to date, or that its phase has no grain (None)."""
-        if not self._has_grains(step):
-            self._leave_out(step, "no grain of the phase")
+        """Start a step, or say that it is up to date, or that it has nothing to say (None)."""
+        if reason := self._has_nothing_to_say(step):
+            self._leave_out(step, reason)
             return None
         values = step.parameters(_address(self.dataset), self.parameters)
         cells = step.cells_for(self.dataset)

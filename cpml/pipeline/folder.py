@@ -6,7 +6,7 @@
     reports/<name>/tables/<nn>_<table>.csv, .tex            tables for people                        table
     reports/<name>/tables/<sheet>.csv                       a whole table for spreadsheet programs   sheet
     reports/<name>/metrics/<step>.json, metrics.json        flat name -> number; all steps together  save
-    reports/<name>/answers/<step>.json                      the notebook's question and its answer   answer
+    reports/<name>/answers/<step>.json                      question, answer, findings   answer, note, tell
 
 Every file is written under a temporary name and renamed: none is ever seen half-written.
 """
@@ -17,7 +17,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
@@ -28,6 +28,7 @@ from cpml.errors import CpmlError, ParameterError
 from cpml.files import read_json, write_atomic, write_json
 from cpml.pipeline import steps
 from cpml.pipeline.latex import has_named_index, latex_table
+from cpml.pipeline.topics import check_topic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,7 @@ class Folder:
         self.derived, self.reports = paths.derived(name), paths.reports(name)
         self.derived.mkdir(parents=True, exist_ok=True)
         self._sentences: list[str] = []
+        self._findings: list[dict[str, Any]] = []
         self._metrics: dict[str, float | int | None] = {}
 
     def path(self, name: str) -> Path:
@@ -111,10 +113,14 @@ class Folder:
                 f"artefact {name!r}: {type(content).__name__} is neither a DataFrame nor a dict of arrays"
             )
 
-    def show(self, fig: Figure | None, name: str) -> None:
+    def show(self, fig: Figure | None, name: str, text: str = "") -> None:
         """Put the caption on a figure, save it as PDF, PNG and JSON sidecar, and display it in the notebook.
 
         None, what a figure of nothing is, is said in one line.
+
+        Parameters
+        ----------
+        text : what is drawn, in one sentence: under the figure in the report, and read aloud instead of it
         """
         stem = self.reports / "figures" / f"{self.step.number}_{paths.safe_name(name, what='figure')}"
         if fig is None:
@@ -125,13 +131,21 @@ class Folder:
         plots.stamp(fig, self.caption)
         plots.save(fig, stem)
         size = [round(float(v), 4) for v in fig.get_size_inches()]
-        sidecar = {"dataset": self.name, "step": self.step.name, "caption": self.caption, "size_in": size}
-        write_json(stem.with_name(stem.name + ".json"), sidecar | {"parameters": self.parameters})
-        _display(fig)
+        sidecar = {"dataset": self.name, "step": self.step.name, "caption": self.caption, "text": text}
+        write_json(
+            stem.with_name(stem.name + ".json"), sidecar | {"size_in": size, "parameters": self.parameters}
+        )
+        _display(fig, text or name.replace("_", " "))
 
-    def table(self, frame: pd.DataFrame, name: str, caption: str = "") -> pd.DataFrame:
-        """Write a DataFrame as CSV (full precision) and LaTeX (booktabs); returns it
-        rounded to 3 decimals to look at.
+    def table(
+        self, frame: pd.DataFrame, name: str, caption: str = "", *, columns: Sequence[str] | None = None
+    ) -> None:
+        """Write a DataFrame as CSV (full precision) and LaTeX (booktabs); display it rounded to 3 decimals.
+
+        Parameters
+        ----------
+        caption : what the rows are, in one sentence
+        columns : those that are printed by LaTeX; None: the first ones that fit a page. CSV has all
         """
         stem = f"{self.step.number}_{paths.safe_name(name, what='table')}"
         folder = self.reports / "tables"
@@ -139,11 +153,16 @@ class Folder:
             folder / f"{stem}.csv",
             lambda p: frame.to_csv(p, index=has_named_index(frame), lineterminator="\n"),
         )
+        caption = caption or name.replace("_", " ")
         latex = latex_table(
-            frame, caption=caption or f"{name} ({self.caption})", label=f"tab:{self.name}-{stem}"
+            frame,
+            caption=f"{caption} ({self.caption})",
+            label=f"tab:{self.name}-{stem}",
+            columns=columns,
+            whole=f"{stem}.csv",
         )
         write_atomic(folder / f"{stem}.tex", lambda p: p.write_text(latex, encoding="utf-8"))
-        return frame.round(3)
+        _display_table(frame.round(3), caption)
 
     def sheet(self, frame: pd.DataFrame, name: str) -> Path:
         """Write a whole table as tables/<name>.csv for people and their programs; returns the path.
@@ -157,24 +176,50 @@ class Folder:
         """Path among the tables, with the notebook's number, of a file that a function writes itself."""
         return self.reports / "tables" / f"{self.step.number}_{paths.safe_name(name, what='table')}"
 
-    def note(self, sentence: str = "", **metrics: float | None) -> None:
+    def note(self, sentence: str = "", *, topic: str = "", **metrics: float | None) -> None:
         """Say what a section found, in a sentence computed from it; kept for the
         answer, its numbers for `save`.
 
         A metric has its unit in its name (`rmse_stress_mpa`); None stands for a number that could not be had.
+        With a topic (a key of `cpml.pipeline.topics.TOPICS`) the sentence stands on the first page as well.
         """
         self._metrics |= {name: _metric(name, value) for name, value in metrics.items()}
         if sentence:
             self._sentences.append(sentence)
             _say(sentence)
+            self.tell(topic, sentence)
 
-    def answer(self, *sentences: str) -> None:
+    def tell(self, topic: str, sentence: str = "", table: pd.DataFrame | None = None) -> None:
+        """Put a finding on the first page of the report, under a topic of `cpml.pipeline.topics.TOPICS`.
+
+        Parameters
+        ----------
+        sentence : **bold** words are shown red: too little data, a contradiction
+        table : numbers as they are to be read, with names and units in its headings; no index
+
+        Raises
+        ------
+        ParameterError : no such topic
+        """
+        if not topic or (not sentence and table is None):
+            return
+        check_topic(topic)
+        finding: dict[str, Any] = {"topic": topic, "sentence": sentence}
+        if table is not None and len(table):
+            finding["columns"] = [str(name) for name in table.columns]
+            finding["rows"] = [[str(value) for value in row] for row in table.itertuples(index=False)]
+        self._findings.append(finding)
+
+    def answer(self, *sentences: str, topic: str = "") -> None:
         """Answer the question of the notebook's first cell: what the sections found, after what is said here.
 
-        Question and answer are stored for the report.
+        Question, answer and findings are stored for the report; with a topic the sentences given here are
+        a finding.
         """
+        self.tell(topic, " ".join(sentence for sentence in sentences if sentence))
         text = " ".join(sentence for sentence in (*sentences, *self._sentences) if sentence)
         content = {"title": self.step.title, "question": self.step.question, "answer": text}
+        content |= {"findings": self._findings} if self._findings else {}
         content |= {"phase": self.about} if self.about else {}
         write_json(self.reports / "answers" / f"{self.step.name}.json", content)
         _say(text)
@@ -271,7 +316,15 @@ def _say(text: str) -> None:
     display(Markdown(text))
 
 
-def _display(fig: Figure) -> None:
+def _display_table(frame: pd.DataFrame, caption: str) -> None:
+    """Show a table in the notebook, its caption beside it for the report; on a terminal print it."""
+    if _notebook_shell() is None:
+        print(frame)
+        return
+    sys.modules["IPython"].display.display(frame, metadata={"caption": caption})
+
+
+def _display(fig: Figure, text: str) -> None:
     """Show a figure in the notebook at screen resolution in 256 colours: a
     third of the bytes that are stored.
     """
@@ -288,7 +341,7 @@ def _display(fig: Figure) -> None:
     picture.putpalette([255 if level > 252 else level for level in picture.getpalette() or ()])
     picture.save(small, "PNG", optimize=True)
     content = {"text/plain": repr(fig), "image/png": small.getvalue()}
-    sys.modules["IPython"].display.display(content, raw=True)
+    sys.modules["IPython"].display.display(content, raw=True, metadata={"image/png": {"alt": text}})
     plt.close(fig)  # else the inline backend shows it a second time
 
 

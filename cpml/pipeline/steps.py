@@ -7,9 +7,10 @@ an error, not a silent default, and so is a value that the comment of its line d
 it is executed once for each, the further ones as `NN_name_of_<phase>`.
 
 What a notebook needs stands in its metadata, `{"cpml": {"needs": ["map", "load"]}}`; what a single cell
-needs, in a tag "needs-traces". The words are those of `Dataset.has`. The chain leaves out whole
-notebooks, and single cells with the text about them, so that no cell asks what there is and no sentence
-speaks of a figure that is not there.
+needs, in a tag "needs-traces". The words are those of `Dataset.has`, judged by the description, and of
+`cpml.pipeline.found`, judged by what earlier notebooks wrote. The chain leaves out whole notebooks, and
+single cells with the text about them, so that no cell asks what there is and no sentence speaks of a figure
+that is not there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from cpml import paths
 from cpml.datasets.dataset import HAS, Dataset
 from cpml.errors import CpmlError, ParameterError
+from cpml.pipeline.found import FOUND
 from cpml.safe_yaml import read_value
 
 if TYPE_CHECKING:
@@ -186,8 +189,9 @@ class Step:
 
     def cells_for(self, dataset: Dataset) -> list[int]:
         """Positions of the cells without those that need what the data set, or the phase, lacks."""
-        dataset = dataset.of_phase(self.phase)
-        return [i for i, cell in enumerate(self.cells) if not _lacks(dataset, cell.needs)]
+        missing = {need for cell in self.cells for need in cell.needs}
+        missing = set(_lacks(dataset.of_phase(self.phase), missing))
+        return [i for i, cell in enumerate(self.cells) if not missing.intersection(cell.needs)]
 
     def source_of(self, chosen: list[int]) -> str:
         """What these cells say and do: part of the key of the step."""
@@ -214,9 +218,14 @@ def discover() -> list[Step]:
     return [read_step(path) for path in found]
 
 
-def lacking(step: Step, dataset: Dataset) -> str:
-    """What a data set lacks for a step, in words; "" where it has all."""
-    return "; ".join(HAS[need][0] for need in _lacks(dataset, step.needs))
+def lacking(step: Step, dataset: Dataset, *, found: bool = False) -> str:
+    """What a data set lacks for a step, in words; "" where it has all.
+
+    By its description or, with `found`, by what earlier notebooks wrote.
+    """
+    words = FOUND if found else HAS
+    needs = [need for need in step.needs if need in words]
+    return "; ".join(words[need][0] for need in _lacks(dataset.of_phase(step.phase), needs))
 
 
 def comparison() -> Step:
@@ -378,13 +387,20 @@ def read_step(path: Path) -> Step:
     if "dataset" not in defaults:
         raise ParameterError(f"{path}: its parameters cell has no 'dataset'")
     asked = {*needs, *(need for cell in cells for need in cell.needs)}
-    if unknown := sorted(asked - set(HAS)):
-        raise ParameterError(f"{path}: it needs {unknown[0]!r}; the words are {', '.join(HAS)}")
+    if unknown := sorted(asked - set(HAS) - set(FOUND)):
+        raise ParameterError(f"{path}: it needs {unknown[0]!r}; the words are {', '.join(HAS | FOUND)}")
     return Step(path.stem, path, cells, needs, defaults, limits=_limits(tagged[0].source))
 
 
-def _lacks(dataset: Dataset, needs: tuple[str, ...]) -> list[str]:
-    return [need for need in needs if not dataset.has(need)]
+def _lacks(dataset: Dataset, needs: Iterable[str]) -> list[str]:
+    """Those of the words that do not hold of a data set and its first phase."""
+    return [need for need in needs if not _holds(dataset, need)]
+
+
+def _holds(dataset: Dataset, need: str) -> bool:
+    if need in HAS:
+        return dataset.has(need)
+    return bool(dataset.modelled) and FOUND[need][1](paths.derived(dataset.name), dataset.phase().name)
 
 
 def _literals(path: Path, source: str) -> dict:

@@ -62,7 +62,7 @@ def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] |
         handles.append(Line2D([], [], color=colour, linewidth=1.5, label=f"{label} ({share:.0f} %)"))
     extent, legend_title = view.raster.extent, "Type (share of length)"
     texts = [legend_title, *(str(handle.get_label()) for handle in handles)]
-    fig, ax, _ = map_figure(extent, "text", side_mm=legend_mm(texts))
+    fig, ax, _ = map_figure(extent, "double", side_mm=legend_mm(texts))
     ax.imshow(empty_points(view), extent=extent, interpolation="nearest")
     map_axes(ax, extent, title="Boundaries by type")
     for lines in collections:

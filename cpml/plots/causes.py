@@ -31,7 +31,7 @@ def cause_chain(table: pd.DataFrame, *, title: str = "") -> Figure | None:
     if not len(table):
         return None
     rows = table.sort_values("x", ascending=False).head(MOST_PLANES).iloc[::-1].reset_index(drop=True)
-    fig, ax = figure("text", aspect=0.16 + 0.055 * len(rows))
+    fig, ax = figure("double", aspect=0.16 + 0.055 * len(rows))
     place = np.arange(len(rows))
     low, high = np.zeros(len(rows)), np.zeros(len(rows))
     for name, (colour, hatch, label) in TERMS.items():

@@ -33,7 +33,7 @@ POINTS = {"markersize": 3.5, "elinewidth": 0.9, "capsize": 1.8}
 
 def _rows_aspect(mm: float) -> float:
     """Height / width of a figure of text width that is so many mm high."""
-    return mm / width_mm("text")
+    return mm / width_mm("double")
 
 
 def _places(values: pd.Series, rows: list) -> np.ndarray:
@@ -57,7 +57,7 @@ def forest(table: pd.DataFrame, *, columns: Mapping[str, str]) -> Figure | None:
         return None
     rows, kinds = list(dict.fromkeys(table["row"])), list(dict.fromkeys(table["against"]))
     height = _rows_aspect(7.5 * len(rows) + 30)
-    fig, axes = figure("text", aspect=height, cols=len(columns), squeeze=False, sharey=True)
+    fig, axes = figure("double", aspect=height, cols=len(columns), squeeze=False, sharey=True)
     for ax, (score, label) in zip(axes[0], columns.items(), strict=True):
         for k, kind in enumerate(kinds):
             own = table[(table["score"] == score) & (table["against"] == kind)]
@@ -91,7 +91,7 @@ def optimism_points(table: pd.DataFrame) -> Figure | None:
         return None
     models, groups = in_order(table["model"]), list(dict.fromkeys(table["group"]))
     looks = [series_style(k) for k in range(len(groups))]
-    fig, ax = figure("text", aspect=_rows_aspect(6.5 * max(len(models), len(groups)) + 26))
+    fig, ax = figure("double", aspect=_rows_aspect(6.5 * max(len(models), len(groups)) + 26))
     sns.pointplot(
         table,
         x="gap",
@@ -134,7 +134,7 @@ def calibration_by_dataset(
         return None
     names = list(dict.fromkeys(name for group in tables.values() for name in group))
     height = 0.6 if len(tables) > 1 else 0.9
-    fig, axes = figure("text", aspect=height, cols=len(tables), squeeze=False, sharey=True, sharex=True)
+    fig, axes = figure("double", aspect=height, cols=len(tables), squeeze=False, sharey=True, sharex=True)
     for ax, (mechanism, group) in zip(axes[0], tables.items(), strict=True):
         ax.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=":")
         for name, table in group.items():
@@ -173,7 +173,7 @@ def coverage_rows(
     if not len(table):
         return None
     rows = list(table["row"])
-    fig, (ax, right) = figure("text", aspect=_rows_aspect(6.5 * len(rows) + 30), cols=2, sharey=True)
+    fig, (ax, right) = figure("double", aspect=_rows_aspect(6.5 * len(rows) + 30), cols=2, sharey=True)
     y = np.arange(len(rows))
     if blocks is not None:
         own = blocks[blocks["row"].isin(rows)]
@@ -213,7 +213,7 @@ def strengths_by_dataset(table: pd.DataFrame) -> Figure | None:
     if not len(table):
         return None
     rows = np.arange(len(table))
-    fig, ax = figure("text", aspect=_rows_aspect(5.5 * len(table) + 30))
+    fig, ax = figure("double", aspect=_rows_aspect(5.5 * len(table) + 30))
     for name, (low, middle, high), shift, look in (
         ("literature", literature, -0.17, {"color": GREY, "marker": "s"}),
         ("learned", learned, 0.17, {"color": BLUE, "marker": "o"}),
@@ -245,7 +245,7 @@ def model_scores(table: pd.DataFrame, *, label: str) -> Figure | None:
     if not len(table):
         return None
     rows, models = list(dict.fromkeys(table["row"])), in_order(table["model"])
-    fig, ax = figure("text", aspect=_rows_aspect(max(9 * len(rows), 4.6 * len(models)) + 24))
+    fig, ax = figure("double", aspect=_rows_aspect(max(9 * len(rows), 4.6 * len(models)) + 24))
     for k, model in enumerate(models):
         own = table[table["model"] == model]
         y = _places(own["row"], rows) + 0.72 * ((k + 0.5) / len(models) - 0.5)

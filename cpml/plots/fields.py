@@ -143,7 +143,7 @@ def _posterior_map(view: FieldView, activity: Any, number: int) -> tuple[Figure,
         label=f"p(active), {activity.systems.names[number]}",
         cmap="viridis",
         limits=(0.0, 1.0),
-        width="text",
+        width="double",
         background=np.full((1, 1, 3), to_rgb(NO_VALUE)),
     )
     map_axes(ax, extent)
@@ -168,7 +168,7 @@ def _winner_map(view: FieldView, activity: Any) -> tuple[Figure, Axes]:
     title = f"Most probable system\n({pale})"
     extent = pixel_extent(activity.shape, view.step_um)
     texts = [title, *(str(handle.get_label()) for handle in handles)]
-    fig, ax, _ = map_figure(extent, "text", side_mm=legend_mm(texts))
+    fig, ax, _ = map_figure(extent, "double", side_mm=legend_mm(texts))
     picture = activity.picture(_winner_colours(activity, shown, colours))
     ax.imshow(picture, extent=extent, interpolation="nearest")
     map_axes(ax, extent)

@@ -64,7 +64,7 @@ def trace_map(
     if planes is not None:
         drawn.append(("matched plane", planes, THEORETICAL))
     handles = [Line2D([], [], label=name, **look) for name, _, look in drawn]
-    words = {"legend_title": "Traces", "title": "Slip traces", "width": "text"}
+    words = {"legend_title": "Traces", "title": "Slip traces", "width": "double"}
     fig, ax = colour_map(view, pale, handles=handles, **words)
     for _, ends, look in drawn:
         ax.add_collection(LineCollection(ends, capstyle="butt", **look), autolim=False)
@@ -101,7 +101,7 @@ def twin_map(view: MapView, fragment_label: ArrayLike, twins: pd.DataFrame) -> F
     ]
     handles.append(Patch(facecolor=PARENT, label="parent or untwinned"))
     points = rgb[np.clip(fragment_label, 0, None)]
-    words = {"legend_title": "Twin variant (fragments)", "title": "Twins by variant", "width": "text"}
+    words = {"legend_title": "Twin variant (fragments)", "title": "Twins by variant", "width": "double"}
     fig, _ = colour_map(view, points, handles=handles, **words)
     return note(fig, n=len(twinned), unit="twinned fragments")
 

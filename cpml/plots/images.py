@@ -49,7 +49,7 @@ def image_with_traces(
     pixel_um = image.pixel_um or 1.0
     grey, extent = _picture(image)
     centres = _centres(label, pixel_um)
-    fig, ax, _ = map_figure(extent, "text", side_mm=30)
+    fig, ax, _ = map_figure(extent, "double", side_mm=30)
     _draw_grey(ax, grey, extent)
     if tiles:
         _tile_lines(ax, image.shape, tiles, pixel_um)
@@ -70,8 +70,8 @@ def image_with_traces(
 def image_panels(images: Mapping[str, Any]) -> Figure:
     """Pictures side by side, title -> SemImage, each with its own greys (0.5th to 99.5th percentile)."""
     shown = [_picture(image) for image in images.values()]
-    height = max(aspect(extent) for _, extent in shown) / len(shown) * 0.95 + 22 / width_mm("text")
-    fig, axes = figure("text", aspect=height, cols=len(shown), squeeze=False)
+    height = max(aspect(extent) for _, extent in shown) / len(shown) * 0.95 + 22 / width_mm("double")
+    fig, axes = figure("double", aspect=height, cols=len(shown), squeeze=False)
     for ax, title, (grey, extent) in zip(axes[0], images, shown, strict=True):
         _draw_grey(ax, grey, extent, title=title)
     first = next(iter(images.values()))

@@ -152,7 +152,7 @@ def ipf_map(view: MapView, *, direction: str | ArrayLike = "z") -> Figure:
     ebsd_map, raster = view.ebsd_map, view.raster
     picture = raster.image(map_colours(view, direction), missing=1.0)
     present = [p for k, p in ebsd_map.phases.items() if np.any(ebsd_map.phase_id == k)]
-    fig, ax, cell = map_figure(raster.extent, "text", side_mm=32, side=True)
+    fig, ax, cell = map_figure(raster.extent, "double", side_mm=32, side=True)
     ax.imshow(picture, extent=raster.extent, interpolation="nearest")
     map_axes(ax, raster.extent, title=f"Orientation map, IPF-{name}", segments=view.segments)
     rows = max(len(present), 1)

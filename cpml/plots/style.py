@@ -1,6 +1,6 @@
 """One look for all figures: final sizes, the count and the caption at the bottom, files that repeat.
 
-Figures are drawn at the size at which they are printed (85, 120, 150 or 176 mm wide) and never scaled, so
+Figures are drawn at the size at which they are printed (85, 120 or 176 mm wide) and never scaled, so
 that 8 pt text is 8 pt on paper. A function notes what it counted; the folder that shows the figure stamps the
 caption (real or virtual data, assumptions) in front of that note.
 """
@@ -25,7 +25,7 @@ from cpml.files import write_atomic
 
 STYLE = Path(__file__).with_name("cpml.mplstyle")
 MM = 1 / 25.4
-WIDTHS_MM = {"single": 85.0, "middle": 120.0, "text": 150.0, "double": 176.0}
+WIDTHS_MM = {"single": 85.0, "middle": 120.0, "double": 176.0}
 
 _notes: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
 _state = {"loaded": False}
@@ -55,7 +55,7 @@ def figure(
 
     Parameters
     ----------
-    width : "single" (85 mm), "middle" (120), "text" (150), "double" (176), or a number in mm
+    width : "single" (85 mm), "middle" (120), "double" (176), or a number in mm
     aspect : height / width of the whole figure
     rows, cols, subplots : passed to `matplotlib.pyplot.subplots`
 

@@ -25,10 +25,10 @@ def gains():
 
 
 def test_forest_draws_one_panel_per_score_and_one_marker_per_truth(gains):
-    """Differences stand where they belong, intervals reach from low to high, width 150 mm."""
+    """Differences stand where they belong, intervals reach from low to high, width 176 mm."""
     fig = plots.forest(gains, columns={"pr_auc": "gained", "log_loss": "saved"})
     left, right = fig.axes
-    assert fig.get_figwidth() * 25.4 == pytest.approx(150)
+    assert fig.get_figwidth() * 25.4 == pytest.approx(176)
     drawn = [line.lines[0].get_xdata() for line in left.containers]
     assert np.allclose(drawn[0], [0.1, -0.05]) and np.allclose(drawn[1], [0.2])
     bars = left.containers[0].lines[2][0].get_segments()

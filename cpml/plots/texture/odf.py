@@ -35,7 +35,7 @@ def odf_sections(
     rows = -(-len(shown) // 2)
     # phi1 is whole and wide: two sections beside each other
     fig, axes = figure(
-        "text", aspect=0.16 + 0.2 * rows * max(np.ptp(phi) / 90, 1.0), rows=rows, cols=2, squeeze=False
+        "double", aspect=0.16 + 0.2 * rows * max(np.ptp(phi) / 90, 1.0), rows=rows, cols=2, squeeze=False
     )
     top = max(1.0, float(f.max()))
     step = phi1[1] - phi1[0] if len(phi1) > 1 else 1.0

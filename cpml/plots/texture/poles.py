@@ -205,7 +205,7 @@ def pole_figures(
         image[inside] = pole_density(quaternions, normals, directions[inside], weights=weights)
         maps.append(image)
     top = max(1.0, *(np.nanmax(image) for image in maps))
-    fig, axes = figure("text", aspect=0.92 / len(planes) + 0.09, cols=len(planes), squeeze=False)
+    fig, axes = figure("double", aspect=0.92 / len(planes) + 0.09, cols=len(planes), squeeze=False)
     for ax, image, plane in zip(axes[0], maps, planes, strict=True):
         drawn = _draw_disc(ax, x, image, top, plane_text(plane))
     label = f"density / MRD\n(half width {HALF_WIDTH_DEG:g}°)"

@@ -1,0 +1,54 @@
+"""What a chapter needs of the results of earlier ones: too few footprints, and there is nothing to learn from.
+
+Words beside those of `cpml.datasets.dataset.HAS`, which are judged by the description of a data set. These are
+judged by what earlier notebooks wrote, when the chain comes to the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW = 10
+"""Below this many footprints of a kind nothing is claimed from them."""
+
+
+def count_footprints(labels: pd.DataFrame, candidates: pd.DataFrame) -> int:
+    """Twins that were seen, and slip lines that lie along at least one plane.
+
+    A line along several planes names none of them, so it is no label; it is a footprint all the same.
+
+    Parameters
+    ----------
+    labels : mechanism, observed
+    candidates : trace_id, mechanism, probability
+    """
+    seen = labels[labels["observed"] == 1].groupby("mechanism").size()
+    fitting = candidates[(candidates["mechanism"] == "slip") & (candidates["probability"] > 0)]
+    slip = max(fitting["trace_id"].nunique(), int(seen.get("slip", 0)))
+    return slip + int(seen.get("twin", 0))
+
+
+def _footprints(folder: Path, phase: str) -> int:
+    """Footprints in the grains of a phase, from data/derived/<data set>; 0 where nothing is there yet."""
+    import pandas as pd
+
+    files = [folder / f"{name}.parquet" for name in ("grains", "labels", "candidates")]
+    if not all(file.is_file() for file in files):
+        return 0
+    grains, *tables = map(pd.read_parquet, files)
+    own = grains.loc[grains["phase_name"] == phase, "grain_id"]
+    return count_footprints(*(table[table["grain_id"].isin(own)] for table in tables))
+
+
+FOUND: dict[str, tuple[str, Callable[[Path, str], bool]]] = {
+    "footprints": (
+        f"fewer than {FEW} footprints of slip and twins were seen: nothing can be learned from them",
+        lambda folder, phase: _footprints(folder, phase) >= FEW,
+    ),
+}
+"""Word -> what is said of a data set without it, and how to tell from data/derived/<data set> and a phase."""
