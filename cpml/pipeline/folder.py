@@ -120,7 +120,8 @@ class Folder:
 
         Parameters
         ----------
-        text : what is drawn, in one sentence: under the figure in the report, and read aloud instead of it
+        text : what is drawn, under the figure in the report, and read aloud instead of it; "": what the
+            function says that drew it
         """
         stem = self.reports / "figures" / f"{self.step.number}_{paths.safe_name(name, what='figure')}"
         if fig is None:
@@ -128,6 +129,7 @@ class Folder:
             return
         from cpml import plots
 
+        text = text or plots.described(fig)
         plots.stamp(fig, self.caption)
         plots.save(fig, stem)
         size = [round(float(v), 4) for v in fig.get_size_inches()]
@@ -135,7 +137,7 @@ class Folder:
         write_json(
             stem.with_name(stem.name + ".json"), sidecar | {"size_in": size, "parameters": self.parameters}
         )
-        _display(fig, text or name.replace("_", " "))
+        _display(fig, text)
 
     def table(
         self, frame: pd.DataFrame, name: str, caption: str = "", *, columns: Sequence[str] | None = None

@@ -1,7 +1,7 @@
-"""What a chapter needs of the results of earlier ones: too few footprints, and there is nothing to learn from.
+"""What a chapter needs of the results of earlier ones: with too few footprints nothing is learned.
 
-Words beside those of `cpml.datasets.dataset.HAS`, which are judged by the description of a data set. These are
-judged by what earlier notebooks wrote, when the chain comes to the step.
+Words beside those of `cpml.datasets.dataset.HAS`, which are judged by the description of a data set. These
+are judged by what earlier notebooks wrote, when the chain comes to the step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of a report as LaTeX (booktabs): text escaped, never wider than a page, broken over pages where long."""
+"""Tables of a report as LaTeX (booktabs): text escaped, no wider than a page, broken over pages when long."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def latex_table(
     chosen = frame[list(columns)] if columns is not None else frame.iloc[:, : _n_fitting(frame)]
     if chosen.shape[1] < frame.shape[1]:
         caption += f"; {frame.shape[1] - chosen.shape[1]} further columns in {whole}"
-    styler = chosen.style.format(precision=3, escape="latex", na_rep="--").format_index(escape="latex", axis=1)
+    styler = chosen.style.format(precision=3, escape="latex", na_rep="--").format_index(
+        escape="latex", axis=1
+    )
     has_index = has_named_index(chosen)
     styler = styler.format_index(escape="latex", axis=0) if has_index else styler.hide(axis="index")
     options = {"hrules": True, "caption": _escape(caption), "label": label}

@@ -57,6 +57,7 @@ from .steps import grain_courses as grain_courses
 from .strengths import correlation_heatmap as correlation_heatmap, strengths_plot as strengths_plot
 from .style import (
     WIDTHS_MM as WIDTHS_MM,
+    described as described,
     figure as figure,
     legend_beside as legend_beside,
     note as note,

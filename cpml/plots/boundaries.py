@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from cpml.plots.colours import GROUP_OF_LATTICE, draw_triangle, stereographic, to_standard_triangle
 from cpml.plots.maps import empty_points, legend_mm, map_axes, map_figure, spread
 from cpml.plots.palette import CATEGORY_COLOURS, GREY, category_colours
-from cpml.plots.style import figure, legend_beside, need_columns, note, same_length
+from cpml.plots.style import captioned, figure, legend_beside, need_columns, note, same_length
 from cpml.plots.views import ENDS, MapView
 
 MOST_KINDS = 8
@@ -21,6 +21,7 @@ FIXED_COLOURS = {"random": "black", "low angle": "0.6", "between phases": "0.35"
 CLUSTER_COLOURS = [to_rgb(c) for c in CATEGORY_COLOURS if c != GREY]
 
 
+@captioned
 def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] | pd.Series) -> Figure | None:
     """Every boundary segment in the colour of its boundary's type, the share of the length in the legend.
 
@@ -71,6 +72,7 @@ def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] |
     return note(fig, n=len(boundaries), unit="boundaries")
 
 
+@captioned
 def axis_triangle(
     axes: ArrayLike, angle_deg: ArrayLike, *, lattice: str | None, title: str = ""
 ) -> Figure | None:
@@ -104,6 +106,7 @@ def axis_triangle(
     return note(fig, n=known.sum(), unit="boundaries")
 
 
+@captioned
 def cluster_map(view: MapView, grain_label: ArrayLike, clusters: pd.Series) -> Figure | None:
     """Clusters of grains, neighbours in different colours; grains alone in their cluster are light grey.
 

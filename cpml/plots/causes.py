@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cpml.plots.palette import BLUE, GREEN, GREY, ORANGE
-from cpml.plots.style import figure, legend_beside, need_columns, note
+from cpml.plots.style import captioned, figure, legend_beside, need_columns, note
 
 TERMS = {
     "mean": (GREY, "", "mean stress"),
@@ -16,6 +16,7 @@ TERMS = {
 MOST_PLANES = 6
 
 
+@captioned
 def cause_chain(table: pd.DataFrame, *, title: str = "") -> Figure | None:
     """Contributions to the resolved shear of a grain's six most loaded planes and variants, stacked.
 

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.intervals import wilson_interval
 from cpml.plots.palette import BLUE, GREY, ORANGE, RED
-from cpml.plots.style import error_bars, figure, note, plain_log_axis, same_length
+from cpml.plots.style import captioned, error_bars, figure, note, plain_log_axis, same_length
 from cpml.plots.texture.mackenzie import MAX_DISORIENTATION, random_disorientation
 
 
+@captioned
 def histogram_with_curve(
     values: ArrayLike,
     *,
@@ -65,6 +66,7 @@ def histogram_with_curve(
     return note(fig, n=known.sum(), unit=unit)
 
 
+@captioned
 def disorientation_histogram(
     angle_deg: ArrayLike,
     *,
@@ -110,6 +112,7 @@ def disorientation_histogram(
     )
 
 
+@captioned
 def grain_size_histogram(
     diameter_um: ArrayLike, *, area_um2: ArrayLike | None = None, title: str = ""
 ) -> Figure | None:
@@ -152,6 +155,7 @@ def grain_size_histogram(
     return note(fig, n=len(d), unit="grains")
 
 
+@captioned
 def trace_deviation_histogram(
     deviation_deg: ArrayLike,
     flipped_deg: ArrayLike | None = None,
@@ -163,7 +167,7 @@ def trace_deviation_histogram(
     title: str = "",
     unit: str = "traces",
 ) -> Figure | None:
-    """Absolute deviations, e.g. of observed traces from the nearest plane, as read and in another frame.
+    """Deviations of directions, as read and, beside them, in another frame or state.
 
     Parameters
     ----------
@@ -201,6 +205,7 @@ def _finite(values: ArrayLike) -> NDArray:
     return values[np.isfinite(values)]
 
 
+@captioned
 def schmid_rank_bars(
     ranks: Mapping[str, ArrayLike], *, n_systems: int, max_rank: int = 6, unit: str = "observed systems"
 ) -> Figure | None:

@@ -17,6 +17,7 @@ from cpml.plots.palette import (
     series_style,
 )
 from cpml.plots.style import (
+    captioned,
     error_bars,
     figure,
     label_rows,
@@ -40,6 +41,7 @@ def _places(values: pd.Series, rows: list) -> np.ndarray:
     return np.array([rows.index(value) for value in values], dtype=float)
 
 
+@captioned
 def forest(table: pd.DataFrame, *, columns: Mapping[str, str]) -> Figure | None:
     """Gains with their intervals, one row per question, one panel per score; to the right of zero is better.
 
@@ -75,6 +77,7 @@ def forest(table: pd.DataFrame, *, columns: Mapping[str, str]) -> Figure | None:
     return note(fig)
 
 
+@captioned
 def optimism_points(table: pd.DataFrame) -> Figure | None:
     """How much better a random split would have looked: a row per model, a point per data set and mechanism.
 
@@ -116,6 +119,7 @@ def optimism_points(table: pd.DataFrame) -> Figure | None:
     return note(fig)
 
 
+@captioned
 def calibration_by_dataset(
     tables: Mapping[str, Mapping[str, pd.DataFrame]], *, errors: Mapping[tuple[str, str], float] | None = None
 ) -> Figure | None:
@@ -155,6 +159,7 @@ NOMINAL = 0.9
 """Coverage that prediction sets are calibrated to."""
 
 
+@captioned
 def coverage_rows(
     table: pd.DataFrame, *, blocks: pd.DataFrame | None = None, title: str = ""
 ) -> Figure | None:
@@ -197,6 +202,7 @@ def coverage_rows(
     return note(fig)
 
 
+@captioned
 def strengths_by_dataset(table: pd.DataFrame) -> Figure | None:
     """Strength ratios of every data set: literature grey, learned blue.
 
@@ -229,6 +235,7 @@ def strengths_by_dataset(table: pd.DataFrame) -> Figure | None:
     return note(fig)
 
 
+@captioned
 def model_scores(table: pd.DataFrame, *, label: str) -> Figure | None:
     """One score of all models on all data sets: one row per data set and mechanism, one marker per model.
 

@@ -23,7 +23,7 @@ from cpml.plots.maps import (
 )
 from cpml.plots.palette import NO_VALUE, ORANGE, SKY, category_colours
 from cpml.plots.raster import pixel_extent
-from cpml.plots.style import legend_beside, need_columns, note
+from cpml.plots.style import captioned, legend_beside, need_columns, note
 from cpml.plots.views import FieldView
 
 MOST_SYSTEMS = 8
@@ -31,6 +31,7 @@ SURE = 0.5
 """Posterior from which on the most probable system has its full colour."""
 
 
+@captioned
 def dic_map(
     view: FieldView,
     field: ArrayLike,
@@ -40,7 +41,7 @@ def dic_map(
     vmax: float | None = None,
     cmap: str = "cividis",
 ) -> Figure | None:
-    """HR-DIC field as an image.
+    """HR-DIC field with the grain boundaries over it.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ def _outlines(ax: Axes, view: FieldView, colour: str) -> None:
         boundary_lines(ax, view.segments, linewidth=0.4, colour=colour)
 
 
+@captioned
 def line_map(view: FieldView, field: ArrayLike, pieces: pd.DataFrame, *, label: str) -> Figure | None:
     """Single lines followed through a field: straight ones, and those of several pieces with their corners.
 
@@ -102,6 +104,7 @@ def line_map(view: FieldView, field: ArrayLike, pieces: pd.DataFrame, *, label: 
     return note(fig, n=pieces["line_id"].nunique(), unit="lines")
 
 
+@captioned
 def activity_map(view: FieldView, activity: Any, *, system: str | int | None = None) -> Figure | None:
     """Slip activity on the vectors of an HR-DIC field: the most probable system, or the posterior of one.
 

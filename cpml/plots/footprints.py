@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.plots.maps import colour_map, map_colours
 from cpml.plots.palette import RED, category_colours
-from cpml.plots.style import need_columns, note, same_length
+from cpml.plots.style import captioned, need_columns, note, same_length
 from cpml.plots.views import MapView
 
 OBSERVED = {"color": "black", "linewidth": 1.5}
@@ -40,6 +40,7 @@ def _trace_ends(grains: pd.DataFrame, traces: pd.DataFrame, reach: float) -> NDA
     return trace_segments(rows["x_um"], rows["y_um"], known["angle_deg"], length)
 
 
+@captioned
 def trace_map(
     view: MapView, grains: pd.DataFrame, *, observed: pd.DataFrame, theoretical: pd.DataFrame | None = None
 ) -> Figure | None:
@@ -71,6 +72,7 @@ def trace_map(
     return note(fig, n=len(seen), unit="observed traces")
 
 
+@captioned
 def twin_map(view: MapView, fragment_label: ArrayLike, twins: pd.DataFrame) -> Figure | None:
     """Parents grey, twins coloured by variant.
 

@@ -5,11 +5,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cpml.plots.palette import BLUE, GREY
-from cpml.plots.style import error_bars, figure, need_columns, note
+from cpml.plots.style import captioned, error_bars, figure, need_columns, note
 
 NEEDED = ("n", "share", "wilson_low", "wilson_high", "bootstrap_low", "bootstrap_high")
 
 
+@captioned
 def frequency(
     table: pd.DataFrame,
     *,
@@ -18,7 +19,7 @@ def frequency(
     against: str | None = None,
     unit: str = "rows",
 ) -> Figure | None:
-    """Shares of `footprint_frequency` with the bootstrap over grains (thick) and Wilson's interval (thin).
+    """Shares of what was seen, with intervals: bootstrap over grains (thick) and Wilson (thin).
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from cpml.plots.footprints import trace_segments
 from cpml.plots.maps import map_axes, map_figure
 from cpml.plots.palette import SKY, YELLOW
 from cpml.plots.raster import Extent, aspect, pixel_extent
-from cpml.plots.style import figure, legend_beside, need_columns, note, width_mm
+from cpml.plots.style import captioned, figure, legend_beside, need_columns, note, width_mm
 
 RANK_LOOK = (
     {"color": YELLOW, "linestyle": "-", "linewidth": 1.3},
@@ -30,6 +30,7 @@ RANK_LOOK = (
 OUTLINE = withStroke(linewidth=2.4, foreground="black")
 
 
+@captioned
 def image_with_traces(
     image: Any, traces: pd.DataFrame, *, label: ArrayLike, tiles: int | None = None
 ) -> Figure:
@@ -67,8 +68,9 @@ def image_with_traces(
     return note(fig, _scale_note(image), n=drawn, unit="line families")
 
 
+@captioned
 def image_panels(images: Mapping[str, Any]) -> Figure:
-    """Pictures side by side, title -> SemImage, each with its own greys (0.5th to 99.5th percentile)."""
+    """Pictures side by side, each with its own greys (0.5th to 99.5th percentile)."""
     shown = [_picture(image) for image in images.values()]
     height = max(aspect(extent) for _, extent in shown) / len(shown) * 0.95 + 22 / width_mm("double")
     fig, axes = figure("double", aspect=height, cols=len(shown), squeeze=False)

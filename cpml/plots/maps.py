@@ -23,7 +23,7 @@ from cpml.errors import ParameterError
 from cpml.plots.colours import GROUP_OF_LATTICE, ipf_colours, ipf_key, sample_direction
 from cpml.plots.palette import NO_VALUE, category_colours
 from cpml.plots.raster import Extent, aspect
-from cpml.plots.style import MM, figure, legend_beside, need_columns, note, same_length, width_mm
+from cpml.plots.style import MM, captioned, figure, legend_beside, need_columns, note, same_length, width_mm
 from cpml.plots.views import ENDS, MapView
 
 HIGH_ANGLE_DEG = 15.0
@@ -141,6 +141,7 @@ def _group(phase: Any) -> str:
     return GROUP_OF_LATTICE.get(phase.lattice, phase.group)
 
 
+@captioned
 def ipf_map(view: MapView, *, direction: str | ArrayLike = "z") -> Figure:
     """Inverse-pole-figure map with its colour triangles.
 
@@ -162,6 +163,7 @@ def ipf_map(view: MapView, *, direction: str | ArrayLike = "z") -> Figure:
     return note(fig, n=np.sum(ebsd_map.phase_id > 0), unit="indexed points")
 
 
+@captioned
 def phase_map(view: MapView) -> Figure:
     """Phases of a map, each in its colour, with names and shares of the points; points without a solution
     are white.
@@ -252,6 +254,7 @@ def empty_points(view: MapView) -> NDArray:
     return view.raster.image(rgb, missing=1.0)
 
 
+@captioned
 def scalar_map(
     view: MapView,
     values: ArrayLike,
@@ -262,7 +265,7 @@ def scalar_map(
     cmap: str | None = None,
     centred: bool = False,
 ) -> Figure | None:
-    """Map of a number per point (KAM, band contrast, Schmid factor, ...).
+    """Map of one number per point.
 
     Parameters
     ----------
@@ -307,6 +310,7 @@ def spread(grain_label: ArrayLike, values: Mapping[int, float] | pd.Series) -> N
     return table[np.clip(grain_label, 0, None)]
 
 
+@captioned
 def grain_map(
     view: MapView,
     grain_label: ArrayLike,
@@ -319,7 +323,7 @@ def grain_map(
     cmap: str | None = None,
     centred: bool = False,
 ) -> Figure | None:
-    """Map of one value per grain, by colour bar or, for categories, by legend.
+    """Map of the grains, each in the colour of its value.
 
     Parameters
     ----------

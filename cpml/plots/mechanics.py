@@ -21,11 +21,12 @@ from cpml.plots.palette import (
     model_label,
     model_style,
 )
-from cpml.plots.style import figure, legend_beside, need_columns, note
+from cpml.plots.style import captioned, figure, legend_beside, need_columns, note
 
 Curve = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 
 
+@captioned
 def stress_strain(
     curves: Mapping[str, Curve],
     *,
@@ -74,6 +75,7 @@ def stress_strain(
     return note(fig, n=n, unit="experimental points")
 
 
+@captioned
 def regime_shares(table: pd.DataFrame) -> Figure | None:
     """Share of climb in the slip over temperature, one line for each strain rate.
 
@@ -93,6 +95,7 @@ def regime_shares(table: pd.DataFrame) -> Figure | None:
     return note(fig, n=len(table), unit="solved states")
 
 
+@captioned
 def flow_stress(table: pd.DataFrame) -> Figure | None:
     """Flow stress over temperature, one line for each strain rate.
 
@@ -134,6 +137,7 @@ def _lines_of(table: pd.DataFrame, ax: Axes, *, x: str, y: str, group: str, mark
     sns.lineplot(table, x=x, y=y, estimator=None, sort=False, ax=ax, **groups, **look)
 
 
+@captioned
 def lankford_profile(table: pd.DataFrame) -> Figure | None:
     """Lankford coefficient over the angle to the rolling direction, one line for each texture.
 
@@ -158,6 +162,7 @@ def lankford_profile(table: pd.DataFrame) -> Figure | None:
     return note(fig, n=len(table), unit="solved angles")
 
 
+@captioned
 def yield_section(table: pd.DataFrame) -> Figure | None:
     """Sections of yield surfaces in plane stress, one closed curve for each texture, and von Mises' ellipse.
 
@@ -191,6 +196,7 @@ def yield_section(table: pd.DataFrame) -> Figure | None:
     return note(fig, n=len(table), unit="solved points")
 
 
+@captioned
 def reachable_region(
     table: pd.DataFrame,
     *,

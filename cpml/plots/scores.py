@@ -9,11 +9,21 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from cpml.plots.palette import in_order, model_label, model_style
-from cpml.plots.style import error_bars, figure, label_rows, legend_beside, need_columns, note, width_mm
+from cpml.plots.style import (
+    captioned,
+    error_bars,
+    figure,
+    label_rows,
+    legend_beside,
+    need_columns,
+    note,
+    width_mm,
+)
 
 REFERENCE = "prevalence"
 
 
+@captioned
 def bars_with_intervals(
     table: pd.DataFrame, *, label: str, n: int | None = None, unit: str = "observations"
 ) -> Figure | None:
@@ -53,6 +63,7 @@ def bars_with_intervals(
     return note(fig, n=n, unit=unit)
 
 
+@captioned
 def pr_curves(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
@@ -89,6 +100,7 @@ def pr_curves(
     return note(fig, n=n, unit=unit)
 
 
+@captioned
 def reliability(
     tables: Mapping[str, pd.DataFrame], *, title: str = "", unit: str = "predictions"
 ) -> Figure | None:

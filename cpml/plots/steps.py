@@ -5,9 +5,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cpml.plots.palette import BLUE, ORANGE
-from cpml.plots.style import figure, need_columns, note
+from cpml.plots.style import captioned, figure, need_columns, note
 
 
+@captioned
 def grain_courses(
     table: pd.DataFrame,
     value: str,

@@ -7,11 +7,12 @@ from matplotlib.figure import Figure
 
 from cpml.errors import ParameterError
 from cpml.plots.palette import BLUE, GREY, RED
-from cpml.plots.style import figure, label_rows, need_columns, note, plain_log_axis
+from cpml.plots.style import captioned, figure, label_rows, need_columns, note, plain_log_axis
 
 MOST_WRITTEN = 8
 
 
+@captioned
 def strengths_plot(
     table: pd.DataFrame, *, label: str = "critical resolved shear stress / MPa", n: int | None = None
 ) -> Figure | None:
@@ -51,6 +52,7 @@ def strengths_plot(
     return note(fig, n=n, unit="grains")
 
 
+@captioned
 def correlation_heatmap(table: pd.DataFrame) -> Figure | None:
     """Correlations of parameters, -1 blue to 1 red, written as numbers where there are at most eight.
 

@@ -6,9 +6,10 @@ caption (real or virtual data, assumptions) in front of that note.
 """
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import matplotlib.pyplot as plt
@@ -28,6 +29,8 @@ MM = 1 / 25.4
 WIDTHS_MM = {"single": 85.0, "middle": 120.0, "double": 176.0}
 
 _notes: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
+_drawn: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()  # what each figure shows
+_Drawing = TypeVar("_Drawing", bound=Callable[..., Any])
 _state = {"loaded": False}
 
 
@@ -90,6 +93,43 @@ def stamp(fig: Figure, caption: str) -> Figure:
     if lines or fig.get_supxlabel():
         fig.supxlabel(lines, x=0.01, ha="left", fontsize=6, color="0.35")
     return fig
+
+
+def captioned(function: _Drawing) -> _Drawing:
+    """Let the first paragraph of a function's docstring say what the figures show that it returns."""
+    what = " ".join((function.__doc__ or "").split("\n\n")[0].split()).replace("`", "")
+
+    @wraps(function)
+    def with_words(*args: Any, **kwargs: Any) -> Any:
+        fig = function(*args, **kwargs)
+        if fig is not None:
+            _drawn[fig] = what
+        return fig
+
+    return cast("_Drawing", with_words)
+
+
+def described(fig: Figure) -> str:
+    """What a figure shows, and of what: for its caption, and for those who cannot see it.
+
+    The words of the function that drew it, then the titles and axes with their units.
+    """
+    titles = [text for ax in fig.axes for text in (ax.get_title("left"), ax.get_title()) if text]
+    labels = [text for ax in fig.axes for text in (ax.get_xlabel(), ax.get_ylabel()) if text]
+    parts = [_drawn.get(fig, "")]
+    parts += [f"{'; '.join(texts)}." for texts in map(_each_once, (titles, labels)) if texts]
+    return " ".join(part for part in parts if part)
+
+
+def _each_once(texts: Iterable[str]) -> list[str]:
+    """Texts of a figure in plain letters, none twice."""
+    signs = {"$": "", "^{-1}": "⁻¹", "^{-2}": "⁻²", "\\": "", "_": " ", "\n": " "}
+    plain = []
+    for text in texts:
+        for sign, letter in signs.items():
+            text = text.replace(sign, letter)
+        plain.append(" ".join(text.split()))
+    return list(dict.fromkeys(plain))
 
 
 def save(fig: Figure, stem: Path | str) -> list[Path]:

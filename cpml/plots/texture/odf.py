@@ -5,12 +5,13 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from cpml.errors import ParameterError
-from cpml.plots.style import figure, note
+from cpml.plots.style import captioned, figure, note
 
 MOST_SECTIONS = 6
 LEVELS = (1, 2, 3, 5, 8, 12, 20, 40)
 
 
+@captioned
 def odf_sections(
     angles_deg: ArrayLike, values: ArrayLike, *, halfwidth_deg: float, n: int, title: str = "", unit: str = ""
 ) -> Figure:

@@ -32,7 +32,7 @@ from cpml.plots.colours import (
     to_standard_triangle,
 )
 from cpml.plots.maps import colour_limits
-from cpml.plots.style import figure, note, same_length
+from cpml.plots.style import captioned, figure, note, same_length
 
 Plane = Sequence[int]
 """Miller (h, k, l) or Miller-Bravais (h, k, i, l) indices."""
@@ -170,6 +170,7 @@ def plane_text(plane: Plane) -> str:
     return "{" + "".join(digits) + "}"
 
 
+@captioned
 def pole_figures(
     quaternions: ArrayLike,
     *,
@@ -236,6 +237,7 @@ def _draw_disc(ax: Axes, x: NDArray, image: NDArray, top: float, name: str) -> A
     return drawn
 
 
+@captioned
 def inverse_pole_figure(
     quaternions: ArrayLike,
     values: ArrayLike,
