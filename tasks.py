@@ -147,7 +147,7 @@ def compare(c, dataset=None):
 @reports_errors
 def report(c, dataset="demo"):
     """Write reports/<dataset>/index.html again from the executed notebooks."""
-    from cpml.pipeline.report import write_index
+    from cpml.pipeline.report.page import write_index
 
     print(f"report: {write_index(dataset)}")
 

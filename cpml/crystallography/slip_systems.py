@@ -68,6 +68,24 @@ REPRESENTATIVES = {
     },
 }
 
+FAMILY_WORDS = {
+    "octahedral": "octahedral slip",
+    "twin": "twinning",
+    "110": "{110} slip",
+    "112": "{112} slip",
+    "123": "{123} slip",
+    "basal": "basal slip",
+    "prismatic": "prismatic slip",
+    "pyramidal1_a": "pyramidal I <a> slip",
+    "pyramidal1_ca": "pyramidal I <c+a> slip",
+    "pyramidal2_ca": "pyramidal II <c+a> slip",
+    "twin_1012": "{10-12} twinning",
+    "twin_1121": "{11-21} twinning",
+    "twin_1011": "{10-11} twinning",
+    "twin_1122": "{11-22} twinning",
+}
+"""Families in words, for people."""
+
 HEXAGONAL_SHEAR = {
     "twin_1012": lambda r: (3 - r**2) / (np.sqrt(3) * r),
     "twin_1121": lambda r: 1 / r,

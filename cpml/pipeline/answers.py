@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cpml.design import TextureDesign
     from cpml.microscopy import EbsdMap, FrameCheck, FrameRanking, Grains, Twins
     from cpml.microscopy.curvature.gnd import Gnd
-    from cpml.models import CoupledClassifier, Specimen
+    from cpml.models import CoupledClassifier
     from cpml.plasticity import Calibration
 
 CLEAR = 0.05
@@ -39,8 +39,12 @@ def percent(share: float) -> str:
 
 
 def the_map(ebsd_map: EbsdMap) -> str:
-    """How much of the map is there."""
-    return f"{percent(float(ebsd_map.indexed.mean()))} of {count(ebsd_map.n_pixels, 'point')} are indexed."
+    """How large the map is, and how much of it is there."""
+    width, height = np.ptp(ebsd_map.xy, axis=0) + ebsd_map.step_um
+    return (
+        f"A map of {count(ebsd_map.n_pixels, 'point')}, {ebsd_map.step_um:.3g} µm apart "
+        f"({width:.3g} x {height:.3g} µm); {percent(float(ebsd_map.indexed.mean()))} are indexed."
+    )
 
 
 def hexagonal_axis(table: pd.DataFrame) -> str:
@@ -263,22 +267,18 @@ def traces(seen: pd.DataFrame, strongest: pd.Series) -> str:
     )
 
 
-def labels(table: pd.DataFrame) -> str:
-    """Footprints of every mechanism: seen, not seen, missing; and whether they are enough to learn from."""
-    parts, learnable = [], 0
+def labels(table: pd.DataFrame, n_footprints: int) -> str:
+    """Labels of every mechanism: seen, not seen, missing; whether there are enough footprints to learn from."""
+    parts = []
     for mechanism, rows in table.groupby("mechanism", sort=False):
         seen, absent = int((rows["observed"] == 1).sum()), int((rows["observed"] == 0).sum())
-        learnable += seen * (mechanism in ("slip", "twin"))
         name = str(mechanism).replace("_", "-")
         parts.append(
             f"{name} {seen} seen, {absent} not seen" if seen + absent else f"{name} looked for by nobody"
         )
-    enough = (
-        ""
-        if learnable >= FEW
-        else (f" **{count(learnable, 'footprint')} of slip and twins: nothing can be learned here.**")
-    )
-    return f"Footprints (planes, systems, variants, pairs): {'; '.join(parts)}.{enough}"
+    few = f" **{count(n_footprints, 'footprint')} of slip and twins: nothing can be learned here.**"
+    enough = "" if n_footprints >= FEW else few
+    return f"Planes, systems, variants and pairs: {'; '.join(parts)}.{enough}"
 
 
 def curve(fit: Calibration) -> str:
@@ -304,12 +304,12 @@ def law_alone(ranks: dict[str, pd.Series], footprints: pd.Series, n_targets: int
     )
 
 
-def learned(model: CoupledClassifier, specimen: Specimen) -> str:
+def learned(model: CoupledClassifier, n_footprints: int) -> str:
     """What the footprints fix, and what is left to the literature."""
-    n = int((specimen.labels["observed"] == 1).sum())
+    n = n_footprints
     table = model.strengths_[model.strengths_["family"] != model.strengths_["reference"]]
     if n < FEW:
-        return f"{count(n, 'footprint')}: nothing can be learned, every strength is that of the literature."
+        return f"**{count(n, 'footprint')}: nothing was learned**, every strength is that of the literature."
     fixed, open_ = table[table["by_data"] >= 0.5], table[table["by_data"] < 0.5]
     reference = str(model.strengths_["reference"].iloc[0]).replace("_", " ")
     ratios = ", ".join(

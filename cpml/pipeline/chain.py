@@ -87,7 +87,7 @@ def run_dataset(
     with _InPlace() if jobs == 1 else Processes(jobs) as pool:
         has_run = run.bring_up_to_date(chosen, pool, jobs)
     if has_run or not index.is_file():
-        from cpml.pipeline.report import write_index
+        from cpml.pipeline.report.page import write_index
 
         write_index(dataset)
     return index
@@ -102,7 +102,7 @@ def run_comparison(names: list[str] | None = None) -> Path:
     CpmlError : nothing has been evaluated, or a cell failed
     """
     from cpml.pipeline.comparison import NAME
-    from cpml.pipeline.report import write_comparison
+    from cpml.pipeline.report.page import write_comparison
 
     step = comparison()
     execute(step, NAME, {"dataset": list(names or [])})

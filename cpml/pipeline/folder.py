@@ -169,9 +169,11 @@ class Folder:
     def sheet(self, frame: pd.DataFrame, name: str) -> Path:
         """Write a whole table as tables/<name>.csv for people and their programs; returns the path.
 
-        The name is one that the notebook's first cell says it writes.
+        The name is one that the notebook's first cell says it writes. A notebook about one of several phases
+        puts its number in front, tables/04-ferrite_<name>.csv.
         """
         path = self.reports / "tables" / f"{paths.safe_name(name, what='table')}.csv"
+        path = self.table_file(path.name) if self.step.slug else path
         return write_atomic(path, lambda p: frame.to_csv(p, index=False, lineterminator="\n"))
 
     def table_file(self, name: str) -> Path:

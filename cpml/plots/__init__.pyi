@@ -40,6 +40,7 @@ from .mechanics import (
     stress_strain as stress_strain,
     yield_section as yield_section,
 )
+from .mechanisms import mechanism_map as mechanism_map
 from .palette import (
     CATEGORY_COLOURS as CATEGORY_COLOURS,
     MODEL_COLOURS as MODEL_COLOURS,

@@ -1,0 +1,190 @@
+"""Tables and sentences of the first page, from the results of the chapters.
+
+Numbers are formatted as they are read, with names and units in the headings; **bold** is red on the page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cpml.crystallography.slip_systems import FAMILY_WORDS
+from cpml.pipeline.answers import count, percent
+from cpml.pipeline.found import FEW
+from cpml.plots.palette import model_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cpml.evaluation.splits import Splits
+
+LIKELY, SURE = 0.5, 0.9
+"""Probabilities above which a mechanism is called likely, and sure."""
+BY_DATA = 0.5
+"""Share of the prior's variance that footprints must remove for a strength to be called learned."""
+
+
+def name_of(family: str) -> str:
+    """A family in words, "twin_1012" -> "{10-12} twinning"."""
+    return FAMILY_WORDS.get(family, family.replace("_", " "))
+
+
+def footprint_table(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a mechanism: what was seen, not seen, and missing (table `all_labels`)."""
+    import pandas as pd
+
+    rows = []
+    for mechanism, part in table.groupby("mechanism", sort=False):
+        seen, absent = int((part["observed"] == 1).sum()), int((part["observed"] == 0).sum())
+        sources = sorted(set(part.loc[part["observed"].notna(), "source"].astype(str)) - {"nobody"})
+        rows.append(
+            {
+                "footprint of": str(mechanism).replace("_", "-"),
+                "seen": f"**{seen}**" if seen < FEW else f"{seen}",
+                "looked for, not seen": f"{absent}",
+                "could not be seen, or not looked for": f"{int(part['observed'].isna().sum())}",
+                "by": ", ".join(sources) or "nobody",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def leading(tokens: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
+    """The family of slip or twins that carries most of the shear of each grain.
+
+    Parameters
+    ----------
+    tokens : predictions of the coupled model: grain_id, mechanism, family, share of the grain's shear
+    levels : `predict_levels`: grain_id, mechanism, level, family, p
+
+    Returns
+    -------
+    DataFrame, index grain_id: family, mechanism, share (of the grain's shear), p (that the family acts)
+    """
+    shares = tokens.groupby(["grain_id", "mechanism", "family"], as_index=False)["share"].sum()
+    first = shares.loc[shares.groupby("grain_id")["share"].idxmax()]
+    acts = levels[levels["level"] == "family"][["grain_id", "mechanism", "family", "p"]]
+    return first.merge(acts, on=["grain_id", "mechanism", "family"], how="left").set_index("grain_id")
+
+
+def mechanism_table(tokens: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
+    """One row a family: in how many grains it is likely, sure, and the most used; its share of the shear."""
+    import pandas as pd
+
+    most = leading(tokens, levels)["family"].value_counts()
+    n = tokens["grain_id"].nunique()
+    shares = tokens.groupby("family", sort=False)["share"].sum() / n
+    rows = []
+    for family, p in levels[levels["level"] == "family"].groupby("family", sort=False)["p"]:
+        rows.append(
+            {
+                "mechanism": name_of(str(family)),
+                f"acts, probability above {LIKELY:.0%} / grains": f"{int((p > LIKELY).sum())}",
+                f"above {SURE:.0%} / grains": f"{int((p > SURE).sum())}",
+                f"below {1 - SURE:.0%} / grains": f"{int((p < 1 - SURE).sum())}",
+                "most used / grains": f"{int(most.get(family, 0))}",
+                "mean share of the shear": percent(float(shares[family])),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def grain_mechanisms(grains: pd.DataFrame, tokens: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
+    """What the coupled model says of every grain: a row each, for spreadsheet programs.
+
+    Returns
+    -------
+    DataFrame grain_id, x_um, y_um, most_used, probability (that it acts), share_of_shear, and p_<family>
+    """
+    first = leading(tokens, levels).rename(
+        columns={"family": "most_used", "p": "probability", "share": "share_of_shear"}
+    )
+    acts = levels[levels["level"] == "family"].pivot(index="grain_id", columns="family", values="p")
+    places = grains.set_index("grain_id")[["x_um", "y_um"]]
+    parts = [places, first[["most_used", "probability", "share_of_shear"]], acts.add_prefix("p_")]
+    return places[[]].join(parts).reset_index()
+
+
+def mechanisms(tokens: pd.DataFrame, levels: pd.DataFrame, *, n_footprints: int) -> str:
+    """Which mechanism most grains use most, in how many that is sure, and what was never learned."""
+    first = leading(tokens, levels)
+    most = first["family"].value_counts()
+    told = ", ".join(f"{name_of(str(family))} in {n}" for family, n in most.items())
+    sure = int((first["p"] > SURE).sum())
+    start = (
+        f"**{count(n_footprints, 'footprint')} of slip and twins: this is the law with the strengths of the "
+        "literature, nothing was learned.** "
+        if n_footprints < FEW
+        else ""
+    )
+    further = " Cross-slip and climb (chapter 04) are said by the law alone, they were not learned."
+    return (
+        f"{start}Of {count(len(first), 'grain')} the most used mechanism is {told}; that it acts at all is "
+        f"more than {percent(SURE)} probable in {sure} of them.{further}"
+    )
+
+
+def strength_table(strengths: pd.DataFrame, *, n_footprints: int) -> pd.DataFrame:
+    """One row a family: the literature's ratio, the ratio after the footprints, and which of them speaks."""
+    import pandas as pd
+
+    reference = name_of(str(strengths["reference"].iloc[0]))
+    rows = []
+    for r in strengths[strengths["family"] != strengths["reference"]].itertuples():
+        learned = n_footprints >= FEW and r.by_data >= BY_DATA
+        after = f"{r.ratio:.2g} [{r.ratio_low:.2g}, {r.ratio_high:.2g}]"
+        rows.append(
+            {
+                f"strength relative to {reference}": name_of(str(r.family)),
+                "literature [90 %]": f"{r.prior_ratio:.2g} [{r.prior_low:.2g}, {r.prior_high:.2g}]",
+                "learned from this map [90 %]": after if learned else "**not learned**",
+                "variance removed by the footprints": percent(float(r.by_data))
+                if n_footprints >= FEW
+                else "–",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def comparison_table(scores: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
+    """One row a mechanism: the coupled model, the best other one, their difference, on held-out grains.
+
+    Parameters
+    ----------
+    scores : mechanism, model, metric, value, low, high, n_positive, prevalence
+    differences : other minus coupled: mechanism, model, metric, difference, low, high
+    """
+    import pandas as pd
+
+    rows = []
+    for mechanism, table in scores[scores["metric"] == "pr_auc"].groupby("mechanism"):
+        own = table[table["model"] == "coupled"].iloc[0]
+        if own["n_positive"] < FEW:
+            few = f"**{count(int(own['n_positive']), 'footprint')}: too few to rank models**"
+            rows.append({"held-out footprints of": str(mechanism), "coupled model, PR-AUC [90 %]": few})
+            continue
+        others = table[table["model"] != "coupled"]
+        best = others.loc[others["value"].idxmax()]
+        same = differences["metric"].eq("pr_auc") & differences["mechanism"].eq(mechanism)
+        gap = differences[same & differences["model"].eq(best["model"])].iloc[0]
+        low, high = sorted((-gap["low"], -gap["high"]))
+        verdict = "better" if low > 0 else "**behind**" if high < 0 else "level"
+        rows.append(
+            {
+                "held-out footprints of": f"{mechanism} ({int(own['n_positive'])})",
+                "coupled model, PR-AUC [90 %]": f"{own['value']:.2f} [{own['low']:.2f}, {own['high']:.2f}]",
+                "best other": f"{best['value']:.2f}, {model_label(best['model'])}",
+                "guess": f"{own['prevalence']:.2f}",
+                "coupled minus best other [90 %]": f"{-gap['difference']:+.2f} [{low:+.2f}, {high:+.2f}]",
+                "verdict": verdict,
+            }
+        )
+    return pd.DataFrame(rows).fillna("")
+
+
+def partition(splits: Splits) -> str:
+    """On what the comparison rests: one partition of one map."""
+    n_blocks = splits.table["block"].nunique()
+    return (
+        f"On 1 partition of this map into {count(n_blocks, 'block')} and {count(len(splits.folds), 'fold')}: "
+        "another partition moves these numbers, and other maps do so more."
+    )
