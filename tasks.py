@@ -143,13 +143,22 @@ def compare(c, dataset=None):
     print(f"comparison: {run_comparison(_names(dataset))}")
 
 
-@task(help={"dataset": "name of a data set, or path of a dataset.yml"})
+@task(
+    help={
+        "dataset": "name of a data set, or path of a dataset.yml",
+        "pdf": "print it as report.pdf as well, where Chromium is installed",
+    }
+)
 @reports_errors
-def report(c, dataset="demo"):
+def report(c, dataset="demo", pdf=False):
     """Write reports/<dataset>/index.html again from the executed notebooks."""
     from cpml.pipeline.report.page import write_index
+    from cpml.pipeline.report.pdf import write_pdf
 
-    print(f"report: {write_index(dataset)}")
+    index = write_index(dataset)
+    print(f"report: {index}")
+    if pdf:
+        print(f"printed: {write_pdf(index)}")
 
 
 @task

@@ -268,7 +268,7 @@ def traces(seen: pd.DataFrame, strongest: pd.Series) -> str:
 
 
 def labels(table: pd.DataFrame, n_footprints: int) -> str:
-    """Labels of every mechanism: seen, not seen, missing; whether there are enough footprints to learn from."""
+    """Labels of every mechanism: seen, not seen, missing; and whether they are enough to learn from."""
     parts = []
     for mechanism, rows in table.groupby("mechanism", sort=False):
         seen, absent = int((rows["observed"] == 1).sum()), int((rows["observed"] == 0).sum())

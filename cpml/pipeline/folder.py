@@ -140,7 +140,13 @@ class Folder:
         _display(fig, text)
 
     def table(
-        self, frame: pd.DataFrame, name: str, caption: str = "", *, columns: Sequence[str] | None = None
+        self,
+        frame: pd.DataFrame,
+        name: str,
+        caption: str = "",
+        *,
+        columns: Sequence[str] | None = None,
+        rows: int | None = None,
     ) -> None:
         """Write a DataFrame as CSV (full precision) and LaTeX (booktabs); display it rounded to 3 decimals.
 
@@ -148,6 +154,7 @@ class Folder:
         ----------
         caption : what the rows are, in one sentence
         columns : those that are printed by LaTeX; None: the first ones that fit a page. CSV has all
+        rows : how many of the first rows are displayed; None: all
         """
         stem = f"{self.step.number}_{paths.safe_name(name, what='table')}"
         folder = self.reports / "tables"
@@ -164,7 +171,9 @@ class Folder:
             whole=f"{stem}.csv",
         )
         write_atomic(folder / f"{stem}.tex", lambda p: p.write_text(latex, encoding="utf-8"))
-        _display_table(frame.round(3), caption)
+        shown = frame if rows is None else frame.head(rows)
+        cut = f", the first {rows} rows" if len(shown) < len(frame) else ""
+        _display_table(shown.round(3), caption + cut)
 
     def sheet(self, frame: pd.DataFrame, name: str) -> Path:
         """Write a whole table as tables/<name>.csv for people and their programs; returns the path.

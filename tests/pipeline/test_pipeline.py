@@ -14,7 +14,8 @@ import pytest
 import cpml
 from cpml import pipeline
 from cpml.errors import CpmlError, ParameterError
-from cpml.pipeline import report, steps
+from cpml.pipeline import steps
+from cpml.pipeline.report.page import write_index
 
 pytestmark = pytest.mark.slow
 
@@ -236,7 +237,7 @@ def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
     assert "run.write" not in page, "the inputs are hidden"
 
     (folder / "index.html").unlink()
-    assert report.write_index("tiny").read_text() == page
+    assert write_index("tiny").read_text() == page
 
 
 def test_a_failing_cell_leaves_nothing_half_done_and_the_next_run_recovers(toy, output, capsys):

@@ -67,7 +67,7 @@ def _chapter(path: Path, _changed: int, answer: tuple[str, str]) -> Chapter:
 
     notebook = nbformat.read(path, as_version=4)
     anchor = anchor_of(path.stem)
-    _number_outputs(notebook, anchor.removeprefix("s").lstrip("0"))
+    _number_outputs(notebook, anchor.removeprefix("s"))
     exporter = HTMLExporter(
         template_name="basic",
         exclude_input=True,

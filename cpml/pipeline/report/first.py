@@ -20,13 +20,14 @@ from cpml.pipeline import steps
 from cpml.pipeline.report.chapters import anchor_of, marked
 from cpml.pipeline.topics import TOPICS, Topic
 
-BESIDE = {"mechanisms": "04_mechanisms", "footprints": "02e_trace_map"}
+BESIDE = {"mechanisms": "04_mechanisms"}
 """Topic -> the figure that stands with it."""
 THREE = (
     "01_ipf_map",
     "04_strengths",
     "05_pr_auc_slip",
     "05_pr_auc_twin",
+    "02e_trace_map",
     "02a_twin_map",
     "02d_dic",
     "02f_strain",
@@ -73,9 +74,8 @@ def cautions(dataset: Dataset, answers: dict[str, dict]) -> list[str]:
     if "04_coupled_models" in answers:
         told += [
             "A map is a plane: what lies below is continued from it, which real grains need not follow.",
-            "Intervals of learned strengths hold if the law does; on specimens with known strengths they were "
-            "too narrow.",
-            "Cross-slip and climb are said by the law with the literature's energies, not learned from footprints.",
+            "Intervals of learned strengths hold if the law does; where the truth is known they were too narrow.",
+            "Cross-slip and climb are said by the law with the literature's energies, not learned.",
         ]
     if "05_evaluation" in answers:
         told.append(
@@ -124,7 +124,7 @@ def why_nothing(topic: Topic, dataset: Dataset) -> str:
 
 
 def _number(step: str) -> str:
-    return step.partition("_")[0].lstrip("0") or "0"
+    return step.partition("_")[0]
 
 
 def _section(key: str, question: str, body: str) -> str:

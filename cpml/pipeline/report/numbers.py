@@ -38,7 +38,7 @@ def explained(metrics: dict[str, float | int | None]) -> list[Number]:
     """Metrics in words, in the order given; ends of intervals stand beside their value, not as rows."""
     found = []
     for key, value in metrics.items():
-        stem, sign, phase = key.partition("_of_")
+        stem, sign, phase = _split(key)
         if (match := re.fullmatch(r"(.+)_(low|high)", stem)) and _value_of(match[1], metrics, sign + phase):
             continue
         name, unit, meaning = words(key)
@@ -50,19 +50,31 @@ def explained(metrics: dict[str, float | int | None]) -> list[Number]:
 
 def words(key: str) -> tuple[str, str, str]:
     """Name, unit and meaning of a metric; the key itself where numbers.yml does not know it."""
-    stem, _, phase = key.partition("_of_")
+    stem, _, phase = _split(key)
     of_phase = f" ({phase})" if phase else ""
     if score := _score(stem):
         return score[0] + of_phase, *score[1:]
-    for pattern, entry in _table()["numbers"].items():
-        if fnmatchcase(stem, pattern):
-            return f"{entry['name']}{_part(stem, pattern)}{of_phase}", entry["unit"], entry["meaning"]
+    if pattern := _pattern(stem):
+        entry = _table()["numbers"][pattern]
+        return f"{entry['name']}{_part(stem, pattern)}{of_phase}", entry["unit"], entry["meaning"]
     return key, "", ""
 
 
 def is_known(key: str) -> bool:
     """Whether numbers.yml has words for a metric."""
     return words(key) != (key, "", "")
+
+
+def _pattern(stem: str) -> str | None:
+    """The key of numbers.yml that fits a metric."""
+    return next((pattern for pattern in _table()["numbers"] if fnmatchcase(stem, pattern)), None)
+
+
+def _split(key: str) -> tuple[str, str, str]:
+    """A metric and the further phase that it is about: "n_of_ferrite" -> "n", "_of_", "ferrite"."""
+    if "_of_" not in key or _pattern(key):
+        return key, "", ""
+    return key.rpartition("_of_")
 
 
 def _part(stem: str, pattern: str) -> str:
