@@ -18,8 +18,13 @@ A file is YAML (shipped ones beside this module, or the user's own path):
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
 `log_spread` is the prior standard deviation of ln(strength): published strengths of one metal
-differ by tens of percent to factors, which is why strengths are learned. A value that we could not
-confirm says so in its source.
+differ by tens of percent to factors, which is why strengths are learned.
+
+A source names the publication that has the value (and where it is quoted, if it was read there), or reads
+"estimate, spread x: why": x is the standard deviation of the logarithm, that of the block where it has one.
+Compilations that are quoted, on github.com unless said: DAMASK (damask-multiphysics.org, its examples), VPSC8
+(lanl/VPSC_code), the DFM program of Sargent (PhilipSargent/defm-maps), HIP-Densification-Maps (herrriehm),
+PyDislocDyn (dblaschke-LANL), the wiki of LightForm (LightForm-group/wiki).
 """
 
 import re

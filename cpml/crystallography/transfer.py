@@ -22,7 +22,9 @@ horizontal) with density cos(phi)/2, the weights for the mean.
 
 References: Luster & Morris 1995, Metall. Mater. Trans. A 26:1745; Shen, Wagoner & Clark 1986, Scripta Metall.
 20:921; Lee, Robertson & Birnbaum 1990, Phil. Mag. A 62:131; Abuzaid et al. 2012, J. Mech. Phys. Solids
-60:1201; to confirm: Livingston & Chalmers 1957 (N), Werner & Prantl 1990 (lambda), Bieler et al. 2014 (s).
+60:1201; Livingston & Chalmers 1957, Acta Metall. 5:322 (N); Werner & Prantl 1990, Acta Metall. Mater. 38:533
+(lambda and its limits); Bieler et al. 2014, Curr. Opin. Solid State Mater. Sci. 18:212 (s). N, lambda and s
+are defined as in the documentation of STABiX.
 """
 
 import numpy as np

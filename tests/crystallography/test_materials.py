@@ -2,13 +2,31 @@
 error names file, key and value.
 """
 
+import ast
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import cpml
 from cpml.crystallography import load_material
-from cpml.crystallography.materials import material_names
+from cpml.crystallography.materials import FOLDER, material_names
 from cpml.errors import DatasetError, ParameterError
+from cpml.safe_yaml import read_yaml
 from support.phases import MG_RATIO
+
+PACKAGE = Path(cpml.__file__).parent
+PUBLISHED = re.compile(r"\b(?:19|20)\d\d\b|VPSC8 example \d")
+ESTIMATE = re.compile(r"estimate, spread (\d+\.\d+)")
+NAMED = re.compile(r"([A-Z][a-z-]+(?:-[A-Z][a-z]+)?)(?: et al\.| & [A-Z][a-z]+)? ((?:19|20)\d\d)")
+SOURCE_OF = {
+    "a_nm": "lattice_source",
+    "c_nm": "lattice_source",
+    "n": "rate_source",
+    "reference_rate": "rate_source",
+}
+BLOCKS = ("elastic", "hardening", "diffusion", "cross_slip")
 
 SHIPPED = {
     "magnesium",
@@ -68,6 +86,79 @@ def test_every_value_has_a_source(name):
     low, high = material.validity["temperature_k"]
     assert 0 < low < high and material.validity["rate"][0] < material.validity["rate"][1]
     assert 2e-10 < material.burgers < 4e-10
+
+
+def unsourced(content):
+    """What is wrong with the sources of a material file: one line for every number
+    whose source is neither a publication nor an estimate with the spread of its block.
+    """
+    sourced = {key: (content.get(SOURCE_OF[key]), None) for key in SOURCE_OF if key in content}
+    blocks = content["families"] | {key: content[key] for key in BLOCKS if key in content}
+    sourced |= {key: (block.get("source"), block.get("log_spread")) for key, block in blocks.items()}
+    about = {"families", "validity", *BLOCKS}
+    found = [
+        f"{key}: no source"
+        for key, v in content.items()
+        if key not in about and key not in sourced and isinstance(v, (int, float, dict))
+    ]
+    for key, (text, spread) in sourced.items():
+        stated = [float(x) for x in ESTIMATE.findall(text or "")]
+        if not stated and not PUBLISHED.search(text or ""):
+            found.append(f"{key}: {text!r} is neither published nor an estimate with a spread")
+        found += [f"{key}: spread {x}, not {spread}" for x in stated if spread is not None and x != spread]
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_numbers_are_published_or_estimates(name):
+    """Every number of a shipped file has a publication or is an estimate with the
+    spread of its block; publications of strengths and rates are cited in full.
+    """
+    content = read_yaml(FOLDER / f"{name}.yml")
+    assert unsourced(content) == []
+    texts = [block["source"] for block in content["families"].values()] + [content["rate_source"]]
+    for author, year in NAMED.findall(" ".join(texts)):
+        assert any(author in entry and year in entry for entry in content["citation"]), (author, year)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"lattice_source": "a handbook"}, "a_nm"),
+        ({"c_nm": 0.5, "lattice_source": ""}, "c_nm"),
+        ({"rate_source": "usual"}, "reference_rate"),
+        ({"families": {"basal": {"strength_mpa": 1, "log_spread": 0.5, "source": "assumption"}}}, "basal"),
+        ({"diffusion": {"q_kj_per_mol": 1, "log_spread": 1.0, "source": "estimate, spread 0.5: so"}}, "0.5"),
+        ({"elastic": {"C11": 1, "source": "estimate: so"}}, "elastic"),
+        ({"grain_size_um": 20}, "grain_size_um"),
+    ],
+)
+def test_a_number_without_a_source_is_found(change, words):
+    """A source that is missing, vague, an estimate without a spread or with another
+    one than its block, and a number in a new place: each is reported.
+    """
+    good = {
+        "a_nm": 0.3,
+        "lattice_source": "Somebody 1999",
+        "n": 20,
+        "reference_rate": 1e-3,
+        "rate_source": "estimate, spread 0.5: so",
+        "families": {"basal": {"strength_mpa": 1, "log_spread": 0.5, "source": "VPSC8 example 6"}},
+    }
+    assert unsourced(good) == []
+    assert any(words in line for line in unsourced(good | change))
+
+
+def test_nothing_is_left_to_confirm():
+    """No material file and no docstring of the package calls a value or a reference unconfirmed."""
+    texts = {path: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.yml")}
+    for path in PACKAGE.rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        texts[path] = "\n".join(ast.get_docstring(node) or "" for node in nodes if isinstance(node, kinds))
+    assert len(texts) > len(SHIPPED)
+    left = re.compile(r"to\s+(?:be\s+)?confirm|unconfirmed|no\s+source\s+confirmed", re.IGNORECASE)
+    assert [str(path) for path, text in texts.items() if left.search(text)] == []
 
 
 def test_mechanism_data():

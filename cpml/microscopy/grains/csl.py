@@ -13,7 +13,7 @@ the whole rotation, not a difference of angles, and counts as Sigma while the de
 
 Of several the one deepest inside its limit is taken.
 
-References: Brandon 1966, Acta Metall. 14:1479; Palumbo & Aust 1990, Acta Metall. Mater. 38:2343 (to confirm);
+References: Brandon 1966, Acta Metall. 14:1479; Palumbo & Aust 1990, Acta Metall. Mater. 38:2343;
 Grimmer, Bollmann & Warrington 1974, Acta Cryst. A30:197.
 """
 

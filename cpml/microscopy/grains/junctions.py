@@ -8,7 +8,7 @@ boundaries, and the three add up to 360 deg. With a reach of a few steps the pix
 of some ten degrees in a single angle.
 
 Types by the number of special boundaries (CSL, or what the caller says): J0, J1, J2, J3.
-References: Kumar, King & Schwartz 2000, Acta Mater. 48:2081 (J types, to confirm).
+The names of the types follow Kumar, King & Schwartz 2000, Acta Mater. 48:2081.
 """
 
 import numpy as np

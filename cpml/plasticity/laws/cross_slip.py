@@ -6,7 +6,8 @@ pair transfer (Friedel-Escaig).
     S  = resolved shear stress on the edge components, sigma:(b x n)(x)n: squeezes or spreads the partials
     dG0 = (1/30) mu b^2 d sqrt(ln(sqrt3 d/b)),  d = mu b^2 (2 - 3 nu)/(24 pi gamma (1 - nu))   (constriction)
 
-The factor 1/30 is an estimate of line tension: it gives 1.0 eV for copper, where 1.15 eV is measured.
+The factor 1/30 is an estimate of line tension: it gives 1.0 eV for copper, where 1.15 eV (Bonneville et al.)
+and 0.61 eV (Couteau et al.) are measured.
 
 There is no new mode of strain: dislocations change from s to s'. The activity rises with the slip
 on s, the stress on both planes, temperature and stacking-fault energy gamma. In bcc metals
@@ -18,7 +19,7 @@ on s, the stress on both planes, temperature and stacking-fault energy gamma. In
 | d | splitting of a screw | m |
 
 References: Escaig 1968; Stroh 1954, Proc. Phys. Soc. B 67:427; Bonneville, Escaig &
-Martin 1988, Acta Metall. 36:1989.
+Martin 1988, Acta Metall. 36:1989; Couteau, Kruml & Martin 2011, Acta Mater. 59:4207.
 """
 
 from collections.abc import Sequence
