@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binomtest
 
+from cpml.crystallography.slip_systems import FAMILY_WORDS
 from cpml.pipeline.found import FEW
 from cpml.plots.palette import model_label
 
@@ -36,6 +37,11 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 def percent(share: float) -> str:
     """ "12 %", "0.3 %"."""
     return f"{100 * share:.2g} %" if 0 < share < 0.0995 else f"{100 * share:.0f} %"
+
+
+def name_of(family: str) -> str:
+    """A family in words, "twin_1012" -> "{10-12} twinning"."""
+    return FAMILY_WORDS.get(family, family.replace("_", " "))
 
 
 def the_map(ebsd_map: EbsdMap) -> str:
@@ -311,9 +317,9 @@ def learned(model: CoupledClassifier, n_footprints: int) -> str:
     if n < FEW:
         return f"**{count(n, 'footprint')}: nothing was learned**, every strength is that of the literature."
     fixed, open_ = table[table["by_data"] >= 0.5], table[table["by_data"] < 0.5]
-    reference = str(model.strengths_["reference"].iloc[0]).replace("_", " ")
+    reference = name_of(str(model.strengths_["reference"].iloc[0]))
     ratios = ", ".join(
-        f"{r.family.replace('_', ' ')} {r.ratio:.2g} [{r.ratio_low:.2g}, {r.ratio_high:.2g}]"
+        f"{name_of(r.family)} {r.ratio:.2g} [{r.ratio_low:.2g}, {r.ratio_high:.2g}]"
         for r in fixed.itertuples()
     )
     told = (
@@ -321,7 +327,7 @@ def learned(model: CoupledClassifier, n_footprints: int) -> str:
         if len(fixed)
         else (f"{count(n, 'footprint')} fix no strength ratio.")
     )
-    rest = ", ".join(name.replace("_", " ") for name in open_["family"])
+    rest = ", ".join(map(name_of, open_["family"]))
     literature = f" Left to the literature: {rest}." if rest else ""
     gate = "opened on held-out grains" if model.gate_ else "stayed shut"
     return (

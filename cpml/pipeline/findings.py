@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cpml.crystallography.slip_systems import FAMILY_WORDS
-from cpml.pipeline.answers import count, percent
+from cpml.pipeline.answers import count, name_of, percent
 from cpml.pipeline.found import FEW
 from cpml.plots.palette import model_label
 
@@ -16,16 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cpml.evaluation.splits import Splits
+    from cpml.models import CoupledClassifier
 
 LIKELY, SURE = 0.5, 0.9
 """Probabilities above which a mechanism is called likely, and sure."""
 BY_DATA = 0.5
 """Share of the prior's variance that footprints must remove for a strength to be called learned."""
-
-
-def name_of(family: str) -> str:
-    """A family in words, "twin_1012" -> "{10-12} twinning"."""
-    return FAMILY_WORDS.get(family, family.replace("_", " "))
 
 
 def footprint_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -35,17 +30,26 @@ def footprint_table(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for mechanism, part in table.groupby("mechanism", sort=False):
         seen, absent = int((part["observed"] == 1).sum()), int((part["observed"] == 0).sum())
+        few = f"**{seen}**" if seen + absent else "–"
         sources = sorted(set(part.loc[part["observed"].notna(), "source"].astype(str)) - {"nobody"})
         rows.append(
             {
                 "footprint of": str(mechanism).replace("_", "-"),
-                "seen": f"**{seen}**" if seen < FEW else f"{seen}",
-                "looked for, not seen": f"{absent}",
+                "seen": few if seen < FEW else f"{seen}",
+                "looked for, not seen": f"{absent}" if seen + absent else "–",
                 "could not be seen, or not looked for": f"{int(part['observed'].isna().sum())}",
                 "by": ", ".join(sources) or "nobody",
             }
         )
     return pd.DataFrame(rows)
+
+
+def enough(n_footprints: int) -> str:
+    """Whether the footprints of slip and twins are enough to learn from."""
+    told = f"{count(n_footprints, 'footprint')} of slip and twins"
+    if n_footprints < FEW:
+        return f"**{told}: nothing can be learned from them.**"
+    return f"{told}: lines along a plane, and twin variants."
 
 
 def leading(tokens: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
@@ -143,6 +147,15 @@ def strength_table(strengths: pd.DataFrame, *, n_footprints: int) -> pd.DataFram
             }
         )
     return pd.DataFrame(rows)
+
+
+def collective(model: CoupledClassifier) -> str:
+    """How much the neighbours count, and whether more than physics was needed."""
+    gate = "opened: physics alone misses something" if model.gate_ else "stayed shut: physics alone does"
+    return (
+        f"{percent(float(model.theta_['amplitude']))} of what the mechanics says about the neighbours of a "
+        f"grain is believed. The correction by learning alone {gate}, on held-out grains."
+    )
 
 
 def comparison_table(scores: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:

@@ -66,7 +66,9 @@ def mechanism_map(
     ]
     pale = [(share, 1 - (share - OPEN) / (SURE - OPEN) * (1 - colours[0])) for share in (0.8, 0.65, 0.5)]
     handles += [
-        Patch(facecolor=np.clip(colour, 0, 1), edgecolor="0.6", linewidth=0.3, label=f"at {share:.0%}")
+        Patch(
+            facecolor=np.clip(colour, 0, 1), edgecolor="0.6", linewidth=0.3, label=f"{100 * share:.0f} % sure"
+        )
         for share, colour in pale
     ]
     if np.any((view.ebsd_map.phase_id > 0) & ~known):

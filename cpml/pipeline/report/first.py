@@ -74,7 +74,7 @@ def cautions(dataset: Dataset, answers: dict[str, dict]) -> list[str]:
     if "04_coupled_models" in answers:
         told += [
             "A map is a plane: what lies below is continued from it, which real grains need not follow.",
-            "Intervals of learned strengths hold if the law does; where the truth is known they were too narrow.",
+            "Intervals of learned strengths hold if the law does; against known truths they were too narrow.",
             "Cross-slip and climb are said by the law with the literature's energies, not learned.",
         ]
     if "05_evaluation" in answers:
@@ -97,14 +97,14 @@ def _findings(content: dict[str, Any], topic: str) -> list[dict[str, Any]]:
 
 def _topic(key: str, topic: Topic, answers: dict[str, dict], dataset: Dataset, folder: Path) -> str:
     """One question with the findings of all chapters, or the reason why there are none."""
-    body = ""
+    body, links = "", []
     for step, content in answers.items():
         if found := _findings(content, key):
             phase = f"<h3>{escape(content['phase'])}</h3>" if content.get("phase") else ""
-            inner = "".join(_finding(finding) for finding in found)
-            body += (
-                f'{phase}{inner}<p class="more"><a href="#{anchor_of(step)}">chapter {_number(step)}</a></p>'
-            )
+            body += phase + "".join(_finding(finding) for finding in found)
+            links.append(f'<a href="#{anchor_of(step)}">{escape(_number(step))}</a>')
+    if links:
+        body += f'<p class="more">More in chapter{"s" * (len(links) > 1)} {", ".join(links)}</p>'
     body = body or f"<p>{marked(why_nothing(topic, dataset))}</p>"
     return _section(key, topic.question, body + _beside(key, folder))
 

@@ -72,7 +72,7 @@ def _pattern(stem: str) -> str | None:
 
 def _split(key: str) -> tuple[str, str, str]:
     """A metric and the further phase that it is about: "n_of_ferrite" -> "n", "_of_", "ferrite"."""
-    if "_of_" not in key or _pattern(key):
+    if "_of_" not in key or key in _table()["numbers"]:
         return key, "", ""
     return key.rpartition("_of_")
 
