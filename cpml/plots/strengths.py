@@ -16,7 +16,7 @@ MOST_WRITTEN = 8
 def strengths_plot(
     table: pd.DataFrame, *, label: str = "critical resolved shear stress / MPa", n: int | None = None
 ) -> Figure | None:
-    """Strength of each slip and twin family: prior interval grey, posterior interval blue, truth when known.
+    """Strength of each slip and twin family: literature grey, after the footprints blue, truth where known.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ def strengths_plot(
     row = np.arange(len(table))
     fig, ax = figure("single", aspect=0.3 + 0.11 * len(table))
     for kind, shift, look in (
-        ("prior", -0.16, {"color": GREY, "marker": "s"}),
-        ("posterior", 0.16, {"color": BLUE, "marker": "o"}),
+        ("prior", -0.16, {"color": GREY, "marker": "s", "label": "literature"}),
+        ("posterior", 0.16, {"color": BLUE, "marker": "o", "label": "after the footprints"}),
     ):
         low, high = table[f"{kind}_low"], table[f"{kind}_high"]
         ax.hlines(row + shift, low, high, color=look["color"], linewidth=2.0)
-        ax.plot(table[kind], row + shift, linestyle="none", label=kind, **look)
+        ax.plot(table[kind], row + shift, linestyle="none", **look)
     if "truth" in table:
         tick = {"color": RED, "markersize": 11, "markeredgewidth": 1.2, "label": "truth"}
         ax.plot(table["truth"].astype(float), row, "|", **tick)
