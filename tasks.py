@@ -74,6 +74,12 @@ def reports_errors(function):
             return function(*args, **kwargs)
         except CpmlError as error:
             raise Exit(f"error: {error}", code=1) from None
+        except OSError as error:
+            from cpml.files import of_system
+
+            raise Exit(f"error: {of_system(error)}", code=1) from None
+        except KeyboardInterrupt:
+            raise Exit("interrupted: the same command goes on from there", code=130) from None
 
     return wrapped
 
@@ -84,15 +90,29 @@ def reports_errors(function):
         "dataset": "name of a folder under data/, or path of a dataset.yml",
         "force": "run every notebook, also the unchanged ones",
         "jobs": "notebooks at a time (0: one per core)",
-        "parameter": "name=value for the notebooks that have it; may be repeated",
+        "parameter": "name=value for the notebooks that have it, name=a,b,c for a run each; may be repeated",
+        "grid": "YAML file, parameter: [values]: a run for every combination",
+        "tag": "of the run, reports/<dataset>@<tag>, not made from the parameters; of several the prefix",
+        "until": "last chapter or notebook to run, e.g. 01, 02a",
+        "steps": "the only chapters or notebooks to run, a list with commas, e.g. 01,02a",
     },
 )
 @reports_errors
-def run(c, dataset="demo", force=False, jobs=0, parameter=None):
-    """Run the notebooks on one data set and write reports/<dataset>/index.html."""
+def run(c, dataset="demo", force=False, jobs=0, parameter=None, grid="", tag="", until="", steps=""):
+    """Run the notebooks on one data set and write reports/<dataset>[@<tag>]/index.html."""
     from cpml.pipeline.chain import run_dataset
+    from cpml.pipeline.grid import read_grid, run_grid
 
-    index = run_dataset(dataset, parameters=_pairs(parameter), force=force, jobs=jobs)
+    options = {"force": force, "jobs": jobs, "tag": tag, "until": until, "steps": _names([steps]) or None}
+    values = _values(parameter)
+    if grid or any(len(several) > 1 for several in values.values()):
+        listed = read_grid(grid) if grid else {}
+        if twice := sorted(set(listed) & set(values)):
+            raise Exit(f"error: {twice[0]} is given by -p and in {grid}: give it once", code=1)
+        if run_grid(dataset, values | listed, **options):
+            raise Exit(code=1)
+        return
+    index = run_dataset(dataset, parameters={name: value for name, (value,) in values.items()}, **options)
     print(f"report: {index}")
 
 
@@ -130,17 +150,20 @@ def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
 
 
 @task(
-    iterable=["dataset"],
+    iterable=["dataset", "tag"],
     help={
-        "dataset": "name; may be repeated or a list with commas; all that have been evaluated when not given"
+        "dataset": "run such as demo, demo@seed-1, 'demo@*'; may be repeated or a list with commas; all data "
+        "sets that have been evaluated when not given",
+        "tag": "tag of runs such as seed-1, 'seed-*', of the data sets or of all; may be repeated",
     },
 )
 @reports_errors
-def compare(c, dataset=None):
-    """Compare all evaluated data sets and write reports/comparison/index.html."""
+def compare(c, dataset=None, tag=None):
+    """Compare evaluated data sets, or runs of one, and write reports/comparison/index.html."""
     from cpml.pipeline.chain import run_comparison
+    from cpml.pipeline.comparison import matching
 
-    print(f"comparison: {run_comparison(_names(dataset))}")
+    print(f"comparison: {run_comparison(matching(_names(dataset), _names(tag)))}")
 
 
 @task(
@@ -152,10 +175,13 @@ def compare(c, dataset=None):
 @reports_errors
 def report(c, dataset="demo", pdf=False):
     """Write reports/<dataset>/index.html again from the executed notebooks."""
+    from cpml.datasets import load_dataset
+    from cpml.pipeline.crate import write_crate
     from cpml.pipeline.report.page import write_index
     from cpml.pipeline.report.pdf import write_pdf
 
     index = write_index(dataset)
+    write_crate(load_dataset(dataset))
     print(f"report: {index}")
     if pdf:
         print(f"printed: {write_pdf(index)}")
@@ -342,6 +368,13 @@ def _pairs(parameters):
             raise Exit(f"error: -p {text!r} is not name=value", code=1)
         pairs[name] = value
     return pairs
+
+
+def _values(parameters):
+    """["a=1,2", "b=[1,2]"] -> {"a": ["1", "2"], "b": ["[1,2]"]}."""
+    from cpml.pipeline.grid import split_values
+
+    return {name: split_values(text) for name, text in _pairs(parameters).items()}
 
 
 def _coverage_lines():

@@ -47,14 +47,27 @@ def notebooks() -> Path:
     return root() / "notebooks"
 
 
-def derived(dataset: str) -> Path:
-    """Folder of the tables and arrays that the notebooks hand to each other."""
-    return output() / "data" / "derived" / safe_name(dataset)
+def derived(run: str) -> Path:
+    """Folder of the tables and arrays that the notebooks of a run hand to each other."""
+    return output() / "data" / "derived" / safe_run(run)
 
 
-def reports(dataset: str) -> Path:
+def reports(run: str) -> Path:
     """Folder of what people read: executed notebooks, figures, tables, metrics, index.html."""
-    return output() / "reports" / safe_name(dataset)
+    return output() / "reports" / safe_run(run)
+
+
+def safe_run(name: str) -> str:
+    """`name` when it names a run: `<dataset>`, or `<dataset>@<tag>` for other parameters; else DatasetError.
+
+    >>> safe_run("demo@seed-1")
+    'demo@seed-1'
+    """
+    dataset, at, tag = name.partition("@") if isinstance(name, str) else (name, "", "")
+    safe_name(dataset)
+    if at:
+        safe_name(tag, what="tag of a run")
+    return name
 
 
 def safe_name(name: str, *, what: str = "data set name") -> str:

@@ -112,6 +112,12 @@ class Dataset:
     note: str = ""
     path: Path = Path()  # the dataset.yml
     steps: tuple[StrainStep, ...] = ()  # in order of strain
+    tag: str = ""  # of the run that is meant; "": the one with the default parameters
+
+    @property
+    def run_name(self) -> str:
+        """Name of the folders of its results: `<name>`, or `<name>@<tag>`."""
+        return f"{self.name}@{self.tag}" if self.tag else self.name
 
     @property
     def folder(self) -> Path:
@@ -281,10 +287,13 @@ class Dataset:
 def load_dataset(name_or_path: str | Path) -> Dataset:
     """Data set by name (a folder under data/), or by the path of a dataset.yml or of its folder.
 
+    `@<tag>` behind either means one of its runs, e.g. "demo@seed-1".
+
     Raises
     ------
-    DatasetError : unknown name, unknown key, missing file, wrong checksum, impossible value
+    DatasetError : unknown name, unknown key, missing file, wrong checksum, impossible value, reserved name
     """
+    name_or_path, tag = split_tag(name_or_path)
     path = find_description(name_or_path)
     values = check(read_yaml(path), path)
     phases = [_phase(path, number, entry) for number, entry in enumerate(values.pop("phases"))]
@@ -300,7 +309,36 @@ def load_dataset(name_or_path: str | Path) -> Dataset:
         paths.safe_name(values["name"])
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
-    return Dataset(**values, files=files, phases=phases, load=load, path=path, steps=steps)
+    _check_not_reserved(path, values["name"])
+    return Dataset(**values, files=files, phases=phases, load=load, path=path, steps=steps, tag=tag)
+
+
+def split_tag(name_or_path: str | Path) -> tuple[str | Path, str]:
+    """("demo", "seed-1") of "demo@seed-1"; ("demo", "") of "demo". A file or folder that exists has no tag.
+
+    Raises
+    ------
+    DatasetError : a tag that cannot be part of a folder's name
+    """
+    text = os.fspath(name_or_path)
+    before, at, tag = text.rpartition("@")
+    is_path = any(mark in text for mark in ("/", "\\"))
+    if not at or any(mark in tag for mark in ("/", "\\")) or (is_path and Path(text).expanduser().exists()):
+        return name_or_path, ""
+    return type(name_or_path)(before), paths.safe_name(tag, what="tag of a run")
+
+
+def _check_not_reserved(path: Path, name: str) -> None:
+    """Refuse a name whose folders of results belong to something else."""
+    shipped = (paths.data() / "demo" / "dataset.yml").resolve()
+    reasons = {
+        "comparison": "is where data sets are compared",
+        "raw": "is where public data is kept",
+        "derived": "is where results are kept",
+        "demo": "is the data set that comes with cpml",
+    }
+    if name.lower() in reasons and not (name == "demo" and path == shipped):
+        raise field_error(path, "name", name, f"{reasons[name.lower()]}: choose another name")
 
 
 def available() -> list[str]:
@@ -312,7 +350,7 @@ def left_out(name: str) -> str:
     """Why a run over all data sets leaves this one out, or '' where nothing speaks against it."""
     if paths.from_environment("CPML_REFERENCE") is not None:
         return ""
-    text = find_description(name).read_text(encoding="utf-8")
+    text = find_description(split_tag(name)[0]).read_text(encoding="utf-8")
     return "it needs reference material: set CPML_REFERENCE to its folder" if REFERENCE in text else ""
 
 

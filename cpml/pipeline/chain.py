@@ -1,4 +1,4 @@
-"""The chain of notebooks on one data set: run what changed, skip what did not, never leave a half-run result.
+"""The chain of notebooks of one run: run what changed, skip what did not, never leave a half-run result.
 
 What a notebook **Reads** and **Writes**, as its first cell says, is the order: it runs when all that it reads
 has been written, beside others that are ready. One that does not say it waits for all before it (by the
@@ -9,16 +9,19 @@ it needs, and so is a single cell (`cpml.pipeline.steps`). It is skipped when it
                  artefacts that it reads, lock)
 
 equals the recorded one and everything it wrote is still there, byte for byte. The record is
-reports/<dataset>/provenance.json; a step's entry is removed before it runs and written after it succeeded, so
-an interrupted run never looks finished, and the same command again is the recovery.
+reports/<run>/provenance.json; a step's entry is removed before it runs and written after it succeeded, so
+an interrupted run never looks finished, and the same command again is the recovery. One process at a time
+works on a run (`cpml.pipeline.runs`).
 
-    reports/<dataset>/NN_name.ipynb     the executed notebooks        index.html   all of them, inputs hidden
+    reports/<run>/NN_name.ipynb     the executed notebooks        index.html   all of them, inputs hidden
+
+The page grows with the run: written after every step, the last good one stays until then.
 """
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
@@ -29,11 +32,10 @@ from typing import Any
 from cpml import paths
 from cpml.datasets.dataset import Dataset, load_dataset
 from cpml.errors import CpmlError
-from cpml.files import read_json, write_json
-from cpml.pipeline import provenance
+from cpml.files import of_system, one_error, write_json
+from cpml.pipeline import provenance, runs, sources
 from cpml.pipeline.execute import Processes, execute
 from cpml.pipeline.folder import merge_metrics
-from cpml.pipeline.sources import sources_sha256
 from cpml.pipeline.steps import (
     PHASE,
     Step,
@@ -43,76 +45,83 @@ from cpml.pipeline.steps import (
     comparison,
     discover,
     lacking,
+    read_step,
     sources_of,
     with_further_phases,
 )
+from cpml.pipeline.watch import Watch, last_durations
 
 
 def run_dataset(
     name: str | Path,
     *,
     parameters: dict | None = None,
+    tag: str = "",
     force: bool = False,
     steps: list[str] | None = None,
+    until: str = "",
     jobs: int = 1,
 ) -> Path:
     """Run the chain on one data set and return the path of its index.html.
 
     Parameters
     ----------
-    name : data set name, or path of a dataset.yml
-    parameters : notebook parameter -> value, given to every notebook that declares it
+    name : data set name, or path of a dataset.yml; with `@<tag>` behind it a run that has been made before,
+        with its parameters, or a new one with those given
+    parameters : notebook parameter -> value, given to every notebook that declares it; values other than the
+        defaults make a run of their own, `<name>@<tag>`
+    tag : of the run, instead of the one made from the parameters
     force : run every step, whatever is recorded
-    steps : names of the only steps to run, e.g. ["02a_grains"]
+    steps : the only steps to run, by names or chapters, e.g. ["02a_grains"], ["01", "02a"]
+    until : the last step to run, e.g. "01", "02a"
     jobs : notebooks at a time, 0 = one per core; several run in processes of their own, which a script starts
         under ``if __name__ == "__main__":`` only
 
     Raises
     ------
-    ParameterError : a parameter or step that no notebook has; a notebook that reads what it does not say
-    CpmlError : a notebook failed; the message names data set, notebook and cell
+    ParameterError : a parameter or step that no notebook has; a tag that stands for other parameters; a
+        notebook that reads what it does not say
+    CpmlError : a notebook failed; the message names run, notebook and cell. Another process works on the run.
+        A file that cannot be read or written
     """
-    dataset = load_dataset(name)
-    chain = discover()
-    check_declared(chain)
-    parameters = check_parameters(chain, parameters or {})
-    chosen = choose(chain, steps)
-    only = parameters.pop(PHASE, "")
-    chain, chosen = (with_further_phases(found, dataset, only) for found in (chain, chosen))
-    run = _ChainRun(dataset, chain, parameters, force, only_needed=steps is None)
-    index = run.reports / "index.html"
-    if steps is None:
-        chosen = [step for step in chosen if not run.leaves_out(step)]
-    jobs = jobs or os.cpu_count() or 1
-    with _InPlace() if jobs == 1 else Processes(jobs) as pool:
-        has_run = run.bring_up_to_date(chosen, pool, jobs)
-    if has_run or not index.is_file():
-        from cpml.pipeline.report.page import write_index
-
-        write_index(dataset)
-    return index
+    with one_error(str(name)):
+        dataset = load_dataset(name)
+        chain = discover()
+        check_declared(chain)
+        parameters = check_parameters(chain, parameters or {})
+        chosen = choose(chain, steps, until)
+        only = parameters.pop(PHASE, "")
+        dataset, parameters = runs.with_parameters(dataset, chain, parameters, tag)
+        parameters = check_parameters(chain, parameters)
+        chain, chosen = (with_further_phases(found, dataset, only) for found in (chain, chosen))
+        runs.check_description(dataset)
+        with runs.held(dataset.run_name):
+            runs.record(dataset, parameters)
+            run = _ChainRun(dataset, chain, parameters, force, only_needed=steps is None)
+            return run.bring_up_to_date(run.possible(chosen), jobs or os.cpu_count() or 1)
 
 
 def run_comparison(names: list[str] | None = None) -> Path:
-    """Execute the comparison of data sets (all that have been evaluated, or the named
-    ones); path of its index.html.
+    """Execute the comparison of runs (all data sets that have been evaluated, or the
+    named runs); path of its index.html.
 
     Raises
     ------
-    CpmlError : nothing has been evaluated, or a cell failed
+    CpmlError : nothing has been evaluated, a cell failed, or another process compares
     """
     from cpml.pipeline.comparison import NAME
     from cpml.pipeline.report.page import write_comparison
 
     step = comparison()
-    execute(step, NAME, {"dataset": list(names or [])})
-    print(f"{NAME} done", flush=True)
-    return write_comparison()
+    with one_error(NAME), runs.held(NAME):
+        execute(step, NAME, {"dataset": list(names or [])})
+        print(f"{NAME} done", flush=True)
+        return write_comparison()
 
 
 @dataclass
 class _ChainRun:
-    """The steps of one data set, brought up to date one after the other or beside each other."""
+    """The steps of one run, brought up to date one after the other or beside each other."""
 
     dataset: Dataset
     chain: list[Step]
@@ -121,25 +130,72 @@ class _ChainRun:
     only_needed: bool  # leave out what has nothing to say; steps that were asked for by name run
     common: dict[str, str] = field(init=False)  # what every key contains
     record: dict[str, Any] = field(init=False)  # provenance.json
+    watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reports = paths.reports(self.dataset.name)
+        self.name = self.dataset.run_name
+        self.reports = paths.reports(self.name)
+        self._raw = provenance.stamps(self.dataset.inputs().values())
         self.common = provenance.shared_inputs(self.dataset)
-        self.record = read_json(self.reports / "provenance.json")
-        self.record.setdefault("dataset", self.dataset.name)
-        self.record.setdefault("steps", {})
+        sources.forget()
+        self._package = provenance.stamps(sources.files())
+        self.record = provenance.read_record(self.name)
+        self._n_done, self._page_is_due = 0, True
+        self.watch = Watch(self.name, [], {})
 
-    def leaves_out(self, step: Step) -> bool:
-        """Whether the data set lacks what a step needs; says so and deletes what it wrote when it did not."""
-        reason = lacking(step, self.dataset)
-        if reason:
-            self._leave_out(step, reason)
-        return bool(reason)
+    def possible(self, chosen: list[Step]) -> list[Step]:
+        """Those of the chosen steps that the data set can feed; the others are left out, with a word.
+
+        Raises
+        ------
+        CpmlError : a step that was asked for by its name and that the data set cannot feed, or that reads what
+            has not been made
+        """
+        reasons = {step.name: lacking(step, self.dataset) for step in chosen}
+        if self.only_needed:
+            for step in chosen:
+                if reasons[step.name]:
+                    self._leave_out(step, reasons[step.name])
+            return [step for step in chosen if not reasons[step.name]]
+        names = {step.name for step in chosen}
+        for step in chosen:
+            if reasons[step.name]:
+                raise CpmlError(f"{self.name}: {step.name} has nothing to work on: {reasons[step.name]}")
+            missing = [
+                s
+                for s in self.chain
+                if s.name in sources_of(step, self.chain) - names and self._lacks(s, step)
+            ]
+            if missing:
+                chapter = missing[-1].notebook_name.partition("_")[0]
+                raise CpmlError(
+                    f"{self.name}: {step.name} reads what {', '.join(s.name for s in missing)} writes, which "
+                    f"has not been run: {self._command('--until', chapter)}"
+                )
+        return chosen
+
+    def _lacks(self, source: Step, step: Step) -> bool:
+        """Whether a source of a step has neither been run by the chain nor by hand."""
+        if source.name in self.record["steps"] or lacking(source, self.dataset):
+            return False
+        if source.name in self.record["unfinished"]:
+            return True
+        derived = paths.derived(self.name) / source.slug
+        shared = set(source.writes or ()) & set(step.reads or ())
+        return not any((derived / f"{name}{end}").is_file() for name in shared for end in (".parquet", ".h5"))
+
+    def _command(self, *options: str) -> str:
+        """What to type for this run."""
+        name = _address(self.dataset)
+        return " ".join(["python3 tasks.py run --dataset", f'"{name}"' if " " in name else name, *options])
 
     def _leave_out(self, step: Step, reason: str) -> None:
-        provenance.remove_stale(self.record["steps"].get(step.name, {}), {}, self.dataset.name)
-        self._forget(step)
-        print(f"{self.dataset.name} {step.name} left out: {reason}", flush=True)
+        provenance.remove_stale(self.record["steps"].get(step.name, {}), {}, self.name)
+        provenance.remove_stale(self.record["unfinished"].get(step.name, {}), {}, self.name)
+        gone = [self.record[part].pop(step.name, None) for part in ("steps", "unfinished")]
+        if any(gone):
+            self._write_record()
+        self.watch.say(f"{self.name} {step.name} left out: {reason}")
 
     def _has_nothing_to_say(self, step: Step) -> str:
         """Why a step has nothing to say after what earlier ones found; "" where it has."""
@@ -149,29 +205,48 @@ class _ChainRun:
 
     def _has_grains(self, step: Step) -> bool:
         """Whether the map has a grain of the phase that a step is about; of one phase it has."""
-        table = paths.derived(self.dataset.name) / "grains.parquet"
+        table = paths.derived(self.name) / "grains.parquet"
         if not step.is_of_a_phase or len(self.dataset.modelled) < 2 or not table.is_file():
             return True
         import pandas as pd
 
-        names = pd.read_parquet(table, columns=["phase_name"])["phase_name"]
+        try:
+            names = pd.read_parquet(table, columns=["phase_name"])["phase_name"]
+        except (OSError, ValueError, KeyError):  # its reader has the message
+            return True
         return self.dataset.phase(step.phase).name in set(names)
 
-    def bring_up_to_date(self, chosen: list[Step], pool: Executor, jobs: int) -> bool:
-        """Run what is not up to date, each step when all that it reads is there; returns whether any ran.
-
-        Of several that are ready the one that took longest last time begins; of new ones the last, since
-        those that train models stand at the end. After a failure no other begins; those that run go on to
-        their end.
+    def bring_up_to_date(self, chosen: list[Step], jobs: int) -> Path:
+        """Run what is not up to date of the chosen steps, and write the page; returns its path.
 
         Raises
         ------
         CpmlError : of the step that failed first
         """
+        lasted = last_durations(self.dataset)
+        index = self.reports / "index.html"
+        with Watch(self.name, [step.name for step in chosen], lasted, jobs) as self.watch:
+            try:
+                with _InPlace() if jobs == 1 else Processes(jobs) as pool:
+                    has_run = self._run(chosen, pool, jobs)
+            except KeyboardInterrupt:
+                self._show(f"This run was interrupted at {_now()}; the same command goes on.", force=True)
+                raise
+        if has_run or not index.is_file() or self.record.get("page") != COMPLETE:
+            self._finish_page(chosen)
+        return index
+
+    def _run(self, chosen: list[Step], pool: Executor, jobs: int) -> bool:
+        """Run each step when all that it reads is there; returns whether any ran.
+
+        Of several that are ready the one that took longest last time begins; of new ones the last, since
+        those that train models stand at the end. After a failure no other begins; those that run go on to
+        their end.
+        """
         order = TopologicalSorter({step.name: sources_of(step, chosen) for step in chosen})
         order.prepare()
         steps = {step.name: step for step in chosen}
-        lasted = {name: entry["duration_s"] for name, entry in self.record["steps"].items()}
+        lasted = self.watch.lasted
         waiting: list[str] = []
         running: dict[Future[float], _Started] = {}
         failure, has_run = None, False
@@ -179,31 +254,82 @@ class _ChainRun:
             waiting = sorted([*waiting, *order.get_ready()], key=lambda name: (lasted.get(name, inf), name))
             while waiting and len(running) < jobs and failure is None:
                 name = waiting.pop()
-                if started := self._begin(steps[name], pool):
+                try:
+                    started = self._begin(steps[name], pool, list(running.values()))
+                except (CpmlError, OSError) as error:
+                    failure = self._failed(name, error)
+                    break
+                if started:
                     running[started.future] = started
                 else:
                     order.done(name)
+                    self._n_done += 1
+            if running:
+                self._show(self._going_on(list(running.values())))
             for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                 started, has_run = running.pop(future), True
+                name = started.step.name
                 try:
                     self._finish(started)
-                    order.done(started.step.name)
-                except CpmlError as error:
-                    failure = failure or error
+                    order.done(name)
+                    self._n_done += 1
+                    self._page_is_due = True
+                except (CpmlError, OSError, BrokenExecutor) as error:
+                    failure = failure or self._failed(name, error)
         if failure is not None:
             raise failure
         return has_run
 
-    def _begin(self, step: Step, pool: Executor) -> _Started | None:
+    def _failed(self, step: str, error: Exception) -> CpmlError:
+        """The one error of a step, which is also on the page."""
+        self.watch.end(step)
+        if isinstance(error, OSError):
+            error = CpmlError(f"{self.name} {step}: {of_system(error)}")
+        elif isinstance(error, BrokenExecutor):
+            error = CpmlError(
+                f"{self.name} {step}: its process ended in the middle (killed, or out of memory?): the same "
+                "command goes on"
+            )
+        assert isinstance(error, CpmlError)
+        told = str(error).rstrip(".")
+        self._show(f"This run stopped at {step}: {told}. Chapters below may be older.", force=True)
+        return error
+
+    def _begin(self, step: Step, pool: Executor, beside: list[_Started]) -> _Started | None:
         """Start a step, or say that it is up to date, or that it has nothing to say (None)."""
         if reason := self._has_nothing_to_say(step):
             self._leave_out(step, reason)
+            self.watch.end(step.name)
             return None
-        values = step.parameters(_address(self.dataset), self.parameters)
-        cells = step.cells_for(self.dataset)
+        self._check_unchanged(step)
+        values, cells = self._values_and_cells(step)
+        inputs = self._inputs(step, cells)
+        key = provenance.key(inputs, values)
+        old = self.record["steps"].get(step.name, {})
+        if not self.force and self._is_current(step, key):
+            self.watch.end(step.name, f"{self.name} {step.name} cached")
+            return None
+        old = self._forget(step)
+        started = _Started(
+            step,
+            {"key": key, "parameters": values, "inputs": inputs, "started": _now()},
+            old,
+            provenance.snapshot(self.name),
+        )
+        self._show(self._going_on([*beside, started]))
+        self.watch.begin(step.name)
+        started.future = pool.submit(execute, step, self.name, values, cells)
+        return started
+
+    def _values_and_cells(self, step: Step) -> tuple[dict[str, Any], list[int]]:
+        """Parameters and cells of a step on this data set."""
+        return step.parameters(_address(self.dataset), self.parameters), step.cells_for(self.dataset)
+
+    def _inputs(self, step: Step, cells: list[int]) -> dict[str, str]:
+        """What a step depends on, as it is now: name -> hash."""
         own = {
             "notebook": provenance.text_sha256(step.source_of(cells)),
-            "package": sources_sha256(step.code),
+            "package": sources.sources_sha256(step.code),
         }
         artefacts = [
             artefact
@@ -211,47 +337,134 @@ class _ChainRun:
             for artefact in self.record["steps"].get(other, {}).get("artefacts", {})
             if step.uses(artefact)
         ]
-        inputs = self.common | own | provenance.upstream(artefacts, self.dataset.name)
-        key = provenance.key(inputs, values)
-        old = self.record["steps"].get(step.name, {})
-        if not self.force and old.get("key") == key and provenance.is_intact(old, self.dataset.name):
-            print(f"{self.dataset.name} {step.name} cached", flush=True)
-            return None
-        (self.reports / "index.html").unlink(missing_ok=True)
-        self._forget(step)
-        entry = {"key": key, "parameters": values, "inputs": inputs, "started": _now()}
-        before = provenance.snapshot(self.dataset.name)
-        future = pool.submit(execute, step, self.dataset.name, values, cells)
-        return _Started(step, future, entry, old, before)
+        return self.common | own | provenance.upstream(artefacts, self.name)
+
+    def _is_current(self, step: Step, key: str) -> bool:
+        """Whether a step was made with this key, and all that it wrote is as it was."""
+        entry = self.record["steps"].get(step.name, {})
+        return entry.get("key") == key and provenance.is_intact(entry, self.name)
 
     def _finish(self, started: _Started) -> None:
         """Record what a step wrote; CpmlError where it failed."""
-        step, name = started.step, self.dataset.name
-        duration = started.future.result()
-        written = provenance.written_since(started.before, name)
-        mine = {artefact: sha for artefact, sha in written.items() if step.owns(artefact, self.chain)}
+        step, name = started.step, self.name
+        try:
+            duration = started.future.result()
+            self._check_unchanged(step)
+        except (CpmlError, OSError, BrokenExecutor):
+            mine = self._mine(started)
+            self.record["unfinished"][step.name]["artefacts"] |= dict.fromkeys(mine, "")
+            self._write_record()
+            raise
+        mine = self._mine(started)
         provenance.remove_stale(started.old, mine, name)
         entry = started.entry | {"artefacts": mine, "duration_s": round(duration, 2)} | provenance.software()
         self.record["steps"] = dict(sorted({**self.record["steps"], step.name: entry}.items()))
+        self.record["unfinished"].pop(step.name, None)
         merge_metrics(self.reports)
+        self._write_record()
+        self.watch.end(step.name, f"{name} {step.name} {duration:.1f} s")
+
+    def _mine(self, started: _Started) -> dict[str, str]:
+        """What a step has written since it began: artefact -> hash."""
+        written = provenance.written_since(started.before, self.name)
+        return {name: sha for name, sha in written.items() if started.step.owns(name, self.chain)}
+
+    def _check_unchanged(self, step: Step) -> None:
+        """CpmlError where raw data, notebook or package are no longer what the key of a step says."""
+        raw = self.dataset.inputs()
+        changed = [
+            str(path)
+            for name, path in raw.items()
+            if provenance.stamps([path]).get(path) != self._raw.get(path)
+            and provenance.file_or_nothing(path) != self.common[f"raw/{name}"]
+        ]
+        same = read_step(step.path)
+        if (same.cells, same.needs) != (step.cells, step.needs):
+            changed.append(str(step.path))
+        if provenance.stamps(sources.files()) != self._package:
+            before = sources.sources_sha256(step.code)
+            sources.forget()
+            self._package = provenance.stamps(sources.files())
+            if sources.sources_sha256(step.code) != before:
+                changed.append("the package")
+        if changed:
+            raise CpmlError(
+                f"{self.name} {step.name}: {', '.join(changed)} changed while the chain was running: the "
+                "same command starts again from there"
+            )
+
+    def _forget(self, step: Step) -> dict[str, Any]:
+        """From here until the step succeeds nothing says that it did; returns what it wrote before."""
+        entry = self.record["steps"].pop(step.name, {})
+        lost = self.record["unfinished"].get(step.name, {})
+        old = {"artefacts": {**lost.get("artefacts", {}), **entry.get("artefacts", {})}}
+        duration = entry.get("duration_s", lost.get("duration_s"))
+        self.record["unfinished"][step.name] = old | ({} if duration is None else {"duration_s": duration})
+        self.record.pop("page", None)
+        self._write_record()
+        return old
+
+    def _write_record(self) -> None:
         write_json(self.reports / "provenance.json", self.record)
-        print(f"{name} {step.name} {duration:.1f} s", flush=True)
 
-    def _forget(self, step: Step) -> None:
-        """From here until the step succeeds, nothing says that it did."""
-        if self.record["steps"].pop(step.name, None) is not None:
-            write_json(self.reports / "provenance.json", self.record)
+    def _going_on(self, running: list[_Started]) -> str:
+        """The state of the run in a sentence."""
+        n = self.watch.total
+        done = f"{self._n_done} of {n} chapters {'is' if self._n_done == 1 else 'are'} done"
+        since = "; ".join(f"{s.step.name} has been running since {s.entry['started']}" for s in running)
+        return f"This run is going on: {done}; {since}."
+
+    def _show(self, status: str, *, force: bool = False) -> None:
+        """Write the page of what is there, where it says something new; a page that fails loses no result."""
+        if not (self._page_is_due or force) or not any(self.reports.glob("[0-9][0-9]*_*.ipynb")):
+            return
+        from cpml.pipeline.report.page import write_index
+
+        self._page_is_due = False
+        try:
+            write_index(self.dataset, status=status)
+        except Exception as error:
+            self.watch.say(f"{self.name}: the page could not be written: {' '.join(str(error).split())}")
+
+    def _finish_page(self, chosen: list[Step]) -> None:
+        """The page of what was asked for, and what it was made from; the next run knows that it is there."""
+        from cpml.pipeline.crate import write_crate
+        from cpml.pipeline.report.page import write_index
+
+        write_index(self.dataset, status=self._older_than_asked(chosen))
+        write_crate(self.dataset)
+        self.record["page"] = COMPLETE
+        self._write_record()
+
+    def _older_than_asked(self, chosen: list[Step]) -> str:
+        """Which chapters that were not asked for no longer fit the others, in a sentence; "" for none."""
+        names = {step.name for step in chosen}
+        older = []
+        for step in self.chain:
+            if step.name in names or step.name not in self.record["steps"] | self.record["unfinished"]:
+                continue
+            values, cells = self._values_and_cells(step)
+            if not self._is_current(step, provenance.key(self._inputs(step, cells), values)):
+                older.append(step.name)
+        if not older:
+            return ""
+        verb = "is" if len(older) == 1 else "are"
+        return f"{', '.join(older)} {verb} older than what was run now: {self._command()} renews all."
 
 
-@dataclass(frozen=True)
+COMPLETE = "complete"
+"""Word of the record: the page has all that is recorded."""
+
+
+@dataclass(eq=False)
 class _Started:
     """A step under way."""
 
     step: Step
-    future: Future[float]  # seconds that it took
     entry: dict[str, Any]  # of the record, as far as known before it ran
-    old: dict[str, Any]  # entry of last time
+    old: dict[str, Any]  # what it may have written earlier
     before: dict[str, tuple]  # snapshot of all files
+    future: Future[float] = field(default_factory=Future)  # seconds that it took
 
 
 class _InPlace(Executor):
@@ -267,9 +480,12 @@ class _InPlace(Executor):
 
 
 def _address(dataset: Dataset) -> str:
-    """What a notebook passes to load_dataset: the name, or the path of a description outside data/."""
+    """What a notebook passes to load_dataset: the name, or the path of a description outside
+    data/, with the tag of the run.
+    """
     at_home = paths.data().resolve() / dataset.name / "dataset.yml"
-    return dataset.name if dataset.path == at_home else str(dataset.path)
+    name = dataset.name if dataset.path == at_home else str(dataset.path)
+    return f"{name}@{dataset.tag}" if dataset.tag else name
 
 
 def _now() -> str:

@@ -1,12 +1,14 @@
 """All data sets side by side: what notebook 07 reads, compares and writes under reports/comparison/.
 
-Nothing is computed from maps here: only `evaluation`, `scores`, `strengths` and metrics.json of every data
-set that has been evaluated are read, so that the comparison can be made again without its raw data.
+Nothing is computed from maps here: only `evaluation`, `scores`, `strengths` and metrics.json of every run
+that has been evaluated are read, so that the comparison can be made again without its raw data. Runs of one
+data set under other parameters (`demo@seed-1`) are compared where they are named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +25,39 @@ NAME = "comparison"
 
 
 def evaluated() -> list[str]:
-    """Names of the data sets with scores, in alphabetical order; where nothing was seen there are none."""
+    """Names of the runs with scores, in alphabetical order; where nothing was seen there are none."""
     folder = paths.output() / "data" / "derived"
     return sorted(
         p.parent.name
         for p in folder.glob("*/scores.parquet")
         if (p.parent / "evaluation.parquet").is_file() and _has_rows(p)
     )
+
+
+def matching(names: Iterable[str], tags: Iterable[str] = ()) -> list[str]:
+    """Evaluated runs of these names and tags, both with wildcards ("demo@*", "seed-*").
+
+    Parameters
+    ----------
+    names : of runs, or of data sets where tags are given as well; none: all data sets
+    tags : of runs; none: the names say which
+
+    Raises
+    ------
+    CpmlError : a name or tag that fits no evaluated run
+    """
+    there, found = evaluated(), []
+    names, tags = list(names), list(tags)
+    wanted = [f"{name}@{tag}" for name in names or ["*"] for tag in tags] if tags else names
+    for pattern in wanted:
+        fitting = [run for run in there if fnmatchcase(run, pattern)]
+        if not fitting:
+            raise CpmlError(
+                f"no run {pattern!r} has been evaluated: run tasks.py run --dataset NAME -p name=value first "
+                f"(done: {', '.join(there) or 'none'})"
+            )
+        found += [run for run in fitting if run not in found]
+    return found
 
 
 def _has_rows(path: Path) -> bool:
@@ -48,11 +76,12 @@ class Comparison(Folder):
     Parameters
     ----------
     step : name of the notebook without suffix
-    values : the notebook's parameters; `dataset` lists names, none: all that have been evaluated
+    values : the notebook's parameters; `dataset` lists names of runs, none: all data sets that have been
+        evaluated with the default parameters (where there are none, all runs)
 
     Raises
     ------
-    CpmlError : a data set that has not been evaluated, or none that has
+    CpmlError : a run that has not been evaluated, or none that has
     """
 
     def __init__(self, step: str, values: Mapping[str, Any]):
@@ -64,8 +93,10 @@ class Comparison(Folder):
                 f"{what} been evaluated: run tasks.py run --dataset NAME first, on data with observed labels "
                 f"(done: {', '.join(there) or 'none'})"
             )
-        self.names = [name for name in there if not asked or name in asked]
-        caption = f"{len(self.names)} data set" + "s" * (len(self.names) > 1)
+        plain = [name for name in there if "@" not in name]
+        self.names = [name for name in there if name in asked] if asked else plain or there
+        what = "run" if any("@" in name for name in self.names) else "data set"
+        caption = f"{len(self.names)} {what}" + "s" * (len(self.names) > 1)
         super().__init__(step, name=NAME, caption=caption, values=values)
 
     def __repr__(self) -> str:

@@ -6,15 +6,18 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cpml import paths
 from cpml.errors import CpmlError
+from cpml.files import one_error
 from cpml.pipeline.steps import Step
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | No
 
     Parameters
     ----------
-    name : of the data set, or "comparison"
+    name : of the run, or "comparison"
     values : notebook parameter -> value
     cells : positions of the cells to execute, None for all
 
@@ -40,8 +43,13 @@ def execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | No
 
     Raises
     ------
-    CpmlError : a cell failed, or the kernel died; names data set, notebook and cell
+    CpmlError : a cell failed, the kernel died, a file could not be written; names run, notebook and cell
     """
+    with one_error(f"{name}, notebooks/{step.name}.ipynb"):
+        return _execute(step, name, values, cells)
+
+
+def _execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | None) -> float:
     import nbformat
     import papermill
 
@@ -52,7 +60,6 @@ def execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | No
     source, temporary = (
         target.with_name(f".{step.name}.{os.getpid()}.{what}.ipynb") for what in ("source", "part")
     )
-    nbformat.write(step.notebook(cells), source)
     options = {
         "progress_bar": False,
         "log_output": False,
@@ -61,6 +68,7 @@ def execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | No
         "language": "python",
     }
     try:
+        nbformat.write(step.notebook(cells), source)
         for attempt in (1, 2):
             try:
                 with inline_figures():
@@ -72,7 +80,8 @@ def execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | No
                 # a loaded machine can miss the kernel's start; once more is enough in practice
                 if attempt == 2 or "didn't respond" not in str(error):
                     raise CpmlError(
-                        f"{name}, notebooks/{step.name}.ipynb: the kernel died ({error})"
+                        f"{name}, notebooks/{step.name}.ipynb: the kernel died (killed, or out of memory?): "
+                        f"{' '.join(str(error).split())}"
                     ) from error
         os.replace(temporary, target)
     finally:
@@ -94,17 +103,18 @@ def inline_figures() -> Iterator[None]:
 
 
 def _cell_failed(step: Step, name: str, error: papermill.PapermillExecutionError) -> CpmlError:
-    """One message for a failed cell. A CpmlError speaks for itself; anything else
+    """One line for a failed cell. A CpmlError speaks for itself; anything else
     shows the failing line as well.
     """
     own = {"CpmlError", *(cls.__name__ for cls in CpmlError.__subclasses__())}
-    place = f"data set {name!r}, notebooks/{step.name}.ipynb, cell {error.cell_index}"
-    message = f"{place}: {error.ename}: {error.evalue}"
+    place = f"run {name!r}, notebooks/{step.name}.ipynb, cell {error.cell_index}"
+    message = f"{place}: {error.ename}: {' '.join(str(error.evalue).split())}"
     if error.ename not in own:
         plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in "\n".join(error.traceback).splitlines()]
-        arrows = [line.strip() for line in plain if line.lstrip().startswith("-->")]
-        message += f"\n  in the cell: {arrows[0]}" if arrows else ""
-        message += f"\n  raised at:   {arrows[-1]}" if len(arrows) > 1 else ""
+        arrows = [" ".join(line.split()[1:]) for line in plain if line.lstrip().startswith("-->")]
+        message += f" (in the cell, line {arrows[0]}" if arrows else ""
+        message += f"; raised at line {arrows[-1]}" if len(arrows) > 1 else ""
+        message += ")" if arrows else ""
     return CpmlError(message)
 
 
@@ -140,6 +150,21 @@ class Processes(ProcessPoolExecutor):
 def _prepare() -> None:
     one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process and its notebook when the one that started it is gone: nobody waits for the result."""
+    import psutil
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    wait([parent.sentinel])
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            child.kill()
+    os._exit(1)
 
 
 def _interruptible(task: Callable, *args: Any, **kwargs: Any) -> Any:

@@ -1,6 +1,6 @@
 """What a result was made from: hashes of inputs and artefacts, the key of a step, the software.
 
-An artefact is named by its path below the output folder of its data set: "derived/grains.parquet",
+An artefact is named by its path below the output folders of its run: "derived/grains.parquet",
 "reports/figures/02_grains.pdf".
 """
 
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +19,8 @@ from pathlib import Path
 from cpml import paths
 from cpml.datasets.catalogue import file_sha256
 from cpml.datasets.dataset import Dataset
+from cpml.errors import DatasetError
+from cpml.files import read_json
 
 PACKAGES = (
     "numpy",
@@ -30,6 +34,10 @@ PACKAGES = (
     "matplotlib",
     "papermill",
 )
+
+
+SHARED = ("metrics.json", "provenance.json", "index.html", "ro-crate-metadata.json")
+"""Files of a report that all its steps write together."""
 
 
 def text_sha256(text: str) -> str:
@@ -49,16 +57,46 @@ def shared_inputs(dataset: Dataset) -> dict[str, str]:
     return found | {"lock": file_sha256(lock) if lock.is_file() else ""}
 
 
+def read_record(run: str) -> dict:
+    """provenance.json of a run; what is damaged counts as not there, so that it is made again."""
+    found = read_json(paths.reports(run) / "provenance.json")
+    for part in ("steps", "unfinished"):
+        entries = found.get(part) if isinstance(found.get(part), dict) else {}
+        found[part] = {name: entry for name, entry in entries.items() if _is_entry(entry)}
+    return found | {"dataset": run}
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether an entry says what a step wrote, and names no file outside its folders."""
+    artefacts = entry.get("artefacts") if isinstance(entry, dict) else None
+    try:
+        return isinstance(artefacts, dict) and all(_locate(name, "any") for name in artefacts)
+    except DatasetError:
+        return False
+
+
+def stamps(files: Iterable[Path]) -> dict[Path, tuple]:
+    """File -> what changes when it does; of one that is gone, nothing."""
+    return {path: (s.st_mtime_ns, s.st_size, s.st_ino) for path in files if (s := _stat(path)) is not None}
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
 def upstream(artefacts: list[str], dataset: str) -> dict[str, str]:
     """Name -> sha256 of artefacts as they are now."""
-    return {name: _hash_or_nothing(_locate(name, dataset)) for name in sorted(artefacts)}
+    return {name: file_or_nothing(_locate(name, dataset)) for name in sorted(artefacts)}
 
 
 def is_intact(entry: dict, dataset: str) -> bool:
     """Whether all that a step wrote is still there, byte for byte."""
     artefacts = entry.get("artefacts", {})
     return bool(artefacts) and all(
-        _hash_or_nothing(_locate(n, dataset)) == sha for n, sha in artefacts.items()
+        file_or_nothing(_locate(n, dataset)) == sha for n, sha in artefacts.items()
     )
 
 
@@ -115,7 +153,7 @@ def _folders(dataset: str) -> dict[str, Path]:
 
 
 def _stats(dataset: str):
-    shared = {"reports/metrics.json", "reports/provenance.json", "reports/index.html"}
+    shared = {f"reports/{name}" for name in SHARED} | {"derived/run.json"}
     for prefix, folder in _folders(dataset).items():
         for path in folder.rglob("*"):
             name = f"{prefix}/{path.relative_to(folder).as_posix()}"
@@ -128,5 +166,6 @@ def _locate(name: str, dataset: str) -> Path:
     return paths.inside(_folders(dataset).get(prefix, paths.reports(dataset)), rest)
 
 
-def _hash_or_nothing(path: Path) -> str:
+def file_or_nothing(path: Path) -> str:
+    """Hash of a file, "" where there is none."""
     return file_sha256(path) if path.is_file() else ""

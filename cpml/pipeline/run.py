@@ -63,8 +63,8 @@ class Run(Folder):
         self.dataset: Dataset = dataset.of_phase(phase)
         super().__init__(
             step,
-            name=dataset.name,
-            caption=dataset.caption,
+            name=dataset.run_name,
+            caption=f"{dataset.caption}; run {dataset.tag}" if dataset.tag else dataset.caption,
             values=values,
             phase=phase if phase and phase != dataset.phase().name else "",
             about=self.dataset.phase().name if len(dataset.modelled) > 1 else "",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from functools import cache, lru_cache
+from pathlib import Path
 
 from cpml.datasets.catalogue import file_sha256
 from cpml.paths import PACKAGE
@@ -30,6 +31,17 @@ def modules() -> dict[str, str]:
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         found[".".join(parts).removesuffix(".__init__")] = path.read_text(encoding="utf-8")
     return found
+
+
+def files() -> list[Path]:
+    """Every file of the package that results may depend on."""
+    return [path for ending in ("*.py", "*.pyi", "*.yml", "*.mplstyle") for path in PACKAGE.rglob(ending)]
+
+
+def forget() -> None:
+    """Read the package anew: in a process that lives long it may have changed."""
+    for cached in (modules, _homes, reached_by):
+        cached.cache_clear()
 
 
 @lru_cache(maxsize=1)

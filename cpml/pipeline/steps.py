@@ -346,15 +346,37 @@ def check_parameters(chain: list[Step], given: dict) -> dict:
     return checked
 
 
-def choose(chain: list[Step], steps: list[str] | None) -> list[Step]:
-    """The named steps, or all; ParameterError for a name that is none."""
+def choose(chain: list[Step], steps: list[str] | None, until: str = "") -> list[Step]:
+    """The named steps, or all up to one, or all.
+
+    Parameters
+    ----------
+    steps : names, or chapters: "02a" is one, "02" all from 02a on
+    until : the last one, named in the same way
+
+    Raises
+    ------
+    ParameterError : a name that is none, or both
+    """
+    if steps is not None and until:
+        raise ParameterError("--steps names single steps, --until all up to one: give one of them")
+    if until:
+        last = _named(chain, until)[-1].notebook_name
+        return [step for step in chain if step.notebook_name <= last]
     if steps is None:
         return chain
-    names = [step.name for step in chain]
-    for step in steps:
-        if step not in names:
-            raise ParameterError(f"no step {step!r}: the notebooks are {', '.join(names)}")
-    return [step for step in chain if step.name in steps]
+    chosen = {step.name for name in steps for step in _named(chain, name)}
+    return [step for step in chain if step.name in chosen]
+
+
+def _named(chain: list[Step], name: str) -> list[Step]:
+    """The steps of one name or chapter, at least one."""
+    found = [step for step in chain if name in (step.name, step.number)]
+    found = found or [step for step in chain if re.fullmatch(r"[0-9][0-9]", name) and step.number[:2] == name]
+    if not found:
+        names = ", ".join(step.name for step in chain)
+        raise ParameterError(f"no step {name!r}: the notebooks are {names}; a chapter, such as 02a, will do")
+    return found
 
 
 def read_step(path: Path) -> Step:
@@ -400,7 +422,7 @@ def _lacks(dataset: Dataset, needs: Iterable[str]) -> list[str]:
 def _holds(dataset: Dataset, need: str) -> bool:
     if need in HAS:
         return dataset.has(need)
-    return bool(dataset.modelled) and FOUND[need][1](paths.derived(dataset.name), dataset.phase().name)
+    return bool(dataset.modelled) and FOUND[need][1](paths.derived(dataset.run_name), dataset.phase().name)
 
 
 def _literals(path: Path, source: str) -> dict:

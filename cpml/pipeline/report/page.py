@@ -19,6 +19,7 @@ from cpml.files import read_json, write_atomic
 from cpml.pipeline.report.chapters import Chapter, chapters, marked, notebooks_in
 from cpml.pipeline.report.first import first_page
 from cpml.pipeline.report.numbers import explained
+from cpml.pipeline.runs import in_words, parameters_of
 from cpml.pipeline.topics import TOPICS
 
 _NETWORK = re.compile(
@@ -35,14 +36,16 @@ def write_index(dataset: Dataset | str, *, status: str = "") -> Path:
     status : of a run that goes on or has stopped, in a sentence; shown under the title
     """
     dataset = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
-    folder = paths.reports(dataset.name)
+    folder = paths.reports(dataset.run_name)
     if not notebooks_in(folder):
         raise CpmlError(
-            f"data set {dataset.name!r} has no executed notebooks: run tasks.py run --dataset {dataset.name}"
+            f"data set {dataset.run_name!r} has no executed notebooks: run tasks.py run --dataset "
+            f"{dataset.run_name}"
         )
     head = _head(dataset, status)
     first = first_page(dataset, folder)
-    return _write_page(folder, dataset.title, head, first, _facts(dataset, folder))
+    title = f"{dataset.title} ({dataset.tag})" if dataset.tag else dataset.title
+    return _write_page(folder, title, head, first, _facts(dataset, folder))
 
 
 def write_comparison() -> Path:
@@ -122,6 +125,7 @@ def _facts(dataset: Dataset, folder: Path) -> str:
         "Phases": phases,
         "Load": load,
         "Note": dataset.note,
+        "Run": dataset.tag and f"{dataset.run_name}: {in_words(parameters_of(dataset.run_name))}",
     }
     done = read_json(folder / "provenance.json").get("steps", {}).values()
     if revisions := sorted({str((step.get("git") or {}).get("revision"))[:10] for step in done} - {"None"}):
