@@ -180,8 +180,8 @@ def report(c, dataset="demo", pdf=False):
     from cpml.pipeline.report.page import write_index
     from cpml.pipeline.report.pdf import write_pdf
 
-    index = write_index(dataset)
     write_crate(load_dataset(dataset))
+    index = write_index(dataset)
     print(f"report: {index}")
     if pdf:
         print(f"printed: {write_pdf(index)}")

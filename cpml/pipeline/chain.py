@@ -148,7 +148,7 @@ class _ChainRun:
 
         Raises
         ------
-        CpmlError : a step that was asked for by its name and that the data set cannot feed, or that reads what
+        CpmlError : a step that was asked for by name and that the data set cannot feed, or that reads what
             has not been made
         """
         reasons = {step.name: lacking(step, self.dataset) for step in chosen}
@@ -431,8 +431,8 @@ class _ChainRun:
         from cpml.pipeline.crate import write_crate
         from cpml.pipeline.report.page import write_index
 
+        write_crate(self.dataset)  # first: the page links to it
         write_index(self.dataset, status=self._older_than_asked(chosen))
-        write_crate(self.dataset)
         self.record["page"] = COMPLETE
         self._write_record()
 

@@ -127,13 +127,13 @@ def _files(crate: ROCrate, folder: Path, steps: dict[str, dict]) -> dict[str, Fi
     shared = [name for name in provenance.SHARED if name != FILE]
     found = {}
     for name in [*shared, *sorted(hashes)]:
-        path = folder / name
-        if not path.is_file():
+        path, follows = folder / name, name in ("index.html", "provenance.json")
+        if not follows and not path.is_file():
             continue
         kind = _FORMATS.get(path.suffix) or guess_type(path.name)[0] or "application/octet-stream"
-        about = {"name": name, "contentSize": str(path.stat().st_size), "encodingFormat": kind}
-        if name == "provenance.json":
-            del about["contentSize"]  # its last word is written after this file
+        about = {"name": name, "encodingFormat": kind}
+        if not follows:  # the page and the last word of the record are written after this file
+            about["contentSize"] = str(path.stat().st_size)
         if name in hashes:
             about["sha256"] = hashes[name]
         found[name] = crate.add_file(path, dest_path=name, properties=about)

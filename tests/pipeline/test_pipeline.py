@@ -15,95 +15,38 @@ import cpml
 from cpml import pipeline
 from cpml.errors import CpmlError, ParameterError
 from cpml.pipeline import steps
-from cpml.pipeline.report.page import write_index
+from cpml.pipeline.report import page as report
+from support.toy import DEFAULTS, FAIL, MAKE, USE, hidden_files, notebook, ran
 
 pytestmark = pytest.mark.slow
-
-IMPORTS = "import numpy as np\nimport pandas as pd\nimport cpml\nrun = cpml.Run({step!r}, globals())"
-MAKE = """
-run.write("values", pd.DataFrame({"x": np.full(3, float(round(scale)))}))
-run.save(n_values=3)
-run.read("values")
-"""
-USE = """
-values = run.read("values")
-run.write("result", values + offset)
-run.table(values, "values")
-import matplotlib.pyplot as plt
-fig, ax = plt.subplots(figsize=(2, 1))
-run.show(fig, "empty")
-"""
-FAIL = (
-    "if fail: raise KeyError('lost')\nif complain: raise cpml.CpmlError('map.ctf: line 3 is odd: repair it')"
-)
-
-
-def notebook(
-    path, parameters, *cells, tags=("parameters",), needs=("map",), tagged=(), says="It reads nothing."
-):
-    """A notebook with a title, a parameters cell, the imports and the given code cells, `tagged` last."""
-    make = nbformat.v4
-    imports = IMPORTS.format(step=path.stem)
-    content = make.new_notebook(
-        cells=[
-            make.new_markdown_cell(f"# Chapter {path.stem}\n\n{says}<script>alert(2)</script>"),
-            make.new_code_cell(parameters, metadata={"tags": list(tags)}),
-            *(make.new_code_cell(source) for source in (imports, *cells)),
-            *(make.new_code_cell(source, metadata={"tags": [tag]}) for tag, source in tagged),
-        ],
-        metadata={"cpml": {"needs": list(needs)}},
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(content, path)
-
-
-@pytest.fixture
-def toy(tmp_path, monkeypatch, describe, output):
-    """A checkout with two notebooks and one data set, in a folder whose name has a space and a brace."""
-    root = tmp_path / "check out {1}"
-    monkeypatch.setenv("CPML_ROOT", str(root))
-    describe(root / "data" / "tiny", title="Tiny <script>alert(1)</script>")
-    notebook(root / "notebooks" / "01_make.ipynb", 'dataset = "tiny"\nscale = 1.0  # of x', MAKE)
-    defaults = 'dataset = "tiny"\noffset = 0.0\nfail = False\ncomplain = False'
-    notebook(root / "notebooks" / "02_use.ipynb", defaults, USE, FAIL)
-    (root / "notebooks" / "00_explore.ipynb").write_text("not a step")
-    return root
-
-
-def ran(capsys):
-    """Step -> whether it ran, from the printed lines."""
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    return {words[1]: words[-1] == "s" for words in lines if words[0] == "tiny"}
-
-
-def hidden_files(folder):
-    return [path.name for path in folder.rglob(".*")]
 
 
 def test_chain_runs_once_and_again_only_what_changed(toy, output, capsys):
     index = pipeline.run_dataset("tiny")
-    assert ran(capsys) == {"01_make": True, "02_use": True}
+    assert ran(capsys.readouterr().out) == {"01_make": True, "02_use": True}
     assert index == output / "reports" / "tiny" / "index.html"
     assert index.is_file() and not hidden_files(output)
 
     pipeline.run_dataset("tiny")
-    assert ran(capsys) == {"01_make": False, "02_use": False}
+    assert ran(capsys.readouterr().out) == {"01_make": False, "02_use": False}
 
-    pipeline.run_dataset("tiny", parameters={"offset": "2"})
-    assert ran(capsys) == {"01_make": False, "02_use": True}
+    notebook(toy / "notebooks" / "02_use.ipynb", DEFAULTS.replace("offset = 0.0", "offset = 2.0"), USE, FAIL)
+    pipeline.run_dataset("tiny")
+    assert ran(capsys.readouterr().out) == {"01_make": False, "02_use": True}
     assert cpml.Run("02_use", {"dataset": "tiny"}).read("result").x.tolist() == [3.0] * 3
 
     # another value of scale that makes the same artefacts: the step runs, those after it need not
-    pipeline.run_dataset("tiny", parameters={"offset": 2, "scale": 1.2})
-    assert ran(capsys) == {"01_make": True, "02_use": False}
+    notebook(toy / "notebooks" / "01_make.ipynb", 'dataset = "tiny"\nscale = 1.2', MAKE)
+    pipeline.run_dataset("tiny")
+    assert ran(capsys.readouterr().out) == {"01_make": True, "02_use": False}
 
     (toy / "data" / "tiny" / "map.ctf").write_text("another map")
-    pipeline.run_dataset("tiny", parameters={"offset": 2, "scale": 1.2})
-    assert ran(capsys) == {"01_make": True, "02_use": True}
+    pipeline.run_dataset("tiny")
+    assert ran(capsys.readouterr().out) == {"01_make": True, "02_use": True}
 
     (output / "data" / "derived" / "tiny" / "result.parquet").unlink()
-    pipeline.run_dataset("tiny", parameters={"offset": 2, "scale": 1.2})
-    assert ran(capsys) == {"01_make": False, "02_use": True}
+    pipeline.run_dataset("tiny")
+    assert ran(capsys.readouterr().out) == {"01_make": False, "02_use": True}
 
 
 MEET = """
@@ -128,7 +71,7 @@ def test_steps_that_do_not_read_each_other_run_beside_each_other(toy, capsys):
     )
     notebook(toy / "notebooks" / "03_sum.ipynb", 'dataset = "tiny"', cell + "\nrun.read('right')", says=says)
     pipeline.run_dataset("tiny", jobs=2)
-    assert list(ran(capsys))[-1] == "03_sum"
+    assert list(ran(capsys.readouterr().out))[-1] == "03_sum"
     record = json.loads((cpml.paths.reports("tiny") / "provenance.json").read_text())["steps"]
     assert {"derived/left.h5", "derived/right.h5"} <= set(record["03_sum"]["inputs"])
     assert set(record["01_make"]["artefacts"]) == {"derived/left.h5", "reports/01_make.ipynb"}
@@ -180,7 +123,7 @@ def test_steps_are_left_out_where_the_data_set_lacks_what_they_are_about(toy, de
     describe(toy / "data" / "tiny", files={"images": ["map.ctf"]}, phases=None, load="unknown")
     assert pipeline.run_dataset("tiny").is_file()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].startswith("tiny 00_images") and lines[:-1] == [
+    assert lines[-1].startswith("tiny 00_images") and lines[:-2] == [
         "tiny 01_make left out: no EBSD map",
         "tiny 02_use left out: no EBSD map",
         "tiny 03_law left out: no EBSD map; the load is unknown",
@@ -210,9 +153,9 @@ def test_a_need_that_is_no_word_is_an_error(toy):
 
 def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
     pipeline.run_dataset("tiny", parameters={"scale": 3})
-    folder = output / "reports" / "tiny"
+    folder = output / "reports" / "tiny@scale-3.0"
     step = json.loads((folder / "provenance.json").read_text())["steps"]["02_use"]
-    assert step["parameters"] == {"dataset": "tiny"}
+    assert step["parameters"] == {"dataset": "tiny@scale-3.0"}
     assert set(step["artefacts"]) == {
         "derived/result.parquet",
         "reports/02_use.ipynb",
@@ -237,22 +180,33 @@ def test_provenance_and_report_tell_where_a_result_comes_from(toy, output):
     assert "run.write" not in page, "the inputs are hidden"
 
     (folder / "index.html").unlink()
-    assert write_index("tiny").read_text() == page
+    assert report.write_index("tiny@scale-3.0").read_text() == page
 
 
 def test_a_failing_cell_leaves_nothing_half_done_and_the_next_run_recovers(toy, output, capsys):
-    pipeline.run_dataset("tiny")
-    with pytest.raises(CpmlError, match=r"'tiny', notebooks/02_use.ipynb, cell 5: KeyError: 'lost'"):
+    """The last good page stays and says what happened; one with other parameters touches it not at all."""
+    index = pipeline.run_dataset("tiny")
+    good = index.read_bytes()
+    with pytest.raises(
+        CpmlError, match=r"'tiny@fail-true', notebooks/02_use.ipynb, cell 5: KeyError: 'lost'"
+    ):
         pipeline.run_dataset("tiny", parameters={"fail": "true"})
-    folder = output / "reports" / "tiny"
-    assert not (folder / "index.html").exists() and not hidden_files(output)
-    assert list(json.loads((folder / "provenance.json").read_text())["steps"]) == ["01_make"]
+    assert index.read_bytes() == good
 
+    where = toy / "notebooks" / "02_use.ipynb"
+    notebook(where, DEFAULTS.replace("complain = False", "complain = True"), USE, FAIL)
     with pytest.raises(CpmlError, match=r"cell 5: CpmlError: map.ctf: line 3 is odd: repair it$"):
-        pipeline.run_dataset("tiny", parameters={"complain": True})
+        pipeline.run_dataset("tiny")
+    folder = output / "reports" / "tiny"
+    assert not hidden_files(output)
+    assert list(json.loads((folder / "provenance.json").read_text())["steps"]) == ["01_make"]
+    page = index.read_text()
+    assert "This run stopped at 02_use: " in page and "Chapters below may be older." in page
+    assert "Chapter 02_use" in page
     capsys.readouterr()
-    assert pipeline.run_dataset("tiny").is_file()
-    assert ran(capsys) == {"01_make": False, "02_use": True}
+    notebook(where, DEFAULTS, USE, FAIL)
+    assert "This run" not in pipeline.run_dataset("tiny").read_text()
+    assert ran(capsys.readouterr().out) == {"01_make": False, "02_use": True}
 
 
 def test_a_kernel_that_dies_is_one_message(toy, output):
@@ -281,10 +235,11 @@ def test_a_wrong_parameter_stops_before_anything_runs(toy, output, parameters, w
 
 
 def test_a_step_alone_and_a_step_that_is_none(toy, output, capsys):
-    with pytest.raises(CpmlError, match=r"tiny.* has no 'values'"):
+    told = "02_use reads what 01_make writes, which has not been run: .* run --dataset tiny --until 01$"
+    with pytest.raises(CpmlError, match=told):
         pipeline.run_dataset("tiny", steps=["02_use"])
     pipeline.run_dataset("tiny", steps=["01_make"])
-    assert ran(capsys) == {"01_make": True}
+    assert ran(capsys.readouterr().out) == {"01_make": True}
     with pytest.raises(ParameterError, match="no step '03_none'"):
         pipeline.run_dataset("tiny", steps=["03_none"])
 
@@ -311,14 +266,14 @@ def test_an_own_data_set_by_its_path_and_stale_artefacts(toy, output, describe, 
     path = describe(tmp_path / "my maps", name="mine")
     pipeline.run_dataset(path)
     derived = output / "data" / "derived" / "mine"
-    assert sorted(p.name for p in derived.iterdir()) == ["result.parquet", "values.parquet"]
+    assert sorted(p.name for p in derived.glob("*.parquet")) == ["result.parquet", "values.parquet"]
     notebook(
         toy / "notebooks" / "02_use.ipynb",
         'dataset = "tiny"',
         USE.replace("offset", "1").replace('"result"', '"other"'),
     )
     pipeline.run_dataset(path)
-    assert sorted(p.name for p in derived.iterdir()) == ["other.parquet", "values.parquet"]
+    assert sorted(p.name for p in derived.glob("*.parquet")) == ["other.parquet", "values.parquet"]
 
 
 def test_batch_runs_the_others_when_one_fails(toy, output, describe):
