@@ -80,14 +80,12 @@ def twin_lamellae(twins: Twins) -> pd.DataFrame:
 
 def _k1_normals(twins: Twins, chosen: pd.DataFrame) -> NDArray:
     """(n, 3) K1 normals of the variants in the sample frame."""
-    grains = twins.grains.set_index("grain_id")
+    rows = twins.grains.set_index("grain_id").loc[chosen["grain_id"]]
+    quaternions = rows[["qw", "qx", "qy", "qz"]].to_numpy(float)
     out = np.full((len(chosen), 3), np.nan)
-    for k, (grain_id, variant) in enumerate(zip(chosen["grain_id"], chosen["variant"], strict=True)):
-        row = grains.loc[grain_id]
-        found = twin_systems(twins.segmentation.map.phases[int(row["phase"])], twins.types[int(row["phase"])])
-        out[k] = rotate(
-            row[["qw", "qx", "qy", "qz"]].to_numpy(float), found.plane[found.names.index(variant)]
-        )
+    for k, (phase, variant) in enumerate(zip(rows["phase"].astype(int), chosen["variant"], strict=True)):
+        found = twin_systems(twins.segmentation.map.phases[phase], twins.types[phase])
+        out[k] = rotate(quaternions[k], found.plane[found.names.index(variant)])
     return out
 
 

@@ -6,6 +6,7 @@ A twin of variant k is the parent turned by T_k = 180 deg about the K1 normal n_
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,13 @@ def lattice_of(phase: MapPhase) -> str | None:
 def twin_systems(phase: MapPhase, types: Sequence[str]) -> Systems:
     """Twin systems of the types looked for in a phase."""
     lattice = lattice_of(phase)
-    return systems(lattice, families=types, c_over_a=phase.c_over_a if lattice == "hcp" else None)
+    return _systems(lattice, tuple(types), phase.c_over_a if lattice == "hcp" else None)
+
+
+@lru_cache(maxsize=64)
+def _systems(lattice: str, families: tuple[str, ...], c_over_a: float | None) -> Systems:
+    """Kept, since every family of parent and twins asks for the same."""
+    return systems(lattice, families=families, c_over_a=c_over_a)
 
 
 def variant_deviations(q_a: NDArray, q_b: NDArray, normals: NDArray, group: NDArray) -> NDArray:
