@@ -4,6 +4,7 @@
 |--------------------|--------------------------------------------------------------|--------------------|
 | `CPML_ROOT`        | the checkout: notebooks, data sets, catalogue, lock          | the repository     |
 | `CPML_OUTPUT`      | what the notebooks write: `data/derived`, `reports`          | `CPML_ROOT`        |
+| `CPML_DATA`        | folders of your own data sets, separated as in `PATH`        | none               |
 | `CPML_DATA_MIRROR` | public data laid out as in the catalogue, `<set>/<file>`     | none               |
 | `CPML_REFERENCE`   | reference material for checks, named by some data sets       | none               |
 """
@@ -40,6 +41,13 @@ def output() -> Path:
 def data() -> Path:
     """Folder of the data sets and the catalogue."""
     return root() / "data"
+
+
+def data_folders() -> list[Path]:
+    """Folders in which a data set is found by its name: `data`, then those of CPML_DATA."""
+    named = os.environ.get("CPML_DATA", "").split(os.pathsep)
+    own = [Path(folder).expanduser().resolve() for folder in named if folder.strip()]
+    return list(dict.fromkeys([data(), *own]))
 
 
 def notebooks() -> Path:

@@ -13,11 +13,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cpml import paths
 from cpml.datasets import catalogue
-from cpml.datasets.schema import STEP_ROLES, check, field_error
+from cpml.datasets.schema import STEP_ROLES, checked, field_error
 from cpml.errors import DatasetError, ParameterError
 from cpml.load import Load
 from cpml.safe_yaml import read_yaml
@@ -285,7 +285,7 @@ class Dataset:
 
 
 def load_dataset(name_or_path: str | Path) -> Dataset:
-    """Data set by name (a folder under data/), or by the path of a dataset.yml or of its folder.
+    """Data set by name (a folder in data/ or CPML_DATA), or by the path of a dataset.yml or of its folder.
 
     `@<tag>` behind either means one of its runs, e.g. "demo@seed-1".
 
@@ -294,23 +294,51 @@ def load_dataset(name_or_path: str | Path) -> Dataset:
     DatasetError : unknown name, unknown key, missing file, wrong checksum, impossible value, reserved name
     """
     name_or_path, tag = split_tag(name_or_path)
-    path = find_description(name_or_path)
-    values = check(read_yaml(path), path)
-    phases = [_phase(path, number, entry) for number, entry in enumerate(values.pop("phases"))]
-    files = {role: _resolve_role(path, role, value) for role, value in values.pop("files").items()}
-    if "truth" in files and not values["virtual"]:
-        raise field_error(
-            path, "virtual", False, "a data set with a truth file is a virtual one: write virtual: true"
-        )
-    steps = tuple(_step(path, number, entry) for number, entry in enumerate(values.pop("steps")))
+    dataset, wrong = _loaded(find_description(name_or_path))
+    if dataset is None:
+        raise wrong[0]
+    return replace(dataset, tag=tag)
+
+
+def mistakes(name_or_path: str | Path) -> list[DatasetError]:
+    """All that is wrong with a description, of which `load_dataset` names the first thing.
+
+    Raises
+    ------
+    DatasetError : unknown name
+    """
+    return _loaded(find_description(name_or_path))[1]
+
+
+def _loaded(path: Path) -> tuple[Dataset | None, list[DatasetError]]:
+    """The data set of a description, or None and its mistakes."""
     try:
-        load = values.pop("load")
-        load = None if load == "unknown" else Load.from_dict(load)
-        paths.safe_name(values["name"])
+        values, wrong = checked(read_yaml(path), path)
+    except DatasetError as error:
+        return None, [error]
+
+    def tried(make: Callable, *given: Any) -> Any:
+        try:
+            return make(*given)
+        except DatasetError as error:
+            wrong.append(error)
+
+    phases = [tried(_phase, path, n, entry) for n, entry in enumerate(values.pop("phases", ()))]
+    files = {role: tried(_resolve_role, path, role, f) for role, f in values.pop("files", {}).items()}
+    steps = tuple(tried(_step, path, n, entry) for n, entry in enumerate(values.pop("steps", ())))
+    load = tried(_load, path, values.pop("load", "unknown"))
+    tried(_check_not_reserved, path, values.get("name", ""))
+    if wrong:
+        return None, wrong
+    return Dataset(**values, files=files, phases=phases, load=load, path=path, steps=steps), []
+
+
+def _load(path: Path, value: str | dict) -> Load | None:
+    """The load; None where it is unknown."""
+    try:
+        return Load.from_dict(value) if isinstance(value, dict) else None
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
-    _check_not_reserved(path, values["name"])
-    return Dataset(**values, files=files, phases=phases, load=load, path=path, steps=steps, tag=tag)
 
 
 def split_tag(name_or_path: str | Path) -> tuple[str | Path, str]:
@@ -342,8 +370,10 @@ def _check_not_reserved(path: Path, name: str) -> None:
 
 
 def available() -> list[str]:
-    """Names of the data sets under data/."""
-    return sorted(path.parent.name for path in paths.data().glob("*/dataset.yml"))
+    """Names of the data sets in data/ and in the folders of CPML_DATA."""
+    return sorted(
+        {path.parent.name for folder in paths.data_folders() for path in folder.glob("*/dataset.yml")}
+    )
 
 
 def left_out(name: str) -> str:
@@ -366,36 +396,33 @@ def find_description(name_or_path: str | Path) -> Path:
         if not path.is_file():
             raise DatasetError(f"{path}: there is no such dataset.yml")
         return path
-    path = paths.data() / paths.safe_name(text) / "dataset.yml"
-    if not path.is_file():
+    places = [folder / paths.safe_name(text) / "dataset.yml" for folder in paths.data_folders()]
+    found = [path for path in places if path.is_file()]
+    if not found:
+        raise _unknown(text)
+    if len(found) > 1:
         raise DatasetError(
-            f"no data set {text!r} in {paths.data()}: it has {', '.join(available()) or 'none'}"
+            f"data set {text!r} is in {' and in '.join(str(path.parent) for path in found)}: "
+            "rename one of the folders (and its name: in dataset.yml), or give the path"
         )
-    return path.resolve()
+    return found[0].resolve()
+
+
+def _unknown(name: str) -> DatasetError:
+    """The error for a name that no folder has, with all places that were looked in."""
+    folders = [f"{path}{'' if path.is_dir() else ' (no such folder)'}" for path in paths.data_folders()]
+    there = ", ".join(available()) or "none"
+    return DatasetError(
+        f"no data set {name!r} in {' or '.join(folders)}: there are {there}; give the path of one that lies "
+        "elsewhere, or name its folder's folder in CPML_DATA"
+    )
 
 
 def _phase(path: Path, number: int, entry: dict) -> PhaseSpec:
     """PhaseSpec with its material resolved: a name that exists, or a .yml inside the data set's folder."""
     key = f"phases[{number}]"
     if entry["lattice"] == "other":
-        superfluous = next((k for k in ("material", "hex_x_axis") if k in entry), None)
-        if superfluous:
-            raise field_error(path, f"{key}.{superfluous}", entry[superfluous], "is not for other")
         return PhaseSpec(**entry)
-    if "material" not in entry:
-        raise field_error(
-            path,
-            f"{key}.material",
-            None,
-            "this key is missing (a phase without a law is declared as lattice: other)",
-        )
-    if (entry["lattice"] == "hcp") != (entry.get("hex_x_axis") is not None):
-        state = (
-            "is missing: write a or a*, what the file's Euler angles call X"
-            if entry["lattice"] == "hcp"
-            else "is for hcp only"
-        )
-        raise field_error(path, f"{key}.hex_x_axis", entry.get("hex_x_axis"), state)
     known = sorted(file.stem for file in (paths.PACKAGE / "crystallography" / "materials").glob("*.yml"))
     material = entry["material"]
     if material.endswith(".yml"):

@@ -177,5 +177,5 @@ def test_schema_and_cleaning_know_the_same_options():
     from cpml.datasets import schema
 
     for name, (low, high) in OPTIONS.items():
-        assert schema.SCHEMA["cleaning"][0]({name: high}) == {name: high}
+        assert schema.SCHEMA["cleaning"].rule({name: high}) == {name: high}
         assert low <= high
