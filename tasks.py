@@ -167,6 +167,72 @@ def compare(c, dataset=None, tag=None):
 
 
 @task(
+    positional=["map_file"],
+    iterable=["material"],
+    help={
+        "map_file": "the map: .ctf, .crc, .ang, .h5oina, HDF5 of any vendor, .dream3d, text",
+        "load": "kind:axis[:strain[:rate[:temperature]]], e.g. tension:x:0.05, or unknown",
+        "name": "of the data set (by the file or its folder when not given)",
+        "folder": "where dataset.yml goes, and copies of the files (beside the map when not given)",
+        "link": "link the files into the folder, do not copy them",
+        "reading": "what the file does not say, as in dataset.yml, e.g. 'unit: px, step_um: 0.5'",
+        "material": "material of each phase, in order (guessed by name and cell when not given)",
+        "traces": "slip traces drawn by hand (csv)",
+        "image": "SEM image of the same area",
+        "dic": "displacement field of the same area",
+        "curve": "measured stress-strain curve (csv)",
+    },
+)
+@reports_errors
+def new(
+    c,
+    map_file,
+    load="",
+    name="",
+    folder="",
+    link=False,
+    reading="",
+    material=None,
+    traces="",
+    image="",
+    dic="",
+    curve="",
+):
+    """Write the dataset.yml of a map from what its file says, with the decisions left to a person marked."""
+    from cpml.datasets.new import new_description
+
+    further = {"traces": traces, "image": image, "dic": dic, "curve": curve}
+    options = {"load": load, "name": name, "folder": folder or None, "link": link, "reading": reading}
+    written = new_description(map_file, **options, materials=_names(material), **further)
+    print("found:", *(f"  {line}" for line in written.found), sep="\n")
+    print(*written.done, sep="\n", end="\n" if written.done else "")
+    print("to decide:", *(f"  {n}. {line}" for n, line in enumerate(written.decisions, start=1)), sep="\n")
+    print(f"written: {written.path}", f"next: python3 tasks.py check {written.path.parent}", sep="\n")
+
+
+@task(positional=["dataset"], help={"dataset": "name of a data set, or path of a dataset.yml or its folder"})
+@reports_errors
+def check(c, dataset):
+    """Check a description and all its files, run chapter 01 on the map and say what it shows."""
+    from cpml.pipeline.checking import check_dataset
+
+    found = check_dataset(dataset)
+    print(*found.lines(), sep="\n")
+    if found.wrong:
+        raise Exit(code=1)
+    print(f"next: python3 tasks.py run --dataset {dataset}")
+
+
+@task
+@reports_errors
+def schema(c):
+    """Write docs/dataset.schema.json and docs/dataset.md from the table of keys."""
+    from cpml.datasets import schema_files
+
+    print(*schema_files.write(ROOT / "docs"), sep="\n")
+
+
+@task(
     help={
         "dataset": "name of a data set, or path of a dataset.yml",
         "pdf": "print it as report.pdf as well, where Chromium is installed",

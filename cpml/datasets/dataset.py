@@ -387,9 +387,8 @@ def left_out(name: str) -> str:
 def find_description(name_or_path: str | Path) -> Path:
     """Absolute path of the dataset.yml that a name or a path means."""
     text = os.fspath(name_or_path)
-    is_path = (
-        isinstance(name_or_path, Path) or any(mark in text for mark in ("/", "\\")) or text.endswith(".yml")
-    )
+    marks = any(mark in text for mark in ("/", "\\")) or text.endswith(".yml") or text in (".", "..")
+    is_path = isinstance(name_or_path, Path) or marks
     if is_path:
         path = Path(text).expanduser().resolve()
         path = path / "dataset.yml" if path.is_dir() else path
@@ -412,9 +411,10 @@ def _unknown(name: str) -> DatasetError:
     """The error for a name that no folder has, with all places that were looked in."""
     folders = [f"{path}{'' if path.is_dir() else ' (no such folder)'}" for path in paths.data_folders()]
     there = ", ".join(available()) or "none"
+    here = f"; the folder here is ./{name}" if Path(name, "dataset.yml").is_file() else ""
     return DatasetError(
-        f"no data set {name!r} in {' or '.join(folders)}: there are {there}; give the path of one that lies "
-        "elsewhere, or name its folder's folder in CPML_DATA"
+        f"no data set {name!r} in {' or '.join(folders)}: there are {there}; another one is named "
+        f"by its path, or found where CPML_DATA names the folder around it{here}"
     )
 
 

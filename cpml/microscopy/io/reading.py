@@ -115,9 +115,8 @@ def read_map(
     options: dict = {"slice": slice, "scan": scan, "refined": refined, "phases": phases}
     if columns is not None:
         options |= {"columns": columns, "angles": angles}
-    raw = _read(kind, path, {k: v for k, v in options.items() if v is not None})
-    raw = _on_grid(path, _in_declared_angles(raw, angles), unit, step_um)
-    return _in_pixel_frame(path, raw, hex_x_axis, euler_to_sample, acquisition, name)
+    raw = read_raw(kind, path, options, angles=angles, unit=unit, step_um=step_um)
+    return in_pixel_frame(path, raw, hex_x_axis, euler_to_sample, acquisition, name)
 
 
 def read_stack(path: str | Path, **options: Any) -> list[EbsdMap]:
@@ -134,6 +133,20 @@ def read_stack(path: str | Path, **options: Any) -> list[EbsdMap]:
         read_map(path, slice=k, **options)
         for k in progress(range(count), f"reading {path.name}", unit="slice")
     ]
+
+
+def read_raw(
+    kind: str,
+    path: Path,
+    options: dict,
+    *,
+    angles: str | None = None,
+    unit: str | None = None,
+    step_um: float | None = None,
+) -> RawMap:
+    """A file's content in its own axes, on its grid; `options` of the format that are None are left out."""
+    raw = _read(kind, path, {k: v for k, v in options.items() if v is not None})
+    return _on_grid(path, _in_declared_angles(raw, angles), unit, step_um)
 
 
 def _read(kind: str, path: Path, options: dict) -> RawMap:
@@ -241,14 +254,15 @@ def _on_grid(path: Path, raw: RawMap, unit: str | None, step_um: float | None) -
     return replace(raw, phase_id=np.where(placed.valid, raw.phase_id, 0))
 
 
-def _in_pixel_frame(
+def in_pixel_frame(
     path: Path,
     raw: RawMap,
-    hex_x_axis: str | None,
-    euler_to_sample: Turn | None,
-    acquisition: str,
-    name: str | None,
+    hex_x_axis: str | None = None,
+    euler_to_sample: Turn | None = None,
+    acquisition: str = "ignore",
+    name: str | None = None,
 ) -> EbsdMap:
+    """The map of a file's content, its frame and hexagonal axis turned as declared (see read_map)."""
     none, solution_note = without_solution(raw.euler, raw.phase_id, raw.properties)
     phase_id = np.where(none, 0, raw.phase_id).astype(np.int32)
     check_phases(path, phase_id, raw.phases, raw.first_line)
@@ -310,7 +324,7 @@ def _turned(path: Path, raw: RawMap, q: NDArray, euler_to_sample: Turn | None, n
         also = (
             ""
             if raw.declared is None
-            else f"; the file states {_named(raw.declared)}: euler_to_sample='declared'"
+            else f"; the file states {named_turn(raw.declared)}: euler_to_sample='declared'"
         )
         notes.append(f"Euler axes taken as the pixel axes (x right, y down, z into), not declared{also}")
         return q
@@ -319,7 +333,7 @@ def _turned(path: Path, raw: RawMap, q: NDArray, euler_to_sample: Turn | None, n
             raise ParameterError(
                 f"{path}: the file states no turn of its Euler axes; give a preset or a rotation"
             )
-        notes.append(f"Euler axes turned to the pixel axes as the file states: {_named(raw.declared)}")
+        notes.append(f"Euler axes turned to the pixel axes as the file states: {named_turn(raw.declared)}")
         return to_sample_frame(q, raw.declared)
     shown = euler_to_sample
     if not isinstance(shown, (str, dict)):
@@ -328,7 +342,7 @@ def _turned(path: Path, raw: RawMap, q: NDArray, euler_to_sample: Turn | None, n
     return to_sample_frame(q, frame_rotation(euler_to_sample))
 
 
-def _named(turn: NDArray) -> str:
+def named_turn(turn: NDArray) -> str:
     """Axis and angle of a turn (4,) in words."""
     angle = 2 * np.degrees(np.arccos(np.clip(abs(turn[0]), 0, 1)))
     if angle < 1e-6:

@@ -32,10 +32,15 @@ NAMES = {
 }
 
 
+def scans(hdf: Hdf) -> list[str]:
+    """Places of the maps in a file."""
+    return hdf.find("EBSD/Data/PHI", "EBSD/Header")
+
+
 def read(path: Path, *, scan: str | int | None = None) -> RawMap:
     """Content of one scan of a Bruker HDF5 file: the first, or the one named `scan`."""
     with opened(path) as hdf:
-        found, several = choose_scan(path, hdf.find("EBSD/Data/PHI", "EBSD/Header"), scan)
+        found, several = choose_scan(path, scans(hdf), scan)
         base = f"{found}/EBSD"
         data, listed = f"{base}/Data", f"{base}/Header/Phases"
         n = hdf.dataset(f"{data}/phi1").size

@@ -69,7 +69,12 @@ def read(path: Path, *, slice: int | None = None, scan: str | int | None = None)
 def n_slices(path: Path, scan: str | int | None = None) -> int:
     """Number of slices of the volume with orientations that is read."""
     with opened(path) as hdf:
-        return _geometry(hdf, choose_scan(path, list(_volumes(hdf)), scan)[0])[0][2]
+        return _geometry(hdf, choose_scan(path, scans(hdf), scan)[0])[0][2]
+
+
+def scans(hdf: Hdf) -> list[str]:
+    """Places of the volumes with orientations."""
+    return list(_volumes(hdf))
 
 
 def _volumes(hdf: Hdf) -> dict[str, str]:

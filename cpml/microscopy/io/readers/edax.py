@@ -30,10 +30,15 @@ CELL = ("a", "b", "c", "alpha", "beta", "gamma")
 NAMES = {"CI": "ci", "Fit": "fit", "IQ": "iq", "SEM Signal": "sem"}
 
 
+def scans(hdf: Hdf) -> list[str]:
+    """Places of the maps in a file."""
+    return hdf.find("EBSD/Data/Phi1", "EBSD/Header")
+
+
 def read(path: Path, *, scan: str | int | None = None) -> RawMap:
     """Content of one scan of an OIM HDF5 file: the first, or the one named `scan`."""
     with opened(path) as hdf:
-        found, several = choose_scan(path, hdf.find("EBSD/Data/Phi1", "EBSD/Header"), scan)
+        found, several = choose_scan(path, scans(hdf), scan)
         base = f"{found}/EBSD"
         rows, cols = (hdf.number(f"{base}/Header/{k}", kind=int) for k in ("nRows", "nColumns"))
         data, listed = f"{base}/Data", f"{base}/Header/Phase"

@@ -32,12 +32,17 @@ NAMES = {
 }
 
 
+def scans(hdf: Hdf) -> list[str]:
+    """Places of the maps in a file."""
+    return hdf.find("EBSD/Data", "EBSD/Header")
+
+
 def read(path: Path, *, refined: bool | None = None, scan: str | int | None = None) -> RawMap:
     """Content of an EMsoft file; `refined` None takes refined orientations where there are any, `scan` names
     one of several maps.
     """
     with opened(path) as hdf:
-        found, several = choose_scan(path, hdf.find("EBSD/Data", "EBSD/Header"), scan)
+        found, several = choose_scan(path, scans(hdf), scan)
         base = f"{found}/EBSD"
         shape = tuple(hdf.number(f"{base}/Header/{k}", kind=int) for k in ("nRows", "nColumns"))
         pixel_um = tuple(hdf.number(f"{base}/Header/Step {k}") for k in "XY")

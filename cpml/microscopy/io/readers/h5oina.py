@@ -28,10 +28,15 @@ from cpml.microscopy.maps.grids import Grid
 NAMES = {"Band Contrast": "bc", "Band Slope": "bs", "Bands": "bands", "Pattern Quality": "pattern_quality"}
 
 
+def scans(hdf: Hdf) -> list[str]:
+    """Places of the maps in a file."""
+    return hdf.find("EBSD/Data/Euler", "EBSD/Header")
+
+
 def read(path: Path, *, scan: str | int | None = None) -> RawMap:
     """Content of one EBSD map of an .h5oina file: the first, or the one named `scan`."""
     with opened(path) as hdf:
-        found, several = choose_scan(path, hdf.find("EBSD/Data/Euler", "EBSD/Header"), scan)
+        found, several = choose_scan(path, scans(hdf), scan)
         base = f"{found}/EBSD"
         shape, pixel_um = _grid(hdf, f"{base}/Header")
         n = shape[0] * shape[1]

@@ -22,10 +22,15 @@ from cpml.microscopy.maps.ebsd_map import MapPhase
 KNOWN = ("phi1", "Phi", "phi2", "phase_id", "x", "y", "z", "id", "is_in_data")
 
 
+def scans(hdf: Hdf) -> list[str]:
+    """Places of the maps in a file."""
+    return hdf.find("crystal_map/data", "crystal_map/header")
+
+
 def read(path: Path, *, scan: str | int | None = None) -> RawMap:
     """Content of one map of an orix file, or of a file with orix maps inside it (kikuchipy)."""
     with opened(path) as hdf:
-        found, several = choose_scan(path, hdf.find("crystal_map/data", "crystal_map/header"), scan)
+        found, several = choose_scan(path, scans(hdf), scan)
         data, header = f"{found}/crystal_map/data", f"{found}/crystal_map/header"
         file_phase = hdf.array(f"{data}/phase_id", (-1,), whole=True).astype(np.int32)
         n = len(file_phase)

@@ -17,6 +17,13 @@ def choose(path: Path, slices: list[int], slice: int | None) -> int:
     return slices[slice or 0]
 
 
+def names_of(places: list[str]) -> list[str]:
+    """Names of maps by their places in a file: the first part of each, or the last where those repeat."""
+    parts = [place.strip("/").split("/") for place in places]
+    names = [part[0] for part in parts]
+    return names if len(set(names)) == len(names) else [part[-1] for part in parts]
+
+
 def choose_scan(path: Path, places: list[str], scan: str | int | None) -> tuple[str, tuple[str, ...]]:
     """The place of the map asked for, by its name there; else the first, with a note naming all.
 
@@ -26,10 +33,7 @@ def choose_scan(path: Path, places: list[str], scan: str | int | None) -> tuple[
     """
     if not places:
         raise MapFileError(f"{path}: no complete map in the file; export it again")
-    parts = [place.strip("/").split("/") for place in places]
-    names = [part[0] for part in parts]
-    if len(set(names)) < len(names):
-        names = [part[-1] for part in parts]
+    names = names_of(places)
     if scan is None:
         if len(places) == 1:
             return places[0], ()
