@@ -1,12 +1,13 @@
 """Where things are. The environment is read at each call: a test or a cluster job can point elsewhere.
 
-| variable           | meaning                                                      | default            |
-|--------------------|--------------------------------------------------------------|--------------------|
-| `CPML_ROOT`        | the checkout: notebooks, data sets, catalogue, lock          | the repository     |
-| `CPML_OUTPUT`      | what the notebooks write: `data/derived`, `reports`          | `CPML_ROOT`        |
-| `CPML_DATA`        | folders of your own data sets, separated as in `PATH`        | none               |
-| `CPML_DATA_MIRROR` | public data laid out as in the catalogue, `<set>/<file>`     | none               |
-| `CPML_REFERENCE`   | reference material for checks, named by some data sets       | none               |
+| variable           | meaning                                                      | default                   |
+|--------------------|--------------------------------------------------------------|---------------------------|
+| `CPML_ROOT`        | the checkout: notebooks, data sets, catalogue, lock          | found: :func:`checkout`   |
+| `CPML_OUTPUT`      | what the notebooks write: `data/derived`, `reports`          | checkout or, without one, |
+|                    |                                                              | the current folder        |
+| `CPML_DATA`        | folders of your own data sets, separated as in `PATH`        | none                      |
+| `CPML_DATA_MIRROR` | public data laid out as in the catalogue, `<set>/<file>`     | none                      |
+| `CPML_REFERENCE`   | reference material for checks, named by some data sets       | none                      |
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from cpml.errors import DatasetError
+from cpml.errors import CpmlError, DatasetError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -28,14 +29,40 @@ def from_environment(variable: str) -> Path | None:
     return Path(value).expanduser().resolve() if value else None
 
 
+def checkout() -> Path | None:
+    """The checkout: `CPML_ROOT`, else the folder that the package lies in (an editable install), else the current
+    folder or one above it; None where none of these is one, and the package is a library and no more.
+    """
+    named = from_environment("CPML_ROOT")
+    if named is not None or _is_checkout(PACKAGE.parent):
+        return named or PACKAGE.parent
+    here = Path.cwd()
+    return next(filter(_is_checkout, (here, *here.parents)), None)
+
+
 def root() -> Path:
-    """The checkout."""
-    return from_environment("CPML_ROOT") or PACKAGE.parent
+    """The checkout.
+
+    Raises
+    ------
+    CpmlError : there is none
+    """
+    found = checkout()
+    if found is None:
+        raise CpmlError(
+            f"notebooks and data sets are not part of the installed package {PACKAGE}: fetch a checkout of cpml and "
+            "set CPML_ROOT to it, or start in its folder"
+        )
+    return found
 
 
 def output() -> Path:
     """Where `data/derived` and `reports` lie."""
-    return from_environment("CPML_OUTPUT") or root()
+    return from_environment("CPML_OUTPUT") or checkout() or Path.cwd()
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "notebooks").is_dir() and (folder / "data" / "catalogue.yml").is_file()
 
 
 def data() -> Path:

@@ -21,7 +21,9 @@ _COMPANIONS = {".crc": ".cpr", ".cpr": ".crc"}
 
 
 def sets() -> dict[str, dict]:
-    """Set name -> {title, licence, citation, files: {name: {sha256, bytes, url?}}}."""
+    """Set name -> {title, licence, citation, files: {name: {sha256, bytes, url?}}}; none without a checkout."""
+    if paths.checkout() is None:
+        return {}
     path = paths.data() / "catalogue.yml"
     return _read(path, path.stat().st_mtime_ns) if path.is_file() else {}
 

@@ -5,11 +5,9 @@ the plane behind a trace) has a score, the surprise about its target y,
 
     s = 1 - p_y / max_t p_t
 
-relative to the likeliest target, because the footprint is given: how likely the
-grain was to show one at all does
-not matter. The set is {t : s_t <= q}; q is the level-quantile of the scores in the
-    calibration blocks, each block
-with the same mass and its scores sharing it, because blocks and not grains are exchangeable
+relative to the likeliest target, because the footprint is given: how likely the grain was to show one at all
+does not matter. The set is {t : s_t <= q}; q is the level-quantile of the scores in the calibration blocks,
+each block with the same mass and its scores sharing it, because blocks and not grains are exchangeable
 
     q = inf {s : 1/B sum_b F_b(s) >= level},    F_b the distribution of the scores in block b
 

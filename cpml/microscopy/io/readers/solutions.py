@@ -125,7 +125,7 @@ def filled_points(euler: NDArray, cell: NDArray | None, shape: tuple[int, int], 
     Parameters
     ----------
     cell : (n,) place of each point on a grid of `shape`; None: in order. Hexagonal rows: the order alone
-    counts
+        counts
     """
     order = np.arange(len(euler)) if cell is None else np.argsort(cell, kind="stable")
     sorted_angles, solid = euler[order], indexed[order]
