@@ -280,6 +280,32 @@ def data(c, name=None):
         raise Exit(f"{missing} files are missing", code=1)
 
 
+@task(help={"pictures": "take the figures of docs/pictures again from reports/<dataset>/figures first"})
+@reports_errors
+def docs(c, pictures=False):
+    """Build the documentation site, build/docs/index.html, without network; a warning is an error."""
+    if pictures:
+        _take_pictures()
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"  # of the theme's, about its own future
+    _python("-m", "mkdocs", "build", "--strict", "--quiet")
+    print(f"site: {ROOT / 'build' / 'docs' / 'index.html'}")
+
+
+def _take_pictures():
+    """docs/pictures/<dataset>_<figure>.png again from the reports, with 128 colours: a fifth of the size."""
+    from PIL import Image
+
+    from cpml import paths
+    from cpml.errors import CpmlError
+
+    for path in sorted((ROOT / "docs" / "pictures").glob("*.png")):
+        dataset, _, name = path.stem.partition("_")
+        figure = paths.reports(dataset) / "figures" / f"{name}.png"
+        if not figure.is_file():
+            raise CpmlError(f"{figure} is not there: python3 tasks.py run --dataset {dataset} makes it")
+        Image.open(figure).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
 @task(help={"suite": "one of benchmarks/bench_<suite>.py; all when empty"})
 def bench(c, suite=""):
     """Run benchmarks: project, peer and ratio."""

@@ -1,13 +1,12 @@
 """Where things are. The environment is read at each call: a test or a cluster job can point elsewhere.
 
-| variable           | meaning                                                      | default                   |
-|--------------------|--------------------------------------------------------------|---------------------------|
-| `CPML_ROOT`        | the checkout: notebooks, data sets, catalogue, lock          | found: :func:`checkout`   |
-| `CPML_OUTPUT`      | what the notebooks write: `data/derived`, `reports`          | checkout or, without one, |
-|                    |                                                              | the current folder        |
-| `CPML_DATA`        | folders of your own data sets, separated as in `PATH`        | none                      |
-| `CPML_DATA_MIRROR` | public data laid out as in the catalogue, `<set>/<file>`     | none                      |
-| `CPML_REFERENCE`   | reference material for checks, named by some data sets       | none                      |
+| variable           | meaning                                                  | default                    |
+|--------------------|----------------------------------------------------------|----------------------------|
+| `CPML_ROOT`        | the checkout: notebooks, data sets, catalogue, lock      | as :func:`checkout` finds  |
+| `CPML_OUTPUT`      | what the notebooks write: `data/derived`, `reports`      | checkout or current folder |
+| `CPML_DATA`        | folders of your own data sets, separated as in `PATH`    | none                       |
+| `CPML_DATA_MIRROR` | public data laid out as in the catalogue, `<set>/<file>` | none                       |
+| `CPML_REFERENCE`   | reference material for checks, named by some data sets   | none                       |
 """
 
 from __future__ import annotations
@@ -30,8 +29,10 @@ def from_environment(variable: str) -> Path | None:
 
 
 def checkout() -> Path | None:
-    """The checkout: `CPML_ROOT`, else the folder that the package lies in (an editable install), else the current
-    folder or one above it; None where none of these is one, and the package is a library and no more.
+    """The checkout, or None where the package is a library and no more.
+
+    It is what `CPML_ROOT` names, else the folder that the package lies in (an editable install), else the
+    current folder or one above it.
     """
     named = from_environment("CPML_ROOT")
     if named is not None or _is_checkout(PACKAGE.parent):
@@ -50,8 +51,8 @@ def root() -> Path:
     found = checkout()
     if found is None:
         raise CpmlError(
-            f"notebooks and data sets are not part of the installed package {PACKAGE}: fetch a checkout of cpml and "
-            "set CPML_ROOT to it, or start in its folder"
+            f"notebooks and data sets are not part of the installed package {PACKAGE}: fetch a checkout of "
+            "cpml and set CPML_ROOT to it, or start in its folder"
         )
     return found
 

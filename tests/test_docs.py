@@ -1,14 +1,26 @@
-"""What the pages for readers and contributors name is there: files, folders, names in their modules."""
+"""What the pages for readers and contributors name is there: files, folders, names in their modules.
 
+The documentation site lists every page, and its API pages show every public name.
+"""
+
+import ast
+import importlib
 import re
+import sys
 
 import pytest
+import yaml
 
+import cpml
 from cpml.paths import PACKAGE
 
 ROOT = PACKAGE.parent
+sys.path.insert(0, str(ROOT / "docs" / "hooks"))
+import docstrings  # noqa: E402  the hooks of the site are files beside its pages
+import pages  # noqa: E402
+
 PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "reports" / "README.md"]
-GENERATED = ("data/derived", "reports/", "data/<", "notebooks/NN")
+GENERATED = ("build/", "data/derived", "reports/", "data/<", "notebooks/NN")
 WORDS = re.compile(r"`([^`]+)`")
 
 
@@ -41,3 +53,68 @@ def test_symbols_are_in_their_modules(names, module):
 def test_there_are_symbols():
     """The tables above were read."""
     assert len(symbols()) > 50
+
+
+def in_nav(entry=None) -> list[str]:
+    """Pages of the navigation of mkdocs.yml."""
+    entry = (
+        yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"] if entry is None else entry
+    )
+    if isinstance(entry, str):
+        return [entry]
+    return [page for part in (entry.values() if isinstance(entry, dict) else entry) for page in in_nav(part)]
+
+
+def test_the_site_lists_every_page_once_and_no_other():
+    written = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    made = {f"api/{room}.md" for room in pages.api_pages()} | {"contributing.md"}
+    assert sorted(in_nav()) == sorted(written | made | set(pages.AWAITED))
+
+
+def test_every_public_name_is_on_the_page_of_its_room():
+    """Names as Python knows them, against the pages as they are made from the stubs."""
+    made = pages.api_pages()
+    for room in pages.rooms():
+        shown = set(re.findall(rf"^::: cpml\.{room}\.(?:[\w.]+\.)?(\w+)$", made[room], re.MULTILINE))
+        assert shown == set(importlib.import_module(f"cpml.{room}").__all__), room
+    shown = set(re.findall(r"cpml\.(\w+)", made["index"]))
+    assert set(cpml.__all__) <= shown
+
+
+def test_no_word_of_a_docstring_is_lost_on_its_page():
+    """Sections as this project writes them become numpydoc; words and their number stay."""
+    lost = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                text = docstrings.ROLE.sub(r"\1", ast.get_docstring(node) or "")
+                page = docstrings.numpydoc(text).replace("&lt;", "<")
+                if missing := set(re.findall(r"\w+", text)) - set(re.findall(r"\w+", page)):
+                    lost[f"{path.name}: {getattr(node, 'name', 'module')}"] = sorted(missing)
+    assert lost == {}
+
+
+def test_sections_become_numpydoc():
+    text = "Sum.\n\nParameters\n----------\na, b : (N,) < 3; c :\n    third\n\nRaises\n------\nError : a < b"
+    assert docstrings.numpydoc(text).split("\n\n") == [
+        "Sum.",
+        "Parameters\n----------\na\n    (N,) &lt; 3\nb\n    (N,) &lt; 3\nc\n    third",
+        "Raises\n------\nError\n    a &lt; b",
+        "",
+    ]
+
+
+def test_a_figure_that_no_notebook_shows_stops_the_site():
+    assert pages.picture("01_ingestion", "ipf_map").startswith(b"\x89PNG")
+    with pytest.raises(pages.PluginError, match=r"notebooks/01_ingestion.ipynb shows no figure 'nothing'"):
+        pages.picture("01_ingestion", "nothing")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_examples_of_the_pages_run(page, tmp_path, monkeypatch):
+    """Python of the pages, in a folder with a map; what needs a cluster is tested with its room."""
+    (tmp_path / "map.ctf").write_bytes((ROOT / "data" / "demo" / "map.ctf").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        if "dask_jobqueue" not in code:
+            exec(compile(code, page.name, "exec"), {"__name__": "example"})

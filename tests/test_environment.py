@@ -15,11 +15,13 @@ from packaging.version import Version
 from cpml.paths import PACKAGE
 
 ROOT = PACKAGE.parent
-CONDA_NAMES = {"pytorch": "torch"}
+CONDA_NAMES = {"pytorch": "torch", "playwright-python": "playwright"}
 
 # package -> the name it is imported by, where they differ
 MODULES = {
+    "axe-playwright-python": "axe_playwright_python",
     "beautifulsoup4": "bs4",
+    "griffelib": "griffe",
     "ipython": "IPython",
     "lazy-loader": "lazy_loader",
     "pillow": "PIL",
@@ -33,6 +35,8 @@ TOOLS = {
     "ipykernel": "the kernel of the notebooks",
     "jinja2": "pandas writes LaTeX tables by it",
     "jupyterlab": "tasks.py lab",
+    "mkdocs-material": "theme of the documentation site",
+    "mkdocstrings-python": "API pages of the documentation site",
     "mypy": "tasks.py lint",
     "nbval": "tasks.py test",
     "pyarrow": "pandas reads and writes parquet by it",
@@ -70,17 +74,15 @@ def conda():
 
 
 def test_conda_and_pip_ask_for_the_same_bounds(declared, conda):
-    listed = [
-        Requirement(line)
-        for line in conda
-        if isinstance(line, str) and re.match("(python|pip)($|[<>=])", line) is None
-    ]
+    lines = [*conda[:-1], *conda[-1]["pip"][:-1]]  # what conda-forge does not have comes from PyPI
+    listed = [Requirement(line) for line in lines if re.match("(python|pip)($|[<>=])", line) is None]
+    assert len({r.name for r in listed}) == len(listed), "a name is listed twice"
     found = {canonicalize_name(CONDA_NAMES.get(r.name, r.name)): r.specifier for r in listed}
     assert found == {name: requirement.specifier for name, requirement in declared.items()}
 
 
 def test_conda_installs_the_checkout_and_the_same_python(conda):
-    assert conda[-1] == {"pip": ["-e ."]}
+    assert list(conda[-1]) == ["pip"] and conda[-1]["pip"][-1] == "-e ."
     assert f"python{PROJECT['requires-python']}" in conda
 
 
@@ -120,15 +122,17 @@ def imported(source: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def users():
-    """Imported package -> the files that import it: package, tests, benchmarks, notebooks and tasks."""
+    """Imported package -> the files that import it: package, tests, benchmarks, docs, notebooks and tasks."""
     files = [ROOT / "tasks.py", ROOT / "conftest.py"]
-    files += [path for folder in ("cpml", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    files += [
+        path for folder in ("cpml", "tests", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py")
+    ]
     sources = {path: path.read_text(encoding="utf-8") for path in files}
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         lines = "\n".join(cells).splitlines()
         sources[path] = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
-    own = {"cpml", "benchmarks", "support", "tasks"}
+    own = {"cpml", "benchmarks", "docstrings", "support", "tasks"}
     found = {}
     for path, source in sources.items():
         for name in imported(source) - own:

@@ -1,6 +1,6 @@
 """Proper rotation groups of crystals, closed numerically from two generators.
 
-| group | order | generators (crystal frame; hexagonal and trigonal: X||a, Z||c) |
+| group | order | generators (crystal frame; hexagonal and trigonal: X along a, Z along c) |
 |---|---|---|
 | 1, 2, 3, 4, 6 | n | 360/n deg about z |
 | 222, 32, 422, 622 | 2n | and 180 deg about x |

@@ -21,7 +21,7 @@ _COMPANIONS = {".crc": ".cpr", ".cpr": ".crc"}
 
 
 def sets() -> dict[str, dict]:
-    """Set name -> {title, licence, citation, files: {name: {sha256, bytes, url?}}}; none without a checkout."""
+    """Set name -> {title, licence, citation, files: {name: {sha256, bytes, url?}}}; {} without a checkout."""
     if paths.checkout() is None:
         return {}
     path = paths.data() / "catalogue.yml"
