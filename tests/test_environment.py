@@ -132,7 +132,7 @@ def users():
         cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         lines = "\n".join(cells).splitlines()
         sources[path] = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
-    own = {"cpml", "benchmarks", "docstrings", "support", "tasks"}
+    own = {"cpml", "benchmarks", "docstrings", "pages", "support", "tasks"}
     found = {}
     for path, source in sources.items():
         for name in imported(source) - own:
