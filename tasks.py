@@ -287,7 +287,7 @@ def docs(c, pictures=False):
     if pictures:
         _take_pictures()
     os.environ["NO_MKDOCS_2_WARNING"] = "1"  # of the theme's, about its own future
-    _python("-m", "mkdocs", "build", "--strict", "--quiet")
+    _python("-m", "mkdocs", "build", "--strict")  # --quiet would hide warnings from --strict
     print(f"site: {ROOT / 'build' / 'docs' / 'index.html'}")
 
 
