@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -253,10 +254,11 @@ def report(c, dataset="demo", pdf=False):
         print(f"printed: {write_pdf(index)}")
 
 
-@task
-def lab(c):
-    """Open JupyterLab in notebooks/."""
-    _python("-m", "jupyterlab", cwd=ROOT / "notebooks")
+@task(help={"options": "for JupyterLab, in quotes; or write them after --, as in: lab -- --no-browser --port 9999"})
+def lab(c, options=""):
+    """Open JupyterLab in notebooks/; options go on to it."""
+    passed = [*shlex.split(options), *shlex.split(c.remainder)]
+    _python("-m", "jupyterlab", *passed, cwd=ROOT / "notebooks")
 
 
 @task(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -63,6 +64,8 @@ class Folder:
         about: str = "",
     ):
         self.step, self.name, self.caption = notebook(step), name, caption
+        given = values.get("dataset")
+        self.address = given if isinstance(given, str) else name  # what a task is told to mean this data set
         self.about = about if self.step.is_of_a_phase else ""
         if phase:
             self.step = self.step.of_phase(phase)
@@ -249,6 +252,10 @@ class Folder:
         merge_metrics(self.reports)
         print(f"{self.step.name} of {self.name!r}: {len(mine)} metrics saved")
 
+    def command(self, chapter: str) -> str:
+        """The one command that brings the data set up to a chapter, e.g. "02b"."""
+        return f"python3 tasks.py run --dataset {shlex.quote(self.address)} --until {chapter}"
+
     def read_all(self, *names: str) -> pd.DataFrame:
         """Tables of these names under each other; those that no notebook had reason to write are left out."""
         import pandas as pd
@@ -271,7 +278,10 @@ class Folder:
     def _missing(self, name: str) -> CpmlError:
         message = f"dataset {self.name!r} has no {name!r}: "
         if writer := steps.writers().get(name):
-            return CpmlError(message + f"run notebooks/{writer}.ipynb first")
+            return CpmlError(
+                message + f"run notebooks/{writer}.ipynb first, or it and all that it needs by: "
+                f"{self.command(writer.partition('_')[0])}"
+            )
         there = sorted({p.stem for p in self.derived.glob("*") if p.suffix in (".parquet", ".h5")})
         close = get_close_matches(name, [*there, *steps.writers()], n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
