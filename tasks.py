@@ -254,7 +254,11 @@ def report(c, dataset="demo", pdf=False):
         print(f"printed: {write_pdf(index)}")
 
 
-@task(help={"options": "for JupyterLab, in quotes; or write them after --, as in: lab -- --no-browser --port 9999"})
+@task(
+    help={
+        "options": "for JupyterLab, in quotes; or write them after --, as in: lab -- --no-browser --port 9999"
+    }
+)
 def lab(c, options=""):
     """Open JupyterLab in notebooks/; options go on to it."""
     passed = [*shlex.split(options), *shlex.split(c.remainder)]

@@ -39,6 +39,18 @@ ALLOWED = {
         "design",
         "plots",
     },
+    "explore": {
+        "crystallography",
+        "microscopy",
+        "plasticity",
+        "virtual",
+        "datasets",
+        "models",
+        "evaluation",
+        "design",
+        "plots",
+        "pipeline",
+    },
 }
 INSIDE = {
     "microscopy": {

@@ -1,4 +1,4 @@
-"""Looking into a map grain by grain: click, card, sliders. Notebook 00 is built on it; nothing else knows it."""
+"""Looking into a map grain by grain: click, card, sliders; notebook 00 is built on it."""
 
 import lazy_loader
 

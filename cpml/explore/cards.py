@@ -12,7 +12,7 @@ from html import escape
 
 STYLE = """
 .cpml-card {font: 13px/1.45 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #1a1a1a;
-  background: #fff; border: 1px solid #c8c8c8; border-radius: 6px; padding: 10px 14px 12px; max-width: 560px}
+  background: #fff; border: 1px solid #c8c8c8; border-radius: 6px; padding: 10px 14px 12px; max-width: 600px}
 .cpml-card h3 {font-size: 17px; margin: 0; color: inherit; display: flex; align-items: center; gap: 9px}
 .cpml-card .swatch {width: 22px; height: 22px; border: 1px solid #555; border-radius: 4px; flex: none}
 .cpml-card h4 {font-size: 13px; margin: 12px 0 3px; padding-bottom: 2px; color: #174a7c;
@@ -20,8 +20,8 @@ STYLE = """
 .cpml-card p {margin: 3px 0}
 .cpml-card .sub, .cpml-card .note {color: #505050}
 .cpml-card dl {display: grid; grid-template-columns: max-content 1fr; gap: 1px 12px; margin: 3px 0}
-.cpml-card dt {color: #505050; font-weight: normal}
-.cpml-card dd {margin: 0}
+.cpml-card dt {color: #505050; font-weight: normal; float: none; width: auto}
+.cpml-card dd {margin: 0; width: auto}
 .cpml-card table {border-collapse: collapse; width: 100%; margin: 4px 0; font-size: 12.5px; color: inherit}
 .cpml-card th {text-align: right; font-weight: 600; padding: 1px 6px; border-bottom: 1px solid #999;
   vertical-align: bottom}
@@ -61,15 +61,16 @@ class Section:
     ----------
     title : its heading
     facts : names and values
-    text : a sentence before the table
-    tables : below the facts
-    command : what makes this part when its chapter has not run
+    text : a sentence before the tables
+    tables : below it
+    later : what is still missing, and `command`, the one that makes it
     """
 
     title: str
     facts: Sequence[tuple[str, str]] = ()
     text: str = ""
     tables: Sequence[Table] = ()
+    later: str = ""
     command: str = ""
 
 
@@ -120,7 +121,8 @@ def _section_html(section: Section) -> str:
         parts.append(f"<dl>{rows}</dl>")
     parts += [f"<p>{escape(section.text)}</p>"] if section.text else []
     parts += map(_table_html, section.tables)
-    parts += [f"<p><code>{escape(section.command)}</code></p>"] if section.command else []
+    if section.later:
+        parts.append(f"<p>{escape(section.later)} <code>{escape(section.command)}</code></p>")
     return "".join(parts)
 
 
@@ -145,7 +147,7 @@ def _section_text(section: Section) -> str:
     for table in section.tables:
         lines += [f"  {line}" for line in _columns(table)]
         lines += [f"  {table.note}"] if table.note else []
-    lines += [f"  {section.command}"] if section.command else []
+    lines += [f"  {section.later} {section.command}"] if section.later else []
     return "\n".join(lines)
 
 
@@ -154,6 +156,8 @@ def _columns(table: Table) -> list[str]:
     rows = [list(table.columns), *([str(cell) for cell in row] for row in table.rows)]
     wide = [max(len(row[k]) for row in rows) for k in range(len(table.columns))]
     return [
-        "  ".join(cell.rjust(w) if k else cell.ljust(w) for k, (cell, w) in enumerate(zip(row, wide, strict=True)))
+        "  ".join(
+            cell.rjust(w) if k else cell.ljust(w) for k, (cell, w) in enumerate(zip(row, wide, strict=True))
+        )
         for row in rows
     ]

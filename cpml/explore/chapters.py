@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from cpml.evaluation.conformal import conformal_sets
 from cpml.evaluation.records import from_record
-from cpml.pipeline.folder import Folder
+from cpml.pipeline.folder import Folder, notebook
+from cpml.pipeline.steps import lacking
 
 if TYPE_CHECKING:
     from cpml.pipeline.run import Run
@@ -44,6 +45,11 @@ class Chapters:
         """What brings the run up to a chapter such as "04"."""
         return self.run.command(chapter)
 
+    @property
+    def lacking(self) -> str:
+        """What the data set lacks for F to be asked, in words; "" where it has all."""
+        return lacking(notebook(OF_A_PHASE), self.run.dataset)
+
     def table(self, name: str) -> pd.DataFrame | None:
         """A table by the name of its artefact; None where its chapter has not run on this map."""
         if name not in self._tables:
@@ -58,8 +64,13 @@ class Chapters:
             return []
         run = self.run
         further = [phase.name for phase in run.dataset.modelled[1:]]
-        named = {"name": run.name, "caption": run.caption, "values": {}}
-        return [run, *(Folder(OF_A_PHASE, **named, phase=name) for name in further)]
+        return [
+            run,
+            *(
+                Folder(OF_A_PHASE, name=run.name, caption=run.caption, values={}, phase=name)
+                for name in further
+            ),
+        ]
 
     @cached_property
     def predictions(self) -> pd.DataFrame | None:

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize, hsv_to_rgb, to_rgb
 from numpy.typing import NDArray
 
 from cpml.explore.situation import Situation
-from cpml.plots.maps import colour_limits, map_colours, spread
+from cpml.plots.maps import colour_limits, spread
 from cpml.plots.palette import NO_VALUE, category_colours
 
 GOLDEN = (np.sqrt(5) - 1) / 2
@@ -75,7 +75,8 @@ def _along_load(situation: Situation) -> Painting:
 
 
 def _orientation(situation: Situation, *, direction: NDArray | str, name: str) -> Painting:
-    return Painting(map_colours(situation.survey.view, direction), f"Crystal direction along {name}", direction)
+    rgb = situation.survey.crystal_colours(direction)
+    return Painting(rgb, f"Crystal direction along {name}", direction)
 
 
 def _grains(situation: Situation) -> Painting:

@@ -19,6 +19,7 @@ from cpml.plots.colours import GROUP_OF_LATTICE, ipf_colours
 
 MOST_NEIGHBOURS, MOST_SYSTEMS, MOST_TARGETS, MOST_CAUSES = 12, 5, 6, 4
 WORDS = {1.0: "seen", 0.0: "not seen"}
+IN_SET = {True: "yes", False: "no", None: "-"}
 
 
 def card_of(situation: Situation, grain_id: int) -> Card:
@@ -138,13 +139,24 @@ def _neighbours(situation: Situation, grain_id: int) -> Section:
         own = own.assign(m_prime=_m_prime(situation, own))
     own = own.sort_values("length_um", ascending=False)
     rows = [
-        [f"grain {r.other}", f"{r.length_um:.3g} µm", "-" if np.isnan(r.angle_deg) else f"{r.angle_deg:.1f}°", r.kind]
+        [
+            f"grain {r.other}",
+            f"{r.length_um:.3g} µm",
+            "-" if np.isnan(r.angle_deg) else f"{r.angle_deg:.1f}°",
+            r.kind,
+        ]
         + ([_number(r.m_prime)] if with_transfer else [])
         for r in own.head(MOST_NEIGHBOURS).itertuples()
     ]
     columns = ["", "length", "misorientation", "boundary", *(["m'"] if with_transfer else [])]
-    more = f"{len(own) - MOST_NEIGHBOURS} shorter boundaries are left out. " if len(own) > MOST_NEIGHBOURS else ""
-    meaning = "m': between the slip systems with the largest Schmid factors, 1 = slip can cross." * with_transfer
+    more = (
+        f"{len(own) - MOST_NEIGHBOURS} shorter boundaries are left out. "
+        if len(own) > MOST_NEIGHBOURS
+        else ""
+    )
+    meaning = (
+        "m': between the slip systems with the largest Schmid factors, 1 = slip can cross." * with_transfer
+    )
     return Section("Neighbours", tables=[Table(columns, rows, more + meaning)])
 
 
@@ -178,14 +190,16 @@ def _of_chapters(situation: Situation, grain_id: int) -> list[Section | None]:
 def _lines(situation: Situation, grain_id: int) -> Section:
     survey = situation.survey
     found = survey.lines
-    command = survey.chapters.command("02e") if survey.has_more_lines else ""
-    later = "Lines of the image and of the HR-DIC field come with" if command else ""
+    missing = {}
+    if survey.has_more_lines:
+        later = "Lines of images and HR-DIC fields come with"
+        missing = {"later": later, "command": survey.chapters.command("02e")}
     own = found.traces[found.traces["grain_id"] == grain_id]
     asked = found.labels[(found.labels["grain_id"] == grain_id) & (found.labels["level"] == "plane")]
     if own.empty:
         looked = bool(asked["observed"].notna().any())
         text = "looked at, no line seen" if looked else "nobody looked for lines in this grain"
-        return Section("Lines on the surface", text=f"{text}. {later}".strip(), command=command)
+        return Section("Lines on the surface", text=text, **missing)
     theory = _theory(situation, grain_id)
     rows = []
     for line in own.itertuples():
@@ -201,9 +215,7 @@ def _lines(situation: Situation, grain_id: int) -> Section:
             first = ["", ""]
     note = "Angles counter-clockwise from x; probability by the angle alone, before any mechanics."
     columns = ["line", "seen by", "candidate", "off", "probability"]
-    return Section(
-        "Lines on the surface", text=later, tables=[Table(columns, rows, note)], command=command
-    )
+    return Section("Lines on the surface", tables=[Table(columns, rows, note)], **missing)
 
 
 def _theory(situation: Situation, grain_id: int) -> dict[str, float]:
@@ -250,8 +262,12 @@ def _learned(situation: Situation, grain_id: int) -> Section:
     chapters, title = situation.survey.chapters, "What F says, and why"
     table = chapters.predictions
     if table is None:
-        why = "Chapters ran on another map or segmentation" if chapters.is_stale else "Not there yet"
-        return Section(title, text=f"{why}: what footprints teach the law comes with", command=chapters.command("04"))
+        if reason := chapters.lacking:
+            return Section(title, text=f"it cannot be asked: {reason}")
+        text = (
+            "the chapters have run on another map or segmentation" if chapters.is_stale else "not asked yet"
+        )
+        return Section(title, text=text, later="It learns in chapter 04:", command=chapters.command("04"))
     own = table[table["grain_id"] == grain_id]
     if own.empty:
         return Section(title, text="no law for this phase, so nothing was learned")
@@ -260,36 +276,31 @@ def _learned(situation: Situation, grain_id: int) -> Section:
     seen, sets = _observed(situation, grain_id), _set(situation, grain_id)
     rows = [
         [r.target, Bar(float(getattr(r, column))), f"{r.p:.2f}"]
-        + ([{True: "yes", False: "no"}.get(sets.get((r.mechanism, r.target)), "-")] if sets else [])
+        + ([IN_SET[sets.get((r.mechanism, r.target))]] if sets else [])
         + [seen.get((r.mechanism, r.target), "unknown")]
         for r in own.itertuples()
     ]
     columns = ["plane or variant", "active", "recorded", *(["in set"] if sets else []), "was"]
     note = "Probabilities that it was active, and that it is recorded as well; fitted on this map"
-    note += ". in set: held-out set with 90 % of the footprints." if sets else "."
-    tables, command = [Table(columns, rows, note)], ""
-    if not sets and chapters.table("evaluation") is None:
-        command = chapters.command("05")
-        note_of_sets = "Calibrated sets come with the evaluation:"
-    else:
-        note_of_sets = ""
+    note += "; in set: held-out set with 90 % of the footprints." if sets else "."
+    tables, missing = [Table(columns, rows, note)], {}
+    if chapters.table("evaluation") is None:
+        missing = {"later": "Calibrated sets come with", "command": chapters.command("05")}
     causes = chapters.table("causes")
-    why = None if causes is None else causes[causes["grain_id"] == grain_id]
+    chain = None if causes is None else causes[causes["grain_id"] == grain_id]
     text = ""
-    if why is not None and len(why):
-        why = why.sort_values("x", ascending=False)
-        text = _sentence(why.iloc[0])
-        tables.append(_causes(why.head(MOST_CAUSES)))
-    return Section(title, text=f"{text} {note_of_sets}".strip(), tables=tables, command=command)
+    if chain is not None and len(chain):
+        chain = chain.sort_values("x", ascending=False)
+        text = _sentence(chain.iloc[0])
+        tables.append(_causes(chain.head(MOST_CAUSES)))
+    return Section(title, text=text, tables=tables, **missing)
 
 
 def _observed(situation: Situation, grain_id: int) -> dict[tuple[str, str], str]:
     labels = situation.survey.lines.labels
     table = situation.survey.chapters.table("labels")
     own = (labels if table is None else table).query("grain_id == @grain_id")
-    return {
-        (r.mechanism, r.target): WORDS.get(r.observed, "could not be seen") for r in own.itertuples()
-    }
+    return {(r.mechanism, r.target): WORDS.get(r.observed, "could not be seen") for r in own.itertuples()}
 
 
 def _set(situation: Situation, grain_id: int) -> dict[tuple[str, str], bool]:

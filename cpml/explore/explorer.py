@@ -96,7 +96,7 @@ class GrainExplorer:
         return int(self.situation.label[self._point]) or None
 
     def set(self, *, colouring: str | None = None, **settings: Any) -> Picture:
-        """Move sliders; map and card follow. Returns a picture of the map as it is then.
+        """Move sliders; map and card follow.
 
         Parameters
         ----------
@@ -104,10 +104,19 @@ class GrainExplorer:
         settings : any of `Settings`: threshold, kind, angle, strengths, scheme. Strengths may be a word:
             "literature" (material file), "equal" (one for all families), "learned" (by F, chapter 04)
 
+        Returns
+        -------
+        Picture : of the map as it is then
+
         Raises
         ------
         ParameterError : a value that no slider reaches, a colouring or a family that there is not
         """
+        self.move(colouring=colouring, **settings)
+        return self.picture
+
+    def move(self, *, colouring: str | None = None, **settings: Any) -> None:
+        """`set` without a picture, which takes longer to save than a map to follow."""
         unknown = sorted(set(settings) - set(Settings.__dataclass_fields__))
         if unknown:
             known = ", ".join(["colouring", *Settings.__dataclass_fields__])
@@ -132,7 +141,14 @@ class GrainExplorer:
         self._mark()
         if "panel" in self.__dict__:
             self.panel.follow()
-        return self.picture
+
+    def reset(self) -> Picture:
+        """Put all sliders back to what the data set declares, with the first of `colourings`."""
+        start = self.survey.settings()
+        return self.set(
+            colouring=self.colourings[0],
+            **{name: getattr(start, name) for name in Settings.__dataclass_fields__},
+        )
 
     def card(self, grain_id: int) -> Card:
         """The card of a grain, which is marked on the map.
@@ -249,7 +265,9 @@ class GrainExplorer:
             return {name: dict.fromkeys(material.families, 1.0) for name, material in phases.items()}
         chapters = self.survey.chapters
         if word != "learned":
-            raise ParameterError(f"strengths {word!r}: literature, equal, learned, or numbers by phase and family")
+            raise ParameterError(
+                f"strengths {word!r}: literature, equal, learned, or numbers by phase and family"
+            )
         if not chapters.strengths:
             raise ParameterError(f"no strengths were learned yet: {chapters.command('04')}")
         return chapters.strengths

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -53,12 +54,14 @@ class MapFigure:
         place = 0.05 / total[0], UNDER_IN / total[1], wide / total[0], high / total[1]
         self.ax: Axes = self.figure.add_axes(place)
         side = (wide + 0.2) / total[0], UNDER_IN / total[1], (SIDE_IN - 0.15) / total[0], high / total[1]
-        self._side, self._key = side, []
+        self._side = side
+        self._key: list[Artist] = []
         self.ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[], anchor="NW")
         for spine in self.ax.spines.values():
             spine.set(visible=True, linewidth=0.6)
         blank = np.ones((*self._raster.index.shape, 3))
         self._image = self.ax.imshow(blank, extent=self._raster.extent, interpolation="nearest")
+        self._image.mouseover = False  # its colour values are nothing to read
         self._inner = self._collection(linewidths=0.35, colors="0.25")
         self._lines = self._collection(linewidths=0.8, colors="black")
         self._halo = self._collection(linewidths=4.2, colors="white", zorder=4)
@@ -97,7 +100,7 @@ class MapFigure:
         shown = np.clip(self._raster.index, 0, None)
         self._cells, inner = (np.where(self._raster.index >= 0, x[shown], 0) for x in (grains, fragments))
         self._lines.set_segments(edges(self._cells, self._raster.extent))
-        self._inner.set_segments(edges(inner, self._raster.extent))
+        self._inner.set_segments(edges(inner, self._raster.extent, inside=self._cells))
 
     def choose(self, grain_id: int | None, numbers: Mapping[int, tuple[float, float]] | None = None) -> None:
         """Mark one grain of the label that was outlined, and write numbers at positions (um); None: none."""
@@ -140,7 +143,7 @@ class MapFigure:
         each = min(high / max(len(present), 1), 1.7 / self.figure.get_figheight())
         for k, phase in enumerate(present):
             axes = self.figure.add_axes((x, bottom + high - (k + 1) * each, wide, 0.8 * each))
-            ipf_key(axes, GROUP_OF_LATTICE.get(phase.lattice, phase.group), title=phase.name)
+            ipf_key(axes, GROUP_OF_LATTICE.get(phase.lattice or "", phase.group), title=phase.name)
             axes.title.set_fontsize(FONT)
             self._key.append(axes)
 
@@ -155,16 +158,32 @@ class MapFigure:
 
     def _draw_names(self, names) -> None:
         x, bottom, _, high = self._side
-        handles = [Patch(facecolor=colour, edgecolor="0.3", linewidth=0.4, label=name) for name, colour in names]
-        look = {"loc": "upper left", "fontsize": FONT, "frameon": False, "borderaxespad": 0, "handlelength": 1.2}
+        handles = [
+            Patch(facecolor=colour, edgecolor="0.3", linewidth=0.4, label=name) for name, colour in names
+        ]
+        look = {
+            "loc": "upper left",
+            "fontsize": FONT,
+            "frameon": False,
+            "borderaxespad": 0,
+            "handlelength": 1.2,
+        }
         place = {"bbox_to_anchor": (x, bottom + high), "bbox_transform": self.figure.transFigure}
-        legend = self.figure.legend(handles=handles, title="family (grains)", alignment="left", **look, **place)
+        legend = self.figure.legend(
+            handles=handles, title="family (grains)", alignment="left", **look, **place
+        )
         legend.get_title().set_fontsize(FONT)
         self._key.append(legend)
 
 
-def edges(cells: NDArray, extent: tuple[float, float, float, float]) -> NDArray:
+def edges(
+    cells: NDArray, extent: tuple[float, float, float, float], *, inside: NDArray | None = None
+) -> NDArray:
     """(E, 2, 2) lines, um, between cells of a picture (H, W) that differ; those in a row are one line.
+
+    Parameters
+    ----------
+    inside : (H, W); only lines between cells that are equal in it
 
     Examples
     --------
@@ -174,10 +193,13 @@ def edges(cells: NDArray, extent: tuple[float, float, float, float]) -> NDArray:
     left, right, bottom, top = extent
     rows, columns = cells.shape
     dx, dy = (right - left) / columns, (bottom - top) / rows
-    column, start, end = _runs(cells[:, 1:] != cells[:, :-1])
+    beside, below = cells[:, 1:] != cells[:, :-1], cells[1:] != cells[:-1]
+    if inside is not None:
+        beside, below = beside & (inside[:, 1:] == inside[:, :-1]), below & (inside[1:] == inside[:-1])
+    column, start, end = _runs(beside)
     x = left + (column + 1) * dx
     upright = np.stack([np.stack([x, top + start * dy], 1), np.stack([x, top + end * dy], 1)], axis=1)
-    row, start, end = _runs((cells[1:] != cells[:-1]).T)
+    row, start, end = _runs(below.T)
     y = top + (row + 1) * dy
     level = np.stack([np.stack([left + start * dx, y], 1), np.stack([left + end * dx, y], 1)], axis=1)
     return np.concatenate([upright, level])
@@ -191,7 +213,9 @@ def _runs(differs: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     return column, start, np.nonzero(step == -1)[1]
 
 
-def _padded(extent: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[float, ...]:
+def _padded(
+    extent: tuple[float, float, float, float], shape: tuple[int, ...]
+) -> tuple[float, float, float, float]:
     """The extent of a picture with one more cell on all sides."""
     left, right, bottom, top = extent
     dx, dy = (right - left) / shape[1], (bottom - top) / shape[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
 from math import log10
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 from ipympl.backend_nbagg import Canvas, FigureManager
@@ -14,17 +14,18 @@ from ipympl.backend_nbagg import Canvas, FigureManager
 from cpml.errors import CpmlError
 from cpml.explore.settings import DECLARED, KINDS, SCHEMES, THRESHOLDS
 
-if TYPE_CHECKING:
-    from cpml.explore.explorer import GrainExplorer
-
 RATIOS = (0.1, 100.0)
 """Strength over that of the first family, ends of the slider."""
-NAMES = {"description_width": "138px"}
+NAMES = {"description_width": "124px"}
 HINT = '<p style="color: #505050; margin: 8px 2px">Click on a grain, or type its number.</p>'
 
 
 class Panel:
     """What is clicked and moved.
+
+    Parameters
+    ----------
+    explorer : the `GrainExplorer` whose state is shown
 
     Attributes
     ----------
@@ -35,7 +36,7 @@ class Panel:
     card, status : HTML widgets
     """
 
-    def __init__(self, explorer: GrainExplorer):
+    def __init__(self, explorer: Any):
         self.explorer = explorer
         self._is_following = False
         self.canvas = Canvas(explorer.drawn.figure)
@@ -61,7 +62,11 @@ class Panel:
             self.grain.max = int(explorer.situation.grains.index.max())
             self.grain.value = explorer.grain_id or 0
             self.threshold.value = self._threshold_shown()
-            self.kind.value, self.angle.value, self.scheme.value = settings.kind, settings.angle, settings.scheme
+            self.kind.value, self.angle.value, self.scheme.value = (
+                settings.kind,
+                settings.angle,
+                settings.scheme,
+            )
             self.angle.disabled = settings.kind == DECLARED
             for number, name in self._phases().items():
                 for family, ratio in explorer.situation.strengths(number).items():
@@ -74,7 +79,7 @@ class Panel:
 
     def _make_controls(self) -> None:
         explorer, survey = self.explorer, self.explorer.survey
-        wide = widgets.Layout(width="390px")
+        wide = widgets.Layout(width="348px")
         look = {"layout": wide, "style": NAMES}
         slow = {"continuous_update": False}
         low, high = THRESHOLDS
@@ -92,7 +97,9 @@ class Panel:
         )
         schemes = [(name, scheme) for scheme, name in SCHEMES.items()]
         self.scheme = widgets.Dropdown(options=schemes, description="stress of a grain", **look)
-        self.strengths = {name: self._ratio_sliders(number, look | slow) for number, name in self._phases().items()}
+        self.strengths = {
+            name: self._ratio_sliders(number, look | slow) for number, name in self._phases().items()
+        }
         self.usual = widgets.Button(description="literature", tooltip="strengths of the material file")
         self.equal = widgets.Button(description="all equal", tooltip="Schmid's law, no family preferred")
         learned = survey.chapters.strengths
@@ -131,7 +138,7 @@ class Panel:
         wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
         controls = widgets.HBox([first, widgets.VBox(rows)] if self.strengths else [first], layout=wrap)
         top = widgets.HBox([self.colouring, self.grain], layout=wrap)
-        width = f"{round(self.explorer.drawn.figure.get_figwidth() * self.explorer.drawn.figure.dpi) + 20}px"
+        width = f"{round(self.explorer.drawn.figure.get_figwidth() * self.explorer.drawn.figure.dpi) + 62}px"
         left = widgets.VBox([top, self.canvas, self.status, controls], layout=widgets.Layout(width=width))
         scroll = widgets.Layout(max_height="900px", overflow="auto", min_width="430px", flex="1 1 430px")
         return widgets.HBox([left, widgets.VBox([self.card], layout=scroll)], layout=wrap)
@@ -148,7 +155,10 @@ class Panel:
 
     def _threshold_shown(self) -> float:
         """Of the settings, or as declared; the mean where phases have their own."""
-        found, declared = self.explorer.settings.threshold, self.explorer.survey.dataset.segmentation["threshold"]
+        found, declared = (
+            self.explorer.settings.threshold,
+            self.explorer.survey.dataset.segmentation["threshold"],
+        )
         if found is not None:
             return found
         return sum(declared.values()) / len(declared) if isinstance(declared, dict) else float(declared)
@@ -161,7 +171,7 @@ class Panel:
         if self._is_following:
             return
         with self._said():
-            self.explorer.set(**changes)
+            self.explorer.move(**changes)
 
     def _numbered(self, change: Any) -> None:
         if not self._is_following and change["new"]:

@@ -66,7 +66,10 @@ class LawAnswer:
     def by_family(self) -> NDArray:
         """(G, K) share of every family."""
         return np.stack(
-            [self.share[:, self.systems.family == k].sum(axis=1) for k in range(len(self.systems.family_names))],
+            [
+                self.share[:, self.systems.family == k].sum(axis=1)
+                for k in range(len(self.systems.family_names))
+            ],
             axis=1,
         )
 

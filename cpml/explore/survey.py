@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.materials import Material
 from cpml.datasets.observe import drawn_traces, grains_of, read_dataset_map
@@ -17,6 +17,7 @@ from cpml.explore.settings import Settings
 from cpml.microscopy.curvature.kam import kam
 from cpml.microscopy.labels.planes import slip_labels
 from cpml.microscopy.labels.rows import Labels
+from cpml.plots.maps import map_colours
 from cpml.plots.views import MapView
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Survey:
     run: Run
     ebsd: EbsdMap
     _twins: dict[float | None, Twins] = field(default_factory=dict, repr=False)
+    _colours: dict[tuple, NDArray] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, run: Run) -> Survey:
@@ -74,8 +76,9 @@ class Survey:
         if threshold == self.declared_threshold:
             threshold = None
         if threshold not in self._twins:
-            while len(self._twins) >= REMEMBERED:
-                self._twins.pop(next(iter(self._twins)))
+            # the declared one stays: the chapters speak of its grains
+            for old in [key for key in self._twins if key is not None][: 1 - REMEMBERED]:
+                del self._twins[old]
             declared = self.dataset.segmentation
             changed = {} if threshold is None else {"threshold": threshold}
             self._twins[threshold] = grains_of(
@@ -88,6 +91,15 @@ class Survey:
         """Deg; None where phases have thresholds of their own."""
         declared = self.dataset.segmentation["threshold"]
         return None if isinstance(declared, dict) else float(declared)
+
+    def crystal_colours(self, direction: ArrayLike) -> NDArray:
+        """(N, 3) IPF colours of the points for a sample direction: "z", or three numbers."""
+        key = (direction,) if isinstance(direction, str) else tuple(np.asarray(direction, float).tolist())
+        if key not in self._colours:
+            for old in list(self._colours)[: 1 - REMEMBERED]:
+                del self._colours[old]
+            self._colours[key] = map_colours(self.view, direction)
+        return self._colours[key]
 
     @cached_property
     def kam_deg(self) -> NDArray:
