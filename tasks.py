@@ -122,13 +122,14 @@ def run(c, dataset="demo", force=False, jobs=0, parameter=None, grid="", tag="",
     help={
         "dataset": "name or path; may be repeated or a list with commas; all under data/ when not given",
         "jobs": "notebooks at a time (0: one per core)",
-        "scheduler": "address of a dask scheduler, tcp://...",
+        "scheduler": "address of a dask scheduler, tcp://... (docs/cluster.md)",
+        "wait": "seconds to wait for a worker of the scheduler",
         "force": "run every notebook, also the unchanged ones",
         "parameter": "name=value for the notebooks that have it; may be repeated",
     },
 )
 @reports_errors
-def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
+def batch(c, dataset=None, jobs=0, scheduler="", wait=60.0, force=False, parameter=None):
     """Run the notebooks on many data sets in parallel."""
     from cpml import datasets, pipeline
     from cpml.pipeline.comparison import evaluated
@@ -140,7 +141,7 @@ def batch(c, dataset=None, jobs=0, scheduler="", force=False, parameter=None):
         else:
             chosen.append(name)
     options = {"parameters": _pairs(parameter), "force": force}
-    errors = pipeline.run_batch(chosen, jobs=jobs, scheduler=scheduler or None, **options)
+    errors = pipeline.run_batch(chosen, jobs=jobs, scheduler=scheduler or None, wait_s=wait, **options)
     for name, error in errors.items():
         print(f"{name} failed: {error}", file=sys.stderr)
     print(f"{len(chosen) - len(errors)} of {len(chosen)} data sets done")

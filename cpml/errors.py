@@ -17,3 +17,7 @@ class DatasetError(CpmlError):
 
 class ParameterError(CpmlError, ValueError):
     """An argument or notebook parameter outside what the function accepts."""
+
+
+class BusyError(CpmlError):
+    """Another process holds the run that was asked for."""
