@@ -1,8 +1,8 @@
-"""Data sets on the workers of a dask scheduler: the same code, the caller's environment, results at the caller's.
+"""Data sets on the workers of a dask scheduler: the same code, the caller's environment, results at the caller.
 
-A worker starts every data set in a process of its own (`cpml.pipeline.job`) with the caller's folders. Whether
-it sees the caller's output folder is told by a token that the caller leaves there. Where it does, it writes
-there; where not, it works in a folder of its own and sends back the files. A worker that dies loses nothing:
+A worker starts every data set in a process of its own (`cpml.pipeline.job`) with the caller's folders.
+Whether it sees the caller's output folder is told by a token that the caller leaves there. Where it does, it
+writes there; where not, it works in a folder of its own and sends back the files. A worker that dies loses nothing:
 its data set goes to another one, which on a common file system continues where the first one stopped.
 
 Nothing runs on a worker whose sources, Python or notebooks are not those of the caller.
@@ -142,7 +142,8 @@ def _check_workers(client: Any, code: dict[str, str]) -> None:
             continue
         if isinstance(found, BaseException):
             raise CpmlError(
-                f"worker {address} has no cpml like this one ({_one_line(found)}): install the same revision there"
+                f"worker {address} has no cpml like this one ({_one_line(found)}): "
+                "install the same revision there"
             )
         if reason := difference(code, found):
             raise CpmlError(f"worker {address}: {reason}")
@@ -209,7 +210,7 @@ def _check_visible(outcome: Outcome) -> None:
 
 
 def receive(files: dict[str, bytes]) -> None:
-    """Write files from a worker below the output folder; what the run before wrote and this one did not, goes.
+    """Write files from a worker below the output folder; what the last run wrote and this one did not, goes.
 
     The record of a run is written last: what is interrupted is run again.
     """

@@ -1,6 +1,6 @@
 """One data set in a process of its own, as a batch starts it, on this machine or on a worker of a cluster.
 
-    python -m cpml.pipeline.job <folder>     request.json in the folder says what to run, result.json how it went
+    python -m cpml.pipeline.job <folder>     request.json there says what to run, result.json how it went
 
 A process of its own has its own environment, and takes nothing with it when it dies. Its standard input is a
 lifeline: the one who started it holds the other end, and when that closes, in whatever way, the run is
@@ -202,7 +202,7 @@ def _check_inputs(name: str, expected: dict[str, str]) -> None:
 
 
 def _interrupt_once(*_: Any) -> None:
-    """KeyboardInterrupt; a second one, from the terminal or the lifeline, does not disturb the cleaning up."""
+    """KeyboardInterrupt; a second one, of terminal or lifeline, does not disturb the cleaning up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
