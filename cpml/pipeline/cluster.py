@@ -1,9 +1,9 @@
-"""Data sets on the workers of a dask scheduler: the same code, the caller's environment, results at the caller.
+"""Data sets on the workers of a dask scheduler: same code, the caller's environment, results at the caller.
 
 A worker starts every data set in a process of its own (`cpml.pipeline.job`) with the caller's folders.
 Whether it sees the caller's output folder is told by a token that the caller leaves there. Where it does, it
-writes there; where not, it works in a folder of its own and sends back the files. A worker that dies loses nothing:
-its data set goes to another one, which on a common file system continues where the first one stopped.
+writes there; where not, it works in a folder of its own and sends back the files. A worker that dies loses
+nothing: its data set goes to another one, which on a common file system continues where the first stopped.
 
 Nothing runs on a worker whose sources, Python or notebooks are not those of the caller.
 """

@@ -373,7 +373,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
     try:
         return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise CpmlError(
             f"{path}: not a readable table ({error}): delete it and run its notebook again"
         ) from error
@@ -384,17 +384,35 @@ def _read_arrays(path: Path) -> dict:
 
     try:
         with h5py.File(path, "r") as file:
-            arrays = {
-                key: file[key].asstr()[()] if h5py.check_string_dtype(file[key].dtype) else file[key][()]
-                for key in file
-            }
-            return arrays | {
-                key: value.item() if hasattr(value, "item") else value for key, value in file.attrs.items()
-            }
-    except (OSError, AttributeError, TypeError) as error:
+            arrays = {key: _array(file, key) for key in file}
+            return arrays | {key: _number_or_text(key, value) for key, value in file.attrs.items()}
+    # as damage has it
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise CpmlError(
             f"{path}: not a readable file of arrays ({error}): delete it and run its notebook again"
         ) from error
+
+
+def _array(file: Any, key: str) -> Any:
+    """One array of a file, which has to lie in it, whole, as `_write_arrays` leaves it."""
+    import h5py
+
+    item = file[key] if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
+    if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
+        raise ValueError(f"{key!r} is no array of this file")
+    is_text = h5py.check_string_dtype(item.dtype) is not None
+    if not is_text and item.dtype.kind not in "biufc":
+        raise ValueError(f"{key!r}: {item.dtype} is neither numbers nor text")
+    if item.size * item.dtype.itemsize > item.id.get_storage_size():
+        raise ValueError(f"{key!r} claims {item.shape} values, more than the file holds")
+    return item.asstr()[()] if is_text else item[()]
+
+
+def _number_or_text(key: str, value: Any) -> Any:
+    plain = value.item() if getattr(value, "size", 0) == 1 else value
+    if not isinstance(plain, str | Real):
+        raise ValueError(f"{key!r} is neither a number nor text")
+    return plain
 
 
 def _write_arrays(path: Path, content: dict) -> None:

@@ -205,3 +205,40 @@ def test_a_sheet_is_whole_and_belongs_to_its_notebook(run):
     assert not any(step.owns("reports/tables/strangers.csv", chain) for step in chain)
     with pytest.raises(CpmlError, match="table"):
         run.sheet(table, "../grains")
+
+
+def damages(folder):
+    """Name -> what a file of arrays may have become."""
+    import h5py
+
+    with h5py.File(folder / "other.h5", "w") as file:
+        file["x"] = np.zeros(3)
+    virtual = h5py.VirtualLayout(shape=(3,), dtype="f8")
+    virtual[:] = h5py.VirtualSource(str(folder / "other.h5"), "x", shape=(3,))
+    return {
+        "group": lambda f: f.create_group("y/z"),
+        "link": lambda f: f.__setitem__("y", h5py.ExternalLink(str(folder / "other.h5"), "x")),
+        "soft link": lambda f: f.__setitem__("y", h5py.SoftLink("/nowhere")),
+        "virtual": lambda f: f.create_virtual_dataset("y", virtual),
+        "never written": lambda f: f.create_dataset("y", shape=(2**40,), dtype="f8"),
+        "packed": lambda f: f.create_dataset("y", data=np.zeros(10**6), compression="gzip"),
+        "records": lambda f: f.create_dataset("y", data=np.zeros(3, [("a", "f8")])),
+        "attribute": lambda f: f.attrs.__setitem__("y", np.arange(3)),
+        "empty": lambda f: f.attrs.__setitem__("y", h5py.Empty("f8")),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["group", "link", "soft link", "virtual", "never written", "packed", "records", "attribute", "empty"],
+)
+def test_arrays_that_a_file_does_not_hold_are_refused(run, tmp_path, name):
+    import h5py
+
+    run.write("arrays", {"x": np.arange(3)})
+    with h5py.File(run.path("arrays.h5"), "a") as file:
+        damages(tmp_path)[name](file)
+    with pytest.raises(
+        CpmlError, match=r"arrays\.h5: not a readable file of arrays \('y'.*delete it and run"
+    ):
+        run.read("arrays")

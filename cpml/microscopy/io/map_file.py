@@ -1,16 +1,21 @@
-"""map.h5: an EBSD map in the pixel frame, in one HDF5 file of our own."""
+"""map.h5: an EBSD map in the pixel frame, in one HDF5 file of our own; whatever is read is checked."""
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from cpml.crystallography.symmetry import proper_group
 from cpml.errors import MapFileError
 from cpml.microscopy.io.hdf_arrays import read_hdf, write_hdf
 from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
 
 KIND = "cpml map 1"
 PROPERTIES = "properties/"
+UNIT = 1e-3
+"""Deviation of a quaternion's length from one: files in single precision are at 1e-7."""
 
 
 def write_map_file(ebsd_map: EbsdMap, path: str | Path) -> None:
@@ -38,49 +43,98 @@ def read_map_file(path: str | Path) -> EbsdMap:
 
     Raises
     ------
-    MapFileError : another file, or one that is not complete
+    MapFileError : another file, one that is not complete, or a value that no map has
     """
     arrays, attributes = read_hdf(path, kind=KIND)
     try:
-        phases = {int(i): MapPhase(**p) for i, p in json.loads(attributes["phases"]).items()}
-        grid = attributes["grid"]
+        phases = {int(i): _phase(p) for i, p in json.loads(attributes["phases"]).items()}
         shape, pixel_um = (tuple(json.loads(attributes[k])) for k in ("shape", "pixel_um"))
-        _check_arrays(arrays, phases)
-        _check_grid(len(arrays["phase_id"]), grid, shape, pixel_um)
-        return EbsdMap(
+        found = EbsdMap(
             name=attributes["name"],
-            quaternions=arrays["quaternions"],
-            phase_id=arrays["phase_id"],
+            quaternions=arrays.pop("quaternions"),
+            phase_id=arrays.pop("phase_id"),
             phases=phases,
-            xy=arrays["xy"],
-            grid=grid,
+            xy=arrays.pop("xy"),
+            grid=attributes["grid"],
             shape=shape,
             pixel_um=pixel_um,
-            properties={k.removeprefix(PROPERTIES): v for k, v in arrays.items() if k.startswith(PROPERTIES)},
-            frame_note=tuple(json.loads(attributes["frame_note"])),
+            properties={k.removeprefix(PROPERTIES): v for k, v in arrays.items()},
+            frame_note=tuple(_text(note) for note in json.loads(attributes["frame_note"])),
         )
-    except (KeyError, TypeError, ValueError) as error:
+        _check_arrays(found, stranger=next((k for k in arrays if not k.startswith(PROPERTIES)), None))
+        _check_orientations(found)
+        _check_grid(found)
+        return found
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise MapFileError(
             f"{path}: not a complete cpml map ({error}); write it again with to_hdf"
         ) from error
 
 
-def _check_arrays(arrays: dict, phases: dict) -> None:
-    n = len(arrays["phase_id"])
-    if (
-        arrays["quaternions"].shape != (n, 4)
-        or arrays["xy"].shape != (n, 2)
-        or n == 0
-        or any(len(v) != n for v in arrays.values())
-        or set(np.unique(arrays["phase_id"])) - {0, *phases}
+def _phase(values: dict[str, Any]) -> MapPhase:
+    """A phase whose cell is either known or not; its group is one of the proper ones."""
+    phase = MapPhase(**values)
+    _text(phase.name)
+    proper_group(phase.group)
+    lengths = phase.a, phase.b, phase.c
+    angles = phase.alpha, phase.beta, phase.gamma
+    is_known = all(0 < length < 1e4 for length in lengths) or all(math.isnan(length) for length in lengths)
+    if not is_known or not all(0 < angle < 180 for angle in angles):
+        raise ValueError(f"phase {phase.name!r}: cell {lengths}, {angles}")
+    if phase.lattice not in (None, "fcc", "bcc", "hcp"):
+        raise ValueError(f"phase {phase.name!r}: lattice {phase.lattice!r}")
+    return phase
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
+
+
+def _check_arrays(found: EbsdMap, *, stranger: str | None) -> None:
+    n = np.size(found.phase_id)
+    if stranger is not None:
+        raise ValueError(f"unknown array {stranger!r}")
+    for name, array, shape, kinds in (
+        ("phase_id", found.phase_id, (n,), "iu"),
+        ("quaternions", found.quaternions, (n, 4), "f"),
+        ("xy", found.xy, (n, 2), "f"),
+        *((f"{PROPERTIES}{k}", v, (n, *v.shape[1:2]), "biuf") for k, v in found.properties.items()),
     ):
-        raise ValueError("arrays of unequal length, or a phase that is not described")
+        if array.shape != shape or array.dtype.kind not in kinds or n == 0:
+            raise ValueError(f"{name}: {array.dtype} of shape {array.shape} in a map of {n} points")
+    if strangers := set(np.unique(found.phase_id).tolist()) - {0, *found.phases}:
+        raise ValueError(f"phase_id: phase {min(strangers)} is not described")
 
 
-def _check_grid(n: int, grid: str, shape: tuple[int, int], pixel_um: tuple[float, float]) -> None:
-    rows, cols = shape
-    dx, dy = pixel_um
-    if grid not in ("square", "hex") or not (dx > 0 and dy > 0) or not 0 < n <= rows * cols:
-        raise ValueError(f"{n} points on a {grid} grid of {shape}, step {pixel_um}")
-    if grid == "square" and n != rows * cols:
-        raise ValueError(f"{n} points for {rows} rows of {cols}")
+def _check_orientations(found: EbsdMap) -> None:
+    """A unit quaternion where a point is indexed, none elsewhere."""
+    length = np.sqrt((found.quaternions[found.indexed].astype(float) ** 2).sum(1))
+    if not (np.abs(length - 1) < UNIT).all():
+        raise ValueError("quaternions: not of length one at every indexed point")
+    if not np.isnan(found.quaternions[~found.indexed]).all():
+        raise ValueError("quaternions: an orientation where nothing is indexed")
+
+
+def _check_grid(found: EbsdMap) -> None:
+    """Points lie row after row on the declared grid, each at its place."""
+    n, grid, shape, pixel_um = found.n_pixels, found.grid, found.shape, found.pixel_um
+    (rows, cols), (dx, dy) = shape, pixel_um
+    is_counted = all(isinstance(size, int) and not isinstance(size, bool) and 0 < size <= n for size in shape)
+    is_known = grid in ("square", "hex") and all(1e-9 < step < 1e9 for step in pixel_um)
+    if not is_counted or not is_known or n > rows * cols or (grid == "square" and n != rows * cols):
+        raise ValueError(f"{n} points on a {grid!r:.20} grid of {shape}, step {pixel_um}")
+    xy = found.xy - [found.xy[:, 0].min(), found.xy[0, 1]] if np.isfinite(found.xy).all() else None
+    if xy is None or np.abs(xy).max() > 2 * max((rows + 1) * dy, (cols + 1) * dx):
+        raise ValueError("xy: positions that are not on the grid")
+    half, row = found.half_columns, found.rows
+    is_in_order = (np.diff(row) > 0) | ((np.diff(row) == 0) & (np.diff(half) > 0))
+    off = np.abs(xy - np.stack([half * dx / 2, row * dy], 1)).max(0)
+    if (
+        not is_in_order.all()
+        or row[-1] >= rows
+        or half.max() > 2 * cols
+        or (off > [0.3 * dx, 0.3 * dy]).any()
+    ):
+        raise ValueError("xy: positions that are not on the grid, row after row")

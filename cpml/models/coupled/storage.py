@@ -1,22 +1,52 @@
-"""Fitted coupled models as JSON text: nothing is executed on reading, another version is refused."""
+"""Fitted coupled models as JSON text: nothing is executed on reading, another version is refused, and every
+value is checked, so that what is read is a model that could have been fitted.
+
+| key | value |
+|---|---|
+| format, material | version of this table; name of the material |
+| parameters | of CoupledClassifier, `numerics` with all numbers of `Numerics` |
+| families | of the material, in the order of the vector |
+| gate, frequency | 0 or 1; traces per plane and share of variants, 0 to 1 |
+| vector | parameters on the real line, the first within `numerics.bound` prior widths |
+| covariance | of the first n_base of them: symmetric, no negative variance |
+| head | shape, seed and scaling of the residual network, whose weights end the vector |
+| strengths | table for people, the one that vector and covariance give |
+"""
 
 import json
-from dataclasses import asdict
+import math
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError
 from cpml.files import write_json
+from cpml.models.coupled.posterior import strength_table
 from cpml.models.coupled.prior import Prior
-from cpml.models.coupled.residual import ResidualHead
+from cpml.models.coupled.residual import COLUMNS, ResidualHead
+from cpml.models.mechanics.grain_stress import SCHEMES
 from cpml.models.numerics import Numerics
 
 FORMAT = "cpml-coupled-3"
+MAX_BYTES = 10_000_000
+"""A model is some kB; more is none."""
+MOST = 1_000_000
+"""Above all counts (draws, iterations, cells) that anybody has reason to ask for."""
+LARGEST_WEIGHT = 1e6
+"""Of the residual head: with weights of one its inputs, of unit variance, already saturate."""
+
+Check = Callable[[str, Any], None]
+"""Raises _Wrong for a value that a key may not have."""
+
+
+class _Wrong(Exception):
+    """(key, what is expected): becomes a CpmlError that names the file."""
 
 
 def write_model(model: Any, path: str | Path) -> None:
@@ -42,29 +72,209 @@ def read_model(cls: type, path: str | Path, material: Material) -> Any:
 
     Raises
     ------
-    CpmlError : another format or version, another material, or a file that is no saved model
+    CpmlError : another format or version, another material, a file that is no saved model, or a value that no
+        fit gives; the message names the key
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content["format"] != FORMAT or content["material"] != material.name:
-            written = f"{content['format']} for {content['material']}"
+    content = _json(Path(path))
+    for key, expected in (("format", FORMAT), ("material", material.name)):
+        if content.get(key) != expected:
             raise CpmlError(
-                f"{path}: written as {written}, expected {FORMAT} for {material.name}; fit the model again"
+                f"{path}: {key}: {content.get(key)!r:.60}, expected {expected!r}; fit the model again"
             )
-        parameters = content["parameters"]
-        model = cls(**parameters | {"numerics": Numerics(**parameters["numerics"])})
-        head = ResidualHead.from_dict(content["head"])
-        model.prior_ = Prior(
-            material, tuple(content["families"]), head, model.scatter, model.shrinkage, model.edges
-        )
-        model.gate_, model.frequency_ = float(content["gate"]), tuple(map(float, content["frequency"]))
-        model.vector_ = torch.tensor(content["vector"], dtype=torch.float64)
-        model.covariance_ = np.array(content["covariance"], dtype=float)
-        n_parameters, n_base = len(model.prior_.centre()), model.prior_.n_base
-        if len(model.vector_) != n_parameters or model.covariance_.shape != (n_base, n_base):
-            raise CpmlError(f"{path}: {len(model.vector_)} parameters, expected {n_parameters}")
-        model.strengths_ = pd.DataFrame(content["strengths"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CpmlError(f"{path}: not a saved coupled model ({type(error).__name__}: {error})") from None
-    model.theta_ = model.prior_.named(model.vector_)
+    try:
+        return _model(cls, content, material)
+    except _Wrong as error:
+        key, expected = error.args
+        raise CpmlError(f"{path}: not a saved coupled model: {key}: expected {expected}") from None
+
+
+def _model(cls: type, content: dict, material: Material) -> Any:
+    _keys("", content, {"format", "material", *_FIELDS})
+    for key, check in _FIELDS.items():
+        check(key, content[key])
+    names = content["families"]
+    if len(set(names)) != len(names) or set(names) - set(material.families):
+        raise _Wrong("families", f"each once, of {', '.join(material.families)}")
+    numerics = Numerics(**content["parameters"]["numerics"])
+    model = cls(**content["parameters"] | {"numerics": numerics})
+    head = ResidualHead.from_dict(content["head"])
+    if head.n_families != len(names) or head.n_hidden != numerics.hidden_units:
+        raise _Wrong("head", f"{len(names)} families and {numerics.hidden_units} hidden units")
+    prior = Prior(material, tuple(names), head, model.scatter, model.shrinkage, model.edges)
+    model.prior_ = prior
+    model.gate_, model.frequency_ = float(content["gate"]), tuple(map(float, content["frequency"]))
+    model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
+    model.covariance_ = _covariance(content["covariance"], prior.n_base)
+    model.theta_ = prior.named(model.vector_)
+    model.strengths_ = strength_table(prior, model.vector_, model.covariance_)
+    _check_strengths(content["strengths"], model.strengths_)
     return model
+
+
+def _json(path: Path) -> dict:
+    """The object in a file; neither NaN nor infinity, no key twice."""
+
+    def no_number(word: str) -> None:
+        raise ValueError(f"{word} is no number")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key appears twice")
+        return found
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CpmlError(f"{path}: larger than {MAX_BYTES // 1_000_000} MB, not a saved coupled model")
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, parse_constant=no_number, object_pairs_hook=once)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CpmlError(f"{path}: not a saved coupled model ({reason})") from None
+    if not isinstance(content, dict):
+        raise CpmlError(f"{path}: not a saved coupled model (it holds a {type(content).__name__})")
+    return content
+
+
+def _keys(key: str, found: Any, expected: set[str]) -> None:
+    if not isinstance(found, dict) or set(found) != expected:
+        raise _Wrong(key or "the file", f"the keys {', '.join(sorted(expected))}")
+
+
+def _number(low: float, high: float, kind: type = float) -> Check:
+    def check(key: str, value: Any) -> None:
+        is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+        # a whole number can be too large for a float
+        if not is_number or not low <= value <= high:
+            word = "a whole number" if kind is int else "a number"
+            raise _Wrong(key, f"{word} from {low:g} to {high:g}")
+
+    return check
+
+
+def _choice(*options: Any) -> Check:
+    def check(key: str, value: Any) -> None:
+        # True equals 1, which is no option where True is one
+        if not any(type(value) is type(option) and value == option for option in options):
+            raise _Wrong(key, f"one of {', '.join(map(str, options))}")
+
+    return check
+
+
+def _list(item: Check, low: int, high: int) -> Check:
+    def check(key: str, value: Any) -> None:
+        if not isinstance(value, list) or not low <= len(value) <= high:
+            raise _Wrong(
+                key, f"a list of {low} to {high} values" if low < high else f"a list of {low} values"
+            )
+        for number, entry in enumerate(value):
+            item(f"{key}[{number}]", entry)
+
+    return check
+
+
+def _mapping(entries: dict[str, Check]) -> Check:
+    def check(key: str, value: Any) -> None:
+        _keys(key, value, set(entries))
+        for name, entry in entries.items():
+            entry(f"{key}.{name}", value[name])
+
+    return check
+
+
+def _text(key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise _Wrong(key, "text")
+
+
+def _head(key: str, value: Any) -> None:
+    most = 1 + len(COLUMNS)
+    _mapping(
+        {
+            "columns": _list(_choice(*COLUMNS), 0, len(COLUMNS)),
+            "mean": _list(_number(-1e12, 1e12), 1, most),
+            "scale": _list(_number(1e-9, 1e12), 1, most),
+            "n_families": _number(1, 100, int),
+            "n_hidden": _number(1, 1000, int),
+            "seed": _number(0, 2**32 - 1, int),
+        }
+    )(key, value)
+    n = 1 + len(value["columns"])
+    if len(set(value["columns"])) != n - 1 or len(value["mean"]) != n or len(value["scale"]) != n:
+        raise _Wrong(key, "each column once, with its mean and scale after those of the neighbours' pull")
+
+
+def _anything(key: str, value: Any) -> None:
+    """Checked by what is made of it."""
+
+
+_BOOLEAN = _choice(True, False)
+_FIELDS: dict[str, Check] = {
+    "parameters": _mapping(
+        {
+            "scheme": _choice("auto", *SCHEMES),
+            "edges": _BOOLEAN,
+            "free_surface": _BOOLEAN,
+            "n_draws": _number(1, MOST, int),
+            "residual": _choice("auto", True, False),
+            "scatter": _BOOLEAN,
+            "shrinkage": _number(1e-12, 1e12),
+            "max_iter": _number(1, MOST, int),
+            "warm_start": _BOOLEAN,
+            "seed": _number(0, 2**32 - 1, int),
+            "numerics": _mapping(
+                {
+                    field.name: _number(1e-300, MOST, int if field.type is int else float)
+                    for field in fields(Numerics)
+                }
+            ),
+        }
+    ),
+    "families": _list(_text, 1, 100),
+    "gate": _choice(0.0, 1.0),
+    "frequency": _list(_number(0, 1), 2, 2),
+    "head": _head,
+    "vector": _anything,
+    "covariance": _anything,
+    "strengths": _anything,
+}
+
+
+def _vector(values: Any, prior: Prior, numerics: Numerics) -> NDArray:
+    """The parameters, where a search within `numerics.bound` prior widths can have ended."""
+    centre, n = prior.centre().numpy(), prior.n_base
+    _list(_number(-LARGEST_WEIGHT, LARGEST_WEIGHT), len(centre), len(centre))("vector", values)
+    vector = np.array(values, dtype=float)
+    far = np.abs(vector[:n] - centre[:n]) / prior.width(n) > numerics.bound * (1 + 1e-9)
+    if far.any():
+        where = int(far.argmax())
+        raise _Wrong(f"vector[{where}]", f"within {numerics.bound:g} prior widths of {centre[where]:.4g}")
+    return vector
+
+
+def _covariance(values: Any, n: int) -> NDArray:
+    _list(_list(_number(-1e6, 1e6), n, n), n, n)("covariance", values)
+    covariance = np.array(values, dtype=float)
+    scale = np.abs(covariance).max()
+    if np.abs(covariance - covariance.T).max() > 1e-9 * scale:
+        raise _Wrong("covariance", "a symmetric matrix")
+    try:
+        np.linalg.cholesky(covariance + 1e-12 * np.eye(n))  # as when parameters are drawn
+    except np.linalg.LinAlgError:
+        raise _Wrong("covariance", "no negative variance") from None
+    return covariance
+
+
+def _check_strengths(written: Any, table: Any) -> None:
+    """_Wrong where the table for people is not the one that vector and covariance give."""
+    _keys("strengths", written, set(table))
+    for name, column in table.items():
+        key, expected = f"strengths.{name}", [None if value != value else value for value in column]
+        values = written[name]
+        if not isinstance(values, list) or len(values) != len(expected):
+            raise _Wrong(key, f"a list of {len(expected)} values")
+        for number, (value, wanted) in enumerate(zip(values, expected, strict=True)):
+            is_number = isinstance(value, int | float) and isinstance(wanted, float)
+            # 1e-6: the same formula in another library of linear algebra
+            if value != wanted and not (is_number and math.isclose(value, wanted, rel_tol=1e-6)):
+                raise _Wrong(f"{key}[{number}]", f"{wanted}, by vector and covariance")
