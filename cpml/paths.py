@@ -75,7 +75,7 @@ def data_folders() -> list[Path]:
     """Folders in which a data set is found by its name: `data`, then those of CPML_DATA."""
     named = os.environ.get("CPML_DATA", "").split(os.pathsep)
     own = [Path(folder).expanduser().resolve() for folder in named if folder.strip()]
-    return list(dict.fromkeys([data(), *own]))
+    return list(dict.fromkeys([*([data()] if checkout() else []), *own]))
 
 
 def notebooks() -> Path:

@@ -95,7 +95,7 @@ def run_on_cluster(
         written
     """
     try:
-        from dask.distributed import Client
+        from distributed import Client
     except ImportError:
         raise CpmlError('--scheduler needs dask.distributed: pip install "cpml[cluster]"') from None
     token = _leave_token()
@@ -151,7 +151,7 @@ def _check_workers(client: Any, code: dict[str, str]) -> None:
 
 def _collect(client: Any, names: list[str], order: Order, scheduler: str, wait_s: float) -> list[Outcome]:
     """Outcomes in the order in which they come; KeyboardInterrupt ends what runs on the workers."""
-    from dask.distributed import wait
+    from distributed import wait
 
     futures = {client.submit(_on_worker, name, order, pure=False): name for name in names}
     outcomes, alone_since = [], None
@@ -175,7 +175,7 @@ def _collect(client: Any, names: list[str], order: Order, scheduler: str, wait_s
 
 def _outcome(future: Any, name: str) -> Outcome:
     """What a task came to, its files where the caller looks."""
-    from dask.distributed import CancelledError, KilledWorker
+    from distributed import CancelledError, KilledWorker
 
     try:
         sent = future.result()
@@ -235,7 +235,7 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 def _on_worker(name: str, order: Order) -> Sent:
     """One data set on this worker."""
-    from dask.distributed import get_worker
+    from distributed import get_worker
 
     worker = get_worker()
     where = f"{worker.name} on {socket.gethostname()}"

@@ -17,10 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "cpml"
 PICTURE = re.compile(r"\(notebooks/([\w-]+)/([\w-]+)\.png\)")
 SHOWN = re.compile(r'"(\w+)",?\s*\)$', re.MULTILINE)
-AWAITED = (
-    "dataset.md",
-    "cluster.md",
-)  # in the navigation, with a line in their place while they are not written
 HEAD = "<!-- made by docs/hooks/pages.py from the stubs and the docstrings -->\n"
 
 
@@ -28,9 +24,6 @@ def on_files(files, config):
     """Add what is made (called by mkdocs when it has listed docs/)."""
     made = {f"api/{room}.md": page for room, page in api_pages().items()}
     made["contributing.md"] = contributing()
-    made |= {
-        path: f"# {Path(path).stem}\n\nTo come.\n" for path in AWAITED if not files.get_file_from_path(path)
-    }
     for page in files.documentation_pages():
         for notebook, name in PICTURE.findall(page.content_string):
             made[f"notebooks/{notebook}/{name}.png"] = picture(notebook, name)

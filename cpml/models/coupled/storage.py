@@ -274,7 +274,12 @@ def _check_strengths(written: Any, table: Any) -> None:
         if not isinstance(values, list) or len(values) != len(expected):
             raise _Wrong(key, f"a list of {len(expected)} values")
         for number, (value, wanted) in enumerate(zip(values, expected, strict=True)):
-            is_number = isinstance(value, int | float) and isinstance(wanted, float)
-            # 1e-6: the same formula in another library of linear algebra
-            if value != wanted and not (is_number and math.isclose(value, wanted, rel_tol=1e-6)):
+            if value == wanted:
+                continue
+            is_near = (
+                isinstance(value, int | float)
+                and isinstance(wanted, float)
+                and math.isclose(value, wanted, rel_tol=1e-6)  # the formula in another library of algebra
+            )
+            if not is_near:
                 raise _Wrong(f"{key}[{number}]", f"{wanted}, by vector and covariance")
