@@ -244,7 +244,7 @@ def schema(c):
 def report(c, dataset="demo", pdf=False):
     """Write reports/<dataset>/index.html again from the executed notebooks."""
     from cpml.datasets import load_dataset
-    from cpml.pipeline.crate import write_crate
+    from cpml.pipeline.report.crate import write_crate
     from cpml.pipeline.report.page import write_index
     from cpml.pipeline.report.pdf import write_pdf
 

@@ -4,6 +4,7 @@ from . import (
     design as design,
     errors as errors,
     evaluation as evaluation,
+    explore as explore,
     load as load,
     microscopy as microscopy,
     models as models,

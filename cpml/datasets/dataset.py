@@ -358,7 +358,8 @@ def split_tag(name_or_path: str | Path) -> tuple[str | Path, str]:
 
 def _check_not_reserved(path: Path, name: str) -> None:
     """Refuse a name whose folders of results belong to something else."""
-    shipped = (paths.data() / "demo" / "dataset.yml").resolve()
+    here = paths.checkout()
+    shipped = here and (here / "data" / "demo" / "dataset.yml").resolve()
     reasons = {
         "comparison": "is where data sets are compared",
         "raw": "is where public data is kept",

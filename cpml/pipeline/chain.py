@@ -428,7 +428,7 @@ class _ChainRun:
 
     def _finish_page(self, chosen: list[Step]) -> None:
         """The page of what was asked for, and what it was made from; the next run knows that it is there."""
-        from cpml.pipeline.crate import write_crate
+        from cpml.pipeline.report.crate import write_crate
         from cpml.pipeline.report.page import write_index
 
         write_crate(self.dataset)  # first: the page links to it

@@ -28,8 +28,8 @@ from cpml import paths
 from cpml.errors import CpmlError, ParameterError
 from cpml.files import read_json, write_atomic, write_json
 from cpml.pipeline import steps
-from cpml.pipeline.latex import has_named_index, latex_table
-from cpml.pipeline.topics import check_topic
+from cpml.pipeline.report.latex import has_named_index, latex_table
+from cpml.pipeline.report.topics import check_topic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,7 +197,7 @@ class Folder:
         answer, its numbers for `save`.
 
         A metric has its unit in its name (`rmse_stress_mpa`); None stands for a number that could not be had.
-        With a topic (a key of `cpml.pipeline.topics.TOPICS`) the sentence stands on the first page as well.
+        With a topic (a key of `cpml.pipeline.report.topics.TOPICS`) the sentence stands on the first page as well.
         """
         self._metrics |= {name: _metric(name, value) for name, value in metrics.items()}
         if sentence:
@@ -206,7 +206,7 @@ class Folder:
             self.tell(topic, sentence)
 
     def tell(self, topic: str, sentence: str = "", table: pd.DataFrame | None = None) -> None:
-        """Put a finding on the first page of the report, under a topic of `cpml.pipeline.topics.TOPICS`.
+        """Put a finding on the first page of the report, under a topic of `cpml.pipeline.report.topics.TOPICS`.
 
         Parameters
         ----------

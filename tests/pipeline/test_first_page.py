@@ -15,7 +15,7 @@ from cpml.pipeline import findings, found, steps
 from cpml.pipeline.report import numbers
 from cpml.pipeline.report.page import write_index
 from cpml.pipeline.report.pdf import write_pdf
-from cpml.pipeline.topics import TOPICS
+from cpml.pipeline.report.topics import TOPICS
 
 HCP = {"name": "Magnesium", "lattice": "hcp", "material": "magnesium", "hex_x_axis": "a"}
 

@@ -18,7 +18,7 @@ from cpml.errors import CpmlError
 from cpml.files import read_json
 from cpml.pipeline import steps
 from cpml.pipeline.report.chapters import anchor_of, marked
-from cpml.pipeline.topics import TOPICS, Topic
+from cpml.pipeline.report.topics import TOPICS, Topic
 
 BESIDE = {"mechanisms": "04_mechanisms"}
 """Topic -> the figure that stands with it."""

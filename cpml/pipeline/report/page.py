@@ -20,7 +20,7 @@ from cpml.pipeline.report.chapters import Chapter, chapters, marked, notebooks_i
 from cpml.pipeline.report.first import first_page
 from cpml.pipeline.report.numbers import explained
 from cpml.pipeline.runs import in_words, parameters_of
-from cpml.pipeline.topics import TOPICS
+from cpml.pipeline.report.topics import TOPICS
 
 _NETWORK = re.compile(
     r"""<(?:script|link|iframe|img|object|embed)\b[^>]*(?:src|href|data)\s*=\s*["']?\s*(?:https?:)?//""",
