@@ -399,6 +399,7 @@ def find_description(name_or_path: str | Path) -> Path:
     places = [folder / paths.safe_name(text) / "dataset.yml" for folder in paths.data_folders()]
     found = [path for path in places if path.is_file()]
     if not found:
+        paths.root()  # without a checkout its error says how to get one
         raise _unknown(text)
     if len(found) > 1:
         raise DatasetError(
