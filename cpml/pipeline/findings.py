@@ -19,22 +19,24 @@ if TYPE_CHECKING:
 
 LIKELY, SURE = 0.5, 0.9
 """Probabilities above which a mechanism is called likely, and sure."""
+TARGETS = {"plane": ", planes", "system": ", systems", "variant": ", variants", "pair": ", pairs of planes"}
+"""Kind of target -> what is added to the mechanism."""
 BY_DATA = 0.5
 """Share of the prior's variance that footprints must remove for a strength to be called learned."""
 
 
 def footprint_table(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a mechanism: what was seen, not seen, and missing (table `all_labels`)."""
+    """One row a mechanism and kind of target: what was seen, not seen, and missing (table `all_labels`)."""
     import pandas as pd
 
     rows = []
-    for mechanism, part in table.groupby("mechanism", sort=False):
+    for (mechanism, level), part in table.groupby(["mechanism", "level"], sort=False, dropna=False):
         seen, absent = int((part["observed"] == 1).sum()), int((part["observed"] == 0).sum())
         few = f"**{seen}**" if seen + absent else "–"
         sources = sorted(set(part.loc[part["observed"].notna(), "source"].astype(str)) - {"nobody"})
         rows.append(
             {
-                "footprint of": str(mechanism).replace("_", "-"),
+                "footprint of": f"{str(mechanism).replace('_', '-')}{TARGETS.get(str(level), '')}",
                 "seen": few if seen < FEW else f"{seen}",
                 "looked for, not seen": f"{absent}" if seen + absent else "–",
                 "could not be seen, or not looked for": f"{int(part['observed'].isna().sum())}",
@@ -150,11 +152,12 @@ def strength_table(strengths: pd.DataFrame, *, n_footprints: int) -> pd.DataFram
 
 
 def collective(model: CoupledClassifier) -> str:
-    """How much the neighbours count, and whether more than physics was needed."""
+    """How much the neighbours count, whether more than physics was needed, whether there is a ratio to learn."""
+    only = " There is one family, so no ratio of strengths to learn." if len(model.strengths_) == 1 else ""
     gate = "opened: physics alone misses something" if model.gate_ else "stayed shut: physics alone does"
     return (
         f"{percent(float(model.theta_['amplitude']))} of what the mechanics says about the neighbours of a "
-        f"grain is believed. The correction by learning alone {gate}, on held-out grains."
+        f"grain is believed. The correction by learning alone {gate}, on held-out grains.{only}"
     )
 
 

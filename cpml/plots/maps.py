@@ -245,7 +245,7 @@ def value_figure(
 
 def legend_mm(texts: Iterable[str]) -> float:
     """Room beside a map for a legend of these entries, mm."""
-    return 10 + LETTER_MM * max(len(line) for text in texts for line in text.split("\n"))
+    return 12 + LETTER_MM * max(len(line) for text in texts for line in text.split("\n"))
 
 
 def empty_points(view: MapView) -> NDArray:

@@ -68,7 +68,8 @@ def cautions(dataset: Dataset, answers: dict[str, dict]) -> list[str]:
     if dataset.load is None:
         told.append("**The load is unknown**: nothing is said of stresses, and no mechanism is expected.")
     elif dataset.load.assumed:
-        told.append(f"**The load is assumed** ({dataset.load.label}): all mechanics holds under it only.")
+        load = dataset.load.label.replace(" (assumed)", "")
+        told.append(f"**The load is assumed** ({load}): all mechanics holds under it only.")
     if len(dataset.modelled) > 1:
         told.append("Phases are modelled one by one, each as if it were alone.")
     if "04_coupled_models" in answers:
