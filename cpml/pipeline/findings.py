@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from cpml.crystallography.slip_traces import slip_traces
 from cpml.pipeline.answers import count, name_of, percent
 from cpml.pipeline.found import FEW
 from cpml.plots.palette import model_label
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cpml.evaluation.splits import Splits
-    from cpml.models import CoupledClassifier
+    from cpml.models import CoupledClassifier, Specimen
 
 LIKELY, SURE = 0.5, 0.9
 """Probabilities above which a mechanism is called likely, and sure."""
@@ -152,7 +155,7 @@ def strength_table(strengths: pd.DataFrame, *, n_footprints: int) -> pd.DataFram
 
 
 def collective(model: CoupledClassifier) -> str:
-    """How much the neighbours count, whether more than physics was needed, whether there is a ratio to learn."""
+    """How much the neighbours count, and whether more than physics was needed."""
     only = " There is one family, so no ratio of strengths to learn." if len(model.strengths_) == 1 else ""
     gate = "opened: physics alone misses something" if model.gate_ else "stayed shut: physics alone does"
     return (
@@ -195,6 +198,52 @@ def comparison_table(scores: pd.DataFrame, differences: pd.DataFrame) -> pd.Data
             }
         )
     return pd.DataFrame(rows).fillna("")
+
+
+def first_choices(held_out: pd.DataFrame, specimen: Specimen) -> pd.DataFrame:
+    """The slip plane that the coupled model, which had not seen the grain, holds most likely in each grain.
+
+    Parameters
+    ----------
+    held_out : predictions of blocked cross-validation: grain_id, mechanism, target, model, p
+
+    Returns
+    -------
+    DataFrame grain_id, target, p, state ("seen"; "fits a line" that other planes fit as well; "not seen"; "not
+    looked for"), angle_deg on the screen, and x0_um, y0_um, x1_um, y1_um: ends of its trace on the map
+    """
+    own = held_out[(held_out["model"] == "coupled") & (held_out["mechanism"] == "slip")]
+    first = own.loc[own.groupby("grain_id")["p"].idxmax(), ["grain_id", "target", "p"]]
+    first = first.merge(specimen.labels[["grain_id", "target", "observed"]], how="left")
+    fitting = specimen.candidates[specimen.candidates["probability"] > 0][["grain_id", "target"]]
+    first = first.merge(fitting.drop_duplicates(), how="left", indicator="fits")
+    first["state"] = np.select(
+        [first["observed"] == 1, first["fits"] == "both", first["observed"] == 0],
+        ["seen", "fits a line", "not seen"],
+        "not looked for",
+    )
+    traces = slip_traces(specimen.quaternions, specimen.systems)
+    grain = specimen.position(first["grain_id"])
+    plane = [traces.plane_names.index(target) for target in first["target"]]
+    first["angle_deg"] = traces.angle_deg[grain, plane]
+    places = specimen.grains.iloc[grain][["x_um", "y_um", "equivalent_diameter_um"]].to_numpy(float)
+    angle = np.radians(first["angle_deg"].to_numpy())
+    half = 0.4 * places[:, 2:] * np.column_stack([np.cos(angle), -np.sin(angle)])
+    first[["x0_um", "y0_um"]], first[["x1_um", "y1_um"]] = places[:, :2] - half, places[:, :2] + half
+    return first.drop(columns=["observed", "fits"])
+
+
+def agreeing(choices: pd.DataFrame) -> str:
+    """In how many grains the first choice was seen, where one can tell (table of `first_choices`)."""
+    n = choices["state"].value_counts()
+    seen, absent, fits = (int(n.get(state, 0)) for state in ("seen", "not seen", "fits a line"))
+    if seen + absent < FEW:
+        return f"A first choice can be held against {count(seen + absent, 'grain')} only: too few."
+    more = f" In {fits} more it lies along a line that other planes fit as well." if fits else ""
+    return (
+        f"The plane held most likely, by a model that has not seen the grain, was seen in {seen} of "
+        f"{count(seen + absent, 'grain')} where one can tell.{more}"
+    )
 
 
 def partition(splits: Splits) -> str:

@@ -197,7 +197,7 @@ class Folder:
         answer, its numbers for `save`.
 
         A metric has its unit in its name (`rmse_stress_mpa`); None stands for a number that could not be had.
-        With a topic (a key of `cpml.pipeline.report.topics.TOPICS`) the sentence stands on the first page as well.
+        With a topic, a key of `report.topics.TOPICS`, the sentence stands on the first page as well.
         """
         self._metrics |= {name: _metric(name, value) for name, value in metrics.items()}
         if sentence:
@@ -206,7 +206,7 @@ class Folder:
             self.tell(topic, sentence)
 
     def tell(self, topic: str, sentence: str = "", table: pd.DataFrame | None = None) -> None:
-        """Put a finding on the first page of the report, under a topic of `cpml.pipeline.report.topics.TOPICS`.
+        """Put a finding on the first page of the report, under a topic of `report.topics.TOPICS`.
 
         Parameters
         ----------

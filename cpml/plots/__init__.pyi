@@ -20,7 +20,12 @@ from .comparison import (
     optimism_points as optimism_points,
     strengths_by_dataset as strengths_by_dataset,
 )
-from .fields import activity_map as activity_map, dic_map as dic_map, line_map as line_map
+from .fields import (
+    activity_map as activity_map,
+    choice_map as choice_map,
+    dic_map as dic_map,
+    line_map as line_map,
+)
 from .footprints import trace_map as trace_map, twin_map as twin_map
 from .frequencies import frequency as frequency
 from .images import image_panels as image_panels, image_with_traces as image_with_traces

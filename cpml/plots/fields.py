@@ -21,10 +21,10 @@ from cpml.plots.maps import (
     map_figure,
     value_figure,
 )
-from cpml.plots.palette import NO_VALUE, ORANGE, SKY, category_colours
+from cpml.plots.palette import NO_VALUE, ORANGE, SKY, YELLOW, category_colours
 from cpml.plots.raster import pixel_extent
 from cpml.plots.style import captioned, legend_beside, need_columns, note
-from cpml.plots.views import FieldView
+from cpml.plots.views import ENDS, FieldView
 
 MOST_SYSTEMS = 8
 SURE = 0.5
@@ -102,6 +102,38 @@ def line_map(view: FieldView, field: ArrayLike, pieces: pd.DataFrame, *, label: 
     ax.plot(*ends[is_bent].reshape(-1, 2).T, ".", color=ORANGE, markersize=2.5)
     fig.legend(handles=handles, loc="outside upper left", ncols=2, title="Lines", alignment="left")
     return note(fig, n=pieces["line_id"].nunique(), unit="lines")
+
+
+@captioned
+def choice_map(view: FieldView, field: ArrayLike, choices: pd.DataFrame, *, label: str) -> Figure | None:
+    """The plane that a model holds most likely in each grain, as its trace, over the measured field.
+
+    Parameters
+    ----------
+    field : (rows, columns) measured field
+    choices : x0_um, y0_um, x1_um, y1_um (ends of the trace, in the frame of the field), state: "seen", "not
+        seen" or, where nothing was there to tell, another word
+    label : quantity of the field with its unit
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no choice, or the field has no value
+    """
+    need_columns(choices, (*ENDS, "state"), "table of choices")
+    fig = dic_map(view, field, label=label, cmap="gray") if len(choices) else None
+    if fig is None:
+        return None
+    looks = {"seen": (SKY, "-"), "not seen": (ORANGE, (0, (2.5, 1.2)))}
+    handles = []
+    for state, part in choices.groupby("state", sort=False):
+        colour, line = looks.get(str(state), (YELLOW, (0, (1, 1))))
+        look: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.5}
+        ends = part[list(ENDS)].to_numpy().reshape(-1, 2, 2)
+        fig.axes[0].add_collection(LineCollection(list(ends), **look), autolim=False)
+        handles.append(Line2D([], [], label=f"{state} ({len(part)})", **look))
+    title = "Most likely plane, by a model that has not seen the grain"
+    fig.legend(handles=handles, loc="outside upper left", ncols=3, title=title, alignment="left")
+    return note(fig, n=len(choices), unit="grains")
 
 
 @captioned

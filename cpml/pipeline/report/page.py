@@ -19,8 +19,8 @@ from cpml.files import read_json, write_atomic
 from cpml.pipeline.report.chapters import Chapter, chapters, marked, notebooks_in
 from cpml.pipeline.report.first import first_page
 from cpml.pipeline.report.numbers import explained
-from cpml.pipeline.runs import in_words, parameters_of
 from cpml.pipeline.report.topics import TOPICS
+from cpml.pipeline.runs import in_words, parameters_of
 
 _NETWORK = re.compile(
     r"""<(?:script|link|iframe|img|object|embed)\b[^>]*(?:src|href|data)\s*=\s*["']?\s*(?:https?:)?//""",
