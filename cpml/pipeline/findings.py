@@ -209,8 +209,8 @@ def first_choices(held_out: pd.DataFrame, specimen: Specimen) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame grain_id, target, p, state ("seen"; "fits a line" that other planes fit as well; "not seen"; "not
-    looked for"), angle_deg on the screen, and x0_um, y0_um, x1_um, y1_um: ends of its trace on the map
+    DataFrame grain_id, target, p, state ("seen"; "fits a line" that other planes fit as well; "not seen";
+    "not looked for"), angle_deg on the screen, and x0_um, y0_um, x1_um, y1_um: ends of its trace on the map
     """
     own = held_out[(held_out["model"] == "coupled") & (held_out["mechanism"] == "slip")]
     first = own.loc[own.groupby("grain_id")["p"].idxmax(), ["grain_id", "target", "p"]]
