@@ -7,12 +7,17 @@ import ast
 import importlib
 import re
 import sys
+import textwrap
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 import cpml
+from cpml.datasets import schema_files
+from cpml.datasets.schema import checked
 from cpml.paths import PACKAGE
+from cpml.safe_yaml import read_yaml
 
 ROOT = PACKAGE.parent
 sys.path.insert(0, str(ROOT / "docs" / "hooks"))
@@ -22,6 +27,8 @@ import pages  # noqa: E402
 PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "reports" / "README.md"]
 GENERATED = ("build/", "data/derived", "reports/", "data/<", "notebooks/NN")
 WORDS = re.compile(r"`([^`]+)`")
+DESCRIBING = [ROOT / "README.md", ROOT / "docs" / schema_files.PAGE_FILE]
+BLOCK = re.compile(r"^([ ]*)```yaml\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 
 def symbols() -> list[tuple[list[str], str]]:
@@ -118,3 +125,29 @@ def test_examples_of_the_pages_run(page, tmp_path, monkeypatch):
     for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         if "dask_jobqueue" not in code:
             exec(compile(code, page.name, "exec"), {"__name__": "example"})
+
+
+def descriptions() -> list[tuple[str, str]]:
+    """Page and text of every description of a data set that a page shows."""
+    found = [
+        (page.name, textwrap.dedent(block.group(2)))
+        for page in DESCRIBING
+        for block in BLOCK.finditer(page.read_text(encoding="utf-8"))
+    ]
+    return [(page, text) for page, text in found if re.search("^name:", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("page, text", descriptions(), ids=lambda value: value[:24].split("\n")[0])
+def test_a_description_that_a_page_shows_is_valid(page, text, tmp_path):
+    """Against the schema and in the check; the files that it names are not there."""
+    path = tmp_path / "dataset.yml"
+    path.write_text(text, encoding="utf-8")
+    values = read_yaml(path)
+    assert [
+        error.message for error in Draft202012Validator(schema_files.json_schema()).iter_errors(values)
+    ] == []
+    assert checked(values, path)[1] == []
+
+
+def test_every_page_that_explains_descriptions_shows_one():
+    assert {page for page, _ in descriptions()} == {page.name for page in DESCRIBING}

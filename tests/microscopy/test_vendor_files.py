@@ -20,6 +20,8 @@ from cpml.crystallography.rotations import (
     random_quaternions,
 )
 from cpml.crystallography.symmetry import proper_group
+from cpml.datasets import load_dataset, read_dataset_map
+from cpml.datasets.new import new_description
 from cpml.errors import CpmlError, MapFileError, ParameterError
 from cpml.microscopy import MapPhase, frame_rotation, read_map, read_stack, write_map
 from cpml.microscopy.io.map_file import write_map_file
@@ -685,3 +687,43 @@ def test_wrong_numbers_in_text_headers(tmp_path, name, old, new):
         assert m.pixel_um == whole.pixel_um
     except CpmlError as error:
         assert name in str(error)
+
+
+@pytest.mark.parametrize("name", [n for n in BUILDERS if n != "map.h5"])
+def test_a_description_is_written_for_every_format(tmp_path, name):
+    """What `tasks.py new` writes reads the map that went in; phases by name, the axis that is usual."""
+    BUILDERS[name](tmp_path / name)
+    given = {"materials": ["nickel", "titanium_cp"]} if name.endswith(".txt") else {}
+    dataset = load_dataset(new_description(tmp_path / name, name="made", **given).path)
+    m = read_dataset_map(dataset)
+    assert (m.n_pixels, m.step_um) == (N, pytest.approx(STEP))
+    usual = "a*" if name.startswith(("oxford", "bruker", "hkl")) else "a"
+    assert {phase.hex_x_axis for phase in dataset.phases if phase.lattice == "hcp"} <= {usual}
+    found = {phase.material for phase in dataset.phases}
+    assert found == ({"nickel"} if name == "emsoft.h5" else {"nickel", "titanium_cp"})
+
+
+@pytest.mark.parametrize("name", ["oxford.h5oina", "orix.h5"])
+def test_a_description_names_the_other_maps_of_a_file(tmp_path, name):
+    path = BUILDERS[name](tmp_path / name) or tmp_path / name
+    with h5py.File(path, "r+") as file:
+        first = next(key for key in file if isinstance(file[key], h5py.Group))
+        if name == "orix.h5":
+            file.copy(first, "one/" + first)
+            file.copy(first, "two/" + first)
+            del file[first]
+        else:
+            file.copy(first, "Z other")
+    names = ["one", "two"] if name == "orix.h5" else [first, "Z other"]
+    written = new_description(path, name="made")
+    assert load_dataset(written.path).reading == {"scan": names[0]}
+    assert any(f"{names[0]} is read; the file also has {names[1]}" in what for what in written.decisions)
+    other = new_description(path, name="made", folder=tmp_path / "b", reading=f"scan: {names[1]}")
+    assert load_dataset(other.path).reading == {"scan": names[1]}
+
+
+def test_a_description_of_a_volume_is_about_its_first_slice(tmp_path):
+    dream3d(tmp_path / "v.dream3d", slices=3)
+    written = new_description(tmp_path / "v.dream3d", name="made")
+    assert load_dataset(written.path).reading == {"slice": 0}
+    assert any("slice: 0, the first of 3" in what for what in written.decisions)
