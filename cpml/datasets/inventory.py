@@ -126,7 +126,7 @@ def about_dic(path: Path, _map: EbsdMap | None = None, **options: str) -> str:
 def about_curve(path: Path, _map: EbsdMap | None = None) -> str:
     """Length of a stress-strain curve."""
     table = read_curve(path)
-    return f"{len(table)} points up to strain {table['true_strain'].max():.3g}"
+    return f"{len(table)} points, strain up to {table['true_strain'].abs().max():.3g}"
 
 
 def about_truth(path: Path, _map: EbsdMap | None = None) -> str:

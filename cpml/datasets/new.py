@@ -266,7 +266,9 @@ class _Draft:
             lines.append(self._decide(f"scan: {_plain(scans[0])} is read; the file also has {others}"))
         if n > 1 and "slice" not in options:
             options = {"slice": 0} | options
-            lines.append(self._decide(f"slice: 0, the first of {n}, is read; or 1 to {n - 1}"))
+            lines.append(
+                self._decide(f"slice: 0, the first of {n}, is read; or {'1' if n == 2 else f'1 to {n - 1}'}")
+            )
         return "\n".join([*lines, f"reading: {_value(options)}"]) if options else ""
 
     def _frame(self) -> str:

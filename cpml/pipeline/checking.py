@@ -20,7 +20,7 @@ from cpml.datasets.new import open_decisions
 from cpml.datasets.observe import segmented
 from cpml.errors import DatasetError
 from cpml.files import read_json
-from cpml.pipeline.answers import count, percent
+from cpml.pipeline.answers import count, hexagonal_axis, percent
 from cpml.pipeline.chain import run_dataset
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def check_dataset(name: str | Path) -> Checked:
         clock = time.perf_counter()
         found.page = run_dataset(path, steps=[CHAPTER])
         found.seconds = time.perf_counter() - clock
-        found.frame, found.hexagonal_axis, found.answer = _verdicts(dataset)
+        found.frame, found.hexagonal_axis, found.answer = _verdicts(dataset, ebsd_map)
     return found
 
 
@@ -138,7 +138,7 @@ def _about_map(found: Checked, dataset: Dataset, ebsd_map: EbsdMap) -> None:
     found.notes = ebsd_map.frame_note
 
 
-def _verdicts(dataset: Dataset) -> tuple[str, str, str]:
+def _verdicts(dataset: Dataset, ebsd_map: EbsdMap) -> tuple[str, str, str]:
     """Frame and hexagonal axis ("" where there is none) by the table of frames; the answer of chapter 01."""
     import pandas as pd
 
@@ -150,8 +150,11 @@ def _verdicts(dataset: Dataset) -> tuple[str, str, str]:
     answer = read_json(reports / "answers" / f"{CHAPTER}.json").get("answer", "")
     declared = dataset.frame.get("euler_to_sample")
     frame = _frame_verdict(table, "not declared" if declared is None else f"declared {_short(declared)}")
-    has_axis = set(table["hexagonal_axis"]) != {"-"}
-    return frame, _axis_verdict(table) if has_axis else "", answer.replace("**", "")
+    axis = ""
+    if set(table["hexagonal_axis"]) != {"-"}:
+        # pairs of fragments are few; their boundaries may tell what they do not
+        axis = _axis_verdict(table) or f"undecided by lines and twins. {_boundary_verdict(dataset, ebsd_map)}"
+    return frame, axis.strip(), answer.replace("**", "")
 
 
 def _frame_verdict(table: pd.DataFrame, declared: str) -> str:
@@ -164,18 +167,28 @@ def _frame_verdict(table: pd.DataFrame, declared: str) -> str:
         return f"{declared}; CONTRADICTED: lines and twins fit {' / '.join(frames)}: declare it in frame"
     if len(frames) == 1:
         return f"{declared}; supported: all but {mine} are ruled out (half a turn about z shows in no line)"
+    if len(frames) == table["frames"].nunique():
+        return f"{declared}; undecided: the few lines and twins of the map rule no frame out"
     return f"{declared}; undecided: {', '.join(frames)} explain the lines and twins equally well"
 
 
 def _axis_verdict(table: pd.DataFrame) -> str:
+    """What lines and twins say of the hexagonal axis; "" where they do not tell."""
     left = set(table.loc[table["verdict"] != "ruled out", "hexagonal_axis"])
-    if not table["explained"].any():
-        return "undecided: no twins and no lines that could tell a from a*"
     if left == {AS_READ}:
         return "supported: with the other axis far fewer twins and lines are explained"
     if left == {TURNED}:
         return "CONTRADICTED: the other one of a and a* explains the twins and lines"
-    return "undecided: both explain the twins and lines equally well"
+    return ""
+
+
+def _boundary_verdict(dataset: Dataset, ebsd_map: EbsdMap) -> str:
+    """What twin boundaries say of the hexagonal axis, in the words of chapter 01."""
+    from cpml.microscopy import hex_axis_check
+
+    threshold, least = (dataset.segmentation[key] for key in ("threshold", "min_pixels"))
+    found = hex_axis_check(ebsd_map, threshold=threshold, min_pixels=least)
+    return "" if found is None else hexagonal_axis(found.table).replace("**", "")
 
 
 def _short(value: object) -> str:
