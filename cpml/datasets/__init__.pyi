@@ -6,6 +6,13 @@ from .dataset import (
     available as available,
     left_out as left_out,
     load_dataset as load_dataset,
+    mistakes as mistakes,
+)
+from .inventory import Entry as Entry, take_inventory as take_inventory
+from .new import (
+    NewDescription as NewDescription,
+    new_description as new_description,
+    open_decisions as open_decisions,
 )
 from .observe import (
     Footprints as Footprints,

@@ -30,7 +30,7 @@ class Entry:
     error: str = ""
 
 
-def inventory(dataset: Dataset) -> tuple[EbsdMap | None, list[Entry]]:
+def take_inventory(dataset: Dataset) -> tuple[EbsdMap | None, list[Entry]]:
     """The map as it is declared, and what every file of a data set holds.
 
     Returns

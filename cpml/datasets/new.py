@@ -341,10 +341,17 @@ class _Draft:
 def _contents(source: Path, options: dict, materials: list[str]) -> tuple[MapContents, dict]:
     """What the map says, and the options to read it with: of a text file also its columns and phases."""
     from cpml.microscopy.io import contents
+    from cpml.microscopy.maps.frames import HEXAGONAL
 
     is_text = "columns" in options or not _is_known(source)
     if not is_text:
-        return contents.look_into(source, **options), options
+        found = contents.look_into(source, **options)
+        if found.format == "cpml" and any(phase.group in HEXAGONAL for phase in found.map.phases.values()):
+            raise DatasetError(
+                f"{source}: a map that cpml wrote, whose hexagonal axis is no longer that of a microscope: "
+                "describe the file that it was made from"
+            )
+        return found, options
     layout = contents.text_layout(source)
     if "columns" not in options and not layout.has_all:
         told = ", ".join(layout.columns)
@@ -525,7 +532,10 @@ def _size(file: Path) -> str:
 def _checked(part: Path, content: str) -> Dataset:
     """Write a description and read it back: what is put in place is valid."""
     part.write_text(content, encoding="utf-8")
-    return load_dataset(part)
+    try:
+        return load_dataset(part)
+    except DatasetError as error:
+        raise DatasetError(str(error).replace(str(part), f"{part.parent}: the new description")) from error
 
 
 def _with_companions(file: Path) -> list[Path]:

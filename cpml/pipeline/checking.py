@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cpml import paths
 from cpml.datasets.dataset import Dataset, find_description, load_dataset, mistakes
-from cpml.datasets.inventory import Entry, inventory
+from cpml.datasets.inventory import Entry, take_inventory
 from cpml.datasets.new import open_decisions
 from cpml.datasets.observe import segmented
 from cpml.errors import DatasetError
@@ -112,7 +112,7 @@ def check_dataset(name: str | Path) -> Checked:
     if found.mistakes:
         return found
     dataset = load_dataset(path)
-    ebsd_map, found.files = inventory(dataset)
+    ebsd_map, found.files = take_inventory(dataset)
     if ebsd_map is not None:
         _about_map(found, dataset, ebsd_map)
     if not found.wrong and ebsd_map is not None:

@@ -1,5 +1,7 @@
 """A description written from a map: facts of its file, marked decisions, valid as it is, all or nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from cpml.datasets.guess import fitting_materials
 from cpml.datasets.new import new_description, open_decisions
 from cpml.datasets.observe import read_dataset_map
 from cpml.errors import CpmlError, DatasetError, MapFileError, ParameterError
-from cpml.microscopy import MapPhase, write_map
+from cpml.microscopy import MapPhase, write_map, write_map_file
 from support import map_files
 from support.maps import MAGNESIUM, NICKEL, nearest_seeds, square_map
 
@@ -83,6 +85,39 @@ def test_what_is_given_is_decided(magnesium):
     assert (dataset.load.label, dataset.load.strain) == ("compression || -y", 0.03)
     assert (dataset.load.rate, dataset.load.temperature) == (0.01, 473)
     assert not any("load" in what or "material of Magnesium" in what for what in written.decisions)
+
+
+def test_a_file_may_call_its_phases_anything(nickel, monkeypatch):
+    """Line ends, marks of YAML and of this file, twice the same name: one description, read back as it is."""
+    from cpml.microscopy.io import contents
+
+    names = ["a\nb: c", "*x", "# DECIDE 9: all", "{", "x\u2028y\x85z", "Ni", "Ni"]
+    phases = {i: MapPhase(name, "432", "fcc", 3.52, 3.52, 3.52) for i, name in enumerate(names, start=1)}
+    m = square_map(
+        nearest_seeds(9, 9, 7),
+        random_quaternions(7, np.random.default_rng(0)),
+        phases=phases,
+        phase_of_grain=[*phases],
+    )
+    m = dataclasses.replace(m, frame_note=("a note\nDECIDE 8: nothing",))
+    told = contents.MapContents("h5oina", m, "a*", "", True, ("one", "two\nDECIDE 7: x"), 1)
+    monkeypatch.setattr(contents, "look_into", lambda *_, **__: told)
+    written = new_description(nickel, name="odd")
+    dataset = cpml.load_dataset(written.path)
+    assert [p.name for p in dataset.phases] == [name.strip() for name in names]
+    assert [p.number for p in dataset.phases] == [None] * 5 + [6, 7]
+    assert dataset.reading == {"scan": "one"}
+    assert [what for _, what in open_decisions(written.path)] == written.decisions
+
+
+def test_a_map_of_cpml_itself_has_no_axis_to_declare(tmp_path):
+    q = random_quaternions(4, np.random.default_rng(0))
+    write_map_file(square_map(nearest_seeds(6, 6, 4), q, phase=MAGNESIUM), tmp_path / "mg.h5")
+    write_map_file(square_map(nearest_seeds(6, 6, 4), q), tmp_path / "ni.h5")
+    with pytest.raises(DatasetError, match="describe the file that it was made from"):
+        new_description(tmp_path / "mg.h5")
+    dataset = cpml.load_dataset(new_description(tmp_path / "ni.h5").path)
+    assert read_dataset_map(dataset).n_pixels == 36
 
 
 @pytest.mark.parametrize(
@@ -261,7 +296,7 @@ def test_materials_fit_by_name_and_cell(name, group, lattice, a, c, expected):
 
 
 def test_the_files_of_the_demo_are_told():
-    ebsd, entries = inventory.inventory(cpml.load_dataset("demo"))
+    ebsd, entries = inventory.take_inventory(cpml.load_dataset("demo"))
     told = {entry.role: entry for entry in entries}
     assert list(told) == list(cpml.load_dataset("demo").files) and not any(e.error for e in entries)
     assert ebsd.n_pixels == 128**2 and "128 columns x 128 rows" in told["ebsd"].told
@@ -279,7 +314,7 @@ def test_what_cannot_be_read_is_told_of_every_file(nickel, tmp_path):
     np.savez(tmp_path / "field.npz", x=x, y=y, u=0.01 * x, v=0 * y)
     files = "curve: curve.csv\n  traces: lines.csv\n  labels: labels.csv\n  dic: field.npz"
     path.write_text(path.read_text().replace("  ebsd: map.ctf", f"  ebsd: map.ctf\n  {files}"))
-    _, entries = inventory.inventory(cpml.load_dataset(path))
+    _, entries = inventory.take_inventory(cpml.load_dataset(path))
     errors = {entry.role: entry.error for entry in entries}
     assert errors["ebsd"] == "" and "unit" in errors["curve"] and "none of its 1 places" in errors["traces"]
     assert "labels.csv" in errors["labels"] and "dic_to_ebsd" in errors["dic"]
