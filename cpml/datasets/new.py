@@ -554,10 +554,11 @@ def _schema_beside(path: Path) -> str:
 
 def _value(value: Any) -> str:
     """A value in one line of YAML."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
-    ).strip()
-    return text.removesuffix("...").strip()
+    options = {"default_flow_style": True, "sort_keys": False, "width": 10_000}
+    text = yaml.safe_dump(value, **options, allow_unicode=True).strip().removesuffix("...").strip()
+    if text.isprintable():
+        return text
+    return yaml.safe_dump(value, **options).strip().removesuffix("...").strip()  # with escapes
 
 
 def _as_words(spec: dict) -> str:
