@@ -11,6 +11,7 @@ import shutil
 import textwrap
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,7 @@ def new_description(
     if source.suffix.lower() == ".cpr":
         source = _existing(source.with_suffix(".crc"))
     extra = {role: _existing(path) for role, path in further.items() if path}
-    target = Path(folder).expanduser().resolve() if folder else source.parent
+    target = (Path(folder).expanduser() if folder else source.parent).resolve()
     path = target / "dataset.yml"
     if path.exists():
         raise DatasetError(f"{path} exists and is not overwritten: name another folder by --folder")
@@ -493,7 +494,7 @@ def _safe(text: str) -> str:
 def _put(path: Path, content: str, files: list[Path], *, link: bool) -> list[str]:
     """Bring the files into the folder and write the description, all or nothing; what was done, in words."""
     folder = path.parent
-    is_new = not folder.exists()
+    new_folders = [place for place in (folder, *folder.parents) if not place.exists()]
     made: list[Path] = []
     done: list[str] = []
     try:
@@ -514,8 +515,9 @@ def _put(path: Path, content: str, files: list[Path], *, link: bool) -> list[str
     except BaseException as error:
         for file in made:
             file.unlink(missing_ok=True)
-        if is_new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        for place in new_folders:  # the innermost first
+            with suppress(OSError):
+                place.rmdir()
         if isinstance(error, OSError):
             raise DatasetError(
                 f"{path}: cannot be written ({error.strerror}): name a folder of your own by --folder"

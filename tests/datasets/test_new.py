@@ -159,11 +159,11 @@ def test_files_from_elsewhere_are_brought_into_the_folder(tmp_path, link):
 
 
 def test_what_fails_leaves_nothing(nickel, tmp_path, monkeypatch):
-    folder = tmp_path / "new"
+    folder = tmp_path / "labs" / "new"
     (tmp_path / "traces.csv").write_text("x_um,y_um\n1,2\n")
     with pytest.raises(MapFileError, match="no column angle_deg"):
         new_description(nickel, folder=folder, traces=tmp_path / "traces.csv")
-    assert not folder.exists()
+    assert not folder.parent.exists()
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -171,13 +171,13 @@ def test_what_fails_leaves_nothing(nickel, tmp_path, monkeypatch):
     monkeypatch.setattr(new.shutil, "copyfile", full)
     with pytest.raises(DatasetError, match="No space left on device"):
         new_description(nickel, folder=folder)
-    assert not folder.exists()
+    assert not folder.parent.exists()
     monkeypatch.undo()
     monkeypatch.setattr(new, "load_dataset", lambda _: (_ for _ in ()).throw(DatasetError("invalid")))
     with pytest.raises(DatasetError, match="invalid"):
         new_description(nickel, folder=folder)
-    assert not folder.exists()
-    folder.mkdir()
+    assert not folder.parent.exists()
+    folder.mkdir(parents=True)
     (folder / "map.ctf").write_text("another file of this name")
     with pytest.raises(DatasetError, match="is not overwritten: rename"):
         new_description(nickel, folder=folder)
