@@ -416,11 +416,11 @@ class _ChainRun:
 
     def _show(self, status: str, *, force: bool = False) -> None:
         """Write the page of what is there, where it says something new; a page that fails loses no result."""
-        if not (self._page_is_due or force) or not any(self.reports.glob("[0-9][0-9]*_*.ipynb")):
+        is_due, self._page_is_due = self._page_is_due or force, False
+        if not is_due or not any(self.reports.glob("[0-9][0-9]*_*.ipynb")):
             return
         from cpml.pipeline.report.page import write_index
 
-        self._page_is_due = False
         try:
             write_index(self.dataset, status=status)
         except Exception as error:
@@ -431,8 +431,14 @@ class _ChainRun:
         from cpml.pipeline.report.crate import write_crate
         from cpml.pipeline.report.page import write_index
 
-        write_crate(self.dataset)  # first: the page links to it
-        write_index(self.dataset, status=self._older_than_asked(chosen))
+        try:
+            write_crate(self.dataset)  # first: the page links to it
+            write_index(self.dataset, status=self._older_than_asked(chosen))
+        except Exception as error:
+            told = of_system(error) if isinstance(error, OSError) else " ".join(str(error).split())
+            raise CpmlError(
+                f"{self.name}: its results are there, the page could not be written: {told}"
+            ) from error
         self.record["page"] = COMPLETE
         self._write_record()
 

@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from cpml import paths
-from cpml.datasets.dataset import Dataset
+from cpml.datasets.dataset import Dataset, load_dataset
 from cpml.errors import CpmlError, DatasetError, ParameterError
 from cpml.files import read_json, write_json
+from cpml.pipeline.provenance import shared_inputs
 from cpml.pipeline.steps import Step
+from cpml.safe_yaml import read_yaml
 
 MAX_TAG = 40
 """Characters of a tag that is made from parameters; a longer one is cut and ends in a hash."""
@@ -101,11 +103,14 @@ def parameters_of(name: str) -> dict[str, Any]:
 
 
 def check_description(run: Dataset) -> None:
-    """DatasetError where another description that is still there has the same name, and results under it."""
+    """DatasetError where another description that is still there has the same name, and results under it.
+
+    The same files in another place, such as a second checkout, are the same data.
+    """
     folder = paths.output() / "data" / "derived"
     for file in sorted([folder / run.name / "run.json", *folder.glob(f"{run.name}@*/run.json")]):
         other = str(read_json(file).get("description", ""))
-        if other and other != str(run.path) and _describes(Path(other), run.name):
+        if other and other != str(run.path) and _is_another(Path(other), run):
             raise DatasetError(
                 f"{run.path}: name: {run.name!r} is also the name of {other}, whose results are in "
                 f"{file.parent}: give one of them another name, or set CPML_OUTPUT to another folder"
@@ -173,14 +178,16 @@ def _file(name: str) -> Path:
     return paths.derived(name) / "run.json"
 
 
-def _describes(path: Path, name: str) -> bool:
-    """Whether a file is a description of a data set of this name."""
-    from cpml.safe_yaml import read_yaml
-
-    try:
-        return read_yaml(path).get("name") == name
-    except DatasetError:
+def _is_another(path: Path, run: Dataset) -> bool:
+    """Whether a file describes a data set of the same name, but of other files."""
+    if not path.is_file():
         return False
+    try:
+        if read_yaml(path).get("name") != run.name:
+            return False
+        return shared_inputs(load_dataset(path)) != shared_inputs(run)
+    except DatasetError:
+        return True
 
 
 def _word(value: Any) -> str:

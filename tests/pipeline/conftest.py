@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.toy import make_checkout
+from cpml.pipeline import chain
+from support.toy import execute_at_once, make_checkout
 
 
 @pytest.fixture
@@ -11,3 +12,10 @@ def toy(tmp_path, monkeypatch, describe, output):
     root = tmp_path / "check out {1}"
     monkeypatch.setenv("CPML_ROOT", str(root))
     return make_checkout(root, describe)
+
+
+@pytest.fixture
+def quick(toy, monkeypatch):
+    """The toy checkout, its notebooks pretended to be executed in no time."""
+    monkeypatch.setattr(chain, "execute", execute_at_once)
+    return toy

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import nbformat
 
+from cpml import paths
+from cpml.files import write_atomic, write_json
+
 IMPORTS = "import numpy as np\nimport pandas as pd\nimport cpml\nrun = cpml.Run({step!r}, globals())"
 DEFAULTS = 'dataset = "tiny"\noffset = 0.0\nfail = False\ncomplain = False'
 MAKE = """
@@ -64,3 +67,12 @@ def ran(printed: str) -> dict[str, bool]:
 def hidden_files(folder: Path) -> list[str]:
     """Temporary files below a folder; the lock of a run stays."""
     return [path.name for path in folder.rglob(".*") if path.name != ".lock"]
+
+
+def execute_at_once(step, name, values, cells=None) -> float:
+    """In place of papermill: writes an artefact made of parameters and code, a figure and the notebook."""
+    run = Path(paths.derived(name)), Path(paths.reports(name))
+    write_json(run[0] / f"{step.notebook_name}.json", {"values": values, "code": step.code})
+    write_json(run[1] / "figures" / f"{step.number}_figure.json", {"of": step.name})
+    write_atomic(run[1] / f"{step.name}.ipynb", lambda path: nbformat.write(step.notebook(cells), path))
+    return 1.0
