@@ -63,5 +63,6 @@ def read_value(text: str, *, what: str):
     """One YAML value, as a command line gives it: 3, 1e-3, true, [1, 2], text."""
     try:
         return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ParameterError(f"{what}: {text!r} cannot be read: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"{what}: {text!r:.200} cannot be read: {reason}") from None

@@ -60,7 +60,9 @@ def positive(content: dict, key: str, place: str, default: float | None = None) 
 
 def _is_number(value: object) -> TypeGuard[float]:
     """A finite number, and not true or false."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= np.finfo(float).max  # a whole number can be larger than any float
 
 
 def _block(content: dict, key: str, place: str, form: str) -> tuple[dict, str]:
@@ -113,7 +115,7 @@ def hardening(content: dict, families: Sequence[str], place: str) -> dict:
     if not block:
         return {}
     law = block.get("law")
-    if law not in HARDENING:
+    if not isinstance(law, str) or law not in HARDENING:
         raise DatasetError(
             f"{place}: law = {law!r}{suggest(law, list(HARDENING))}; known: {', '.join(HARDENING)}"
         )

@@ -204,7 +204,7 @@ def _material(content: dict, path: Path) -> Material:
     """A file's content, checked."""
     check_keys(content, _KEYS, str(path))
     lattice = content.get("lattice")
-    if lattice not in GROUP_OF_LATTICE:
+    if not isinstance(lattice, str) or lattice not in GROUP_OF_LATTICE:
         raise DatasetError(f"{path}: lattice = {lattice!r}; choose {', '.join(GROUP_OF_LATTICE)}")
     families = content.get("families")
     if not isinstance(families, dict) or not families:
@@ -213,7 +213,9 @@ def _material(content: dict, path: Path) -> Material:
     a = positive(content, "a_nm", str(path))
     if c is not None and not 1.2 < c / a < 2.2:
         raise DatasetError(f"{path}: c_nm = {c}: c/a = {c / a:.3f} is outside 1.2 to 2.2")
-    citation = content.get("citation") or ()
+    citation = content.get("citation") or []
+    if not isinstance(citation, (str, list)):
+        raise DatasetError(f"{path}: citation = {citation!r} must be text or a list of texts")
     constants, elastic_source = elastic(content, lattice, str(path))
     return Material(
         name=str(content.get("name", path.stem)),

@@ -12,6 +12,8 @@ shear direction, so the names and symmetry copies of generator and reader need n
 
 import json
 import re
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,11 @@ import pandas as pd
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import DatasetError
 
+_BROKEN = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, RuntimeError, MemoryError, SyntaxError),
+    *(zlib.error, zipfile.BadZipFile),
+)
+"""What damage of an .npz raises."""
 ACTIVE_SHEAR = 0.01  # a plane is active above this accumulated shear (the generator's visible step)
 VISIBLE_TWIN = 0.05  # a variant is visible above this volume fraction
 SAME_PLANE = np.cos(np.deg2rad(6.0))  # cosine above which two plane normals are one plane
@@ -65,7 +72,7 @@ def load_truth(path: Path) -> Truth:
             for kind in ("planes", "variants", "strengths")
         }
         return Truth(arrays["surface_grain"], **tables)
-    except (OSError, ValueError, KeyError) as error:
+    except _BROKEN as error:
         raise DatasetError(f"{path}: not a truth file of a virtual specimen ({error})") from None
 
 

@@ -128,6 +128,8 @@ def read_stack(path: str | Path, **options: Any) -> list[EbsdMap]:
     if kind not in STACKS:
         return [read_map(path, **options)]
     scan = {"scan": options["scan"]} if options.get("scan") is not None else {}
+    if scan and kind not in SEVERAL and kind != "dream3d":
+        raise ParameterError(f"{path}: option 'scan' is not for this format ({kind}); leave it out")
     count = import_module(f"cpml.microscopy.io.readers.{kind}").n_slices(path, **scan)
     return [
         read_map(path, slice=k, **options)
