@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeGuard
 
-import numpy as np
-
 from cpml.crystallography.interactions import CLASSES
 from cpml.errors import DatasetError
 
@@ -31,6 +29,7 @@ ELASTIC = {
 DIFFUSION = {"d0_m2_per_s", "q_kj_per_mol", "melting_k", "atomic_volume_nm3"}
 CROSS_SLIP = {"activation_volume_b3", "onset_mpa"}
 _ENERGY = ("stacking_fault_mj_per_m2", "energy_ev")  # one of the two
+MAX = 1e300
 _ABOUT = {"source", "log_spread"}
 
 
@@ -62,7 +61,7 @@ def _is_number(value: object) -> TypeGuard[float]:
     """A finite number, and not true or false."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
-    return abs(value) <= np.finfo(float).max  # a whole number can be larger than any float
+    return abs(value) <= MAX  # a whole number can be larger than any float, and then is no float
 
 
 def _block(content: dict, key: str, place: str, form: str) -> tuple[dict, str]:

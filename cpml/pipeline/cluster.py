@@ -17,6 +17,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from cpml import paths
 from cpml.datasets.catalogue import file_sha256
 from cpml.errors import CpmlError
 from cpml.files import read_json, write_atomic
-from cpml.pipeline import provenance
+from cpml.pipeline import provenance, runs
 from cpml.pipeline.job import Outcome, run_job
 from cpml.pipeline.steps import PATTERN
 
@@ -213,12 +214,19 @@ def receive(files: dict[str, bytes]) -> None:
     """Write files from a worker below the output folder; what the last run wrote and this one did not, goes.
 
     The record of a run is written last: what is interrupted is run again.
+
+    Raises
+    ------
+    BusyError : another process holds the run
     """
-    for name in sorted(files, key=lambda name: (name.endswith("/provenance.json"), name)):
-        path = paths.inside(paths.output(), name)
-        if path.name == "provenance.json":
-            _remove_stale(path, files[name])
-        write_atomic(path, partial(_write_bytes, content=files[name]))
+    with ExitStack() as held:
+        for name in sorted({Path(name).parts[1] for name in files if name.startswith("reports/")}):
+            held.enter_context(runs.held(name))
+        for name in sorted(files, key=lambda name: (name.endswith("/provenance.json"), name)):
+            path = paths.inside(paths.output(), name)
+            if path.name == "provenance.json":
+                _remove_stale(path, files[name])
+            write_atomic(path, partial(_write_bytes, content=files[name]))
 
 
 def _remove_stale(record: Path, content: bytes) -> None:
@@ -312,6 +320,7 @@ def difference(mine: dict[str, str], theirs: dict[str, str]) -> str:
 def _environment() -> dict[str, str]:
     """Variables of this process that a run depends on, folders absolute."""
     found = {k: v for k, v in os.environ.items() if k.startswith("CPML_") or k.endswith("_NUM_THREADS")}
+    found.pop(runs.HOLDER, None)
     for name in FOLDERS:
         if found.get(name):
             folders = (Path(part).expanduser().resolve() for part in found[name].split(os.pathsep))

@@ -119,7 +119,7 @@ def prepare(name: str | Path, grid: dict[str, list], *, tag: str = "") -> list[s
 def run_grid(
     name: str | Path, grid: dict[str, list], *, tag: str = "", jobs: int = 0, **options: Any
 ) -> dict[str, str]:
-    """Run a data set under every combination of parameters, and print a table of how it went.
+    """Run a data set under every combination of parameters; `run_batch` prints a table of how it went.
 
     Parameters
     ----------
@@ -136,8 +136,7 @@ def run_grid(
     names = prepare(name, grid, tag=tag)
     start = time.monotonic()
     errors = run_batch(names, jobs=jobs, **options)
-    width = max(len(run) for run in names)
+    for run, error in errors.items():
+        print(f"{run} failed: {error}")
     print(f"{len(names) - len(errors)} of {len(names)} runs done in {time.monotonic() - start:.0f} s")
-    for run in names:
-        print(f"  {run:{width}}  {'failed: ' + errors[run] if run in errors else 'done'}")
     return errors

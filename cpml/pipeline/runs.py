@@ -24,7 +24,7 @@ from typing import Any
 
 from cpml import paths
 from cpml.datasets.dataset import Dataset, load_dataset
-from cpml.errors import CpmlError, DatasetError, ParameterError
+from cpml.errors import BusyError, CpmlError, DatasetError, ParameterError
 from cpml.files import read_json, write_json
 from cpml.pipeline.provenance import shared_inputs
 from cpml.pipeline.steps import Step
@@ -123,7 +123,7 @@ def held(name: str) -> Iterator[None]:
 
     Raises
     ------
-    CpmlError : another process holds it; the message tells which, where and since when
+    BusyError : another process holds it; the message tells which, where and since when
     """
     import filelock
 
@@ -134,7 +134,7 @@ def held(name: str) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout:
-        raise CpmlError(_taken(name, read_json(holder))) from None
+        raise BusyError(_taken(name, read_json(holder))) from None
     before = os.environ.get(HOLDER)
     try:
         _end_orphans(read_json(holder))

@@ -230,7 +230,7 @@ def changed_array(value, script: Script):
 
 
 def change_hdf(file: h5py.File, script: Script) -> None:
-    """Change one to four arrays, groups or attributes of an open HDF5 file; what the library refuses, stays."""
+    """Change one to four arrays, groups or attributes of an open HDF5 file, where the library lets it."""
     for _ in range(1 + script.pick(4)):
         names: list[str] = []
         file.visit(names.append)

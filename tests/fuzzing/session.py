@@ -1,7 +1,7 @@
-"""Fuzzing of all readers: what is a finding, sessions guided by coverage, and the command that repeats one.
+"""Fuzzing of all readers: what is a finding, sessions guided by coverage, the command that repeats a finding.
 
-`tasks.py fuzz` starts `guide` for every target in a process of its own (libFuzzer ends it at a hang, a crash or
-too much memory, and it is started again). An input that is a finding is kept below build/fuzz, once
+`tasks.py fuzz` starts `guide` for every target in a process of its own (libFuzzer ends it at a hang, a crash
+or too much memory, and it is started again). An input that is a finding is kept below build/fuzz, once
 for each kind of error and place in the code.
 """
 

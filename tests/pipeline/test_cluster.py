@@ -165,11 +165,12 @@ def test_a_worker_is_killed_and_the_batch_completes(toy, output, scheduler, work
     assert errors == {}
     wait_for(lambda: not killed[0].is_running())
     for name in ("tiny", "second"):
-        assert (output / "reports" / name / "index.html").is_file()
-        assert pipeline_result(name)["x"] == 2
-        assert sum(line.startswith(f"{name} 01_make ") and line.endswith(" s") for line in lines) == 1
-    assert any(re.fullmatch(r"tiny +done +\d+ +\S+ on \S+", line) for line in lines)
-    assert "tiny 01_make cached" in lines
+        run = f"{name}@offset-2.0"
+        assert (output / "reports" / run / "index.html").is_file()
+        assert pipeline_result(run)["x"] == 2
+        assert sum(line.startswith(f"{run} 01_make ") and line.endswith(" s") for line in lines) == 1
+        assert any(re.fullmatch(rf"{name} +done +\d+ +\S+ on \S+", line) for line in lines)
+    assert "tiny@offset-2.0 01_make cached" in lines
     assert not litter(output)
 
 
