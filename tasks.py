@@ -327,6 +327,24 @@ def bench(c, suite=""):
         importlib.import_module(f"benchmarks.{found[name].stem}").main()
 
 
+@task(
+    help={
+        "minutes": "in all, shared by the targets",
+        "target": "a group (maps, files, yaml, models, artefacts) or one file of them; all when empty",
+        "reproduce": "a kept input: read it once and show what happens; needs --target",
+    }
+)
+@reports_errors
+def fuzz(c, minutes=5.0, target="", reproduce=""):
+    """Fuzz the readers, guided by coverage (needs the extra `fuzz`); findings are kept below build/fuzz."""
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    from fuzzing import session
+
+    found = session.reproduce(target, Path(reproduce)) if reproduce else session.fuzz(target, minutes)
+    if found:
+        raise Exit(code=1)
+
+
 @task(help={"fast": "unit tests and doctests only, without the slow ones"})
 def test(c, fast=False):
     """Run all tests: unit tests and doctests; beside them the committed notebooks, then the pipeline."""

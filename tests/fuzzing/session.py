@@ -1,7 +1,7 @@
 """Fuzzing of all readers: what is a finding, sessions guided by coverage, the command that repeats a finding.
 
-`tasks.py fuzz` starts `guide` for every target in a process of its own (libFuzzer ends it at a hang, a crash
-or too much memory, and it is started again). An input that is a finding is kept below build/fuzz, once
+`tasks.py fuzz` starts `fuzzing.guided` for every target in a process of its own (libFuzzer ends it at a
+hang, a crash or too much memory, and it is started again). An input that is a finding is kept below build/fuzz, once
 for each kind of error and place in the code.
 """
 
@@ -23,15 +23,10 @@ from pathlib import Path
 
 from cpml.errors import CpmlError
 from cpml.paths import PACKAGE
-from fuzzing.mutations import WORDS, mutate
+from fuzzing.mutations import mutate
 from fuzzing.targets import Target, targets
 
 ROOT = PACKAGE.parent
-HANG_S = 10
-"""A reader that takes longer hangs: all inputs are a few kB."""
-MEMORY_MB = 2048
-LARGEST = 65_536
-"""Bytes of an input."""
 STATE = re.compile(r"#(\d+)\s.*?cov: (\d+) ft: (\d+)")
 
 
@@ -123,7 +118,7 @@ def _session(target: Target, seconds: float, tell: Callable[[str], object]) -> i
     until, runs, coverage = time.monotonic() + seconds, 0, ("0", "0")
     known = {path.name for path in findings.iterdir()}
     while (left := until - time.monotonic()) > 1:
-        command = [sys.executable, "-m", "fuzzing.session", target.name, f"{left:.0f}"]
+        command = [sys.executable, "-m", "fuzzing.guided", target.name, f"{left:.0f}"]
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
             "NUMBA_DISABLE_JIT": "1",  # machine code has no coverage, and instrumented code does not compile
@@ -183,51 +178,3 @@ def fixed(target: Target, count: int) -> list[tuple[Finding, bytes]]:
         if finding := examine(target, data):
             found.append((finding, data))
     return found
-
-
-def guide(name: str, seconds: int) -> None:
-    """Fuzz one target here, guided by the coverage of cpml and yaml; ends this process."""
-    import atheris
-
-    with atheris.instrument_imports(include=["cpml", "yaml"]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        target = targets()[name]
-        seeds = target.seeds()
-        for seed in seeds:  # imports what it needs
-            examine(target, seed)
-    corpus, findings = Path("corpus"), Path("findings")
-    for number, seed in enumerate(seeds):
-        (corpus / f"seed{number}").write_bytes(seed)
-    words = (f'"{"".join(f"{chr(92)}x{byte:02x}" for byte in word.encode())}"' for word in WORDS if word)
-    Path("words").write_text("\n".join(words) + "\n")
-
-    def once(data: bytes) -> None:
-        if finding := examine(target, data):
-            file = findings / finding.key
-            if not file.exists():
-                file.write_bytes(data)
-                file.with_name(file.name + ".txt").write_text(
-                    f"{finding.what} ({finding.place})\n\n{finding.trace}"
-                )
-
-    def mutated(data: bytes, largest: int, seed: int) -> bytes:
-        rng = random.Random(seed)
-        if target.is_script or rng.random() < 0.5:
-            return atheris.Mutate(data, largest)
-        return mutate(data, rng)[:largest]
-
-    options = [
-        f"-max_total_time={seconds}",
-        f"-timeout={HANG_S}",
-        f"-rss_limit_mb={MEMORY_MB}",
-        f"-max_len={64 if target.is_script else LARGEST}",
-        "-artifact_prefix=findings/",
-        "-dict=words",
-        "-len_control=0",
-    ]
-    atheris.Setup([sys.argv[0], *options, str(corpus)], once, custom_mutator=mutated)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    guide(sys.argv[1], int(float(sys.argv[2])))
