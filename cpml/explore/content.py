@@ -165,12 +165,11 @@ def _m_prime(situation: Situation, boundaries: pd.DataFrame) -> np.ndarray:
     materials, grains = situation.survey.materials, situation.grains
     load = situation.load
     assert load is not None
-    systems = {number: material.systems() for number, material in materials.items()}
     a_nm = {number: material.a for number, material in materials.items()} if len(materials) > 1 else None
     table = boundary_transfer(
         boundaries[["grain_a", "grain_b", "trace_deg"]],
         grains[QUATERNION].to_numpy(float),
-        systems,
+        situation.survey.systems,
         phase=grains["phase"].to_numpy(),
         stress=load.stress,
         a_nm=a_nm,
@@ -221,10 +220,9 @@ def _lines(situation: Situation, grain_id: int) -> Section:
 def _theory(situation: Situation, grain_id: int) -> dict[str, float]:
     """Plane -> angle of its trace, deg, of a grain of the declared segmentation."""
     row = situation.survey.twins(None).grains.set_index("grain_id").loc[grain_id]
-    material = situation.survey.materials.get(int(row["phase"]))
-    if material is None:
+    systems = situation.survey.systems.get(int(row["phase"]))
+    if systems is None:
         return {}
-    systems = material.systems()
     angles = slip_traces(row[QUATERNION].to_numpy(float)[None], systems).angle_deg[0]
     return dict(zip(systems.plane_names, angles.tolist(), strict=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -56,6 +57,7 @@ class MapFigure:
         side = (wide + 0.2) / total[0], UNDER_IN / total[1], (SIDE_IN - 0.15) / total[0], high / total[1]
         self._side = side
         self._key: list[Artist] = []
+        self._shown: tuple | None = None  # what the key says
         self.ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[], anchor="NW")
         for spine in self.ax.spines.values():
             spine.set(visible=True, linewidth=0.6)
@@ -81,19 +83,10 @@ class MapFigure:
         """Show other colours, with their key."""
         self._image.set_data(self._raster.image(painting.rgb, missing=1.0))
         self.ax.set_title(painting.title, loc="left", fontsize=FONT + 1, pad=6)
-        for artist in self._key:
-            artist.remove()
-        self._key = []
-        if painting.triangle is not None:
-            self._draw_triangles()
-        if painting.bar is not None:
-            self._draw_bar(*painting.bar)
-        if painting.names:
-            self._draw_names(painting.names)
-        if painting.note:
-            x, y = self._side[0], self._side[1]
-            words = _wrapped(painting.note, 26)
-            self._key.append(self.figure.text(x, y, words, fontsize=FONT - 1, color="0.3", va="bottom"))
+        kind = (painting.triangle is not None, painting.bar, painting.note, *(n for n, _ in painting.names))
+        if kind != self._shown:
+            self._shown = kind
+            self._draw_key(painting)
 
     def outline(self, grains: NDArray, fragments: NDArray) -> None:
         """Draw boundaries round the grains of a label (N,), and finer ones round the fragments in them."""
@@ -135,6 +128,21 @@ class MapFigure:
             return None
         point = int(self._raster.index[row, column])
         return point if point >= 0 else None
+
+    def _draw_key(self, painting: Painting) -> None:
+        for artist in self._key:
+            artist.remove()
+        self._key = []
+        if painting.triangle is not None:
+            self._draw_triangles()
+        if painting.bar is not None:
+            self._draw_bar(*painting.bar)
+        if painting.names:
+            self._draw_names(painting.names)
+        if painting.note:
+            words = "\n".join(textwrap.wrap(painting.note, 26))
+            look = {"fontsize": FONT - 1, "color": "0.3", "va": "bottom"}
+            self._key.append(self.figure.text(self._side[0], self._side[1], words, **look))
 
     def _draw_triangles(self) -> None:
         ebsd = self.survey.ebsd
@@ -220,12 +228,6 @@ def _padded(
     left, right, bottom, top = extent
     dx, dy = (right - left) / shape[1], (bottom - top) / shape[0]
     return left - dx, right + dx, bottom + dy, top - dy
-
-
-def _wrapped(text: str, letters: int) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, letters))
 
 
 def centres(grains: pd.DataFrame, ids: list[int]) -> dict[int, tuple[float, float]]:

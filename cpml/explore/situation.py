@@ -157,7 +157,7 @@ class Situation:
 
     def _answer(self, number: int, material: Material, rows: pd.DataFrame) -> LawAnswer:
         assert self.load is not None
-        systems, ratios = material.systems(), self.strengths(number)
+        systems, ratios = self.survey.systems[number], self.strengths(number)
         strength = np.array([ratios[family] for family in systems.family_names])[systems.family]
         quaternions = rows[QUATERNION].to_numpy(float)
         schmid = schmid_factors(systems, quaternions, self.load.stress)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.materials import Material
+from cpml.crystallography.slip_systems import Systems
 from cpml.datasets.observe import drawn_traces, grains_of, read_dataset_map
 from cpml.datasets.phases import modelled_systems
 from cpml.explore.chapters import Chapters
@@ -63,8 +64,12 @@ class Survey:
     @cached_property
     def materials(self) -> dict[int, Material]:
         """Phase number in the map -> material, of the phases that have a law."""
-        modelled = modelled_systems(self.dataset, self.ebsd)
-        return {number: self.dataset.material(self.ebsd.phases[number].name) for number in modelled}
+        return {n: self.dataset.material(self.ebsd.phases[n].name) for n in self.systems}
+
+    @cached_property
+    def systems(self) -> dict[int, Systems]:
+        """Phase number in the map -> slip and twin systems, of the phases that have a law."""
+        return modelled_systems(self.dataset, self.ebsd)
 
     @cached_property
     def chapters(self) -> Chapters:
@@ -116,7 +121,7 @@ class Survey:
             return Labels(*tables)
         twins = self.twins(None)
         drawn = drawn_traces(self.dataset, self.ebsd, twins.grain_label)
-        return slip_labels(twins.grains, drawn, modelled_systems(self.dataset, self.ebsd))
+        return slip_labels(twins.grains, drawn, self.systems)
 
     @property
     def has_more_lines(self) -> bool:
