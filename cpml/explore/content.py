@@ -88,7 +88,7 @@ def _orientation(situation: Situation, row: pd.Series, quaternion, phase) -> Sec
 def _size(row: pd.Series) -> Section:
     facts = [
         ("diameter of equal circle", f"{row['equivalent_diameter_um']:.3g} µm"),
-        ("area", f"{row['area_um2']:.4g} µm² ({int(row['n_pixels'])} points)"),
+        ("area", f"{_plain(row['area_um2'])} µm² ({int(row['n_pixels'])} points)"),
         ("aspect ratio", f"{row['aspect_ratio']:.2f}, long axis at {row['long_axis_deg']:.0f}°"),
         ("centre", f"x {row['x_um']:.1f} µm, y {row['y_um']:.1f} µm"),
     ]
@@ -329,6 +329,11 @@ def _causes(rows: pd.DataFrame) -> Table:
     ]
     columns = ["why", "mean stress", "own grain", "map", "neighbours", "sum"]
     return Table(columns, cells, "Resolved shear over strength, mean of the most loaded = 1.")
+
+
+def _plain(value: float) -> str:
+    """Four digits, large numbers without an exponent."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _number(value: float) -> str:

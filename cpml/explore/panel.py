@@ -89,9 +89,7 @@ class Panel:
         self.threshold = widgets.FloatSlider(
             5.0, min=low, max=high, step=0.5, description=threshold, readout_format=".1f", **look, **slow
         )
-        declared = explorer.settings.kind == DECLARED
-        kinds = ([DECLARED] if declared else []) + list(KINDS)
-        self.kind = widgets.Dropdown(options=kinds, description="load", **look)
+        self.kind = widgets.Dropdown(options=(DECLARED, *KINDS), description="load", **look)
         self.angle = widgets.FloatSlider(
             0.0, min=0, max=180, step=1, description="its axis to x / °", readout_format=".0f", **look, **slow
         )

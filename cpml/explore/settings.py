@@ -83,6 +83,14 @@ class Settings:
     def load_name(self, dataset: Dataset) -> str:
         """The load in words."""
         if self.kind != DECLARED:
-            where = {0.0: "x", 90.0: "y"}.get(self.angle % 180.0, f"{self.angle:g}° to x")
-            return f"{self.kind} along {where}"
+            where = {0.0: "x", 90.0: "y"}.get(round(self.angle % 180.0, 6), f"{self.angle:g}° to x")
+            return f"{self.kind} along {where}{self._reservation(dataset)}"
         return "unknown load" if dataset.load is None else dataset.load.label
+
+    def _reservation(self, dataset: Dataset) -> str:
+        """Whether nobody knows the load, or the one that is declared is a guess."""
+        if dataset.load is None:
+            return " (tried: none is declared)"
+        start = Settings.of(dataset)
+        is_declared = (self.kind, self.angle) == (start.kind, start.angle)
+        return " (assumed)" if dataset.load.assumed and is_declared else ""

@@ -259,8 +259,25 @@ def test_without_a_load_the_card_says_so_and_tension_is_tried(describe, output, 
         load="unknown",
     )
     explorer = GrainExplorer(Survey(cpml.Run("00_explore", {"dataset": str(path)}), ebsd))
-    assert explorer.settings.kind == "tension"
+    assert explorer.situation.load_name == "tension along x (tried: none is declared)"
     assert explorer.card(2).section("What F says, and why").text == "it cannot be asked: the load is unknown"
+
+
+def test_a_load_across_the_map_is_shown_as_declared(describe, output, ebsd):
+    """No slider reaches it; another one can be tried, and left again."""
+    path = describe(
+        phases=[{"name": "Magnesium", "lattice": "hcp", "material": "magnesium", "hex_x_axis": "a"}],
+        segmentation={"threshold": 5.0, "min_pixels": 1},
+        load={"kind": "compression", "axis": "z", "assumed": True},
+    )
+    explorer = GrainExplorer(Survey(cpml.Run("00_explore", {"dataset": str(path)}), ebsd))
+    panel = explorer.panel
+    assert explorer.situation.load_name == "compression || z (assumed)"
+    assert panel.kind.value == "as declared" and panel.angle.disabled
+    panel.kind.value = "shear"
+    assert explorer.situation.load.kind == "shear" and not panel.angle.disabled
+    explorer.reset()
+    assert explorer.situation.load is explorer.survey.dataset.load
 
 
 def test_texts_of_a_data_set_are_escaped():

@@ -59,7 +59,8 @@ def test_a_missing_artefact_names_the_notebook_to_run(run):
     message = "dataset 'tiny' has no 'grains': run notebooks/02a_grains.ipynb first"
     with pytest.raises(CpmlError, match=message):
         run.read("grains")
-    with pytest.raises(CpmlError, match=r"run notebooks/01_ingestion.ipynb first"):
+    command = rf"python3 tasks.py run --dataset {run.address} --until 01$"
+    with pytest.raises(CpmlError, match=rf"run notebooks/01_ingestion.ipynb first, or .*: {command}"):
         run.path("map.h5")
     run.write("grains", pd.DataFrame({"x": [1]}))
     with pytest.raises(CpmlError, match="did you mean 'grains'"):
