@@ -24,7 +24,7 @@ from typing import Any
 
 from cpml import paths
 from cpml.datasets.dataset import Dataset, load_dataset
-from cpml.errors import BusyError, CpmlError, DatasetError, ParameterError
+from cpml.errors import BusyError, DatasetError, ParameterError
 from cpml.files import read_json, write_json
 from cpml.pipeline.provenance import shared_inputs
 from cpml.pipeline.steps import Step
