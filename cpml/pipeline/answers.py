@@ -94,8 +94,9 @@ def frames(ranking: FrameRanking, is_declared: bool) -> str:
         "" if best["hexagonal_axis"] == "-" else f", hexagonal X {best['hexagonal_axis']}"
     )
     if not told:
-        also = "" if is_declared else ", and no frame is declared"
-        return f"Neither lines nor twins tell the frame: undecided{also}."
+        if is_declared:
+            return "Neither lines nor twins tell the frame: undecided."
+        return "**Neither lines nor twins tell the frame, and none is declared: undecided.**"
     start = told if is_declared else f"No frame is declared. {told}"
     mine = "the declared frame" if is_declared else "the frame as read"
     if ranking.verdict == "contradicted":

@@ -154,8 +154,10 @@ def strength_table(strengths: pd.DataFrame, *, n_footprints: int) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def collective(model: CoupledClassifier) -> str:
+def collective(model: CoupledClassifier, *, n_footprints: int) -> str:
     """How much the neighbours count, and whether more than physics was needed."""
+    if n_footprints < FEW:
+        return "**Strengths, scatter and the weight of the neighbours are assumptions: nothing was learned.**"
     only = " There is one family, so no ratio of strengths to learn." if len(model.strengths_) == 1 else ""
     gate = "opened: physics alone misses something" if model.gate_ else "stayed shut: physics alone does"
     return (

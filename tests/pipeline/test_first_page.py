@@ -1,15 +1,19 @@
 """The first page of a report: answers by question, reasons where there are none, red for too little."""
 
 import re
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
 import cpml
 from cpml import evaluation, paths
+from cpml.crystallography import systems
+from cpml.crystallography.slip_traces import slip_traces
 from cpml.errors import CpmlError, ParameterError
 from cpml.pipeline import findings, found, steps
 from cpml.pipeline.report import numbers
@@ -226,6 +230,52 @@ def test_the_comparison_names_the_best_other_and_says_level():
     grains = pd.DataFrame({"grain_id": [1, 2], "block": [0, 1], "fold": [0, 1]})
     told = findings.partition(evaluation.Splits(grains, None, 0))
     assert "2 blocks and 2 folds" in told
+
+
+def test_runs_with_other_seeds_stand_beside_each_other(described):
+    """One partition says little: the page of every run counts the verdicts of all."""
+    path = described()
+    executed("01_ingestion")
+    columns = ["held-out footprints of", "verdict"]
+    for run, verdict in {"tiny": "better", "tiny@seed-1": "level", "tiny@seed-2": "**behind**"}.items():
+        table = pd.DataFrame([["slip (30)", verdict]], columns=columns)
+        address = str(path) + run.removeprefix("tiny")
+        step = cpml.Run("05_evaluation", {"dataset": address})
+        step.tell("comparison", "One partition.", table)
+        step.answer("Done.")
+    told = said(page_of(path), "comparison")
+    assert "All 3 runs of this data set, 3 comparisons: 1 better, 1 level, 1 behind." in told
+    assert "tiny@seed-2" in told
+
+
+def test_first_choices_are_held_against_what_was_seen():
+    """Three cube crystals with one choice each, and the trace of that plane as a line on the map."""
+    law = systems("fcc", families=["octahedral"])
+    specimen = SimpleNamespace(
+        grains=pd.DataFrame(
+            {"grain_id": [1, 2, 3], "x_um": [0.0, 5, 9], "y_um": 0.0, "equivalent_diameter_um": 10.0}
+        ),
+        quaternions=np.array([[1.0, 0, 0, 0]] * 3),
+        systems=law,
+        labels=pd.DataFrame({"grain_id": [1, 2], "target": law.plane_names[0], "observed": [1.0, 0.0]}),
+        candidates=pd.DataFrame({"grain_id": [3], "target": law.plane_names[0], "probability": [0.5]}),
+        position=lambda ids: np.asarray(ids) - 1,
+    )
+    held_out = pd.DataFrame(
+        {"grain_id": [1, 1, 2, 3], "target": [law.plane_names[k] for k in (0, 1, 0, 0)]}
+        | {"p": [0.6, 0.4, 0.5, 0.5], "model": "coupled", "mechanism": "slip"}
+    )
+    choices = findings.first_choices(held_out, specimen)
+    assert choices["state"].tolist() == ["seen", "not seen", "fits a line"]
+    expected = slip_traces([[1, 0, 0, 0]], law).angle_deg[0, 0]
+    assert choices["angle_deg"].tolist() == pytest.approx([expected] * 3)
+    ends = choices[["x0_um", "y0_um", "x1_um", "y1_um"]].to_numpy()
+    angle = np.degrees(np.arctan2(ends[:, 1] - ends[:, 3], ends[:, 2] - ends[:, 0])) % 180
+    assert angle == pytest.approx(choices["angle_deg"]), "y points down on the map"
+    assert np.hypot(*(ends[:, 2:] - ends[:, :2]).T) == pytest.approx(8.0)
+    assert "2 grains only: too few" in findings.agreeing(choices)
+    many = pd.concat([choices] * 6)
+    assert "in 6 of 12 grains where one can tell. In 6 more" in findings.agreeing(many)
 
 
 def test_numbers_have_words():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from cpml import paths
 from cpml.datasets.dataset import Dataset
 from cpml.errors import CpmlError
 from cpml.files import read_json
@@ -75,14 +76,14 @@ def cautions(dataset: Dataset, answers: dict[str, dict]) -> list[str]:
     if "04_coupled_models" in answers:
         told += [
             "A map is a plane: what lies below is continued from it, which real grains need not follow.",
-            "Intervals of learned strengths hold if the law does; against known truths they were too narrow.",
             "Cross-slip and climb are said by the law with the literature's energies, not learned.",
         ]
     if "05_evaluation" in answers:
-        told.append(
+        told += [
+            "Intervals of learned strengths hold if the law does; against known truths they were too narrow.",
             "The comparison is one of footprints that were seen: a bias in seeing is learned as physics. "
-            "It is one map and one partition of it, no other specimen."
-        )
+            "It is one map and one partition of it, no other specimen.",
+        ]
     told += [f["sentence"] for content in answers.values() for f in _findings(content, "cautions")]
     return told
 
@@ -106,8 +107,38 @@ def _topic(key: str, topic: Topic, answers: dict[str, dict], dataset: Dataset, f
             links.append(f'<a href="#{anchor_of(step)}">{escape(_number(step))}</a>')
     if links:
         body += f'<p class="more">More in chapter{"s" * (len(links) > 1)} {", ".join(links)}</p>'
+    if key == "comparison":
+        body += _other_runs(dataset)
     body = body or f"<p>{marked(why_nothing(topic, dataset))}</p>"
     return _section(key, topic.question, body + _beside(key, folder))
+
+
+def _other_runs(dataset: Dataset) -> str:
+    """What the runs of this data set with other parameters (seeds: other partitions) say; "" of a single one."""
+    runs = [
+        dataset.name,
+        *sorted(p.name for p in paths.reports(dataset.name).parent.glob(f"{dataset.name}@*")),
+    ]
+    found = {
+        run: [
+            dict(zip(finding["columns"], row, strict=True))
+            for content in _answers(paths.reports(run)).values()
+            for finding in _findings(content, "comparison")
+            for row in finding.get("rows", ())
+        ]
+        for run in runs
+    }
+    rows = [{"run": run} | row for run, several in found.items() for row in several if row.get("verdict")]
+    if len({row["run"] for row in rows}) < 2:
+        return ""
+    verdicts = [row["verdict"].strip("*") for row in rows]
+    n = ", ".join(f"{verdicts.count(word)} {word}" for word in ("better", "level", "behind"))
+    columns = ["run", *(name for name in rows[0] if name != "run")]
+    table = {"columns": columns, "rows": [[row.get(name, "") for name in columns] for row in rows]}
+    sentence = (
+        f"All {len(set(row['run'] for row in rows))} runs of this data set, {len(rows)} comparisons: {n}."
+    )
+    return _finding({"sentence": sentence} | table)
 
 
 def why_nothing(topic: Topic, dataset: Dataset) -> str:
