@@ -114,11 +114,9 @@ def _topic(key: str, topic: Topic, answers: dict[str, dict], dataset: Dataset, f
 
 
 def _other_runs(dataset: Dataset) -> str:
-    """What the runs of this data set with other parameters (seeds: other partitions) say; "" of a single one."""
-    runs = [
-        dataset.name,
-        *sorted(p.name for p in paths.reports(dataset.name).parent.glob(f"{dataset.name}@*")),
-    ]
+    """What all runs of this data set (other seeds: other partitions) say; "" where there is one."""
+    folder = paths.reports(dataset.name).parent
+    runs = [dataset.name, *sorted(path.name for path in folder.glob(f"{dataset.name}@*"))]
     found = {
         run: [
             dict(zip(finding["columns"], row, strict=True))
