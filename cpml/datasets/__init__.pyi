@@ -8,12 +8,9 @@ from .dataset import (
     load_dataset as load_dataset,
     mistakes as mistakes,
 )
+from .draft import open_decisions as open_decisions
 from .inventory import Entry as Entry, take_inventory as take_inventory
-from .new import (
-    NewDescription as NewDescription,
-    new_description as new_description,
-    open_decisions as open_decisions,
-)
+from .new import NewDescription as NewDescription, new_description as new_description
 from .observe import (
     Footprints as Footprints,
     ImageLines as ImageLines,

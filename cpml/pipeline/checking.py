@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from cpml import paths
 from cpml.datasets.dataset import Dataset, find_description, load_dataset, mistakes
+from cpml.datasets.draft import open_decisions
 from cpml.datasets.inventory import Entry, take_inventory
-from cpml.datasets.new import open_decisions
 from cpml.datasets.observe import segmented
 from cpml.errors import DatasetError
 from cpml.files import read_json

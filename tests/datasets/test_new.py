@@ -9,8 +9,9 @@ import cpml
 from cpml import paths
 from cpml.crystallography import random_quaternions
 from cpml.datasets import inventory, new
+from cpml.datasets.draft import open_decisions
 from cpml.datasets.guess import fitting_materials
-from cpml.datasets.new import new_description, open_decisions
+from cpml.datasets.new import new_description
 from cpml.datasets.observe import read_dataset_map
 from cpml.errors import CpmlError, DatasetError, MapFileError, ParameterError
 from cpml.microscopy import MapPhase, write_map, write_map_file
