@@ -257,8 +257,8 @@ class Draft:
 
 def _schema_beside(path: Path) -> str:
     """Path of the JSON schema as seen from a description inside the checkout, "" outside of it."""
-    schema, root = paths.root() / "docs" / SCHEMA_FILE, paths.root()
-    if not schema.is_file() or not path.is_relative_to(root):
+    root = paths.checkout()
+    if root is None or not path.is_relative_to(root) or not (root / "docs" / SCHEMA_FILE).is_file():
         return ""
     return "/".join([".."] * len(path.parent.relative_to(root).parts) + ["docs", SCHEMA_FILE])
 

@@ -266,7 +266,9 @@ def test_a_name_is_safe_and_its_own(nickel, tmp_path, monkeypatch):
 
 
 def test_the_schema_is_named_inside_the_checkout_only(nickel, tmp_path, monkeypatch):
-    assert "$schema" not in new_description(nickel).path.read_text()
+    with monkeypatch.context() as patched:  # the package as a library
+        patched.setattr(paths, "checkout", lambda: None)
+        assert "$schema" not in new_description(nickel).path.read_text()
     root = tmp_path / "clone"
     (root / "docs").mkdir(parents=True)
     (root / "docs" / "dataset.schema.json").write_text("{}")
