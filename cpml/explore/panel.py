@@ -17,7 +17,9 @@ from cpml.explore.settings import DECLARED, KINDS, SCHEMES, THRESHOLDS
 RATIOS = (0.1, 100.0)
 """Strength over that of the first family, ends of the slider."""
 NAMES = {"description_width": "124px"}
-HINT = '<p style="color: #505050; margin: 8px 2px">Click on a grain, or type its number.</p>'
+QUIET = "color: var(--jp-ui-font-color2, #505050)"
+LOUD = "color: var(--jp-error-color0, #a40000)"
+HINT = f'<p style="{QUIET}; margin: 8px 2px">Click on a grain, or type its number.</p>'
 
 
 class Panel:
@@ -72,7 +74,7 @@ class Panel:
                 for family, ratio in explorer.situation.strengths(number).items():
                     if family in self.strengths[name]:
                         self.strengths[name][family].value = ratio
-        self.status.value = f'<span style="color: #505050">{escape(explorer.summary)}</span>'
+        self.status.value = _line(explorer.summary, QUIET)
         found = explorer.current_card
         self.card.value = HINT if found is None else found.html
         self.canvas.draw_idle()
@@ -135,11 +137,12 @@ class Panel:
             rows.append(widgets.HBox([self.usual, self.equal, self.learned]))
         wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
         controls = widgets.HBox([first, widgets.VBox(rows)] if self.strengths else [first], layout=wrap)
-        top = widgets.HBox([self.colouring, self.grain], layout=wrap)
-        width = f"{round(self.explorer.drawn.figure.get_figwidth() * self.explorer.drawn.figure.dpi) + 62}px"
-        left = widgets.VBox([top, self.canvas, self.status, controls], layout=widgets.Layout(width=width))
-        scroll = widgets.Layout(max_height="900px", overflow="auto", min_width="430px", flex="1 1 430px")
-        return widgets.HBox([left, widgets.VBox([self.card], layout=scroll)], layout=wrap)
+        wide, high = self.explorer.drawn.figure.get_size_inches() * self.explorer.drawn.figure.dpi
+        shown = widgets.VBox([self.canvas, self.status], layout=widgets.Layout(width=f"{wide + 62:.0f}px"))
+        # beside the map where there is room, else right below it; long cards scroll
+        scroll = widgets.Layout(max_height=f"{high + 70:.0f}px", overflow="auto", flex="1 1 440px")
+        beside = widgets.HBox([shown, widgets.VBox([self.card], layout=scroll)], layout=wrap)
+        return widgets.VBox([widgets.HBox([self.colouring, self.grain], layout=wrap), beside, controls])
 
     def _phases(self) -> dict[int, str]:
         survey = self.explorer.survey
@@ -202,7 +205,11 @@ class Panel:
             yield
         except CpmlError as error:
             self.follow()
-            self.status.value = f'<span style="color: #a40000">{escape(str(error))}</span>'
+            self.status.value = _line(str(error), LOUD)
+
+
+def _line(text: str, style: str) -> str:
+    return f'<span style="{style}">{escape(text)}</span>'
 
 
 def _heading(text: str) -> Any:

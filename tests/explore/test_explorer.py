@@ -280,6 +280,20 @@ def test_a_load_across_the_map_is_shown_as_declared(describe, output, ebsd):
     assert explorer.situation.load is explorer.survey.dataset.load
 
 
+def test_a_map_without_a_law_has_cards_and_no_answers(describe, output, ebsd):
+    path = describe(
+        phases=[{"name": "Magnesium", "lattice": "other"}], segmentation={"threshold": 5.0, "min_pixels": 1}
+    )
+    explorer = GrainExplorer(Survey(cpml.Run("00_explore", {"dataset": str(path)}), ebsd))
+    assert explorer.situation.answers == {} and explorer.panel.strengths == {}
+    assert not [name for name in explorer.colourings if name.startswith(("law", "F", "largest"))]
+    explorer.move(kind="as declared", colouring="grains")
+    card = explorer.card(2)
+    assert "no law for this phase" in card.section("What the law says").text
+    assert "no phase has a material" in card.section("What F says, and why").text
+    assert card.section("Neighbours").tables[0].columns[-1] == "boundary"  # no slip systems, no m'
+
+
 def test_texts_of_a_data_set_are_escaped():
     evil = "<script>alert(1)</script>"
     part = Section(evil, [(evil, evil)], evil, [Table([evil], [[evil]], evil)], evil, evil)
