@@ -148,9 +148,11 @@ class MapFigure:
         ebsd = self.survey.ebsd
         present = [p for k, p in ebsd.phases.items() if np.any(ebsd.phase_id == k)][:3]
         x, bottom, wide, high = self._side
-        each = min(high / max(len(present), 1), 1.7 / self.figure.get_figheight())
+        each = min(
+            high / max(len(present), 1), 1.8 / self.figure.get_figheight()
+        )  # a name over it, corners under it
         for k, phase in enumerate(present):
-            axes = self.figure.add_axes((x, bottom + high - (k + 1) * each, wide, 0.8 * each))
+            axes = self.figure.add_axes((x, bottom + high - (k + 0.85) * each, wide, 0.66 * each))
             ipf_key(axes, GROUP_OF_LATTICE.get(phase.lattice or "", phase.group), title=phase.name)
             axes.title.set_fontsize(FONT)
             self._key.append(axes)
