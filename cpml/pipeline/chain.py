@@ -194,6 +194,7 @@ class _ChainRun:
         provenance.remove_stale(self.record["unfinished"].get(step.name, {}), {}, self.name)
         gone = [self.record[part].pop(step.name, None) for part in ("steps", "unfinished")]
         if any(gone):
+            self.record.pop("page", None)
             self._write_record()
         self.watch.say(f"{self.name} {step.name} left out: {reason}")
 
@@ -424,7 +425,7 @@ class _ChainRun:
         try:
             write_index(self.dataset, status=status)
         except Exception as error:
-            self.watch.say(f"{self.name}: the page could not be written: {' '.join(str(error).split())}")
+            self.watch.say(f"{self.name}: the page could not be written: {_told(error)}")
 
     def _finish_page(self, chosen: list[Step]) -> None:
         """The page of what was asked for, and what it was made from; the next run knows that it is there."""
@@ -435,9 +436,8 @@ class _ChainRun:
             write_crate(self.dataset)  # first: the page links to it
             write_index(self.dataset, status=self._older_than_asked(chosen))
         except Exception as error:
-            told = of_system(error) if isinstance(error, OSError) else " ".join(str(error).split())
             raise CpmlError(
-                f"{self.name}: its results are there, the page could not be written: {told}"
+                f"{self.name}: its results are there, the page could not be written: {_told(error)}"
             ) from error
         self.record["page"] = COMPLETE
         self._write_record()
@@ -492,6 +492,11 @@ def _address(dataset: Dataset) -> str:
     at_home = paths.data().resolve() / dataset.name / "dataset.yml"
     name = dataset.name if dataset.path == at_home else str(dataset.path)
     return f"{name}@{dataset.tag}" if dataset.tag else name
+
+
+def _told(error: Exception) -> str:
+    """Any error on one line."""
+    return of_system(error) if isinstance(error, OSError) else " ".join(str(error).split())
 
 
 def _now() -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cpml.errors import CpmlError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -40,7 +42,13 @@ def _footprints(folder: Path, phase: str) -> int:
     files = [folder / f"{name}.parquet" for name in ("grains", "labels", "candidates")]
     if not all(file.is_file() for file in files):
         return 0
-    grains, *tables = map(pd.read_parquet, files)
+    try:
+        grains, *tables = map(pd.read_parquet, files)
+    except (OSError, ValueError) as error:
+        raise CpmlError(
+            f"{folder}: grains, labels or candidates cannot be read ({error}): run the chain again without "
+            "--steps"
+        ) from None
     own = grains.loc[grains["phase_name"] == phase, "grain_id"]
     return count_footprints(*(table[table["grain_id"].isin(own)] for table in tables))
 

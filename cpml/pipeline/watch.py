@@ -60,7 +60,7 @@ class Watch:
         """A line that stays."""
         with self._lock:
             self._wipe()
-            print(line, flush=True)
+            print(f"{line}\n", end="", flush=True)  # in one piece: others write to the same log
 
     def begin(self, step: str) -> None:
         """A step starts."""

@@ -91,10 +91,10 @@ def test_numbers_of_benchmarks_survive(output):
 
 @pytest.mark.slow
 def test_the_comparison_runs_on_what_is_there(output):
-    """Notebook 07 over two data sets: a page that needs no network, figures, and the verdicts counted."""
+    """Notebook 07 over two runs: a page that needs no network, figures, and the verdicts counted."""
     write_results("a", 0)
-    write_results("b", 1)
-    index = run_comparison()
+    write_results("a@seed-1", 1)
+    index = run_comparison(["a", "a@seed-1"])
     folder = paths.reports("comparison")
     numbers = json.loads((folder / "metrics.json").read_text())
     assert index == folder / "index.html" and "All data sets side by side" in index.read_text()
