@@ -6,7 +6,7 @@ import pytest
 from rocrate.rocrate import ROCrate
 
 from cpml import load_dataset, paths, pipeline
-from cpml.pipeline.crate import FILE, write_crate
+from cpml.pipeline.report.crate import FILE, write_crate
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_a_name_with_a_tag_means_a_run(describe, tmp_path):
     assert load_dataset(path).run_name == "tiny"
     assert load_dataset(f"{path}@x").run_name == load_dataset(f"{path.parent}@x").run_name == "tiny@x"
     assert paths.derived("tiny@x").name == "tiny@x"
-    with pytest.raises(DatasetError, match=r"data set name 'a@b'"):
+    with pytest.raises(DatasetError, match=r"name: 'a@b': expected letters, digits"):
         load_dataset(describe(name="a@b"))
     for wrong in ("demo@", "demo@a@b", "demo@..", "demo@a b"):
         with pytest.raises(DatasetError):
@@ -224,7 +224,7 @@ def test_a_grid_is_a_mapping_to_lists(tmp_path):
 
 
 def test_a_grid_runs_all_and_tells_how_it_went(describe, output, monkeypatch, capsys):
-    """One that fails stops no other, and is in the table."""
+    """Every combination is given to the batch; one that fails is told."""
     from cpml.pipeline import batch
 
     def pretend(names, *, jobs, **options):
@@ -235,12 +235,7 @@ def test_a_grid_runs_all_and_tells_how_it_went(describe, output, monkeypatch, ca
     errors = grid.run_grid("demo", {"seed": ["1", "2", "3"]}, jobs=2, force=True)
     assert errors == {"demo@seed-2": "no luck"}
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("2 of 3 runs done in ")
-    assert [line.split() for line in lines[1:]] == [
-        ["demo@seed-1", "done"],
-        ["demo@seed-2", "failed:", "no", "luck"],
-        ["demo@seed-3", "done"],
-    ]
+    assert lines[0] == "demo@seed-2 failed: no luck" and lines[1].startswith("2 of 3 runs done in ")
 
 
 def test_runs_are_compared_by_name_pattern_and_tag(output):
