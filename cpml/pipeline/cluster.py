@@ -11,6 +11,7 @@ Nothing runs on a worker whose sources, Python or notebooks are not those of the
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import socket
@@ -39,6 +40,7 @@ VISIBLE_S = 60.0
 LEFT_S = 60.0
 """Seconds for a run to be let go by a worker that died: it cleans up, or its machine's locks expire."""
 FOLDERS = ("CPML_ROOT", "CPML_OUTPUT", "CPML_DATA", "CPML_DATA_MIRROR", "CPML_REFERENCE")
+LOGS = ("distributed", "distributed.client")
 SOURCES = (".py", ".yml", ".mplstyle", ".css", ".html")
 
 
@@ -100,7 +102,10 @@ def run_on_cluster(
     except ImportError:
         raise CpmlError('--scheduler needs dask.distributed: pip install "cpml[cluster]"') from None
     token = _leave_token()
+    levels = {name: logging.getLogger(name).level for name in LOGS}
     try:
+        for name in LOGS:  # what matters ends in one message of our own
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             client = Client(scheduler, timeout=CONNECT_S)
         except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
@@ -120,6 +125,8 @@ def run_on_cluster(
             return _collect(client, names, order, scheduler, wait_s)
     finally:
         token.unlink(missing_ok=True)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _wait_for_worker(client: Any, scheduler: str, wait_s: float) -> None:
@@ -152,7 +159,7 @@ def _check_workers(client: Any, code: dict[str, str]) -> None:
 
 def _collect(client: Any, names: list[str], order: Order, scheduler: str, wait_s: float) -> list[Outcome]:
     """Outcomes in the order in which they come; KeyboardInterrupt ends what runs on the workers."""
-    from distributed import wait
+    from distributed import CancelledError, wait
 
     futures = {client.submit(_on_worker, name, order, pure=False): name for name in names}
     outcomes, alone_since = [], None
@@ -162,6 +169,8 @@ def _collect(client: Any, names: list[str], order: Order, scheduler: str, wait_s
                 done = wait(list(futures), timeout=5, return_when="FIRST_COMPLETED").done
             except TimeoutError:
                 done = set()
+            except CancelledError:
+                done = {future for future in futures if future.status in ("cancelled", "lost")}
             for future in done:
                 outcomes.append(_outcome(future, futures.pop(future)))
             has_worker = done or client.scheduler_info(n_workers=1)["workers"]

@@ -16,7 +16,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -147,7 +147,9 @@ def held(name: str) -> Iterator[None]:
     finally:
         os.environ.pop(HOLDER, None)
         os.environ.update({} if before is None else {HOLDER: before})
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):  # of processes that were killed in the middle; what failed before is said
+            remove_temporary(name)
+            holder.unlink(missing_ok=True)
         lock.release()
 
 

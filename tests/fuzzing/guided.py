@@ -1,7 +1,8 @@
 """One target of the fuzzer, guided by the coverage of cpml and yaml: `python -m fuzzing.guided <target> <s>`.
 
 Started by `fuzzing.session` in a folder of the target, which keeps `corpus` (inputs that reached something
-new) and `findings`. libFuzzer ends the process when its time is over, and at a hang, a crash or too much memory.
+new) and `findings`. libFuzzer ends the process when its time is over, and at a hang, a crash or too much
+memory.
 """
 
 import random

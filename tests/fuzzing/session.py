@@ -1,8 +1,8 @@
 """Fuzzing of all readers: what is a finding, sessions guided by coverage, the command that repeats a finding.
 
 `tasks.py fuzz` starts `fuzzing.guided` for every target in a process of its own (libFuzzer ends it at a
-hang, a crash or too much memory, and it is started again). An input that is a finding is kept below build/fuzz, once
-for each kind of error and place in the code.
+hang, a crash or too much memory, and it is started again). An input that is a finding is kept below
+build/fuzz, once for each kind of error and place in the code.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def _volume(path: Path) -> Path:
 
 
 def _hdf_script(data: bytes, folder: Path, *, name: str, write: Callable[[Path], object]) -> Path:
-    path = _map_file(data[:1] + _once(name, write), folder, name=name)
+    path = _map_file((data[:1] or b"\0") + _once(name, write), folder, name=name)
     with h5py.File(path, "a") as file:
         change_hdf(file, Script(data[1:]))
     return path

@@ -98,13 +98,20 @@ def free_port():
         return found.getsockname()[1]
 
 
+def start_scheduler(started):
+    """Process and address of a scheduler."""
+    port = str(free_port())
+    cli = ("-m", "distributed.cli.dask_scheduler")
+    process = started(
+        sys.executable, *cli, "--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show"
+    )
+    return process, f"tcp://127.0.0.1:{port}"
+
+
 @pytest.fixture(scope="module")
 def scheduler(started):
     """Address of a scheduler."""
-    port = str(free_port())
-    cli = "distributed.cli.dask_scheduler"
-    started(sys.executable, "-m", cli, "--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show")
-    return f"tcp://127.0.0.1:{port}"
+    return start_scheduler(started)[1]
 
 
 @pytest.fixture
@@ -112,9 +119,9 @@ def worker(started, scheduler):
     """worker() -> a process with one worker, ended with the test."""
     mine = []
 
-    def start(**more):
+    def start(address=scheduler, **more):
         quiet = ("--no-nanny", "--nthreads", "1", "--no-dashboard", "--memory-limit", "0")
-        command = (sys.executable, "-m", "distributed.cli.dask_worker", scheduler, *quiet)
+        command = (sys.executable, "-m", "distributed.cli.dask_worker", address, *quiet)
         mine.append(started(*command, **more))
         return mine[-1]
 
@@ -229,6 +236,27 @@ def test_the_end_of_the_batch_ends_what_runs_on_the_workers(toy, scheduler, work
     assert caller.wait(60) != 0
     wait_for(lambda: not kernel.is_running())
     wait_for(lambda: not litter(Path(os.environ["CPML_OUTPUT"])))
+
+
+def test_a_scheduler_that_goes_away_is_one_line(toy, output, started, worker, capfd):
+    """The data set is told as failed, no stack is printed, and what ran on the worker ends."""
+    process, address = start_scheduler(started)
+    worker(address)
+    waiting = toy / "data" / "tiny" / "wait"
+    waiting.touch()
+    kernels = []
+
+    def kill():
+        kernels.append(kernel_of(waiting.parent))
+        process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    errors = pipeline.run_batch(["tiny"], scheduler=address)
+    killer.join()
+    assert errors == {"tiny": "the scheduler went away, or dropped it: run it again"}
+    assert "Traceback" not in capfd.readouterr().err
+    wait_for(lambda: not kernels[0].is_running() and not litter(output))
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "nowhere"])
