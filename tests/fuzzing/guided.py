@@ -10,19 +10,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import atheris
-
-with atheris.instrument_imports(include=["cpml", "yaml"]), warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from fuzzing.mutations import WORDS, mutate
-    from fuzzing.session import examine
-    from fuzzing.targets import targets
-
-    TARGET = targets()[sys.argv[1]]
-    SEEDS = TARGET.seeds()
-    for seed in SEEDS:  # imports what it needs
-        examine(TARGET, seed)
-
 HANG_S = 10
 """A reader that takes longer hangs: all inputs are a few kB."""
 MEMORY_MB = 2048
@@ -30,35 +17,45 @@ LARGEST = 65_536
 """Bytes of an input."""
 
 
-def once(data: bytes) -> None:
-    """Examine one input; the first of each kind of finding is kept, with its story."""
-    if finding := examine(TARGET, data):
-        file = Path("findings") / finding.key
-        if not file.exists():
-            file.write_bytes(data)
-            story = f"{finding.what} ({finding.place})\n\n{finding.trace}"
-            file.with_name(file.name + ".txt").write_text(story, encoding="utf-8", errors="replace")
-
-
-def mutated(data: bytes, largest: int, seed: int) -> bytes:
-    """Damage by lines and fields, or by libFuzzer's own rules."""
-    rng = random.Random(seed)
-    if TARGET.is_script or rng.random() < 0.5:
-        return atheris.Mutate(data, largest)
-    return mutate(data, rng)[:largest]
-
-
-def main(seconds: int) -> None:
+def main(name: str, seconds: int) -> None:
     """Fuzz; ends this process."""
-    for number, seed in enumerate(SEEDS):
-        (Path("corpus") / f"seed{number}").write_bytes(seed)
+    import atheris
+
+    # what is imported in here is counted, so nothing of cpml is imported before
+    with atheris.instrument_imports(include=["cpml", "yaml"]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from fuzzing.mutations import WORDS, mutate
+        from fuzzing.session import examine
+        from fuzzing.targets import targets
+
+        target = targets()[name]
+        for number, seed in enumerate(target.seeds()):
+            examine(target, seed)
+            (Path("corpus") / f"seed{number}").write_bytes(seed)
+
+    def once(data: bytes) -> None:
+        """Examine one input; the first of each kind of finding is kept, with its story."""
+        if finding := examine(target, data):
+            file = Path("findings") / finding.key
+            if not file.exists():
+                file.write_bytes(data)
+                story = f"{finding.what} ({finding.place})\n\n{finding.trace}"
+                file.with_name(file.name + ".txt").write_text(story, encoding="utf-8", errors="replace")
+
+    def mutated(data: bytes, largest: int, seed: int) -> bytes:
+        """Damage by lines and fields, or by libFuzzer's own rules."""
+        rng = random.Random(seed)
+        if target.is_script or rng.random() < 0.5:
+            return atheris.Mutate(data, largest)
+        return mutate(data, rng)[:largest]
+
     words = ("".join(f"\\x{byte:02x}" for byte in word.encode()) for word in WORDS if word)
     Path("words").write_text("".join(f'"{word}"\n' for word in words))
     options = [
         f"-max_total_time={seconds}",
         f"-timeout={HANG_S}",
         f"-rss_limit_mb={MEMORY_MB}",
-        f"-max_len={64 if TARGET.is_script else LARGEST}",
+        f"-max_len={64 if target.is_script else LARGEST}",
         "-artifact_prefix=findings/",
         "-dict=words",
         "-len_control=0",
@@ -68,4 +65,4 @@ def main(seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(float(sys.argv[2])))
+    main(sys.argv[1], int(float(sys.argv[2])))

@@ -44,6 +44,9 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"euler_to_sample": "edax1", "hex_x_axis": "a"},
 )
 
+AS_STACK = bytes([11 * len(OPTIONS)])
+"""First byte of an input for `read_stack` without an option: those from 128 on are for it."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -115,8 +118,8 @@ def _check_maps(maps: list[EbsdMap]) -> None:
 def _map_seeds(name: str, write: Callable[[Path], object]) -> list[bytes]:
     data = _once(name, write)
     if name == "volume.ctf":
-        return [bytes([OPTIONS.index({"slice": 0})]) + data, b"\x80" + data]
-    return [b"\0" + data, b"\x80" + data] if name.endswith(STACKS) else [b"\0" + data]
+        return [bytes([OPTIONS.index({"slice": 0})]) + data, AS_STACK + data]
+    return [b"\0" + data, AS_STACK + data] if name.endswith(STACKS) else [b"\0" + data]
 
 
 def _pair(data: bytes, folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """map.h5: an EBSD map in the pixel frame, in one HDF5 file of our own; whatever is read is checked."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 from cpml.crystallography.symmetry import proper_group
 from cpml.errors import MapFileError
 from cpml.microscopy.io.hdf_arrays import read_hdf, write_hdf
-from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase
+from cpml.microscopy.maps.ebsd_map import EbsdMap, MapPhase, is_cell
+from cpml.microscopy.maps.grids import LARGEST_STEP_UM, LEAST_STEP_UM
 
 KIND = "cpml map 1"
 PROPERTIES = "properties/"
@@ -72,15 +72,13 @@ def read_map_file(path: str | Path) -> EbsdMap:
 
 
 def _phase(values: dict[str, Any]) -> MapPhase:
-    """A phase whose cell is either known or not; its group is one of the proper ones."""
+    """A phase whose cell is known, or 0 or NaN where its file did not tell; its group is a point group."""
     phase = MapPhase(**values)
     _text(phase.name)
     proper_group(phase.group)
-    lengths = phase.a, phase.b, phase.c
-    angles = phase.alpha, phase.beta, phase.gamma
-    is_known = all(0 < length < 1e4 for length in lengths) or all(math.isnan(length) for length in lengths)
-    if not is_known or not all(0 < angle < 180 for angle in angles):
-        raise ValueError(f"phase {phase.name!r}: cell {lengths}, {angles}")
+    cell = phase.a, phase.b, phase.c, phase.alpha, phase.beta, phase.gamma
+    if not is_cell(cell):
+        raise ValueError(f"phase {phase.name!r}: cell {cell}")
     if phase.lattice not in (None, "fcc", "bcc", "hcp"):
         raise ValueError(f"phase {phase.name!r}: lattice {phase.lattice!r}")
     return phase
@@ -122,7 +120,7 @@ def _check_grid(found: EbsdMap) -> None:
     n, grid, shape, pixel_um = found.n_pixels, found.grid, found.shape, found.pixel_um
     (rows, cols), (dx, dy) = shape, pixel_um
     is_counted = all(isinstance(size, int) and not isinstance(size, bool) and 0 < size <= n for size in shape)
-    is_known = grid in ("square", "hex") and all(1e-9 < step < 1e9 for step in pixel_um)
+    is_known = grid in ("square", "hex") and all(LEAST_STEP_UM < step < LARGEST_STEP_UM for step in pixel_um)
     if not is_counted or not is_known or n > rows * cols or (grid == "square" and n != rows * cols):
         raise ValueError(f"{n} points on a {grid!r:.20} grid of {shape}, step {pixel_um}")
     xy = found.xy - [found.xy[:, 0].min(), found.xy[0, 1]] if np.isfinite(found.xy).all() else None

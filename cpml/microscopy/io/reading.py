@@ -34,7 +34,7 @@ from cpml.microscopy.io.readers.positions import UNITS, place, scale_grid
 from cpml.microscopy.io.readers.solutions import FOUR_PI, check_unit, filled_points, without_solution
 from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.microscopy.maps.frames import HEXAGONAL, a_star_to_a, frame_rotation, to_sample_frame
-from cpml.microscopy.maps.grids import Grid
+from cpml.microscopy.maps.grids import LARGEST_STEP_UM, LEAST_STEP_UM, Grid
 from cpml.progress import progress
 
 Turn: TypeAlias = str | dict | ArrayLike
@@ -256,6 +256,16 @@ def _on_grid(path: Path, raw: RawMap, unit: str | None, step_um: float | None) -
     return replace(raw, phase_id=np.where(placed.valid, raw.phase_id, 0))
 
 
+def _check_steps(path: Path, grid: Grid) -> None:
+    """MapFileError for points at distances that no microscope steps."""
+    if not all(LEAST_STEP_UM < step < LARGEST_STEP_UM for step in grid.pixel_um):
+        dx, dy = grid.pixel_um
+        raise MapFileError(
+            f"{path}: points are {dx:g} um apart, rows {dy:g} um: no measured map; correct the header, or "
+            "give step_um and unit"
+        )
+
+
 def in_pixel_frame(
     path: Path,
     raw: RawMap,
@@ -265,6 +275,7 @@ def in_pixel_frame(
     name: str | None = None,
 ) -> EbsdMap:
     """The map of a file's content, its frame and hexagonal axis turned as declared (see read_map)."""
+    _check_steps(path, raw.grid)
     none, solution_note = without_solution(raw.euler, raw.phase_id, raw.properties)
     phase_id = np.where(none, 0, raw.phase_id).astype(np.int32)
     check_phases(path, phase_id, raw.phases, raw.first_line)

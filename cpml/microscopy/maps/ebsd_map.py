@@ -16,6 +16,7 @@ touches 6 others; where the hexagons stand on a side (flat_top) rows are half a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from orix.crystal_map import CrystalMap
     from orix.quaternion import Orientation
+
+
+LONGEST_CELL = 1e4
+"""Angstrom: beyond, a length has another unit or is damaged."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,12 @@ class MapPhase:
     def c_over_a(self) -> float:
         """Axial ratio c/a."""
         return self.c / self.a
+
+
+def is_cell(cell: Sequence[float]) -> bool:
+    """Whether six numbers can be a cell, Angstrom and degrees; one that a file leaves out is 0 or NaN."""
+    limits = (LONGEST_CELL, LONGEST_CELL, LONGEST_CELL, 180.0, 180.0, 180.0)
+    return all(0 <= x < most or x != x for x, most in zip(cell, limits, strict=True))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ MOST_EMPTY = 16
 """A grid with more than this many times the cells that its points fill is taken for damage, not for a map."""
 
 
+LEAST_STEP_UM, LARGEST_STEP_UM = 1e-6, 1e6
+"""An atom's size is a hundred times the first; the second is a metre."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """A grid of measurement points, complete: `cell` (n,) is the place of each given point, `xy` (N, 2) all

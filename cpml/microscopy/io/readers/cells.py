@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cpml.errors import MapFileError
-from cpml.microscopy.maps.ebsd_map import MapPhase
+from cpml.microscopy.maps.ebsd_map import MapPhase, is_cell
 from cpml.microscopy.maps.frames import HEXAGONAL
 
 MONOCLINIC = {"2": "c", "121": "b", "211": "a"}
@@ -28,8 +28,15 @@ def checked_phases(path: Path, phases: dict[int, MapPhase]) -> tuple[dict[int, M
 
     Raises
     ------
-    MapFileError : a hexagonal cell whose a and b differ, and not by the ratio of a* to a
+    MapFileError : a hexagonal cell whose a and b differ, and not by the ratio of a* to a; a length or
+        an angle that no cell has
     """
+    for phase in phases.values():
+        if not is_cell(cell := (phase.a, phase.b, phase.c, phase.alpha, phase.beta, phase.gamma)):
+            raise MapFileError(
+                f"{path}: phase {phase.name!r} has the cell {', '.join(f'{x:g}' for x in cell)}; "
+                "correct it in the header or export the map again"
+            )
     checked = {i: _hexagonal(path, _monoclinic(phase)) for i, phase in phases.items()}
     notes = [note for i, phase in phases.items() for note in _notes(phase, checked[i])]
     return checked, tuple(notes)
