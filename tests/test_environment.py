@@ -21,7 +21,6 @@ CONDA_NAMES = {"pytorch": "torch", "playwright-python": "playwright"}
 MODULES = {
     "axe-playwright-python": "axe_playwright_python",
     "beautifulsoup4": "bs4",
-    "dask-jobqueue": "dask_jobqueue",
     "griffelib": "griffe",
     "ipython": "IPython",
     "lazy-loader": "lazy_loader",
@@ -33,6 +32,7 @@ MODULES = {
 }
 # used, but by no import -> what uses it
 TOOLS = {
+    "dask-jobqueue": "the recipe of docs/cluster.md, which tests try",
     "ipykernel": "the kernel of the notebooks",
     "jinja2": "pandas writes LaTeX tables by it",
     "jupyterlab": "tasks.py lab",
@@ -133,7 +133,9 @@ def users():
         cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         lines = "\n".join(cells).splitlines()
         sources[path] = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
-    own = {"cpml", "benchmarks", "docstrings", "pages", "support", "tasks"}
+    own = {"cpml", "benchmarks", "tasks"} | {
+        path.name for path in (ROOT / "tests").iterdir() if path.is_dir()
+    }
     found = {}
     for path, source in sources.items():
         for name in imported(source) - own:
