@@ -133,9 +133,8 @@ def users():
         cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         lines = "\n".join(cells).splitlines()
         sources[path] = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
-    own = {"cpml", "benchmarks", "tasks"} | {
-        path.name for path in (ROOT / "tests").iterdir() if path.is_dir()
-    }
+    own = {"cpml", "benchmarks", "tasks", *(path.stem for path in (ROOT / "docs" / "hooks").iterdir())}
+    own |= {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
     found = {}
     for path, source in sources.items():
         for name in imported(source) - own:
