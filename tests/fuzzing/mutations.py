@@ -7,10 +7,10 @@ For those an input of the fuzzer is a script: its bytes choose what is changed i
 import json
 import random
 from contextlib import suppress
+from copy import deepcopy
 
 import h5py
 import numpy as np
-import yaml
 
 WORDS = (
     *(
@@ -170,9 +170,9 @@ def changed_tree(tree, script: Script):
             other, its = script.choose(places)
             holder[key] = json.loads(json.dumps(other[its])) if _has(other, its) else None
         elif what == 2 and isinstance(holder, dict):
-            holder[str(script.choose(VALUES))[:40]] = script.choose(VALUES)
+            holder[str(script.choose(VALUES))[:40]] = deepcopy(script.choose(VALUES))
         else:
-            holder[key] = script.choose(VALUES)
+            holder[key] = deepcopy(script.choose(VALUES))
     return tree
 
 
@@ -189,9 +189,8 @@ def _places(tree):
 
 
 def as_yaml(tree) -> bytes:
-    """Text of a tree, without aliases for what it holds twice."""
-    dumper = type("Plain", (yaml.SafeDumper,), {"ignore_aliases": lambda self, data: True})
-    return yaml.dump(tree, Dumper=dumper, allow_unicode=True).encode("utf-8", "surrogatepass")
+    """Text of a tree; JSON is YAML."""
+    return json.dumps(tree, ensure_ascii=False, indent=0).encode()
 
 
 def changed_array(value, script: Script):

@@ -112,10 +112,15 @@ def _model(cls: type, content: dict, material: Material) -> Any:
 
 
 def _json(path: Path) -> dict:
-    """The object in a file; neither NaN nor infinity, no key twice."""
+    """The object in a file; neither NaN nor infinity, no number beyond all fractions, no key twice."""
 
     def no_number(word: str) -> None:
         raise ValueError(f"{word} is no number")
+
+    def whole(word: str) -> int:
+        if len(word) > 300:  # larger than any fraction
+            raise ValueError(f"a number of {len(word)} digits")
+        return int(word)
 
     def once(pairs: list[tuple[str, Any]]) -> dict:
         found = dict(pairs)
@@ -127,7 +132,7 @@ def _json(path: Path) -> dict:
         if path.stat().st_size > MAX_BYTES:
             raise CpmlError(f"{path}: larger than {MAX_BYTES // 1_000_000} MB, not a saved coupled model")
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text, parse_constant=no_number, object_pairs_hook=once)
+        content = json.loads(text, parse_constant=no_number, parse_int=whole, object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CpmlError(f"{path}: not a saved coupled model ({reason})") from None
