@@ -131,6 +131,7 @@ class _ChainRun:
     common: dict[str, str] = field(init=False)  # what every key contains
     record: dict[str, Any] = field(init=False)  # provenance.json
     watch: Watch = field(init=False)
+    _code: dict[str, str] = field(init=False)  # step -> hash of the modules that it reaches
 
     def __post_init__(self) -> None:
         self.name = self.dataset.run_name
@@ -140,7 +141,8 @@ class _ChainRun:
         sources.forget()
         self._package = provenance.stamps(sources.files())
         self.record = provenance.read_record(self.name)
-        self._n_done, self._page_is_due = 0, True
+        self._package_has_changed, self._code = False, {}
+        self._n_done, self._page_is_due, self._stopped = 0, True, ""
         self.watch = Watch(self.name, [], {})
 
     def possible(self, chosen: list[Step]) -> list[Step]:
@@ -246,6 +248,7 @@ class _ChainRun:
         """
         order = TopologicalSorter({step.name: sources_of(step, chosen) for step in chosen})
         order.prepare()
+        self._code = {step.name: sources.sources_sha256(step.code) for step in chosen}
         steps = {step.name: step for step in chosen}
         lasted = self.watch.lasted
         waiting: list[str] = []
@@ -257,7 +260,7 @@ class _ChainRun:
                 name = waiting.pop()
                 try:
                     started = self._begin(steps[name], pool, list(running.values()))
-                except (CpmlError, OSError) as error:
+                except (CpmlError, OSError, BrokenExecutor) as error:
                     failure = self._failed(name, error)
                     break
                 if started:
@@ -278,6 +281,7 @@ class _ChainRun:
                 except (CpmlError, OSError, BrokenExecutor) as error:
                     failure = failure or self._failed(name, error)
         if failure is not None:
+            self._show(self._stopped)
             raise failure
         return has_run
 
@@ -293,7 +297,8 @@ class _ChainRun:
             )
         assert isinstance(error, CpmlError)
         told = str(error).rstrip(".")
-        self._show(f"This run stopped at {step}: {told}. Chapters below may be older.", force=True)
+        self._stopped = f"This run stopped at {step}: {told}. Chapters below may be older."
+        self._page_is_due = True
         return error
 
     def _begin(self, step: Step, pool: Executor, beside: list[_Started]) -> _Started | None:
@@ -383,11 +388,10 @@ class _ChainRun:
         if (same.cells, same.needs) != (step.cells, step.needs):
             changed.append(str(step.path))
         if provenance.stamps(sources.files()) != self._package:
-            before = sources.sources_sha256(step.code)
+            self._package, self._package_has_changed = provenance.stamps(sources.files()), True
             sources.forget()
-            self._package = provenance.stamps(sources.files())
-            if sources.sources_sha256(step.code) != before:
-                changed.append("the package")
+        if self._package_has_changed and sources.sources_sha256(step.code) != self._code[step.name]:
+            changed.append("the package")
         if changed:
             raise CpmlError(
                 f"{self.name} {step.name}: {', '.join(changed)} changed while the chain was running: the "
@@ -410,6 +414,8 @@ class _ChainRun:
 
     def _going_on(self, running: list[_Started]) -> str:
         """The state of the run in a sentence."""
+        if self._stopped:
+            return self._stopped
         n = self.watch.total
         done = f"{self._n_done} of {n} chapters {'is' if self._n_done == 1 else 'are'} done"
         since = "; ".join(f"{s.step.name} has been running since {s.entry['started']}" for s in running)

@@ -2,6 +2,9 @@
 
 import json
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -233,3 +236,28 @@ def test_the_live_line_of_a_terminal_leaves_nothing_behind(monkeypatch):
             pass
     shown = [line.rpartition("\r")[2] for line in screen.getvalue().split("\n")]
     assert shown == ["demo a 0.1 s", ""]
+
+
+def test_a_failure_stays_on_the_page_when_others_end_later(quick, output, monkeypatch):
+    """Of two steps beside each other one fails first: the other is recorded, the page says what failed."""
+    for name in ("01_make", "02_use"):
+        says = f"**Reads** nothing. **Writes** `{name}`."
+        notebook(quick / "notebooks" / f"{name}.ipynb", 'dataset = "tiny"', "print(1)", says=says)
+    failed = threading.Event()
+
+    def fail_or_wait(step, *rest):
+        if step.name == "02_use":
+            failed.set()
+            raise CpmlError("no luck")
+        failed.wait(10)
+        time.sleep(0.3)
+        return execute_at_once(step, *rest)
+
+    monkeypatch.setattr(chain, "execute", fail_or_wait)
+    monkeypatch.setattr(chain, "Processes", ThreadPoolExecutor)
+    with pytest.raises(CpmlError, match="no luck"):
+        pipeline.run_dataset("tiny", jobs=2)
+    record = json.loads((paths.reports("tiny") / "provenance.json").read_text())
+    assert list(record["steps"]) == ["01_make"]
+    told = sentence(paths.reports("tiny") / "index.html")
+    assert told == "This run stopped at 02_use: no luck. Chapters below may be older."
