@@ -111,10 +111,9 @@ def _cell_failed(step: Step, name: str, error: papermill.PapermillExecutionError
     message = f"{place}: {error.ename}: {' '.join(str(error.evalue).split())}"
     if error.ename not in own:
         plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in "\n".join(error.traceback).splitlines()]
-        arrows = [" ".join(line.split()[1:]) for line in plain if line.lstrip().startswith("-->")]
-        message += f" (in the cell, line {arrows[0]}" if arrows else ""
-        message += f"; raised at line {arrows[-1]}" if len(arrows) > 1 else ""
-        message += ")" if arrows else ""
+        arrows = [found for line in plain if (found := re.match(r"\s*-+> (\d+) +(.*)", line))]
+        places = [f"line {found[1]}: {found[2].strip()}" for found in arrows]
+        message += f" ({'; raised at '.join(dict.fromkeys([places[0], places[-1]]))})" if places else ""
     return CpmlError(message)
 
 

@@ -188,7 +188,8 @@ def test_a_failing_cell_leaves_nothing_half_done_and_the_next_run_recovers(toy, 
     index = pipeline.run_dataset("tiny")
     good = index.read_bytes()
     with pytest.raises(
-        CpmlError, match=r"'tiny@fail-true', notebooks/02_use.ipynb, cell 5: KeyError: 'lost'"
+        CpmlError,
+        match=r"'tiny@fail-true', notebooks/02_use.ipynb, cell 5: KeyError: 'lost' \(line 1: if fail: raise",
     ):
         pipeline.run_dataset("tiny", parameters={"fail": "true"})
     assert index.read_bytes() == good
