@@ -39,9 +39,17 @@ def files() -> list[Path]:
 
 
 def forget() -> None:
-    """Read the package anew: in a process that lives long it may have changed."""
-    for cached in (modules, _homes, reached_by):
-        cached.cache_clear()
+    """Read the package anew where it has changed: a process may live long."""
+    now = {path: (stat.st_mtime_ns, stat.st_size) for path in files() for stat in [path.stat()]}
+    if now != _SEEN:
+        _SEEN.clear()
+        _SEEN.update(now)
+        for cached in (modules, _homes, reached_by):
+            cached.cache_clear()
+
+
+_SEEN: dict[Path, tuple[int, int]] = {}
+"""Files of the package as they were when it was read."""
 
 
 @lru_cache(maxsize=1)

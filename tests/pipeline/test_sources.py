@@ -56,3 +56,19 @@ def test_every_notebook_says_what_it_asks_and_writes(step):
         prefix = artefact.rpartition("_")[0]
         named = (f'"{artefact}"', f"write_{artefact}(", f'"{artefact}.', f'write_labels("{prefix}"')
         assert any(text in step.code for text in named), artefact
+
+
+def test_the_package_is_read_anew_when_it_has_changed(tmp_path, monkeypatch):
+    """Not at every call: parsing it takes a while."""
+    from cpml.pipeline import sources
+
+    file = tmp_path / "module.py"
+    file.write_text("a = 1")
+    monkeypatch.setattr(sources, "files", lambda: [file])
+    sources.forget()
+    sources.reached_by("cpml.errors")
+    sources.forget()
+    assert sources.reached_by.cache_info().currsize == 1
+    file.write_text("a = 12")
+    sources.forget()
+    assert sources.reached_by.cache_info().currsize == 0
