@@ -269,7 +269,12 @@ DESCRIPTION = {
         {"name": "Nickel", "lattice": "fcc", "material": "nickel", "number": 1},
         {"name": "Titanium", "lattice": "hcp", "material": "titanium_cp", "hex_x_axis": "a"},
     ],
-    "reading": {"unit": "nm", "step_um": 0.5, "columns": ["x", "y"], "phase_numbers": [1, 2]},
+    "reading": {
+        "unit": "nm",
+        "step_um": 0.5,
+        "columns": ["x", "y", "phi1", "Phi", "phi2"],
+        "phase_numbers": [1, 2],
+    },
     "frame": {"euler_to_sample": {"axis": [0, 0, 1], "angle_deg": 90}, "acquisition": "ignore"},
     "load": {
         "kind": "tension",
