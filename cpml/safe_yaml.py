@@ -12,6 +12,8 @@ import yaml
 from cpml.errors import DatasetError, ParameterError
 
 MAX_BYTES = 2_000_000
+LARGEST = 10**300
+"""Of whole numbers: larger ones cannot be compared with fractions."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -35,6 +37,14 @@ class _Loader(yaml.SafeLoader):
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node):
+        value = super().construct_yaml_int(node)
+        if abs(value) > LARGEST:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: a number of {len(node.value)} digits")
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 # YAML 1.1, which PyYAML follows, takes 1e-3 for text
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
