@@ -322,8 +322,9 @@ class _ChainRun:
             old,
             provenance.snapshot(self.name),
         )
-        self._show(self._going_on([*beside, started]))
         self.watch.begin(step.name)
+        if isinstance(pool, _InPlace):  # the notebook runs now, so the page is written before
+            self._show(self._going_on([*beside, started]))
         started.future = pool.submit(execute, step, self.name, values, cells)
         return started
 

@@ -15,6 +15,7 @@ References: Gilmer et al. 2017, ICML (message passing); Zaheer et al. 2017, Neur
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,8 @@ from cpml.models.mechanics.features import token_features
 from cpml.models.mechanics.neighbourhood import boundary_share
 from cpml.models.specimen.specimen import Specimen
 
+_SEEDED = Lock()
+"""The generator of first weights is one for all threads."""
 N_HIDDEN = 24
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1e-2
 CHECK_EVERY = 5  # epochs between two looks at the held-out blocks
@@ -168,7 +171,7 @@ class GraphNetwork(BaseEstimator):
 
     def _train(self, graphs: list[Graph], masks: list[Tensor], n_epochs: int, look=None) -> Network:
         """Network trained on the masked pairs; ``look`` is asked every CHECK_EVERY epochs whether to stop."""
-        with torch.random.fork_rng(devices=[]):
+        with _SEEDED, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = Network(graphs[0].x.shape[2], N_HIDDEN, self.n_layers).double()
         optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)

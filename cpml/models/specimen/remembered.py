@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import Any
 
 
@@ -21,14 +22,22 @@ class Remembered:
     def __init__(self, most: int = 64):
         self.most = most
         self._answers: OrderedDict[Hashable, Any] = OrderedDict()
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._answers)
 
     def get(self, question: Hashable, solve: Callable[[], Any]) -> Any:
-        """The answer: remembered, or found by ``solve``; beyond ``most`` answers the oldest is forgotten."""
-        if question not in self._answers:
-            self._answers[question] = solve()
+        """The answer: remembered, or found by ``solve``; beyond ``most`` answers the oldest is forgotten.
+
+        Threads that ask the same at once both solve it; the answers are equal.
+        """
+        with self._lock:
+            if question in self._answers:
+                return self._answers[question]
+        answer = solve()
+        with self._lock:
+            self._answers[question] = answer
             while len(self._answers) > self.most:
                 self._answers.popitem(last=False)
-        return self._answers[question]
+        return answer

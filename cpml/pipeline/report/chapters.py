@@ -17,6 +17,7 @@ from cpml.files import read_json
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
+    from nbconvert import HTMLExporter
 
 _ACTIVE = ["script", "style", "iframe", "object", "embed", "link", "meta", "base", "form"]
 
@@ -63,22 +64,28 @@ def _answer(path: Path) -> tuple[str, str]:
 def _chapter(path: Path, _changed: int, answer: tuple[str, str]) -> Chapter:
     """One chapter; kept, since the page is written again after every step of a run."""
     import nbformat
-    from nbconvert import HTMLExporter
 
     notebook = nbformat.read(path, as_version=4)
     anchor = anchor_of(path.stem)
     _number_outputs(notebook, anchor.removeprefix("s"))
-    exporter = HTMLExporter(
+    phase, told = answer
+    heading, html = _readable(_exporter().from_notebook_node(notebook)[0], anchor)
+    title = (heading or path.stem) + (f" ({phase})" if phase else "")
+    return Chapter(anchor, title, marked(told), html)
+
+
+@lru_cache(maxsize=1)
+def _exporter() -> HTMLExporter:
+    """Kept with its compiled templates, which take longer than a chapter."""
+    from nbconvert import HTMLExporter
+
+    return HTMLExporter(
         template_name="basic",
         exclude_input=True,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         exclude_anchor_links=True,
     )
-    phase, told = answer
-    heading, html = _readable(exporter.from_notebook_node(notebook)[0], anchor)
-    title = (heading or path.stem) + (f" ({phase})" if phase else "")
-    return Chapter(anchor, title, marked(told), html)
 
 
 def _number_outputs(notebook: Any, chapter: str) -> None:
