@@ -133,6 +133,7 @@ def batch(c, dataset=None, jobs=0, scheduler="", wait=60.0, force=False, paramet
     """Run the notebooks on many data sets in parallel."""
     from cpml import datasets, pipeline
     from cpml.pipeline.comparison import evaluated
+    from cpml.pipeline.grid import prepare
 
     chosen = _names(dataset)
     for name in datasets.available() if not chosen else ():
@@ -140,13 +141,19 @@ def batch(c, dataset=None, jobs=0, scheduler="", wait=60.0, force=False, paramet
             print(f"{name} left out: {reason}", flush=True)
         else:
             chosen.append(name)
-    options = {"parameters": _pairs(parameter), "force": force}
+    given = _pairs(parameter)
+    phase = {"phase": given.pop("phase")} if "phase" in given else {}
+    if given:  # runs of their own, which are compared with each other
+        chosen = [run for name in chosen for run in prepare(name, {key: [v] for key, v in given.items()})]
+    options = {"parameters": phase, "force": force}
     errors = pipeline.run_batch(chosen, jobs=jobs, scheduler=scheduler or None, wait_s=wait, **options)
     for name, error in errors.items():
         print(f"{name} failed: {error}", file=sys.stderr)
     print(f"{len(chosen) - len(errors)} of {len(chosen)} data sets done")
-    if evaluated():
-        print(f"comparison: {pipeline.run_comparison()}")
+    made = {datasets.load_dataset(run).run_name for run in chosen if run not in errors} if given else set()
+    compared = [run for run in evaluated() if run in made or not given]
+    if compared:
+        print(f"comparison: {pipeline.run_comparison(sorted(made.intersection(compared)))}")
     if errors:
         raise Exit(code=1)
 
