@@ -126,7 +126,7 @@ def picture(families: pd.DataFrame, lines: pd.DataFrame, apart: NDArray) -> str:
 def grains(table: pd.DataFrame, n_fragments: int) -> str:
     """How many grains of which size (one row a grain)."""
     n, diameter = len(table), table["equivalent_diameter_um"].median()
-    found = f"{count(n_fragments, 'fragment')} are {count(n, 'grain')}, median diameter {diameter:.2g} um."
+    found = f"{count(n_fragments, 'fragment')} are {count(n, 'grain')}, median diameter {diameter:.2g} µm."
     return found if n >= FEW else f"{found} So few grains carry no statistics."
 
 

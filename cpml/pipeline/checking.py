@@ -134,7 +134,7 @@ def _about_map(found: Checked, dataset: Dataset, ebsd_map: EbsdMap) -> None:
         found.phases.append(f"{part.label}: {percent(part.share)} of the points, {lattice}, {law}")
     fragments = segmented(dataset, ebsd_map)
     diameter = fragments.table["equivalent_diameter_um"].median()
-    found.grains = f"{count(fragments.n_grains, 'fragment')}, median diameter {diameter:.3g} um"
+    found.grains = f"{count(fragments.n_grains, 'fragment')}, median diameter {diameter:.3g} µm"
     found.notes = ebsd_map.frame_note
 
 
