@@ -101,7 +101,7 @@ def test_three_phases_from_the_file_to_the_report(three_phases, output):
     assert first["mean_taylor_factor"] != second["mean_taylor_factor_of_iron-bcc-old"]
     assert (paths.derived("three") / "iron-bcc-old" / "cp_baseline.h5").is_file()
     assert (reports / "figures" / "03-iron-bcc-old_taylor_map.png").is_file()
-    for told in ("Phase: <strong>Nickel</strong>", "Phase: <strong>Iron bcc (old)</strong>", "Ore"):
+    for told in ("of every grain? (Nickel)</h2>", "of every grain? (Iron bcc (old))</h2>", "Ore"):
         assert told in page
     assert "Tin is listed and has no point" in page
     again = pipeline.run_dataset(three_phases, steps=names)
