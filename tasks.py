@@ -356,14 +356,17 @@ def fuzz(c, minutes=5.0, target="", reproduce=""):
 
 @task(help={"fast": "unit tests and doctests only, without the slow ones"})
 def test(c, fast=False):
-    """Run all tests in two lanes: unit tests, then servers; the committed notebooks, then the pipeline."""
+    """Run all tests in two lanes: unit tests, then browser and cluster; the committed notebooks, then the pipeline."""
     sanitize = ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
     notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))]
     units = {"unit tests and doctests": ["-m", "not slow", "--cov", "--cov-report=", "tests", "cpml"]}
     stored = {"notebooks": ["-x", "--nbval", "--nbval-current-env", *sanitize, *notebooks]}
-    servers = ["tests/browser", "tests/pipeline/test_cluster.py"]
-    slow = {"browser and cluster": ["-m", "slow", *servers]}
-    chains = {"pipeline": ["-m", "slow", "tests", *(f"--ignore={path}" for path in servers)]}
+    others = [
+        "tests/browser",
+        *(f"tests/pipeline/test_{name}.py" for name in ("cluster", "kills", "checking")),
+    ]
+    slow = {"browser, cluster, commands": ["-m", "slow", *others]}
+    chains = {"pipeline": ["-m", "slow", "tests", *(f"--ignore={path}" for path in others)]}
     lanes = [units] if fast else [units | slow, (stored if notebooks else {}) | chains]
     with ThreadPoolExecutor(len(lanes)) as pool:
         summary = [line for lines in pool.map(_one_after_the_other, lanes) for line in lines]
