@@ -356,7 +356,7 @@ def fuzz(c, minutes=5.0, target="", reproduce=""):
 
 @task(help={"fast": "unit tests and doctests only, without the slow ones"})
 def test(c, fast=False):
-    """Run all tests in two lanes: unit tests, then browser and cluster; the committed notebooks, then the pipeline."""
+    """Run all tests in two lanes: unit tests, then browser and cluster; notebooks, then the pipeline."""
     sanitize = ["--nbval-sanitize-with", str(ROOT / "tests" / "nbval.cfg")]
     notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))]
     units = {"unit tests and doctests": ["-m", "not slow", "--cov", "--cov-report=", "tests", "cpml"]}
