@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from cpml.models import CoupledClassifier
     from cpml.plasticity import Calibration
 
+BY_DATA = 0.5
+"""Share of the prior's variance that footprints must remove for a strength to be called learned."""
 CLEAR = 0.05
 """Probability of a chance result below which a choice counts as decided."""
 
@@ -317,7 +319,7 @@ def learned(model: CoupledClassifier, n_footprints: int) -> str:
     table = model.strengths_[model.strengths_["family"] != model.strengths_["reference"]]
     if n < FEW:
         return f"**{count(n, 'footprint')}: nothing was learned**, every strength is that of the literature."
-    fixed, open_ = table[table["by_data"] >= 0.5], table[table["by_data"] < 0.5]
+    fixed, open_ = table[table["by_data"] >= BY_DATA], table[table["by_data"] < BY_DATA]
     reference = name_of(str(model.strengths_["reference"].iloc[0]))
     ratios = ", ".join(
         f"{name_of(r.family)} {r.ratio:.2g} [{r.ratio_low:.2g}, {r.ratio_high:.2g}]"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cpml.crystallography.slip_traces import slip_traces
-from cpml.pipeline.answers import count, name_of, percent
+from cpml.pipeline.answers import BY_DATA, count, name_of, percent
 from cpml.pipeline.found import FEW
+from cpml.plots.footprints import trace_segments
 from cpml.plots.palette import model_label
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ LIKELY, SURE = 0.5, 0.9
 """Probabilities above which a mechanism is called likely, and sure."""
 TARGETS = {"plane": ", planes", "system": ", systems", "variant": ", variants", "pair": ", pairs of planes"}
 """Kind of target -> what is added to the mechanism."""
-BY_DATA = 0.5
-"""Share of the prior's variance that footprints must remove for a strength to be called learned."""
+LENGTH = 0.8
+"""Of a drawn trace, in diameters of its grain."""
 
 
 def footprint_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -228,10 +229,10 @@ def first_choices(held_out: pd.DataFrame, specimen: Specimen) -> pd.DataFrame:
     grain = specimen.position(first["grain_id"])
     plane = [traces.plane_names.index(target) for target in first["target"]]
     first["angle_deg"] = traces.angle_deg[grain, plane]
-    places = specimen.grains.iloc[grain][["x_um", "y_um", "equivalent_diameter_um"]].to_numpy(float)
-    angle = np.radians(first["angle_deg"].to_numpy())
-    half = 0.4 * places[:, 2:] * np.column_stack([np.cos(angle), -np.sin(angle)])
-    first[["x0_um", "y0_um"]], first[["x1_um", "y1_um"]] = places[:, :2] - half, places[:, :2] + half
+    places = specimen.grains.iloc[grain]
+    length = LENGTH * places["equivalent_diameter_um"].to_numpy(float)
+    ends = trace_segments(places["x_um"], places["y_um"], first["angle_deg"], length)
+    first[["x0_um", "y0_um", "x1_um", "y1_um"]] = ends.reshape(-1, 4)
     return first.drop(columns=["observed", "fits"])
 
 

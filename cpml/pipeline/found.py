@@ -35,15 +35,23 @@ def count_footprints(labels: pd.DataFrame, candidates: pd.DataFrame) -> int:
     return slip + int(seen.get("twin", 0))
 
 
+def is_known(folder: Path) -> bool:
+    """Whether the chapters that look for footprints have left their tables in data/derived/<run>."""
+    return all(file.is_file() for file in _tables(folder))
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [folder / f"{name}.parquet" for name in ("grains", "labels", "candidates")]
+
+
 def _footprints(folder: Path, phase: str) -> int:
     """Footprints in the grains of a phase, from data/derived/<data set>; 0 where nothing is there yet."""
     import pandas as pd
 
-    files = [folder / f"{name}.parquet" for name in ("grains", "labels", "candidates")]
-    if not all(file.is_file() for file in files):
+    if not is_known(folder):
         return 0
     try:
-        grains, *tables = map(pd.read_parquet, files)
+        grains, *tables = map(pd.read_parquet, _tables(folder))
     except (OSError, ValueError) as error:
         raise CpmlError(
             f"{folder}: grains, labels or candidates cannot be read ({error}): run the chain again without "

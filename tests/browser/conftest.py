@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from cpml.pipeline.report.pdf import BROWSERS
+
 QUIET = [  # no sandbox inside containers; nothing is asked of the network by the browser itself
     "--no-sandbox",
     "--disable-gpu",
@@ -30,9 +31,9 @@ class Told:
 @pytest.fixture(scope="session")
 def chromium():
     """The browser, or a skip where none is installed."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

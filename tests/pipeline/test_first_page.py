@@ -73,6 +73,13 @@ def test_a_missing_answer_has_its_reason(described):
     executed("01_ingestion")
     page = page_of(path)
     assert "Chapter 02e has not run yet" in said(page, "footprints")
+    assert "Chapter 05 has not run yet" in said(page, "comparison"), "nobody has looked for footprints yet"
+    folder = paths.derived("tiny")
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ("grain_id", "phase_name", "trace_id", "mechanism", "observed", "probability")
+    for name in ("grains", "labels", "candidates"):
+        pd.DataFrame({column: [] for column in columns}).to_parquet(folder / f"{name}.parquet")
+    page = page_of(path)
     assert "fewer than 10 footprints" in said(page, "comparison")
     assert page.find(id="t-comparison").find(class_="warn")
     unloaded = page_of(described(load="unknown"))

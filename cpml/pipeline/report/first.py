@@ -17,7 +17,7 @@ from cpml import paths
 from cpml.datasets.dataset import Dataset
 from cpml.errors import CpmlError
 from cpml.files import read_json
-from cpml.pipeline import steps
+from cpml.pipeline import found, steps
 from cpml.pipeline.report.chapters import anchor_of, marked
 from cpml.pipeline.report.topics import TOPICS, Topic
 
@@ -101,9 +101,9 @@ def _topic(key: str, topic: Topic, answers: dict[str, dict], dataset: Dataset, f
     """One question with the findings of all chapters, or the reason why there are none."""
     body, links = "", []
     for step, content in answers.items():
-        if found := _findings(content, key):
+        if told := _findings(content, key):
             phase = f"<h3>{escape(content['phase'])}</h3>" if content.get("phase") else ""
-            body += phase + "".join(_finding(finding) for finding in found)
+            body += phase + "".join(_finding(finding) for finding in told)
             links.append(f'<a href="#{anchor_of(step)}">{escape(_number(step))}</a>')
     if links:
         body += f'<p class="more">More in chapter{"s" * (len(links) > 1)} {", ".join(links)}</p>'
@@ -117,7 +117,7 @@ def _other_runs(dataset: Dataset) -> str:
     """What all runs of this data set (other seeds: other partitions) say; "" where there is one."""
     folder = paths.reports(dataset.name).parent
     runs = [dataset.name, *sorted(path.name for path in folder.glob(f"{dataset.name}@*"))]
-    found = {
+    several = {
         run: [
             dict(zip(finding["columns"], row, strict=True))
             for content in _answers(paths.reports(run)).values()
@@ -126,7 +126,7 @@ def _other_runs(dataset: Dataset) -> str:
         ]
         for run in runs
     }
-    rows = [{"run": run} | row for run, several in found.items() for row in several if row.get("verdict")]
+    rows = [{"run": run} | row for run, own in several.items() for row in own if row.get("verdict")]
     if len({row["run"] for row in rows}) < 2:
         return ""
     verdicts = [row["verdict"].strip("*") for row in rows]
@@ -148,7 +148,8 @@ def why_nothing(topic: Topic, dataset: Dataset) -> str:
         return f"Chapter {number} has not run yet."
     if reason := steps.lacking(step, dataset):
         return f"Chapter {number} is left out: {reason}."
-    if reason := steps.lacking(step, dataset, found=True):
+    is_known = found.is_known(paths.derived(dataset.run_name))  # of a growing page it is too early to tell
+    if is_known and (reason := steps.lacking(step, dataset, found=True)):
         return f"**Chapter {number} is left out: {reason}.**"
     return f"Chapter {number} has not run yet."
 
@@ -205,9 +206,8 @@ def _figure(path: Path) -> str:
 
 
 def _three_figures(folder: Path) -> str:
-    found = [path for stem in THREE for path in _drawn(folder, stem)][:3]
-    figures = "".join(map(_figure, found))
-    return f'<section class="topic" id="t-figures"><h2>Figures</h2>{figures}</section>' if found else ""
+    figures = "".join(map(_figure, [path for stem in THREE for path in _drawn(folder, stem)][:3]))
+    return f'<section class="topic" id="t-figures"><h2>Figures</h2>{figures}</section>' if figures else ""
 
 
 def _downloads(folder: Path) -> str:
