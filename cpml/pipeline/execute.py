@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import papermill
 
 
+NOT_STARTED = ("didn't respond", "died before replying")
+"""Words of jupyter_client about a kernel that never came up."""
 GRACE_S = 10.0
 """Seconds for a notebook to end after Ctrl-C."""
 
@@ -77,8 +79,9 @@ def _execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | N
             except papermill.PapermillExecutionError as error:
                 raise _cell_failed(step, name, error) from None
             except RuntimeError as error:
-                # a loaded machine can miss the kernel's start; once more is enough in practice
-                if attempt == 2 or "didn't respond" not in str(error):
+                # a loaded machine can miss the kernel's start, and two kernels that start at once can choose one
+                # port; once more is enough in practice
+                if attempt == 2 or not any(words in str(error) for words in NOT_STARTED):
                     raise CpmlError(
                         f"{name}, notebooks/{step.name}.ipynb: the kernel died (killed, or out of memory?): "
                         f"{' '.join(str(error).split())}"
