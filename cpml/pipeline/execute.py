@@ -79,8 +79,8 @@ def _execute(step: Step, name: str, values: dict[str, Any], cells: list[int] | N
             except papermill.PapermillExecutionError as error:
                 raise _cell_failed(step, name, error) from None
             except RuntimeError as error:
-                # a loaded machine can miss the kernel's start, and two kernels that start at once can choose one
-                # port; once more is enough in practice
+                # a loaded machine can miss the kernel's start, and two kernels that start at once can
+                # choose one port; once more is enough in practice
                 if attempt == 2 or not any(words in str(error) for words in NOT_STARTED):
                     raise CpmlError(
                         f"{name}, notebooks/{step.name}.ipynb: the kernel died (killed, or out of memory?): "
