@@ -1,11 +1,14 @@
 """The numba decorators of all compiled loops: cached on disk where a folder can be written, GIL released."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 MATH = {"reassoc", "contract", "arcp", "nsz"}  # no flag that assumes finite numbers: trial stresses overflow
 TINY = 1e-300  # keeps divisions by exact zeros finite
@@ -27,3 +30,15 @@ def _compile(function: Function, fastmath: set[str] | bool) -> Function:
         return cast(Function, njit(cache=True, nogil=True, fastmath=fastmath)(function))
     except RuntimeError:
         return cast(Function, njit(nogil=True, fastmath=fastmath)(function))
+
+
+def in_threads(part: Callable[[int, int], Result], count: int, threads: int) -> list[Result]:
+    """part(first, last) over equal shares of `count`, each in a thread of its own, in order.
+
+    The loops of this module release the interpreter's lock, so that the shares run side by side.
+    """
+    if threads <= 1 or count < threads:
+        return [part(0, count)]
+    edges = np.linspace(0, count, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(part, edges[:-1], edges[1:]))

@@ -155,7 +155,7 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
         totals,
         sums,
         numerics,
-        start=field.rate,
+        start=field,
         converged=field.converged,
     )
 

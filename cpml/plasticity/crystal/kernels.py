@@ -53,7 +53,7 @@ class Scratch(NamedTuple):
 
 
 @fused
-def _evaluate(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square: NDArray) -> float:
+def evaluate(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square: NDArray) -> float:
     """Fill x = tau/xi and f = |x|^(n-1); return the objective. `square` (S,) is scratch."""
     p, inverse, xi, polar, a, c = grain
     systems = p.shape[1]
@@ -153,7 +153,7 @@ def _rescale(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square:
         return False
     for i in range(5):
         s[i] /= top
-    _evaluate(grain, n, s, x, f, square)
+    evaluate(grain, n, s, x, f, square)
     power = 0.0
     for k in range(p.shape[1]):
         power += xi[k] * f[k] * x[k] * x[k]
@@ -171,25 +171,28 @@ def _rescale(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square:
 
 
 @fused
-def _newton(
+def warm_newton(
     grain: Grain, n: float, s: NDArray, floor: float, tol: float, max_iter: int, scratch: Scratch
 ) -> int:
-    """Damped Newton from s (changed in place); returns iterations, negative when it did not reach tol."""
+    """Damped Newton from s (changed in place); returns iterations, negative when it did not reach tol.
+
+    The residual is in ``scratch.vectors[3, 0]``.
+    """
     work, vectors, matrices = scratch
     x, f, square, weighted, x_try, f_try = work[0], work[1], work[2], work[3], work[4], work[5]
     r, step, trial = vectors[0], vectors[1], vectors[2]
     h, low = matrices[0], matrices[1]
-    objective = _evaluate(grain, n, s, x, f, square)
+    objective = evaluate(grain, n, s, x, f, square)
     if not np.isfinite(objective):
         if not _rescale(grain, n, s, x, f, square):
             return -1
-        objective = _evaluate(grain, n, s, x, f, square)
+        objective = evaluate(grain, n, s, x, f, square)
     damping, before = floor, np.inf
     for iteration in range(max_iter):
         size = _gradient(grain, n, s, x, f, r, h, weighted)
         if iteration == 0 and size > _FAR:
             _rescale(grain, n, s, x, f, square)
-            objective = _evaluate(grain, n, s, x, f, square)
+            objective = evaluate(grain, n, s, x, f, square)
             size = _gradient(grain, n, s, x, f, r, h, weighted)
         is_rounding = size < _ROUNDING and size > 0.5 * before
         vectors[3, 0] = size
@@ -203,7 +206,7 @@ def _newton(
         while share > 0.01:
             for i in range(5):
                 trial[i] = s[i] - share * step[i]
-            value = _evaluate(grain, n, trial, x_try, f_try, square)
+            value = evaluate(grain, n, trial, x_try, f_try, square)
             is_lower = value <= objective + _ARMIJO * share * slope
             # near the minimum the objective no longer changes in float64: the full step is taken as it is
             if is_lower or (size < 1e-5 and value <= objective + 1e-13 * abs(objective)):
@@ -226,7 +229,7 @@ def _newton(
 
 
 @fused
-def _cold(
+def cold_newton(
     grain: Grain, n: float, s: NDArray, floor: float, tol: float, max_iter: int, scratch: Scratch
 ) -> int:
     """Continuation: linear problem (both senses of twins resist), then growing exponents up to n."""
@@ -246,10 +249,25 @@ def _cold(
         exponent = n if exponent * 2.7 >= n else (3.0 if exponent == 1.0 else 2.5 * exponent)
         _rescale(grain, exponent, s, work[0], work[1], work[2])
         accuracy = tol if exponent == n else 1e-2
-        used = _newton(grain, exponent, s, floor, accuracy, max_iter, scratch)
+        used = warm_newton(grain, exponent, s, floor, accuracy, max_iter, scratch)
         total += abs(used)
         if exponent == n:
             return total if used > 0 else -total
+
+
+@fused
+def solve_one(
+    grain: Grain, n: float, s: NDArray, warm: bool, tol: float, max_iter: int, scratch: Scratch
+) -> int:
+    """One grain, from s where `warm`, else by continuation; iterations, negative where tol was not
+    reached."""
+    trace = grain.a[0, 0] + grain.a[1, 1] + grain.a[2, 2] + grain.a[3, 3] + grain.a[4, 4]
+    floor = 0.0 if trace > 0 else 1e-14
+    used = warm_newton(grain, n, s, floor, tol, max_iter, scratch) if warm else 0
+    if used <= 0:
+        more = cold_newton(grain, n, s, floor, tol, max_iter, scratch)
+        used = abs(used) + more if more > 0 else more - abs(used)
+    return used
 
 
 @fused
@@ -280,25 +298,18 @@ def solve_grains(
     work, vectors = np.empty((6, systems)), np.empty((4, 5))
     scratch = Scratch(work, vectors, np.empty((2, 5, 5)))
     inverse, s = np.empty(systems), np.empty(5)
-    trace = a[0, 0] + a[1, 1] + a[2, 2] + a[3, 3] + a[4, 4]
-    floor = 0.0 if trace > 0 else 1e-14
     for g in range(first, last):
         cg, pg, xg = c[min(g, c.shape[0] - 1)], p[min(g, p.shape[0] - 1)], xi[min(g, xi.shape[0] - 1)]
         for k in range(systems):
             inverse[k] = 1.0 / xg[k]
         grain = Grain(pg, inverse, xg, polar, a, cg)
-        used = 0
-        if warm:
-            for i in range(5):
-                s[i] = stress[g, i]
-            used = _newton(grain, n, s, floor, tol, max_iter, scratch)
-        if used <= 0:
-            more = _cold(grain, n, s, floor, tol, max_iter, scratch)
-            used = abs(used) + more if more > 0 else more - abs(used)
+        for i in range(5):
+            s[i] = stress[g, i]
+        used = solve_one(grain, n, s, warm, tol, max_iter, scratch)
         iterations[g], residual[g] = used, vectors[3, 0]
         for i in range(5):
             stress[g, i] = s[i]
-        _evaluate(grain, n, s, work[0], work[1], work[2])
+        evaluate(grain, n, s, work[0], work[1], work[2])
         for k in range(systems):
             rate[g, k] = work[0, k] * work[1, k]
             slope[g, k] = 0.0 if polar[k] and work[0, k] <= 0 else n * work[1, k] * inverse[k]

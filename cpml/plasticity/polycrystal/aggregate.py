@@ -9,8 +9,6 @@ GPU, by batched torch operations (cpml.plasticity.crystal.newton). M_g = share H
 sum (gamma/tau) P P^T = H/n there.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -19,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cpml.compiled import in_threads
 from cpml.errors import ParameterError
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.kernels import solve_grains
@@ -28,6 +27,8 @@ from cpml.plasticity.polycrystal.averages import average
 
 Sums: TypeAlias = tuple[NDArray, NDArray]
 """Of some grains: <(H + A)^-1> and <(M + A)^-1> (2, 5, 5), <s> (5,)."""
+
+_FEW = 64  # grains that are not worth a second thread
 
 
 class Pass(Protocol):
@@ -117,19 +118,11 @@ class PowerLawPass:
             average(g.schmid, a, g.weights, self.stress, self.slope, share, first, last, sums, mean)
             return sums, mean
 
-        parts = _in_threads(part, count, self.threads)
+        parts = in_threads(part, count, self.threads if count >= _FEW else 1)
         self.is_warm = True
         self.newton += int(np.abs(self.iterations).sum())
         sums, mean = (np.sum(column, axis=0) for column in zip(*parts, strict=True))
         return mean, sums[0], sums[0] if share == 1.0 else sums[1]
-
-
-def _in_threads(part: Callable[[int, int], Sums], count: int, threads: int) -> list[Sums]:
-    if threads <= 1 or count < 64:
-        return [part(0, count)]
-    edges = np.linspace(0, count, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(part, edges[:-1], edges[1:]))
 
 
 @dataclass(frozen=True)
