@@ -53,16 +53,9 @@ class Scratch(NamedTuple):
 
 
 @fused
-def evaluate(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square: NDArray) -> float:
-    """Fill x = tau/xi and f = |x|^(n-1); return the objective. `square` (S,) is scratch."""
-    p, inverse, xi, polar, a, c = grain
-    systems = p.shape[1]
-    for k in range(systems):
-        tau = p[0, k] * s[0] + p[1, k] * s[1] + p[2, k] * s[2] + p[3, k] * s[3] + p[4, k] * s[4]
-        x[k] = tau * inverse[k]
-    for k in range(systems):
-        if polar[k]:
-            x[k] = max(x[k], 0.0)
+def powers(x: NDArray, polar: NDArray, n: float, f: NDArray, square: NDArray) -> None:
+    """Fill f = |x|^(n-1), whole exponents by repeated squaring. `square` (S,) is scratch."""
+    systems = x.shape[0]
     whole = int(n) - 1
     if n - 1 == whole and whole < 256:
         for k in range(systems):
@@ -79,6 +72,20 @@ def evaluate(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square:
     else:
         for k in range(systems):
             f[k] = abs(x[k]) ** (n - 1)
+
+
+@fused
+def _evaluate(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square: NDArray) -> float:
+    """Fill x = tau/xi and f = |x|^(n-1); return the objective. `square` (S,) is scratch."""
+    p, inverse, xi, polar, a, c = grain
+    systems = p.shape[1]
+    for k in range(systems):
+        tau = p[0, k] * s[0] + p[1, k] * s[1] + p[2, k] * s[2] + p[3, k] * s[3] + p[4, k] * s[4]
+        x[k] = tau * inverse[k]
+    for k in range(systems):
+        if polar[k]:
+            x[k] = max(x[k], 0.0)
+    powers(x, polar, n, f, square)
     power = 0.0
     for k in range(systems):
         power += xi[k] * f[k] * x[k] * x[k]
@@ -117,7 +124,7 @@ def _gradient(
 
 
 @fused
-def _best_radius(power: float, quadratic: float, linear: float, n: float) -> float:
+def best_radius(power: float, quadratic: float, linear: float, n: float) -> float:
     """alpha > 0 with power alpha^n + quadratic alpha = linear (all positive), by Newton from above."""
     alpha = 1e300
     if power > TINY:
@@ -153,7 +160,7 @@ def _rescale(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square:
         return False
     for i in range(5):
         s[i] /= top
-    evaluate(grain, n, s, x, f, square)
+    _evaluate(grain, n, s, x, f, square)
     power = 0.0
     for k in range(p.shape[1]):
         power += xi[k] * f[k] * x[k] * x[k]
@@ -164,14 +171,14 @@ def _rescale(grain: Grain, n: float, s: NDArray, x: NDArray, f: NDArray, square:
             quadratic += s[i] * a[i, j] * s[j]
     if not linear > 0:
         return False
-    alpha = _best_radius(power, quadratic, linear, n)
+    alpha = best_radius(power, quadratic, linear, n)
     for i in range(5):
         s[i] *= alpha
     return True
 
 
 @fused
-def warm_newton(
+def _newton(
     grain: Grain, n: float, s: NDArray, floor: float, tol: float, max_iter: int, scratch: Scratch
 ) -> int:
     """Damped Newton from s (changed in place); returns iterations, negative when it did not reach tol.
@@ -182,17 +189,17 @@ def warm_newton(
     x, f, square, weighted, x_try, f_try = work[0], work[1], work[2], work[3], work[4], work[5]
     r, step, trial = vectors[0], vectors[1], vectors[2]
     h, low = matrices[0], matrices[1]
-    objective = evaluate(grain, n, s, x, f, square)
+    objective = _evaluate(grain, n, s, x, f, square)
     if not np.isfinite(objective):
         if not _rescale(grain, n, s, x, f, square):
             return -1
-        objective = evaluate(grain, n, s, x, f, square)
+        objective = _evaluate(grain, n, s, x, f, square)
     damping, before = floor, np.inf
     for iteration in range(max_iter):
         size = _gradient(grain, n, s, x, f, r, h, weighted)
         if iteration == 0 and size > _FAR:
             _rescale(grain, n, s, x, f, square)
-            objective = evaluate(grain, n, s, x, f, square)
+            objective = _evaluate(grain, n, s, x, f, square)
             size = _gradient(grain, n, s, x, f, r, h, weighted)
         is_rounding = size < _ROUNDING and size > 0.5 * before
         vectors[3, 0] = size
@@ -206,7 +213,7 @@ def warm_newton(
         while share > 0.01:
             for i in range(5):
                 trial[i] = s[i] - share * step[i]
-            value = evaluate(grain, n, trial, x_try, f_try, square)
+            value = _evaluate(grain, n, trial, x_try, f_try, square)
             is_lower = value <= objective + _ARMIJO * share * slope
             # near the minimum the objective no longer changes in float64: the full step is taken as it is
             if is_lower or (size < 1e-5 and value <= objective + 1e-13 * abs(objective)):
@@ -229,7 +236,7 @@ def warm_newton(
 
 
 @fused
-def cold_newton(
+def _cold(
     grain: Grain, n: float, s: NDArray, floor: float, tol: float, max_iter: int, scratch: Scratch
 ) -> int:
     """Continuation: linear problem (both senses of twins resist), then growing exponents up to n."""
@@ -249,7 +256,7 @@ def cold_newton(
         exponent = n if exponent * 2.7 >= n else (3.0 if exponent == 1.0 else 2.5 * exponent)
         _rescale(grain, exponent, s, work[0], work[1], work[2])
         accuracy = tol if exponent == n else 1e-2
-        used = warm_newton(grain, exponent, s, floor, accuracy, max_iter, scratch)
+        used = _newton(grain, exponent, s, floor, accuracy, max_iter, scratch)
         total += abs(used)
         if exponent == n:
             return total if used > 0 else -total
@@ -263,9 +270,9 @@ def solve_one(
     reached."""
     trace = grain.a[0, 0] + grain.a[1, 1] + grain.a[2, 2] + grain.a[3, 3] + grain.a[4, 4]
     floor = 0.0 if trace > 0 else 1e-14
-    used = warm_newton(grain, n, s, floor, tol, max_iter, scratch) if warm else 0
+    used = _newton(grain, n, s, floor, tol, max_iter, scratch) if warm else 0
     if used <= 0:
-        more = cold_newton(grain, n, s, floor, tol, max_iter, scratch)
+        more = _cold(grain, n, s, floor, tol, max_iter, scratch)
         used = abs(used) + more if more > 0 else more - abs(used)
     return used
 
@@ -309,7 +316,7 @@ def solve_grains(
         iterations[g], residual[g] = used, vectors[3, 0]
         for i in range(5):
             stress[g, i] = s[i]
-        evaluate(grain, n, s, work[0], work[1], work[2])
+        _evaluate(grain, n, s, work[0], work[1], work[2])
         for k in range(systems):
             rate[g, k] = work[0, k] * work[1, k]
             slope[g, k] = 0.0 if polar[k] and work[0, k] <= 0 else n * work[1, k] * inverse[k]

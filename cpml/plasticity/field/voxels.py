@@ -31,6 +31,7 @@ from cpml.plasticity.arguments import as_tensor
 from cpml.plasticity.crystal.cholesky import factor, invert
 from cpml.plasticity.crystal.kernels import Grain, Scratch, solve_one
 from cpml.plasticity.crystal.newton import Equations, linear_start, newton, regularised, stress_at_rate
+from cpml.plasticity.laws import flow
 from cpml.plasticity.laws.law import Law, PowerLaw
 
 _MAX_ITER = 100
@@ -87,8 +88,9 @@ class PowerLawVoxels:
     def shear_rate(self, stress: NDArray) -> NDArray:
         """As Voxels.shear_rate."""
         tau = np.matmul(stress[:, None, :], self.turn[self.grain])[:, 0] @ self.law.systems.schmid5.T
-        x = np.where(self.law.systems.twin, np.maximum(tau, 0.0), tau) / self.strength[self.row]
-        return np.abs(x) ** float(as_tensor(self.law.n).item()) * np.sign(x)
+        strength = self.strength[self.row]
+        rate, _ = flow.rates(tau, strength, self.law.systems.twin, float(as_tensor(self.law.n).item()), 1.0)
+        return rate
 
 
 @fused

@@ -8,7 +8,7 @@
 
 Latent hardening: h_ss = 1 and h_st = latent[family of s, family of t] for t != s, or a full (S,
 S) matrix built from the geometry (cpml.crystallography.interactions). Voce steps are exact in G;
-the others are explicit (Euler).
+the others are explicit (Euler). cpml.plasticity.laws.implicit_step makes any of them implicit.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -88,6 +88,12 @@ class Voce:
         bend = torch.exp(-shear * (self.theta0 / tau1).abs())
         return torch.where(has_bend, (self.tau1 + self.theta1 * shear) * (1 - bend), self.theta1 * shear)
 
+    def implicit(
+        self, state: State, iterate: State, shear_rate: Tensor, dt: Tensor | float, **_: Any
+    ) -> State:
+        """State after a step at the shear rates of its end: exact in G as it is."""
+        return self.harden(state, shear_rate, dt)
+
     def harden(self, state: State, shear_rate: Tensor, dt: Tensor | float, **_: float | None) -> State:
         """State after a step of length dt (s) at shear rates (G, S)."""
         slip = shear_rate.abs() * dt
@@ -134,8 +140,12 @@ class Saturation:
         left = 1 - state["strength"] / limit
         size = torch.where(left == 0, 0.0, torch.where(left == 0, 1.0, left.abs()) ** self.exponent)
         slip = shear_rate.abs() * dt
-        inverse = torch.as_tensor(1 / np.where(self.systems.twin, self.systems.twin_shear, np.inf))
         return {
             "strength": state["strength"] + h0 * size * left.sign() * (slip @ self.latent.T),
-            "twinned": (twinned + (slip @ inverse)[:, None]).clamp(max=1.0),
+            "twinned": self.filled(twinned, slip),
         }
+
+    def filled(self, twinned: Tensor, shears: Tensor) -> Tensor:
+        """Twinned fraction (G, 1) after shears (G, S)."""
+        inverse = torch.as_tensor(1 / np.where(self.systems.twin, self.systems.twin_shear, np.inf))
+        return (twinned + (shears @ inverse)[:, None]).clamp(max=1.0)

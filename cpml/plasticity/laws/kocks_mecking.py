@@ -22,6 +22,7 @@ Devincre & Kubin 2002, Scripta Mater. 47:689.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,6 +102,14 @@ class KocksMecking:
         removed = (self.debris_factor * self.burgers * k2 * rho * slip).sum(-1, keepdim=True)
         debris = state["debris"] + removed * state["debris"].clamp(min=0).sqrt()
         return self._with_strength(after, debris)
+
+    def implicit(
+        self, state: State, iterate: State, shear_rate: Tensor, dt: Tensor | float, **given: Any
+    ) -> State:
+        """State after a step whose densities grow at the rates of its end (backward Euler)."""
+        grown = self.harden(iterate, shear_rate, dt, **given)
+        density, debris = (state[key] + grown[key] - iterate[key] for key in ("density", "debris"))
+        return self._with_strength(density.clamp(min=1.0), debris)
 
     def _with_strength(self, density: Tensor, debris: Tensor) -> State:
         forest = (density @ self.interaction_matrix.T).sqrt()

@@ -4,7 +4,8 @@
 
 A factor m on a power-law rate equals a strength multiplied by m^(-1/n), so that the fractions
 enter any solver as strengths xi (1 - F)^(-1/n). F is held below 0.999, where a residual rate keeps the
-crystal able to deform.
+crystal able to deform. With `slip=False` the factor is on twinning alone and slip goes on everywhere (DAMASK's
+phenopowerlaw).
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -15,6 +16,7 @@ Reference: Kalidindi 1998, J. Mech. Phys. Solids 46:267.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from torch import Tensor
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 from cpml.plasticity.laws.hardening import Hardening, State
+from cpml.plasticity.laws.implicit_step import implicit_step
 
 LIMIT = 0.999  # of the twinned fraction of a grain
 
@@ -33,6 +36,7 @@ class TwinFraction:
     systems: Systems
     hardening: Hardening
     n: float = 20.0  # of the flow law
+    slip: bool = True  # whether slip is confined to the untwinned part as well
 
     def __post_init__(self) -> None:
         if not self.systems.twin.any():
@@ -55,14 +59,26 @@ class TwinFraction:
     ) -> State:
         """State after a step: hardening of the inner law, fractions grown and capped."""
         inner = self.hardening.harden(state["inner"], shear_rate, dt, rate=rate, temperature=temperature)
+        return self._wrap(inner, self._filled(state["fraction"], shear_rate, dt))
+
+    def implicit(
+        self, state: State, iterate: State, shear_rate: Tensor, dt: Tensor | float, **given: Any
+    ) -> State:
+        """State after a step at the shear rates and the inner state of its end."""
+        inner = implicit_step(self.hardening, state["inner"], iterate["inner"], shear_rate, dt, **given)
+        return self._wrap(inner, self._filled(state["fraction"], shear_rate, dt))
+
+    def _filled(self, fraction: Tensor, shear_rate: Tensor, dt: Tensor | float) -> Tensor:
+        """Fractions after shears of a step, capped."""
         twin = torch.as_tensor(self.systems.twin)
         shear = torch.where(twin, torch.as_tensor(self.systems.twin_shear), 1.0)
         added = torch.where(twin, shear_rate.clamp(min=0) * dt / shear, 0.0)
-        room = (LIMIT - state["fraction"].sum(-1, keepdim=True)).clamp(min=0)
+        room = (LIMIT - fraction.sum(-1, keepdim=True)).clamp(min=0)
         total = added.sum(-1, keepdim=True)
-        share = torch.where(total > room, room / total.clamp(min=1e-300), 1.0)
-        return self._wrap(inner, state["fraction"] + added * share)
+        return fraction + added * torch.where(total > room, room / total.clamp(min=1e-300), 1.0)
 
     def _wrap(self, inner: State, fraction: Tensor) -> State:
         left = (1 - fraction.sum(-1, keepdim=True)) ** (-1 / self.n)
+        if not self.slip:
+            left = torch.where(torch.as_tensor(self.systems.twin), left, 1.0)
         return {"strength": inner["strength"] * left, "inner": inner, "fraction": fraction}

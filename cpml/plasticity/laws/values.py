@@ -87,8 +87,12 @@ class LatentMatrix(TensorField):
     system, column = active one.
 
     It takes a number or a (K, K) family matrix, both for pairs of different systems
-    (h_ss = 1), or (S, S) itself.
+    (h_ss = 1; `diagonal=None`: for all pairs), or (S, S) itself.
     """
+
+    def __init__(self, default: float | None = None, *, diagonal: float | None = 1.0) -> None:
+        super().__init__(default)
+        self.diagonal = diagonal
 
     def convert(self, law: Any, value: Values) -> Tensor:
         """(S, S) factors, none negative."""
@@ -99,7 +103,9 @@ class LatentMatrix(TensorField):
             matrix = h
         elif h.ndim == 0 or h.shape == (families, families):
             family, eye = torch.as_tensor(systems.family), torch.eye(count, dtype=torch.float64)
-            matrix = h.expand(families, families)[family][:, family] * (1 - eye) + eye
+            matrix = h.expand(families, families)[family][:, family]
+            if self.diagonal is not None:
+                matrix = matrix * (1 - eye) + self.diagonal * eye
         else:
             raise ParameterError(
                 f"{self.name} hardening of shape {tuple(h.shape)}: give a number, ({families}, {families}) "

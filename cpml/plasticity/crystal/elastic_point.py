@@ -1,0 +1,256 @@
+"""Elasto-viscoplastic crystals at finite strain: stress, slip and tangent of many points over one increment.
+
+The equations, symbols and references stand in cpml.plasticity.crystal.elastic_kernels. Strengths and back
+stresses are those at the end of an increment: `increment` finds them with the stress by a fixed point.
+F_p(0)^-1 = crystal_to_sample, so that everything plastic is in crystal axes.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from cpml.compiled import in_threads
+from cpml.crystallography.elasticity import MANDEL, to_mandel
+from cpml.errors import ParameterError
+from cpml.plasticity.arguments import as_tensor
+from cpml.plasticity.crystal.elastic_kernels import Crystal, solve_points
+from cpml.plasticity.laws.hardening import Hardening, State
+from cpml.plasticity.laws.implicit_step import change, implicit_step
+from cpml.plasticity.laws.law import PowerLaw
+
+_MAX_ITER = 60
+_FEW = 64  # points that are not worth a thread
+
+
+@dataclass(frozen=True)
+class ElasticResponse:
+    """Points at the end of an increment (`ElasticCrystal.respond`)."""
+
+    piola: NDArray  # (N, 3, 3) first Piola-Kirchhoff stress, MPa, sample frame
+    stress: NDArray  # (N, 6) second Piola-Kirchhoff stress S, MPa, crystal axes, Mandel; the next start
+    shear_rate: NDArray  # (N, S) signed, 1/s
+    inverse: NDArray  # (N, 3, 3) F_p^-1, det 1
+    tangent: NDArray | None  # (N, 9, 9) dP/dF at fixed strength, MPa, rows and columns 3 i + j
+    converged: NDArray  # (N,) bool
+    iterations: NDArray  # (N,) Newton steps
+
+
+@dataclass(frozen=True)
+class ElasticCrystal:
+    """One elasto-viscoplastic phase: a power law and its elastic constants.
+
+    Parameters
+    ----------
+    law : its systems, n and reference rate are used; strengths are given point by point
+    stiffness : (6, 6) Voigt, MPa, crystal axes, order 11, 22, 33, 23, 13, 12 (crystal_stiffness)
+
+    Raises
+    ------
+    ParameterError : a law other than PowerLaw, a stiffness that is not a symmetric positive definite (6, 6)
+    """
+
+    law: PowerLaw
+    stiffness: NDArray
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.law, PowerLaw):
+            raise ParameterError(
+                f"{type(self.law).__name__}: an elasto-viscoplastic point takes a PowerLaw and no other law"
+            )
+        c = np.array(self.stiffness, float)
+        if c.shape != (6, 6) or not np.allclose(c, c.T) or not np.linalg.eigvalsh(to_mandel(c))[0] > 0:
+            raise ParameterError("stiffness must be a symmetric positive definite (6, 6) Voigt matrix in MPa")
+        object.__setattr__(self, "stiffness", c)
+
+    @cached_property
+    def constants(self) -> Crystal:
+        """What the compiled loop needs of the phase."""
+        systems = self.law.systems
+        schmid = np.einsum("aij,sij->sa", MANDEL, systems.schmid)
+        mandel = to_mandel(self.stiffness)
+        return Crystal(
+            np.ascontiguousarray(schmid.T),
+            np.ascontiguousarray(schmid),
+            np.ascontiguousarray(systems.dyad.reshape(-1, 9)),
+            np.ascontiguousarray(systems.direction, dtype=float),
+            np.ascontiguousarray(systems.plane, dtype=float),
+            np.ascontiguousarray(systems.twin),
+            mandel,
+            np.linalg.inv(mandel),
+        )
+
+    def respond(
+        self,
+        gradient: ArrayLike,
+        inverse: ArrayLike,
+        strength: ArrayLike,
+        dt: float,
+        *,
+        back_stress: ArrayLike | None = None,
+        start: NDArray | None = None,
+        tangent: bool = True,
+        threads: int = 1,
+        tol: float = 1e-10,
+    ) -> ElasticResponse:
+        """Stress and slip of points over one increment.
+
+        Parameters
+        ----------
+        gradient : (N, 3, 3) deformation gradient F at the end of the increment, sample frame
+        inverse : (N, 3, 3) F_p^-1 at its beginning; crystal_to_sample of a crystal that has not slipped
+        strength : (S,) or (N, S) at its end, MPa
+        dt : length of the increment, s; 0 is an elastic one
+        back_stress : (S,) or (N, S), MPa, taken off the resolved stress
+        start : (N, 6) stress S of a nearby state; None starts from the elastic stress
+        tangent : whether dP/dF is wanted
+        threads : of the compiled loop
+        tol : of the residual strain, relative to the elastic strain
+
+        Raises
+        ------
+        ParameterError : shapes that do not fit, strengths or a dt that are no positive numbers
+        """
+        f, before = _tensors(gradient, "gradient"), _tensors(inverse, "inverse")
+        count, systems = len(f), len(self.law.systems)
+        if len(before) != count:
+            raise ParameterError(f"{count} gradients for {len(before)} plastic ones: give one for each point")
+        xi = _per_point(strength, count, systems, "strength")
+        chi = _per_point(0.0 if back_stress is None else back_stress, count, systems, "back_stress")
+        if not dt >= 0 or not np.isfinite(dt):
+            raise ParameterError(f"dt = {dt} s must be a finite length of time, not negative")
+        if not (xi > 0).all():
+            raise ParameterError(f"strengths must be positive, got a smallest of {xi.min()} MPa")
+        if start is not None and np.shape(start) != (count, 6):
+            raise ParameterError(
+                f"start of shape {np.shape(start)}: give ({count}, 6), one stress for each point"
+            )
+        stress = np.zeros((count, 6)) if start is None else np.array(start, float, order="C")
+        piola, after = np.empty((count, 3, 3)), np.empty((count, 3, 3))
+        shear_rate, slope = np.empty((count, systems)), np.empty((count if tangent else 0, 9, 9))
+        iterations, residual = np.zeros(count, np.int64), np.empty(count)
+        n, rate0 = as_tensor(self.law.n).item(), as_tensor(self.law.reference_rate).item()
+
+        def part(first: int, last: int) -> None:
+            solve_points(
+                self.constants,
+                n,
+                rate0,
+                float(dt),
+                f,
+                before,
+                xi,
+                chi,
+                start is not None,
+                tol,
+                _MAX_ITER,
+                stress,
+                piola,
+                after,
+                shear_rate,
+                slope,
+                iterations,
+                residual,
+                first,
+                last,
+            )
+
+        in_threads(part, count, threads if count >= _FEW else 1)
+        is_finite = np.isfinite(piola).all((1, 2)) & np.isfinite(shear_rate).all(1)
+        return ElasticResponse(
+            piola,
+            stress,
+            shear_rate,
+            after,
+            slope if tangent else None,
+            (iterations > 0) & is_finite,
+            np.abs(iterations),
+        )
+
+
+@dataclass(frozen=True)
+class Increment:
+    """Points and their hardening at the end of an increment (`increment`)."""
+
+    response: ElasticResponse
+    state: State  # of the hardening law
+    converged: bool  # all points, and the state
+    passes: int  # calls of respond
+
+
+def increment(
+    crystal: ElasticCrystal,
+    hardening: Hardening,
+    state: State,
+    gradient: ArrayLike,
+    inverse: ArrayLike,
+    dt: float,
+    *,
+    start: NDArray | None = None,
+    guess: State | None = None,
+    tangent: bool = False,
+    threads: int = 1,
+    tol: float = 1e-8,
+    max_passes: int = 60,
+    **given: float | None,
+) -> Increment:
+    """One increment of points that harden: stress and state by a fixed point, both of the end of the increment.
+
+    Parameters
+    ----------
+    crystal, gradient, inverse, dt, start, tangent, threads : as in ElasticCrystal.respond
+    hardening, state : law and its state at the beginning of the increment
+    guess : state at the end, e.g. of a nearby problem; None takes the one at the beginning
+    tol : change of every entry of the state in a pass, relative to its largest value
+    given : rate and temperature, for hardening laws that need them
+
+    Returns
+    -------
+    Increment; `converged` is False where a point or the state did not settle in `max_passes`
+    """
+    now = state if guess is None else guess
+
+    def solve(wants_tangent: bool) -> ElasticResponse:
+        return crystal.respond(
+            gradient,
+            inverse,
+            now["strength"],
+            dt,
+            back_stress=now.get("back_stress"),
+            start=start,
+            tangent=wants_tangent,
+            threads=threads,
+        )
+
+    for used in range(1, max_passes + 1):
+        response = solve(False)
+        start, before = response.stress, now
+        now = implicit_step(hardening, state, before, torch.as_tensor(response.shear_rate), dt, **given)
+        is_settled = change(now, before) <= tol
+        if is_settled or not response.converged.all():
+            break
+    response = solve(tangent)
+    return Increment(response, now, is_settled and bool(response.converged.all()), used + 1)
+
+
+def _tensors(values: ArrayLike, name: str) -> NDArray:
+    array = np.ascontiguousarray(values, dtype=float)
+    if array.ndim != 3 or array.shape[1:] != (3, 3):
+        raise ParameterError(f"{name} of shape {array.shape}: give (N, 3, 3), one tensor for each point")
+    return array
+
+
+def _per_point(values: ArrayLike, count: int, systems: int, name: str) -> NDArray:
+    """(1 or N, S)."""
+    array = np.asarray(values, dtype=float)
+    if array.ndim == 0:
+        array = np.broadcast_to(array, (systems,))
+    array = np.ascontiguousarray(np.atleast_2d(array))
+    if array.shape not in ((1, systems), (count, systems)):
+        raise ParameterError(
+            f"{name} of shape {array.shape}: give ({systems},) or ({count}, {systems}) values"
+        )
+    return array

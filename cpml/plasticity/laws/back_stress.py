@@ -1,0 +1,72 @@
+"""Back stress of every system (Armstrong & Frederick) on top of any hardening law.
+
+    d chi_s = c d gamma_s - d chi_s |d gamma_s|,     the system feels tau_s - chi_s
+
+Steps are exact for a constant rate: chi = +-c/d + (chi_0 -+ c/d) exp(-d |gamma|). A system that is sheared back and
+forth by an amplitude gamma_a ends on a loop whose back stresses are +-(c/d) tanh(d gamma_a), c/d for large ones.
+
+| symbol | meaning | unit |
+|---|---|---|
+| c | modulus | MPa |
+| d | recovery; 0: chi grows without limit | |
+
+Reference: Armstrong & Frederick 1966, CEGB report RD/B/N731, in Mater. High Temp. 24 (2007) 1.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cpml.crystallography.slip_systems import Systems
+from cpml.plasticity.laws.hardening import Hardening, State
+from cpml.plasticity.laws.implicit_step import implicit_step
+from cpml.plasticity.laws.values import PerSystem
+
+
+@dataclass(frozen=True)
+class BackStress:
+    """A hardening law with back stresses, state "back_stress" (G, S) in MPa; `hardening` is that of the strengths.
+
+    Only laws that are given `back_stress` feel it: ElasticCrystal.respond.
+    """
+
+    systems: Systems
+    hardening: Hardening
+    modulus: PerSystem = PerSystem()  # c, MPa
+    recovery: PerSystem = PerSystem(0.0)  # d
+
+    def start(self, strength: Tensor) -> State:
+        """State of (G, S) initial strengths, MPa, without back stress."""
+        return self._wrap(self.hardening.start(strength), torch.zeros_like(strength))
+
+    def harden(
+        self,
+        state: State,
+        shear_rate: Tensor,
+        dt: Tensor | float,
+        *,
+        rate: float | None = None,
+        temperature: float | None = None,
+    ) -> State:
+        """State after a step of length dt (s) at shear rates (G, S)."""
+        inner = self.hardening.harden(state["inner"], shear_rate, dt, rate=rate, temperature=temperature)
+        return self._wrap(inner, self._moved(state["back_stress"], shear_rate * dt))
+
+    def implicit(
+        self, state: State, iterate: State, shear_rate: Tensor, dt: Tensor | float, **given: Any
+    ) -> State:
+        """State after a step at the shear rates and the inner state of its end."""
+        inner = implicit_step(self.hardening, state["inner"], iterate["inner"], shear_rate, dt, **given)
+        return self._wrap(inner, self._moved(state["back_stress"], shear_rate * dt))
+
+    def _moved(self, chi: Tensor, shear: Tensor) -> Tensor:
+        size = shear.abs()
+        lost = -torch.expm1(-self.recovery * size)
+        recovers = self.recovery > 0
+        length = torch.where(recovers, lost / torch.where(recovers, self.recovery, 1.0), size)
+        return chi * (1 - lost) + self.modulus * shear.sign() * length
+
+    def _wrap(self, inner: State, chi: Tensor) -> State:
+        return {"strength": inner["strength"], "inner": inner, "back_stress": chi}

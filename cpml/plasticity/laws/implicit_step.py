@@ -1,0 +1,72 @@
+"""Hardening by backward Euler: the rates of change are those of the state at the end of the step.
+
+    state(t+dt) = state(t) + [harden(iterate) - iterate]        entry by entry
+
+`iterate` is an estimate of the state at the end; at the fixed point it is the result itself. The step of a record
+that knows better - one that is exact in the shears, keeps quantities that follow from others, or wraps another
+law - is its own method `implicit`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from cpml.plasticity.laws.hardening import Hardening, State
+
+
+def implicit_step(
+    hardening: Hardening,
+    state: State,
+    iterate: State,
+    shear_rate: Tensor,
+    dt: Tensor | float,
+    *,
+    rate: float | None = None,
+    temperature: float | None = None,
+) -> State:
+    """State at the end of a step, from an estimate of it.
+
+    Parameters
+    ----------
+    hardening : any record of cpml.plasticity.laws.hardening
+    state, iterate : state at the beginning, estimate of the state at the end
+    shear_rate : (G, S) 1/s, at the end
+    dt : s
+    rate, temperature : von Mises strain rate (1/s) and K, for laws that need them
+
+    Examples
+    --------
+    >>> import torch
+    >>> from cpml.crystallography import systems
+    >>> from cpml.plasticity import Saturation
+    >>> law = Saturation(systems("fcc", families=["octahedral"]), h0=75.0, saturation=63.0, exponent=1.0)
+    >>> state = now = law.start(torch.full((1, 12), 31.0, dtype=torch.float64))
+    >>> slip = torch.zeros(1, 12, dtype=torch.float64)
+    >>> slip[:, 0] = 0.1
+    >>> for _ in range(30):
+    ...     now = implicit_step(law, state, now, slip, 1.0)
+    >>> print(f"{now['strength'][0, 0]:.4f} {(31 + 7.5) / (1 + 7.5 / 63):.4f}")
+    34.4043 34.4043
+    """
+    own = getattr(hardening, "implicit", None)
+    if own is not None:
+        return own(state, iterate, shear_rate, dt, rate=rate, temperature=temperature)
+    grown = hardening.harden(iterate, shear_rate, dt, rate=rate, temperature=temperature)
+    return state if grown is iterate else _added(state, grown, iterate)
+
+
+def _added(state: Any, grown: Any, iterate: Any) -> Any:
+    """state + grown - iterate of every entry that is a tensor."""
+    if isinstance(state, Mapping):
+        return {key: _added(state[key], grown[key], iterate[key]) for key in state}
+    return state + (grown - iterate) if isinstance(state, Tensor) else grown
+
+
+def change(state: Any, other: Any) -> float:
+    """Largest change between two states, relative to the largest value of each entry."""
+    if isinstance(state, Mapping):
+        return max((change(state[key], other[key]) for key in state), default=0.0)
+    if not isinstance(state, Tensor) or not state.numel():
+        return 0.0
+    return float((state - other).abs().max() / other.abs().max().clamp(min=1e-300))
