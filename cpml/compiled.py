@@ -1,11 +1,14 @@
 """The numba decorators of all compiled loops: cached on disk where a folder can be written, GIL released."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import numpy as np
+import torch
 from numba import njit
+from threadpoolctl import ThreadpoolController
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -42,3 +45,21 @@ def in_threads(part: Callable[[int, int], Result], count: int, threads: int) -> 
     edges = np.linspace(0, count, threads + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(part, edges[:-1], edges[1:]))
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Linear algebra and torch with one thread while compiled loops share the processors.
+
+    On fields of some ten thousand numbers their threads wait for each other and for the loops.
+    """
+    before = torch.get_num_threads()
+    with _CONTROLLER.limit(limits=1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+_CONTROLLER = ThreadpoolController()

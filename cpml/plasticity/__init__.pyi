@@ -2,6 +2,10 @@ from .crystal.conditions import Conditions as Conditions
 from .crystal.single_crystal import single_crystal as single_crystal
 from .crystal.solution import Solution as Solution
 from .field.full_field import Field as Field, full_field as full_field
+from .field.loading import Stage as Stage
+from .field.path import full_field_path as full_field_path
+from .field.record import FieldPath as FieldPath
+from .field.state import NotConvergedError as NotConvergedError
 from .laws.climb import DiffusionClimb as DiffusionClimb
 from .laws.cross_slip import CrossSlip as CrossSlip, constriction_energy as constriction_energy
 from .laws.from_material import material_hardening as material_hardening

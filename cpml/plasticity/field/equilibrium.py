@@ -40,7 +40,7 @@ class Nodal(NamedTuple):
 
     def dot(self, other: "Nodal") -> float:
         """Work of a force on a velocity, over all voxels."""
-        return float(np.vdot(self.wave, other.wave) + self.mean @ other.mean)
+        return float(np.einsum("iabc,iabc->", self.wave, other.wave) + self.mean @ other.mean)
 
     def plus(self, share: float, other: "Nodal") -> "Nodal":
         """self + share other."""
@@ -85,7 +85,7 @@ class Space:
     def stiffness(self, tangent: NDArray, motion: Nodal) -> Nodal:
         """B^T C (B v + F e)."""
         flux = self.strain(motion)
-        in_threads(lambda a, b: _multiply(tangent, flux, a, b), len(flux), self.grid._workers)
+        in_threads(lambda a, b: _multiply(tangent, flux, a, b), len(flux), self.grid.workers)
         return self.force(flux)
 
 

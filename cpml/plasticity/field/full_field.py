@@ -44,6 +44,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from cpml.compiled import one_thread_each
 from cpml.crystallography.tensors import to_matrix, von_mises_stress
 from cpml.errors import ParameterError
 from cpml.load import Load
@@ -135,6 +136,7 @@ def full_field(
     phase: NDArray | None = None,
     no_grain: str = "refuse",
     step: float | tuple[float, ...] = 1.0,
+    deformation: NDArray | None = None,
     difference: str = "rotated",
     tol: float = 1e-4,
     max_iter: int = 400,
@@ -158,6 +160,7 @@ def full_field(
     no_grain : what fills voxels without a grain: "refuse" (an error), "empty" (no stress: a gap or a free
         surface), "average" (isotropic, with the strength of the self-consistent polycrystal)
     step : edges of a voxel: one number, or along x, y(, z)
+    deformation : (3, 3) mean deformation gradient of a grid whose cell has followed it; None: undeformed
     difference : of cpml.plasticity.field.grid
     tol : the power is within about this share of its minimum; grain stresses
         are then right to about sqrt(tol)
@@ -180,10 +183,13 @@ def full_field(
     conditions = Conditions.of(loading, "free" if isinstance(loading, Load) else "axisymmetric")
     phases = Phases.of(law, grain_index, orientations, phase, no_grain, conditions, threads)
     grid = PeriodicGrid.of(phases.grain_index.shape, step, difference, threads)
+    if deformation is not None:
+        grid = grid.moved(deformation)
     if start is not None and start.rate.shape[:-1] != phases.grain_index.shape:
         raise ParameterError(f"start has the grid {start.rate.shape[:-1]}, not {phases.grain_index.shape}")
     problem = _Problem.of(phases, grid, conditions)
-    return _solve(problem, tol, max_iter, start, progress or (lambda _: None))
+    with one_thread_each():
+        return _solve(problem, tol, max_iter, start, progress or (lambda _: None))
 
 
 @dataclass(frozen=True)

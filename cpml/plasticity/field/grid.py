@@ -23,7 +23,7 @@ References: Willot 2015, C. R. Mecanique 343:232; Schneider, Ospald & Kabel 2016
 (continuous).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -45,6 +45,7 @@ class PeriodicGrid:
     step: tuple[float, float, float] = (1.0, 1.0, 1.0)  # edges of a voxel along x, y, z, um
     difference: str = "rotated"
     threads: int = 1
+    deformation: tuple[float, ...] | None = None  # mean F, row by row, of a grid that has moved with it
 
     @classmethod
     def of(
@@ -72,6 +73,14 @@ class PeriodicGrid:
         nz, ny, nx = (1, *shape) if len(shape) == 2 else shape
         return cls((nz, ny, nx), (x, y, z[0] if z else 1.0), difference, max(1, int(threads)))
 
+    def moved(self, deformation: NDArray) -> "PeriodicGrid":
+        """The grid after a mean deformation (3, 3): differences are then those in the deformed cell."""
+        return replace(self, deformation=tuple(np.asarray(deformation, float).ravel()))
+
+    @cached_property
+    def _to_deformed(self) -> NDArray | None:
+        return None if self.deformation is None else np.linalg.inv(np.reshape(self.deformation, (3, 3)))
+
     @property
     def size(self) -> int:
         """Number of voxels."""
@@ -80,13 +89,21 @@ class PeriodicGrid:
     @cached_property
     def symbol(self) -> NDArray:
         """k (3, *half grid), complex; zero for the modes that the difference cannot see."""
+        k = self._undeformed_symbol()
+        return k if self._to_deformed is None else np.einsum("m...,mj->j...", k, self._to_deformed)
+
+    def _undeformed_symbol(self) -> NDArray:
         nz, ny, nx = self.shape
         q = np.meshgrid(*(2 * np.pi * f for f in (fftfreq(nz), fftfreq(ny), rfftfreq(nx))), indexing="ij")
         waves = (q[2], q[1], q[0])  # along x, y, z
         if self.difference == "continuous":
-            k = 1j * np.stack([wave / h for wave, h in zip(waves, self.step, strict=True)])
-            is_highest = np.any([np.isclose(np.abs(wave), np.pi) for wave in waves], axis=0)
-            return np.where(is_highest, 0.0, k)
+            # the highest wave of an even grid has no derivative that is a real field
+            return np.stack(
+                [
+                    np.where(np.isclose(np.abs(wave), np.pi), 0.0, 1j * wave / h)
+                    for wave, h in zip(waves, self.step, strict=True)
+                ]
+            )
         ahead, middle = [np.exp(1j * w) - 1 for w in waves], [(1 + np.exp(1j * w)) / 2 for w in waves]
         k = np.stack([ahead[i] / self.step[i] * middle[i - 1] * middle[i - 2] for i in range(3)])
         return np.where(np.abs(k).max(0) * max(self.step) > 1e-9, k, 0.0)
@@ -109,8 +126,8 @@ class PeriodicGrid:
                 out[:, :, j] = column.reshape(3, -1).T
             return out
         rows, step = self.shape[0] * self.shape[1], np.array(self.step)
-        in_threads(lambda a, b: _gradient(velocity, step, out, a, b), rows, self._workers)
-        return out
+        in_threads(lambda a, b: _gradient(velocity, step, out, a, b), rows, self.workers)
+        return out if self._to_deformed is None else out @ self._to_deformed
 
     def force(self, stress: NDArray) -> NDArray:
         """B^T P (3, *grid) of a stress (N, 3, 3): its work on a velocity equals the sum of P:L."""
@@ -120,13 +137,15 @@ class PeriodicGrid:
                 column = np.ascontiguousarray(stress[:, :, j].T).reshape(3, *self.shape)
                 total += self.transform(column) * self.symbol[j].conj()
             return self.back(total)
+        if self._to_deformed is not None:
+            stress = stress @ self._to_deformed.T
         out = np.empty((3, *self.shape))
         rows, step = self.shape[0] * self.shape[1], np.array(self.step)
-        in_threads(lambda a, b: _force(stress, step, out, a, b), rows, self._workers)
+        in_threads(lambda a, b: _force(stress, step, out, a, b), rows, self.workers)
         return out
 
     @property
-    def _workers(self) -> int:
+    def workers(self) -> int:
         """Threads that are worth their start on this grid."""
         return self.threads if self.size > 4096 else 1
 

@@ -47,7 +47,7 @@ class Phases:
         matrices = as_matrices(orientations).detach().reshape(-1, 3, 3)
         laws = tuple(law) if isinstance(law, Sequence) else (law,)
         grain_index = check_grid(grain_index, len(matrices), no_grain)
-        phase = _check_phase(phase, len(matrices), laws)
+        phase = check_phase(phase, len(matrices), laws)
         turn = rotation_5x5(matrices.numpy())
         rate0, sigma0 = _units(laws, conditions, turn)
         number = grain_index.ravel()
@@ -128,7 +128,7 @@ def check_grid(grain_index: NDArray, count: int, no_grain: str) -> NDArray:
     return grain_index
 
 
-def _check_phase(phase: NDArray | None, count: int, laws: tuple[Law, ...]) -> NDArray:
+def check_phase(phase: NDArray | None, count: int, laws: tuple[Law, ...]) -> NDArray:
     for law in laws:
         check_law(law)
     if phase is None:

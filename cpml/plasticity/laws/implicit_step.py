@@ -70,3 +70,19 @@ def change(state: Any, other: Any) -> float:
     if not isinstance(state, Tensor) or not state.numel():
         return 0.0
     return float((state - other).abs().max() / other.abs().max().clamp(min=1e-300))
+
+
+def growth(after: Any, before: Any) -> Any:
+    """after - before, entry by entry; None where nothing is a tensor."""
+    if isinstance(after, Mapping):
+        return {key: growth(after[key], before[key]) for key in after}
+    return after - before if isinstance(after, Tensor) else None
+
+
+def extrapolated(state: Any, grown: Any, share: float) -> Any:
+    """state + share grown, entry by entry: an estimate of the state after the next step."""
+    if grown is None:
+        return state
+    if isinstance(state, Mapping):
+        return {key: extrapolated(state[key], grown[key], share) for key in state}
+    return state + share * grown

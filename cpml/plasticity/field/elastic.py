@@ -1,0 +1,295 @@
+"""One increment of an elasto-viscoplastic grid at finite strain.
+
+    Div P = 0,   F = F_mean + grad u,   P and dP/dF of every voxel from cpml.plasticity.crystal.elastic_point
+
+in the undeformed grid (total Lagrangian: it needs no update). Newton's method on the displacements of the
+corners and on what is free of the mean, each step by conjugate gradients with a mean medium
+(cpml.plasticity.field.equilibrium), from the motion of the last increment. Strengths are those at the end of
+the increment, by one pass of backward Euler in every Newton step.
+
+An increment is solved when the stress that would restore equilibrium, and the last change of the strengths,
+are below `tol` of the stress and of the strengths.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cpml.plasticity.crystal.elastic_point import ElasticCrystal, ElasticResponse
+from cpml.plasticity.field.equilibrium import MeanMedium, Nodal, Space, conjugate_gradients
+from cpml.plasticity.field.grid import PeriodicGrid
+from cpml.plasticity.field.loading import Control, Stage
+from cpml.plasticity.field.state import CrystalState, FieldState, Observation, StepFailed
+from cpml.plasticity.laws.hardening import Hardening
+from cpml.plasticity.laws.implicit_step import change, extrapolated, growth, implicit_step
+from cpml.plasticity.laws.reorientation import Reorientation
+
+_MAX_NEWTON = 25
+_FORCING = 0.05
+_SLOW = 0.1  # of the residual: a Newton step that leaves more is followed by a new tangent
+_POINT_TOL = 1e-9
+
+
+@dataclass(frozen=True)
+class ElasticPart:
+    """Voxels of one phase."""
+
+    where: NDArray  # (n,)
+    crystal: ElasticCrystal
+    hardening: Hardening
+    strength: NDArray  # (n, S) initial, MPa
+    twins: Reorientation
+    reorients: bool  # False: twins are only counted
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The voxels at a trial deformation."""
+
+    piola: NDArray  # (N, 9)
+    responses: list[ElasticResponse]
+    hardening: list[Any]
+    drift: float  # relative change of the strengths in this pass
+
+
+@dataclass(frozen=True)
+class ElasticEngine:
+    """Solver of increments (module docstring)."""
+
+    grid: PeriodicGrid
+    parts: tuple[ElasticPart, ...]
+    tol: float
+    threads: int
+    is_uniform: bool = False  # every voxel has the mean deformation (Taylor)
+    temperature: float | None = None  # K, of hardening laws that know it
+
+    def start(self, matrices: NDArray, stage: Stage) -> FieldState:
+        """Undeformed and free of stress; crystal_to_sample of every voxel (N, 3, 3)."""
+        states = []
+        for part in self.parts:
+            zero = np.zeros(part.strength.shape)
+            hardening = part.hardening.start(torch.as_tensor(part.strength))
+            twins = part.twins.start(len(part.where))
+            states.append(CrystalState(hardening, zero, zero, twins, np.zeros((len(zero), 6))))
+        gradient = np.broadcast_to(np.eye(3), (self.grid.size, 3, 3)).copy()
+        return FieldState(gradient, np.array(matrices, float), np.zeros_like(gradient), tuple(states))
+
+    def enter(self, state: FieldState, stage: Stage) -> FieldState:
+        """A stage begins where the last one ended."""
+        return state
+
+    def working(self, state: FieldState, stage: Stage) -> NDArray:
+        """(m,) mean stress on the directions that a stage leaves free, MPa."""
+        return Control.of(stage).working(state.piola.mean(0), state.gradient.mean(0))
+
+    def advance(self, state: FieldState, stage: Stage, begin: NDArray, share: float, dt: float) -> FieldState:
+        """The state after dt seconds, with the stresses on free directions a share of the way from ``begin``.
+
+        Raises
+        ------
+        StepFailed : no equilibrium was found
+        """
+        control = Control.of(stage)
+        stress = begin + share * (control.stress - begin)
+        mean = state.gradient.mean(0)
+        imposed, free = control.moves(mean, dt)
+        space = Space(self.grid, free)
+        wanted = stress if control.nominal else stress * np.linalg.det(mean + imposed)
+        motion = self._predicted(state, imposed, free, dt)
+        share = dt / state.last_dt if state.last_dt else 0.0
+        hardening = [extrapolated(now.hardening, now.growth, share) for now in state.crystals]
+        starts = [now.start for now in state.crystals]
+        answer, tangent = self._answer(state, imposed, space, motion, hardening, starts, dt, True)
+        assert tangent is not None
+        mean_tangent = tangent.mean(0)
+        medium = self._medium(space, mean_tangent)
+        before, worst = np.inf, 0
+        for used in range(1, _MAX_NEWTON + 1):
+            force = space.force(answer.piola)
+            force = Nodal(-force.wave, wanted * self.grid.size - force.mean)
+            if self.is_uniform:
+                force.wave[:] = 0.0
+            size = max(float(np.sqrt((answer.piola**2).mean())), 1e-9)
+            error = float(np.sqrt(((space.strain(medium(force)) @ mean_tangent) ** 2).mean())) / size
+            if error < self.tol and answer.drift < self.tol:
+                return self._accepted(state, space, motion, imposed, answer, dt, used, error)
+            worst = worst + 1 if error > before else 0
+            if not np.isfinite(error) or worst > 3:
+                raise StepFailed(f"Newton's method diverges at {self.name(error)}")
+            solved = conjugate_gradients(
+                space, tangent, medium, force, tol=min(_FORCING, max(0.3 * self.tol / error, 1e-3))
+            )
+            motion = motion.plus(1.0, solved.motion)
+            renews = error > _SLOW * before
+            before = error
+            starts = [one.stress for one in answer.responses]
+            answer, new = self._answer(state, imposed, space, motion, answer.hardening, starts, dt, renews)
+            tangent = tangent if new is None else new
+        raise StepFailed(f"no equilibrium after {_MAX_NEWTON} Newton steps at {self.name(error)}")
+
+    def name(self, error: float) -> str:
+        """The residual in words."""
+        return f"a residual of {error:.1e} of the stress, where {self.tol:.1e} is wanted"
+
+    def observe(self, state: FieldState) -> Observation:
+        """Stress, lattice and slip of every voxel."""
+        count = self.grid.size
+        jacobian = np.linalg.det(state.gradient)[:, None, None]
+        cauchy = state.piola @ state.gradient.swapaxes(1, 2) / np.where(jacobian > 0, jacobian, 1.0)
+        lattice = _rotation_of(state.gradient @ state.inverse)
+        return observation(cauchy, lattice, state, [part.where for part in self.parts], count)
+
+    def _predicted(self, state: FieldState, imposed: NDArray, free: NDArray, dt: float) -> Nodal:
+        """The motion of the last increment, for this one."""
+        wave = np.zeros((3, *self.grid.shape))
+        if state.last_wave is None or not state.last_dt:
+            return Nodal(wave, np.zeros(free.shape[1]))
+        share = dt / state.last_dt
+        left = (share * state.last_mean - imposed).ravel()
+        return Nodal(share * state.last_wave, np.linalg.lstsq(free, left, rcond=None)[0])
+
+    def _medium(self, space: Space, tangent: NDArray) -> MeanMedium:
+        medium = MeanMedium.of(space, tangent)
+        return replace(medium, waves=np.zeros_like(medium.waves)) if self.is_uniform else medium
+
+    def _answer(
+        self,
+        state: FieldState,
+        imposed: NDArray,
+        space: Space,
+        motion: Nodal,
+        hardening: list[Any],
+        starts: list[NDArray],
+        dt: float,
+        wants_tangent: bool,
+    ) -> tuple[_Answer, NDArray | None]:
+        """Stresses, the next estimate of the strengths, and dP/dF (N, 9, 9) where it is wanted."""
+        count = self.grid.size
+        gradient = state.gradient + (space.strain(motion) + imposed.ravel()).reshape(-1, 3, 3)
+        is_one = len(self.parts) == 1 and len(self.parts[0].where) == count
+        piola = np.zeros((count, 9))
+        tangent = np.zeros((count, 9, 9)) if wants_tangent and not is_one else None
+        responses, states, drift = [], [], 0.0
+        for part, now, guess, start in zip(self.parts, state.crystals, hardening, starts, strict=True):
+            at = slice(None) if is_one else part.where
+            response = part.crystal.respond(
+                gradient[at],
+                state.inverse[at],
+                guess["strength"].numpy(),
+                dt,
+                back_stress=guess["back_stress"].numpy() if "back_stress" in guess else None,
+                start=start,
+                tangent=wants_tangent,
+                threads=self.threads,
+                tol=_POINT_TOL,
+            )
+            if not response.converged.all():
+                lost = int((~response.converged).sum())
+                raise StepFailed(f"the law of {lost} voxels has no solution")
+            after = implicit_step(
+                part.hardening, now.hardening, guess, torch.as_tensor(response.shear_rate), dt,
+                rate=_size(imposed) / dt, temperature=self.temperature,
+            )  # fmt: skip
+            drift = max(drift, change(after["strength"], guess["strength"]))
+            piola[at] = response.piola.reshape(-1, 9)
+            if is_one:
+                tangent = response.tangent
+            elif tangent is not None:
+                tangent[at] = response.tangent
+            responses.append(response)
+            states.append(after)
+        return _Answer(piola, responses, states, drift), tangent
+
+    def _accepted(
+        self,
+        state: FieldState,
+        space: Space,
+        motion: Nodal,
+        imposed: NDArray,
+        answer: _Answer,
+        dt: float,
+        used: int,
+        error: float,
+    ) -> FieldState:
+        inverse, crystals = state.inverse.copy(), []
+        rows = zip(self.parts, state.crystals, answer.responses, answer.hardening, strict=True)
+        for part, now, response, hardening in rows:
+            slip = response.shear_rate * dt
+            after, start, twins = response.inverse, response.stress, now.twins
+            weights = np.full(len(slip), 1 / len(slip))
+            grown = growth(hardening, now.hardening)
+            if not part.reorients:
+                twins = part.twins.accumulate(twins, slip, weights)
+            else:
+                twins, voxels, system = part.twins.advance(twins, slip, weights)
+                if len(voxels):
+                    after, start = after.copy(), start.copy()
+                    after[voxels] = after[voxels] @ part.twins.rotation(system)
+                    start[voxels] = 0.0
+                    hardening = _softened(hardening, voxels, system, part.twins.soften)
+            inverse[part.where] = after
+            shear = now.shear + np.abs(slip)
+            crystals.append(CrystalState(hardening, shear, response.shear_rate, twins, start, grown))
+        moved = imposed + (space.free @ motion.mean).reshape(3, 3)
+        gradient = state.gradient + (space.strain(motion) + imposed.ravel()).reshape(-1, 3, 3)
+        return FieldState(
+            gradient=gradient,
+            inverse=inverse,
+            piola=answer.piola.reshape(-1, 3, 3),
+            crystals=tuple(crystals),
+            time=state.time + dt,
+            strain=state.strain + _size(moved @ np.linalg.inv(state.gradient.mean(0))),
+            last_dt=dt,
+            last_wave=motion.wave,
+            last_mean=moved,
+            n_iter=used,
+            residual=error,
+        )
+
+
+def observation(
+    cauchy: NDArray, matrices: NDArray, state: FieldState, places: list[NDArray], count: int
+) -> Observation:
+    """What both engines say of their voxels."""
+    total = sum(now.shear.shape[1] for now in state.crystals)
+    shear, strength = np.zeros((count, total)), np.full((count, total), np.nan)
+    twinned, end = np.zeros(count), 0
+    for where, now in zip(places, state.crystals, strict=True):
+        modes = slice(end, end := end + now.shear.shape[1])
+        shear[where, modes] = now.shear
+        strength[where, modes.start : modes.start + now.hardening["strength"].shape[1]] = now.hardening[
+            "strength"
+        ]
+        twinned[where] = now.twins.fraction.sum(1)
+    return Observation(cauchy, matrices, state.gradient, shear, strength, twinned)
+
+
+def _rotation_of(elastic: NDArray) -> NDArray:
+    """Rotations of polar decompositions F_e = R U (N, 3, 3), by Newton's iteration (Higham 1986)."""
+    rotation = elastic
+    for _ in range(20):
+        after = (rotation + np.linalg.inv(rotation).swapaxes(1, 2)) / 2
+        is_done = np.abs(after - rotation).max() < 1e-13
+        rotation = after
+        if is_done:
+            break
+    return rotation
+
+
+def _size(gradient: NDArray) -> float:
+    """Von Mises size of a small change of shape."""
+    symmetric = (gradient + gradient.T) / 2
+    deviator = symmetric - np.trace(symmetric) / 3 * np.eye(3)
+    return float(np.sqrt(2 / 3) * np.linalg.norm(deviator))
+
+
+def _softened(hardening: Any, voxels: NDArray, system: NDArray, factor: float) -> Any:
+    """Strengths of the systems that turned their voxels, times a factor."""
+    if factor == 1.0:
+        return hardening
+    strength = hardening["strength"].clone()
+    strength[voxels, system] *= factor
+    return {**hardening, "strength": strength}

@@ -1,0 +1,188 @@
+"""One increment of a viscoplastic grid without elasticity: the field of the present state, then one explicit step.
+
+    F <- (1 + dt L) F,   R <- exp(dt Omega) R,   Omega = skw L - sum_s gamma_dot_s skw(R b (x) R n)
+
+with each voxel's own velocity gradient L; strengths and twin fractions follow the shears as in
+`cpml.plasticity.deform`. The grid keeps its voxels; with `moves_grid` its cell follows the mean deformation.
+Errors are of the order of the increment.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cpml.crystallography.tensors import von_mises_rate
+from cpml.plasticity.field.elastic import observation
+from cpml.plasticity.field.full_field import Field, full_field
+from cpml.plasticity.field.loading import Loading, Stage
+from cpml.plasticity.field.state import CrystalState, FieldState, Observation, StepFailed
+from cpml.plasticity.laws.hardening import Hardening
+from cpml.plasticity.laws.law import Law, PowerLaw
+from cpml.plasticity.laws.reorientation import Reorientation
+from cpml.plasticity.laws.spin import axial, rotation, slip_spin
+from cpml.plasticity.laws.together import Together, glide_of
+
+
+@dataclass(frozen=True)
+class RigidPart:
+    """Voxels of one phase."""
+
+    where: NDArray  # (n,)
+    law: Law
+    hardening: Hardening
+    strength: NDArray  # (n, S) initial, of the gliding systems, MPa
+    twins: Reorientation
+    reorients: bool
+
+
+@dataclass(frozen=True)
+class RigidEngine:
+    """Solver of increments (module docstring)."""
+
+    grain_index: NDArray  # (*grid,)
+    parts: tuple[RigidPart, ...]
+    no_grain: str
+    step: float | tuple[float, ...]
+    difference: str
+    moves_grid: bool
+    turns_lattice: bool
+    tol: float
+    threads: int
+    temperature: float | None = None  # K
+
+    def start(self, matrices: NDArray, stage: Stage) -> FieldState:
+        """The undeformed grid under its first load; crystal_to_sample of every voxel (N, 3, 3)."""
+        states = []
+        for part in self.parts:
+            count, modes = len(part.where), len(part.law.schmid)
+            hardening = part.hardening.start(torch.as_tensor(part.strength))
+            zero = np.zeros((count, modes))
+            states.append(CrystalState(hardening, zero, zero, part.twins.start(count), np.zeros((count, 6))))
+        gradient = np.broadcast_to(np.eye(3), (len(matrices), 3, 3)).copy()
+        state = FieldState(gradient, np.array(matrices, float), np.zeros_like(gradient), tuple(states))
+        return self.solve(state, stage.loading)
+
+    def enter(self, state: FieldState, stage: Stage) -> FieldState:
+        """The field under the load of a stage that begins."""
+        return self.solve(state, stage.loading)
+
+    def working(self, state: FieldState, stage: Stage) -> NDArray:
+        """Nothing: stresses follow their conditions at once."""
+        return np.zeros(0)
+
+    def solve(self, state: FieldState, loading: Loading) -> FieldState:
+        """The state with its field under a load.
+
+        Raises
+        ------
+        StepFailed : the field did not converge
+        """
+        number = self.grain_index.ravel()
+        phase = np.zeros(len(number), int)
+        laws: list[Law] = []
+        for k, (part, now) in enumerate(zip(self.parts, state.crystals, strict=True)):
+            phase[part.where] = k
+            glide = glide_of(part.law)
+            strength = torch.ones((len(number), len(glide.systems)), dtype=torch.float64)
+            strength[part.where] = now.hardening["strength"]
+            laws.append(_with_strength(part.law, strength, part.where))
+        grid = np.where(number < 0, -1, np.arange(len(number))).reshape(self.grain_index.shape)
+        field = full_field(
+            laws,
+            grid,
+            state.inverse,
+            loading=loading,
+            phase=phase,
+            no_grain=self.no_grain,
+            step=self.step,
+            deformation=state.gradient.mean(0) if self.moves_grid else None,
+            difference=self.difference,
+            tol=self.tol,
+            start=state.solved,
+            threads=self.threads,
+        )
+        if not field.converged:
+            raise StepFailed(
+                f"the field does not converge: {field.gap:.1e} of the power from its minimum, where "
+                f"{self.tol:.1e} is wanted, after {field.n_iter} answers of the voxels"
+            )
+        crystals = tuple(
+            replace(now, shear_rate=rate)
+            for now, rate in zip(state.crystals, self._rates(field), strict=True)
+        )
+        return replace(
+            state,
+            piola=field.cauchy.reshape(-1, 3, 3),
+            crystals=crystals,
+            n_iter=field.n_iter,
+            residual=field.gap,
+            solved=field,
+        )
+
+    def advance(self, state: FieldState, stage: Stage, begin: NDArray, share: float, dt: float) -> FieldState:
+        """The state after dt seconds, and its field under the same load.
+
+        Raises
+        ------
+        StepFailed : the field did not converge
+        """
+        field: Field = state.solved
+        velocity = field.velocity_gradient.reshape(-1, 3, 3)
+        matrices = state.inverse.copy()
+        spin = torch.as_tensor(axial((velocity - velocity.swapaxes(1, 2)) / 2))
+        mean = velocity.mean(0)
+        size = float(von_mises_rate(field.rate.reshape(-1, 5).mean(0)))
+        crystals = []
+        for part, now in zip(self.parts, state.crystals, strict=True):
+            glide = glide_of(part.law).systems
+            rate = torch.as_tensor(now.shear_rate[:, : len(glide)])
+            own = torch.as_tensor(matrices[part.where])
+            if self.turns_lattice:
+                plastic = (own @ (rate @ slip_spin(glide))[..., None])[..., 0]
+                own = rotation((spin[part.where] - plastic) * dt) @ own
+            slip = now.shear_rate[:, : len(glide)] * dt
+            weights = np.full(len(slip), 1 / len(slip))
+            hardening = part.hardening.harden(
+                now.hardening, rate, dt, rate=size, temperature=self.temperature
+            )
+            turned = own.numpy().copy()
+            if not part.reorients:
+                twins = part.twins.accumulate(now.twins, slip, weights)
+            else:
+                twins, voxels, system = part.twins.advance(now.twins, slip, weights)
+                turned[voxels] = turned[voxels] @ part.twins.rotation(system)
+            matrices[part.where] = turned
+            shear = now.shear + np.abs(now.shear_rate) * dt
+            crystals.append(replace(now, hardening=hardening, shear=shear, twins=twins))
+        after = replace(
+            state,
+            gradient=(np.eye(3) + dt * velocity) @ state.gradient,
+            inverse=matrices,
+            crystals=tuple(crystals),
+            time=state.time + dt,
+            strain=state.strain + dt * size,
+            last_dt=dt,
+            last_mean=dt * mean,
+        )
+        return self.solve(after, stage.loading)
+
+    def observe(self, state: FieldState) -> Observation:
+        """Stress, lattice and slip of every voxel."""
+        places = [part.where for part in self.parts]
+        return observation(state.piola, state.inverse, state, places, self.grain_index.size)
+
+    def _rates(self, field: Field) -> list[NDArray]:
+        rates = field.shear_rate.reshape(self.grain_index.size, -1)
+        ends = np.cumsum([0] + [len(part.law.schmid) for part in self.parts])
+        return [rates[part.where, a:b] for part, a, b in zip(self.parts, ends[:-1], ends[1:], strict=True)]
+
+
+def _with_strength(law: Law, strength: torch.Tensor, where: NDArray) -> Law:
+    """The law at the strengths of its voxels: of the whole grid for a PowerLaw, of its own voxels for others."""
+    glide = glide_of(law)
+    rows = strength if isinstance(law, PowerLaw) else strength[where]
+    if isinstance(law, Together):
+        return law.with_strength(rows)
+    return glide.with_strength(rows)
