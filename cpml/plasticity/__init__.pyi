@@ -1,4 +1,5 @@
 from .crystal.conditions import Conditions as Conditions
+from .crystal.elastic_point import ElasticCrystal as ElasticCrystal
 from .crystal.single_crystal import single_crystal as single_crystal
 from .crystal.solution import Solution as Solution
 from .field.full_field import Field as Field, full_field as full_field
@@ -6,6 +7,7 @@ from .field.loading import Stage as Stage
 from .field.path import full_field_path as full_field_path
 from .field.record import FieldPath as FieldPath
 from .field.state import NotConvergedError as NotConvergedError
+from .laws.back_stress import BackStress as BackStress
 from .laws.climb import DiffusionClimb as DiffusionClimb
 from .laws.cross_slip import CrossSlip as CrossSlip, constriction_energy as constriction_energy
 from .laws.from_material import material_hardening as material_hardening
@@ -13,6 +15,7 @@ from .laws.glide import ThermalGlide as ThermalGlide
 from .laws.hardening import NoHardening as NoHardening, Saturation as Saturation, Voce as Voce
 from .laws.kocks_mecking import KocksMecking as KocksMecking
 from .laws.law import PowerLaw as PowerLaw
+from .laws.phenopowerlaw import Phenopowerlaw as Phenopowerlaw
 from .laws.reorientation import Reorientation as Reorientation
 from .laws.together import Together as Together
 from .laws.twin_fraction import TwinFraction as TwinFraction

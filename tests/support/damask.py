@@ -1,4 +1,4 @@
-"""Reference cases of DAMASK: what went in, in the package's own records (MPa, systems in our order), and results.
+"""Reference cases of DAMASK: what went in, as records of the package (MPa, our systems), and the results.
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -20,10 +20,9 @@ from cpml.crystallography.elasticity import crystal_stiffness
 from cpml.crystallography.interactions import interaction_matrix
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.slip_systems import Systems, direction_vector, plane_normal
-from cpml.plasticity import PowerLaw, Saturation, TwinFraction
-from cpml.plasticity.crystal.elastic_point import ElasticCrystal
+from cpml.plasticity import ElasticCrystal, Phenopowerlaw, PowerLaw, Saturation, TwinFraction
 from cpml.plasticity.laws.hardening import Hardening
-from cpml.plasticity.laws.phenopowerlaw import Phenopowerlaw
+
 from cpml.safe_yaml import read_yaml
 
 _PA = 1e-6  # MPa

@@ -116,6 +116,16 @@ def _transposed(a: NDArray, b: NDArray, out: NDArray) -> None:
 
 
 @fused
+def _determinant(m: NDArray) -> float:
+    """Of (3, 3)."""
+    return (
+        m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
+        - m[0, 1] * (m[1, 0] * m[2, 2] - m[1, 2] * m[2, 0])
+        + m[0, 2] * (m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0])
+    )
+
+
+@fused
 def _residual(crystal: Crystal, point: Point, s: NDArray, scratch: Scratch, r: NDArray) -> float:
     """Fill B, A B and r = C^-1 s - (B^T A B - 1)/2 from the shears; return |r|."""
     shear, dyad, c = scratch.work[2], crystal.dyad, crystal.compliance
@@ -252,21 +262,27 @@ def _newton(
             elastic += value * value
         if size <= tol * np.sqrt(elastic) + _ROUNDING:
             return iteration + 1
-        _jacobian(crystal, point, n, True, scratch)
-        if not _factor(scratch.matrices):
-            _jacobian(crystal, point, n, False, scratch)
-            _factor(scratch.matrices)
-        _solve(scratch.matrices, r, step)
-        share, moved = _reach(crystal, point, n, step, scratch), False
-        for _ in range(12):
-            for i in range(6):
-                trial[i] = s[i] - share * step[i]
-            _shears(crystal, point, n, trial, scratch)
-            reached = _residual(crystal, point, trial, scratch, r)
-            if reached <= (1.0 - 1e-4 * share) * size:
-                moved = True
+        moved = False
+        for is_exact in (True, False):
+            if not is_exact:
+                _shears(crystal, point, n, s, scratch)
+                _residual(crystal, point, s, scratch, r)
+            _jacobian(crystal, point, n, is_exact, scratch)
+            if not _factor(scratch.matrices):
+                continue
+            _solve(scratch.matrices, r, step)
+            share = _reach(crystal, point, n, step, scratch)
+            for _ in range(12):
+                for i in range(6):
+                    trial[i] = s[i] - share * step[i]
+                _shears(crystal, point, n, trial, scratch)
+                reached = _residual(crystal, point, trial, scratch, r)
+                if reached <= (1.0 - 1e-4 * share) * size:
+                    moved = True
+                    break
+                share *= 0.5
+            if moved:
                 break
-            share *= 0.5
         if not moved:
             _shears(crystal, point, n, s, scratch)
             _residual(crystal, point, s, scratch, r)
@@ -372,12 +388,7 @@ def _finish(
         for j in range(3):
             sm[i, j] = full[i, 0] * m[j, 0] + full[i, 1] * m[j, 1] + full[i, 2] * m[j, 2]
     _product(fe, sm, piola)
-    size = (
-        m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
-        - m[0, 1] * (m[1, 0] * m[2, 2] - m[1, 2] * m[2, 0])
-        + m[0, 2] * (m[1, 0] * m[2, 1] - m[1, 1] * m[2, 0])
-    )
-    scale = max(size, TINY) ** (-1.0 / 3.0)
+    scale = max(_determinant(m), TINY) ** (-1.0 / 3.0)
     for i in range(3):
         for j in range(3):
             inverse[i, j] = scale * m[i, j]
@@ -542,6 +553,8 @@ def solve_points(
         if used <= 0:
             more = _cold(crystal, point, n, s, tol, max_iter, scratch)
             used = abs(used) + more if more > 0 else more - abs(used)
+        if not _determinant(gradient[at]) > 0.0:  # turned inside out
+            used = -abs(used)
         iterations[at], residual[at] = used, scratch.size[0]
         for i in range(6):
             stress[at, i] = s[i]

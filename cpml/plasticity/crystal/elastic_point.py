@@ -5,13 +5,12 @@ stresses are those at the end of an increment: `increment` finds them with the s
 F_p(0)^-1 = crystal_to_sample, so that everything plastic is in crystal axes.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cpml.compiled import in_threads
 from cpml.crystallography.elasticity import MANDEL, to_mandel
@@ -51,6 +50,18 @@ class ElasticCrystal:
     Raises
     ------
     ParameterError : a law other than PowerLaw, a stiffness that is not a symmetric positive definite (6, 6)
+
+    Examples
+    --------
+    >>> from cpml.crystallography import systems
+    >>> from cpml.crystallography.elasticity import crystal_stiffness
+    >>> law = PowerLaw(systems("fcc", families=["octahedral"]), [31.0], 20.0, 1e-3)
+    >>> aluminium = ElasticCrystal(law, crystal_stiffness({"C11": 106.75e3, "C12": 60.41e3, "C44": 28.34e3}))
+    >>> stretched = np.diag([1.01, 0.995, 0.995])[None]  # along [100], in 10 s
+    >>> point = aluminium.respond(stretched, np.eye(3)[None], law.system_strength, 10.0)
+    >>> p = point.piola[0]
+    >>> print(f"{p[0, 0] - p[1, 1]:.1f} MPa")
+    71.0 MPa
     """
 
     law: PowerLaw
@@ -72,16 +83,17 @@ class ElasticCrystal:
         systems = self.law.systems
         schmid = np.einsum("aij,sij->sa", MANDEL, systems.schmid)
         mandel = to_mandel(self.stiffness)
-        return Crystal(
-            np.ascontiguousarray(schmid.T),
-            np.ascontiguousarray(schmid),
-            np.ascontiguousarray(systems.dyad.reshape(-1, 9)),
-            np.ascontiguousarray(systems.direction, dtype=float),
-            np.ascontiguousarray(systems.plane, dtype=float),
-            np.ascontiguousarray(systems.twin),
+        arrays = (
+            schmid.T,
+            schmid,
+            systems.dyad.reshape(-1, 9),
+            systems.direction,
+            systems.plane,
+            systems.twin,
             mandel,
             np.linalg.inv(mandel),
         )
+        return Crystal(*(_plain(array, array.dtype) for array in arrays))
 
     def respond(
         self,
@@ -197,7 +209,7 @@ def increment(
     max_passes: int = 60,
     **given: float | None,
 ) -> Increment:
-    """One increment of points that harden: stress and state by a fixed point, both of the end of the increment.
+    """One increment of points that harden: stress and state at its end, by a fixed point.
 
     Parameters
     ----------
@@ -225,7 +237,7 @@ def increment(
             threads=threads,
         )
 
-    for used in range(1, max_passes + 1):
+    for passes in range(1, max_passes + 1):  # noqa: B007 # its last value is reported
         response = solve(False)
         start, before = response.stress, now
         now = implicit_step(hardening, state, before, torch.as_tensor(response.shear_rate), dt, **given)
@@ -233,11 +245,16 @@ def increment(
         if is_settled or not response.converged.all():
             break
     response = solve(tangent)
-    return Increment(response, now, is_settled and bool(response.converged.all()), used + 1)
+    return Increment(response, now, is_settled and bool(response.converged.all()), passes + 1)
+
+
+def _plain(values: ArrayLike, dtype: DTypeLike = float) -> NDArray:
+    """Contiguous and writable: a compiled loop is compiled again for arrays that are not."""
+    return np.require(values, dtype, ["C", "W"])
 
 
 def _tensors(values: ArrayLike, name: str) -> NDArray:
-    array = np.ascontiguousarray(values, dtype=float)
+    array = _plain(values)
     if array.ndim != 3 or array.shape[1:] != (3, 3):
         raise ParameterError(f"{name} of shape {array.shape}: give (N, 3, 3), one tensor for each point")
     return array
@@ -248,7 +265,7 @@ def _per_point(values: ArrayLike, count: int, systems: int, name: str) -> NDArra
     array = np.asarray(values, dtype=float)
     if array.ndim == 0:
         array = np.broadcast_to(array, (systems,))
-    array = np.ascontiguousarray(np.atleast_2d(array))
+    array = _plain(np.atleast_2d(array))
     if array.shape not in ((1, systems), (count, systems)):
         raise ParameterError(
             f"{name} of shape {array.shape}: give ({systems},) or ({count}, {systems}) values"

@@ -1,4 +1,4 @@
-"""Checkpoints of a path: rows and state in one HDF5 file, written beside the old one and then put in its place.
+"""Checkpoints of a path: rows and state in one HDF5 file, written beside the old one, then put in its place.
 
 Nothing but numbers and names of entries is stored, and nothing is executed when it is read.
 """

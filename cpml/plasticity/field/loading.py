@@ -129,8 +129,8 @@ class Control:
         stress = loading.stress[is_free]
         if is_free.all() or np.isnan(stress).any():
             raise ParameterError(
-                "the conditions of a path must be given by component (Conditions.mixed, Conditions.uniaxial) or "
-                "as a Load"
+                "the conditions of a path must be given by component (Conditions.mixed, "
+                "Conditions.uniaxial) or as a Load"
             )
         free = np.zeros((int(is_free.sum()), 3, 3))
         free[np.arange(len(free)), *np.nonzero(is_free)] = 1.0

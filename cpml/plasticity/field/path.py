@@ -1,9 +1,9 @@
-"""Full field over strain: a grid of crystals along a load path, with hardening, texture, twins and elasticity.
+"""Full field over strain: crystals on a grid along a load path, with hardening, texture, twins, elasticity.
 
 | | viscoplastic (no stiffness) | elasto-viscoplastic (stiffness given) |
 |---|---|---|
 | law | any | PowerLaw |
-| step | explicit: order of the increment | backward Euler, finite strain (cpml.plasticity.crystal.elastic_point) |
+| step | explicit: order of the increment | backward Euler, finite strain (crystal.elastic_point) |
 | grid | voxels kept, cell follows the mean | undeformed, every voxel has its F |
 | begins with | flow at the first strain | elastic loading |
 | unloading, residual stress, pressure waves, back stress | no | yes |
@@ -226,8 +226,8 @@ class _Driver:
                     state = self.advance(state, stage, done.begin, (i, i + 1), dt, 0)
                 except StepFailed as reason:
                     raise NotConvergedError(
-                        f"the path stops in stage {k + 1} of {len(stages)}, increment {i + 1} of {stage.number} "
-                        f"(strain {state.strain:.4g}): {reason}, after {self.cutbacks} cut-backs; smaller "
+                        f"the path stops in stage {k + 1} of {len(stages)}, increment {i + 1} of "
+                        f"{stage.number} (strain {state.strain:.4g}): {reason}, after {self.cutbacks} cut-backs; smaller "
                         "increments or a larger tol may help",
                         self.path(done, state),
                     ) from None
@@ -301,8 +301,8 @@ def _strengths(law: Law, where: NDArray, grain_index: NDArray, grains: int) -> N
     if shape == grain_index.shape:
         return strength.reshape(-1, strength.shape[-1])[where]
     raise ParameterError(
-        f"strengths of shape {strength.shape}: give them per family or system, of each of the {grains} grains, "
-        f"or of each voxel {grain_index.shape}"
+        f"strengths of shape {strength.shape}: give them per family or system, of each of the {grains} "
+        f"grains, or of each voxel {grain_index.shape}"
     )
 
 

@@ -129,6 +129,12 @@ def check_grid(grain_index: NDArray, count: int, no_grain: str) -> NDArray:
 
 
 def check_phase(phase: NDArray | None, count: int, laws: tuple[Law, ...]) -> NDArray:
+    """(G,) number of every grain's law.
+
+    Raises
+    ------
+    ParameterError : no law, none for several laws, numbers that no law has
+    """
     for law in laws:
         check_law(law)
     if phase is None:

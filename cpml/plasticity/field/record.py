@@ -3,7 +3,7 @@
 | symbol | meaning | unit | shape |
 |---|---|---|---|
 | F | mean deformation gradient of the grid or of a grain | - | (T, 3, 3), (T, G, 3, 3) |
-| R | mean lattice of a grain, crystal_to_sample: the rotation nearest to the mean of its voxels | - | (T, G, 3, 3) |
+| R | mean lattice of a grain, crystal_to_sample (nearest to the mean of its voxels) | - | (T, G, 3, 3) |
 | sigma | mean Cauchy stress | MPa | (T, 3, 3), (T, G, 3, 3) |
 | gamma | accumulated shear | - | (T, G, S) |
 
@@ -124,7 +124,7 @@ class FieldPath:
 
     @property
     def grain_rotation(self) -> NDArray:
-        """(T, G, 3) rotation of every grain's lattice since the beginning: axis times angle, deg, sample frame."""
+        """(T, G, 3) rotation of every grain's lattice so far: axis times angle, deg, sample frame."""
         moved = self.grain_matrix @ self.grain_matrix[:1].swapaxes(-1, -2)
         return _rotation_vector(moved)
 
@@ -134,9 +134,7 @@ class FieldPath:
         return _log_strain(self.grain_gradient)
 
     def table(self) -> pd.DataFrame:
-        """One row for each state: strain, stress components and von Mises stress in MPa, shares of shear, work of
-        the solver.
-        """
+        """One row for each state: strain, stresses in MPa, shears by family, work of the solver."""
         names = {"11": (0, 0), "22": (1, 1), "33": (2, 2), "23": (1, 2), "13": (0, 2), "12": (0, 1)}
         columns = {
             "stage": self.stage,

@@ -2,8 +2,8 @@
 
     d chi_s = c d gamma_s - d chi_s |d gamma_s|,     the system feels tau_s - chi_s
 
-Steps are exact for a constant rate: chi = +-c/d + (chi_0 -+ c/d) exp(-d |gamma|). A system that is sheared back and
-forth by an amplitude gamma_a ends on a loop whose back stresses are +-(c/d) tanh(d gamma_a), c/d for large ones.
+Steps are exact for a constant rate: chi = +-c/d + (chi_0 -+ c/d) exp(-d |gamma|). A system that is sheared
+back and forth by an amplitude gamma_a ends on a loop with back stresses +-(c/d) tanh(d gamma_a).
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -27,9 +27,9 @@ from cpml.plasticity.laws.values import PerSystem
 
 @dataclass(frozen=True)
 class BackStress:
-    """A hardening law with back stresses, state "back_stress" (G, S) in MPa; `hardening` is that of the strengths.
+    """A hardening law with back stresses; `hardening` is that of the strengths.
 
-    Only laws that are given `back_stress` feel it: ElasticCrystal.respond.
+    The state has "back_stress" (G, S), MPa, which ElasticCrystal.respond takes; other solvers do not feel it.
     """
 
     systems: Systems

@@ -66,6 +66,12 @@ class NoHardening:
         """The state itself."""
         return state
 
+    def implicit(
+        self, state: State, iterate: State, shear_rate: Tensor, dt: Tensor | float, **_: Any
+    ) -> State:
+        """The state itself."""
+        return state
+
 
 @dataclass(frozen=True)
 class Voce:

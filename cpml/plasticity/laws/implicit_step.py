@@ -2,17 +2,21 @@
 
     state(t+dt) = state(t) + [harden(iterate) - iterate]        entry by entry
 
-`iterate` is an estimate of the state at the end; at the fixed point it is the result itself. The step of a record
-that knows better - one that is exact in the shears, keeps quantities that follow from others, or wraps another
-law - is its own method `implicit`.
+`iterate` is an estimate of the state at the end; at the fixed point it is the result itself. A record that
+knows better - it is exact in the shears, keeps quantities that follow from others, or wraps another law - has
+a method `implicit` of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cpml.plasticity.laws.hardening import Hardening, State
+
+_BLOCK = 1024  # grains: their numbers fit the cache together, and torch leaves them to one thread
+_NOTHING = 1e-12  # shears and twin fractions below this do not count
 
 
 def implicit_step(
@@ -49,27 +53,46 @@ def implicit_step(
     >>> print(f"{now['strength'][0, 0]:.4f} {(31 + 7.5) / (1 + 7.5 / 63):.4f}")
     34.4043 34.4043
     """
+    count = len(shear_rate)
+    if count <= _BLOCK:
+        return _step(hardening, state, iterate, shear_rate, dt, rate, temperature)
+    parts = []
+    for rows in (slice(first, first + _BLOCK) for first in range(0, count, _BLOCK)):
+        before, after = (_apply(lambda values, rows=rows: values[rows], each) for each in (state, iterate))
+        parts.append(_step(hardening, before, after, shear_rate[rows], dt, rate, temperature))
+    return _apply(lambda *values: torch.cat(values), *parts)
+
+
+def _step(
+    hardening: Hardening,
+    state: State,
+    iterate: State,
+    shear_rate: Tensor,
+    dt: Tensor | float,
+    rate: float | None,
+    temperature: float | None,
+) -> State:
     own = getattr(hardening, "implicit", None)
     if own is not None:
         return own(state, iterate, shear_rate, dt, rate=rate, temperature=temperature)
     grown = hardening.harden(iterate, shear_rate, dt, rate=rate, temperature=temperature)
-    return state if grown is iterate else _added(state, grown, iterate)
+    return _apply(lambda old, new, guess: old + (new - guess), state, grown, iterate)
 
 
-def _added(state: Any, grown: Any, iterate: Any) -> Any:
-    """state + grown - iterate of every entry that is a tensor."""
-    if isinstance(state, Mapping):
-        return {key: _added(state[key], grown[key], iterate[key]) for key in state}
-    return state + (grown - iterate) if isinstance(state, Tensor) else grown
+def _apply(function: Callable[..., Any], *states: Any) -> Any:
+    """A state of function(values) for the values of the same entry in all states."""
+    if isinstance(states[0], Mapping):
+        return {key: _apply(function, *(each[key] for each in states)) for key in states[0]}
+    return function(*states)
 
 
 def change(state: Any, other: Any) -> float:
     """Largest change between two states, relative to the largest value of each entry."""
     if isinstance(state, Mapping):
         return max((change(state[key], other[key]) for key in state), default=0.0)
-    if not isinstance(state, Tensor) or not state.numel():
+    if not state.numel():
         return 0.0
-    return float((state - other).abs().max() / other.abs().max().clamp(min=1e-300))
+    return float((state - other).abs().max() / other.abs().max().clamp(min=_NOTHING))
 
 
 def growth(after: Any, before: Any) -> Any:

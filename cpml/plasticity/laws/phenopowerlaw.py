@@ -3,9 +3,9 @@
     slip  d xi_s = slip law of `slip` (saturation, twins of fraction F raise xi_inf) + sum_t h_st d gamma_t
     twin  d xi_t = (sum_s |gamma_s|)^c3 sum_s h_ts |d gamma_s| + F^c4 sum_u h_tu d gamma_u,     F = sum_t f_t
 
-s: slip, t, u: twins. h_st, h_ts and h_tu are in MPa; in DAMASK h_ts = h_0_tw-sl h_tw-sl, h_tu = h_0_tw-tw h_tw-tw
-and h_st = h_sl-tw, a stress. There slip is not confined to the untwinned part, the rate of twinning is:
-`TwinFraction(systems, Phenopowerlaw(...), n, slip=False)`. Steps are explicit (Euler).
+s: slip, t, u: twins. h_st, h_ts and h_tu are in MPa; in DAMASK h_ts = h_0_tw-sl h_tw-sl, h_tu = h_0_tw-tw
+h_tw-tw and h_st = h_sl-tw, a stress. There slip is not confined to the untwinned part, the rate of twinning
+is: `TwinFraction(systems, Phenopowerlaw(...), n, slip=False)`. Steps are explicit (Euler).
 
 Reference: Roters et al. 2019, Comput. Mater. Sci. 158:420.
 """
@@ -23,7 +23,7 @@ from cpml.plasticity.laws.values import LatentMatrix
 
 @dataclass(frozen=True)
 class Phenopowerlaw:
-    """Hardening of a set of systems (module docstring); a number, a (K, K) family matrix or (S, S) values, MPa.
+    """Hardening of a set of systems (module docstring); moduli in MPa: a number, (K, K) per family or (S, S).
 
     Parameters
     ----------

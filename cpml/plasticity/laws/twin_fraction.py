@@ -4,8 +4,8 @@
 
 A factor m on a power-law rate equals a strength multiplied by m^(-1/n), so that the fractions
 enter any solver as strengths xi (1 - F)^(-1/n). F is held below 0.999, where a residual rate keeps the
-crystal able to deform. With `slip=False` the factor is on twinning alone and slip goes on everywhere (DAMASK's
-phenopowerlaw).
+crystal able to deform. With `slip=False` the factor is on twinning alone and slip goes on everywhere (as in
+DAMASK's phenopowerlaw).
 
 | symbol | meaning | shape |
 |---|---|---|
