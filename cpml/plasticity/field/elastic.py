@@ -30,6 +30,8 @@ from cpml.plasticity.laws.reorientation import Reorientation
 _MAX_NEWTON = 25
 _FORCING = 0.05
 _SLOW = 0.1  # of the residual: a Newton step that leaves more is followed by a new tangent
+_WORSE = 1.5  # times the residual: a Newton step that leaves more is shortened
+_CUTS = 6
 _POINT_TOL = 1e-9
 
 
@@ -98,37 +100,34 @@ class ElasticEngine:
         imposed, free = control.moves(mean, dt)
         space = Space(self.grid, free)
         wanted = stress if control.nominal else stress * np.linalg.det(mean + imposed)
-        motion = self._predicted(state, imposed, free, dt)
         share = dt / state.last_dt if state.last_dt else 0.0
         hardening = [extrapolated(now.hardening, now.growth, share) for now in state.crystals]
-        starts = [now.start for now in state.crystals]
-        answer, tangent = self._answer(state, imposed, space, motion, hardening, starts, dt, True)
-        assert tangent is not None
-        mean_tangent = tangent.mean(0)
-        medium = self._medium(space, mean_tangent)
-        before, worst = np.inf, 0
+        trial = _Trial(self, state, space, imposed, wanted, dt)
+        motion = self._predicted(state, imposed, free, dt)
+        answer = trial.answer(motion, hardening, [now.start for now in state.crystals], True)
+        error, force = trial.judge(answer)
         for used in range(1, _MAX_NEWTON + 1):
-            force = space.force(answer.piola)
-            force = Nodal(-force.wave, wanted * self.grid.size - force.mean)
-            if self.is_uniform:
-                force.wave[:] = 0.0
-            size = max(float(np.sqrt((answer.piola**2).mean())), 1e-9)
-            error = float(np.sqrt(((space.strain(medium(force)) @ mean_tangent) ** 2).mean())) / size
             if error < self.tol and answer.drift < self.tol:
                 return self._accepted(state, space, motion, imposed, answer, dt, used, error)
-            worst = worst + 1 if error > before else 0
-            if not np.isfinite(error) or worst > 3:
-                raise StepFailed(f"Newton's method diverges at {self.name(error)}")
-            solved = conjugate_gradients(
-                space, tangent, medium, force, tol=min(_FORCING, max(0.3 * self.tol / error, 1e-3))
-            )
-            motion = motion.plus(1.0, solved.motion)
-            renews = error > _SLOW * before
-            before = error
+            accuracy = min(_FORCING, max(0.3 * self.tol / error, 1e-3))
+            assert trial.tangent is not None
+            solved = conjugate_gradients(space, trial.tangent, trial.medium, force, tol=accuracy)
+            before, length = error, 1.0
             starts = [one.stress for one in answer.responses]
-            answer, new = self._answer(state, imposed, space, motion, answer.hardening, starts, dt, renews)
-            tangent = tangent if new is None else new
-        raise StepFailed(f"no equilibrium after {_MAX_NEWTON} Newton steps at {self.name(error)}")
+            for attempt in range(_CUTS):
+                ahead = motion.plus(length, solved.motion)
+                try:
+                    next_answer = trial.answer(ahead, answer.hardening, starts, trial.is_slow)
+                    error, force = trial.judge(next_answer)
+                except StepFailed:
+                    error = np.inf
+                if error < _WORSE * before or (attempt == _CUTS - 1 and np.isfinite(error)):
+                    break
+                length *= 0.35
+            if not np.isfinite(error):
+                raise StepFailed("the law of a voxel has no solution near the last Newton step")
+            motion, answer, trial.is_slow = ahead, next_answer, error > _SLOW * before
+        raise StepFailed(f"no equilibrium after {_MAX_NEWTON} Newton steps: {self.name(error)}")
 
     def name(self, error: float) -> str:
         """The residual in words."""
@@ -150,58 +149,6 @@ class ElasticEngine:
         share = dt / state.last_dt
         left = (share * state.last_mean - imposed).ravel()
         return Nodal(share * state.last_wave, np.linalg.lstsq(free, left, rcond=None)[0])
-
-    def _medium(self, space: Space, tangent: NDArray) -> MeanMedium:
-        medium = MeanMedium.of(space, tangent)
-        return replace(medium, waves=np.zeros_like(medium.waves)) if self.is_uniform else medium
-
-    def _answer(
-        self,
-        state: FieldState,
-        imposed: NDArray,
-        space: Space,
-        motion: Nodal,
-        hardening: list[Any],
-        starts: list[NDArray],
-        dt: float,
-        wants_tangent: bool,
-    ) -> tuple[_Answer, NDArray | None]:
-        """Stresses, the next estimate of the strengths, and dP/dF (N, 9, 9) where it is wanted."""
-        count = self.grid.size
-        gradient = state.gradient + (space.strain(motion) + imposed.ravel()).reshape(-1, 3, 3)
-        is_one = len(self.parts) == 1 and len(self.parts[0].where) == count
-        piola = np.zeros((count, 9))
-        tangent = np.zeros((count, 9, 9)) if wants_tangent and not is_one else None
-        responses, states, drift = [], [], 0.0
-        for part, now, guess, start in zip(self.parts, state.crystals, hardening, starts, strict=True):
-            at = slice(None) if is_one else part.where
-            response = part.crystal.respond(
-                gradient[at],
-                state.inverse[at],
-                guess["strength"].numpy(),
-                dt,
-                back_stress=guess["back_stress"].numpy() if "back_stress" in guess else None,
-                start=start,
-                tangent=wants_tangent,
-                threads=self.threads,
-                tol=_POINT_TOL,
-            )
-            if not response.converged.all():
-                lost = int((~response.converged).sum())
-                raise StepFailed(f"the law of {lost} voxels has no solution")
-            after = implicit_step(
-                part.hardening, now.hardening, guess, torch.as_tensor(response.shear_rate), dt,
-                rate=_size(imposed) / dt, temperature=self.temperature,
-            )  # fmt: skip
-            drift = max(drift, change(after["strength"], guess["strength"]))
-            piola[at] = response.piola.reshape(-1, 9)
-            if is_one:
-                tangent = response.tangent
-            elif tangent is not None:
-                tangent[at] = response.tangent
-            responses.append(response)
-            states.append(after)
-        return _Answer(piola, responses, states, drift), tangent
 
     def _accepted(
         self,
@@ -248,6 +195,95 @@ class ElasticEngine:
             n_iter=used,
             residual=error,
         )
+
+
+@dataclass
+class _Trial:
+    """One increment in the search for its equilibrium."""
+
+    engine: ElasticEngine
+    state: FieldState
+    space: Space
+    imposed: NDArray  # (3, 3)
+    wanted: NDArray  # (m,) mean stress that works on the free directions, MPa
+    dt: float
+    is_slow: bool = True  # the last step left much of the residual: the next answer has a new tangent
+    tangent: NDArray | None = None  # (N, 9, 9) dP/dF
+
+    def judge(self, answer: _Answer) -> tuple[float, Nodal]:
+        """Stress that would restore equilibrium over the stress, and the force out of balance."""
+        count = self.space.grid.size
+        force = self.space.force(answer.piola)
+        force = Nodal(-force.wave, self.wanted * count - force.mean)
+        if self.engine.is_uniform:
+            force.wave[:] = 0.0
+        size = max(float(np.sqrt((answer.piola**2).mean())), 1e-9)
+        lacking = self.space.strain(self.medium(force)) @ self.mean_tangent
+        return float(np.sqrt((lacking**2).mean())) / size, force
+
+    def renew(self, tangent: NDArray) -> None:
+        """Take a new tangent and its mean medium."""
+        self.tangent, self.mean_tangent = tangent, tangent.mean(0)
+        medium = MeanMedium.of(self.space, self.mean_tangent)
+        is_uniform = self.engine.is_uniform
+        self.medium = replace(medium, waves=np.zeros_like(medium.waves)) if is_uniform else medium
+
+    def answer(
+        self, motion: Nodal, hardening: list[Any], starts: list[NDArray], wants_tangent: bool
+    ) -> _Answer:
+        """Stresses and the next estimate of the strengths at a motion; the tangent too where it is wanted.
+
+        Raises
+        ------
+        StepFailed : a voxel without a solution, or whose strengths leave what an increment can do
+        """
+        engine, state, dt = self.engine, self.state, self.dt
+        count = self.space.grid.size
+        gradient = state.gradient + (self.space.strain(motion) + self.imposed.ravel()).reshape(-1, 3, 3)
+        is_one = len(engine.parts) == 1 and len(engine.parts[0].where) == count
+        piola = np.zeros((count, 9))
+        tangent = np.zeros((count, 9, 9)) if wants_tangent and not is_one else None
+        responses, states, drift = [], [], 0.0
+        for part, now, guess, start in zip(engine.parts, state.crystals, hardening, starts, strict=True):
+            at = slice(None) if is_one else part.where
+            response = part.crystal.respond(
+                gradient[at],
+                state.inverse[at],
+                guess["strength"].numpy(),
+                dt,
+                back_stress=guess["back_stress"].numpy() if "back_stress" in guess else None,
+                start=start,
+                tangent=wants_tangent,
+                threads=engine.threads,
+                tol=_POINT_TOL,
+            )
+            if not response.converged.all():
+                raise StepFailed(f"the law of {int((~response.converged).sum())} voxels has no solution")
+            after = implicit_step(
+                part.hardening,
+                now.hardening,
+                guess,
+                torch.as_tensor(response.shear_rate),
+                dt,
+                rate=_size(self.imposed) / dt,
+                temperature=engine.temperature,
+            )
+            strength = after["strength"]
+            if not bool(
+                (strength > 0.5 * guess["strength"]).all() and (strength < 2 * guess["strength"]).all()
+            ):
+                raise StepFailed("strengths change by more than half in one increment")
+            drift = max(drift, change(strength, guess["strength"]))
+            piola[at] = response.piola.reshape(-1, 9)
+            if is_one:
+                tangent = response.tangent
+            elif tangent is not None:
+                tangent[at] = response.tangent
+            responses.append(response)
+            states.append(after)
+        if tangent is not None:
+            self.renew(tangent)
+        return _Answer(piola, responses, states, drift)
 
 
 def observation(

@@ -227,8 +227,8 @@ class _Driver:
                 except StepFailed as reason:
                     raise NotConvergedError(
                         f"the path stops in stage {k + 1} of {len(stages)}, increment {i + 1} of "
-                        f"{stage.number} (strain {state.strain:.4g}): {reason}, after {self.cutbacks} cut-backs; smaller "
-                        "increments or a larger tol may help",
+                        f"{stage.number} (strain {state.strain:.4g}): {reason}, after {self.cutbacks} "
+                        "cut-backs; smaller increments or a larger tol may help",
                         self.path(done, state),
                     ) from None
                 done.step = i + 1

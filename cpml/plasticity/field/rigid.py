@@ -1,4 +1,4 @@
-"""One increment of a viscoplastic grid without elasticity: the field of the present state, then one explicit step.
+"""One increment of a viscoplastic grid without elasticity: the field of a state, then one explicit step.
 
     F <- (1 + dt L) F,   R <- exp(dt Omega) R,   Omega = skw L - sum_s gamma_dot_s skw(R b (x) R n)
 
@@ -180,7 +180,7 @@ class RigidEngine:
 
 
 def _with_strength(law: Law, strength: torch.Tensor, where: NDArray) -> Law:
-    """The law at the strengths of its voxels: of the whole grid for a PowerLaw, of its own voxels for others."""
+    """The law at the strengths of voxels: of the whole grid for a PowerLaw, of its own for others."""
     glide = glide_of(law)
     rows = strength if isinstance(law, PowerLaw) else strength[where]
     if isinstance(law, Together):

@@ -23,7 +23,7 @@ class StepFailed(Exception):
 
 
 class NotConvergedError(CpmlError):
-    """A load path that could not be followed to its end; ``path`` holds the record up to its last good state."""
+    """A load path that could not be followed to its end; ``path`` is the record up to its last good state."""
 
     def __init__(self, message: str, path: Any) -> None:
         super().__init__(message)
