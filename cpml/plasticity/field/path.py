@@ -15,7 +15,7 @@ NotConvergedError that says where, with the record so far; its checkpoint holds 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -132,7 +132,7 @@ def full_field_path(
     grid = PeriodicGrid.of(grain_index.shape, step, difference, threads)
     number = grain_index.ravel()
     wheres = [np.flatnonzero((number >= 0) & (phase[number] == k)) for k in range(len(laws))]
-    hardenings = _per_law(hardening, len(laws), "hardening", NoHardening())
+    hardenings = [h or NoHardening() for h in _per_law(hardening, len(laws), "hardening")]
     lattice = np.where((number >= 0)[:, None, None], matrices[number], np.eye(3))
     strengths = [
         _strengths(one, where, grain_index, len(matrices)) for one, where in zip(laws, wheres, strict=True)
@@ -158,13 +158,12 @@ def full_field_path(
     else:
         if no_grain == "average":
             raise ParameterError("no_grain = 'average' is not offered with elasticity: use 'empty'")
-        crystals = [
-            ElasticCrystal(one, crystal_stiffness(c) if isinstance(c, Mapping) else c)
-            for one, c in zip(laws, _per_law(stiffness, len(laws), "stiffness", None), strict=True)
-        ]
-        columns = zip(wheres, crystals, hardenings, strengths, twins, strict=True)
-        parts = tuple(ElasticPart(*values[:4], *values[4]) for values in columns)
-        engine = ElasticEngine(grid, parts, tol, threads, scheme == "taylor", temperature)
+        parts = []
+        for k, constants in enumerate(_per_law(stiffness, len(laws), "stiffness")):
+            values = crystal_stiffness(constants) if isinstance(constants, Mapping) else constants
+            crystal = ElasticCrystal(laws[k], values)  # type: ignore[arg-type]  # it refuses other laws
+            parts.append(ElasticPart(wheres[k], crystal, hardenings[k], strengths[k], *twins[k]))
+        engine = ElasticEngine(grid, tuple(parts), tol, threads, scheme == "taylor", temperature)
     names = tuple(family for one in laws for family in _mode_families(one))
     say = progress or (lambda _: None)
     driver = _Driver(engine, lattice, grain_index, grid.step, names, cutbacks, checkpoint, say)
@@ -276,18 +275,14 @@ class _Driver:
         )
 
 
-def _per_law(values: object, count: int, name: str, default: object) -> list:
-    """One value for each law."""
-    is_list = isinstance(values, list | tuple) and not (
-        name == "stiffness" and np.ndim(values) == 2  # type: ignore[arg-type]
-    )
-    if is_list:
-        if len(values) != count:  # type: ignore[arg-type]
-            raise ParameterError(f"{len(values)} values of {name} for {count} laws")  # type: ignore[arg-type]
-        return list(values)  # type: ignore[arg-type]
-    if count > 1 and values is not None and name == "hardening":
+def _per_law(values: Any, count: int, name: str) -> list:
+    """One value for each law; a matrix of numbers is one value."""
+    is_list = isinstance(values, list | tuple) and not np.issubdtype(np.asarray(values).dtype, np.number)
+    if not is_list and count > 1 and values is not None:
         raise ParameterError(f"{count} laws need a list of {name}, one for each")
-    return [default if values is None else values] * count
+    if is_list and len(values) != count:
+        raise ParameterError(f"{len(values)} values of {name} for {count} laws")
+    return list(values) if is_list else [values] * count
 
 
 def _strengths(law: Law, where: NDArray, grain_index: NDArray, grains: int) -> NDArray:
