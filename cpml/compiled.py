@@ -1,8 +1,10 @@
 """The numba decorators of all compiled loops: cached on disk where a folder can be written, GIL released."""
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -38,13 +40,23 @@ def _compile(function: Function, fastmath: set[str] | bool) -> Function:
 def in_threads(part: Callable[[int, int], Result], count: int, threads: int) -> list[Result]:
     """part(first, last) over equal shares of `count`, each in a thread of its own, in order.
 
-    The loops of this module release the interpreter's lock, so that the shares run side by side.
+    The loops of this module release the interpreter's lock, so that the shares run side by side. The caller's
+    thread takes the first share; the others wait between calls, since a thread costs more to start than a
+    small share. ``part`` must not call this function.
     """
     if threads <= 1 or count < threads:
         return [part(0, count)]
-    edges = np.linspace(0, count, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(part, edges[:-1], edges[1:]))
+    edges = np.linspace(0, count, threads + 1).astype(int).tolist()
+    if threads not in _POOLS:
+        _POOLS[threads] = ThreadPoolExecutor(threads - 1)
+    pool = _POOLS[threads]
+    others = [pool.submit(part, a, b) for a, b in pairwise(edges[1:])]
+    first = part(edges[0], edges[1])
+    return [first, *(other.result() for other in others)]
+
+
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+os.register_at_fork(after_in_child=_POOLS.clear)  # a child has none of its parent's threads
 
 
 @contextmanager

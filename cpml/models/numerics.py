@@ -64,7 +64,7 @@ class Numerics:
     )
     idle: float = _because(1e-3, "share of all shear below which a family does not move the grains' stresses")
     field_tolerance: float = _because(
-        1e-3, "of the full field's power: grain stresses to 2 %, below the scatter"
+        1e-4, "of the full field's power: grain stresses to 1 %, below the scatter"
     )
     least_shear: float = _because(1e-3, "total shear over the mean below which grains are alike")
     unloaded: float = _because(1e-3, "resolved over mean stress below which a system counts as unloaded")
