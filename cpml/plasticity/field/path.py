@@ -276,8 +276,8 @@ class _Driver:
 
 
 def _per_law(values: Any, count: int, name: str) -> list:
-    """One value for each law; a matrix of numbers is one value."""
-    is_list = isinstance(values, list | tuple) and not np.issubdtype(np.asarray(values).dtype, np.number)
+    """One value for each law; a matrix as a list of rows is one value."""
+    is_list = isinstance(values, list | tuple) and not (len(values) and np.ndim(values[0]) == 1)
     if not is_list and count > 1 and values is not None:
         raise ParameterError(f"{count} laws need a list of {name}, one for each")
     if is_list and len(values) != count:
