@@ -7,6 +7,7 @@ from .field.loading import Stage as Stage
 from .field.path import full_field_path as full_field_path
 from .field.record import FieldPath as FieldPath
 from .field.state import NotConvergedError as NotConvergedError
+from .field.surface import slab as slab, traction as traction, with_gap as with_gap
 from .laws.back_stress import BackStress as BackStress
 from .laws.climb import DiffusionClimb as DiffusionClimb
 from .laws.cross_slip import CrossSlip as CrossSlip, constriction_energy as constriction_energy

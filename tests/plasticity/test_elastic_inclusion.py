@@ -63,8 +63,8 @@ def test_strain_of_a_stiff_sphere():
 
 
 def test_strain_of_a_soft_sphere_comes_with_refinement():
-    """The staircase of its surface makes it softer, by 11 % on 11^3 and 5 % on 21^3 voxels: first order in the
-    size of a voxel, so the error falls at least to 0.6 from 3 to 6 voxels across.
+    """The staircase of its surface makes it softer, by 11 % on 11^3 and 5 % on 21^3 voxels: first order in
+    the size of a voxel, so the error falls at least to 0.6 from 3 to 6 voxels across.
     """
     off = [measured(size, 0.02, 0.2) / concentration(sphere(size, 0.02).mean(), 0.2) - 1 for size in (11, 21)]
     assert 0 < off[1] < 0.6 * off[0] and off[1] < 0.06

@@ -30,6 +30,7 @@ from cpml.plasticity.crystal.cholesky import factor, solve
 
 _ARMIJO = 1e-4
 _FAR = 0.3  # a start with a larger residual is put on its best radius first
+_DAMPING = 1e-12  # least share of the trace that a step that fails is damped by
 _ROUNDING = 1e-10  # a residual that stops falling below this is as good as float64 makes it
 
 
@@ -223,7 +224,7 @@ def _newton(
         if not moved:
             if damping > 1e2:
                 break
-            damping *= 1e3
+            damping = max(1e3 * damping, _DAMPING)  # the floor may be zero
             continue
         damping = max(floor, damping * 0.1)
         objective = value

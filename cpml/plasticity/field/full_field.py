@@ -59,6 +59,7 @@ _FIRST, _LEAST = 1.0, 1e-9  # resistance at the start, where it stays; in units 
 _WARM = 0.03  # resistance from the solution of a nearby problem
 _SHARPEN = 3.0
 _EASY = 0.3  # Newton decrement below which the resistance may fall
+_HEAVY = 200  # iterations of conjugate gradients above which the resistance stays
 _FORCING = 0.05  # conjugate gradients end at this share of the residual: the next linearisation loses more
 _LOCAL_TOL = 1e-8  # of every voxel's strain rate, in units of the macroscopic one
 _TRIALS = 6
@@ -79,6 +80,7 @@ class Field:
     gap: float  # relative distance from the solution, as power (module docstring)
     converged: bool
     n_iter: int  # answers of the voxels
+    n_linear: int  # iterations of conjugate gradients
     grid: PeriodicGrid
 
     @property
@@ -162,8 +164,9 @@ def full_field(
     step : edges of a voxel: one number, or along x, y(, z)
     deformation : (3, 3) mean deformation gradient of a grid whose cell has followed it; None: undeformed
     difference : of cpml.plasticity.field.grid
-    tol : the power is within about this share of its minimum; grain stresses
-        are then right to about sqrt(tol)
+    tol : the power is within about this share of its minimum. Grain stresses are then right to about
+        sqrt(tol); single voxels, whose power hardly depends on their stress at large n, less. Forces on a free
+        surface below 1e-3 of the mean stress need about 1e-10
     max_iter : answers of the voxels
     start : solution of a nearby problem on the same grid
     threads : of voxels and transforms
@@ -238,29 +241,33 @@ class _State:
         self.rate = rate
         return phases.answer(rate, self.before, self.resistance, _LOCAL_TOL, self.stress, self.tangent)
 
-    def sharpen(self) -> None:
-        """s0 <- s, a <- a/3."""
+    def sharpen(self, linear: int) -> None:
+        """s0 <- s, and a <- a/3 unless conjugate gradients had to iterate long: their number grows with the
+        contrast of the tangents, up to 1/a, and s0 alone also leads to the law.
+        """
         self.before[:] = self.stress
-        self.resistance = max(_LEAST, self.resistance / _SHARPEN)
+        if linear < _HEAVY:
+            self.resistance = max(_LEAST, self.resistance / _SHARPEN)
 
 
 def _solve(
     problem: _Problem, tol: float, max_iter: int, start: Field | None, progress: Callable[[str], None]
 ) -> Field:
     phases, space = problem.phases, problem.space
-    state, answers = _first(problem, start), 1
+    state, answers, linear = _first(problem, start), 1, 0
     is_solved = state.answer(phases, state.rate)
     while True:
         force = problem.unbalanced(state.stress)
         medium = MeanMedium.of(space, state.tangent.mean(0))
         solved = conjugate_gradients(space, state.tangent, medium, force, tol=_FORCING)
+        linear += solved.n_iter
         power = max(float((state.stress * state.rate).sum()), 1e-300)
         decrement = force.dot(solved.motion) / power
         mismatch = _mismatch(state, power)
         progress(
             f"resistance {state.resistance:.0e}, out of balance {decrement:.1e}, off the law {mismatch:.1e}"
         )
-        is_done = is_solved and decrement / 2 < tol and mismatch < tol
+        is_done = is_solved and solved.converged and decrement / 2 < tol and mismatch < tol
         if is_done or answers >= max_iter:
             break
         step, more, is_solved = _line_search(
@@ -268,11 +275,11 @@ def _solve(
         )
         answers += more
         state.motion = state.motion.plus(step, solved.motion)
-        if step == 1.0 and decrement < _EASY and mismatch > tol / 3:
-            state.sharpen()
+        if step == 1.0 and solved.converged and decrement < _EASY and mismatch > tol / 3:
+            state.sharpen(solved.n_iter)
             is_solved = state.answer(phases, state.rate)
             answers += 1
-    return _field(problem, state, decrement, mismatch, is_done, answers)
+    return _field(problem, state, decrement, mismatch, is_done, (answers, linear))
 
 
 def _first(problem: _Problem, start: Field | None) -> _State:
@@ -316,7 +323,12 @@ def _line_search(
 
 
 def _field(
-    problem: _Problem, state: _State, decrement: float, mismatch: float, is_done: bool, answers: int
+    problem: _Problem,
+    state: _State,
+    decrement: float,
+    mismatch: float,
+    is_done: bool,
+    effort: tuple[int, int],
 ) -> Field:
     phases, space = problem.phases, problem.space
     shape = phases.grain_index.shape
@@ -332,6 +344,7 @@ def _field(
         residual=float(np.sqrt(abs(decrement))),
         gap=float(decrement / 2 + mismatch),
         converged=bool(is_done),
-        n_iter=answers,
+        n_iter=effort[0],
+        n_linear=effort[1],
         grid=space.grid,
     )
