@@ -6,7 +6,7 @@ on an idle machine only.
 
 | part | question |
 |---|---|
-| damask | rate and accuracy on the grid of a DAMASK_grid 3.0.2 run (fcc 16^3, n = 20, 100 increments to 10 %) |
+| damask | rate and accuracy on the grid of a DAMASK 3.0.2 run (fcc 16^3, n = 20, 100 increments to 10 %) |
 | robust | does every exponent and contrast converge, and in how many answers of the voxels? |
 | large | a map of 250,000 pixels to 2 % and a volume of 64^3 voxels to 3 %: time and memory |
 
