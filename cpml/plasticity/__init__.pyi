@@ -2,6 +2,10 @@ from .crystal.conditions import Conditions as Conditions
 from .crystal.elastic_point import ElasticCrystal as ElasticCrystal
 from .crystal.single_crystal import single_crystal as single_crystal
 from .crystal.solution import Solution as Solution
+from .field.adjoint import (
+    differentiable_field as differentiable_field,
+    strength_sensitivity as strength_sensitivity,
+)
 from .field.full_field import Field as Field, full_field as full_field
 from .field.loading import Stage as Stage
 from .field.path import full_field_path as full_field_path

@@ -64,7 +64,9 @@ class Phases:
         if len(where):
             strength = 0.0
             if no_grain == "average":
-                strength = _average(laws, matrices, phase, number, conditions) / sigma0
+                with torch.no_grad():
+                    size = average_strength(laws, matrices, number, conditions, rate0)
+                strength = float(size) / sigma0
             n = (
                 max(float(as_tensor(one.n).item()) for one in laws if isinstance(one, PowerLaw))
                 if strength
@@ -199,18 +201,19 @@ def _power_law(
     return PowerLawVoxels(where, number, turn, law, relative, row, threads)
 
 
-def _average(
-    laws: tuple[Law, ...],
-    matrices: torch.Tensor,
-    phase: NDArray,
-    number: NDArray,
-    conditions: Conditions,
-) -> float:
-    """Size of the deviatoric stress of the self-consistent polycrystal, MPa."""
+def average_strength(
+    laws: tuple[Law, ...], matrices: torch.Tensor, number: NDArray, conditions: Conditions, rate0: float
+) -> torch.Tensor:
+    """Size of the deviatoric stress at which the self-consistent polycrystal flows at rate0, MPa, with the
+    graph of law and orientations.
+
+    Raises
+    ------
+    ParameterError : several laws, no PowerLaw, strengths that differ between grains
+    """
     law = laws[0]
     if len(laws) > 1 or not isinstance(law, PowerLaw) or law.strength.ndim > 1:
         raise ParameterError("no_grain = 'average' needs one PowerLaw with the same strengths everywhere")
-    weights = np.bincount(number[number >= 0], minlength=len(phase)).astype(float)
-    with torch.no_grad():
-        medium = mean_field(law, matrices, weights=weights, loading=conditions, scheme="affine")
-    return float(medium.stress.norm())
+    weights = np.bincount(number[number >= 0], minlength=len(matrices)).astype(float)
+    medium = mean_field(law, matrices, weights=weights, loading=conditions, scheme="affine")
+    return medium.stress.norm() * (rate0 / medium.rate.norm()) ** (1 / as_tensor(law.n))
