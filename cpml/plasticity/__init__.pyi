@@ -6,6 +6,7 @@ from .field.adjoint import (
     differentiable_field as differentiable_field,
     strength_sensitivity as strength_sensitivity,
 )
+from .field.differentiable_path import differentiable_path as differentiable_path
 from .field.full_field import Field as Field, full_field as full_field
 from .field.loading import Stage as Stage
 from .field.path import full_field_path as full_field_path

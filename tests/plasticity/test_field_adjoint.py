@@ -16,7 +16,16 @@ from cpml.crystallography.rotations import quaternion_to_matrix, random_quaterni
 from cpml.crystallography.tensors import to_vector
 from cpml.errors import ParameterError
 from cpml.load import Load
-from cpml.plasticity import Conditions, PowerLaw, ThermalGlide, Together, Voce, full_field
+from cpml.plasticity import (
+    Conditions,
+    PowerLaw,
+    ThermalGlide,
+    Together,
+    Voce,
+    differentiable_path,
+    full_field,
+    full_field_path,
+)
 from cpml.plasticity.field.adjoint import AttachedField, differentiable_field, strength_sensitivity
 from support.phases import FCC, MG, MG_STRENGTHS
 
@@ -218,23 +227,41 @@ def test_two_phases():
     assert max(errors(function, zeros)) < 1e-5
 
 
-def test_hardening_between_two_fields():
-    """Field, Voce hardening of every voxel, field again: strength, hardening rate and n differentiate
-    through both (1e-5).
+def test_a_path():
+    """Two steps with Voce hardening and turning lattices: strength, hardening rate, n and orientations
+    differentiate through all fields (1e-5); derivatives of stresses, shears and lattices at the end.
     """
-    grains, q, loss = mosaic((8, 8), 5), crystals(5), Loss(20.0)
+    grains, q, weight = mosaic((6, 6), 4), crystals(4), torch.linspace(-1, 1, 36 * 9, dtype=torch.float64)
 
     def function(p):
         law = PowerLaw(FCC, 10.0 * p["strength"].exp(), 8.0 * p["n"].exp(), RATE)
         voce = Voce(FCC, tau1=8.0, theta0=60.0 * p["theta0"].exp(), theta1=5.0)
-        first = differentiable_field(law, grains, q, loading=LOAD, accuracy=EXACT)
-        state = voce.start(law.system_strength.expand(grains.size, -1))
-        state = voce.harden(state, first.shear_rate.reshape(grains.size, -1), 0.05 / RATE)
-        hard = law.with_strength(state["strength"].reshape(*grains.shape, -1))
-        return loss(differentiable_field(hard, grains, q, loading=LOAD, accuracy=EXACT))
+        path = differentiable_path(
+            law,
+            grains,
+            turned(q, p["turn"]),
+            loading=LOAD,
+            strain=0.1,
+            steps=2,
+            hardening=voce,
+            accuracy=EXACT,
+        )
+        return path.stress.norm() + path.shear.square().sum() + weight @ path.matrices.reshape(-1)
 
     zero = torch.zeros((), dtype=torch.float64)
-    assert max(errors(function, {"strength": zero.reshape(1), "n": zero, "theta0": zero})) < 1e-5
+    start = {"strength": zero.reshape(1), "n": zero, "theta0": zero, "turn": torch.zeros(4, 3).double()}
+    assert max(errors(function, start)) < 1e-5
+
+
+def test_a_path_is_that_of_the_engine():
+    """The same steps as `full_field_path` without moving the cell, to the tolerance of the fields."""
+    grains, q = mosaic((6, 6), 4), crystals(4)
+    law, voce = PowerLaw(FCC, [10.0], 8.0, RATE), Voce(FCC, tau1=8.0, theta0=60.0, theta1=5.0)
+    given = {"loading": LOAD, "strain": 0.1, "hardening": voce, "steps": 2}
+    ours = differentiable_path(law, grains, q, **given)
+    other = full_field_path(law, grains, q, update_grid=False, tol=1e-8, **given)
+    assert np.allclose(ours.grain_mean(grains, ours.shear), other.grain_shear[-1], rtol=2e-3, atol=2e-4)
+    assert np.allclose(ours.matrices, other.last.matrices, atol=2e-4)
 
 
 @pytest.mark.parametrize("no_grain", ["refuse", "average"])
