@@ -52,6 +52,10 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "steps": ("no strain steps", lambda d: bool(d.steps)),
     "step-maps": ("no maps of strain steps", lambda d: any("ebsd" in s.files for s in d.steps)),
     "step-fields": ("no fields of strain steps", lambda d: any(s.has_field for s in d.steps)),
+    "grain-strains": (
+        "no field of displacements",
+        lambda d: "dic" in d.files or any(s.has_field for s in d.steps),
+    ),
 }
 
 

@@ -11,6 +11,16 @@ from .mechanics.features import (
     share_of_tokens as share_of_tokens,
     token_features as token_features,
 )
+from .mechanics.field_comparison import (
+    beside_mean_field as beside_mean_field,
+    beside_measured as beside_measured,
+    expected_rotations as expected_rotations,
+    expected_strains as expected_strains,
+    mean_ranks as mean_ranks,
+    unlike_mean_field as unlike_mean_field,
+)
+from .mechanics.hot_spots import hot_spot_numbers as hot_spot_numbers, hot_spots as hot_spots
+from .mechanics.map_field import MapField as MapField, solve_map as solve_map
 from .protocol import cross_validate as cross_validate
 from .specimen.specimen import Specimen as Specimen, build_specimen as build_specimen
 from .summary import (

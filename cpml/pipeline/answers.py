@@ -6,7 +6,8 @@ the notebook's answer, and stand on the first page of the report.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import binomtest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from cpml.design import TextureDesign
     from cpml.microscopy import EbsdMap, FrameCheck, FrameRanking, Grains, Twins
     from cpml.microscopy.curvature.gnd import Gnd
-    from cpml.models import CoupledClassifier
+    from cpml.models import CoupledClassifier, MapField
     from cpml.plasticity import Calibration
 
 BY_DATA = 0.5
@@ -311,6 +312,73 @@ def law_alone(ranks: dict[str, pd.Series], footprints: pd.Series, n_targets: int
         "is the first choice of the affine scheme. Of all planes and variants seen, rank 1 among up to "
         f"{n_targets} is given to {told}."
     )
+
+
+def solved_map(solved: MapField) -> str:
+    """How strongly stress and shear differ from cell to cell of a solved map."""
+    low, high = np.quantile(solved.stress, [0.05, 0.95])
+    share = np.sort(solved.shear, axis=None)[::-1]
+    tenth = float(share[: max(len(share) // 10, 1)].sum() / share.sum())
+    state = "" if solved.field.converged else "**The field is not converged.** "
+    return (
+        f"{state}On {count(solved.shear.size, 'cell')} nine tenths of the von Mises stresses lie "
+        f"from {low:.2g} to {high:.2g} of the mean, and the tenth that shears most does {percent(tenth)} of "
+        "all shear."
+    )
+
+
+def hot_spots(numbers: Mapping[str, Any]) -> str:
+    """Stress and shear near boundaries and triple points (`hot_spot_numbers`)."""
+    if numbers["boundary_shear"] is None:
+        return "Too few grains are large enough on this grid to tell their inside from their boundaries."
+    ends = "{boundary_shear:.2f} [{boundary_shear_low:.2f}, {boundary_shear_high:.2f}]".format(**numbers)
+    said = (
+        f"Beside boundaries the mean shear is {ends} of that inside the same grains; its upper decile is "
+        "{boundary_shear_decile:.2f} against {inside_shear_decile:.2f} inside, that of the stress "
+        "{boundary_stress_decile:.2f} against {inside_stress_decile:.2f}"
+    ).format(**numbers)
+    if numbers["triple_point_shear_decile"] is None:
+        return f"{said}."
+    at = "; at triple points {triple_point_shear_decile:.2f} and {triple_point_stress_decile:.2f}."
+    return said + at.format(**numbers)
+
+
+def beyond_mean_field(numbers: dict[str, float]) -> str:
+    """What the full field says that the mean field does not (`unlike_mean_field`)."""
+    n = int(numbers["n_grains"])
+    if n < FEW:
+        return f"{count(n, 'grain')} on this grid: too few to compare with the self-consistent scheme."
+    return (
+        f"The self-consistent scheme explains {percent(max(0.0, numbers['explained_by_mean_field']))} of the "
+        f"variance of the grains' stresses in the full field (von Mises stresses correlate at "
+        f"{numbers['stress_correlation']:.2f}), and {percent(numbers['inside_grains'])} of the variance lies "
+        f"inside the grains. In {percent(numbers['target_changes'])} of {n} grains another plane or variant "
+        f"shears most, in {percent(numbers['family_changes'])} another family."
+    )
+
+
+def expected_ranks(table: pd.DataFrame, what: str = "Strains") -> str:
+    """Whether grains strain, or turn, in the order expected, in the last state (table of `beside_measured`);
+    "" where nothing was compared.
+    """
+    if not len(table):
+        return ""
+    last = table[table["step"] == table["step"].iloc[-1]]
+    told = []
+    for scheme, own in last.groupby("scheme", sort=False):
+        above, below = (
+            ", ".join(f"{r.component} {r.rank_correlation:.2f}" for r in own[is_sure].itertuples())
+            for is_sure in (own["low"] > 0, own["high"] < 0)
+        )
+        opposite = f", in the opposite order {below}" if below else ""
+        told.append(f"by the {SCHEME_WORDS[str(scheme)]} {above or 'none'}{opposite}")
+    return (
+        f"{what} of the grains in the last measured state rank as expected (rank correlation, where its "
+        f"interval leaves out zero) {'; '.join(told)}."
+    )
+
+
+SCHEME_WORDS = {"full_field": "full field", "affine": "self-consistent scheme"}
 
 
 def learned(model: CoupledClassifier, n_footprints: int) -> str:

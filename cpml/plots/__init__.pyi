@@ -28,6 +28,12 @@ from .fields import (
 )
 from .footprints import trace_map as trace_map, twin_map as twin_map
 from .frequencies import frequency as frequency
+from .hot_spots import (
+    grain_stress_parity as grain_stress_parity,
+    hot_spot_profiles as hot_spot_profiles,
+    rank_correlations as rank_correlations,
+    stress_and_slip_maps as stress_and_slip_maps,
+)
 from .images import image_panels as image_panels, image_with_traces as image_with_traces
 from .maps import (
     boundary_lines as boundary_lines,

@@ -52,3 +52,47 @@ def test_least_size_is_said_where_it_was_given_up():
     kept = SimpleNamespace(min_pixels=1)
     assert "No fragment has 5 points" in answers.least_size(kept, 5)
     assert answers.least_size(SimpleNamespace(min_pixels=5), 5) == ""
+
+
+SPOTS = {"boundary_shear": 1.17, "boundary_shear_low": 1.12, "boundary_shear_high": 1.22}
+SPOTS |= {"boundary_shear_decile": 1.8, "boundary_stress_decile": 1.23}
+SPOTS |= {"inside_shear_decile": 1.27, "inside_stress_decile": 1.1}
+SPOTS |= {"triple_point_shear_decile": 1.94, "triple_point_stress_decile": 1.26}
+
+
+def test_hot_spots_beside_the_inside_of_grains():
+    """The mean with its interval, deciles beside those inside; no triple points, no grains: no such words."""
+    told = answers.hot_spots(SPOTS)
+    assert "1.17 [1.12, 1.22]" in told and "1.80 against 1.27 inside" in told
+    assert told.endswith("at triple points 1.94 and 1.26.")
+    without = answers.hot_spots(SPOTS | {"triple_point_shear_decile": None})
+    assert "triple" not in without and without.endswith(".")
+    assert answers.hot_spots(dict.fromkeys(SPOTS)).startswith("Too few grains")
+
+
+def test_the_field_and_the_mean_field():
+    numbers = {"explained_by_mean_field": -0.2, "stress_correlation": 0.37, "inside_grains": 0.42}
+    numbers |= {"target_changes": 0.25, "family_changes": 0.24, "n_grains": 163}
+    told = answers.beyond_mean_field(numbers)
+    assert "explains 0 % of the variance" in told and "In 25 % of 163 grains" in told
+    assert answers.beyond_mean_field(numbers | {"n_grains": 3}).startswith("3 grains")
+
+
+def test_a_solved_map_says_whether_it_is_solved():
+    shear = np.r_[np.ones(9), 9.0]
+    solved = SimpleNamespace(stress=np.ones(10), shear=shear, field=SimpleNamespace(converged=True))
+    assert "the tenth that shears most does 50 % of all shear" in answers.solved_map(solved)
+    solved.field.converged = False
+    assert answers.solved_map(solved).startswith("**The field is not converged.**")
+
+
+def test_ranks_of_the_last_state():
+    """Of the last state, where the interval leaves out zero; an order that is reversed is said to be."""
+    rows = [("a", "e_xx", "full_field", 0.9, 0.8, 1.0), ("b", "e_xx", "full_field", 0.3, 0.1, 0.5)]
+    rows += [("b", "e_xy", "full_field", 0.2, -0.1, 0.5), ("b", "e_xx", "affine", -0.4, -0.6, -0.2)]
+    table = pd.DataFrame(rows, columns=["step", "component", "scheme", "rank_correlation", "low", "high"])
+    told = answers.expected_ranks(table)
+    assert "by the full field e_xx 0.30; by" in told
+    assert told.endswith("self-consistent scheme none, in the opposite order e_xx -0.40.")
+    assert answers.expected_ranks(table, "Rotations").startswith("Rotations of the grains")
+    assert answers.expected_ranks(table[:0]) == ""
