@@ -9,6 +9,12 @@ from .field.adjoint import (
 from .field.differentiable_path import differentiable_path as differentiable_path
 from .field.full_field import Field as Field, full_field as full_field
 from .field.loading import Stage as Stage
+from .field.output import (
+    read_path as read_path,
+    voxel_fields as voxel_fields,
+    write_path as write_path,
+    write_vti as write_vti,
+)
 from .field.path import full_field_path as full_field_path
 from .field.record import FieldPath as FieldPath
 from .field.state import NotConvergedError as NotConvergedError

@@ -11,8 +11,9 @@ An increment is solved when the stress that would restore equilibrium, and the l
 are below `tol` of the stress and of the strengths.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -67,6 +68,7 @@ class ElasticEngine:
     threads: int
     is_uniform: bool = False  # every voxel has the mean deformation (Taylor)
     temperature: float | None = None  # K, of hardening laws that know it
+    normals: tuple[int, ...] = ()  # of layers that are empty (cpml.plasticity.field.loading)
 
     def start(self, matrices: NDArray, stage: Stage) -> FieldState:
         """Undeformed and free of stress; crystal_to_sample of every voxel (N, 3, 3)."""
@@ -85,7 +87,7 @@ class ElasticEngine:
 
     def working(self, state: FieldState, stage: Stage) -> NDArray:
         """(m,) mean stress on the directions that a stage leaves free, MPa."""
-        return Control.of(stage).working(state.piola.mean(0), state.gradient.mean(0))
+        return Control.of(stage, self.normals).working(state.piola.mean(0), state.cell)
 
     def advance(self, state: FieldState, stage: Stage, begin: NDArray, share: float, dt: float) -> FieldState:
         """The state after dt seconds, with the stresses on free directions a share of the way from ``begin``.
@@ -94,9 +96,9 @@ class ElasticEngine:
         ------
         StepFailed : no equilibrium was found
         """
-        control = Control.of(stage)
+        control = Control.of(stage, self.normals)
         stress = begin + share * (control.stress - begin)
-        mean = state.gradient.mean(0)
+        mean = state.cell
         imposed, free = control.moves(mean, dt)
         space = Space(self.grid, free)
         wanted = stress if control.nominal else stress * np.linalg.det(mean + imposed)
@@ -127,11 +129,14 @@ class ElasticEngine:
             if not np.isfinite(error):
                 raise StepFailed("the law of a voxel has no solution near the last Newton step")
             motion, answer, trial.is_slow = ahead, next_answer, error > _SLOW * before
-        raise StepFailed(f"no equilibrium after {_MAX_NEWTON} Newton steps: {self.name(error)}")
+        raise StepFailed(f"no equilibrium after {_MAX_NEWTON} Newton steps: {self.name(error, answer.drift)}")
 
-    def name(self, error: float) -> str:
-        """The residual in words."""
-        return f"a residual of {error:.1e} of the stress, where {self.tol:.1e} is wanted"
+    def name(self, error: float, drift: float) -> str:
+        """What is left, in words."""
+        return (
+            f"a residual of {error:.1e} of the stress and a last change of {drift:.1e} of the strengths, "
+            f"where {self.tol:.1e} is wanted"
+        )
 
     def observe(self, state: FieldState) -> Observation:
         """Stress, lattice and slip of every voxel."""
@@ -176,7 +181,7 @@ class ElasticEngine:
                     after, start = after.copy(), start.copy()
                     after[voxels] = after[voxels] @ part.twins.rotation(system)
                     start[voxels] = 0.0
-                    hardening = _softened(hardening, voxels, system, part.twins.soften)
+                    hardening = softened(hardening, voxels, system, part.twins.soften)
             inverse[part.where] = after
             shear = now.shear + np.abs(slip)
             crystals.append(CrystalState(hardening, shear, response.shear_rate, twins, start, grown))
@@ -186,9 +191,10 @@ class ElasticEngine:
             gradient=gradient,
             inverse=inverse,
             piola=answer.piola.reshape(-1, 3, 3),
+            cell=state.cell + moved,
             crystals=tuple(crystals),
             time=state.time + dt,
-            strain=state.strain + _size(moved @ np.linalg.inv(state.gradient.mean(0))),
+            strain=state.strain + _size(moved @ np.linalg.inv(state.cell)),
             last_dt=dt,
             last_wave=motion.wave,
             last_mean=moved,
@@ -299,8 +305,20 @@ def observation(
         strength[where, modes.start : modes.start + now.hardening["strength"].shape[1]] = now.hardening[
             "strength"
         ]
-        twinned[where] = now.twins.fraction.sum(1)
+        twinned[where] = _twinned(now)
     return Observation(cauchy, matrices, state.gradient, shear, strength, twinned)
+
+
+def _twinned(now: CrystalState) -> NDArray:
+    """(n,) twinned fraction since the last reorientation: what has been counted, at most what the hardening
+    law knows, which ends at full crystals.
+    """
+    counted, state = now.twins.fraction.sum(1), cast(Any, now.hardening)
+    while isinstance(state, Mapping):
+        if "fraction" in state:
+            return np.minimum(counted, state["fraction"].sum(-1).numpy())
+        state = state.get("inner")
+    return counted
 
 
 def _rotation_of(elastic: NDArray) -> NDArray:
@@ -322,7 +340,7 @@ def _size(gradient: NDArray) -> float:
     return float(np.sqrt(2 / 3) * np.linalg.norm(deviator))
 
 
-def _softened(hardening: Any, voxels: NDArray, system: NDArray, factor: float) -> Any:
+def softened(hardening: Any, voxels: NDArray, system: NDArray, factor: float) -> Any:
     """Strengths of the systems that turned their voxels, times a factor."""
     if factor == 1.0:
         return hardening

@@ -82,6 +82,17 @@ class Space:
             _from_five(stress, matrix)
         return Nodal(self.grid.force(matrix), self.free.T @ stress.sum(0))
 
+    def solenoidal(self, nodal: Nodal) -> Nodal:
+        """The part of a motion that has no divergence, or the part of a force that works on such motions; all
+        of it where volumes may change (gradients).
+        """
+        if self.components == 9:
+            return nodal
+        k, spectrum = self.grid.symbol, self.grid.transform(nodal.wave)
+        square = (np.abs(k) ** 2).sum(0)
+        spectrum -= np.conj(k) * ((k * spectrum).sum(0) / np.where(square > 0, square, 1.0))
+        return Nodal(self.grid.back(spectrum), nodal.mean)
+
     def stiffness(self, tangent: NDArray, motion: Nodal) -> Nodal:
         """B^T C (B v + F e)."""
         flux = self.strain(motion)
@@ -149,6 +160,8 @@ def conjugate_gradients(
     start: Nodal | None = None,
 ) -> LinearSolution:
     """The motion under a force, to a share `tol` of the force in the norm of the medium's energy."""
+    # a pressure far above the rest of the force would do work on the rounding of motions without divergence
+    force = space.solenoidal(force)
     motion, left = space.zero() if start is None else start, force
     if start is not None:
         left = force.plus(-1.0, space.stiffness(tangent, start))

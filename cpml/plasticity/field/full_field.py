@@ -56,7 +56,7 @@ from cpml.plasticity.field.phases import Phases
 from cpml.plasticity.laws.law import Law
 
 _FIRST, _LEAST = 1.0, 1e-9  # resistance at the start, where it stays; in units of the macroscopic compliance
-_WARM = 0.03  # resistance from the solution of a nearby problem
+_WARM = 0.01  # resistance from the solution of a nearby problem
 _SHARPEN = 3.0
 _EASY = 0.3  # Newton decrement below which the resistance may fall
 _HEAVY = 200  # iterations of conjugate gradients above which the resistance stays
@@ -289,11 +289,11 @@ def _first(problem: _Problem, start: Field | None) -> _State:
     if start is None:
         rate, zero = np.broadcast_to(problem.imposed, (count, 5)).copy(), np.zeros((count, 5))
         return _State(problem.space.zero(), rate, zero.copy(), zero, tangent, _FIRST)
-    rate = start.rate.reshape(-1, 5) / phases.rate0
-    bound = np.eye(5) - problem.space.free @ problem.space.free.T
-    rate = rate + bound @ (problem.imposed - rate.mean(0))
     stress = start.stress.reshape(-1, 5) / phases.sigma0
-    motion = Nodal(start.velocity / phases.rate0, problem.space.free.T @ rate.mean(0))
+    mean = problem.space.free.T @ (start.rate.reshape(-1, 5).mean(0) / phases.rate0)
+    # in a cell that has moved since, the old velocity would change volumes
+    motion = problem.space.solenoidal(Nodal(start.velocity / phases.rate0, mean))
+    rate = problem.space.strain(motion) + problem.imposed
     return _State(motion, rate, stress.copy(), stress, tangent, _WARM)
 
 

@@ -6,8 +6,9 @@ Over an increment the mean deformation gradient changes by
 
 L0 holds what is imposed; the e_k are free and what works on them is imposed instead: E_k : sigma. A Load
 leaves every symmetric direction free but its own, with stresses that are multiples of its own; Conditions
-leave single components. Stresses move from what they are when a stage begins to their final values in
-proportion to time.
+leave single components. Under a Load the mean does not spin, but layers of a solid between gaps keep their
+plane (`in_layers`): a solid that may tilt follows a mean shear without stress. Stresses move from what they
+are when a stage begins to their final values in proportion to time.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -109,8 +110,8 @@ class Control:
     nominal: bool
 
     @classmethod
-    def of(cls, stage: Stage) -> "Control":
-        """Of a stage.
+    def of(cls, stage: Stage, normals: tuple[int, ...] = ()) -> "Control":
+        """Of a stage, on a grid with gaps across some axes (`gaps`).
 
         Raises
         ------
@@ -122,7 +123,8 @@ class Control:
             six = np.concatenate([BASIS, np.eye(3)[None] / np.sqrt(3)]).reshape(6, 9)
             across = np.linalg.svd(direction.reshape(1, 9) @ six.T)[2][1:]
             imposed = loading.rate / np.linalg.norm(loading.stress) * direction
-            return cls(imposed, (across @ six).reshape(-1, 3, 3), np.zeros(5), stage.nominal)
+            free = (across @ six).reshape(-1, 3, 3)
+            return cls(in_layers(imposed, normals), in_layers(free, normals), np.zeros(5), stage.nominal)
         if not isinstance(loading, Conditions):
             return cls(to_matrix(as_rate(loading).numpy()), np.zeros((0, 3, 3)), np.zeros(0), stage.nominal)
         is_free = np.isnan(loading.velocity_gradient)
@@ -145,6 +147,26 @@ class Control:
         """(m,) stress on the free directions, of a mean first Piola-Kirchhoff stress: MPa."""
         stress = piola if self.nominal else piola @ gradient.T / np.linalg.det(gradient)
         return np.einsum("kij,ij->k", self.free, stress)
+
+
+def gaps(grain_index: NDArray) -> tuple[int, ...]:
+    """Axes (0: x, 1: y, 2: z) along which a whole layer of the grid is empty."""
+    is_empty, count = grain_index < 0, grain_index.ndim
+    across = [tuple(k for k in range(count) if k != count - 1 - axis) for axis in range(count)]
+    return tuple(axis for axis in range(count) if is_empty.all(across[axis]).any())
+
+
+def in_layers(gradient: NDArray, normals: tuple[int, ...]) -> NDArray:
+    """Symmetric velocity gradients (..., 3, 3) with the spin that lets layers across the normals keep their
+    plane: L_ni = 0 for i other than n.
+    """
+    out = gradient.copy()
+    for n in normals:
+        for i in range(3):
+            if i != n:
+                out[..., i, n] += out[..., n, i]
+                out[..., n, i] = 0.0
+    return out
 
 
 def as_stages(

@@ -29,7 +29,7 @@ from cpml.plasticity.crystal.elastic_point import ElasticCrystal
 from cpml.plasticity.field.checkpoint import Progress, read_checkpoint, write_checkpoint
 from cpml.plasticity.field.elastic import ElasticEngine, ElasticPart
 from cpml.plasticity.field.grid import PeriodicGrid
-from cpml.plasticity.field.loading import Loading, Stage, as_stages
+from cpml.plasticity.field.loading import Loading, Stage, as_stages, gaps
 from cpml.plasticity.field.phases import check_grid, check_phase
 from cpml.plasticity.field.record import FieldPath, Row
 from cpml.plasticity.field.rigid import RigidEngine, RigidPart
@@ -72,13 +72,14 @@ def full_field_path(
     Parameters
     ----------
     law, grain_index, orientations, phase, no_grain, step, difference, threads : as in full_field; strengths
-        are the initial ones, per family, system, grain or voxel. With a stiffness, "average" voxels are not
-    offered loading : Load, Conditions or strain rate, with ``strain`` and ``steps``; or stages, each with
-    its own strain, steps : von Mises strain at the end, and increments (None: of at most 0.002)
+        are the initial ones, per family, system, grain or voxel; ``no_grain`` is "refuse" or "empty"
+    loading : Load, Conditions or strain rate, with ``strain`` and ``steps``; or stages, each with its own
+    strain, steps : von Mises strain at the end, and increments (None: of at most 0.002)
     hardening : as in `deform`; one for each law
     stiffness : elastic constants by name, or (6, 6) Voigt, MPa, crystal axes (material.elastic); one
         for each law. None leaves elasticity out
-    reorientation : rules of twin reorientation, voxel by voxel; None only counts the fractions
+    reorientation : rules of twin reorientation, voxel by voxel, of the phase with the same systems; None
+        only counts the fractions
     scheme : "full_field", or "taylor": every voxel has the mean deformation (needs a stiffness)
     update_grid, update_texture : without a stiffness, whether the cell follows the mean
         deformation and lattices turn
@@ -114,19 +115,23 @@ def full_field_path(
     ...     steps=4,
     ...     hardening=Voce(fcc, tau1=10.0, theta0=200.0),
     ... )
-    >>> print(pulled.table()[["strain", "von_mises_mpa"]].round(2).to_string(index=False))
+    >>> print(pulled.table()[["strain", "von_mises_mpa"]].round(3).to_string(index=False))
      strain  von_mises_mpa
-       0.00          73.13
-       0.01          75.50
-       0.01          77.59
-       0.02          79.42
-       0.02          81.04
+      0.000         69.262
+      0.005         74.278
+      0.010         78.204
+      0.015         81.277
+      0.020         83.683
     """
     stages = as_stages(loading, strain, steps)
     matrices = as_matrices(orientations).detach().numpy().reshape(-1, 3, 3)
     laws: tuple[Law, ...] = tuple(law) if isinstance(law, Sequence) else (law,)
     grain_index = check_grid(grain_index, len(matrices), no_grain)
     phase = check_phase(phase, len(matrices), laws)
+    if not tol > 0 or cutbacks < 0:
+        raise ParameterError(f"tol = {tol} must be positive and cutbacks = {cutbacks} not negative")
+    if no_grain == "average":
+        raise ParameterError("no_grain = 'average' is not offered over strain: use 'empty'")
     if scheme not in ("full_field", "taylor"):
         raise ParameterError(f"scheme = {scheme!r}: choose full_field or taylor")
     grid = PeriodicGrid.of(grain_index.shape, step, difference, threads)
@@ -137,7 +142,7 @@ def full_field_path(
     strengths = [
         _strengths(one, where, grain_index, len(matrices)) for one, where in zip(laws, wheres, strict=True)
     ]
-    twins = [_twins(one, reorientation) for one in laws]
+    twins = _twins(laws, reorientation)
     engine: _Engine
     if stiffness is None:
         if scheme == "taylor":
@@ -156,14 +161,14 @@ def full_field_path(
             temperature,
         )
     else:
-        if no_grain == "average":
-            raise ParameterError("no_grain = 'average' is not offered with elasticity: use 'empty'")
         parts = []
         for k, constants in enumerate(_per_law(stiffness, len(laws), "stiffness")):
             values = crystal_stiffness(constants) if isinstance(constants, Mapping) else constants
             crystal = ElasticCrystal(laws[k], values)  # type: ignore[arg-type]  # it refuses other laws
             parts.append(ElasticPart(wheres[k], crystal, hardenings[k], strengths[k], *twins[k]))
-        engine = ElasticEngine(grid, tuple(parts), tol, threads, scheme == "taylor", temperature)
+        engine = ElasticEngine(
+            grid, tuple(parts), tol, threads, scheme == "taylor", temperature, gaps(grain_index)
+        )
     names = tuple(family for one in laws for family in _mode_families(one))
     say = progress or (lambda _: None)
     driver = _Driver(engine, lattice, grain_index, grid.step, names, cutbacks, checkpoint, say)
@@ -210,13 +215,23 @@ class _Driver:
                 raise ParameterError("resume needs the checkpoint from which to go on")
             done, state = read_checkpoint(FilePath(self.checkpoint), self.grain_index)
         else:
-            state = self.engine.start(self.matrices, stages[0])
+            try:
+                state = self.engine.start(self.matrices, stages[0])
+            except StepFailed as reason:
+                raise NotConvergedError(f"the path does not begin: {reason}", None) from None
             done.rows.append(self.row(state, 0))
         for k in range(done.stage, len(stages)):
             stage = stages[k]
             if k > done.stage:
                 done.stage, done.step, done.begin = k, 0, None
-                state = self.engine.enter(state, stage)
+                try:
+                    state = self.engine.enter(state, stage)
+                except StepFailed as reason:
+                    raise NotConvergedError(
+                        f"the path stops at the beginning of stage {k + 1} of {len(stages)} (strain "
+                        f"{state.strain:.4g}): {reason}",
+                        self.path(done, state),
+                    ) from None
             if done.begin is None:
                 done.begin = self.engine.working(state, stage)
             dt = stage.duration / stage.number
@@ -301,12 +316,20 @@ def _strengths(law: Law, where: NDArray, grain_index: NDArray, grains: int) -> N
     )
 
 
-def _twins(law: Law, given: Reorientation | None) -> tuple[Reorientation, bool]:
-    """Rules of twin fractions, and whether they turn voxels."""
-    systems: Systems = glide_of(law).systems
-    if given is None:
-        return Reorientation(systems), False
-    return given, True
+def _twins(laws: tuple[Law, ...], given: Reorientation | None) -> list[tuple[Reorientation, bool]]:
+    """Rules of twin fractions of each law, and whether they turn voxels: where they are of its systems."""
+    each = [glide_of(law).systems for law in laws]
+    own = [given is not None and _are_same(systems, given.systems) for systems in each]
+    if given is not None and not any(own):
+        raise ParameterError("the rules of reorientation are of other systems than those of the law")
+    return [
+        (given, True) if given is not None and is_own else (Reorientation(systems), False)
+        for systems, is_own in zip(each, own, strict=True)
+    ]
+
+
+def _are_same(systems: Systems, other: Systems) -> bool:
+    return systems.dyad.shape == other.dyad.shape and bool(np.allclose(systems.dyad, other.dyad))
 
 
 def _mode_families(law: Law) -> list[str]:

@@ -58,13 +58,13 @@ class Row:
         apart = np.einsum("vij,vij->v", seen.matrices[is_solid], matrices[number[is_solid]])
         angle = np.zeros(len(number))
         angle[is_solid] = np.degrees(np.arccos(np.clip((apart - 1) / 2, -1, 1)))
-        total = np.einsum("v,vij->ij", np.where(is_solid, volume, 0.0), seen.cauchy)
+        total = np.einsum("v,vij->ij", volume, seen.cauchy)
         return cls(
             stage=stage,
             time=state.time,
             strain=state.strain,
-            gradient=state.gradient.mean(0),
-            stress=total / np.linalg.det(state.gradient.mean(0)) / len(number),
+            gradient=state.cell,
+            stress=total / np.linalg.det(state.cell) / len(number),
             grain_stress=mean(seen.cauchy),
             grain_gradient=mean(seen.gradient),
             grain_matrix=matrices,
@@ -101,7 +101,7 @@ class FieldPath:
     n_iter: NDArray  # (T,) answers of the voxels, of the last increment before each row
     residual: NDArray  # (T,) what each increment was solved to
     last: Observation
-    state: FieldState
+    state: FieldState | None  # None in a path that was read from a file
 
     @classmethod
     def of(

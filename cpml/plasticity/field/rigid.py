@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from cpml.crystallography.tensors import von_mises_rate
-from cpml.plasticity.field.elastic import observation
+from cpml.load import Load
+from cpml.plasticity.field.elastic import observation, softened
 from cpml.plasticity.field.full_field import Field, full_field
-from cpml.plasticity.field.loading import Loading, Stage
+from cpml.plasticity.field.loading import Loading, Stage, gaps, in_layers
 from cpml.plasticity.field.state import CrystalState, FieldState, Observation, StepFailed
 from cpml.plasticity.laws.hardening import Hardening
 from cpml.plasticity.laws.law import Law, PowerLaw
@@ -97,7 +98,7 @@ class RigidEngine:
             phase=phase,
             no_grain=self.no_grain,
             step=self.step,
-            deformation=state.gradient.mean(0) if self.moves_grid else None,
+            deformation=state.cell if self.moves_grid else None,
             difference=self.difference,
             tol=self.tol,
             start=state.solved,
@@ -129,10 +130,15 @@ class RigidEngine:
         StepFailed : the field did not converge
         """
         field: Field = state.solved
-        velocity = field.velocity_gradient.reshape(-1, 3, 3)
+        velocity = field.velocity_gradient.reshape(-1, 3, 3).copy()
+        if isinstance(stage.loading, Load):
+            shape = field.mean_gradient
+            velocity = velocity + in_layers(shape, gaps(self.grain_index)) - shape
         matrices = state.inverse.copy()
         spin = torch.as_tensor(axial((velocity - velocity.swapaxes(1, 2)) / 2))
         mean = velocity.mean(0)
+        if self.no_grain == "empty":  # what fills a gap has no deformation of its own
+            velocity[self.grain_index.ravel() < 0] = mean
         size = float(von_mises_rate(field.rate.reshape(-1, 5).mean(0)))
         crystals = []
         for part, now in zip(self.parts, state.crystals, strict=True):
@@ -153,12 +159,14 @@ class RigidEngine:
             else:
                 twins, voxels, system = part.twins.advance(now.twins, slip, weights)
                 turned[voxels] = turned[voxels] @ part.twins.rotation(system)
+                hardening = softened(hardening, voxels, system, part.twins.soften)
             matrices[part.where] = turned
             shear = now.shear + np.abs(now.shear_rate) * dt
             crystals.append(replace(now, hardening=hardening, shear=shear, twins=twins))
         after = replace(
             state,
             gradient=(np.eye(3) + dt * velocity) @ state.gradient,
+            cell=(np.eye(3) + dt * mean) @ state.cell,
             inverse=matrices,
             crystals=tuple(crystals),
             time=state.time + dt,
@@ -171,7 +179,9 @@ class RigidEngine:
     def observe(self, state: FieldState) -> Observation:
         """Stress, lattice and slip of every voxel."""
         places = [part.where for part in self.parts]
-        return observation(state.piola, state.inverse, state, places, self.grain_index.size)
+        is_empty = (self.grain_index.ravel() < 0) & (self.no_grain == "empty")
+        cauchy = np.where(is_empty[:, None, None], 0.0, state.piola)
+        return observation(cauchy, state.inverse, state, places, self.grain_index.size)
 
     def _rates(self, field: Field) -> list[NDArray]:
         rates = field.shear_rate.reshape(self.grain_index.size, -1)

@@ -23,7 +23,9 @@ class StepFailed(Exception):
 
 
 class NotConvergedError(CpmlError):
-    """A load path that could not be followed to its end; ``path`` is the record up to its last good state."""
+    """A load path that could not be followed to its end; ``path`` holds the record up to its last good state
+    (None where it did not begin).
+    """
 
     def __init__(self, message: str, path: Any) -> None:
         super().__init__(message)
@@ -50,6 +52,7 @@ class FieldState:
     inverse: NDArray  # (N, 3, 3) F_p^-1 (elastic), or crystal_to_sample (rigid)
     piola: NDArray  # (N, 3, 3) first Piola-Kirchhoff stress (elastic) or Cauchy's (rigid), MPa
     crystals: tuple[CrystalState, ...]
+    cell: NDArray = field(default_factory=lambda: np.eye(3))  # mean deformation gradient
     time: float = 0.0  # s
     strain: float = 0.0  # von Mises, of the mean
     last_dt: float = 0.0  # s; 0 before the first increment
