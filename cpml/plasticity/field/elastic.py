@@ -213,7 +213,7 @@ class _Trial:
     imposed: NDArray  # (3, 3)
     wanted: NDArray  # (m,) mean stress that works on the free directions, MPa
     dt: float
-    is_slow: bool = True  # the last step left much of the residual: the next answer has a new tangent
+    is_slow: bool = False  # the last step left much of the residual: the next answer has a new tangent
     tangent: NDArray | None = None  # (N, 9, 9) dP/dF
 
     def judge(self, answer: _Answer) -> tuple[float, Nodal]:
@@ -325,7 +325,10 @@ def _rotation_of(elastic: NDArray) -> NDArray:
     """Rotations of polar decompositions F_e = R U (N, 3, 3), by Newton's iteration (Higham 1986)."""
     rotation = elastic
     for _ in range(20):
-        after = (rotation + np.linalg.inv(rotation).swapaxes(1, 2)) / 2
+        a, b, c = rotation[:, 0], rotation[:, 1], rotation[:, 2]
+        cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1)
+        determinant = (a * cofactors[:, 0]).sum(1)
+        after = (rotation + cofactors / determinant[:, None, None]) / 2  # R^-T = cof R / det R
         is_done = np.abs(after - rotation).max() < 1e-13
         rotation = after
         if is_done:
