@@ -20,14 +20,18 @@ this preconditioner); de Geus et al. 2017, CMAME 318:412 (Newton and conjugate g
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cpml.compiled import fused, in_threads
 from cpml.crystallography.tensors import BASIS
 from cpml.plasticity.field.grid import PeriodicGrid
+
+Array: TypeAlias = Any  # numpy array, or torch tensor of cpml.plasticity.field.on_device
 
 _SINGULAR = 1e-12  # share of the largest eigenvalue that a mean tangent keeps in every direction
 
@@ -35,12 +39,12 @@ _SINGULAR = 1e-12  # share of the largest eigenvalue that a mean tangent keeps i
 class Nodal(NamedTuple):
     """Unknowns of the grid, or the forces on them."""
 
-    wave: NDArray  # (3, nz, ny, nx)
-    mean: NDArray  # (m,) along the free directions; a force is that of all voxels together
+    wave: Array  # (3, nz, ny, nx)
+    mean: Array  # (m,) along the free directions; a force is that of all voxels together
 
     def dot(self, other: "Nodal") -> float:
         """Work of a force on a velocity, over all voxels."""
-        return float(np.einsum("iabc,iabc->", self.wave, other.wave) + self.mean @ other.mean)
+        return float(self.wave.reshape(-1) @ other.wave.reshape(-1) + self.mean @ other.mean)
 
     def plus(self, share: float, other: "Nodal") -> "Nodal":
         """self + share other."""
@@ -52,7 +56,7 @@ class Space:
     """Strain rates that the grid can follow under its load."""
 
     grid: PeriodicGrid
-    free: NDArray  # (c, m) free directions of the mean, orthonormal columns; c = 5 or 9
+    free: Array  # (c, m) free directions of the mean, orthonormal columns; c = 5 or 9
 
     @property
     def components(self) -> int:
@@ -63,7 +67,7 @@ class Space:
         """No motion."""
         return Nodal(np.zeros((3, *self.grid.shape)), np.zeros(self.free.shape[1]))
 
-    def strain(self, motion: Nodal) -> NDArray:
+    def strain(self, motion: Nodal) -> Array:
         """B v + F e, (N, c)."""
         gradient = self.grid.gradient(motion.wave)
         if self.components == 9:
@@ -73,7 +77,7 @@ class Space:
             _to_five(gradient, flat)
         return flat + self.free @ motion.mean
 
-    def force(self, stress: NDArray) -> Nodal:
+    def force(self, stress: Array) -> Nodal:
         """The force of stresses (N, c) on every motion."""
         if self.components == 9:
             matrix = stress.reshape(-1, 3, 3)
@@ -89,11 +93,16 @@ class Space:
         if self.components == 9:
             return nodal
         k, spectrum = self.grid.symbol, self.grid.transform(nodal.wave)
-        square = (np.abs(k) ** 2).sum(0)
-        spectrum -= np.conj(k) * ((k * spectrum).sum(0) / np.where(square > 0, square, 1.0))
+        square = (abs(k) ** 2).sum(0)
+        spectrum -= k.conj() * ((k * spectrum).sum(0) / (square + (square == 0)))
         return Nodal(self.grid.back(spectrum), nodal.mean)
 
-    def stiffness(self, tangent: NDArray, motion: Nodal) -> Nodal:
+    def mix(self, waves: Array, spectrum: Array) -> Array:
+        """The matrix (3, 3, *half grid) of every wave times its vector in the spectrum, which it replaces."""
+        _mix(waves.reshape(3, 3, -1), spectrum.reshape(3, -1))
+        return spectrum
+
+    def stiffness(self, tangent: Array, motion: Nodal) -> Nodal:
         """B^T C (B v + F e)."""
         flux = self.strain(motion)
         in_threads(lambda a, b: _multiply(tangent, flux, a, b), len(flux), self.grid.workers)
@@ -105,39 +114,43 @@ class MeanMedium:
     """The preconditioner: the inverse for one tangent in all voxels."""
 
     space: Space
-    waves: NDArray  # (3, 3, *half grid) complex
-    mean: NDArray  # (m, m)
+    waves: Array  # (3, 3, *half grid) complex
+    mean: Array  # (m, m)
 
     @classmethod
-    def of(cls, space: Space, tangent: NDArray) -> "MeanMedium":
+    def of(cls, space: Space, tangent: Array) -> "MeanMedium":
         """Medium of a tangent (c, c)."""
-        values, vectors = np.linalg.eigh((tangent + tangent.T) / 2)
-        safe = (vectors * np.maximum(values, _SINGULAR * values.max())) @ vectors.T
-        basis = np.eye(9).reshape(9, 3, 3) if space.components == 9 else BASIS
-        k = np.moveaxis(space.grid.symbol.reshape(3, -1), 0, -1)  # (Q, 3)
-        b = np.einsum("aij,qj->qai", basis, k)
-        stiffness = np.conj(np.swapaxes(b, 1, 2)) @ (safe @ b)
-        moves = np.abs(k).max(1) > 0
-        stiffness[~moves] = np.eye(3)
+        xp: Any = np  # functions that torch has too
+        array: Any = np.asarray
+        if isinstance(tangent, torch.Tensor):
+            xp, array = torch, partial(torch.tensor, device=tangent.device)
+        values, vectors = xp.linalg.eigh((tangent + tangent.T) / 2)
+        safe = (vectors * values.clip(_SINGULAR * values.max())) @ vectors.T
+        eye, basis = (
+            array(v) + 0j for v in (np.eye(3), np.eye(9).reshape(9, 3, 3) if space.components == 9 else BASIS)
+        )
+        k = xp.moveaxis(space.grid.symbol.reshape(3, -1), 0, -1)  # (Q, 3)
+        b = xp.einsum("aij,qj->qai", basis, k)
+        stiffness = xp.conj(xp.swapaxes(b, 1, 2)) @ ((safe + 0j) @ b)
+        moves = xp.amax(xp.abs(k), 1) > 0
+        stiffness = xp.where(moves[:, None, None], stiffness, eye)
         if space.components == 5:
-            along = np.conj(k) / np.where(moves, np.linalg.norm(k, axis=1), 1.0)[:, None]
-            blocked = along[:, :, None] * np.conj(along[:, None, :])
-            across = np.eye(3) - blocked
-            size = np.trace(stiffness, axis1=1, axis2=2).real[:, None, None]
-            inverse = across @ np.linalg.inv(across @ stiffness @ across + size * blocked) @ across
+            along = xp.conj(k) / xp.where(moves, xp.linalg.norm(k, axis=1), 1.0)[:, None]
+            blocked = along[:, :, None] * xp.conj(along[:, None, :])
+            across = eye - blocked
+            size = xp.einsum("qii->q", stiffness).real[:, None, None]
+            inverse = across @ xp.linalg.inv(across @ stiffness @ across + size * blocked) @ across
         else:
-            inverse = np.linalg.inv(stiffness)
-        inverse[~moves] = 0.0
-        half = space.grid.symbol.shape[1:]
-        waves = np.ascontiguousarray(np.moveaxis(inverse, 0, -1)).reshape(3, 3, *half)
-        mean = np.linalg.inv(space.free.T @ safe @ space.free) / space.grid.size
+            inverse = xp.linalg.inv(stiffness)
+        rows = xp.stack(list((inverse * moves[:, None, None]).reshape(-1, 9).T))  # contiguous
+        waves = rows.reshape(3, 3, *space.grid.symbol.shape[1:])
+        mean = xp.linalg.inv(space.free.T @ safe @ space.free) / space.grid.size
         return cls(space, waves, mean)
 
     def __call__(self, force: Nodal) -> Nodal:
         """The motion of this medium under a force."""
         grid = self.space.grid
-        spectrum = grid.transform(force.wave)
-        _mix(self.waves.reshape(3, 3, -1), spectrum.reshape(3, -1))
+        spectrum = self.space.mix(self.waves, grid.transform(force.wave))
         return Nodal(grid.back(spectrum), self.mean @ force.mean)
 
 
@@ -151,7 +164,7 @@ class LinearSolution(NamedTuple):
 
 def conjugate_gradients(
     space: Space,
-    tangent: NDArray,
+    tangent: Array,
     medium: MeanMedium,
     force: Nodal,
     *,

@@ -38,10 +38,11 @@ Rockafellar 1976, Math. Oper. Res. 1:97 (proximal point and multipliers); Lebens
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cpml.compiled import one_thread_each
@@ -50,8 +51,9 @@ from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.plasticity.arguments import Values
 from cpml.plasticity.crystal.conditions import Conditions
-from cpml.plasticity.field.equilibrium import MeanMedium, Nodal, Space, conjugate_gradients
+from cpml.plasticity.field.equilibrium import Array, MeanMedium, Nodal, Space, conjugate_gradients
 from cpml.plasticity.field.grid import PeriodicGrid
+from cpml.plasticity.field.on_device import TorchSpace, check_device, phases_on
 from cpml.plasticity.field.phases import Phases
 from cpml.plasticity.laws.law import Law
 
@@ -61,7 +63,9 @@ _SHARPEN = 3.0
 _EASY = 0.3  # Newton decrement below which the resistance may fall
 _HEAVY = 200  # iterations of conjugate gradients above which the resistance stays
 _FORCING = 0.05  # conjugate gradients end at this share of the residual: the next linearisation loses more
-_LOCAL_TOL = 1e-8  # of every voxel's strain rate, in units of the macroscopic one
+# of every voxel's strain rate, in units of the macroscopic one: what voxels leave grows up to 1e5-fold on the
+# way, and the last step of Newton's method is cheap
+_LOCAL_TOL = 1e-12
 _TRIALS = 6
 
 
@@ -144,6 +148,7 @@ def full_field(
     max_iter: int = 400,
     start: Field | None = None,
     threads: int = 1,
+    device: torch.device | str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Field:
     """Stress, strain rate and slip of every voxel of a periodic grid.
@@ -169,7 +174,9 @@ def full_field(
         free surface below 1e-3 of the mean stress need about 1e-10
     max_iter : answers of the voxels
     start : solution of a nearby problem on the same grid
-    threads : of voxels and transforms
+    threads : of voxels and transforms, in compiled loops
+    device : of torch, e.g. "cuda", where voxels of a PowerLaw and equilibrium are solved (in float64; the
+        Field is on the CPU); None takes the compiled loops
     progress : called with a line on every step
 
     Returns
@@ -179,7 +186,8 @@ def full_field(
     Raises
     ------
     ParameterError : a grid that is no map or volume of known grains, strengths of another shape, an unknown
-        option, or a tolerance that is not positive
+        option, a tolerance that is not positive; a device that torch does not have here, a law that does not
+        go to one
     """
     if not tol > 0:
         raise ParameterError(f"tol = {tol} must be positive")
@@ -191,6 +199,8 @@ def full_field(
     if start is not None and start.rate.shape[:-1] != phases.grain_index.shape:
         raise ParameterError(f"start has the grid {start.rate.shape[:-1]}, not {phases.grain_index.shape}")
     problem = _Problem.of(phases, grid, conditions)
+    if device is not None:
+        problem = problem.on(check_device(device))
     with one_thread_each():
         return _solve(problem, tol, max_iter, start, progress or (lambda _: None))
 
@@ -202,8 +212,9 @@ class _Problem:
     phases: Phases
     space: Space
     imposed: NDArray  # (5,) mean strain rate along the directions that are not free
-    target: NDArray  # (m,) mean stress along the free ones
+    target: Array  # (m,) mean stress along the free ones
     conditions: Conditions
+    host: "_Problem | None" = None  # of a problem on a device: the same on the CPU
 
     @classmethod
     def of(cls, phases: Phases, grid: PeriodicGrid, conditions: Conditions) -> "_Problem":
@@ -219,7 +230,17 @@ class _Problem:
             conditions,
         )
 
-    def unbalanced(self, stress: NDArray) -> Nodal:
+    def on(self, device: torch.device) -> "_Problem":
+        """The problem with its numbers on a device."""
+        return replace(
+            self,
+            phases=phases_on(self.phases, device),
+            space=TorchSpace.on(self.space, device),
+            target=torch.as_tensor(self.target, device=device),
+            host=self,
+        )
+
+    def unbalanced(self, stress: Array) -> Nodal:
         """Forces that the motion must still answer."""
         force = self.space.force(stress)
         return Nodal(-force.wave, self.target * self.space.grid.size - force.mean)
@@ -230,13 +251,19 @@ class _State:
     """A strain rate that the grid can follow, and the voxels' answer to it."""
 
     motion: Nodal
-    rate: NDArray  # (N, 5) of the motion
-    stress: NDArray  # (N, 5)
-    before: NDArray  # (N, 5) s0
-    tangent: NDArray  # (N, 5, 5)
+    rate: Array  # (N, 5) of the motion
+    stress: Array  # (N, 5)
+    before: Array  # (N, 5) s0
+    tangent: Array  # (N, 5, 5)
     resistance: float
 
-    def answer(self, phases: Phases, rate: NDArray) -> bool:
+    def moved(self, move: Callable[[Array], Array]) -> "_State":
+        """The state with all its arrays moved."""
+        names = ("rate", "stress", "before", "tangent")
+        arrays = {name: move(getattr(self, name)) for name in names}
+        return replace(self, motion=Nodal(*map(move, self.motion)), **arrays)
+
+    def answer(self, phases: Phases, rate: Array) -> bool:
         """Stress and tangent at a strain rate; False where a voxel was not solved."""
         self.rate = rate
         return phases.answer(rate, self.before, self.resistance, _LOCAL_TOL, self.stress, self.tangent)
@@ -284,6 +311,9 @@ def _solve(
 
 def _first(problem: _Problem, start: Field | None) -> _State:
     """From a uniform strain rate and no stress, or from a nearby solution moved to this load."""
+    if problem.host is not None:
+        device = problem.space.free.device
+        return _first(problem.host, start).moved(lambda values: torch.as_tensor(values, device=device))
     count, phases = problem.space.grid.size, problem.phases
     tangent = np.empty((count, 5, 5))
     if start is None:
@@ -300,11 +330,11 @@ def _first(problem: _Problem, start: Field | None) -> _State:
 def _mismatch(state: _State, power: float) -> float:
     """Share of the power by which strain rates and the law disagree: s . a (s - s0)."""
     work = state.resistance * (state.stress * (state.stress - state.before)).sum(1)
-    return float(np.abs(work).sum()) / power
+    return float(abs(work).sum()) / power
 
 
 def _line_search(
-    problem: _Problem, state: _State, along: NDArray, force: Nodal, motion: Nodal
+    problem: _Problem, state: _State, along: Array, force: Nodal, motion: Nodal
 ) -> tuple[float, int, bool]:
     """Move by a share of the Newton step at which the work of the forces along it has fallen; the share,
     answers, and whether every voxel was solved.
@@ -330,6 +360,8 @@ def _field(
     is_done: bool,
     effort: tuple[int, int],
 ) -> Field:
+    if problem.host is not None:
+        problem, state = problem.host, state.moved(lambda values: values.cpu().numpy())
     phases, space = problem.phases, problem.space
     shape = phases.grain_index.shape
     rate, stress = state.rate * phases.rate0, state.stress * phases.sigma0

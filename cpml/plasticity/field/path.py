@@ -18,6 +18,7 @@ from pathlib import Path as FilePath
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.compiled import one_thread_each
@@ -63,6 +64,7 @@ def full_field_path(
     tol: float = 1e-4,
     cutbacks: int = 6,
     threads: int = 1,
+    device: torch.device | str | None = None,
     checkpoint: FilePath | str | None = None,
     resume: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -86,6 +88,7 @@ def full_field_path(
     temperature : K, for hardening laws that depend on it
     tol : of every increment: share of the power (viscoplastic), of the stress (elasto-viscoplastic)
     cutbacks : times that a failing increment is halved
+    device : of torch, as in full_field; without a stiffness only
     checkpoint : HDF5 file that holds the path after every increment
     resume : go on from the checkpoint; the result equals that of an uninterrupted path
     progress : called with a line after every increment
@@ -159,8 +162,11 @@ def full_field_path(
             tol,
             threads,
             temperature,
+            device,
         )
     else:
+        if device is not None:
+            raise ParameterError("paths with a stiffness stay on the CPU: leave out device, or the stiffness")
         parts = []
         for k, constants in enumerate(_per_law(stiffness, len(laws), "stiffness")):
             values = crystal_stiffness(constants) if isinstance(constants, Mapping) else constants

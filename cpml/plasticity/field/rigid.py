@@ -52,6 +52,7 @@ class RigidEngine:
     tol: float
     threads: int
     temperature: float | None = None  # K
+    device: torch.device | str | None = None  # where fields are solved
 
     def start(self, matrices: NDArray, stage: Stage) -> FieldState:
         """The undeformed grid under its first load; crystal_to_sample of every voxel (N, 3, 3)."""
@@ -103,6 +104,7 @@ class RigidEngine:
             tol=self.tol,
             start=state.solved,
             threads=self.threads,
+            device=self.device,
         )
         if not field.converged:
             raise StepFailed(

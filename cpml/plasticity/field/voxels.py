@@ -20,7 +20,7 @@ Rates are in units of the macroscopic one, stresses of a mean strength at that r
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -207,22 +207,24 @@ class IsotropicVoxels:
         if self.strength == 0:
             stress[:], tangent[:] = 0.0, 0.0
             return True
+        xp: Any = torch if isinstance(rate, torch.Tensor) else np  # functions that both have
         drive = rate + a * before
-        size = np.linalg.norm(drive, axis=1)
-        direction = drive / np.maximum(size, 1e-300)[:, None]
+        size = xp.linalg.norm(drive, axis=1)
+        direction = drive / size.clip(1e-300)[:, None]
         # |s| by Newton's method on the convex x^n + a strength x = size, from above
-        x = np.minimum(size ** (1 / self.n), size / max(a * self.strength, 1e-300))
+        x = xp.minimum(size ** (1 / self.n), size / max(a * self.strength, 1e-300))
         for _ in range(60):
             slope = self.n * x ** (self.n - 1) + a * self.strength
-            step = (x**self.n + a * self.strength * x - size) / np.maximum(slope, 1e-300)
-            x = np.maximum(x - step, 0.0)
-            if np.abs(step).max(initial=0.0) <= tol:
+            step = (x**self.n + a * self.strength * x - size) / slope.clip(1e-300)
+            x = (x - step).clip(0.0)
+            if abs(step).max() <= tol:
                 break
-        along = 1 / np.maximum(self.n * x ** (self.n - 1) / self.strength + a, 1e-12)
-        across = np.where(size > 0, self.strength * x / np.maximum(size, 1e-300), along)
+        along = 1 / (self.n * x ** (self.n - 1) / self.strength + a).clip(1e-12)
+        across = xp.where(size > 0, self.strength * x / size.clip(1e-300), along)
         stress[:] = (self.strength * x)[:, None] * direction
-        outer = direction[:, :, None] * direction[:, None, :]
-        tangent[:] = across[:, None, None] * (np.eye(5) - outer) + along[:, None, None] * outer
+        tangent[:] = (along - across)[:, None, None] * direction[:, :, None] * direction[:, None, :]
+        for i in range(5):
+            tangent[:, i, i] += across
         return True
 
     def shear_rate(self, stress: NDArray) -> NDArray:
