@@ -73,6 +73,7 @@ INSIDE = {
         "crystal": {"arguments", "laws"},
         "polycrystal": {"arguments", "laws", "crystal"},
         "field": {"arguments", "laws", "crystal", "polycrystal"},
+        "field_path": {"arguments", "laws", "crystal", "polycrystal", "field"},
         "paths": {"arguments", "laws", "crystal", "polycrystal"},
     },
     "models": {

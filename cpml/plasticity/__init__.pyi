@@ -6,19 +6,19 @@ from .field.adjoint import (
     differentiable_field as differentiable_field,
     strength_sensitivity as strength_sensitivity,
 )
-from .field.differentiable_path import differentiable_path as differentiable_path
 from .field.full_field import Field as Field, full_field as full_field
-from .field.loading import Stage as Stage
-from .field.output import (
+from .field.surface import slab as slab, traction as traction, with_gap as with_gap
+from .field_path.differentiable_path import differentiable_path as differentiable_path
+from .field_path.loading import Stage as Stage
+from .field_path.output import (
     read_path as read_path,
     voxel_fields as voxel_fields,
     write_path as write_path,
     write_vti as write_vti,
 )
-from .field.path import full_field_path as full_field_path
-from .field.record import FieldPath as FieldPath
-from .field.state import NotConvergedError as NotConvergedError
-from .field.surface import slab as slab, traction as traction, with_gap as with_gap
+from .field_path.path import full_field_path as full_field_path
+from .field_path.record import FieldPath as FieldPath
+from .field_path.state import NotConvergedError as NotConvergedError
 from .laws.back_stress import BackStress as BackStress
 from .laws.climb import DiffusionClimb as DiffusionClimb
 from .laws.cross_slip import CrossSlip as CrossSlip, constriction_energy as constriction_energy

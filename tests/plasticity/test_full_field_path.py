@@ -382,7 +382,7 @@ def test_a_killed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     """The new file takes the place of the old one only when it is complete."""
     file = tmp_path / "at.h5"
     short = pulled(strain=0.002, steps=2, checkpoint=file)
-    from cpml.plasticity.field import checkpoint
+    from cpml.plasticity.field_path import checkpoint
 
     def half(group, name, value):
         group["half"] = 1.0

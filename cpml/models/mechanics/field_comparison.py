@@ -20,8 +20,8 @@ from scipy.stats import rankdata
 from cpml.crystallography.tensors import to_matrix, von_mises_stress
 from cpml.models.mechanics.grain_stress import schmid_vectors
 from cpml.models.mechanics.map_field import TOLERANCE, MapField, leading
-from cpml.plasticity.field.loading import Stage
-from cpml.plasticity.field.path import full_field_path
+from cpml.plasticity.field_path.loading import Stage
+from cpml.plasticity.field_path.path import full_field_path
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.response import MeanField
 

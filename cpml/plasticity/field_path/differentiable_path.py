@@ -1,7 +1,7 @@
 """A viscoplastic path of the full field as a differentiable function of its parameters.
 
 Every step is a field (cpml.plasticity.field.adjoint), then explicit: strengths by the hardening law, lattices
-by the spin of each voxel (cpml.plasticity.field.rigid). The voxels and their cell stay as they are.
+by the spin of each voxel (cpml.plasticity.field_path.rigid). The voxels and their cell stay as they are.
 
 Fields are kept and the rest of a step is computed again when derivatives are wanted (checkpointing), so that
 memory grows with the states and not with what happens inside a step.
@@ -22,8 +22,8 @@ from cpml.plasticity.arguments import Values, as_matrices
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.field.adjoint import AttachedField, differentiable_field
 from cpml.plasticity.field.full_field import Field, full_field
-from cpml.plasticity.field.loading import Stage
 from cpml.plasticity.field.phases import check_grid
+from cpml.plasticity.field_path.loading import Stage
 from cpml.plasticity.laws.hardening import Hardening, NoHardening, State
 from cpml.plasticity.laws.law import GlideLaw
 from cpml.plasticity.laws.spin import axial, rotation, slip_spin

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from cpml.errors import ParameterError
 from cpml.plasticity.field.full_field import Field
-from cpml.plasticity.field.record import FieldPath
-from cpml.plasticity.field.state import Observation
+from cpml.plasticity.field_path.record import FieldPath
+from cpml.plasticity.field_path.state import Observation
 
 FORMAT = "cpml full-field path 1"
 

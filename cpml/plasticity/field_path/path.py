@@ -27,14 +27,14 @@ from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import Values, as_matrices
 from cpml.plasticity.crystal.elastic_point import ElasticCrystal
-from cpml.plasticity.field.checkpoint import Progress, read_checkpoint, write_checkpoint
-from cpml.plasticity.field.elastic import ElasticEngine, ElasticPart
 from cpml.plasticity.field.grid import PeriodicGrid
-from cpml.plasticity.field.loading import Loading, Stage, as_stages, gaps
 from cpml.plasticity.field.phases import check_grid, check_phase
-from cpml.plasticity.field.record import FieldPath, Row
-from cpml.plasticity.field.rigid import RigidEngine, RigidPart
-from cpml.plasticity.field.state import FieldState, NotConvergedError, Observation, StepFailed
+from cpml.plasticity.field_path.checkpoint import Progress, read_checkpoint, write_checkpoint
+from cpml.plasticity.field_path.elastic import ElasticEngine, ElasticPart
+from cpml.plasticity.field_path.loading import Loading, Stage, as_stages, gaps
+from cpml.plasticity.field_path.record import FieldPath, Row
+from cpml.plasticity.field_path.rigid import RigidEngine, RigidPart
+from cpml.plasticity.field_path.state import FieldState, NotConvergedError, Observation, StepFailed
 from cpml.plasticity.laws.hardening import Hardening, NoHardening
 from cpml.plasticity.laws.law import Law
 from cpml.plasticity.laws.modes import Modes
@@ -183,7 +183,7 @@ def full_field_path(
 
 
 class _Engine(Protocol):
-    """What follows a path: cpml.plasticity.field.rigid and elastic."""
+    """What follows a path: cpml.plasticity.field_path.rigid and elastic."""
 
     def start(self, matrices: NDArray, stage: Stage) -> FieldState:
         """The first state, of crystal_to_sample (N, 3, 3)."""

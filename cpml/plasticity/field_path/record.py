@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cpml.crystallography.rotations import matrix_to_quaternion
 from cpml.crystallography.tensors import to_vector, von_mises_stress
 from cpml.plasticity.field.full_field import grain_mean
-from cpml.plasticity.field.state import FieldState, Observation
+from cpml.plasticity.field_path.state import FieldState, Observation
 
 
 @dataclass(frozen=True)

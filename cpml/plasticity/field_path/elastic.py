@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from cpml.plasticity.crystal.elastic_point import ElasticCrystal, ElasticResponse
 from cpml.plasticity.field.equilibrium import MeanMedium, Nodal, Space, conjugate_gradients
 from cpml.plasticity.field.grid import PeriodicGrid
-from cpml.plasticity.field.loading import Control, Stage
-from cpml.plasticity.field.state import CrystalState, FieldState, Observation, StepFailed
+from cpml.plasticity.field_path.loading import Control, Stage
+from cpml.plasticity.field_path.state import CrystalState, FieldState, Observation, StepFailed
 from cpml.plasticity.laws.hardening import Hardening
 from cpml.plasticity.laws.implicit_step import change, extrapolated, growth, implicit_step
 from cpml.plasticity.laws.reorientation import Reorientation
@@ -68,7 +68,7 @@ class ElasticEngine:
     threads: int
     is_uniform: bool = False  # every voxel has the mean deformation (Taylor)
     temperature: float | None = None  # K, of hardening laws that know it
-    normals: tuple[int, ...] = ()  # of layers that are empty (cpml.plasticity.field.loading)
+    normals: tuple[int, ...] = ()  # of layers that are empty (cpml.plasticity.field_path.loading)
 
     def start(self, matrices: NDArray, stage: Stage) -> FieldState:
         """Undeformed and free of stress; crystal_to_sample of every voxel (N, 3, 3)."""

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from cpml.crystallography.tensors import von_mises_rate
 from cpml.load import Load
-from cpml.plasticity.field.elastic import observation, softened
 from cpml.plasticity.field.full_field import Field, full_field
-from cpml.plasticity.field.loading import Loading, Stage, gaps, in_layers
-from cpml.plasticity.field.state import CrystalState, FieldState, Observation, StepFailed
+from cpml.plasticity.field_path.elastic import observation, softened
+from cpml.plasticity.field_path.loading import Loading, Stage, gaps, in_layers
+from cpml.plasticity.field_path.state import CrystalState, FieldState, Observation, StepFailed
 from cpml.plasticity.laws.hardening import Hardening
 from cpml.plasticity.laws.law import Law, PowerLaw
 from cpml.plasticity.laws.reorientation import Reorientation

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from cpml.errors import ParameterError
 from cpml.plasticity.field.full_field import Field
 from cpml.plasticity.field.grid import PeriodicGrid
-from cpml.plasticity.field.record import Row
-from cpml.plasticity.field.state import CrystalState, FieldState
+from cpml.plasticity.field_path.record import Row
+from cpml.plasticity.field_path.state import CrystalState, FieldState
 from cpml.plasticity.laws.reorientation import TwinState
 
 FORMAT = 1
