@@ -6,7 +6,7 @@
 | step | explicit: order of the increment | backward Euler, finite strain (crystal.elastic_point) |
 | grid | voxels kept, cell follows the mean | undeformed, every voxel has its F |
 | begins with | flow at the first strain | elastic loading |
-| unloading, residual stress, pressure waves, back stress | no | yes |
+| unloading, residual stress, back stress | no | yes |
 
 A step that fails is cut in halves, up to `cutbacks` times. A path that cannot be followed ends in a
 NotConvergedError that says where, with the record so far; its checkpoint holds the last good state.
