@@ -4,6 +4,7 @@ from .crystal.single_crystal import single_crystal as single_crystal
 from .crystal.solution import Solution as Solution
 from .field.adjoint import (
     differentiable_field as differentiable_field,
+    polished as polished,
     strength_sensitivity as strength_sensitivity,
 )
 from .field.full_field import Field as Field, full_field as full_field

@@ -170,8 +170,8 @@ def full_field(
     deformation : (3, 3) mean deformation gradient of a grid whose cell has followed it; None: undeformed
     difference : of cpml.plasticity.field.grid
     tol : the power is within about this share of its minimum. Grain stresses are then right to about
-        sqrt(tol); single voxels, whose power hardly depends on their stress at large n, less. Forces on a
-        free surface below 1e-3 of the mean stress need about 1e-10
+        sqrt(tol); single voxels and forces on free surfaces, on which the power hardly depends at large n,
+        less: `cpml.plasticity.polished` makes them right
     max_iter : answers of the voxels
     start : solution of a nearby problem on the same grid
     threads : of voxels and transforms, in compiled loops
