@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.fullfield_robust import robust
+from benchmarks import fullfield_robust
 from cpml.crystallography import systems
 from cpml.crystallography.rotations import random_quaternions
 from cpml.load import Load
@@ -132,7 +132,7 @@ def main() -> None:
         damask(Path(reference) / "damask")
     else:
         print("CPML_REFERENCE is not set: no comparison with DAMASK")
-    robust()
+    fullfield_robust.main()
     if "large" in sys.argv:
         large()
 
