@@ -2,6 +2,8 @@
 increment, restarts, surfaces and wrong input.
 """
 
+from dataclasses import dataclass, field, replace
+
 import numpy as np
 import pytest
 import torch
@@ -473,6 +475,51 @@ def test_any_law_without_elasticity():
     assert both.grain_strength[-1, :, :12].min() > 31 and np.isnan(both.grain_strength[-1, :, 12:]).all()
 
 
+# ------------------------------------------------------------------------------ tolerance, rates, rotations
+
+
+def test_points_are_solved_as_exactly_as_their_increments():
+    """At 1e-11 increments converge as they are: one that is cut in halves has another error of the step."""
+    given = {"strain": 0.02, "steps": 5, "law": LAW, "stiffness": AL, "cutbacks": 0}
+    tight, usual = (pulled(grains=np.zeros((1, 1), int), tol=tol, **given) for tol in (1e-11, 1e-8))
+    assert np.allclose(tight.stress, usual.stress, rtol=0, atol=1e-6)
+
+
+@dataclass(frozen=True)
+class Listening(NoHardening):
+    """Hears the strain rate that hardening laws are given."""
+
+    heard: list = field(default_factory=list)
+
+    def implicit(self, state, iterate, shear_rate, dt, *, rate=None, **_):
+        """The state itself."""
+        self.heard.append(rate)
+        return state
+
+
+def test_hardening_laws_hear_the_strain_rate():
+    """Von Mises rate of the mean: that of the load once all flows (10 %: lateral strains are the crystals'),
+    and positive while only stresses are imposed.
+    """
+    law = Listening()
+    stages = [Stage(PULL, strain=0.02, steps=10), Stage(FREE, time=1.0, steps=1)]
+    pulled(stages=stages, hardening=law, stiffness=AL, tol=1e-6)
+    assert law.heard[-20] > 0 and min(law.heard) > 0
+    flowing = Listening()
+    pulled(strain=0.02, steps=10, hardening=flowing, stiffness=AL, tol=1e-6)
+    assert flowing.heard[-1] == pytest.approx(PULL.rate, rel=0.1)
+
+
+def test_half_turns_are_rotations():
+    """A lattice that its twin turned has rotated by 180 degrees about the plane normal, not by nothing."""
+    one = pulled(strain=0.001, steps=1, stiffness=AL)
+    normal = np.array([1.0, 2.0, 2.0]) / 3
+    half_turn = 2 * np.outer(normal, normal) - np.eye(3)
+    turned = replace(one, grain_matrix=np.stack([one.grain_matrix[0], half_turn @ one.grain_matrix[0]]))
+    vector = turned.grain_rotation[-1]
+    assert np.allclose(np.abs(vector @ normal), 180) and np.allclose(np.linalg.norm(vector, axis=-1), 180)
+
+
 # ---------------------------------------------------------------------------------------- wrong input
 
 
@@ -488,6 +535,7 @@ def test_any_law_without_elasticity():
         ({"law": [LAW, LAW], "phase": np.arange(8) % 2}, "need a list of hardening"),
         ({"law": PowerLaw(FCC, torch.full((5, 1), 30.0), 20.0, 1e-3)}, "strengths of shape"),
         ({"stiffness": None, "scheme": "taylor"}, "needs a stiffness"),
+        ({"stiffness": None, "stages": Stage(PULL, strain=0.001, nominal=True)}, "nominal stages need"),
         ({"scheme": "sachs"}, "choose full_field or taylor"),
         ({"stages": [Stage(FREE, strain=0.01)]}, "give the stage a time and not a strain"),
         ({"stages": []}, "at least one stage"),

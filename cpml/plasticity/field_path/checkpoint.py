@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cpml.errors import ParameterError
+from cpml.files import write_atomic
 from cpml.plasticity.field.full_field import Field
 from cpml.plasticity.field.grid import PeriodicGrid
 from cpml.plasticity.field_path.record import Row
@@ -36,15 +37,16 @@ class Progress:
 
 def write_checkpoint(path: Path, done: Progress, state: FieldState, grain_index: NDArray) -> None:
     """Replace a checkpoint; the old one stays whole until the new one is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    with h5py.File(new, "w") as file:
-        file.attrs.update({"format": FORMAT, "stage": done.stage, "step": done.step})
-        file["grain_index"] = grain_index
-        _write(file, "begin", done.begin)
-        _write(file, "rows", tuple(done.rows))
-        _write(file, "state", state)
-    new.replace(path)
+
+    def write(new: Path) -> None:
+        with h5py.File(new, "w") as file:
+            file.attrs.update({"format": FORMAT, "stage": done.stage, "step": done.step})
+            file["grain_index"] = grain_index
+            _write(file, "begin", done.begin)
+            _write(file, "rows", tuple(done.rows))
+            _write(file, "state", state)
+
+    write_atomic(path, write)
 
 
 def read_checkpoint(path: Path, grain_index: NDArray) -> tuple[Progress, FieldState]:

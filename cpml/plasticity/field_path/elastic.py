@@ -11,9 +11,8 @@ An increment is solved when the stress that would restore equilibrium, and the l
 are below `tol` of the stress and of the strengths.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,14 @@ from cpml.plasticity.crystal.elastic_point import ElasticCrystal, ElasticRespons
 from cpml.plasticity.field.equilibrium import MeanMedium, Nodal, Space, conjugate_gradients
 from cpml.plasticity.field.grid import PeriodicGrid
 from cpml.plasticity.field_path.loading import Control, Stage
-from cpml.plasticity.field_path.state import CrystalState, FieldState, Observation, StepFailed
+from cpml.plasticity.field_path.state import (
+    CrystalState,
+    FieldState,
+    Observation,
+    StepFailed,
+    follow_twins,
+    observation,
+)
 from cpml.plasticity.laws.hardening import Hardening
 from cpml.plasticity.laws.implicit_step import change, extrapolated, growth, implicit_step
 from cpml.plasticity.laws.reorientation import Reorientation
@@ -33,7 +39,8 @@ _FORCING = 0.05
 _SLOW = 0.1  # of the residual: a Newton step that leaves more is followed by a new tangent
 _WORSE = 1.5  # times the residual: a Newton step that leaves more is shortened
 _CUTS = 6
-_POINT_TOL = 1e-9
+_POINT_TOL = 1e-9  # of the points, at most: what they leave must not stop the increments from converging
+_STILL = 1e-15  # 1/s, strain rate of a grid that does not move, for laws that take its logarithm
 
 
 @dataclass(frozen=True)
@@ -170,18 +177,15 @@ class ElasticEngine:
         rows = zip(self.parts, state.crystals, answer.responses, answer.hardening, strict=True)
         for part, now, response, hardening in rows:
             slip = response.shear_rate * dt
-            after, start, twins = response.inverse, response.stress, now.twins
-            weights = np.full(len(slip), 1 / len(slip))
+            after, start = response.inverse, response.stress
             grown = growth(hardening, now.hardening)
-            if not part.reorients:
-                twins = part.twins.accumulate(twins, slip, weights)
-            else:
-                twins, voxels, system = part.twins.advance(twins, slip, weights)
-                if len(voxels):
-                    after, start = after.copy(), start.copy()
-                    after[voxels] = after[voxels] @ part.twins.rotation(system)
-                    start[voxels] = 0.0
-                    hardening = softened(hardening, voxels, system, part.twins.soften)
+            twins, voxels, turns, hardening = follow_twins(
+                part.twins, part.reorients, now.twins, slip, hardening
+            )
+            if len(voxels):
+                after, start = after.copy(), start.copy()
+                after[voxels] = after[voxels] @ turns
+                start[voxels] = 0.0
             inverse[part.where] = after
             shear = now.shear + np.abs(slip)
             crystals.append(CrystalState(hardening, shear, response.shear_rate, twins, start, grown))
@@ -247,6 +251,8 @@ class _Trial:
         count = self.space.grid.size
         gradient = state.gradient + (self.space.strain(motion) + self.imposed.ravel()).reshape(-1, 3, 3)
         is_one = len(engine.parts) == 1 and len(engine.parts[0].where) == count
+        mean = self.imposed + (self.space.free @ motion.mean).reshape(3, 3)
+        rate = max(_size(mean @ np.linalg.inv(state.cell)) / dt, _STILL)
         piola = np.zeros((count, 9))
         tangent = np.zeros((count, 9, 9)) if wants_tangent and not is_one else None
         responses, states, drift = [], [], 0.0
@@ -261,7 +267,7 @@ class _Trial:
                 start=start,
                 tangent=wants_tangent,
                 threads=engine.threads,
-                tol=_POINT_TOL,
+                tol=min(_POINT_TOL, 1e-2 * engine.tol),
             )
             if not response.converged.all():
                 raise StepFailed(f"the law of {int((~response.converged).sum())} voxels has no solution")
@@ -271,7 +277,7 @@ class _Trial:
                 guess,
                 torch.as_tensor(response.shear_rate),
                 dt,
-                rate=_size(self.imposed) / dt,
+                rate=rate,
                 temperature=engine.temperature,
             )
             strength = after["strength"]
@@ -290,35 +296,6 @@ class _Trial:
         if tangent is not None:
             self.renew(tangent)
         return _Answer(piola, responses, states, drift)
-
-
-def observation(
-    cauchy: NDArray, matrices: NDArray, state: FieldState, places: list[NDArray], count: int
-) -> Observation:
-    """What both engines say of their voxels."""
-    total = sum(now.shear.shape[1] for now in state.crystals)
-    shear, strength = np.zeros((count, total)), np.full((count, total), np.nan)
-    twinned, end = np.zeros(count), 0
-    for where, now in zip(places, state.crystals, strict=True):
-        modes = slice(end, end := end + now.shear.shape[1])
-        shear[where, modes] = now.shear
-        strength[where, modes.start : modes.start + now.hardening["strength"].shape[1]] = now.hardening[
-            "strength"
-        ]
-        twinned[where] = _twinned(now)
-    return Observation(cauchy, matrices, state.gradient, shear, strength, twinned)
-
-
-def _twinned(now: CrystalState) -> NDArray:
-    """(n,) twinned fraction since the last reorientation: what has been counted, at most what the hardening
-    law knows, which ends at full crystals.
-    """
-    counted, state = now.twins.fraction.sum(1), cast(Any, now.hardening)
-    while isinstance(state, Mapping):
-        if "fraction" in state:
-            return np.minimum(counted, state["fraction"].sum(-1).numpy())
-        state = state.get("inner")
-    return counted
 
 
 def _rotation_of(elastic: NDArray) -> NDArray:
@@ -341,12 +318,3 @@ def _size(gradient: NDArray) -> float:
     symmetric = (gradient + gradient.T) / 2
     deviator = symmetric - np.trace(symmetric) / 3 * np.eye(3)
     return float(np.sqrt(2 / 3) * np.linalg.norm(deviator))
-
-
-def softened(hardening: Any, voxels: NDArray, system: NDArray, factor: float) -> Any:
-    """Strengths of the systems that turned their voxels, times a factor."""
-    if factor == 1.0:
-        return hardening
-    strength = hardening["strength"].clone()
-    strength[voxels, system] *= factor
-    return {**hardening, "strength": strength}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import ParameterError
+from cpml.files import write_atomic
 from cpml.plasticity.field.full_field import Field
 from cpml.plasticity.field_path.record import FieldPath
 from cpml.plasticity.field_path.state import Observation
@@ -74,23 +75,23 @@ def write_path(path: FieldPath, file: Path | str) -> Path:
     >>> again.table().equals(path.table())
     True
     """
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(file.name + ".new")
     shape = path.grain_index.shape
-    with h5py.File(new, "w") as store:
-        store.attrs["format"] = FORMAT
-        _put(store, "grain_index", path.grain_index, _Column("", "", "grain of every voxel; -1: none"))
-        _put(store, "step", np.asarray(path.step, float), _Column("", "um", "edges of a voxel along x, y, z"))
-        modes = np.array(path.modes, dtype=h5py.string_dtype())
-        _put(store, "modes", modes, _Column("", "", "family of every slip or twin system"))
-        for name, column in _COLUMNS.items():
-            _put(store, f"{column.group}/{name}", getattr(path, name), column)
-        for name, column in _VOXELS.items():
-            values = getattr(path.last, name)
-            _put(store, f"{column.group}/{name}", values.reshape(*shape, *values.shape[1:]), column)
-    new.replace(file)
-    return file
+
+    def write(new: Path) -> None:
+        with h5py.File(new, "w") as store:
+            store.attrs["format"] = FORMAT
+            _put(store, "grain_index", path.grain_index, _Column("", "", "grain of every voxel; -1: none"))
+            edges = np.asarray(path.step, float)
+            _put(store, "step", edges, _Column("", "um", "edges of a voxel along x, y, z"))
+            modes = np.array(path.modes, dtype=h5py.string_dtype())
+            _put(store, "modes", modes, _Column("", "", "family of every slip or twin system"))
+            for name, column in _COLUMNS.items():
+                _put(store, f"{column.group}/{name}", getattr(path, name), column)
+            for name, column in _VOXELS.items():
+                values = getattr(path.last, name)
+                _put(store, f"{column.group}/{name}", values.reshape(*shape, *values.shape[1:]), column)
+
+    return write_atomic(Path(file), write)
 
 
 def read_path(file: Path | str) -> FieldPath:
@@ -178,12 +179,8 @@ def write_vti(
         "</ImageData>",
         "</VTKFile>",
     ]
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(file.name + ".new")
-    new.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    new.replace(file)
-    return file
+    text = "\n".join(lines) + "\n"
+    return write_atomic(Path(file), lambda new: new.write_text(text, encoding="utf-8"))
 
 
 def _put(store: Any, name: str, values: Any, column: _Column) -> None:

@@ -150,6 +150,8 @@ def full_field_path(
     if stiffness is None:
         if scheme == "taylor":
             raise ParameterError("scheme = 'taylor' over strain needs a stiffness; without one use `deform`")
+        if any(stage.nominal for stage in stages):
+            raise ParameterError("nominal stages need a stiffness: without one rates are velocity gradients")
         columns = zip(wheres, laws, hardenings, strengths, twins, strict=True)
         engine = RigidEngine(
             grain_index,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from cpml.crystallography.rotations import matrix_to_quaternion
 from cpml.crystallography.tensors import to_vector, von_mises_stress
@@ -180,10 +181,10 @@ def _nearest_rotation(mean: NDArray) -> NDArray:
 
 
 def _rotation_vector(matrix: NDArray) -> NDArray:
-    axis = np.stack([matrix[..., i, j] - matrix[..., j, i] for i, j in ((2, 1), (0, 2), (1, 0))], -1)
-    sine = np.linalg.norm(axis, axis=-1) / 2
-    angle = np.arctan2(sine, (np.trace(matrix, axis1=-2, axis2=-1) - 1) / 2)
-    return np.degrees(angle / np.maximum(2 * sine, 1e-300))[..., None] * axis
+    """Axis times angle, deg; half turns (reoriented twins) included."""
+    safe = np.where(np.isfinite(matrix), matrix, np.eye(3)).reshape(-1, 3, 3)
+    vector = Rotation.from_matrix(safe).as_rotvec(degrees=True).reshape(matrix.shape[:-1])
+    return np.where(np.isfinite(matrix[..., 0]), vector, np.nan)
 
 
 def _log_strain(gradient: NDArray) -> NDArray:

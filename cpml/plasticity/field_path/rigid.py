@@ -16,9 +16,15 @@ from numpy.typing import NDArray
 from cpml.crystallography.tensors import von_mises_rate
 from cpml.load import Load
 from cpml.plasticity.field.full_field import Field, full_field
-from cpml.plasticity.field_path.elastic import observation, softened
 from cpml.plasticity.field_path.loading import Loading, Stage, gaps, in_layers
-from cpml.plasticity.field_path.state import CrystalState, FieldState, Observation, StepFailed
+from cpml.plasticity.field_path.state import (
+    CrystalState,
+    FieldState,
+    Observation,
+    StepFailed,
+    follow_twins,
+    observation,
+)
 from cpml.plasticity.laws.hardening import Hardening
 from cpml.plasticity.laws.law import Law, PowerLaw
 from cpml.plasticity.laws.reorientation import Reorientation
@@ -151,17 +157,14 @@ class RigidEngine:
                 plastic = (own @ (rate @ slip_spin(glide))[..., None])[..., 0]
                 own = rotation((spin[part.where] - plastic) * dt) @ own
             slip = now.shear_rate[:, : len(glide)] * dt
-            weights = np.full(len(slip), 1 / len(slip))
             hardening = part.hardening.harden(
                 now.hardening, rate, dt, rate=size, temperature=self.temperature
             )
             turned = own.numpy().copy()
-            if not part.reorients:
-                twins = part.twins.accumulate(now.twins, slip, weights)
-            else:
-                twins, voxels, system = part.twins.advance(now.twins, slip, weights)
-                turned[voxels] = turned[voxels] @ part.twins.rotation(system)
-                hardening = softened(hardening, voxels, system, part.twins.soften)
+            twins, voxels, turns, hardening = follow_twins(
+                part.twins, part.reorients, now.twins, slip, hardening
+            )
+            turned[voxels] = turned[voxels] @ turns
             matrices[part.where] = turned
             shear = now.shear + np.abs(now.shear_rate) * dt
             crystals.append(replace(now, hardening=hardening, shear=shear, twins=twins))

@@ -7,15 +7,16 @@
 | gamma | accumulated shear, sum of |rate| dt of every system | - | (n, S) |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import CpmlError
 from cpml.plasticity.laws.hardening import State
-from cpml.plasticity.laws.reorientation import TwinState
+from cpml.plasticity.laws.reorientation import Reorientation, TwinState
 
 
 class StepFailed(Exception):
@@ -73,3 +74,50 @@ class Observation:
     shear: NDArray  # (N, S) of all phases, one phase after another
     strength: NDArray  # (N, S) MPa, NaN for systems of other phases
     twinned: NDArray  # (N,) twinned fraction
+
+
+def observation(
+    cauchy: NDArray, matrices: NDArray, state: FieldState, places: list[NDArray], count: int
+) -> Observation:
+    """What both engines say of their voxels."""
+    total = sum(now.shear.shape[1] for now in state.crystals)
+    shear, strength = np.zeros((count, total)), np.full((count, total), np.nan)
+    twinned, end = np.zeros(count), 0
+    for where, now in zip(places, state.crystals, strict=True):
+        modes = slice(end, end := end + now.shear.shape[1])
+        shear[where, modes] = now.shear
+        strength[where, modes.start : modes.start + now.hardening["strength"].shape[1]] = now.hardening[
+            "strength"
+        ]
+        twinned[where] = _twinned(now)
+    return Observation(cauchy, matrices, state.gradient, shear, strength, twinned)
+
+
+def _twinned(now: CrystalState) -> NDArray:
+    """(n,) twinned fraction since the last reorientation: what has been counted, at most what the hardening
+    law knows, which ends at full crystals.
+    """
+    counted, state = now.twins.fraction.sum(1), cast(Any, now.hardening)
+    while isinstance(state, Mapping):
+        if "fraction" in state:
+            return np.minimum(counted, state["fraction"].sum(-1).numpy())
+        state = state.get("inner")
+    return counted
+
+
+def follow_twins(
+    rules: Reorientation, reorients: bool, twins: TwinState, slip: NDArray, hardening: State
+) -> tuple[TwinState, NDArray, NDArray, State]:
+    """Twin fractions after shears (n, S) of an increment; the voxels (R,) that their twins turn, the turns
+    (R, 3, 3) on the right of crystal_to_sample, and the hardening state with their strengths softened.
+    """
+    weights = np.full(len(slip), 1 / len(slip))
+    if not reorients:
+        none = np.empty(0, int)
+        return rules.accumulate(twins, slip, weights), none, np.empty((0, 3, 3)), hardening
+    twins, voxels, system = rules.advance(twins, slip, weights)
+    if rules.soften != 1.0 and len(voxels):
+        strength = hardening["strength"].clone()
+        strength[voxels, system] *= rules.soften
+        hardening = {**hardening, "strength": strength}
+    return twins, voxels, rules.rotation(system), hardening
