@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks import fullfield_robust
 from cpml.crystallography import systems
 from cpml.crystallography.rotations import random_quaternions
+from cpml.crystallography.tensors import to_vector, von_mises_stress
 from cpml.load import Load
 from cpml.plasticity import Conditions, PowerLaw, Saturation, Stage, full_field_path
 
@@ -34,12 +35,6 @@ AIM_RATIO, AIM_MAP, AIM_VOLUME, AIM_MEMORY = 10.0, 15.0, 20.0, 8.0  # -, min, mi
 THREADS = 2
 ALUMINIUM = {"C11": 106.75e3, "C12": 60.41e3, "C44": 28.34e3}  # MPa
 FCC = systems("fcc", families=["octahedral"])
-
-
-def von_mises(stress: np.ndarray) -> np.ndarray:
-    """Von Mises size of stresses (..., 3, 3)."""
-    deviator = stress - np.trace(stress, axis1=-2, axis2=-1)[..., None, None] * np.eye(3) / 3
-    return np.sqrt(1.5 * (deviator**2).sum((-1, -2)))
 
 
 def damask(folder: Path) -> None:
@@ -56,7 +51,7 @@ def damask(folder: Path) -> None:
         stress = case.stress("last_P") @ gradient.swapaxes(-1, -2)
         return stress / np.linalg.det(gradient)[..., None, None]
 
-    truth = von_mises(cauchy(tight))
+    truth = von_mises_stress(to_vector(cauchy(tight)))
 
     def apart(field):
         return np.sqrt(((field - truth) ** 2).mean()) / truth.mean()
@@ -74,29 +69,19 @@ def damask(folder: Path) -> None:
 
     follow(1e-3, Stage(stage.loading, time=2 * load.dt, steps=2, nominal=True))  # compiles
     print("fcc 16^3, n = 20, 100 increments to 10 %, continuous difference")
-    off = apart(von_mises(cauchy(default)))
+    off = apart(von_mises_stress(to_vector(cauchy(default))))
     print(f"  DAMASK 3.0.2, default tolerances: rate {DAMASK_RATE}, von Mises rms off {off:.1e}")
     for tol in (2e-3, 1e-3, 1e-4):
         cpu, wall = time.process_time(), time.perf_counter()
         path = follow(tol)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        field = von_mises(path.last.cauchy).reshape(index.shape).transpose(2, 1, 0)
+        field = von_mises_stress(to_vector(path.last.cauchy)).reshape(index.shape).transpose(2, 1, 0)
         rate = index.size * load.increments / cpu
         answers = path.n_iter[1:].mean()
         print(
             f"  cpml, tol {tol:.0e}, {answers:.1f} answers an increment  rate {rate:6.0f}  von Mises rms off "
             f"{apart(field):.1e}  ratio {rate / DAMASK_RATE:.1f} (aim {AIM_RATIO:g})  wall {wall:.1f} s"
         )
-
-
-def voronoi(shape: tuple[int, ...], grains: int, seed: int = 0) -> np.ndarray:
-    """Periodic grains of nearest seeds."""
-    from scipy.spatial import cKDTree
-
-    rng = np.random.default_rng(seed)
-    seeds = rng.random((grains, len(shape))) * shape
-    voxels = np.stack(np.indices(shape), -1).reshape(-1, len(shape)) + 0.5
-    return cKDTree(seeds, boxsize=shape).query(np.mod(voxels, shape))[1].reshape(shape)
 
 
 def large() -> None:
@@ -109,7 +94,8 @@ def large() -> None:
         ("volume 64^3 to 3 %, with elasticity", (64, 64, 64), 100, 0.03, ALUMINIUM, AIM_VOLUME),
     )
     for name, shape, grains, strain, stiffness, aim in cases:
-        index, q = voronoi(shape, grains), random_quaternions(grains, np.random.default_rng(1))
+        rng = np.random.default_rng(0)
+        index, q = fullfield_robust.voronoi(shape, grains, rng), random_quaternions(grains, rng)
         cpu, wall = time.process_time(), time.perf_counter()
         path = full_field_path(
             law, index, q, loading=load, strain=strain, steps=round(strain / 1e-3), hardening=hardening,

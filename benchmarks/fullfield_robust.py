@@ -72,14 +72,12 @@ def cases() -> Iterator[Case]:
                 yield Case(name, law, grid)
 
 
-def seeds(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[NDArray, int]:
-    """Grains of nearest seeds on a periodic grid, and their number."""
+def voronoi(shape: tuple[int, ...], count: int, rng: np.random.Generator) -> NDArray:
+    """Grains of nearest seeds on a periodic grid."""
     from scipy.spatial import cKDTree
 
-    count = max(8, int(np.prod(shape)) // (64 if len(shape) == 3 else 100))
     tree = cKDTree(rng.random((count, len(shape))) * shape, boxsize=shape)
-    where = np.stack(np.indices(shape), axis=-1) + 0.5
-    return tree.query(where)[1], count
+    return tree.query(np.stack(np.indices(shape), axis=-1) + 0.5)[1]
 
 
 def robust(largest: int = 32**3, seconds: float = SECONDS, threads: int = 1) -> pd.DataFrame:
@@ -96,7 +94,8 @@ def robust(largest: int = 32**3, seconds: float = SECONDS, threads: int = 1) -> 
         if np.prod(shape) > largest:
             continue
         rng = np.random.default_rng(0)
-        grain_index, count = seeds(shape, rng)
+        count = max(8, int(np.prod(shape)) // (64 if len(shape) == 3 else 100))
+        grain_index = voronoi(shape, count, rng)
         q, took = random_quaternions(count, rng), 0.0
         for tol in TOLERANCES:
             if 3 * took > seconds:

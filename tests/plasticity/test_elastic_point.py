@@ -14,12 +14,12 @@ from cpml.crystallography.elasticity import MANDEL, crystal_stiffness, to_mandel
 from cpml.crystallography.rotations import quaternion_to_matrix, random_quaternions
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
-from cpml.plasticity import PowerLaw, ThermalGlide, single_crystal
-from cpml.plasticity.crystal.elastic_point import ElasticCrystal, increment
+from cpml.plasticity import ElasticCrystal, PowerLaw, ThermalGlide, single_crystal
 from cpml.plasticity.laws.back_stress import BackStress
 from cpml.plasticity.laws.hardening import NoHardening
 from support.damask import read_case
 from support.phases import FCC, MG, MG_STRENGTHS
+from support.points import increment
 
 C_AL = crystal_stiffness({"C11": 106.75e3, "C12": 60.41e3, "C44": 28.34e3})
 C_MG = crystal_stiffness({"C11": 59.5e3, "C12": 25.6e3, "C13": 21.5e3, "C33": 61.7e3, "C44": 16.5e3})

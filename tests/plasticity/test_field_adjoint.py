@@ -27,6 +27,7 @@ from cpml.plasticity import (
     full_field_path,
 )
 from cpml.plasticity.field.adjoint import AttachedField, differentiable_field, strength_sensitivity
+from support.fields import mosaic
 from support.phases import FCC, MG, MG_STRENGTHS
 
 RATE = 1e-3
@@ -34,14 +35,6 @@ LOAD = Load.from_dict({"kind": "tension", "axis": "x", "rate": RATE})
 COMPRESSION = Conditions.uniaxial(1, -RATE)
 STRENGTHS = torch.tensor(MG_STRENGTHS)
 EXACT = 1e-12
-
-
-def mosaic(shape: tuple[int, ...], count: int, seed: int = 0) -> np.ndarray:
-    """Grains of nearest seeds, periodic."""
-    seeds = np.random.default_rng(seed).random((count, len(shape))) * shape
-    places = np.meshgrid(*map(np.arange, shape), indexing="ij")
-    apart = [np.abs(p[..., None] - seeds[:, i]) for i, p in enumerate(places)]
-    return sum(np.minimum(a, n - a) ** 2 for a, n in zip(apart, shape, strict=True)).argmin(-1)
 
 
 def crystals(count: int, seed: int = 1) -> Tensor:

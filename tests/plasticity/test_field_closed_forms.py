@@ -13,6 +13,7 @@ from cpml.crystallography.symmetry import proper_group
 from cpml.crystallography.tensors import rotation_5x5
 from cpml.load import Load
 from cpml.plasticity import Conditions, PowerLaw, full_field, mean_field, single_crystal
+from support.fields import fcc, mosaic, share_of
 from support.laminate import laminate
 from support.phases import FCC, MG
 
@@ -23,15 +24,6 @@ PULLED_AND_SHEARED = Conditions.mixed(
     [[1e-3, np.nan, 0.0], [0.0, np.nan, 0.0], [0.0, 0.0, np.nan]],
     [[np.nan, 2.0, np.nan], [2.0, 1.0, np.nan], [np.nan, np.nan, -1.0]],
 )
-
-
-def fcc(n, strength=10.0):
-    return PowerLaw(FCC, [strength], float(n), 1e-3)
-
-
-def share_of(found, wanted):
-    """Largest error of components, relative to the largest component."""
-    return np.abs(found - wanted).max() / np.abs(wanted).max()
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +40,9 @@ def layers():
 
 
 @pytest.fixture(scope="module")
-def mosaic():
+def grains():
     """Twelve grains of nearest seeds on 16 x 16 pixels, their orientations."""
-    rng = np.random.default_rng(3)
-    seed = rng.random((12, 2)) * 16
-    apart = [np.abs(i[..., None] - seed[:, k]) for k, i in enumerate(np.mgrid[:16, :16])]
-    return sum(np.minimum(a, 16 - a) ** 2 for a in apart).argmin(-1), random_quaternions(12, rng)
+    return mosaic((16, 16), 12, seed=3), random_quaternions(12, np.random.default_rng(4))
 
 
 @pytest.mark.parametrize("n", [1, 20])
@@ -104,11 +93,11 @@ def test_stress_alone(two):
 
 
 @pytest.mark.parametrize("loading", [TENSION, PULLED_AND_SHEARED])
-def test_power_is_that_of_the_load(mosaic, loading):
+def test_power_is_that_of_the_load(grains, loading):
     """Hill's lemma, <s:d> = <s>:<d>, and the macroscopic conditions, which the means meet; both to the forces
     out of balance, whose work on the motion is what the lemma lacks.
     """
-    grain_index, q = mosaic
+    grain_index, q = grains
     field = full_field(fcc(20), grain_index, q, loading=loading, tol=1e-9)
     conditions = Conditions.of(loading, "free")
     stress, rate = field.stress.mean((0, 1)), field.rate.mean((0, 1))
@@ -123,29 +112,29 @@ def test_power_is_that_of_the_load(mosaic, loading):
     assert (field.shear_rate * tau).sum(-1).mean() == pytest.approx(local, rel=1e-5)
 
 
-def test_symmetrically_equivalent_orientations(mosaic):
+def test_symmetrically_equivalent_orientations(grains):
     """A crystal turned by an operation of its point group is the same crystal."""
-    grain_index, q = mosaic
+    grain_index, q = grains
     group = proper_group("432")
     other = quaternion_multiply(q, group[np.arange(len(q)) * 5 % len(group)])
     fields = [full_field(fcc(5), grain_index, o, loading=TENSION, tol=1e-10) for o in (q, other)]
     assert share_of(fields[1].stress, fields[0].stress) < 1e-4
 
 
-def test_two_phases_of_one_law_are_one(mosaic):
+def test_two_phases_of_one_law_are_one(grains):
     """Splitting the grains between two equal laws changes nothing."""
-    grain_index, q = mosaic
+    grain_index, q = grains
     one = full_field(fcc(5), grain_index, q, loading=TENSION, tol=1e-10)
     two = full_field([fcc(5), fcc(5)], grain_index, q, phase=np.arange(12) % 2, loading=TENSION, tol=1e-10)
     assert share_of(two.stress, one.stress) < 1e-6
     assert share_of(two.shear_rate[..., :12] + two.shear_rate[..., 12:], one.shear_rate) < 1e-5
 
 
-def test_strengths_per_grain_and_voxel(mosaic):
+def test_strengths_per_grain_and_voxel(grains):
     """Equal strengths, given per family, per grain and per voxel, are one field; half as strong everywhere is
     half the stress.
     """
-    grain_index, q = mosaic
+    grain_index, q = grains
     one = full_field(fcc(20), grain_index, q, loading=TENSION, tol=1e-7)
     for shape in ((12, 1), (16, 16, 1)):
         law = PowerLaw(FCC, np.full(shape, 10.0), 20.0, 1e-3)
@@ -156,11 +145,11 @@ def test_strengths_per_grain_and_voxel(mosaic):
     assert 2 * half.von_mises == pytest.approx(one.von_mises, rel=1e-4)
 
 
-def test_steps_turn_with_the_map(mosaic):
+def test_steps_turn_with_the_map(grains):
     """Pixels twice as wide as high, and the map mirrored on its diagonal with pixels twice as high: the same
     field, mirrored.
     """
-    grain_index, q = mosaic
+    grain_index, q = grains
     # the mirror x <-> y of crystals, made a rotation by the inversion
     matrix, mirror = quaternion_to_matrix(q), np.eye(3)[[1, 0, 2]]
     wide = full_field(fcc(5), grain_index, matrix, loading=RATE, step=(2.0, 1.0), tol=1e-10)
@@ -187,9 +176,9 @@ def test_refinement(two):
     assert steps[-1] < 1e-4 * found[-1] and order.min() > 2
 
 
-def test_bounds_of_magnesium(mosaic):
+def test_bounds_of_magnesium(grains):
     """Power between Sachs and Taylor, with twins and a contrast of 6."""
-    grain_index, q = mosaic
+    grain_index, q = grains
     law = PowerLaw(MG, [10.0, 55.0, 60.0, 40.0], 20.0, 1e-3)
     weights = np.bincount(grain_index.ravel()).astype(float)
     means = {"weights": weights, "loading": TENSION}

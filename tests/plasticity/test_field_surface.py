@@ -6,21 +6,13 @@ import pytest
 from cpml.crystallography.rotations import random_quaternions
 from cpml.errors import ParameterError
 from cpml.load import Load
-from cpml.plasticity import Conditions, PowerLaw, full_field, polished
+from cpml.plasticity import Conditions, full_field, polished
 from cpml.plasticity.field.surface import slab, surface_corners, traction, with_gap
+from support.fields import fcc, share_of
 from support.laminate import laminate
-from support.phases import FCC
 
 TENSION = Load.from_dict({"kind": "tension", "axis": "x"})
 ACROSS = Conditions.uniaxial(1, 1e-3)
-
-
-def fcc(n):
-    return PowerLaw(FCC, [10.0], float(n), 1e-3)
-
-
-def share_of(found, wanted):
-    return np.abs(found - wanted).max() / np.abs(wanted).max()
 
 
 @pytest.fixture(scope="module")

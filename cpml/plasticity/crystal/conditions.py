@@ -173,6 +173,19 @@ class Conditions:
             stress = np.linalg.pinv(self.stress_rows) @ self.stress_values
         return stress, basis, rate
 
+    @property
+    def free(self) -> NDArray:
+        """(5, m) orthonormal directions of the strain rate that no rate condition fixes.
+
+        Raises
+        ------
+        ParameterError : as `split`
+        """
+        basis = self.split()[1]
+        if not basis.shape[1]:
+            return np.eye(5)
+        return np.linalg.svd(basis, full_matrices=True)[0][:, basis.shape[1] :]
+
     def scaled(self, rate: float, stress: float) -> "Conditions":
         """The same conditions in units of `rate` and `stress`."""
         return replace(self, rate_values=self.rate_values / rate, stress_values=self.stress_values / stress)

@@ -150,7 +150,7 @@ def differentiable_field(
             no_grain=no_grain, step=step, difference=difference, tol=tol, max_iter=max_iter, threads=threads,
             progress=progress,
         )  # fmt: skip
-    problem = _Problem.of(
+    problem = _Equations.of(
         law, grain_index, orientations, conditions, phase, no_grain, step, difference, threads
     )
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
@@ -187,7 +187,7 @@ def strength_sensitivity(
     ParameterError : a field of another grid, a law without strengths
     """
     conditions, imposed, target = _load(loading, None, None)
-    problem = _Problem.of(
+    problem = _Equations.of(
         law, grain_index, orientations, conditions, phase, no_grain, field.grid.step, difference, threads
     )
     laws = tuple(law) if isinstance(law, Sequence) else (law,)
@@ -243,7 +243,7 @@ def polished(
     """
     conditions, imposed, target = _load(loading, None, None)
     phases = Phases.of(law, field.grain_index, orientations, phase, no_grain, conditions, threads)
-    problem = _Problem(phases, Space(replace(field.grid, threads=threads), _free(conditions)), conditions)
+    problem = _Equations(phases, Space(replace(field.grid, threads=threads), conditions.free), conditions)
     laws = tuple(law) if isinstance(law, Sequence) else (law,)
     turn = rotation_5x5(as_matrices(orientations).detach().reshape(-1, 3, 3))
     theta = _Theta(laws, turn, torch.ones((), dtype=torch.float64), imposed.detach(), target.detach())
@@ -274,7 +274,7 @@ class _Flow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Problem:
+class _Equations:
     """The equations of one grid."""
 
     phases: Phases
@@ -293,7 +293,7 @@ class _Problem:
         step: float | tuple[float, ...],
         difference: str,
         threads: int,
-    ) -> "_Problem":
+    ) -> "_Equations":
         """Checked (the arguments of `full_field`)."""
         phases = Phases.of(
             law,
@@ -307,7 +307,7 @@ class _Problem:
         shape = phases.grain_index.shape
         edges = step[: len(shape)] if isinstance(step, tuple) else step
         grid = PeriodicGrid.of(shape, edges, difference, threads)
-        return cls(phases, Space(grid, _free(conditions)), conditions)
+        return cls(phases, Space(grid, conditions.free), conditions)
 
     def flow(self, stress: NDArray, theta: _Theta) -> _Flow:
         """Flow of all voxels at stresses (N, 5), with the graph of theta."""
@@ -434,7 +434,7 @@ class _Problem:
 class _Point:
     """A solution and its linear system."""
 
-    problem: _Problem
+    problem: _Equations
     stress: NDArray  # (N, 5) MPa
     motion: Nodal
     shear_rate: NDArray  # (N, S) 1/s
@@ -527,17 +527,11 @@ def _load(
     conditions = replace(conditions, **{name: value.detach().numpy() for name, value in values.items()})
     _, basis, _ = conditions.split()
     to_rate = basis @ np.linalg.pinv(conditions.rate_rows @ basis)
-    to_stress = _free(conditions).T @ np.linalg.pinv(conditions.stress_rows)
+    to_stress = conditions.free.T @ np.linalg.pinv(conditions.stress_rows)
     imposed = torch.as_tensor(to_rate) @ values["rate_values"]
     if isinstance(loading, Tensor):
         imposed = as_rate(loading)
     return conditions, imposed, torch.as_tensor(to_stress) @ values["stress_values"]
-
-
-def _free(conditions: Conditions) -> NDArray:
-    """(5, m) directions of the mean strain rate that the load leaves free."""
-    _, basis, _ = conditions.split()
-    return np.linalg.svd(basis, full_matrices=True)[0][:, basis.shape[1] :] if basis.shape[1] else np.eye(5)
 
 
 def _rows(law: Law, part: PowerLawVoxels | AnyLawVoxels) -> Law:

@@ -220,9 +220,7 @@ class _Problem:
     @classmethod
     def of(cls, phases: Phases, grid: PeriodicGrid, conditions: Conditions) -> "_Problem":
         stress, basis, rate = conditions.split()
-        free = (
-            np.linalg.svd(basis, full_matrices=True)[0][:, basis.shape[1] :] if basis.shape[1] else np.eye(5)
-        )
+        free = conditions.free
         return cls(
             phases,
             Space(grid, free),
