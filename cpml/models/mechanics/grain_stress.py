@@ -155,7 +155,8 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
         totals,
         sums,
         numerics,
-        start=field,
+        # many are remembered: what starts a nearby field needs no shears
+        start=replace(field, shear_rate=np.empty((*field.grain_index.shape, 0))),
         converged=field.converged,
     )
 
