@@ -31,6 +31,8 @@ def laminate(
     rate0 = [as_tensor(law.reference_rate).item() for law in laws]
     unit = conditions.rate_size
     weights = np.array([share, 1 - share])
+    # the unit of stress is a constant, so that the equations are linear at n = 1 and have one answer
+    size = np.concatenate(strength).mean()
 
     def flow(k: int, stress: NDArray, n: float) -> NDArray:
         # strengths at the macroscopic rate, so that every exponent leads to stresses of a like size
@@ -41,7 +43,6 @@ def laminate(
     def equations(unknown: NDArray, share_of_n: float) -> NDArray:
         stress = unknown[:10].reshape(2, 5)
         rate = np.array([flow(k, stress[k], as_tensor(laws[k].n).item() ** share_of_n) for k in (0, 1)])
-        size = np.abs(stress).max()
         # two layers: the stresses whose strain rates may jump are equal, all other strain rates are
         xx, yy, zz, yz, xz, xy = (to_vector(np.outer(a, b) + np.outer(b, a)) / 2 for a, b in _pairs())
         jump = stress[0] - stress[1]
