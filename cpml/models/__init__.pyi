@@ -21,6 +21,7 @@ from .mechanics.field_comparison import (
 )
 from .mechanics.hot_spots import hot_spot_numbers as hot_spot_numbers, hot_spots as hot_spots
 from .mechanics.map_field import MapField as MapField, solve_map as solve_map
+from .mechanics.response import GrainResponse as GrainResponse, grain_response as grain_response
 from .protocol import cross_validate as cross_validate
 from .specimen.specimen import Specimen as Specimen, build_specimen as build_specimen
 from .summary import (

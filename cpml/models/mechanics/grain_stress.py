@@ -29,6 +29,7 @@ from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.field.full_field import full_field
 from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.laws.spin import axial, slip_spin
 from cpml.plasticity.polycrystal.mean_field import mean_field
 from cpml.plasticity.polycrystal.response import MeanField
 
@@ -38,15 +39,48 @@ DIFFERENTIABLE = ("taylor", "affine")
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """Covariances of what one map leaves open, in the units of :class:`GrainState`."""
+
+    stress: NDArray  # (G, 5, 5)
+    rate: NDArray  # (G, 5, 5)
+    spin: NDArray  # (G, 3, 3)
+    log_total_sd: NDArray  # (G,)
+
+
+@dataclass(frozen=True)
 class GrainState:
     """Every grain of a specimen under one scheme (module docstring)."""
 
     stress: NDArray  # (G, 5)
     log_total: NDArray  # (G,) natural log of the total shear
     family_share: NDArray  # (K,) share of all shear
+    rate: NDArray  # (G, 5) strain rate per von Mises rate of the load
+    spin: NDArray  # (G, 3) axial vector of the lattice's rotation per von Mises rate of the load
     taylor: float = np.nan  # mean total shear per macroscopic von Mises strain
     start: Any = None  # from which a nearby problem of this scheme is solved faster
     converged: bool = True
+    scatter: Scatter | None = None  # what the scheme itself leaves open; None: it claims to know
+
+    @property
+    def covariance(self) -> NDArray:
+        """(G, 5, 5) of the stress."""
+        return np.zeros((len(self.stress), 5, 5)) if self.scatter is None else self.scatter.stress
+
+    @property
+    def rate_covariance(self) -> NDArray:
+        """(G, 5, 5) of the strain rate."""
+        return np.zeros((len(self.stress), 5, 5)) if self.scatter is None else self.scatter.rate
+
+    @property
+    def spin_covariance(self) -> NDArray:
+        """(G, 3, 3) of the spin."""
+        return np.zeros((len(self.stress), 3, 3)) if self.scatter is None else self.scatter.spin
+
+    @property
+    def log_total_sd(self) -> NDArray:
+        """(G,) standard deviation of the log of the total shear."""
+        return np.zeros(len(self.stress)) if self.scatter is None else self.scatter.log_total_sd
 
 
 def grain_state(
@@ -56,6 +90,7 @@ def grain_state(
     *,
     numerics: Numerics = STANDARD,
     start: Any = None,
+    seed: int = 0,
 ) -> GrainState:
     """Stress and total shear of every grain (remembered with the specimen for equal questions).
 
@@ -63,6 +98,7 @@ def grain_state(
     ----------
     log_strength : (K,) of the families, natural log, any common unit
     start : of a nearby :class:`GrainState`
+    seed : of what a scheme draws
 
     Raises
     ------
@@ -83,19 +119,25 @@ def grain_state(
     ]
     question = (
         scheme,
+        seed,
         numerics,
         specimen.systems.names,
         *(None if a is None else np.ascontiguousarray(a).tobytes() for a in arrays),
     )
-    return specimen.answers.get(question, lambda: _solved(specimen, relative, scheme, numerics, start))
+    return specimen.answers.get(question, lambda: _solved(specimen, relative, scheme, numerics, start, seed))
 
 
 def _solved(
-    specimen: Specimen, log_strength: NDArray, scheme: str, numerics: Numerics, start: Any
+    specimen: Specimen, log_strength: NDArray, scheme: str, numerics: Numerics, start: Any, seed: int
 ) -> GrainState:
     if scheme == "sachs":
-        stress = np.tile(load_direction(specimen), (len(specimen), 1))
-        return GrainState(stress, np.zeros(len(specimen)), np.zeros(len(log_strength)))
+        alone = solve_mean_field(specimen, torch.as_tensor(log_strength), scheme, numerics)
+        return GrainState(
+            stress=np.tile(load_direction(specimen), (len(specimen), 1)),
+            log_total=np.zeros(len(specimen)),
+            family_share=np.zeros(len(log_strength)),
+            **motion_of(specimen, alone),
+        )
     if scheme == "full_field":
         return _on_the_map(specimen, log_strength, numerics, start)
     with torch.no_grad():
@@ -107,9 +149,29 @@ def _solved(
         shear.sum(1),
         shear.sum(0),
         numerics,
+        motion=motion_of(specimen, solved),
         start=None if solved.medium is None else solved.medium.start,
         converged=bool(solved.converged.all()),
     )
+
+
+def motion_of(specimen: Specimen, solved: MeanField) -> dict[str, NDArray]:
+    """rate (G, 5) and spin (G, 3) of the grains of a mean field, per von Mises rate of the load."""
+    with torch.no_grad():
+        shear = solved.shear_rate.numpy()
+        copies = canonical_copies(specimen.quaternions, specimen.systems.lattice)
+        rate = np.einsum("gs,gsi->gi", shear, schmid_vectors(specimen.systems, copies))
+        spin = -lattice_part(specimen.systems, copies, shear)
+        if solved.spin is not None:
+            apart = torch.as_tensor(rate) - solved.rate
+            spin += (apart @ axial(solved.spin.movedim(2, 0))).numpy()
+    return {"rate": rate / specimen.load.rate, "spin": spin / specimen.load.rate}
+
+
+def lattice_part(systems: Systems, quaternions: NDArray, shear: NDArray) -> NDArray:
+    """(..., 3) axial spin, sample frame, that slip (..., S) of crystals (..., 4) takes from the lattice."""
+    turn = quaternion_to_matrix(quaternions)
+    return np.einsum("...ij,...j->...i", turn, shear @ slip_spin(systems).numpy())
 
 
 def solve_mean_field(
@@ -144,8 +206,22 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
         start=start,
     )
     shear = np.abs(field.shear_rate)
-    stress, total = _with_small_grains(
-        specimen, log_strength, numerics, field.grain_mean(field.stress), field.grain_mean(shear.sum(-1))
+    plastic = lattice_part(
+        specimen.systems,
+        canonical_copies(specimen.quaternions, specimen.systems.lattice)[field.grain_index],
+        field.shear_rate,
+    )
+    motion = {
+        "rate": field.grain_mean(field.rate) / specimen.load.rate,
+        "spin": field.grain_mean(axial(field.velocity_gradient) - plastic) / specimen.load.rate,
+    }
+    stress, total, motion = _with_small_grains(
+        specimen,
+        log_strength,
+        numerics,
+        field.grain_mean(field.stress),
+        field.grain_mean(shear.sum(-1)),
+        motion,
     )
     by_system = shear.reshape(-1, shear.shape[-1]).sum(0)
     means, totals, sums = (torch.as_tensor(values) for values in (stress, total, by_system))
@@ -155,6 +231,7 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
         totals,
         sums,
         numerics,
+        motion=motion,
         # many are remembered: what starts a nearby field needs no shears
         start=replace(field, shear_rate=np.empty((*field.grain_index.shape, 0))),
         converged=field.converged,
@@ -183,6 +260,7 @@ def _state(
     by_system: Tensor,
     numerics: Numerics,
     *,
+    motion: dict[str, NDArray],
     start: Any,
     converged: bool,
 ) -> GrainState:
@@ -197,25 +275,40 @@ def _state(
         taylor=float(torch.as_tensor(specimen.weights) @ total) / specimen.load.rate,
         start=start,
         converged=converged,
+        **motion,
     )
 
 
 def _with_small_grains(
-    specimen: Specimen, log_strength: NDArray, numerics: Numerics, stress: NDArray, total: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Means over the cells of every grain (G, 5) and (G,).
+    specimen: Specimen,
+    log_strength: NDArray,
+    numerics: Numerics,
+    stress: NDArray,
+    total: NDArray,
+    motion: dict[str, NDArray],
+) -> tuple[NDArray, NDArray, dict[str, NDArray]]:
+    """Means over the cells of every grain: stress (G, 5), total shear (G,), and its motion.
 
     Grains too small for a cell of the raster get the self-consistent answer, scaled to the field's mean.
     """
-    every_stress, every_total = np.full((len(specimen), 5), np.nan), np.full(len(specimen), np.nan)
-    every_stress[: len(total)], every_total[: len(total)] = stress, total
+    every_stress, every_total = _for_all(stress, specimen), _for_all(total, specimen)
+    motion = {name: _for_all(values, specimen) for name, values in motion.items()}
     has_cells = np.isfinite(every_total)
     if not has_cells.all():
         medium = grain_state(specimen, log_strength, "affine", numerics=numerics)
         scale = np.mean(every_stress[has_cells] @ load_direction(specimen))
         every_stress[~has_cells] = medium.stress[~has_cells] * scale
         every_total[~has_cells] = np.exp(medium.log_total[~has_cells]) * np.mean(every_total[has_cells])
-    return every_stress, every_total
+        for name, values in motion.items():
+            values[~has_cells] = getattr(medium, name)[~has_cells]
+    return every_stress, every_total, motion
+
+
+def _for_all(means: NDArray, specimen: Specimen) -> NDArray:
+    """Values (G, ...) of all grains from those up to the last that has a cell; NaN for the others."""
+    every = np.full((len(specimen), *means.shape[1:]), np.nan)
+    every[: len(means)] = means
+    return every
 
 
 def load_direction(specimen: Specimen) -> NDArray:

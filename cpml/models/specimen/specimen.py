@@ -46,6 +46,8 @@ class Specimen:
         are planes
     cp : arrays of the CP baseline (``schmid``, ``share_sachs``, ``share_taylor``
         (G, S); ``taylor_factor`` (G,))
+    free_surface : the map was a free surface while the specimen deformed (True), or was cut afterwards
+        (False); None where nobody said
     answers : what has been solved for these grains; copies with other labels share it
     """
 
@@ -63,6 +65,7 @@ class Specimen:
     curve: pd.DataFrame | None = None
     raster: np.ndarray | None = None
     edge_angle: np.ndarray | None = None
+    free_surface: bool | None = None
     answers: Remembered = field(default_factory=Remembered, repr=False)
 
     def __post_init__(self):
@@ -219,6 +222,7 @@ def build_specimen(
     cp=None,
     curve=None,
     points=None,
+    free_surface=None,
 ) -> Specimen:
     """Specimen of one phase from the tables of notebooks 02 and 03.
 
@@ -230,6 +234,7 @@ def build_specimen(
         whose candidates are planes
     points : (xy (N, 2) um, grain_id (N,)) of all map points, from which the
         coarse map of the full field is made
+    free_surface : as in :class:`Specimen`
 
     Raises
     ------
@@ -277,6 +282,7 @@ def build_specimen(
         curve=curve,
         raster=raster,
         edge_angle=angle,
+        free_surface=free_surface,
     )
     _check_targets(specimen)
     return specimen

@@ -1,0 +1,173 @@
+"""What every grain of a map does under its load, and how well that is known: one door to all schemes.
+
+Stresses are in units of the specimen's mean stress along the load, rates per unit of the load's von Mises
+rate, all in the sample frame. The lattice turns as dR/dt = W R with W the spin.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cpml.crystallography.tensors import to_matrix
+from cpml.errors import ParameterError
+from cpml.models.mechanics.grain_stress import SCHEMES, GrainState, grain_state
+from cpml.models.numerics import STANDARD, Numerics
+from cpml.models.specimen.specimen import Specimen
+
+AUTO = "affine"
+
+
+@dataclass(frozen=True)
+class GrainResponse:
+    """Every grain of a specimen; spreads are standard deviations, 0 where a scheme knows none.
+
+    Attributes
+    ----------
+    stress (G, 5), covariance (G, 5, 5) : deviator in the 5-basis of `cpml.crystallography.tensors`
+    strain_rate, spin (G, 3, 3) : per von Mises rate of the load; ``strain_rate_sd``, ``spin_sd`` of every
+        component. The spin is that of the lattice
+    log_shear (G,) : natural log of the total shear over its mean; ``log_shear_sd``
+    """
+
+    grain_ids: NDArray
+    scheme: str
+    stress: NDArray
+    covariance: NDArray
+    strain_rate: NDArray
+    strain_rate_sd: NDArray
+    spin: NDArray
+    spin_sd: NDArray
+    log_shear: NDArray
+    log_shear_sd: NDArray
+    converged: bool
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a grain: grain_id, stress_xx ..., rate_xx ..., spin_x ..., log_shear, each with its _sd;
+        scheme, converged.
+        """
+        columns: dict[str, NDArray] = {"grain_id": self.grain_ids}
+        stress = to_matrix(self.stress)
+        spread = np.sqrt(np.maximum(np.einsum("...ii->...i", _covariance_of_components(self.covariance)), 0))
+        for k, (i, j) in enumerate(PAIRS):
+            name = "xyz"[i] + "xyz"[j]
+            columns[f"stress_{name}"], columns[f"stress_{name}_sd"] = stress[:, i, j], spread[:, k]
+            columns[f"rate_{name}"] = self.strain_rate[:, i, j]
+            columns[f"rate_{name}_sd"] = self.strain_rate_sd[:, i, j]
+        for axis, (i, j) in zip("xyz", ((2, 1), (0, 2), (1, 0)), strict=True):
+            columns[f"spin_{axis}"], columns[f"spin_{axis}_sd"] = self.spin[:, i, j], self.spin_sd[:, i, j]
+        columns |= {"log_shear": self.log_shear, "log_shear_sd": self.log_shear_sd}
+        return pd.DataFrame(columns).assign(scheme=self.scheme, converged=self.converged)
+
+
+PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+def grain_response(
+    specimen: Specimen,
+    *,
+    scheme: str = "auto",
+    strengths: Mapping[str, float] | ArrayLike | None = None,
+    n: float | None = None,
+    seed: int = 0,
+    numerics: Numerics = STANDARD,
+) -> GrainResponse:
+    """Stress, strain rate, spin and total shear of every grain under one scheme.
+
+    Parameters
+    ----------
+    scheme : of `cpml.models.mechanics.grain_stress`; "auto": the best on measured grains and on volumes that
+        nobody learned from (`tasks.py bench --suite depth`)
+    strengths : of the families, any common unit: by name, or (K,) in the order of the material; None: the
+        literature's
+    n : exponent of the law; None: that of the coupled model
+    seed : of what is drawn (depths)
+
+    Raises
+    ------
+    ParameterError : an unknown scheme or family, a strength or exponent that is not positive
+    CpmlError : a scheme that needs a map for a specimen without one
+
+    Examples
+    --------
+    >>> response = cpml.models.grain_response(specimen, scheme="affine")  # doctest: +SKIP
+    >>> response.stress.shape, response.covariance.shape  # doctest: +SKIP
+    ((148, 5), (148, 5, 5))
+    """
+    if scheme not in ("auto", *SCHEMES):
+        raise ParameterError(f"scheme {scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}")
+    if n is not None:
+        numerics = replace(numerics, exponent=float(n))
+    chosen = AUTO if scheme == "auto" else scheme
+    log_strength = np.log(family_strengths(specimen, strengths))
+    return as_response(
+        specimen, chosen, grain_state(specimen, log_strength, chosen, numerics=numerics, seed=seed)
+    )
+
+
+def family_strengths(specimen: Specimen, strengths: Mapping[str, float] | ArrayLike | None) -> NDArray:
+    """(K,) strengths of the specimen's families.
+
+    Raises
+    ------
+    ParameterError : a family that the material does not have, or one that is missing; a number too many or
+        few; a strength that is not positive
+    """
+    families = specimen.systems.family_names
+    if strengths is None:
+        return np.array([specimen.material.families[f].strength for f in families])
+    if isinstance(strengths, Mapping):
+        wrong = sorted(set(strengths) ^ set(families))
+        if wrong:
+            raise ParameterError(
+                f"strengths: {wrong[0]!r} is not in both; the material has {', '.join(families)}"
+            )
+        strengths = [strengths[f] for f in families]
+    values = np.asarray(strengths, float)
+    if values.shape != (len(families),) or not (np.isfinite(values) & (values > 0)).all():
+        raise ParameterError(
+            f"strengths {values} must be {len(families)} positive numbers, of {', '.join(families)}"
+        )
+    return values
+
+
+def as_response(specimen: Specimen, scheme: str, state: GrainState) -> GrainResponse:
+    """The public record of a state."""
+    return GrainResponse(
+        grain_ids=specimen.grain_ids,
+        scheme=scheme,
+        stress=state.stress,
+        covariance=state.covariance,
+        strain_rate=to_matrix(state.rate),
+        strain_rate_sd=_component_sd(state.rate_covariance),
+        spin=skew(state.spin),
+        spin_sd=np.abs(skew(np.sqrt(np.maximum(np.einsum("gii->gi", state.spin_covariance), 0.0)))),
+        log_shear=state.log_total,
+        log_shear_sd=state.log_total_sd,
+        converged=state.converged,
+    )
+
+
+def skew(axial: NDArray) -> NDArray:
+    """(..., 3, 3) skew matrices W with W v = w x v of axial vectors w (..., 3)."""
+    x, y, z = np.moveaxis(np.asarray(axial), -1, 0)
+    zero = np.zeros_like(x)
+    rows = [(zero, -z, y), (z, zero, -x), (-y, x, zero)]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def _covariance_of_components(covariance: NDArray) -> NDArray:
+    """(..., 6, 6) of the components in the order of `PAIRS`, from that of the 5-basis (..., 5, 5)."""
+    rows = np.array([[to_matrix(e)[i, j] for e in np.eye(5)] for i, j in PAIRS])
+    return rows @ covariance @ rows.T
+
+
+def _component_sd(covariance: NDArray) -> NDArray:
+    """(..., 3, 3) standard deviations of the components of a symmetric tensor."""
+    sd = np.sqrt(np.maximum(np.einsum("...ii->...i", _covariance_of_components(covariance)), 0.0))
+    every = np.zeros((*sd.shape[:-1], 3, 3))
+    for k, (i, j) in enumerate(PAIRS):
+        every[..., i, j] = every[..., j, i] = sd[..., k]
+    return every
