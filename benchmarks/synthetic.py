@@ -206,7 +206,7 @@ def _stress(load: Load, deviation: np.ndarray) -> np.ndarray:
 
 def _share(systems, quaternions, stress, strength, n: float) -> np.ndarray:
     """(G, S) share of the grain's shear on every system of strength (S,)."""
-    from cpml.models.mechanics.grain_stress import schmid_vectors
+    from cpml.plasticity.polycrystal.motion import schmid_vectors
 
     tau = np.einsum("gsi,gi->gs", schmid_vectors(systems, quaternions), stress)
     return flow.shares(flow.relative_stress(tau, strength, systems.twin), n)

@@ -79,7 +79,8 @@ INSIDE = {
     "models": {
         "numerics": set(),
         "specimen": {"numerics"},
-        "mechanics": {"numerics", "specimen"},
+        "learned": {"numerics"},
+        "mechanics": {"numerics", "specimen", "learned"},
         "baselines": {"specimen", "mechanics"},
         "coupled": {"numerics", "specimen", "mechanics"},
         "protocol": {"specimen"},

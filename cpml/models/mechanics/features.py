@@ -17,10 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cpml.crystallography.rotations import quaternion_to_matrix
-from cpml.models.mechanics.grain_stress import grain_state, schmid_vectors
+from cpml.models.mechanics.grain_stress import grain_state
 from cpml.models.mechanics.neighbourhood import neighbour_transfer
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws import flow
+from cpml.plasticity.polycrystal.motion import schmid_vectors
 
 GRAIN_COLUMNS = (
     "log_diameter",

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from cpml.crystallography.tensors import to_matrix, von_mises_stress
-from cpml.models.mechanics.grain_stress import schmid_vectors
 from cpml.models.mechanics.map_field import TOLERANCE, MapField, leading
 from cpml.plasticity.field_path.loading import Stage
 from cpml.plasticity.field_path.path import full_field_path
 from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.polycrystal.motion import schmid_vectors
 from cpml.plasticity.polycrystal.response import MeanField
 
 TAILS = (0.05, 0.95)  # of the resamples: 90 % intervals

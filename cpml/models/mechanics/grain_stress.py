@@ -20,20 +20,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cpml.crystallography.rotations import quaternion_multiply, quaternion_to_matrix
-from cpml.crystallography.slip_systems import Systems
+from cpml.crystallography.rotations import quaternion_multiply
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
-from cpml.crystallography.tensors import rotation_5x5, to_vector
+from cpml.crystallography.tensors import to_vector
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.field.full_field import full_field
 from cpml.plasticity.laws.law import PowerLaw
-from cpml.plasticity.laws.spin import axial, slip_spin
+from cpml.plasticity.laws.spin import axial
 from cpml.plasticity.polycrystal.mean_field import mean_field
+from cpml.plasticity.polycrystal.motion import grain_motion, plastic_spin
 from cpml.plasticity.polycrystal.response import MeanField
 
 SCHEMES = ("sachs", "taylor", "affine", "full_field")
+Motion = tuple[NDArray, NDArray]
+"""Strain rates (G, 5) and axial lattice spins (G, 3) of grains, per von Mises rate of the load."""
 DIFFERENTIABLE = ("taylor", "affine")
 """Schemes whose answer has an analytic derivative by the strengths."""
 
@@ -131,12 +133,15 @@ def _solved(
     specimen: Specimen, log_strength: NDArray, scheme: str, numerics: Numerics, start: Any, seed: int
 ) -> GrainState:
     if scheme == "sachs":
-        alone = solve_mean_field(specimen, torch.as_tensor(log_strength), scheme, numerics)
+        motion = motion_of(
+            specimen, solve_mean_field(specimen, torch.as_tensor(log_strength), scheme, numerics)
+        )
         return GrainState(
             stress=np.tile(load_direction(specimen), (len(specimen), 1)),
             log_total=np.zeros(len(specimen)),
             family_share=np.zeros(len(log_strength)),
-            **motion_of(specimen, alone),
+            rate=motion[0],
+            spin=motion[1],
         )
     if scheme == "full_field":
         return _on_the_map(specimen, log_strength, numerics, start)
@@ -155,23 +160,12 @@ def _solved(
     )
 
 
-def motion_of(specimen: Specimen, solved: MeanField) -> dict[str, NDArray]:
-    """rate (G, 5) and spin (G, 3) of the grains of a mean field, per von Mises rate of the load."""
+def motion_of(specimen: Specimen, solved: MeanField) -> Motion:
+    """Of the grains of a mean field."""
+    copies = canonical_copies(specimen.quaternions, specimen.systems.lattice)
     with torch.no_grad():
-        shear = solved.shear_rate.numpy()
-        copies = canonical_copies(specimen.quaternions, specimen.systems.lattice)
-        rate = np.einsum("gs,gsi->gi", shear, schmid_vectors(specimen.systems, copies))
-        spin = -lattice_part(specimen.systems, copies, shear)
-        if solved.spin is not None:
-            apart = torch.as_tensor(rate) - solved.rate
-            spin += (apart @ axial(solved.spin.movedim(2, 0))).numpy()
-    return {"rate": rate / specimen.load.rate, "spin": spin / specimen.load.rate}
-
-
-def lattice_part(systems: Systems, quaternions: NDArray, shear: NDArray) -> NDArray:
-    """(..., 3) axial spin, sample frame, that slip (..., S) of crystals (..., 4) takes from the lattice."""
-    turn = quaternion_to_matrix(quaternions)
-    return np.einsum("...ij,...j->...i", turn, shear @ slip_spin(systems).numpy())
+        rate, spin = grain_motion(specimen.systems, copies, solved)
+    return rate.numpy() / specimen.load.rate, spin.numpy() / specimen.load.rate
 
 
 def solve_mean_field(
@@ -206,15 +200,15 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
         start=start,
     )
     shear = np.abs(field.shear_rate)
-    plastic = lattice_part(
+    plastic = plastic_spin(
         specimen.systems,
         canonical_copies(specimen.quaternions, specimen.systems.lattice)[field.grain_index],
         field.shear_rate,
     )
-    motion = {
-        "rate": field.grain_mean(field.rate) / specimen.load.rate,
-        "spin": field.grain_mean(axial(field.velocity_gradient) - plastic) / specimen.load.rate,
-    }
+    motion = (
+        field.grain_mean(field.rate) / specimen.load.rate,
+        field.grain_mean(axial(field.velocity_gradient) - plastic) / specimen.load.rate,
+    )
     stress, total, motion = _with_small_grains(
         specimen,
         log_strength,
@@ -260,7 +254,7 @@ def _state(
     by_system: Tensor,
     numerics: Numerics,
     *,
-    motion: dict[str, NDArray],
+    motion: Motion,
     start: Any,
     converged: bool,
 ) -> GrainState:
@@ -275,7 +269,8 @@ def _state(
         taylor=float(torch.as_tensor(specimen.weights) @ total) / specimen.load.rate,
         start=start,
         converged=converged,
-        **motion,
+        rate=motion[0],
+        spin=motion[1],
     )
 
 
@@ -285,23 +280,22 @@ def _with_small_grains(
     numerics: Numerics,
     stress: NDArray,
     total: NDArray,
-    motion: dict[str, NDArray],
-) -> tuple[NDArray, NDArray, dict[str, NDArray]]:
+    motion: Motion,
+) -> tuple[NDArray, NDArray, Motion]:
     """Means over the cells of every grain: stress (G, 5), total shear (G,), and its motion.
 
     Grains too small for a cell of the raster get the self-consistent answer, scaled to the field's mean.
     """
     every_stress, every_total = _for_all(stress, specimen), _for_all(total, specimen)
-    motion = {name: _for_all(values, specimen) for name, values in motion.items()}
+    rate, spin = (_for_all(values, specimen) for values in motion)
     has_cells = np.isfinite(every_total)
     if not has_cells.all():
         medium = grain_state(specimen, log_strength, "affine", numerics=numerics)
         scale = np.mean(every_stress[has_cells] @ load_direction(specimen))
         every_stress[~has_cells] = medium.stress[~has_cells] * scale
         every_total[~has_cells] = np.exp(medium.log_total[~has_cells]) * np.mean(every_total[has_cells])
-        for name, values in motion.items():
-            values[~has_cells] = getattr(medium, name)[~has_cells]
-    return every_stress, every_total, motion
+        rate[~has_cells], spin[~has_cells] = medium.rate[~has_cells], medium.spin[~has_cells]
+    return every_stress, every_total, (rate, spin)
 
 
 def _for_all(means: NDArray, specimen: Specimen) -> NDArray:
@@ -326,9 +320,3 @@ def canonical_copies(quaternions: NDArray, lattice: str) -> NDArray:
     best = np.abs(copies[..., 0]).argmax(1)
     chosen = np.take_along_axis(copies, best[:, None, None], 1)[:, 0]
     return chosen * np.where(chosen[:, :1] < 0, -1.0, 1.0)
-
-
-def schmid_vectors(systems: Systems, quaternions: NDArray) -> NDArray:
-    """(G, S, 5) Schmid tensors of every grain in the sample frame."""
-    turn = rotation_5x5(quaternion_to_matrix(quaternions))
-    return np.einsum("gij,sj->gsi", turn, systems.schmid5)

@@ -46,12 +46,12 @@ from cpml.models.mechanics.grain_stress import (
     grain_state,
     load_direction,
     relative_to_mean,
-    schmid_vectors,
     solve_mean_field,
 )
 from cpml.models.mechanics.neighbourhood import pulls
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.polycrystal.motion import schmid_vectors
 from cpml.plasticity.polycrystal.response import MeanField
 
 SURFACE = (

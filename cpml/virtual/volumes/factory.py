@@ -49,7 +49,7 @@ class Order:
 
 def _save(path: Path, arrays: dict[str, NDArray]) -> None:
     with open(path, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def make_volumes(order: Order, seeds: range, *, workers: int = 2) -> list[Path]:
