@@ -338,6 +338,40 @@ def bench(c, suite=""):
 
 @task(
     help={
+        "volumes": "solved volumes to learn from; those that the folder holds are kept",
+        "members": "networks of the ensemble",
+        "epochs": "times that every volume is seen",
+        "workers": "processes",
+        "folder": "where volumes and the state of the training are kept (default: data/derived/volumes)",
+        "output": "file of the weights (default: the one that the package reads)",
+        "without": "material that is not learned from, to see what that costs (may be repeated)",
+    },
+    iterable=["without"],
+)
+@reports_errors
+def pretrain(
+    c, volumes=1000, held_out=40, members=4, epochs=14, workers=2, folder="", output="", without=None
+):
+    """Train the learned mechanics on solved volumes; goes on where it was stopped."""
+    from cpml.models.learned import pretraining, training, weights
+    from cpml.paths import derived
+
+    plan = pretraining.Plan(
+        folder=Path(folder) if folder else derived("volumes"),
+        volumes=volumes,
+        held_out=held_out,
+        members=members,
+        schedule=training.Schedule(epochs=epochs),
+        left_out=tuple(without or ()),
+        workers=workers,
+    )
+    target = Path(output) if output else Path(weights.__file__).with_name(weights.SUPPLIED)
+    pretraining.pretrain(plan, target, say=lambda line: print(line, flush=True))
+    print(f"weights: {target}")
+
+
+@task(
+    help={
         "minutes": "in all, shared by the targets",
         "target": "a group (maps, files, yaml, models, artefacts) or one file of them; all when empty",
         "reproduce": "a kept input: read it once and show what happens; needs --target",

@@ -5,7 +5,8 @@
 | sachs | the load alone, the same for all |
 | taylor | the strain rate of the specimen, imposed on every grain |
 | affine | a mean medium that all grains form together (self-consistent) |
-| full_field | equilibrium on the measured map: all neighbours and boundaries |
+| full_field | equilibrium on the measured map, continued as columns: all neighbours and boundaries in it |
+| learned | the mean medium, and what a network adds from the neighbours: a mean and what the map leaves open |
 
 Stresses are relative to the specimen's mean stress along the load, shears to the mean over the grains, and
 strengths to their geometric mean: a common factor on all strengths changes nothing of what is asked here.
@@ -31,9 +32,9 @@ from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.spin import axial
 from cpml.plasticity.polycrystal.mean_field import mean_field
 from cpml.plasticity.polycrystal.motion import grain_motion, plastic_spin
-from cpml.plasticity.polycrystal.response import MeanField
+from cpml.plasticity.polycrystal.response import MeanField, medium_of
 
-SCHEMES = ("sachs", "taylor", "affine", "full_field")
+SCHEMES = ("sachs", "taylor", "affine", "full_field", "learned")
 Motion = tuple[NDArray, NDArray]
 """Strain rates (G, 5) and axial lattice spins (G, 3) of grains, per von Mises rate of the load."""
 DIFFERENTIABLE = ("taylor", "affine")
@@ -145,6 +146,8 @@ def _solved(
         )
     if scheme == "full_field":
         return _on_the_map(specimen, log_strength, numerics, start)
+    if scheme == "learned":
+        return _learned(specimen, log_strength, numerics, start)
     with torch.no_grad():
         solved = solve_mean_field(specimen, torch.as_tensor(log_strength), scheme, numerics)
     shear = solved.shear_rate.abs()
@@ -158,6 +161,33 @@ def _solved(
         start=None if solved.medium is None else solved.medium.start,
         converged=bool(solved.converged.all()),
     )
+
+
+def _learned(specimen: Specimen, log_strength: NDArray, numerics: Numerics, start: Any) -> GrainState:
+    from cpml.models.mechanics.learned import learned  # it stands on this module
+
+    with torch.no_grad():
+        found = learned(specimen, torch.as_tensor(log_strength), numerics, start)
+    answer, field = found.answer, found.field
+    shear = field.shear_rate.abs()
+    state = _state(
+        specimen,
+        answer.stress,
+        answer.log_total.exp(),
+        shear.sum(0),
+        numerics,
+        motion=(answer.rate.numpy(), answer.spin.numpy()),
+        start=medium_of(field).start,
+        converged=bool(field.converged.all()),
+    )
+    taylor = float(torch.as_tensor(specimen.weights) @ shear.sum(1)) / specimen.load.rate
+    scatter = Scatter(
+        stress=answer.stress_covariance.numpy(),
+        rate=answer.rate_covariance.numpy(),
+        spin=answer.spin_covariance.numpy(),
+        log_total_sd=answer.log_total_variance.sqrt().numpy(),
+    )
+    return replace(state, taylor=taylor, scatter=scatter)
 
 
 def motion_of(specimen: Specimen, solved: MeanField) -> Motion:

@@ -90,7 +90,8 @@ def _centroids(points: NDArray, index: NDArray, seeds: NDArray, period: NDArray)
     apart -= period * np.round(apart / period)
     count = np.bincount(number, minlength=len(seeds))
     shift = np.stack([np.bincount(number, column, len(seeds)) for column in apart.T], axis=1)
-    return (seeds + shift / np.maximum(count, 1)[:, None]) % period
+    moved = (seeds + shift / np.maximum(count, 1)[:, None]) % period
+    return np.where(moved < period, moved, 0.0)  # the remainder of a tiny negative number is the period itself
 
 
 def renumbered(index: NDArray) -> NDArray:
