@@ -36,7 +36,7 @@ def laguerre(points: NDArray, seeds: NDArray, radii: NDArray, period: NDArray | 
     period : (3,) edges of the cell of the tessellation; None for one that does not repeat
     """
     radii = np.asarray(radii, float)
-    lift = np.sqrt(radii.max() ** 2 - radii**2)
+    lift = np.sqrt(np.maximum(radii.max() ** 2 - radii**2, 0.0))
     tree = cKDTree(
         np.column_stack([seeds, lift]), boxsize=None if period is None else np.append(np.asarray(period), 0.0)
     )
