@@ -31,6 +31,8 @@ SPECIMENS = {
     "mg_hcp_B": ("Magnesium", "magnesium", "compression", 0.032),
     "ti_hcp_A": ("Titanium", "titanium_cp", "tension", 0.03),
     "ni_fcc_A": ("Nickel", "nickel", "tension", 0.03),
+    "mg_deep_A": ("Magnesium", "magnesium", "compression", 0.023),
+    "ni_deep_A": ("Nickel", "nickel", "tension", 0.03),
 }
 SEGMENTATION = {"threshold": 5.0, "min_pixels": 5}
 

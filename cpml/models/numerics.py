@@ -74,6 +74,23 @@ class Numerics:
     fewest_cells: int = _because(16, "along the longer side of the coarse map")
     most_cells: int = _because(96, "along the longer side of the coarse map: memory and time")
 
+    # depths under the map
+    depths: int = _because(
+        10, "volumes under a map: the noise of their mean is a tenth of what they leave open"
+    )
+    depth_diameters: float = _because(
+        3.0,
+        "grain diameters from a plane to its next copy: at two, that is felt (a tenth less is explained)",
+    )
+    least_depth: int = _because(4, "layers of a volume, where grains have few cells")
+    rim_diameters: float = _because(0.5, "grain diameters of made-up grains around the map, which repeats")
+    depth_tolerance: float = _because(
+        1e-3, "of the full field's power: grain stresses to 3 %, a tenth of what the depth leaves open"
+    )
+    pooled_depths: float = _because(
+        5.0, "volumes' worth of the mean covariance in that of a grain: one for each direction of stress"
+    )
+
     # residual head
     hidden_units: int = _because(6, "of the residual head: a few hundred labels carry no more")
 

@@ -65,7 +65,9 @@ class Volume:
         )
         quaternions, weights = arrays["quaternions"], arrays["voxels"] / arrays["voxels"].sum()
         with torch.no_grad():
-            field = mean_field(law, quaternions, weights=weights, loading=load, scheme="affine")
+            field = mean_field(
+                law, quaternions, weights=weights, loading=load, scheme="affine", lateral="free"
+            )
             schmid = torch.as_tensor(schmid_vectors(systems, quaternions))
             rate, spin = grain_motion(systems, quaternions, field)
             macro = to_vector(load.stress)

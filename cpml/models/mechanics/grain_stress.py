@@ -5,8 +5,9 @@
 | sachs | the load alone, the same for all |
 | taylor | the strain rate of the specimen, imposed on every grain |
 | affine | a mean medium that all grains form together (self-consistent) |
-| full_field | equilibrium on the measured map, continued as columns: all neighbours and boundaries in it |
-| learned | the mean medium, and what a network adds from the neighbours: a mean and what the map leaves open |
+| full_field | equilibrium on the measured map, its grains columns: all neighbours and boundaries in it |
+| depth | equilibrium of volumes under the map, drawn: their mean, and what they leave open as its scatter |
+| learned | the mean medium, what a network adds from the neighbours, and what the map leaves open as scatter |
 
 Stresses are relative to the specimen's mean stress along the load, shears to the mean over the grains, and
 strengths to their geometric mean: a common factor on all strengths changes nothing of what is asked here.
@@ -21,20 +22,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cpml.crystallography.rotations import quaternion_multiply
-from cpml.crystallography.symmetry import group_of_lattice, proper_group
-from cpml.crystallography.tensors import to_vector
 from cpml.errors import CpmlError, ParameterError
+from cpml.models.mechanics.crystals import (
+    canonical_copies,
+    law_of,
+    load_direction,
+)
+from cpml.models.mechanics.depth import solve_depths
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.field.full_field import full_field
-from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.spin import axial
 from cpml.plasticity.polycrystal.mean_field import mean_field
 from cpml.plasticity.polycrystal.motion import grain_motion, plastic_spin
 from cpml.plasticity.polycrystal.response import MeanField, medium_of
 
-SCHEMES = ("sachs", "taylor", "affine", "full_field", "learned")
+SCHEMES = ("sachs", "taylor", "affine", "full_field", "depth", "learned")
 Motion = tuple[NDArray, NDArray]
 """Strain rates (G, 5) and axial lattice spins (G, 3) of grains, per von Mises rate of the load."""
 DIFFERENTIABLE = ("taylor", "affine")
@@ -105,7 +108,7 @@ def grain_state(
 
     Raises
     ------
-    ParameterError : an unknown scheme; CpmlError : "full_field" for a specimen without a map
+    ParameterError : an unknown scheme; CpmlError : "full_field" or "depth" for a specimen without a map
     """
     if scheme not in SCHEMES:
         raise ParameterError(f"scheme {scheme!r} is not available; choose from {', '.join(SCHEMES)}")
@@ -123,6 +126,7 @@ def grain_state(
     question = (
         scheme,
         seed,
+        specimen.free_surface,
         numerics,
         specimen.systems.names,
         *(None if a is None else np.ascontiguousarray(a).tobytes() for a in arrays),
@@ -148,6 +152,8 @@ def _solved(
         return _on_the_map(specimen, log_strength, numerics, start)
     if scheme == "learned":
         return _learned(specimen, log_strength, numerics, start)
+    if scheme == "depth":
+        return _under_the_map(specimen, log_strength, numerics, seed)
     with torch.no_grad():
         solved = solve_mean_field(specimen, torch.as_tensor(log_strength), scheme, numerics)
     shear = solved.shear_rate.abs()
@@ -207,11 +213,12 @@ def solve_mean_field(
     # a start learns while it serves: every solution has a copy, so that none depends on what was asked before
     own_start = None if start is None else replace(start, memory=copy(start.memory))
     return mean_field(
-        _law(specimen, log_strength, numerics),
+        law_of(specimen, log_strength, numerics),
         canonical_copies(specimen.quaternions, specimen.systems.lattice),
         weights=specimen.weights,
         loading=specimen.load,
         scheme=scheme,
+        lateral="free" if scheme == "affine" else "axisymmetric",  # as in the full field: a load is a stress
         start=own_start,
     )
 
@@ -222,7 +229,7 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
             f"specimen {specimen.name!r} has no map: the full field needs one; use scheme 'affine'"
         )
     field = full_field(
-        _law(specimen, torch.as_tensor(log_strength), numerics),
+        law_of(specimen, torch.as_tensor(log_strength), numerics),
         specimen.raster,
         canonical_copies(specimen.quaternions, specimen.systems.lattice),
         loading=specimen.load,
@@ -262,9 +269,27 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
     )
 
 
-def _law(specimen: Specimen, log_strength: Tensor, numerics: Numerics) -> PowerLaw:
-    return PowerLaw(
-        specimen.systems, log_strength.exp(), n=numerics.exponent, reference_rate=specimen.load.rate
+def _under_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, seed: int) -> GrainState:
+    depths = solve_depths(specimen, log_strength, numerics, seed)
+    medium = grain_state(specimen, log_strength, "affine", numerics=numerics)
+    names = ("stress", "log_total", "rate", "spin")
+    found = depths.summary({name: getattr(medium, name) for name in names}, numerics.pooled_depths)
+    mean = {name: values for name, (values, _) in found.items()}
+    covariance = {name: values for name, (_, values) in found.items()}
+    by_family = np.bincount(
+        specimen.systems.family, depths.by_system, minlength=len(specimen.systems.family_names)
+    )
+    return GrainState(
+        **mean,
+        family_share=by_family / by_family.sum(),
+        taylor=depths.taylor,
+        converged=depths.converged,
+        scatter=Scatter(
+            stress=covariance["stress"],
+            rate=covariance["rate"],
+            spin=covariance["spin"],
+            log_total_sd=np.sqrt(covariance["log_total"][:, 0, 0]),
+        ),
     )
 
 
@@ -333,20 +358,3 @@ def _for_all(means: NDArray, specimen: Specimen) -> NDArray:
     every = np.full((len(specimen), *means.shape[1:]), np.nan)
     every[: len(means)] = means
     return every
-
-
-def load_direction(specimen: Specimen) -> NDArray:
-    """(5,) direction of the macroscopic stress deviator, length 1."""
-    macro = to_vector(specimen.load.stress)
-    return macro / np.linalg.norm(macro)
-
-
-def canonical_copies(quaternions: NDArray, lattice: str) -> NDArray:
-    """(G, 4) symmetry copy of every crystal that is nearest to the sample axes.
-
-    Copies are one crystal: the same one is solved whichever is given, so that answers agree to rounding.
-    """
-    copies = quaternion_multiply(quaternions[:, None, :], proper_group(group_of_lattice(lattice)))
-    best = np.abs(copies[..., 0]).argmax(1)
-    chosen = np.take_along_axis(copies, best[:, None, None], 1)[:, 0]
-    return chosen * np.where(chosen[:, :1] < 0, -1.0, 1.0)

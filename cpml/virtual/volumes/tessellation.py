@@ -32,11 +32,14 @@ def laguerre(points: NDArray, seeds: NDArray, radii: NDArray, period: NDArray | 
 
     Parameters
     ----------
-    seeds : (N, 3), inside the period where there is one; radii : (N,)
+    seeds : (N, 3); radii : (N,)
     period : (3,) edges of the cell of the tessellation; None for one that does not repeat
     """
     radii = np.asarray(radii, float)
     lift = np.sqrt(np.maximum(radii.max() ** 2 - radii**2, 0.0))
+    if period is not None:
+        seeds = np.asarray(seeds) % period
+        seeds = np.where(seeds < period, seeds, 0.0)  # of a tiny negative number, the remainder is the period
     tree = cKDTree(
         np.column_stack([seeds, lift]), boxsize=None if period is None else np.append(np.asarray(period), 0.0)
     )
@@ -90,8 +93,7 @@ def _centroids(points: NDArray, index: NDArray, seeds: NDArray, period: NDArray)
     apart -= period * np.round(apart / period)
     count = np.bincount(number, minlength=len(seeds))
     shift = np.stack([np.bincount(number, column, len(seeds)) for column in apart.T], axis=1)
-    moved = (seeds + shift / np.maximum(count, 1)[:, None]) % period
-    return np.where(moved < period, moved, 0.0)  # the remainder of a tiny negative number is the period itself
+    return seeds + shift / np.maximum(count, 1)[:, None]
 
 
 def renumbered(index: NDArray) -> NDArray:
