@@ -56,6 +56,10 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
         "no field of displacements",
         lambda d: "dic" in d.files or any(s.has_field for s in d.steps),
     ),
+    "motions": (
+        "neither rotations nor strains of the grains",
+        lambda d: d.has("step-maps") or d.has("grain-strains"),
+    ),
 }
 
 

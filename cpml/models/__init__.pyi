@@ -17,12 +17,14 @@ from .mechanics.field_comparison import (
     expected_rotations as expected_rotations,
     expected_strains as expected_strains,
     mean_ranks as mean_ranks,
+    motion_scores as motion_scores,
     unlike_mean_field as unlike_mean_field,
 )
 from .mechanics.hot_spots import hot_spot_numbers as hot_spot_numbers, hot_spots as hot_spots
 from .mechanics.map_field import MapField as MapField, solve_map as solve_map
 from .mechanics.response import GrainResponse as GrainResponse, grain_response as grain_response
-from .protocol import cross_validate as cross_validate
+from .protocol import cross_validate as cross_validate, held_out_motions as held_out_motions
+from .specimen.motions import measured_motions as measured_motions
 from .specimen.specimen import Specimen as Specimen, build_specimen as build_specimen
 from .summary import (
     agreement as agreement,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -73,6 +73,24 @@ def cross_validate(
     return pd.concat(parts, ignore_index=True)
 
 
+def held_out_motions(model: Model, specimen: Specimen, splits: Folds) -> pd.DataFrame:
+    """Rotations and strains of the grains of every fold, by fresh copies of a coupled model that knew no
+    footprint of these grains nor of the buffer around them.
+
+    Returns
+    -------
+    DataFrame of `CoupledClassifier.predict_motion` and fold; no rows for a specimen without motions
+    """
+    if specimen.motions is None:
+        return pd.DataFrame(columns=["grain_id", "component", "value", "low", "high", "literature", "fold"])
+    strain = specimen.motions.groupby("kind")["strain"].first().to_dict()
+    blind, parts = specimen.with_labels_of([]), []
+    for fold in splits.folds:
+        table = _trained(model, specimen, splits, fold).predict_motion(blind, strain=strain)
+        parts.append(table[table["grain_id"].isin(splits.test(fold))].assign(fold=fold))
+    return pd.concat(parts, ignore_index=True)
+
+
 def _one_thread() -> None:
     """Arrays are small: a second thread of linear algebra inside one of ours costs more than it saves."""
     threadpool_limits(1)
@@ -81,10 +99,14 @@ def _one_thread() -> None:
 
 def _held_out(model: Model, specimen: Specimen, blind: Specimen, splits: Folds, fold: int) -> pd.DataFrame:
     """Predictions of the held-out grains of one fold, by a fresh copy."""
+    table = _trained(model, specimen, splits, fold).predict(blind)
+    return table[table["grain_id"].isin(splits.test(fold))].assign(fold=fold)
+
+
+def _trained(model: Model, specimen: Specimen, splits: Folds, fold: int) -> Any:
+    """A fresh copy that knows the footprints of the training grains of one fold."""
     fresh = clone(model, safe=False)
     try:
-        fresh.fit([specimen.with_labels_of(splits.train(fold))])
+        return fresh.fit([specimen.with_labels_of(splits.train(fold))])
     except CpmlError as error:
         raise CpmlError(f"fold {fold}, model {model.name!r}: {error}") from None
-    table = fresh.predict(blind)
-    return table[table["grain_id"].isin(splits.test(fold))].assign(fold=fold)

@@ -378,6 +378,22 @@ def expected_ranks(table: pd.DataFrame, what: str = "Strains") -> str:
     )
 
 
+def predicted_motions(scores: pd.DataFrame) -> str:
+    """Whether held-out grains moved as F says (table of `models.motion_scores`); "" without any."""
+    if not len(scores):
+        return ""
+    sure = scores[scores["low"] > 0]
+    ranks = ", ".join(
+        f"{r.component.rpartition('_')[0]} {r.rank_correlation:.2f} (law alone {r.literature:.2f})"
+        for r in sure.itertuples()
+    )
+    return (
+        f"Grains that were held out turn and strain in the order predicted (rank correlation, where its "
+        f"interval leaves out zero): {ranks or 'in no component'}; the 90 % intervals hold "
+        f"{percent(float(scores['coverage'].mean()))} of them."
+    )
+
+
 SCHEME_WORDS = {"full_field": "full field", "affine": "self-consistent scheme"}
 
 

@@ -19,8 +19,10 @@ FEW = 10
 """Below this many footprints of a kind nothing is claimed from them."""
 
 
-def count_footprints(labels: pd.DataFrame, candidates: pd.DataFrame) -> int:
-    """Twins that were seen, and slip lines that lie along at least one plane.
+def count_footprints(
+    labels: pd.DataFrame, candidates: pd.DataFrame, motions: pd.DataFrame | None = None
+) -> int:
+    """Twins that were seen, slip lines that lie along at least one plane, and grains that turned or strained.
 
     A line along several planes names none of them, so it is no label; it is a footprint all the same.
 
@@ -28,11 +30,13 @@ def count_footprints(labels: pd.DataFrame, candidates: pd.DataFrame) -> int:
     ----------
     labels : mechanism, observed
     candidates : trace_id, mechanism, probability
+    motions : grain_id, kind; a rotation and a strain of one grain are two footprints
     """
     seen = labels[labels["observed"] == 1].groupby("mechanism").size()
     fitting = candidates[(candidates["mechanism"] == "slip") & (candidates["probability"] > 0)]
     slip = max(fitting["trace_id"].nunique(), int(seen.get("slip", 0)))
-    return slip + int(seen.get("twin", 0))
+    moved = 0 if motions is None else len(motions[["grain_id", "kind"]].drop_duplicates())
+    return slip + int(seen.get("twin", 0)) + moved
 
 
 def is_known(folder: Path) -> bool:

@@ -1,14 +1,21 @@
 """The specimen that the models see, from the files that the notebooks of a run wrote."""
 
 from cpml.datasets.curve import read_curve
+from cpml.models.specimen.motions import measured_motions
 from cpml.models.specimen.specimen import Specimen, build_specimen
 
 
-def specimen_of(run) -> Specimen:
-    """Specimen of the phase that a notebook is about from what notebooks 02 and 03 wrote for a `cpml.Run`."""
+def specimen_of(run, *, motions: bool = False) -> Specimen:
+    """Specimen of the phase that a notebook is about from what notebooks 02 and 03 wrote for a `cpml.Run`.
+
+    Parameters
+    ----------
+    motions : with the rotations and strains of the grains that were measured, where there are any
+    """
     dataset, curve = run.dataset, None
     if "curve" in dataset.files:
         curve = read_curve(dataset.files["curve"])
+    ebsd_map, grain = run.read_map(), run.read("pixels")["grain"]
     return build_specimen(
         dataset.name,
         grains=run.read("features"),
@@ -21,5 +28,15 @@ def specimen_of(run) -> Specimen:
         phase=dataset.phase().name,
         cp=run.read("cp_baseline") if run.has("cp_baseline") else None,
         curve=curve,
-        points=(run.read_map().xy, run.read("pixels")["grain"]),
+        points=(ebsd_map.xy, grain),
+        motions=_motions(run, ebsd_map, grain) if motions else None,
     )
+
+
+def _motions(run, ebsd_map, grain):
+    """Rotations from the maps of the steps, strains from the fields of displacements."""
+    from cpml.datasets.strain_steps import step_gradients
+
+    rotations = run.read("step_rotations") if run.has("step_rotations") else None
+    gradients = step_gradients(run.dataset, ebsd_map, grain) if run.dataset.has("grain-strains") else None
+    return measured_motions(rotations, gradients, load=run.dataset.load)

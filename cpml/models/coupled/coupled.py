@@ -10,10 +10,11 @@ it is the probability to be recorded.
 
 The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (the law
 solved on the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter
-through `cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and the residual r
-is a small network on contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a
-posteriori with the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta, the rates of the
-observation model and the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more
+through `cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and measured
+rotations and strains of the grains through `cpml.models.coupled.motion`. The residual r is a small network on
+contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a posteriori with the
+literature as prior: strengths xi (log-normal), n, lambda, c, s_eta (or t), the rates of the observation
+models and the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more
 systems than the rate exponent of the law would, so its prior is wide. The gate g is 0 (pure physics, exactly)
 or 1, whichever predicts held-out blocks better. Footprints tell strength ratios; the common scale stays with
 the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
@@ -23,9 +24,11 @@ the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
 | xi | strength of a family | MPa | (K_f,) |
 | n, lambda, c | exponent, amplitude of the scheme, corrections from neighbours | - | scalars |
 | s_eta | scatter of the local stress, per component, relative to the mean stress | - | scalar |
+| t | how far a scheme's own scatter is trusted, in place of s_eta where there is one | - | scalar |
 | g0, beta | visible limit of slip and of twins, its steepness | - | scalars |
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -45,12 +48,13 @@ from cpml.models.coupled.adapted_draws import adapt
 from cpml.models.coupled.explanation import explain
 from cpml.models.coupled.gate import residual_gate
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
+from cpml.models.coupled.motion import Measured, predicted, strains_of
 from cpml.models.coupled.outputs import all_levels
 from cpml.models.coupled.posterior import Forward, Optimum, Posterior, correlation_table, strength_table
-from cpml.models.coupled.prior import Prior, Theta
+from cpml.models.coupled.prior import FURTHER, Prior, Theta
 from cpml.models.coupled.residual import ResidualHead
 from cpml.models.coupled.storage import read_model, write_model
-from cpml.models.mechanics.grain_stress import SCHEMES
+from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state
 from cpml.models.mechanics.localisation import Localisation, grid_point
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
@@ -131,14 +135,21 @@ class CoupledClassifier(BaseEstimator):
                 f"scheme {self.scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}"
             )
         head = ResidualHead.like(specimens, seed=self.seed, numerics=self.numerics)
+        before = vars(self).get("prior_")
         self.prior_ = Prior(
-            specimens[0].material, families.pop(), head, self.scatter, self.shrinkage, self.edges
+            specimens[0].material,
+            families.pop(),
+            head,
+            self.scatter,
+            self.shrinkage,
+            self.edges,
+            self._further(specimens),
         )
-        posterior, optimum = self._search(specimens, self._start())
+        posterior, optimum = self._search(specimens, self._start(before))
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         self.gate_ = float(self.residual is True)
         self.holdout_: dict[str, float] = {}
-        if self.residual == "auto" and posterior.count:
+        if self.residual == "auto" and posterior.count_of_mechanisms:
             self.gate_, self.holdout_ = residual_gate(
                 specimens, posterior, optimum.vector, max_iter=self.max_iter
             )
@@ -154,14 +165,29 @@ class CoupledClassifier(BaseEstimator):
         self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
         return self
 
-    def _start(self) -> Tensor:
+    def _further(self, specimens: list[Specimen]) -> tuple[str, ...]:
+        """The parameters of FURTHER that these specimens need."""
+        needed: set[str] = set()
+        for specimen in specimens:
+            is_uncertain = self.scheme_of(specimen) in UNCERTAIN
+            kinds = [measured.kind for measured in Measured.of(specimen)]
+            needed |= {f"{kind}_gain" for kind in kinds}
+            needed |= {"trust"} if is_uncertain else {f"{kind}_scatter" for kind in kinds}
+        return tuple(name for name in FURTHER if name in needed)
+
+    def _start(self, before: Prior | None) -> Tensor:
+        """Where the search begins: the literature, or what the last fit, under the prior ``before``, knew."""
         centre = self.prior_.centre()
-        if not self.warm_start or "vector_" not in vars(self):
+        if not self.warm_start or before is None or "vector_" not in vars(self):
             return centre
         n = self.prior_.n_base
-        if len(self.vector_) < n:
-            raise ParameterError(f"warm_start: the last fit has {len(self.vector_)} parameters, this one {n}")
-        return torch.cat([self.vector_[:n], centre[n:]])
+        if before.families != self.prior_.families:
+            raise ParameterError(
+                f"warm_start: the last fit was of {before.families}, not {self.prior_.families}"
+            )
+        known = dict(zip(before.names, self.vector_[: before.n_base], strict=True))
+        own = [known.get(name, value) for name, value in zip(self.prior_.names, centre[:n], strict=True)]
+        return torch.cat([torch.stack(own), centre[n:]])
 
     def _search(self, specimens: list[Specimen], vector: Tensor) -> tuple[Posterior, Optimum]:
         """Maximum without residual; the localisation is linearised again where the search
@@ -231,6 +257,34 @@ class CoupledClassifier(BaseEstimator):
         """
         data, _ = self.forward(specimen)
         return all_levels(specimen, data, self._posterior_draws())
+
+    def predict_motion(
+        self, specimen: Specimen, *, strain: float | Mapping[str, float] | None = None
+    ) -> pd.DataFrame:
+        """Lattice rotation and strain of every grain from the law (`motion`); what was measured of the grain
+        itself plays no part.
+
+        Parameters
+        ----------
+        strain : von Mises, of all kinds or by kind (rotation, strain); None: that at which a kind was
+            measured, else the load's
+
+        Returns
+        -------
+        DataFrame grain_id, component (rotation_x_deg, ..., e_xx_percent, ...), value, low, high (90 %, by the
+        parameters and by what the law leaves open of a grain), literature (the same scheme at the strengths
+        of the literature); rotations are those against the mean over the specimen, as they are measured
+
+        Raises
+        ------
+        CpmlError : no strain is known
+        """
+        data, _ = self.forward(specimen)
+        alone = grain_state(
+            specimen, np.log(self.prior_.strengths), self.scheme_of(specimen), numerics=self.numerics
+        )
+        at = strains_of(specimen, strain)
+        return predicted(specimen, data.localisation.response, self._posterior_draws(), alone, at)
 
     def explain(self, specimen: Specimen) -> pd.DataFrame:
         """The chain of causes of every grain and token (`explanation`)."""

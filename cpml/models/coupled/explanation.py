@@ -10,7 +10,7 @@ alike sit near the same value):
     grain       lambda (s_affine - Sigma), the grain in a mean medium
     collective  lambda (s_map - s_affine), the whole map around it (scheme "full_field" only)
     neighbours  sum_i c_i T_gi, the learned corrections, with the boundary that brings most of it
-    scatter     standard deviation by the unexplained stress, s_eta |P_gs| / xi_s
+    scatter     standard deviation by the unexplained stress, s_eta |P_gs| / xi_s, or t |C_g^1/2 P_gs| / xi_s
 
 Strengths are scaled so that the specimen's mean largest x is one.
 """
@@ -59,9 +59,14 @@ def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
     with torch.no_grad():
         correction = theta.residual(data.inputs, data.family)
         residual = np.zeros(schmid.shape[:2]) if correction is None else correction.numpy()
-        active = data.at(theta).active.mean(1).numpy()
+        sheared = data.at(theta)
+        active, root = sheared.active.mean(1).numpy(), sheared.answer.root
         terms = _stresses(specimen, scheme, data, theta)
     strength = theta.log_strength.exp().numpy()[specimen.systems.family]
+    if root is None:
+        spread = float(theta.scatter) * np.linalg.norm(schmid, axis=-1)
+    else:
+        spread = float(theta.trust) * np.linalg.norm(schmid @ root.numpy(), axis=-1)
     x = {name: np.einsum("gsi,gi->gs", schmid, part) / strength for name, part in terms.items()}
     total = np.sum([*x.values()], axis=0)
     loaded = np.abs(flow.directed(total, specimen.systems.twin))
@@ -71,9 +76,7 @@ def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
     sense = np.where(specimen.systems.twin[top], 1.0, np.sign(total[rows, top]))
     columns = {name: sense * part[rows, top] / unit for name, part in x.items()}
     columns["x"] = sense * total[rows, top] / unit
-    columns["scatter"] = (
-        float(theta.scatter) * np.linalg.norm(schmid, axis=-1)[rows, top] / strength[top] / unit
-    )
+    columns["scatter"] = spread[rows, top] / strength[top] / unit
     columns["residual"] = residual[rows, top]
     per_edge = _neighbour_stresses(specimen, scheme, data, theta)
     columns["from_grain"] = _strongest(specimen, per_edge, schmid, top)
@@ -85,7 +88,7 @@ def _stresses(specimen: Specimen, scheme: str, data: Forward, theta: Theta) -> d
     """The stress (G, 5) of every one of TERMS."""
     localisation, amplitude = data.localisation, float(theta.amplitude)
     macro = np.tile(localisation.macro.numpy(), (len(specimen), 1))
-    solved = localisation.response(theta.log_strength)[0].numpy()
+    solved = localisation.response(theta.log_strength).stress.numpy()
     in_medium = solved
     if scheme == "full_field":
         in_medium = grain_state(

@@ -31,7 +31,7 @@ def residual_gate(
         for s, half, d in zip(specimens, halves, posterior.data, strict=True)
     )
     shut = replace(posterior, data=known, gate=0.0)
-    if not shut.count:
+    if not shut.count_of_mechanisms:
         return 0.0, {}
     opened = replace(shut, gate=1.0)
     plain = shut.maximise(vector, max_iter=max_iter).vector

@@ -1,7 +1,9 @@
 """From parameters to the probability of the footprints, and back: the forward
 model, its maximum, its curvature.
 
-    log posterior(theta) = log prior(theta) + sum over specimens and grains of log L_g(theta)
+    log posterior(theta) = log prior(theta) + sum over specimens and grains of log L_g(theta) + log M_g(theta)
+
+with L_g of the grain's traces and twins, M_g of its rotation and strain where they were measured.
 
 The maximum is found by bounded L-BFGS in units of the prior width, in which every direction is about equally
 stiff. The curvature there gives intervals (Laplace's approximation).
@@ -19,9 +21,10 @@ from torch import Tensor
 from cpml.errors import CpmlError
 from cpml.intervals import NINETY_PERCENT
 from cpml.models.coupled.likelihood import Evidence, activity, log_likelihood, token_share
-from cpml.models.coupled.prior import PRIORS, Prior, Theta
+from cpml.models.coupled.motion import Measured
+from cpml.models.coupled.prior import Prior, Theta
 from cpml.models.coupled.residual import ResidualHead
-from cpml.models.mechanics.localisation import Localisation
+from cpml.models.mechanics.localisation import Answer, Localisation
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws import flow
@@ -31,6 +34,7 @@ from cpml.plasticity.laws import flow
 class Sheared:
     """What the grains of a specimen do at one point of the parameters, under every draw k of their stress."""
 
+    answer: Answer  # of the scheme
     stress: Tensor  # (G, K, 5) in units of the mean stress
     log_total: Tensor  # (G,) natural log of the total shear over its mean
     by_system: Tensor  # (G, K, S) share of each grain's shear
@@ -48,6 +52,7 @@ class Forward:
     token: Tensor  # (S,) long
     n_tokens: int
     inputs: Tensor  # (G, S, F) of the residual head
+    motion: tuple[Measured, ...] = ()
 
     @classmethod
     def of(cls, specimen: Specimen, head: ResidualHead, localisation: Localisation) -> "Forward":
@@ -59,6 +64,7 @@ class Forward:
             torch.tensor(specimen.token),
             len(specimen.tokens),
             head.inputs(specimen),
+            Measured.of(specimen),
         )
 
     @property
@@ -68,8 +74,9 @@ class Forward:
 
     def at(self, theta: Theta) -> Sheared:
         """What the grains do at ``theta``."""
+        answer = self.localisation.response(theta.log_strength, motion=bool(self.motion))
         stress, log_total = self.localisation.local_stress(
-            theta.log_strength, theta.amplitude, theta.coefficients, theta.scatter
+            answer, theta.amplitude, theta.coefficients, theta.scatter, theta.trust
         )
         tau = torch.einsum("gsi,gki->gks", self.localisation.schmid, stress)
         log_activity = flow.log_activity(
@@ -85,7 +92,7 @@ class Forward:
         by_system = torch.softmax(log_activity, dim=-1)
         by_token = token_share(by_system, self.token, self.n_tokens)
         active = activity(by_token, log_total, self.n_planes, theta.rates)
-        return Sheared(stress, log_total, by_system, by_token, active)
+        return Sheared(answer, stress, log_total, by_system, by_token, active)
 
 
 @dataclass(frozen=True)
@@ -109,16 +116,26 @@ class Posterior:
 
     @property
     def count(self) -> int:
-        """Observed traces and known variants: zero means that there is nothing to learn from."""
+        """Footprints of any kind: zero means that there is nothing to learn from."""
+        return self.count_of_mechanisms + sum(len(m.grains) for d in self.data for m in d.motion)
+
+    @property
+    def count_of_mechanisms(self) -> int:
+        """Observed traces and known variants, of which alone the residual knows something."""
         return sum(d.evidence.count for d in self.data)
 
     def log_likelihood(self, vector: Tensor) -> list[Tensor]:
         """Log-likelihood (G,) of every grain of each specimen."""
         theta = self.prior.unpack(vector, gate=self.gate)
-        return [
-            log_likelihood(d.at(theta).active, d.evidence, theta.rates, d.localisation.log_weight)
-            for d in self.data
-        ]
+        found = []
+        for d in self.data:
+            sheared = d.at(theta)
+            part = log_likelihood(sheared.active, d.evidence, theta.rates, d.localisation.log_weight)
+            for measured in d.motion:
+                rates = theta.motion[measured.kind]
+                part = part + measured.log_likelihood(sheared.answer, rates, theta.trust)
+            found.append(part)
+        return found
 
     def cost(self, vector: Tensor) -> Tensor:
         """Negative log posterior."""
@@ -227,5 +244,5 @@ def correlation_table(prior: Prior, covariance: NDArray) -> pd.DataFrame:
     kept = np.arange(len(covariance)) != ref
     turned = (turn @ covariance @ turn.T)[np.ix_(kept, kept)]
     sd = np.sqrt(np.diag(turned))
-    names = [n for i, n in enumerate([*prior.families, *PRIORS]) if i != ref]
+    names = [n for i, n in enumerate(prior.names) if i != ref]
     return pd.DataFrame(turned / np.outer(sd, sd), index=names, columns=names)

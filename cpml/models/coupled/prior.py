@@ -6,6 +6,10 @@ are wide and the same for every material: centre and width in the log, in the lo
 - 1) for the exponent, which stays above 1 where the law is convex, and as they are for the amplitude of
 the scheme (1: believe it) and for the neighbours' corrections (0: none). The residual's weights are
 normal with precision ``shrinkage``.
+
+Some models have parameters more: ``trust``, how far a scheme's own spread may be trusted (1: it is right,
+larger: it is too sure), where the scheme has one; gain and scatter of rotations and of strains
+(`cpml.models.coupled.motion`) where the training specimens have them.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -17,8 +21,10 @@ from torch import Tensor
 
 from cpml.crystallography.materials import Material
 from cpml.models.coupled.likelihood import Detection
+from cpml.models.coupled.motion import MotionRates
 from cpml.models.coupled.residual import ResidualHead
 from cpml.models.mechanics.neighbourhood import PULLS
+from cpml.models.specimen.motions import KINDS
 
 PRIORS = {  # name: centre, width
     "n": (10.0, 0.7),
@@ -31,6 +37,13 @@ PRIORS = {  # name: centre, width
     "false_rate": (0.03, 1.0),
     "outlier": (0.03, 1.0),
     **dict.fromkeys(PULLS, (0.0, 0.2)),
+}
+FURTHER = {  # the same, of what only some models have
+    "trust": (1.0, 0.3),
+    "rotation_gain": (1.0, 0.5),
+    "rotation_scatter": (0.3, 0.7),
+    "strain_gain": (1.0, 0.5),
+    "strain_scatter": (0.3, 0.7),
 }
 SHARES = ("detection", "outlier")  # between 0 and 1
 PLAIN = ("amplitude", *PULLS)  # any real number
@@ -49,6 +62,8 @@ class Theta:
     head: ResidualHead
     weights: Tensor  # of the residual head
     gate: float  # 0: pure physics, exactly; 1: with the residual
+    trust: Tensor  # t, of the scheme's own spread
+    motion: dict[str, MotionRates]  # of every kind; of the prior where nothing was learned
 
     def residual(self, inputs: Tensor, family: Tensor) -> Tensor | None:
         """(G, S) what the head adds to the log activities; None behind a shut gate."""
@@ -57,12 +72,15 @@ class Theta:
     def law_alone(self) -> "Theta":
         """The same without what is not the law: scatter, corrections from neighbours and residual."""
         nothing = torch.zeros((), dtype=self.scatter.dtype)
-        return replace(self, scatter=nothing, coefficients=torch.zeros_like(self.coefficients), gate=0.0)
+        none = torch.zeros_like(self.coefficients)
+        return replace(self, scatter=nothing, trust=nothing, coefficients=none, gate=0.0)
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Prior of one material; vector = (log strengths (K,), transformed PRIORS, weights of the residual)."""
+    """Prior of one material; vector = (log strengths (K,), transformed PRIORS and those of FURTHER that the
+    model has, weights of the residual).
+    """
 
     material: Material
     families: tuple[str, ...]
@@ -70,11 +88,22 @@ class Prior:
     scatter: bool
     shrinkage: float
     edges: bool = True
+    further: tuple[str, ...] = ()  # of FURTHER
+
+    @property
+    def shape(self) -> dict[str, tuple[float, float]]:
+        """Centre and width of every parameter that is no strength and no weight, in order."""
+        return PRIORS | {name: FURTHER[name] for name in self.further}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the parameters before the head's weights: families, then those of `shape`."""
+        return (*self.families, *self.shape)
 
     @property
     def n_base(self) -> int:
         """Number of parameters before the head's weights."""
-        return len(self.families) + len(PRIORS)
+        return len(self.names)
 
     @property
     def strengths(self) -> NDArray:
@@ -94,12 +123,12 @@ class Prior:
 
     def centre(self) -> Tensor:
         """Prior centre of the whole vector: where every search starts."""
-        shape = [to_line(name, torch.tensor(c, dtype=torch.float64)) for name, (c, _) in PRIORS.items()]
+        shape = [to_line(name, torch.tensor(c, dtype=torch.float64)) for name, (c, _) in self.shape.items()]
         return torch.cat([torch.log(torch.tensor(self.strengths)), torch.stack(shape), self.head.initial()])
 
     def width(self, n_free: int) -> NDArray:
         """(n_free,) prior standard deviations of the first parameters of the vector."""
-        base = np.concatenate([self.log_spreads, [w for _, w in PRIORS.values()]])
+        base = np.concatenate([self.log_spreads, [w for _, w in self.shape.values()]])
         return np.concatenate([base, np.full(max(n_free - len(base), 0), self.shrinkage**-0.5)])[:n_free]
 
     def log_density(self, vector: Tensor) -> Tensor:
@@ -120,19 +149,27 @@ class Prior:
             head=self.head,
             weights=vector[self.n_base :],
             gate=gate,
+            trust=values["trust"],
+            motion={k: MotionRates(values[f"{k}_gain"], values[f"{k}_scatter"]) for k in KINDS},
         )
 
     def named(self, vector: Tensor) -> dict[str, float]:
-        """Plain numbers for people: strength_<family>_mpa and the PRIORS."""
+        """Plain numbers for people: strength_<family>_mpa and the parameters of `shape`; without the scatter
+        that a scheme with a spread of its own does not use.
+        """
         strengths = torch.exp(vector[: len(self.families)]).tolist()
         named = {f"strength_{f}_mpa": x for f, x in zip(self.families, strengths, strict=True)}
-        return named | {name: float(value) for name, value in self._values(vector).items()}
+        values = self._values(vector)
+        unused = "scatter" if "trust" in self.further else ""
+        return named | {name: float(values[name]) for name in self.shape if name != unused}
 
     def _values(self, vector: Tensor) -> dict[str, Tensor]:
-        """PRIORS in their own range."""
+        """PRIORS and FURTHER in their own range; of what the model has not, the prior's centre."""
         line = vector[len(self.families) : self.n_base]
-        values = {name: from_line(name, x) for name, x in zip(PRIORS, line, strict=True)}
-        absent = [*([] if self.scatter else ["scatter"]), *([] if self.edges else PULLS)]
+        values = {name: from_line(name, x) for name, x in zip(self.shape, line, strict=True)}
+        fixed = {name: torch.tensor(centre, dtype=line.dtype) for name, (centre, _) in FURTHER.items()}
+        absent = [*([] if self.scatter else ["scatter", "trust"]), *([] if self.edges else PULLS)]
+        values = fixed | values
         return values | {name: values[name] * 0.0 for name in absent}
 
 

@@ -6,6 +6,7 @@ value is checked, so that what is read is a model that could have been fitted.
 | format, material | version of this table; name of the material |
 | parameters | of CoupledClassifier, `numerics` with all numbers of `Numerics` |
 | families | of the material, in the order of the vector |
+| further | parameters beyond those of every model, in the order of the vector |
 | gate, frequency | 0 or 1; traces per plane and share of variants, 0 to 1 |
 | vector | parameters on the real line, the first within `numerics.bound` prior widths |
 | covariance | of the first n_base of them: symmetric, no negative variance |
@@ -28,12 +29,12 @@ from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError
 from cpml.files import write_json
 from cpml.models.coupled.posterior import strength_table
-from cpml.models.coupled.prior import Prior
+from cpml.models.coupled.prior import FURTHER, Prior
 from cpml.models.coupled.residual import COLUMNS, ResidualHead
 from cpml.models.mechanics.grain_stress import SCHEMES
 from cpml.models.numerics import Numerics
 
-FORMAT = "cpml-coupled-3"
+FORMAT = "cpml-coupled-4"
 MAX_BYTES = 10_000_000
 """A model is some kB; more is none."""
 MOST = 1_000_000
@@ -56,6 +57,7 @@ def write_model(model: Any, path: str | Path) -> None:
         "format": FORMAT,
         "parameters": model.get_params() | {"numerics": asdict(model.numerics)},
         "families": list(model.prior_.families),
+        "further": list(model.prior_.further),
         "material": model.prior_.material.name,
         "gate": model.gate_,
         "frequency": list(model.frequency_),
@@ -100,7 +102,10 @@ def _model(cls: type, content: dict, material: Material) -> Any:
     head = ResidualHead.from_dict(content["head"])
     if head.n_families != len(names) or head.n_hidden != numerics.hidden_units:
         raise _Wrong("head", f"{len(names)} families and {numerics.hidden_units} hidden units")
-    prior = Prior(material, tuple(names), head, model.scatter, model.shrinkage, model.edges)
+    further = tuple(content["further"])
+    if further != tuple(name for name in FURTHER if name in further):
+        raise _Wrong("further", f"each once, in the order {', '.join(FURTHER)}")
+    prior = Prior(material, tuple(names), head, model.scatter, model.shrinkage, model.edges, further)
     model.prior_ = prior
     model.gate_, model.frequency_ = float(content["gate"]), tuple(map(float, content["frequency"]))
     model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
@@ -236,6 +241,7 @@ _FIELDS: dict[str, Check] = {
         }
     ),
     "families": _list(_text, 1, 100),
+    "further": _list(_choice(*FURTHER), 0, len(FURTHER)),
     "gate": _choice(0.0, 1.0),
     "frequency": _list(_number(0, 1), 2, 2),
     "head": _head,

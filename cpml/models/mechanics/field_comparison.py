@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from cpml.crystallography.tensors import to_matrix, von_mises_stress
+from cpml.intervals import NINETY_PERCENT
 from cpml.models.mechanics.map_field import TOLERANCE, MapField, leading
+from cpml.models.specimen.motions import ROTATIONS, error_of
 from cpml.plasticity.field_path.loading import Stage
 from cpml.plasticity.field_path.path import full_field_path
 from cpml.plasticity.laws.law import PowerLaw
@@ -36,7 +38,10 @@ RANK_COLUMNS = (
     *("step", "strain", "component", "scheme", "n_grains", "signal"),
     *("rank_correlation", "low", "high"),
 )
-ROTATIONS, ROTATION_ERROR = ("rotation_x_deg", "rotation_y_deg", "rotation_z_deg"), "rotation_se_deg"
+MOTION_SCORES = (
+    *("component", "n_grains", "signal", "rank_correlation", "low", "high"),
+    *("literature", "learned_gain", "gain_low", "gain_high", "coverage"),
+)
 COMPONENTS = {"e_xx_percent": (0, 0), "e_yy_percent": (1, 1), "e_xy_percent": (0, 1)}
 
 
@@ -186,8 +191,7 @@ def beside_measured(
         for scheme, own in expected.groupby("scheme", sort=False):
             both = state.merge(own, on=keys, suffixes=("", "_expected"))
             for name in names:
-                error = ROTATION_ERROR if name in ROTATIONS else "_se_".join(name.rsplit("_", 1))
-                known = both[[name, f"{name}_expected", error]].dropna().to_numpy(float)
+                known = both[[name, f"{name}_expected", error_of(name)]].dropna().to_numpy(float)
                 if len(known) < FEW:
                     continue
                 rows.append(
@@ -196,6 +200,50 @@ def beside_measured(
                     | _rank_correlation(known[:, 1], known[:, 0], rng, n_boot)
                 )
     return pd.DataFrame(rows, columns=RANK_COLUMNS)
+
+
+def motion_scores(
+    predicted: pd.DataFrame, motions: pd.DataFrame | None, *, n_boot: int = 500, seed: int = 0
+) -> pd.DataFrame:
+    """Predicted rotations and strains of the grains against measured ones, component by component.
+
+    What all grains share is not compared, since a measurement does not tell it: means over the grains are
+    taken off both.
+
+    Parameters
+    ----------
+    predicted : of `CoupledClassifier.predict_motion`, of grains that were held out
+    motions : of `cpml.models.measured_motions`; None: none
+    n_boot, seed : of the resamples of grains
+
+    Returns
+    -------
+    component, n_grains, signal (as of :func:`beside_measured`), rank_correlation with low and high of its
+    90 % interval, literature (the same of the scheme alone), learned_gain (their difference) with gain_low
+    and gain_high, coverage (share of the grains within the predicted 90 % interval, measurement errors
+    added); no rows for fewer than 10 grains
+    """
+    rng, rows = np.random.default_rng(seed), []
+    if motions is None:
+        return pd.DataFrame(columns=MOTION_SCORES)
+    both = predicted.merge(motions, on=["grain_id", "component"], suffixes=("", "_measured"))
+    for component, own in both.groupby("component", sort=False):
+        if len(own) < FEW:
+            continue
+        value, alone, measured, error = own[["value", "literature", "value_measured", "se"]].to_numpy(float).T
+        ranks = [_rank_correlations(x, measured, np.random.default_rng(seed), n_boot) for x in (value, alone)]
+        gain = ranks[0] - ranks[1]
+        half = (own["high"] - own["low"]).to_numpy(float) / 2
+        apart = (measured - measured.mean()) - (value - value.mean())
+        inside = np.abs(apart) <= np.hypot(half, NINETY_PERCENT * error)
+        rows.append(
+            {"component": component, "n_grains": len(own), "signal": _signal(measured, error)}
+            | _rank_correlation(value, measured, rng, n_boot)
+            | {"literature": ranks[1][0], "learned_gain": gain[0]}
+            | dict(zip(("gain_low", "gain_high"), np.nanquantile(gain[1:], TAILS), strict=True))
+            | {"coverage": float(inside.mean())}
+        )
+    return pd.DataFrame(rows, columns=MOTION_SCORES)
 
 
 def mean_ranks(table: pd.DataFrame) -> dict[str, float]:
@@ -213,11 +261,16 @@ def _signal(value: NDArray, error: NDArray) -> float:
 
 
 def _rank_correlation(a: NDArray, b: NDArray, rng: np.random.Generator, n_boot: int) -> dict[str, float]:
+    value, *boot = _rank_correlations(a, b, rng, n_boot)
+    low, high = np.nanquantile(boot, TAILS)
+    return {"rank_correlation": float(value), "low": float(low), "high": float(high)}
+
+
+def _rank_correlations(a: NDArray, b: NDArray, rng: np.random.Generator, n_boot: int) -> NDArray:
+    """(1 + n_boot,) of all grains, then of resamples; of the same ones for a generator of the same state."""
     drawn = rng.integers(len(a), size=(n_boot, len(a)))
     boot = _pearson(rankdata(a[drawn], axis=1), rankdata(b[drawn], axis=1))
-    low, high = np.nanquantile(boot, TAILS)
-    value = float(_pearson(rankdata(a)[None], rankdata(b)[None])[0])
-    return {"rank_correlation": value, "low": float(low), "high": float(high)}
+    return np.concatenate([_pearson(rankdata(a)[None], rankdata(b)[None]), boot])
 
 
 def _pearson(a: NDArray, b: NDArray) -> NDArray:

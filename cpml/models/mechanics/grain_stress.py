@@ -7,13 +7,12 @@
 | affine | a mean medium that all grains form together (self-consistent) |
 | full_field | equilibrium on the measured map, its grains columns: all neighbours and boundaries in it |
 | depth | equilibrium of volumes under the map, drawn: their mean, and what they leave open as its scatter |
-| learned | the mean medium, what a network adds from the neighbours, and what the map leaves open as scatter |
+| learned | the mean medium, a network adds what neighbours do; its scatter is what the map leaves open |
 
 Stresses are relative to the specimen's mean stress along the load, shears to the mean over the grains, and
 strengths to their geometric mean: a common factor on all strengths changes nothing of what is asked here.
 """
 
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,14 +26,16 @@ from cpml.models.mechanics.crystals import (
     canonical_copies,
     law_of,
     load_direction,
+    mean_field_motion,
+    solve_mean_field,
 )
 from cpml.models.mechanics.depth import solve_depths
+from cpml.models.mechanics.learned import learned
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.field.full_field import full_field
 from cpml.plasticity.laws.spin import axial
-from cpml.plasticity.polycrystal.mean_field import mean_field
-from cpml.plasticity.polycrystal.motion import grain_motion, plastic_spin
+from cpml.plasticity.polycrystal.motion import plastic_spin
 from cpml.plasticity.polycrystal.response import MeanField, medium_of
 
 SCHEMES = ("sachs", "taylor", "affine", "full_field", "depth", "learned")
@@ -42,6 +43,8 @@ Motion = tuple[NDArray, NDArray]
 """Strain rates (G, 5) and axial lattice spins (G, 3) of grains, per von Mises rate of the load."""
 DIFFERENTIABLE = ("taylor", "affine")
 """Schemes whose answer has an analytic derivative by the strengths."""
+UNCERTAIN = ("depth", "learned")
+"""Schemes that say how far they may be wrong: their states have a scatter."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +173,6 @@ def _solved(
 
 
 def _learned(specimen: Specimen, log_strength: NDArray, numerics: Numerics, start: Any) -> GrainState:
-    from cpml.models.mechanics.learned import learned  # it stands on this module
-
     with torch.no_grad():
         found = learned(specimen, torch.as_tensor(log_strength), numerics, start)
     answer, field = found.answer, found.field
@@ -198,29 +199,9 @@ def _learned(specimen: Specimen, log_strength: NDArray, numerics: Numerics, star
 
 def motion_of(specimen: Specimen, solved: MeanField) -> Motion:
     """Of the grains of a mean field."""
-    copies = canonical_copies(specimen.quaternions, specimen.systems.lattice)
     with torch.no_grad():
-        rate, spin = grain_motion(specimen.systems, copies, solved)
-    return rate.numpy() / specimen.load.rate, spin.numpy() / specimen.load.rate
-
-
-def solve_mean_field(
-    specimen: Specimen, log_strength: Tensor, scheme: str, numerics: Numerics, start: Any = None
-) -> MeanField:
-    """The specimen's grains without their places, scheme "taylor" or "affine";
-    differentiable in ``log_strength``.
-    """
-    # a start learns while it serves: every solution has a copy, so that none depends on what was asked before
-    own_start = None if start is None else replace(start, memory=copy(start.memory))
-    return mean_field(
-        law_of(specimen, log_strength, numerics),
-        canonical_copies(specimen.quaternions, specimen.systems.lattice),
-        weights=specimen.weights,
-        loading=specimen.load,
-        scheme=scheme,
-        lateral="free" if scheme == "affine" else "axisymmetric",  # as in the full field: a load is a stress
-        start=own_start,
-    )
+        rate, spin = mean_field_motion(specimen, solved)
+    return rate.numpy(), spin.numpy()
 
 
 def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, start: Any) -> GrainState:

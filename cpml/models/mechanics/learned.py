@@ -11,7 +11,7 @@ from torch import Tensor
 from cpml.models.learned.ensemble import Ensemble
 from cpml.models.learned.network import Answer
 from cpml.models.learned.weights import supplied
-from cpml.models.mechanics.grain_stress import solve_mean_field
+from cpml.models.mechanics.crystals import solve_mean_field
 from cpml.models.mechanics.learned_input import surface_of
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen

@@ -6,13 +6,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.models.learned.surface import PERIMETER, Plane, Surface, base_of
-from cpml.models.mechanics.grain_stress import (
+from cpml.models.mechanics.crystals import (
     canonical_copies,
     load_direction,
+    mean_field_motion,
 )
 from cpml.models.numerics import Numerics
 from cpml.models.specimen.specimen import Specimen
-from cpml.plasticity.polycrystal.motion import grain_motion, schmid_vectors
+from cpml.plasticity.polycrystal.motion import schmid_vectors
 from cpml.plasticity.polycrystal.response import MeanField
 
 
@@ -25,12 +26,12 @@ def surface_of(specimen: Specimen, field: MeanField, log_strength: Tensor, numer
     """
     copies = canonical_copies(specimen.quaternions, specimen.systems.lattice)
     schmid = torch.as_tensor(schmid_vectors(specimen.systems, copies))
-    rate, spin = grain_motion(specimen.systems, copies, field)
+    motion = mean_field_motion(specimen, field)
     macro = load_direction(specimen)
     strength = log_strength.exp()[torch.as_tensor(specimen.systems.family)]
     base = base_of(
         field,
-        (rate / specimen.load.rate, spin / specimen.load.rate),
+        motion,
         schmid,
         strength,
         torch.as_tensor(specimen.weights),

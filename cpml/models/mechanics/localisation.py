@@ -21,17 +21,23 @@ turning everything turns them too; their mean over the specimen is zero exactly.
 
 The scatter eta_k ~ N(0, I) in the 5-dimensional deviator space is stress that nothing explains; without it
 the strengths absorb it and come out wrong by tens of percent. Its draws are quasi-random and fixed, so
-training is deterministic, and turn with the specimen (load axis, surface normal).
+training is deterministic, and turn with the specimen (load axis, surface normal). A scheme that says itself
+how far it may be wrong, by a covariance C_g of every grain's stress, has its own scatter in place of it:
+
+    sigma_gk = Sigma + lambda (s_g(xi) - Sigma) + sum_i c_i T_gi + t C_g^1/2 eta_k
+
+with t near 1, learned: how far the scheme's own spread may be trusted (larger: it is too sure).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
 | s_g, Sigma | deviatoric stress of a grain, of the specimen | mean stress along the load | (G, 5) |
+| C_g | covariance of s_g by the scheme's own account | (mean stress)^2 | (G, 5, 5) |
 | Gamma_g | total shear of a grain over the specimen's mean | - | (G,) |
 | P_s | Schmid tensor in the sample frame | - | (G, S, 5) |
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -40,14 +46,8 @@ from scipy.stats import qmc
 from torch import Tensor
 
 from cpml.crystallography.tensors import rotation_5x5
-from cpml.models.mechanics.grain_stress import (
-    DIFFERENTIABLE,
-    GrainState,
-    grain_state,
-    load_direction,
-    relative_to_mean,
-    solve_mean_field,
-)
+from cpml.models.mechanics.crystals import load_direction, mean_field_motion, solve_mean_field
+from cpml.models.mechanics.grain_stress import DIFFERENTIABLE, GrainState, grain_state, relative_to_mean
 from cpml.models.mechanics.neighbourhood import pulls
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
@@ -91,14 +91,45 @@ def specimen_frame(stress: NDArray) -> NDArray:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a scheme says of every grain at some strengths, differentiable in their logarithms.
+
+    Units are those of :class:`~cpml.models.mechanics.grain_stress.GrainState`. Motion is None unless asked
+    for; covariances are None where the scheme claims to know.
+    """
+
+    stress: Tensor  # (G, 5)
+    log_total: Tensor  # (G,) natural log of the total shear
+    rate: Tensor | None = None  # (G, 5) strain rate
+    spin: Tensor | None = None  # (G, 3) of the lattice
+    root: Tensor | None = None  # (G, 5, 5) symmetric root of the covariance of the stress
+    rate_covariance: Tensor | None = None  # (G, 5, 5)
+    spin_covariance: Tensor | None = None  # (G, 3, 3)
+
+
+class Response(Protocol):
+    """One specimen's scheme as a function of the log strengths; a common factor changes nothing."""
+
+    def __call__(self, log_strength: Tensor, *, motion: bool = False) -> Answer:
+        """The answer at log strengths (K,), with the grains' motion where that is asked for."""
+
+    def converged(self, log_strength: Tensor) -> bool:
+        """Whether the solution at log strengths (K,) did."""
+
+
+def symmetric_root(covariance: NDArray) -> NDArray:
+    """Symmetric roots (..., n, n) of covariances: they turn with the specimen, triangular ones would not."""
+    value, vector = np.linalg.eigh(covariance)
+    return (vector * np.sqrt(np.maximum(value, 0.0))[..., None, :]) @ np.swapaxes(vector, -1, -2)
+
+
+@dataclass(frozen=True)
 class LinearResponse:
-    """Stress and total shear of every grain, linear in the log strengths about one point."""
+    """Answers of a scheme, linear in the log strengths about one point; its covariances are those there."""
 
     centre: Tensor  # (K,) log strengths of the linearisation, mean zero
-    stress: Tensor  # (G, 5)
-    stress_slope: Tensor  # (K, G, 5)
-    log_total: Tensor  # (G,)
-    total_slope: Tensor  # (K, G)
+    base: Answer  # at the centre, with its motion
+    slopes: Answer  # (K, ...) of stress, log_total, rate and spin
     all_converged: bool  # of the scheme, at the centre and beside it
 
     @classmethod
@@ -108,31 +139,42 @@ class LinearResponse:
         """Slopes by difference quotients from ``base``, the state at the
         centre, for every family that shears.
         """
-        stress_slope = np.zeros((len(centre), *base.stress.shape))
-        total_slope = np.zeros((len(centre), len(specimen)))
+        names = ("stress", "log_total", "rate", "spin")
+        slopes = {name: np.zeros((len(centre), *getattr(base, name).shape)) for name in names}
         converged = base.converged
         for k in np.flatnonzero(base.family_share > numerics.idle):
             beside = centre + numerics.step * np.eye(len(centre))[k]
             moved = grain_state(specimen, beside, scheme, numerics=numerics, start=base.start)
             converged &= moved.converged
-            stress_slope[k] = (moved.stress - base.stress) / numerics.step
-            total_slope[k] = (moved.log_total - base.log_total) / numerics.step
+            for name, slope in slopes.items():
+                slope[k] = (getattr(moved, name) - getattr(base, name)) / numerics.step
+        known = {name: torch.tensor(getattr(base, name)) for name in names}
+        if base.scatter is not None:
+            known["root"] = torch.tensor(symmetric_root(base.scatter.stress))
+            known["rate_covariance"] = torch.tensor(base.scatter.rate)
+            known["spin_covariance"] = torch.tensor(base.scatter.spin)
         return cls(
             centre=torch.tensor(centre),
-            stress=torch.tensor(base.stress),
-            stress_slope=torch.tensor(stress_slope),
-            log_total=torch.tensor(base.log_total),
-            total_slope=torch.tensor(total_slope),
+            base=Answer(**known),
+            slopes=Answer(**{name: torch.tensor(slope) for name, slope in slopes.items()}),
             all_converged=converged,
         )
 
-    def __call__(self, log_strength: Tensor) -> tuple[Tensor, Tensor]:
-        """Stress (G, 5) and log of the total shear (G,) at log strengths (K,); a
-        common factor changes nothing.
-        """
+    def __call__(self, log_strength: Tensor, *, motion: bool = False) -> Answer:
+        """As :class:`Response`."""
         shift = log_strength - log_strength.mean() - self.centre
-        stress = self.stress + torch.einsum("k,kgi->gi", shift, self.stress_slope)
-        return stress, self.log_total + torch.einsum("k,kg->g", shift, self.total_slope)
+
+        def moved(name: str) -> Tensor:
+            slope = getattr(self.slopes, name)
+            return getattr(self.base, name) + torch.einsum("k,k...->...", shift, slope)
+
+        return replace(
+            self.base,
+            stress=moved("stress"),
+            log_total=moved("log_total"),
+            rate=moved("rate") if motion else None,
+            spin=moved("spin") if motion else None,
+        )
 
     def converged(self, log_strength: Tensor) -> bool:
         """Whether the solutions behind the line did, wherever it is asked."""
@@ -140,23 +182,43 @@ class LinearResponse:
 
 
 @dataclass(frozen=True)
+class SachsResponse:
+    """The load's stress in every grain, whatever the strengths; only its motion depends on them."""
+
+    specimen: Specimen
+    base: GrainState
+    numerics: Numerics = STANDARD
+
+    def __call__(self, log_strength: Tensor, *, motion: bool = False) -> Answer:
+        """As :class:`Response`."""
+        answer = Answer(torch.tensor(self.base.stress), torch.tensor(self.base.log_total))
+        if not motion:
+            return answer
+        solved = solve_mean_field(self.specimen, log_strength - log_strength.mean(), "sachs", self.numerics)
+        rate, spin = mean_field_motion(self.specimen, solved)
+        return replace(answer, rate=rate, spin=spin)
+
+    def converged(self, log_strength: Tensor) -> bool:
+        """Always: nothing is solved."""
+        return True
+
+
+@dataclass(frozen=True)
 class MeanFieldResponse:
-    """Stress and total shear of every grain in a mean field, solved at every
-    question, with its analytic gradient.
-    """
+    """Answers of a mean field, solved at every question, with its analytic gradient."""
 
     specimen: Specimen
     scheme: str  # of grain_stress.DIFFERENTIABLE
     start: Any  # a nearby solution
     numerics: Numerics = STANDARD
 
-    def __call__(self, log_strength: Tensor) -> tuple[Tensor, Tensor]:
-        """Stress (G, 5) and log of the total shear (G,) at log strengths (K,); a
-        common factor changes nothing.
-        """
+    def __call__(self, log_strength: Tensor, *, motion: bool = False) -> Answer:
+        """As :class:`Response`."""
         solved = self._solved(log_strength)
         total = solved.shear_rate.abs().sum(1)
-        return relative_to_mean(self.specimen, solved.grain_stress, total, self.numerics)
+        stress, log_total = relative_to_mean(self.specimen, solved.grain_stress, total, self.numerics)
+        rate, spin = mean_field_motion(self.specimen, solved) if motion else (None, None)
+        return Answer(stress, log_total, rate, spin)
 
     def converged(self, log_strength: Tensor) -> bool:
         """Whether the solution at log strengths (K,) did."""
@@ -165,9 +227,6 @@ class MeanFieldResponse:
     def _solved(self, log_strength: Tensor) -> MeanField:
         relative = log_strength - log_strength.mean()
         return solve_mean_field(self.specimen, relative, self.scheme, self.numerics, self.start)
-
-
-Response = LinearResponse | MeanFieldResponse
 
 
 @dataclass(frozen=True)
@@ -206,7 +265,9 @@ class Localisation:
         schmid = schmid_vectors(specimen.systems, specimen.quaternions)
         strength = np.exp(centre)[specimen.systems.family]
         response: Response
-        if scheme in DIFFERENTIABLE:
+        if scheme == "sachs":
+            response = SachsResponse(specimen, base, numerics)
+        elif scheme in DIFFERENTIABLE:
             response = MeanFieldResponse(specimen, scheme, base.start, numerics)
         else:
             response = LinearResponse.of(specimen, centre, scheme, base, numerics)
@@ -225,19 +286,20 @@ class Localisation:
         )
 
     def local_stress(
-        self, log_strength: Tensor, amplitude: Tensor, coefficients: Tensor, scatter: Tensor
+        self, answer: Answer, amplitude: Tensor, coefficients: Tensor, scatter: Tensor, trust: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Drawn stresses (G, D, 5) of every grain in units of the mean stress,
         and log of its total shear (G,).
 
         Parameters
         ----------
-        log_strength : (K,); amplitude : lambda; coefficients : (C,) of `neighbourhood.PULLS`; scatter : s_eta
+        answer : of the response; amplitude : lambda; coefficients : (C,) of `neighbourhood.PULLS`
+        scatter : s_eta, of schemes without a covariance; trust : t, of those with one
         """
-        scheme, total = self.response(log_strength)
-        stress = self.macro + amplitude * (scheme - self.macro)
+        stress = self.macro + amplitude * (answer.stress - self.macro)
         stress = stress + torch.einsum("c,cgi->gi", coefficients, self.pulls)
-        drawn = stress[:, None, :] + scatter * self.draws
+        apart = scatter * self.draws if answer.root is None else trust * (self.draws @ answer.root.mT)
+        drawn = stress[:, None, :] + apart
         if self.free_surface:
             drawn = drawn * torch.tensor(SURFACE, dtype=drawn.dtype)
-        return drawn, amplitude * total
+        return drawn, amplitude * answer.log_total

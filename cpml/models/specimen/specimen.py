@@ -24,6 +24,7 @@ from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import CpmlError
 from cpml.load import Load
+from cpml.models.specimen.motions import check_motions
 from cpml.models.specimen.raster import grain_raster
 from cpml.models.specimen.remembered import Remembered
 
@@ -48,6 +49,7 @@ class Specimen:
         (G, S); ``taylor_factor`` (G,))
     free_surface : the map was a free surface while the specimen deformed (True), or was cut afterwards
         (False); None where nobody said
+    motions : table of `cpml.models.specimen.motions`: measured lattice rotations and strains; None: none
     answers : what has been solved for these grains; copies with other labels share it
     """
 
@@ -66,6 +68,7 @@ class Specimen:
     raster: np.ndarray | None = None
     edge_angle: np.ndarray | None = None
     free_surface: bool | None = None
+    motions: pd.DataFrame | None = None
     answers: Remembered = field(default_factory=Remembered, repr=False)
 
     def __post_init__(self):
@@ -187,7 +190,8 @@ class Specimen:
 
     def with_labels_of(self, grain_ids) -> "Specimen":
         """The specimen with the footprints of ``grain_ids`` only; geometry and neighbours stay."""
-        tables = {name: getattr(self, name) for name in ("labels", "traces", "candidates")}
+        names = ("labels", "traces", "candidates", "motions")
+        tables = {name: table for name in names if (table := getattr(self, name)) is not None}
         return replace(self, **{name: _of_grains(table, grain_ids) for name, table in tables.items()})
 
     def chequerboard(self) -> np.ndarray:
@@ -223,6 +227,7 @@ def build_specimen(
     curve=None,
     points=None,
     free_surface=None,
+    motions=None,
 ) -> Specimen:
     """Specimen of one phase from the tables of notebooks 02 and 03.
 
@@ -235,11 +240,12 @@ def build_specimen(
     points : (xy (N, 2) um, grain_id (N,)) of all map points, from which the
         coarse map of the full field is made
     free_surface : as in :class:`Specimen`
+    motions : of `cpml.models.measured_motions`; None: none were measured
 
     Raises
     ------
-    CpmlError : no load is declared, no grain of the phase, labels of grains that do not exist, or labels or
-        candidates that are no plane or variant of the phase
+    CpmlError : no load is declared, no grain of the phase, labels or motions of grains that do not exist,
+        labels or candidates that are no plane or variant of the phase, or a table that is none of motions
     """
     if load is None:
         raise CpmlError(
@@ -252,11 +258,15 @@ def build_specimen(
             f"specimen {name!r} has no grain of phase {phase!r}; phases with grains: "
             f"{sorted(grains['phase_name'].unique())}"
         )
-    strangers = set(labels["grain_id"]) - set(grains["grain_id"])
-    if strangers:
-        raise CpmlError(
-            f"specimen {name!r}: labels of {len(strangers)} grains that do not exist, first {min(strangers)}"
-        )
+    if motions is not None:
+        check_motions(motions, name)
+    for what, table in (("labels", labels), ("motions", motions)):
+        strangers = set() if table is None else set(table["grain_id"]) - set(grains["grain_id"])
+        if strangers:
+            raise CpmlError(
+                f"specimen {name!r}: {what} of {len(strangers)} grains that do not exist, first "
+                f"{min(strangers)}"
+            )
     where = pd.Series(np.arange(len(of_phase)), index=of_phase["grain_id"])
     inside = grain_boundaries["grain_a"].isin(where.index) & grain_boundaries["grain_b"].isin(where.index)
     edges = grain_boundaries[inside]
@@ -283,6 +293,7 @@ def build_specimen(
         raster=raster,
         edge_angle=angle,
         free_surface=free_surface,
+        motions=None if motions is None or motions.empty else _of_grains(motions, where.index),
     )
     _check_targets(specimen)
     return specimen
