@@ -31,9 +31,12 @@ SPECIMENS = {
     "mg_hcp_B": ("Magnesium", "magnesium", "compression", 0.032),
     "ti_hcp_A": ("Titanium", "titanium_cp", "tension", 0.03),
     "ni_fcc_A": ("Nickel", "nickel", "tension", 0.03),
+    "mg_hcp_G": ("Magnesium", "magnesium", "compression", 0.026),
     "mg_deep_A": ("Magnesium", "magnesium", "compression", 0.023),
     "ni_deep_A": ("Nickel", "nickel", "tension", 0.03),
 }
+AXES = {"mg_hcp_G": "y"}
+"""Of the loads that are not along x."""
 SEGMENTATION = {"threshold": 5.0, "min_pixels": 5}
 
 
@@ -45,6 +48,7 @@ class VirtualSpecimen:
     splits: Splits
     truth: pd.DataFrame  # grain_id, mechanism, target, observed, amount
     strengths: pd.DataFrame  # family, strength_mpa of the simulation
+    partner: pd.Series  # by grain_id: the generator's grain, where one covers it (20 pixels and more)
 
 
 def load_virtual(folder: Path) -> VirtualSpecimen:
@@ -64,7 +68,7 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
     grains = twins.grains.assign(phase_name=phase)
     systems = material.systems()
     seen = public_labels(folder / "labels_public.csv", ebsd_map, grains, twins.grain_label, systems)
-    load = Load.from_dict({"kind": kind, "axis": "x", "strain": strain})
+    load = Load.from_dict({"kind": kind, "axis": AXES.get(folder.name, "x"), "strain": strain})
     kam = microscopy.kam(fragments)
     features = microscopy.grain_features(
         grains, twins.grain_boundaries, twins.grain_label, kam, twinned=twins.twinned
@@ -88,7 +92,8 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
     partner = partner[partner.index.isin(specimen.grain_ids)]
     rows = specimen.position(partner.index)
     true = truth_labels(truth, partner, specimen.quaternions[rows], partner.index, systems)
-    return VirtualSpecimen(specimen, blocked_folds(features, twins.grain_boundaries), true, truth.strengths)
+    splits = blocked_folds(features, twins.grain_boundaries)
+    return VirtualSpecimen(specimen, splits, true, truth.strengths, partner)
 
 
 def with_cp_baseline(specimen: Specimen) -> Specimen:
