@@ -243,6 +243,98 @@ def schema(c):
 
 @task(
     help={
+        "specimen": "name of a new data set: one specimen, seen through the simulated microscope",
+        "material": "name of a material of cpml",
+        "seed": "of the specimen; one seed is one specimen",
+        "strain": "von Mises strain at the end",
+        "load": "kind:axis, e.g. compression:x",
+        "temperature": "of the test, K; it decides on cross-slip and climb (0: not said, 293)",
+        "free": "the map is a free surface while the specimen deforms, not a section of the bulk",
+        "texture": "drawn, none or basal",
+        "shape": "slices, rows and columns of voxels; the map is a slice",
+        "increments": "of the path; 1 scales the flow at its beginning",
+        "volumes": "number of training volumes to make",
+        "first": "seed of the first of them; the others follow it",
+        "edge": "voxels along the edges of a volume",
+        "workers": "volumes at a time",
+        "folder": "where the volumes go, or the data set's own folder",
+    }
+)
+@reports_errors
+def simulate(
+    c,
+    specimen="",
+    material="magnesium",
+    seed=1,
+    strain=0.03,
+    load="tension:x",
+    temperature=0.0,
+    free=False,
+    texture="drawn",
+    shape="16,48,48",
+    increments=6,
+    volumes=0,
+    first=0,
+    edge=24,
+    workers=2,
+    folder="",
+):
+    """Make a virtual specimen as a data set (--specimen NAME), or volumes for training (--volumes N)."""
+    if bool(specimen) == bool(volumes):
+        raise Exit("error: give either --specimen NAME or --volumes N", code=1)
+    if volumes:
+        print(_volumes(volumes, first, edge, workers, folder))
+        return
+    from cpml import paths
+    from cpml.datasets import dataset
+    from cpml.load import Load
+    from cpml.virtual import simulate_specimen
+
+    kind, _, axis = load.partition(":")
+    if reason := dataset.RESERVED.get(specimen.lower()):
+        raise Exit(f"error: --specimen {specimen} {reason}: choose another name", code=1)
+    own = [*paths.data_folders()[1:], paths.data()]  # folders of CPML_DATA come first
+    place = Path(folder) if folder else own[0] / paths.safe_name(specimen)
+    written = simulate_specimen(
+        place,
+        name=specimen,
+        material=material,
+        seed=seed,
+        strain=strain,
+        load=Load.from_dict({"kind": kind, "axis": axis, "temperature": temperature or None}),
+        shape=_edges(shape),
+        texture=texture,
+        free_surface=free,
+        increments=increments,
+    )
+    print(f"written: {written}", f"next: python3 tasks.py run --dataset {folder or specimen}", sep="\n")
+
+
+def _edges(text):
+    """The three numbers of --shape."""
+    try:
+        slices, rows, columns = map(int, text.split(","))
+    except ValueError:
+        raise Exit(f"error: --shape {text!r}: give slices,rows,columns, e.g. 16,48,48", code=1) from None
+    return slices, rows, columns
+
+
+def _volumes(count, first, edge, workers, folder):
+    """Make the volumes that the folder lacks; what was done, in one line."""
+    from cpml import paths
+    from cpml.virtual.volumes.factory import Order, make_volumes
+
+    if count < 1 or first < 0 or edge < 8 or workers < 1:
+        raise Exit(
+            "error: --volumes and --workers are at least 1, --first at least 0, --edge at least 8", code=1
+        )
+    place = Path(folder) if folder else paths.derived("volumes")
+    made = make_volumes(Order(place, edge=edge), range(first, first + count), workers=workers)
+    return f"{len(made)} volumes: {made[0]} to {made[-1].name}"
+
+
+@task(
+    help={
         "dataset": "name of a data set, or path of a dataset.yml",
         "pdf": "print it as report.pdf as well, where Chromium is installed",
     }

@@ -26,7 +26,7 @@ SIZE = 240  # vectors a side
 CORNER_UM = (4.0, 4.0)
 WIDTH_UM, LEAST_SPACING_UM, FADE_UM = 0.35, 1.5, 2.0
 NOISE = 0.007  # vector distances; after differences 0.005 of a displacement gradient
-STRAIN = np.diag([-0.032, 0.016])  # compression along x
+STRAIN = np.diag([-0.023, 0.006])  # of the specimen in its plane, compressed along x
 MIN_INCLINATION_DEG = 12.0
 
 

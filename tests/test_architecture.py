@@ -76,6 +76,12 @@ INSIDE = {
         "field_path": {"arguments", "laws", "crystal", "polycrystal", "field"},
         "paths": {"arguments", "laws", "crystal", "polycrystal"},
     },
+    "virtual": {
+        "truth": set(),
+        "recorded": {"truth"},
+        "volumes": set(),
+        "microscope": {"truth", "volumes"},
+    },
     "models": {
         "numerics": set(),
         "specimen": {"numerics"},

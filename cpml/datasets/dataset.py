@@ -62,6 +62,19 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     ),
 }
 
+RESERVED = {
+    "comparison": "is where data sets are compared",
+    "raw": "is where public data is kept",
+    "derived": "is where results are kept",
+    "demo": "is the data set that comes with cpml",
+}
+"""Names whose folders belong to something else, and to what."""
+_SURFACES = {
+    "free": "free while the specimen deformed",
+    "section": "a section, cut afterwards",
+    None: "not declared",
+}
+
 
 @dataclass(frozen=True)
 class PhaseSpec:
@@ -117,6 +130,7 @@ class Dataset:
     segmentation: dict = field(default_factory=dict)
     labels: dict = field(default_factory=dict)
     registration: dict = field(default_factory=dict)
+    surface: str | None = None  # "free" while the specimen deformed, or a "section", cut afterwards
     note: str = ""
     path: Path = Path()  # the dataset.yml
     steps: tuple[StrainStep, ...] = ()  # in order of strain
@@ -143,6 +157,11 @@ class Dataset:
         if self.load is None:
             return f"{self.kind}; load unknown"
         return f"{self.kind}; load: {self.load.label}" if self.load.assumed else self.kind
+
+    @property
+    def free_surface(self) -> bool | None:
+        """Whether the map was a free surface while the specimen deformed; None: nobody said."""
+        return None if self.surface is None else self.surface == "free"
 
     @property
     def lattices(self) -> set[str]:
@@ -255,6 +274,7 @@ class Dataset:
             "phases": phases,
             "Euler frame to sample": self.frame.get("euler_to_sample", "not declared"),
             "load": load,
+            "surface": _SURFACES[self.surface],
             **(
                 {"cleaning": ", ".join(f"{k} {v:g}" for k, v in self.cleaning.items())}
                 if self.cleaning
@@ -368,14 +388,8 @@ def _check_not_reserved(path: Path, name: str) -> None:
     """Refuse a name whose folders of results belong to something else."""
     here = paths.checkout()
     shipped = here and (here / "data" / "demo" / "dataset.yml").resolve()
-    reasons = {
-        "comparison": "is where data sets are compared",
-        "raw": "is where public data is kept",
-        "derived": "is where results are kept",
-        "demo": "is the data set that comes with cpml",
-    }
-    if name.lower() in reasons and not (name == "demo" and path == shipped):
-        raise field_error(path, "name", name, f"{reasons[name.lower()]}: choose another name")
+    if name.lower() in RESERVED and not (name == "demo" and path == shipped):
+        raise field_error(path, "name", name, f"{RESERVED[name.lower()]}: choose another name")
 
 
 def available() -> list[str]:

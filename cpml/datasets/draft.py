@@ -60,6 +60,7 @@ class Draft:
             self._reading(),
             self._frame(),
             self._load(),
+            self._surface(),
             *([self._registration(further)] if {"dic", "image"} & set(further) else []),
             self._rest(),
         ]
@@ -224,6 +225,16 @@ class Draft:
             "(down), z (into) or [x, y, z]; strain a fraction; assumed: true where it is a guess",
         )
         return f"{decide}\n# load: {{kind: tension, axis: x, strain: 0.05}}\nload: unknown"
+
+    def _surface(self) -> str:
+        if self.load == "unknown":
+            return ""
+        decide = self._decide(
+            "surface: not declared",
+            "free: the map was the specimen's surface while it deformed (in-situ, or polished before the "
+            "test); section: it was cut afterwards",
+        )
+        return f"{decide}\n# surface: free"
 
     def _registration(self, further: dict[str, tuple[str, str]]) -> str:
         roles = {"dic": "dic_to_ebsd", "image": "image_to_ebsd"}

@@ -586,6 +586,12 @@ SCHEMA: dict[str, Key] = {
     "load": Key(
         load, "the macroscopic load of the specimen", REQUIRED, "{kind: tension, axis: x, strain: 0.05}"
     ),
+    "surface": Key(
+        choice("free", "section"),
+        "what the map's plane was while the specimen deformed; free: its surface, observed during the test "
+        "or polished before it; section: inside the bulk, cut afterwards; left out: nobody said",
+        example="free",
+    ),
     "cleaning": Key(cleaning, "off unless asked for; every change is counted", {}, "{min_confidence: 0.05}"),
     "segmentation": Key(
         segmentation,

@@ -29,6 +29,7 @@ def specimen_of(run, *, motions: bool = False) -> Specimen:
         cp=run.read("cp_baseline") if run.has("cp_baseline") else None,
         curve=curve,
         points=(ebsd_map.xy, grain),
+        free_surface=dataset.free_surface,
         motions=_motions(run, ebsd_map, grain) if motions else None,
     )
 

@@ -1,3 +1,5 @@
+from .microscope.exporting import simulate_specimen as simulate_specimen
+from .microscope.settings import Microscope as Microscope
 from .truth import (
     Truth as Truth,
     load_truth as load_truth,

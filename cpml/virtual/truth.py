@@ -34,6 +34,9 @@ ACTIVE_SHEAR = 0.01  # a plane is active above this accumulated shear (the gener
 VISIBLE_TWIN = 0.05  # a variant is visible above this volume fraction
 SAME_PLANE = np.cos(np.deg2rad(6.0))  # cosine above which two plane normals are one plane
 CLEAR_SHARE = 0.5  # of a segmented grain's pixels that its partner in the simulation covers at least
+ACTIVE_CLIMB = 0.01  # share of climb in all shear above which a grain climbs
+KINDS = ("planes", "variants", "strengths", "pairs", "climb", "grains")
+"""Tables of a truth file; the last three may be missing."""
 MIN_PIXELS = 20  # smaller surface grains are not scored (the generator's reference scores do the same)
 
 
@@ -47,12 +50,30 @@ class Truth:
     planes : table grain, family, nx, ny, nz (sample frame), shear, active
     variants : table grain, nx, ny, nz, bx, by, bz (sample frame), fraction, active
     strengths : table family, strength_mpa (initial)
+    pairs : table grain, nx..nz, mx..mz (normals of two planes), bx..bz (their common direction), shear that
+        changes between them; None where nothing is known of cross-slip
+    climb : table grain, share of climb in all shear; None likewise
+    grains : table grain, wx, wy, wz (rotation of the mean lattice, deg, sample frame), F11 .. F33 (mean
+        deformation gradient); None in files of other makers
     """
 
     surface_grain: np.ndarray
     planes: pd.DataFrame
     variants: pd.DataFrame
     strengths: pd.DataFrame
+    pairs: pd.DataFrame | None = None
+    climb: pd.DataFrame | None = None
+    grains: pd.DataFrame | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of ``truth.npz``, as :func:`load_truth` reads them."""
+        found = {"surface_grain": self.surface_grain.astype(np.int16)}
+        for kind in KINDS:
+            table = getattr(self, kind)
+            for name, column in ({} if table is None else table).items():
+                is_text = name == "family"
+                found[f"{kind}.{name}"] = column.to_numpy(str) if is_text else column.to_numpy()
+        return found
 
 
 def load_truth(path: Path) -> Truth:
@@ -69,9 +90,10 @@ def load_truth(path: Path) -> Truth:
             arrays = {name: file[name] for name in file.files}
         tables = {
             kind: pd.DataFrame({k.split(".")[1]: v for k, v in arrays.items() if k.startswith(kind + ".")})
-            for kind in ("planes", "variants", "strengths")
+            for kind in KINDS
         }
-        return Truth(arrays["surface_grain"], **tables)
+        known = {kind: t for kind, t in tables.items() if kind in KINDS[:3] or len(t.columns)}
+        return Truth(arrays["surface_grain"], **known)
     except _BROKEN as error:
         raise DatasetError(f"{path}: not a truth file of a virtual specimen ({error})") from None
 
@@ -112,8 +134,8 @@ def truth_labels(
 
     Returns
     -------
-    DataFrame grain_id, mechanism, target, observed (1 active, 0 not), amount (shear or volume
-    fraction); grains whose orientation is not the simulated one (a twin taken for the parent)
+    DataFrame grain_id, mechanism, target, observed (1 active, 0 not), amount (shear, volume
+    fraction, share of climb); grains whose orientation is not the simulated one (a twin taken for the parent)
     cannot be compared and are left out
     """
     from cpml.crystallography.rotations import quaternion_to_matrix
@@ -121,7 +143,8 @@ def truth_labels(
     rotation = dict(zip(grain_ids, quaternion_to_matrix(np.asarray(quaternions)), strict=True))
     slip_planes = np.unique(systems.plane_id[systems.slip])
     twins = np.flatnonzero(systems.twin)
-    planes, variants = dict(list(truth.planes.groupby("grain"))), dict(list(truth.variants.groupby("grain")))
+    planes, variants = _by_grain(truth.planes), _by_grain(truth.variants)
+    pairs, climb = _by_grain(truth.pairs), _by_grain(truth.climb)
     cosine = {}
     for grain_id, number in partner.items():
         ours = systems.plane_normals[slip_planes] @ rotation[grain_id].T
@@ -147,8 +170,40 @@ def truth_labels(
             ):
                 amount = true["fraction"].iloc[nearest] if same else 0.0  # a family that the simulation lacks
                 rows.append((grain_id, "twin", systems.names[twin], amount > VISIBLE_TWIN, amount))
+        if number in pairs:
+            rows += [
+                (grain_id, "cross_slip", name, amount > ACTIVE_SHEAR, amount)
+                for name, amount in pair_amounts(pairs[number], turn, systems).items()
+            ]
+        if number in climb:
+            share = climb[number]["share"].iloc[0]
+            rows.append((grain_id, "climb", "", share > ACTIVE_CLIMB, share))
     table = pd.DataFrame(rows, columns=["grain_id", "mechanism", "target", "observed", "amount"])
     return table.astype({"observed": float})
+
+
+def pair_amounts(true: pd.DataFrame, turn: np.ndarray, systems: Systems) -> dict[str, float]:
+    """Shear that changes planes, by the name of the pair in ``systems``.
+
+    Parameters
+    ----------
+    true : rows of `Truth.pairs` of one grain
+    turn : (3, 3) crystal_to_sample of the grain
+    """
+    from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
+
+    ours = cross_slip_pairs(systems)
+    a, b = ours["system_a"].to_numpy(int), ours["system_b"].to_numpy(int)
+    n, m, slip = (v @ turn.T for v in (systems.plane[a], systems.plane[b], systems.direction[a]))
+    true_n, true_m, true_b = (true[[f"{k}{axis}" for axis in "xyz"]].to_numpy() for k in "nmb")
+    cosine = [np.abs(v @ w.T) for v, w in ((n, true_n), (m, true_m), (n, true_m), (m, true_n))]
+    same = np.maximum(cosine[0] * cosine[1], cosine[2] * cosine[3]) * np.abs(slip @ true_b.T)
+    amounts = np.where(same.max(1) > SAME_PLANE**3, true["shear"].to_numpy()[same.argmax(1)], 0.0)
+    return dict(zip(ours["target"], amounts.tolist(), strict=True))
+
+
+def _by_grain(table: pd.DataFrame | None) -> dict[int, pd.DataFrame]:
+    return {} if table is None else dict(list(table.groupby("grain")))
 
 
 def true_labels(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame | None:

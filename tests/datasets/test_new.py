@@ -70,6 +70,7 @@ def test_decisions_are_marked_with_their_alternatives(magnesium):
         "none fits",
         "frame",
         "load",
+        "surface",
     )
     assert len(told) == len(words) and all(w in what for w, what in zip(words, told, strict=True))
     lines = written.path.read_text(encoding="utf-8").splitlines()

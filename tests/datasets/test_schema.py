@@ -29,6 +29,7 @@ RIGHT = [
     {"load": {"kind": "shear", "axis": "x", "plane": [0, 1, 0], "rate": 1e-3, "assumed": True, "note": "so"}},
     {"load": {"kind": "tensor", "tensor": [[1, 0, 0], [0, 0.5, 0], [0, 0, 0]], "temperature": 293}},
     {"load": {"kind": "rolling", "axis": "-y", "strain": 1}},
+    {"surface": "section"},
     {"cleaning": {"max_mad_deg": 1.5, "min_grain_pixels": 4}},
     {"segmentation": {"threshold": {"Ni": 2.0}, "min_pixels": 5.0}},
     {"labels": {"twins": False, "images": "auto"}},
@@ -72,6 +73,8 @@ WRONG = [
     {"load": {"kind": "tension", "axis": "x", "strain": 5}},
     {"load": {"kind": "tension", "axis": "x", "rate": -1}},
     {"load": {"kind": "tension", "axis": "x", "speed": 1}},
+    {"surface": "polished"},
+    {"surface": True},
     {"cleaning": []},
     {"cleaning": {"denoise": -1}},
     {"segmentation": {"threshold": "5 deg"}},
@@ -186,3 +189,22 @@ def test_a_name_is_valid_where_it_can_be_a_folder(name, describe):
         assert dataset.mistakes(describe(name=name))
     else:
         assert not dataset.mistakes(describe(name=name))
+
+
+@pytest.mark.parametrize("surface, is_free", [("free", True), ("section", False), (None, None)])
+def test_the_surface_reaches_the_specimen(describe, monkeypatch, surface, is_free):
+    """What nobody said stays unsaid."""
+    from types import SimpleNamespace
+
+    from cpml.pipeline import specimen
+
+    found = cpml.load_dataset(describe(**({"surface": surface} if surface else {})))
+    assert found.free_surface is is_free
+    monkeypatch.setattr(specimen, "build_specimen", lambda name, **given: given["free_surface"])
+    run = SimpleNamespace(
+        dataset=found,
+        read=lambda name: {"grain": None},
+        has=lambda name: False,
+        read_map=lambda: SimpleNamespace(xy=None),
+    )
+    assert specimen.specimen_of(run) is is_free
