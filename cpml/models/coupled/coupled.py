@@ -54,7 +54,7 @@ from cpml.models.coupled.posterior import Forward, Optimum, Posterior, correlati
 from cpml.models.coupled.prior import FURTHER, Prior, Theta
 from cpml.models.coupled.residual import ResidualHead
 from cpml.models.coupled.storage import read_model, write_model
-from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state
+from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
 from cpml.models.mechanics.localisation import Localisation, grid_point
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
@@ -65,10 +65,10 @@ class CoupledClassifier(BaseEstimator):
 
     Parameters
     ----------
-    scheme : where the grains' stresses come from: "sachs", "taylor", "affine", "full_field", or "auto": the
-        full field for specimens with a map, "affine" for others
-    edges : False shuts the corrections from neighbours (an ablation; the full field
-        knows its neighbours all the same)
+    scheme : where the grains' stresses come from, of `cpml.models.mechanics.grain_stress`; "auto": "learned"
+        for specimens with a map, "affine" for others
+    edges : False shuts the corrections from neighbours (an ablation; schemes that know the map know its
+        neighbours all the same)
     free_surface : no shear stress on the map's surface
     n_draws : quasi-random draws of the local stress per grain; the search begins with `Numerics.coarse_draws`
         from the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
@@ -353,9 +353,7 @@ class CoupledClassifier(BaseEstimator):
 
     def scheme_of(self, specimen: Specimen) -> str:
         """Scheme that gives the stresses of this specimen."""
-        if self.scheme != "auto":
-            return self.scheme
-        return "affine" if specimen.raster is None else "full_field"
+        return scheme_for(specimen) if self.scheme == "auto" else self.scheme
 
     def forward(self, specimen: Specimen) -> tuple[Forward, Theta]:
         """The specimen as tensors, its localisation solved near the learned

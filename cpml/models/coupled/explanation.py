@@ -8,7 +8,7 @@ alike sit near the same value):
 
     mean        Sigma, the load alone (what the Schmid factor knows)
     grain       lambda (s_affine - Sigma), the grain in a mean medium
-    collective  lambda (s_map - s_affine), the whole map around it (scheme "full_field" only)
+    collective  lambda (s_map - s_affine), the map around it (schemes that know it)
     neighbours  sum_i c_i T_gi, the learned corrections, with the boundary that brings most of it
     scatter     standard deviation by the unexplained stress, s_eta |P_gs| / xi_s, or t |C_g^1/2 P_gs| / xi_s
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from cpml.models.coupled.posterior import Forward
 from cpml.models.coupled.prior import Theta
-from cpml.models.mechanics.grain_stress import grain_state
+from cpml.models.mechanics.grain_stress import ON_A_MAP, grain_state
 from cpml.models.mechanics.neighbourhood import shares_of_pulls
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws import flow
@@ -90,7 +90,7 @@ def _stresses(specimen: Specimen, scheme: str, data: Forward, theta: Theta) -> d
     macro = np.tile(localisation.macro.numpy(), (len(specimen), 1))
     solved = localisation.response(theta.log_strength).stress.numpy()
     in_medium = solved
-    if scheme == "full_field":
+    if scheme in ON_A_MAP:
         in_medium = grain_state(
             specimen, localisation.centre.numpy(), "affine", numerics=localisation.numerics
         ).stress

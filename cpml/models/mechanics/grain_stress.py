@@ -41,6 +41,8 @@ from cpml.plasticity.polycrystal.response import MeanField, medium_of
 SCHEMES = ("sachs", "taylor", "affine", "full_field", "depth", "learned")
 Motion = tuple[NDArray, NDArray]
 """Strain rates (G, 5) and axial lattice spins (G, 3) of grains, per von Mises rate of the load."""
+ON_A_MAP = ("full_field", "depth", "learned")
+"""Schemes that know the places of the grains."""
 DIFFERENTIABLE = ("taylor", "affine")
 """Schemes whose answer has an analytic derivative by the strengths."""
 UNCERTAIN = ("depth", "learned")
@@ -90,6 +92,13 @@ class GrainState:
     def log_total_sd(self) -> NDArray:
         """(G,) standard deviation of the log of the total shear."""
         return np.zeros(len(self.stress)) if self.scatter is None else self.scatter.log_total_sd
+
+
+def scheme_for(specimen: Specimen) -> str:
+    """The scheme that "auto" stands for: the best on planes of volumes that it never learned from and on
+    measured grains (`tasks.py bench --suite depth`); without a map, a mean medium.
+    """
+    return "affine" if specimen.raster is None else "learned"
 
 
 def grain_state(

@@ -13,11 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
-from cpml.models.mechanics.grain_stress import SCHEMES, GrainState, grain_state
+from cpml.models.mechanics.grain_stress import SCHEMES, GrainState, grain_state, scheme_for
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
-
-AUTO = "affine"
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def grain_response(
         raise ParameterError(f"scheme {scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}")
     if n is not None:
         numerics = replace(numerics, exponent=float(n))
-    chosen = AUTO if scheme == "auto" else scheme
+    chosen = scheme_for(specimen) if scheme == "auto" else scheme
     log_strength = np.log(family_strengths(specimen, strengths))
     return as_response(
         specimen, chosen, grain_state(specimen, log_strength, chosen, numerics=numerics, seed=seed)
