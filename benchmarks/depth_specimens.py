@@ -256,7 +256,7 @@ def _volume_below(
     centre = np.stack([np.bincount(surface.ravel(), v.ravel() + 0.5)[shown] / count for v in (x, y)], axis=1)
     depth = spacing * (rng.random(len(shown)) - 0.5)
     top = np.column_stack([centre, depth])
-    room = layers - (0.5 if specimen.free_surface else 1.0) * spacing
+    room = max(layers - (0.5 if specimen.free_surface else 1.0) * spacing, 0.0)
     hidden = rng.random((rng.poisson(density * rows * columns * room), 3))
     hidden = hidden * [columns, rows, room] + [0, 0, spacing / 2]
     seeds = np.concatenate([top, hidden])
