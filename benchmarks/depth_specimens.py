@@ -27,13 +27,14 @@ from cpml.datasets.observe import grains_of
 from cpml.evaluation.splits import blocked_folds
 from cpml.load import Load
 from cpml.microscopy.labels.rows import Labels
-from cpml.models.mechanics.grain_stress import lattice_part, load_direction
+from cpml.models.mechanics.crystals import load_direction
 from cpml.models.mechanics.response import GrainResponse, family_strengths, grain_response, skew
 from cpml.models.specimen.specimen import Specimen, build_specimen
 from cpml.plasticity.field.full_field import full_field
 from cpml.plasticity.field.surface import with_gap
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.spin import axial
+from cpml.plasticity.polycrystal.motion import plastic_spin
 from cpml.virtual.volumes.cuts import PLANES, boundaries
 from cpml.virtual.volumes.recipes import Recipe
 
@@ -206,7 +207,7 @@ def _one_depth(
         tol=1e-3,
         no_grain="empty" if specimen.free_surface else "refuse",
     )
-    plastic = lattice_part(specimen.systems, crystals[surface], field.shear_rate[0])
+    plastic = plastic_spin(specimen.systems, crystals[surface], field.shear_rate[0])
     seen = np.bincount(surface.ravel(), minlength=len(specimen))
 
     def mean(values: NDArray) -> NDArray:
