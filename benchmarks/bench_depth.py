@@ -206,7 +206,9 @@ def _statistics(
     covariance = answer.covariance[rows] if knows else np.tile(variance * np.eye(5), (len(rows), 1, 1))
     density = scores.log_density(stress, covariance, truth.stress)
     held = {
-        level: scores.coverage(stress, covariance, truth.stress, level / 100) if knows else None
+        level: scores.coverage(stress, covariance, truth.stress, level / 100, answer.region(level / 100))
+        if knows
+        else None
         for level in (50, 90)
     }
     found: dict[str, Callable[[NDArray], float]] = {
@@ -467,7 +469,11 @@ def _section_sums(truth: Truth, answer: GrainResponse) -> dict[str, NDArray]:
     found["log_score"] = scores.log_density(stress, covariance, truth.stress) if knows else unknown
     for level in (50, 90):
         found[f"cover{level}"] = (
-            scores.coverage(stress, covariance, truth.stress, level / 100).astype(float) if knows else unknown
+            scores.coverage(stress, covariance, truth.stress, level / 100, answer.region(level / 100)).astype(
+                float
+            )
+            if knows
+            else unknown
         )
     return found
 

@@ -36,11 +36,13 @@ def log_density(predicted: NDArray, covariance: NDArray, true: NDArray) -> NDArr
     return -0.5 * (_squares(error, broad) + log_det + error.shape[1] * np.log(2 * np.pi))
 
 
-def coverage(predicted: NDArray, covariance: NDArray, true: NDArray, level: float) -> NDArray:
+def coverage(
+    predicted: NDArray, covariance: NDArray, true: NDArray, level: float, radius: float | None = None
+) -> NDArray:
     """(G,) whether the ellipsoid that should hold a share ``level`` of the truth holds it."""
     error = np.asarray(true) - predicted
     broad = covariance + LEAST_VARIANCE * np.eye(error.shape[1])
-    return _squares(error, broad) <= chi2.ppf(level, error.shape[1])
+    return _squares(error, broad) <= (radius or chi2.ppf(level, error.shape[1]))
 
 
 def rank_correlation(a: NDArray, b: NDArray) -> float:

@@ -2,7 +2,8 @@
 
     mean = average of the members,   Cov = f_g k^2 (average of their covariances + spread of their means)
 
-k is set on volumes that nobody learned from, per quantity, so that regions cover what they say. f_g widens
+k is set on volumes that nobody learned from, per quantity, so that the 90 % ellipsoids hold 90 %; what the
+others hold is counted there as well (`radii`), for tails are heavier than normal. f_g widens
 where a grain is unlike those of the training set: with d_g the Mahalanobis distance of its numbers and q the
 distance that one training grain in a hundred exceeds, f = max(1, (d / q)^2).
 """
@@ -10,6 +11,7 @@ distance that one training grain in a hundred exceeds, f = max(1, (d / q)^2).
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from cpml.models.learned.network import Answer, Mechanics
 from cpml.models.learned.surface import Surface
 
 PARTS = ("stress", "rate", "spin", "log_total")
+LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Ensemble:
     members: Sequence[Mechanics]
     familiar: Familiar
     scale: dict[str, float]  # k per part
+    radii: dict[str, list[float]]  # per part, squared Mahalanobis radii that hold the shares `LEVELS`
     facts: dict  # how it was made and what it reaches
 
     def __call__(self, surface: Surface) -> Answer:
@@ -74,6 +78,11 @@ class Ensemble:
         answer = together([member(surface) for member in self.members])
         wider = self.familiar.widening(numbers_of(surface))
         return scaled(answer, self.scale, wider)
+
+
+def radius(radii: Sequence[float], level: float) -> float:
+    """Squared Mahalanobis radius that holds a share of the truths, between those of `LEVELS`."""
+    return float(np.interp(level, (0.0, *LEVELS), (0.0, *radii)))
 
 
 def together(answers: Sequence[Answer]) -> Answer:

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,16 @@ from torch import Tensor
 
 from cpml.crystallography.materials import load_material
 from cpml.errors import ParameterError
-from cpml.models.learned.ensemble import PARTS, Ensemble, Familiar, numbers_of, scaled, together
+from cpml.models.learned.ensemble import (
+    LEVELS,
+    PARTS,
+    Ensemble,
+    Familiar,
+    numbers_of,
+    radius,
+    scaled,
+    together,
+)
 from cpml.models.learned.network import Answer, Mechanics, Shape
 from cpml.models.learned.training import Schedule, log_scores, train
 from cpml.models.learned.volumes import Example, Truth, Volume
@@ -32,7 +41,8 @@ HELD_OUT = 900_000
 """Seeds from here on are kept apart."""
 COUNTED = 10.0
 """Pixels of a section that is scored, at least."""
-LEVELS = (0.5, 0.9)
+SCORED = (0.5, 0.9)
+"""Shares of the truths that regions should hold, which are scored."""
 FREEDOM = {"stress": 5, "rate": 5, "spin": 3, "log_total": 1}
 
 
@@ -83,8 +93,8 @@ def pretrain(plan: Plan, output: Path, *, say: Callable[[str], None] = print) ->
     members = _members(plan)
     say(f"{len(members)} members trained")
     volumes = list(_loaded(kept, ()))
-    scale = calibration(members, volumes[::2])
-    ensemble = Ensemble(tuple(members), _familiar(files, plan.left_out), scale, {})
+    scale, radii = calibration(members, volumes[::2])
+    ensemble = Ensemble(tuple(members), _familiar(files, plan.left_out), scale, radii, {})
     scores = score_table(ensemble, volumes[1::2])
     facts = {
         "volumes": plan.volumes,
@@ -94,7 +104,7 @@ def pretrain(plan: Plan, output: Path, *, say: Callable[[str], None] = print) ->
         "held_out_seeds": [plan.kept_apart.start, plan.kept_apart.stop],
         "scores": scores.round(4).to_dict("records"),
     }
-    ensemble = Ensemble(ensemble.members, ensemble.familiar, scale, facts)
+    ensemble = replace(ensemble, facts=facts)
     write_ensemble(ensemble, output)
     say(scores.to_string(index=False, float_format="%.3f"))
     return ensemble
@@ -160,8 +170,12 @@ def distances(answer: Answer, truth: Truth) -> dict[str, Tensor]:
     }
 
 
-def calibration(members: list[Mechanics], volumes: list[Volume]) -> dict[str, float]:
-    """k per part: the 90 % region then holds 90 % of the sections of these volumes."""
+def calibration(
+    members: list[Mechanics], volumes: list[Volume]
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """k per part, with which the 90 % ellipsoid of a normal distribution holds 90 % of the sections of these
+    volumes; and the squared radii that then hold the shares `LEVELS`.
+    """
     found: dict[str, list[NDArray]] = {part: [] for part in PARTS}
     with torch.no_grad():
         for volume in volumes:
@@ -170,10 +184,10 @@ def calibration(members: list[Mechanics], volumes: list[Volume]) -> dict[str, fl
             answer = together([member.float()(example.surface) for member in members])
             for part, distance in distances(answer, example.truth).items():
                 found[part].append(distance[is_counted].numpy())
-    return {
-        part: float(np.sqrt(np.quantile(np.concatenate(d), LEVELS[1]) / chi2.ppf(LEVELS[1], FREEDOM[part])))
-        for part, d in found.items()
-    }
+    pooled = {part: np.concatenate(distances) for part, distances in found.items()}
+    square = {part: np.quantile(d, 0.9) / chi2.ppf(0.9, FREEDOM[part]) for part, d in pooled.items()}
+    radii = {part: (np.quantile(d, LEVELS) / square[part]).tolist() for part, d in pooled.items()}
+    return {part: float(np.sqrt(k)) for part, k in square.items()}, radii
 
 
 def score_table(ensemble: Ensemble, volumes: list[Volume]) -> pd.DataFrame:
@@ -187,7 +201,7 @@ def score_table(ensemble: Ensemble, volumes: list[Volume]) -> pd.DataFrame:
             example = whole(volume)
             answer = together([member.float()(example.surface) for member in ensemble.members])
             answer = scaled(answer, ensemble.scale, torch.ones(len(example.surface)))
-            rows.append(_scores(volume, example, answer))
+            rows.append(_scores(volume, example, answer, ensemble.radii))
     table = pd.concat(rows)
     groups = []
     for keys, part in [*table.groupby(["lattice", "surface", "part"]), *table.groupby(["surface", "part"])]:
@@ -210,7 +224,7 @@ def score_table(ensemble: Ensemble, volumes: list[Volume]) -> pd.DataFrame:
     return pd.DataFrame(groups)
 
 
-def _scores(volume: Volume, example: Example, answer: Answer) -> pd.DataFrame:
+def _scores(volume: Volume, example: Example, answer: Answer, radii: dict[str, list[float]]) -> pd.DataFrame:
     truth, base, macro = example.truth, example.surface.base, example.surface.macro
     centre = {"stress": macro, "rate": macro * 1.5**0.5, "spin": 0.0 * truth.spin, "log_total": 0.0}
     scores, apart = log_scores(answer, truth), distances(answer, truth)
@@ -230,8 +244,8 @@ def _scores(volume: Volume, example: Example, answer: Answer) -> pd.DataFrame:
                     "spread": spread.numpy(),
                     "log_score": scores[part].numpy(),
                     **{
-                        f"inside_{level:.0%}"[:-1]: (apart[part] < chi2.ppf(level, FREEDOM[part])).numpy()
-                        for level in LEVELS
+                        f"inside_{level:.0%}"[:-1]: (apart[part] < radius(radii[part], level)).numpy()
+                        for level in SCORED
                     },
                 }
             )

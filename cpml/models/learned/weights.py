@@ -35,6 +35,7 @@ def write_ensemble(ensemble: Ensemble, path: Path) -> Path:
         "members": len(ensemble.members),
         "limit": ensemble.familiar.limit,
         "scale": ensemble.scale,
+        "radii": ensemble.radii,
         "facts": ensemble.facts,
     }
     arrays["about"] = np.array(json.dumps(about, sort_keys=True))
@@ -72,7 +73,7 @@ def read_ensemble(path: Path) -> Ensemble:
         familiar = Familiar(
             torch.tensor(arrays["familiar.mean"]), torch.tensor(arrays["familiar.whitening"]), about["limit"]
         )
-        return Ensemble(tuple(members), familiar, about["scale"], about["facts"])
+        return Ensemble(tuple(members), familiar, about["scale"], about["radii"], about["facts"])
     except (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise CpmlError(
             f"{path}: no weights of the learned mechanics ({error}); make them with tasks.py pretrain"

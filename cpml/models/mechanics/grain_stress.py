@@ -57,6 +57,7 @@ class Scatter:
     rate: NDArray  # (G, 5, 5)
     spin: NDArray  # (G, 3, 3)
     log_total_sd: NDArray  # (G,)
+    radii: dict[str, list[float]] | None = None  # as of an `Ensemble`; None: those of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ def _learned(specimen: Specimen, log_strength: NDArray, numerics: Numerics, star
         rate=answer.rate_covariance.numpy(),
         spin=answer.spin_covariance.numpy(),
         log_total_sd=answer.log_total_variance.sqrt().numpy(),
+        radii=found.radii,
     )
     return replace(state, taylor=taylor, scatter=scatter)
 

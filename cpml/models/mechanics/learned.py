@@ -25,6 +25,7 @@ class Learned:
 
     answer: Answer
     field: MeanField
+    radii: dict[str, list[float]]
 
 
 def learned(
@@ -37,10 +38,11 @@ def learned(
     """Mean and covariance of every grain, differentiable in the log strengths (K,)."""
     field = solve_mean_field(specimen, log_strength, "affine", numerics, start)
     surface = surface_of(specimen, field, log_strength, numerics)
-    answer = (ensemble or supplied())(surface)
+    ensemble = ensemble or supplied()
+    answer = ensemble(surface)
     weights = torch.as_tensor(specimen.weights)
     shift = weights @ (answer.stress - surface.base.stress)
     total = (weights @ answer.log_total.exp()).log()
     moved = {"stress": answer.stress - shift, "log_total": answer.log_total - total}
     moved["rate"] = answer.rate - weights @ (answer.rate - surface.base.rate)
-    return Learned(Answer(**{**vars(answer), **moved}), field)
+    return Learned(Answer(**{**vars(answer), **moved}), field, ensemble.radii)

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2
 
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
+from cpml.models.learned.ensemble import radius
 from cpml.models.mechanics.grain_stress import SCHEMES, GrainState, grain_state, scheme_for
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
@@ -24,10 +26,15 @@ class GrainResponse:
 
     Attributes
     ----------
-    stress (G, 5), covariance (G, 5, 5) : deviator in the 5-basis of `cpml.crystallography.tensors`
-    strain_rate, spin (G, 3, 3) : per von Mises rate of the load; ``strain_rate_sd``, ``spin_sd`` of every
-        component. The spin is that of the lattice
-    log_shear (G,) : natural log of the total shear over its mean; ``log_shear_sd``
+    grain_ids : (G,)
+    scheme : the one that answered
+    stress : (G, 5) deviator (5-basis of `cpml.crystallography.tensors`) over the mean stress along the load
+    covariance : (G, 5, 5) of it
+    strain_rate : (G, 3, 3) per von Mises rate of the load; ``strain_rate_sd`` of every component
+    spin : (G, 3, 3) of the lattice, per von Mises rate of the load; ``spin_sd`` of every component
+    log_shear : (G,) natural log of the total shear over its mean; ``log_shear_sd``
+    converged : whether what the scheme solved did
+    radii : of a scheme whose tails were counted, see :meth:`region`
     """
 
     grain_ids: NDArray
@@ -41,6 +48,17 @@ class GrainResponse:
     log_shear: NDArray
     log_shear_sd: NDArray
     converged: bool
+    radii: dict[str, list[float]] | None = None
+
+    def region(self, level: float, part: str = "stress") -> float:
+        """Squared Mahalanobis radius of the region that holds a share of the truths: an ellipsoid about
+        ``stress`` with ``covariance``, or of part "rate" or "spin" about the strain rate or the spin.
+
+        A scheme that was calibrated knows its tails; of others they are those of a normal distribution.
+        """
+        if self.radii is None:
+            return float(chi2.ppf(level, {"stress": 5, "rate": 5, "spin": 3}[part]))
+        return radius(self.radii[part], level)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a grain: grain_id, stress_xx ..., rate_xx ..., spin_x ..., log_shear, each with its _sd;
@@ -145,6 +163,7 @@ def as_response(specimen: Specimen, scheme: str, state: GrainState) -> GrainResp
         log_shear=state.log_total,
         log_shear_sd=state.log_total_sd,
         converged=state.converged,
+        radii=None if state.scatter is None else state.scatter.radii,
     )
 
 
