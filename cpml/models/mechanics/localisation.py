@@ -5,10 +5,10 @@ A grain's stress follows from the load, from the law in all other grains, and fr
     sigma_gk = Sigma + lambda (s_g(xi) - Sigma) + sum_i c_i T_gi + s_eta eta_k
 
 s_g(xi) is the grain's mean stress under one scheme of `cpml.models.mechanics.grain_stress`. Mean fields
-are solved at every step of the training, with the analytic gradient of `cpml.plasticity`. The full field
-is too slow for that and has no gradient: it is linearised in the log strengths about a point x0 of a
-fixed grid, and solved again where training arrives, so that iterations cost no mechanics and the folds
-of a cross-validation share it:
+are solved at every step of the training, with the analytic gradient of `cpml.plasticity`. Schemes that know
+the map are too slow for that: they are linearised in the log strengths about a point x0 of a fixed grid, and
+solved again where training arrives, so that iterations cost no mechanics and the folds of a cross-validation
+share it:
 
     s_g(xi) = s_g(x0) + sum_k J_gk (log xi_k - x0_k),    J_gk difference quotients
 
