@@ -58,7 +58,9 @@ class Numerics:
     exponent: float = _because(
         10.0, "of the law; hardening spreads accumulated shear over more systems than the rate exponent would"
     )
-    step: float = _because(0.15, "of a log strength in slopes of schemes that know the map: averages over kinks")
+    step: float = _because(
+        0.15, "of a log strength in slopes of schemes that know the map: averages over kinks"
+    )
     spacing: float = _because(
         0.2, "of the grid of log strengths that folds share; the linear law bridges half"
     )
