@@ -156,9 +156,12 @@ def map_specimen(name, grains, grain_boundaries, *, material, load, points, free
 
 def blend(name: str, *responses: GrainResponse) -> GrainResponse:
     """The mean of several answers, under a name."""
-    arrays = [f.name for f in fields(GrainResponse) if f.name not in ("grain_ids", "scheme", "converged")]
+    arrays = [
+        f.name for f in fields(GrainResponse) if f.name not in ("grain_ids", "scheme", "converged", "radii")
+    ]
     means = {key: np.mean([getattr(r, key) for r in responses], axis=0) for key in arrays}
-    return replace(responses[0], scheme=name, converged=all(r.converged for r in responses), **means)
+    converged = all(r.converged for r in responses)
+    return replace(responses[0], scheme=name, converged=converged, radii=None, **means)
 
 
 def crude_depths(

@@ -22,6 +22,12 @@ from .mechanics.field_comparison import (
 )
 from .mechanics.hot_spots import hot_spot_numbers as hot_spot_numbers, hot_spots as hot_spots
 from .mechanics.map_field import MapField as MapField, solve_map as solve_map
+from .mechanics.open_depth import (
+    OpenDepth as OpenDepth,
+    learned_curve as learned_curve,
+    learned_scores as learned_scores,
+    open_depth as open_depth,
+)
 from .mechanics.response import GrainResponse as GrainResponse, grain_response as grain_response
 from .protocol import cross_validate as cross_validate, held_out_motions as held_out_motions
 from .specimen.motions import measured_motions as measured_motions

@@ -37,6 +37,7 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
         CrystalPlasticity("taylor"),
         CrystalPlasticity("sachs", fitted=True),
         CrystalPlasticity("full_field"),
+        CrystalPlasticity("learned"),
         GradientBoosting(seed=seed),
         GradientBoosting("physics", seed=seed),
         GradientBoosting("full_field", seed=seed),
@@ -59,7 +60,7 @@ def models_for(specimen: Specimen, *, seed: int = 0) -> list:
 def _every_baseline(seed: int) -> list:
     models = [Prevalence(), SchmidRule()]
     models += [CrystalPlasticity(scheme, fitted=fitted) for fitted in (False, True) for scheme in SCHEMES]
-    models += [CrystalPlasticity("full_field")]
+    models += [CrystalPlasticity("full_field"), CrystalPlasticity("learned")]
     models += [
         kind(features, seed=seed) for kind in (GradientBoosting, RandomForest) for features in FEATURES
     ]

@@ -394,7 +394,45 @@ def predicted_motions(scores: pd.DataFrame) -> str:
     )
 
 
-SCHEME_WORDS = {"full_field": "full field", "affine": "self-consistent scheme"}
+SCHEME_WORDS = {
+    "full_field": "full field",
+    "affine": "self-consistent scheme",
+    "depth": "drawn depths",
+    "learned": "learned mechanics",
+}
+
+
+def left_open(shares: pd.DataFrame, spread_correlation: float, n_depths: int) -> str:
+    """What a map leaves open of its grains' stresses (table of `OpenDepth.open_shares`), and whether the
+    network knows in which grains.
+    """
+    share = shares["open_share"]
+    told = (
+        f"{n_depths} depths under one map leave open {percent(float(share['all']))} of the variance of the "
+        "stresses from grain to grain"
+    )
+    if shares["grains"][["rim", "inside"]].min() >= FEW:
+        told += f" ({percent(float(share['rim']))} at the rim, {percent(float(share['inside']))} inside)"
+    if not np.isfinite(spread_correlation):
+        return f"{told}."
+    return (
+        f"{told}; the spread that the network gives a grain and that of the depths have a rank "
+        f"correlation of {spread_correlation:.2f}."
+    )
+
+
+def explained_stresses(table: pd.DataFrame) -> str:
+    """How much of the true stresses each scheme explains (table of `OpenDepth.explained`)."""
+    if not len(table):
+        return ""
+    shares = ", ".join(
+        f"{SCHEME_WORDS[str(r.scheme)]} {r.explained:.2f} [{r.low:.2f}, {r.high:.2f}]"
+        for r in table.itertuples()
+    )
+    return (
+        f"Share of the variance of the true stresses of {count(int(table['n_grains'].max()), 'grain')} that "
+        f"is explained at their true strengths: {shares}."
+    )
 
 
 def learned(model: CoupledClassifier, n_footprints: int) -> str:

@@ -28,12 +28,6 @@ from .fields import (
 )
 from .footprints import trace_map as trace_map, twin_map as twin_map
 from .frequencies import frequency as frequency
-from .hot_spots import (
-    grain_stress_parity as grain_stress_parity,
-    hot_spot_profiles as hot_spot_profiles,
-    rank_correlations as rank_correlations,
-    stress_and_slip_maps as stress_and_slip_maps,
-)
 from .images import image_panels as image_panels, image_with_traces as image_with_traces
 from .maps import (
     boundary_lines as boundary_lines,
@@ -64,6 +58,19 @@ from .scores import (
     bars_with_intervals as bars_with_intervals,
     pr_curves as pr_curves,
     reliability as reliability,
+)
+from .solved.depths import (
+    depth_sections as depth_sections,
+    explained_shares as explained_shares,
+    learning_curve as learning_curve,
+    open_parity as open_parity,
+    stresses_under_depths as stresses_under_depths,
+)
+from .solved.hot_spots import (
+    grain_stress_parity as grain_stress_parity,
+    hot_spot_profiles as hot_spot_profiles,
+    rank_correlations as rank_correlations,
+    stress_and_slip_maps as stress_and_slip_maps,
 )
 from .steps import grain_courses as grain_courses
 from .strengths import correlation_heatmap as correlation_heatmap, strengths_plot as strengths_plot

@@ -31,6 +31,8 @@ _MODELS = {
     "cp_taylor_fitted": ("#01563F", "2", (0, (3, 2)), "CP, Taylor, fitted"),
     "cp_affine_fitted": ("#8F8600", "3", (0, (3, 2, 1, 2, 1, 2)), "CP, self-consistent, fitted"),
     "cp_full_field": ("#3D3D3D", ">", (0, (1, 1, 3, 1)), "CP, full field"),
+    "cp_depth": ("#6A8F3F", "4", (0, (4, 1, 2, 1)), "CP, drawn depths"),
+    "cp_learned": ("#A8321A", "+", (0, (7, 1, 2, 1)), "CP, learned mechanics"),
     "gbdt_orientation": ("#F5C878", "d", (0, (6, 3)), "boosted trees, orientation"),
     "gbdt": (ORANGE, "D", (0, (6, 2)), "boosted trees"),
     "stacking": (PINK, "P", (0, (6, 1, 1, 1, 1, 1)), "stacking"),

@@ -35,8 +35,10 @@ VISIBLE_TWIN = 0.05  # a variant is visible above this volume fraction
 SAME_PLANE = np.cos(np.deg2rad(6.0))  # cosine above which two plane normals are one plane
 CLEAR_SHARE = 0.5  # of a segmented grain's pixels that its partner in the simulation covers at least
 ACTIVE_CLIMB = 0.01  # share of climb in all shear above which a grain climbs
-KINDS = ("planes", "variants", "strengths", "pairs", "climb", "grains")
-"""Tables of a truth file; the last three may be missing."""
+KINDS = ("planes", "variants", "strengths", "pairs", "climb", "grains", "stresses")
+"""Tables of a truth file; the last four may be missing."""
+STRESSES = {"11": "xx", "22": "yy", "33": "zz", "23": "yz", "13": "xz", "12": "xy"}
+"""Components of a generator's stress, and of `Truth.stresses`."""
 MIN_PIXELS = 20  # smaller surface grains are not scored (the generator's reference scores do the same)
 
 
@@ -55,6 +57,7 @@ class Truth:
     climb : table grain, share of climb in all shear; None likewise
     grains : table grain, wx, wy, wz (rotation of the mean lattice, deg, sample frame), F11 .. F33 (mean
         deformation gradient); None in files of other makers
+    stresses : table grain, xx, yy, zz, yz, xz, xy (mean Cauchy deviator, MPa, sample frame); None likewise
     """
 
     surface_grain: np.ndarray
@@ -64,6 +67,7 @@ class Truth:
     pairs: pd.DataFrame | None = None
     climb: pd.DataFrame | None = None
     grains: pd.DataFrame | None = None
+    stresses: pd.DataFrame | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of ``truth.npz``, as :func:`load_truth` reads them."""
@@ -241,7 +245,8 @@ def read_generator_truth(source: Path) -> Truth:
     columns = _truth_columns(source)
     tables = {
         kind: pd.DataFrame({k.split(".")[1]: v for k, v in columns.items() if k.startswith(kind + ".")})
-        for kind in ("planes", "variants", "strengths")
+        for kind in ("planes", "variants", "strengths", "stresses")
+        if f"{kind}.grain" in columns or kind == "strengths"
     }
     with np.load(source / "maps_truth.npz", allow_pickle=False) as file:
         return Truth(file["surface_grain"], **tables)
@@ -253,6 +258,36 @@ def generator_vectors(name: str, c_over_a: float) -> tuple[np.ndarray, np.ndarra
     The names hold in the symmetry copy that the map stores, which is the one its Euler angles give.
     """
     return tuple(_a_to_a_star(v(name, c_over_a), turn=-1) for v in (_plane_normal, _direction))
+
+
+def true_stresses(dataset: Any, specimen: Any, label: np.ndarray) -> pd.DataFrame | None:
+    """Mean Cauchy deviator of every grain of a specimen that the simulation also has, at its end: index
+    grain_id, xx, yy, zz, yz, xz, xy in MPa; None without a truth, or where it holds no stresses.
+
+    Parameters
+    ----------
+    dataset, specimen, label : as of :func:`true_labels`
+    """
+    if "truth" not in dataset.files:
+        return None
+    truth = load_truth(dataset.files["truth"])
+    if truth.stresses is None:
+        return None
+    partner = match_grains(truth, label)
+    partner = partner[partner.index.isin(specimen.grain_ids)]
+    found = truth.stresses.set_index("grain").reindex(partner.to_numpy()).set_axis(partner.index)
+    return found.dropna().rename_axis("grain_id")
+
+
+def _stress_columns(grains: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Of the table of a generator's grains; nothing where it has no stresses."""
+    names = [f"cauchy_{component}_MPa" for component in STRESSES]
+    if not set(names) <= set(grains):
+        return {}
+    stress = grains[names].to_numpy()
+    stress[:, :3] -= stress[:, :3].mean(1, keepdims=True)
+    columns = dict(zip(STRESSES.values(), stress.T, strict=True))
+    return {"stresses.grain": grains.index.to_numpy()} | {f"stresses.{k}": v for k, v in columns.items()}
 
 
 def _truth_columns(source: Path) -> dict[str, np.ndarray]:
@@ -289,7 +324,7 @@ def _truth_columns(source: Path) -> dict[str, np.ndarray]:
     strength += [(n, x / 1e6) for n, x in zip(twin_names, law.get("xi_0_tw", []), strict=False) if x > 0]
     columns["strengths.family"] = np.array([n for n, _ in strength])
     columns["strengths.strength_mpa"] = np.array([x for _, x in strength])
-    return columns
+    return columns | _stress_columns(grains)
 
 
 def _indices(text: str, brackets: str) -> np.ndarray:

@@ -24,7 +24,7 @@ def test_the_stored_files_are_those_of_the_volume(dataset, reference, tmp_path):
         assert (tmp_path / stored.name).read_bytes() == stored.read_bytes(), role
     ours, theirs = (load_truth(path) for path in (tmp_path / "truth.npz", dataset.files["truth"]))
     np.testing.assert_array_equal(ours.surface_grain, theirs.surface_grain)
-    for kind in ("planes", "variants", "strengths"):
+    for kind in ("planes", "variants", "strengths", "stresses"):
         pd.testing.assert_frame_equal(getattr(ours, kind), getattr(theirs, kind))
 
 

@@ -10,8 +10,9 @@ Bernoulli likelihood of the observed planes and variants, log-normal priors (xi:
 n: a factor of two), gradient through the mean field, L-BFGS. One strength stays where it is, since only
 ratios matter. No latent stress, no candidate sets.
 
-The scheme "full_field" solves the law on the whole map, as the coupled model does, with the literature's
-strengths: what the mechanics alone is worth. Its score is the share times the grain's total shear.
+The schemes of the neighbourhood, "full_field" (columns under the map), "depth" and "learned", take the
+literature's strengths: what the mechanics of the coupled model is worth alone. Their score is the share times
+the grain's total shear.
 
 The shares of the literature are those of notebook 03 (``Specimen.cp``); a scheme
 that is not there is solved here.
@@ -24,11 +25,13 @@ from scipy.optimize import minimize
 
 from cpml.errors import CpmlError
 from cpml.models.baselines.simple import PerMechanism, observed, twin_tokens
-from cpml.models.mechanics.features import full_field_shear, share_of_tokens
+from cpml.models.mechanics.features import full_field_shear, scheme_shear, share_of_tokens
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.polycrystal.mean_field import mean_field
 
+OF_NEIGHBOURS = ("full_field", "depth", "learned")
+"""Schemes that are solved at the literature's strengths alone."""
 CLIP = 1e-3
 N_SPREAD = 0.7  # prior standard deviation of ln(n - 1)
 LOG_KAPPA = (1.6, 1.5)  # prior mean and standard deviation of ln kappa
@@ -58,8 +61,8 @@ def law_share(specimen: Specimen, scheme: str, strengths: torch.Tensor, n: torch
 
 
 class CrystalPlasticity(PerMechanism):
-    """The law alone; ``scheme`` "sachs", "taylor", "affine" (self-consistent) or "full_field", strengths of
-    the literature or (not for the last) ``fitted``.
+    """The law alone; ``scheme`` "sachs", "taylor", "affine" (self-consistent), or one of `OF_NEIGHBOURS`;
+    strengths of the literature or (not for these) ``fitted``.
 
     Attributes
     ----------
@@ -83,9 +86,9 @@ class CrystalPlasticity(PerMechanism):
         ------
         CpmlError : specimens of different families while strengths are fitted
         """
-        if self.fitted and self.scheme == "full_field":
+        if self.fitted and self.scheme in OF_NEIGHBOURS:
             raise CpmlError(
-                "scheme full_field takes the literature's strengths: fitted ones are "
+                f"scheme {self.scheme} takes the literature's strengths: fitted ones are "
                 "what CoupledClassifier learns"
             )
         families = {s.systems.family_names for s in specimens}
@@ -107,6 +110,8 @@ class CrystalPlasticity(PerMechanism):
     def _score(self, specimen):
         if self.scheme == "full_field":
             return full_field_shear(specimen)
+        if self.scheme in OF_NEIGHBOURS:
+            return scheme_shear(specimen, self.scheme)
         key = f"share_{self.scheme}"
         if self.log_shift_ is None and key in specimen.cp:
             return share_of_tokens(specimen, self.scheme)

@@ -110,12 +110,19 @@ def volumes_under(specimen: Specimen, numerics: Numerics, seed: int) -> list[Und
     ]
 
 
-def solve_depths(specimen: Specimen, log_strength: NDArray, numerics: Numerics, seed: int = 0) -> Depths:
+def solve_depths(
+    specimen: Specimen,
+    log_strength: NDArray,
+    numerics: Numerics,
+    seed: int = 0,
+    volumes: list[UnderMap] | None = None,
+) -> Depths:
     """The grains of a specimen's map in the full field of every volume under it.
 
     Parameters
     ----------
     log_strength : (K,) of the families, natural log, any common unit
+    volumes : of :func:`volumes_under`; None: drawn here
 
     Raises
     ------
@@ -124,7 +131,7 @@ def solve_depths(specimen: Specimen, log_strength: NDArray, numerics: Numerics, 
     copies = canonical_copies(specimen.quaternions, specimen.systems.lattice)
     law = law_of(specimen, torch.as_tensor(log_strength), numerics)
     draws = []
-    for volume in volumes_under(specimen, numerics, seed):
+    for volume in volumes or volumes_under(specimen, numerics, seed):
         index = volume.grain_index
         field = full_field(
             law,

@@ -77,7 +77,14 @@ def full_field_shear(specimen: Specimen) -> NDArray:
 
     A specimen without a map gets the self-consistent medium.
     """
-    strength, scheme = specimen.material.strengths, "affine" if specimen.raster is None else "full_field"
+    return scheme_shear(specimen, "affine" if specimen.raster is None else "full_field")
+
+
+def scheme_shear(specimen: Specimen, scheme: str) -> NDArray:
+    """(G, T) shear on every token over the mean shear of a grain, by a scheme of `grain_stress` at the
+    literature's strengths.
+    """
+    strength = specimen.material.strengths
     state = grain_state(specimen, np.log(strength), scheme)
     tau = np.einsum("gsi,gi->gs", schmid_vectors(specimen.systems, specimen.quaternions), state.stress)
     x = flow.relative_stress(tau, strength[specimen.systems.family], specimen.systems.twin)

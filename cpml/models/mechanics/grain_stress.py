@@ -29,7 +29,7 @@ from cpml.models.mechanics.crystals import (
     mean_field_motion,
     solve_mean_field,
 )
-from cpml.models.mechanics.depth import solve_depths
+from cpml.models.mechanics.depth import Depths, solve_depths
 from cpml.models.mechanics.learned import learned
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
@@ -262,7 +262,15 @@ def _on_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, s
 
 
 def _under_the_map(specimen: Specimen, log_strength: NDArray, numerics: Numerics, seed: int) -> GrainState:
-    depths = solve_depths(specimen, log_strength, numerics, seed)
+    return state_of_depths(
+        specimen, solve_depths(specimen, log_strength, numerics, seed), log_strength, numerics
+    )
+
+
+def state_of_depths(
+    specimen: Specimen, depths: Depths, log_strength: NDArray, numerics: Numerics = STANDARD
+) -> GrainState:
+    """The state of the scheme "depth", from volumes that were solved at these log strengths (K,)."""
     medium = grain_state(specimen, log_strength, "affine", numerics=numerics)
     names = ("stress", "log_total", "rate", "spin")
     found = depths.summary({name: getattr(medium, name) for name in names}, numerics.pooled_depths)
