@@ -436,13 +436,23 @@ def bench(c, suite=""):
         "workers": "processes",
         "folder": "where volumes and the state of the training are kept (default: data/derived/volumes)",
         "output": "file of the weights (default: the one that the package reads)",
+        "fewer": "volumes with which one more network is trained, for comparison (may be repeated)",
         "without": "material that is not learned from, to see what that costs (may be repeated)",
     },
-    iterable=["without"],
+    iterable=["without", "fewer"],
 )
 @reports_errors
 def pretrain(
-    c, volumes=1000, held_out=40, members=4, epochs=14, workers=2, folder="", output="", without=None
+    c,
+    volumes=1200,
+    held_out=40,
+    members=3,
+    epochs=12,
+    workers=2,
+    folder="",
+    output="",
+    without=None,
+    fewer=None,
 ):
     """Train the learned mechanics on solved volumes; goes on where it was stopped."""
     from cpml.models.learned import pretraining, training, weights
@@ -455,6 +465,7 @@ def pretrain(
         members=members,
         schedule=training.Schedule(epochs=epochs),
         left_out=tuple(without or ()),
+        curve=tuple(int(count) for count in fewer or ()),
         workers=workers,
     )
     target = Path(output) if output else Path(weights.__file__).with_name(weights.SUPPLIED)

@@ -206,10 +206,17 @@ def test_strangers_widen_and_friends_do_not():
 
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory):
-    """Everything from nothing to weights, small: fifty volumes of a grain or two, three epochs."""
+    """Everything from nothing to weights, small: fifty volumes of a grain or two, two epochs."""
     folder = tmp_path_factory.mktemp("volumes")
     plan = Plan(
-        folder=folder, volumes=46, held_out=4, members=2, edge=10, schedule=Schedule(epochs=3), workers=1
+        folder=folder,
+        volumes=46,
+        held_out=4,
+        members=2,
+        edge=10,
+        schedule=Schedule(epochs=2),
+        curve=(12,),
+        workers=1,
     )
     said: list[str] = []
     ensemble = pretrain(plan, folder / "weights.npz", say=said.append)
@@ -221,6 +228,7 @@ def test_rehearsal_goes_through_and_can_be_read(rehearsal):
     read = read_ensemble(plan.folder / "weights.npz")
     assert len(read.members) == 2 and read.facts["volumes"] == 46
     assert any("kept apart" in line for line in said)
+    assert [point["volumes"] for point in read.facts["curve"]] == [12, 46]
     surface = Ring.of(load_material("zirconium")).surface
     one, other = (replace(e, members=tuple(m.double() for m in e.members))(surface) for e in (ensemble, read))
     assert apart(one.stress, other.stress) < 5e-3  # half precision of the weights

@@ -51,13 +51,14 @@ class Plan:
     """What is made."""
 
     folder: Path
-    volumes: int = 1000
+    volumes: int = 1200
     held_out: int = 40
-    members: int = 4
+    members: int = 3
     edge: int = EDGE
     schedule: Schedule = field(default_factory=Schedule)
     shape: Shape = field(default_factory=Shape)
     left_out: tuple[str, ...] = ()  # materials that are not learned from
+    curve: tuple[int, ...] = ()  # fewer volumes, with which one member is trained as well, for comparison
     workers: int = 2
 
     def __post_init__(self) -> None:
@@ -103,6 +104,7 @@ def pretrain(plan: Plan, output: Path, *, say: Callable[[str], None] = print) ->
         "epochs": plan.schedule.epochs,
         "held_out_seeds": [plan.kept_apart.start, plan.kept_apart.stop],
         "scores": scores.round(4).to_dict("records"),
+        "curve": _curve(plan, members[0], volumes),
     }
     ensemble = replace(ensemble, facts=facts)
     write_ensemble(ensemble, output)
@@ -119,11 +121,29 @@ def _members(plan: Plan) -> list[Mechanics]:
         return list(pool.map(_member, [plan] * plan.members, seeds))
 
 
-def _member(plan: Plan, seed: int) -> Mechanics:
+def _curve(plan: Plan, first: Mechanics, kept: list[Volume]) -> list[dict[str, float]]:
+    """volumes, explained, affine of a member that learned from fewer volumes; the first of all at the end."""
+    members = {count: _member(replace(plan, volumes=count), 0, f"_of_{count}") for count in plan.curve}
+    rows = []
+    for count, member in (members | {plan.volumes: first}).items() if plan.curve else ():
+        apart = affine = spread = 0.0
+        for volume in kept:
+            example = whole(volume)
+            truth, base, weight = example.truth.stress, example.surface.base.stress, example.truth.weight
+            with torch.no_grad():
+                mean = member.float()(example.surface).stress
+            apart += float(weight @ ((truth - mean) ** 2).sum(1))
+            affine += float(weight @ ((truth - base) ** 2).sum(1))
+            spread += float(weight @ ((truth - example.surface.macro) ** 2).sum(1))
+        rows.append({"volumes": count, "explained": 1 - apart / spread, "affine": 1 - affine / spread})
+    return rows
+
+
+def _member(plan: Plan, seed: int, kind: str = "") -> Mechanics:
     torch.set_num_threads(1)
     order = Order(plan.folder, edge=plan.edge)
     files = make_volumes(order, plan.taught, workers=1)
-    name = "_".join(["member", str(seed), *("without_" + m for m in plan.left_out)])
+    name = "_".join(["member", str(seed), *("without_" + m for m in plan.left_out)]) + kind
     return train(
         list(_loaded(files, plan.left_out)),
         seed=seed,

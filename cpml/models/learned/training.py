@@ -28,8 +28,8 @@ CLIP = 1.0
 class Schedule:
     """How long and how fast."""
 
-    epochs: int = 14
-    volumes_a_step: int = 4
+    epochs: int = 12
+    volumes_a_step: int = 2
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
 
