@@ -96,3 +96,17 @@ def test_ranks_of_the_last_state():
     assert told.endswith("self-consistent scheme none, in the opposite order e_xx -0.40.")
     assert answers.expected_ranks(table, "Rotations").startswith("Rotations of the grains")
     assert answers.expected_ranks(table[:0]) == ""
+
+
+def test_what_is_left_open_and_what_is_explained():
+    """Rim and inside are told apart only where each has enough grains; schemes in words, with intervals."""
+    shares = pd.DataFrame(
+        {"grains": [60, 20, 40], "open_share": [0.4, 0.5, 0.35]}, index=["all", "rim", "inside"]
+    )
+    told = answers.left_open(shares, 0.6, 8)
+    assert "8 depths" in told and "40 %" in told and "50 % at the rim" in told and "0.60" in told
+    few = answers.left_open(shares.assign(grains=[9, 3, 6]), np.nan, 8)
+    assert "rim" not in few and "rank" not in few
+    table = pd.DataFrame({"scheme": ["learned"], "n_grains": [9], "explained": 0.6, "low": 0.5, "high": 0.7})
+    assert "learned mechanics 0.60 [0.50, 0.70]" in answers.explained_stresses(table)
+    assert answers.explained_stresses(table.head(0)) == ""
