@@ -145,7 +145,11 @@ class CoupledClassifier(BaseEstimator):
             self.edges,
             self._further(specimens),
         )
-        posterior, optimum = self._search(specimens, self._start(before))
+        vector = self._start(before)
+        if any(s.motions is not None for s in specimens):
+            # strains and rotations have several maxima over the ratios; traces and twins lead to the right one
+            vector = self._search([replace(s, motions=None) for s in specimens], vector)[1].vector
+        posterior, optimum = self._search(specimens, vector)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         self.gate_ = float(self.residual is True)
         self.holdout_: dict[str, float] = {}
