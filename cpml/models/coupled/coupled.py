@@ -147,7 +147,7 @@ class CoupledClassifier(BaseEstimator):
         )
         vector = self._start(before)
         if any(s.motions is not None for s in specimens):
-            # strains and rotations have several maxima over the ratios; traces and twins lead to the right one
+            # strains and rotations have several maxima over the ratios; traces and twins lead to the best
             vector = self._search([replace(s, motions=None) for s in specimens], vector)[1].vector
         posterior, optimum = self._search(specimens, vector)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
