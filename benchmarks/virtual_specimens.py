@@ -85,6 +85,7 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
         phase=phase,
         curve=read_curve(folder / "macro.csv"),
         points=(ebsd_map.xy, twins.grain_label),
+        free_surface=False,
     )
     specimen = with_cp_baseline(specimen)
     truth = read_generator_truth(folder)

@@ -12,6 +12,7 @@ from cpml.models import CoupledClassifier, grain_response
 from cpml.models.mechanics.crystals import load_direction
 from cpml.models.mechanics.grain_stress import SCHEMES, scheme_for
 from cpml.models.mechanics.learned import learned
+from cpml.models.mechanics.response import best_scheme
 from cpml.models.specimen.remembered import Remembered
 
 WITHOUT_MAP = [s for s in SCHEMES if s not in ("full_field", "depth")]
@@ -62,8 +63,11 @@ def test_wrong_questions_are_one_error(specimen, options, said):
 
 def test_auto_knows_the_map_where_there_is_one(specimen):
     assert scheme_for(specimen) == "affine"
-    on_a_map = replace(specimen, raster=np.zeros((2, 2), int), answers=Remembered())
-    assert scheme_for(on_a_map) == CoupledClassifier().scheme_of(on_a_map) == "learned"
+    coarse, fine = (
+        replace(specimen, raster=np.arange(60).reshape(6, 10).repeat(k, 0).repeat(k, 1)) for k in (2, 3)
+    )
+    assert scheme_for(coarse) == CoupledClassifier().scheme_of(coarse) == "learned"
+    assert [best_scheme(s) for s in (specimen, coarse, fine)] == ["affine", "learned", "depth"]
 
 
 def test_what_the_network_adds_has_no_mean(specimen):

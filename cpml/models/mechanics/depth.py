@@ -35,6 +35,7 @@ from cpml.plasticity.field.full_field import Field, full_field
 from cpml.plasticity.field.surface import with_gap
 from cpml.plasticity.laws.spin import axial
 from cpml.plasticity.polycrystal.motion import plastic_spin
+from cpml.progress import progress
 from cpml.virtual.volumes.under_map import UnderMap, fit_plane, under_map
 
 THREADS = 2
@@ -131,7 +132,7 @@ def solve_depths(
     copies = canonical_copies(specimen.quaternions, specimen.systems.lattice)
     law = law_of(specimen, torch.as_tensor(log_strength), numerics)
     draws = []
-    for volume in volumes or volumes_under(specimen, numerics, seed):
+    for volume in progress(volumes or volumes_under(specimen, numerics, seed), "depths"):
         index = volume.grain_index
         field = full_field(
             law,

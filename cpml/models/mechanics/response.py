@@ -78,6 +78,8 @@ class GrainResponse:
         return pd.DataFrame(columns).assign(scheme=self.scheme, converged=self.converged)
 
 
+CELLS_A_GRAIN = 7
+"""Of the coarse map, below which volumes under it do not show the shapes of its grains."""
 PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
@@ -94,8 +96,7 @@ def grain_response(
 
     Parameters
     ----------
-    scheme : of `cpml.models.mechanics.grain_stress`; "auto": the best on measured grains and on volumes that
-        nobody learned from (`tasks.py bench --suite depth`)
+    scheme : of `cpml.models.mechanics.grain_stress`; "auto": :func:`best_scheme`
     strengths : of the families, any common unit: by name, or (K,) in the order of the material; None: the
         literature's
     n : exponent of the law; None: that of the coupled model
@@ -116,11 +117,22 @@ def grain_response(
         raise ParameterError(f"scheme {scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}")
     if n is not None:
         numerics = replace(numerics, exponent=float(n))
-    chosen = scheme_for(specimen) if scheme == "auto" else scheme
+    chosen = best_scheme(specimen) if scheme == "auto" else scheme
     log_strength = np.log(family_strengths(specimen, strengths))
     return as_response(
         specimen, chosen, grain_state(specimen, log_strength, chosen, numerics=numerics, seed=seed)
     )
+
+
+def best_scheme(specimen: Specimen) -> str:
+    """The scheme for one answer: "depth", the best on measured grains and on planes of volumes that nobody
+    learned from (`tasks.py bench --suite depth`), a minute for some hundred grains; "learned" for maps of so
+    many grains that the coarse map has less than three cells to a diameter; without a map, "affine".
+    """
+    if specimen.raster is None:
+        return scheme_for(specimen)
+    cells = specimen.raster.size / len(np.unique(specimen.raster))
+    return "depth" if cells >= CELLS_A_GRAIN else "learned"
 
 
 def family_strengths(specimen: Specimen, strengths: Mapping[str, float] | ArrayLike | None) -> NDArray:
