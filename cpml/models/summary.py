@@ -40,7 +40,7 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
         CrystalPlasticity("learned"),
         GradientBoosting(seed=seed),
         GradientBoosting("physics", seed=seed),
-        GradientBoosting("full_field", seed=seed),
+        GradientBoosting("learned", seed=seed),
     ]
     models = _every_baseline(seed) if full else quick
     return [*models, CoupledClassifier(seed=seed)] if coupled else models

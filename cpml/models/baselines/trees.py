@@ -6,6 +6,7 @@
 | engineered | the same, with size, shape, spread and neighbourhood of the grain |
 | physics | the same, with Schmid factor, stress over strength, activities, pull of neighbours (stacking) |
 | full_field | the same, with the law solved on the whole map, literature strengths (stacking) |
+| learned | the same, with the learned mechanics, literature strengths (stacking) |
 
 Cosines are absolute values of the token's own vectors, so no column depends on the symmetry copy of the
 crystal. Size and regularisation of the trees are chosen on blocks inside the training grains
@@ -23,7 +24,8 @@ from cpml.models.baselines.tuning import choose, inner_halves, key_of, summed_lo
 from cpml.models.mechanics.features import token_features
 from cpml.models.specimen.specimen import Specimen
 
-FEATURES = ("orientation", "engineered", "physics", "full_field")
+ON_THE_MAP = ("full_field", "learned")
+FEATURES = ("orientation", "engineered", "physics", *ON_THE_MAP)
 BOOSTING_GRID = (
     {"max_leaf_nodes": 6, "learning_rate": 0.05, "l2_regularization": 1.0},
     {"max_leaf_nodes": 3, "learning_rate": 0.1, "l2_regularization": 1.0},
@@ -41,7 +43,9 @@ def feature_table(specimen: Specimen, features: str) -> pd.DataFrame:
     if features not in FEATURES:
         raise ParameterError(f"features {features!r}: choose one of {', '.join(FEATURES)}")
     table = token_features(
-        specimen, physics=features in ("physics", "full_field"), full_field=features == "full_field"
+        specimen,
+        physics=features in ("physics", *ON_THE_MAP),
+        scheme=features if features in ON_THE_MAP else None,
     )
     if features == "orientation":
         table = table[["family", *(c for c in table if c.startswith(("plane_", "sense_")))]]
@@ -95,7 +99,7 @@ class _Trees(BaseEstimator):
             "orientation": f"{self._kind}_orientation",
             "engineered": self._kind,
             "physics": self._stacked,
-            "full_field": f"{self._stacked}_full_field",
+            **{scheme: f"{self._stacked}_{scheme}" for scheme in ON_THE_MAP},
         }[self.features]
 
 

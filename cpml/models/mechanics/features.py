@@ -41,13 +41,13 @@ def grain_columns(specimen: Specimen) -> pd.DataFrame:
     return specimen.grains[[c for c in GRAIN_COLUMNS if c in specimen.grains]].astype(float)
 
 
-def token_features(specimen: Specimen, *, physics: bool, full_field: bool = False) -> pd.DataFrame:
+def token_features(specimen: Specimen, *, physics: bool, scheme: str | None = None) -> pd.DataFrame:
     """Feature table of every (grain, token), in the order of ``Specimen.predictions``.
 
     Parameters
     ----------
     physics : add what the crystal-plasticity law says
-    full_field : add what it says when it is solved on the whole map
+    scheme : add what it says under a scheme that knows the map ("affine" for a specimen without one)
     """
     tokens, n_tokens = specimen.tokens, len(specimen.tokens)
     table = grain_columns(specimen).loc[np.repeat(np.arange(len(specimen)), n_tokens)].reset_index(drop=True)
@@ -64,10 +64,9 @@ def token_features(specimen: Specimen, *, physics: bool, full_field: bool = Fals
         cosine = np.abs(np.einsum("gij,tj->gti", turn, own))
         table[[f"{name}_{axis}" for axis in "xyz"]] = cosine.reshape(-1, 3)
     parts = [table, *([_physics(specimen)] if physics else [])]
-    if full_field:
-        parts.append(
-            pd.DataFrame({"log_shear_full_field": np.log(full_field_shear(specimen) + TINY).ravel()})
-        )
+    if scheme is not None:
+        shear = scheme_shear(specimen, "affine" if specimen.raster is None else scheme)
+        parts.append(pd.DataFrame({f"log_shear_{scheme}": np.log(shear + TINY).ravel()}))
     return pd.concat(parts, axis=1)
 
 

@@ -227,6 +227,8 @@ def learning_curve(table: pd.DataFrame) -> Figure | None:
         style = {"color": model_style("cp_affine")["color"], "linestyle": "--", "linewidth": 1.0}
         ax.plot(table["volumes"], table["affine"], label="self-consistent", **style)
     ax.set_xscale("log")
-    ax.set(xlabel="volumes learned from", ylabel="explained share of the variance")
+    ax.set_xticks(table["volumes"], [f"{count:.0f}" for count in table["volumes"]])
+    ax.minorticks_off()
+    ax.set(xlabel="volumes learned from", ylabel="variance explained")
     fig.legend(loc="outside upper left", ncols=2)
     return note(fig, n=len(table), unit="trainings")
