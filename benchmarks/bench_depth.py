@@ -556,18 +556,20 @@ def f_deep(
     schemes: Iterable[str] | None = None,
     another: bool = True,
 ) -> dict[str, float]:
-    """PR-AUC and log-loss of planes and variants against truth: F under every scheme beside the baselines, by
-    blocks (several partitions) and, with ``another``, trained on another specimen of the material.
+    """PR-AUC and log-loss of planes and variants against truth: F, and under other ``schemes``, beside the
+    baselines, by blocks (several partitions) and, with ``another``, trained on another specimen of the
+    material.
     """
     folder = _reference()
     if folder is None:
         return {}
-    schemes = [s for s in (schemes or SCHEMES) if s not in ("sachs", "taylor")]
+    schemes = list(schemes or ("affine", "full_field"))
     metrics: dict[str, float] = {}
     for name in names:
         given = load_virtual(folder / name)
         everyone = [
             *models.all_models(coupled=False),
+            models.CoupledClassifier(),
             *(Changed(models.CoupledClassifier(scheme=s), f"coupled_{s}") for s in schemes),
         ]
         runs = [(f"partition {k}", partition(given.specimen, k), None) for k in range(partitions)]
