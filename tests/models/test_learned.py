@@ -270,3 +270,5 @@ def test_supplied_weights_beat_the_mean_field_where_they_never_learned():
     table = score_table(supplied(), volumes)
     stress = table[(table["lattice"] == "all") & (table["part"] == "stress")].set_index("surface")
     assert (stress["explained"] > stress["explained_affine"] + 0.03).all()
+    # scoring is done in single precision, on copies
+    assert all(w.dtype == torch.float64 for m in supplied().members for w in m.parameters())

@@ -7,8 +7,9 @@ state of every member stand in one folder.
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -127,11 +128,12 @@ def _curve(plan: Plan, first: Mechanics, kept: list[Volume]) -> list[dict[str, f
     rows = []
     for count, member in (members | {plan.volumes: first}).items() if plan.curve else ():
         apart = affine = spread = 0.0
+        (single,) = in_single_precision([member])
         for volume in kept:
             example = whole(volume)
             truth, base, weight = example.truth.stress, example.surface.base.stress, example.truth.weight
             with torch.no_grad():
-                mean = member.float()(example.surface).stress
+                mean = single(example.surface).stress
             apart += float(weight @ ((truth - mean) ** 2).sum(1))
             affine += float(weight @ ((truth - base) ** 2).sum(1))
             spread += float(weight @ ((truth - example.surface.macro) ** 2).sum(1))
@@ -167,6 +169,11 @@ def _familiar(files: list[Path], left_out: tuple[str, ...], most: int = 200) -> 
     return Familiar.of(torch.cat([numbers_of(surface).double() for surface in examples]))
 
 
+def in_single_precision(members: Sequence[Mechanics]) -> list[Mechanics]:
+    """Copies for volumes, which are kept in single precision."""
+    return [deepcopy(member).float() for member in members]
+
+
 def whole(volume: Volume, *, repeats: bool = False) -> Example:
     """All planes of a volume as maps that end at their edges (or repeat); the kind of surface is declared."""
     cuts = np.arange(0 if repeats else 1, volume.n_cuts, 2)
@@ -197,11 +204,12 @@ def calibration(
     volumes; and the squared radii that then hold the shares `LEVELS`.
     """
     found: dict[str, list[NDArray]] = {part: [] for part in PARTS}
+    single = in_single_precision(members)
     with torch.no_grad():
         for volume in volumes:
             example = whole(volume)
             is_counted = example.truth.weight > COUNTED / (COUNTED + 10.0)
-            answer = together([member.float()(example.surface) for member in members])
+            answer = together([member(example.surface) for member in single])
             for part, distance in distances(answer, example.truth).items():
                 found[part].append(distance[is_counted].numpy())
     pooled = {part: np.concatenate(distances) for part, distances in found.items()}
@@ -215,11 +223,11 @@ def score_table(ensemble: Ensemble, volumes: list[Volume]) -> pd.DataFrame:
     macroscopic value, by the weights of the sections), explained_affine, log_score (mean log density of the
     truth), cover_50, cover_90.
     """
-    rows = []
+    rows, single = [], in_single_precision(ensemble.members)
     with torch.no_grad():
         for volume in volumes:
             example = whole(volume)
-            answer = together([member.float()(example.surface) for member in ensemble.members])
+            answer = together([member(example.surface) for member in single])
             answer = scaled(answer, ensemble.scale, torch.ones(len(example.surface)))
             rows.append(_scores(volume, example, answer, ensemble.radii))
     table = pd.concat(rows)
