@@ -27,6 +27,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -52,7 +53,7 @@ from benchmarks.virtual_specimens import VirtualSpecimen, load_virtual
 from cpml import evaluation, models, paths
 from cpml.crystallography import load_material
 from cpml.crystallography.rotations import random_quaternions
-from cpml.crystallography.tensors import to_vector
+from cpml.crystallography.tensors import rotation_5x5, to_vector
 from cpml.evaluation.splits import Splits, blocked_folds
 from cpml.files import merge_json
 from cpml.load import Load
@@ -405,15 +406,17 @@ def section_answers(section: Section, recipe: Recipe, schemes: Iterable[str]) ->
 
 
 def _of_volume(section: Section, recipe: Recipe, like: GrainResponse) -> GrainResponse:
-    from dataclasses import replace
-
-    from cpml.crystallography.tensors import rotation_5x5
-
+    """Affine over the whole volume, in the frame of the section."""
     weights = (
         np.bincount(recipe.grain_index.ravel(), minlength=len(recipe.quaternions)) / recipe.grain_index.size
     )
     solved = mean_field(
-        law_of(recipe), recipe.quaternions, weights=weights, loading=recipe.load, scheme="affine"
+        law_of(recipe),
+        recipe.quaternions,
+        weights=weights,
+        loading=recipe.load,
+        scheme="affine",
+        lateral="free",
     )
     macro = to_vector(recipe.load.stress)
     stress = solved.grain_stress.numpy()
@@ -506,8 +509,6 @@ def speed() -> dict[str, float]:
 
 
 def _seconds(specimen: Specimen, scheme: str) -> float:
-    from dataclasses import replace
-
     from cpml.models.specimen.remembered import Remembered
 
     start = time.perf_counter()

@@ -19,7 +19,6 @@ from cpml.files import write_atomic
 from cpml.models.learned.network import Answer, Mechanics, Shape
 from cpml.models.learned.volumes import UNKNOWN_SHARE, Example, Truth, Volume
 
-PARTS = ("stress", "rate", "spin", "log_total")
 CLIP = 1.0
 """Norm of the gradient of a step, at most: a grain that nobody foresaw must not undo the others."""
 

@@ -8,7 +8,6 @@ A file is written whole or not at all, so that whoever is stopped goes on where 
 import multiprocessing
 import os
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,16 +89,3 @@ def read_volume(path: Path) -> dict[str, NDArray]:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{path}: no solved volume ({error}); delete it and make it again") from None
-
-
-def read_volumes(folder: Path) -> Iterator[dict[str, NDArray]]:
-    """Every volume of a folder, in the order of the seeds.
-
-    Raises
-    ------
-    DatasetError : no volume there, or a damaged one
-    """
-    files = sorted(Path(folder).glob("volume_*.npz"))
-    if not files:
-        raise DatasetError(f"{folder}: holds no volume_*.npz; make some with tasks.py simulate --volumes")
-    return (read_volume(path) for path in files)

@@ -18,7 +18,6 @@ from cpml.errors import ParameterError
 
 RELAXATIONS = 2
 """Steps of Lloyd: cells become as regular as grains are, and no more."""
-OFFSETS = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), -1).reshape(-1, 3)
 
 
 def centres(shape: tuple[int, ...]) -> NDArray:
