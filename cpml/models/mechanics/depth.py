@@ -14,8 +14,8 @@ with x_gk the mean of grain g over its cells of the plane in volume k, b_g its a
 mean medium does not have: a is the share of noise in their distance, and goes to zero as K grows (shrinkage
 of James and Stein). A few volumes say little about the covariance of one grain in five directions: nu
 volumes' worth of what all grains say stands beside them (an inverse Wishart prior), which makes every C_g
-positive definite. 1 + (1 - a)/K is the spread of a truth about a mean that is itself uncertain. Ellipsoids are
-those of a normal distribution all the same: with ten volumes, that of 90 % holds 80 to 90 %.
+positive definite. 1 + (1 - a)/K is the spread of a truth about a mean that is itself uncertain. Ellipsoids
+are those of a normal distribution all the same: with ten volumes, that of 90 % holds 80 to 90 %.
 
 Stresses are relative to the mean stress along the load of the whole volume, rates and spins per von Mises
 rate of the load, shears to the mean of the volume.

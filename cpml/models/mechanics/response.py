@@ -126,7 +126,7 @@ def grain_response(
 
 def best_scheme(specimen: Specimen) -> str:
     """The scheme for one answer: "depth", the best on measured grains and on planes of volumes that nobody
-    learned from (`tasks.py bench --suite depth`), a minute for some hundred grains; "learned" for maps of so
+    learned from (`tasks.py bench --suite depth`), minutes for some hundred grains; "learned" for maps of so
     many grains that the coarse map has less than three cells to a diameter; without a map, "affine".
     """
     if specimen.raster is None:
