@@ -31,7 +31,7 @@ class Numerics:
     reach: float = _because(0.6, "of a log strength in one round: as far as a localisation is trusted")
     bound: float = _because(3.0, "prior widths within which parameters are searched")
     tolerance: float = _because(
-        1e-8, "relative gain at which a search ends: 1e-3 nats, far below what footprints can tell"
+        1e-6, "relative gain at which a search ends: 1e-3 nats, far below what footprints can tell"
     )
     least_gradient: float = _because(1e-4, "nats per prior width at which a search ends")
     curvature_step: float = _because(1e-3, "of the parameters, in the difference quotients of the gradient")
@@ -49,6 +49,7 @@ class Numerics:
     prior_share: float = _because(
         0.2, "of the adapted draws are from the prior: no weight exceeds its inverse"
     )
+    points_within: int = _because(16, "of a grain at which it shears: halving them moves ratios by 1 %")
     inflation: float = _because(1.3, "of the covariance of adapted draws: tails must be sampled, not cut")
     identity_draws: float = _because(
         4.0, "draws' worth of identity in that covariance, where few draws count"

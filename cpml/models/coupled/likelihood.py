@@ -136,15 +136,19 @@ def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
     return empty.index_add(-1, token, share)
 
 
-def activity(share: Tensor, log_total: Tensor, n_planes: int, rates: Detection) -> Tensor:
+def activity(
+    share: Tensor, log_shear: Tensor, log_unit: Tensor, n_planes: int, rates: Detection
+) -> Tensor:
     """Probability (G, K, T) that a token is active above the visible limit: slip
     planes first, then twin variants.
 
     Parameters
     ----------
-    share : (G, K, T); log_total : (G,) log of the grain's shear over the mean
+    share : (G, K, T); log_shear : (G,) log of the grain's accumulated shear
+    log_unit : (T,) log of the shear that counts as one: 1 for planes, its twinning shear for a variant, whose
+        limit is a volume fraction
     """
-    shear = torch.log(share + TINY) + log_total[:, None, None]
+    shear = torch.log(share + TINY) + log_shear[:, None, None] - log_unit
     limits = [
         torch.log(x).expand(n)
         for x, n in ((rates.slip_limit, n_planes), (rates.twin_limit, share.shape[-1] - n_planes))

@@ -42,6 +42,7 @@ from cpml.plasticity.laws.cross_slip import CrossSlip
 
 ROOM, COLDEST = 293.0, 273.0  # K
 NO_CLIMB = 1e-30  # share of all shear
+ACTIVE_CLIMB = 0.1  # share of all shear above which a substructure shows it
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _levels(specimen: Specimen, data: Forward, theta: Theta, slow: "_SlowLaws") 
     with torch.no_grad():
         sheared = data.at(theta)
         n_slip, shares = int(specimen.systems.slip.sum()), _slip_first(sheared.by_system, specimen)
-        by_system = activity(shares, sheared.log_total, n_slip, theta.rates).mean(1).numpy()
+        by_system = activity(shares, sheared.log_shear, _log_units(specimen), n_slip, theta.rates).mean(1).numpy()
         stress = sheared.stress.numpy() * stress_scale(specimen, data, theta, sheared.stress.mean(1))
         active = sheared.active.numpy()
     in_crystal = torch.as_tensor(np.einsum("gij,gki->gkj", _turn(specimen), stress))
@@ -123,6 +124,13 @@ def stress_scale(specimen: Specimen, data: Forward, theta: Theta, stress: Tensor
 def _slip_first(values: Tensor, specimen: Specimen) -> Tensor:
     order = np.concatenate([np.flatnonzero(specimen.systems.slip), np.flatnonzero(specimen.systems.twin)])
     return values[..., torch.as_tensor(order)]
+
+
+def _log_units(specimen: Specimen) -> Tensor:
+    """(S,) log of the shear that counts as one, slip systems first."""
+    systems = specimen.systems
+    shear = np.where(systems.twin, systems.twin_shear, 1.0)
+    return _slip_first(torch.tensor(np.log(shear)), specimen)
 
 
 def _without_interval(p: NDArray) -> NDArray:
@@ -215,12 +223,12 @@ def _turn(specimen: Specimen) -> NDArray:
 
 def _climb(specimen: Specimen, stress: Tensor, theta: Theta, slow: _SlowLaws) -> Level:
     """``stress`` (G, K, 5) MPa, crystal frame."""
-    log_limit, steepness = float(theta.rates.slip_limit.log()), float(theta.rates.steepness)
+    steepness = float(theta.rates.steepness)
     values = []
     for law, factor in slow.climb:
         climbed = factor * law.rates(stress @ law.schmid.T)[0].abs().sum(-1).numpy()
         share = climbed / (climbed + specimen.load.rate)
-        visible = expit(steepness * (np.log(np.maximum(share, NO_CLIMB)) - log_limit))
+        visible = expit(steepness * np.log(np.maximum(share, NO_CLIMB) / ACTIVE_CLIMB))
         values.append(visible.mean(1)[:, None])
     if not values:
         missing = np.full((len(specimen), 1), np.nan)

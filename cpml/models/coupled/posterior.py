@@ -24,10 +24,13 @@ from cpml.models.coupled.likelihood import Evidence, activity, log_likelihood, t
 from cpml.models.coupled.motion import Measured
 from cpml.models.coupled.prior import Prior, Theta
 from cpml.models.coupled.residual import ResidualHead
+from cpml.models.coupled.within_grain import shares_within
 from cpml.models.mechanics.localisation import Answer, Localisation
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
-from cpml.plasticity.laws import flow
+
+NOMINAL_STRAIN = 0.03
+"""Of a test whose strain nobody noted: what surfaces are looked at after."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Sheared:
     answer: Answer  # of the scheme
     stress: Tensor  # (G, K, 5) in units of the mean stress
     log_total: Tensor  # (G,) natural log of the total shear over its mean
+    log_shear: Tensor  # (G,) natural log of the total shear
     by_system: Tensor  # (G, K, S) share of each grain's shear
     by_token: Tensor  # (G, K, T) the same, summed over the systems of a token
     active: Tensor  # (G, K, T) probability that a token is active above the visible limit
@@ -52,6 +56,9 @@ class Forward:
     token: Tensor  # (S,) long
     n_tokens: int
     inputs: Tensor  # (G, S, F) of the residual head
+    variation: Tensor  # (G, J, S) resolved, at points of a grain (`within_grain`)
+    log_unit: Tensor  # (T,) log of the shear that counts as one (`activity`)
+    log_mean_shear: float  # natural log of the mean over the grains
     motion: tuple[Measured, ...] = ()
 
     @classmethod
@@ -64,6 +71,9 @@ class Forward:
             torch.tensor(specimen.token),
             len(specimen.tokens),
             head.inputs(specimen),
+            localisation.variation,
+            torch.tensor(log_units(specimen)),
+            float(np.log(localisation.taylor * (specimen.load.strain or NOMINAL_STRAIN))),
             Measured.of(specimen),
         )
 
@@ -79,20 +89,27 @@ class Forward:
             answer, theta.amplitude, theta.coefficients, theta.scatter, theta.trust
         )
         tau = torch.einsum("gsi,gki->gks", self.localisation.schmid, stress)
-        log_activity = flow.log_activity(
+        is_polar = self.localisation.is_polar
+        by_system = shares_within(
             tau,
+            self.variation,
+            theta.variation,
             theta.log_strength[self.family],
-            self.localisation.is_polar,
-            theta.n,
+            torch.where(is_polar, theta.n_twin, theta.n),
+            is_polar,
             floor=self.localisation.numerics.unloaded,
         )
-        residual = theta.residual(self.inputs, self.family)
-        if residual is not None:
-            log_activity = log_activity + residual[:, None, :]
-        by_system = torch.softmax(log_activity, dim=-1)
         by_token = token_share(by_system, self.token, self.n_tokens)
-        active = activity(by_token, log_total, self.n_planes, theta.rates)
-        return Sheared(answer, stress, log_total, by_system, by_token, active)
+        log_shear = log_total + self.log_mean_shear
+        active = activity(by_token, log_shear, self.log_unit, self.n_planes, theta.rates)
+        return Sheared(answer, stress, log_total, log_shear, by_system, by_token, active)
+
+
+def log_units(specimen: Specimen) -> NDArray:
+    """(T,) log of the shear that counts as one: 1 for planes, its twinning shear for a variant."""
+    shear = np.ones(len(specimen.tokens))
+    shear[specimen.token[specimen.systems.twin]] = specimen.systems.twin_shear[specimen.systems.twin]
+    return np.log(shear)
 
 
 @dataclass(frozen=True)

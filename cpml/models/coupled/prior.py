@@ -27,12 +27,14 @@ from cpml.models.mechanics.neighbourhood import PULLS
 from cpml.models.specimen.motions import KINDS
 
 PRIORS = {  # name: centre, width
-    "n": (10.0, 0.7),
-    "amplitude": (1.0, 0.5),
+    "n": (20.0, 0.3),
+    "n_twin": (20.0, 0.3),
+    "variation": (0.15, 0.3),
+    "amplitude": (1.0, 0.25),
     "scatter": (0.1, 0.7),
-    "slip_limit": (0.1, 1.0),
-    "twin_limit": (0.1, 1.0),
-    "steepness": (3.0, 0.5),
+    "slip_limit": (0.01, 0.7),
+    "twin_limit": (0.03, 0.7),
+    "steepness": (4.0, 0.5),
     "detection": (0.85, 1.0),
     "false_rate": (0.03, 1.0),
     "outlier": (0.03, 1.0),
@@ -47,6 +49,7 @@ FURTHER = {  # the same, of what only some models have
 }
 SHARES = ("detection", "outlier")  # between 0 and 1
 PLAIN = ("amplitude", *PULLS)  # any real number
+EXPONENTS = ("n", "n_twin")  # above 1; the centre is that of the material
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class Theta:
     """The parameters of the model at one point, whole: what the forward model is asked with."""
 
     log_strength: Tensor  # (K,) natural log, MPa
-    n: Tensor  # exponent of accumulated shear
+    n: Tensor  # rate exponent of slip
+    n_twin: Tensor  # and of twins
+    variation: Tensor  # r, of the stress within a grain
     amplitude: Tensor  # lambda, of the scheme
     scatter: Tensor  # s_eta
     coefficients: Tensor  # (C,) of the corrections from neighbours, order PULLS
@@ -93,7 +98,8 @@ class Prior:
     @property
     def shape(self) -> dict[str, tuple[float, float]]:
         """Centre and width of every parameter that is no strength and no weight, in order."""
-        return PRIORS | {name: FURTHER[name] for name in self.further}
+        own = {name: (float(self.material.n), PRIORS[name][1]) for name in EXPONENTS}
+        return PRIORS | own | {name: FURTHER[name] for name in self.further}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -142,6 +148,8 @@ class Prior:
         return Theta(
             log_strength=vector[: len(self.families)],
             n=values["n"],
+            n_twin=values["n_twin"],
+            variation=values["variation"],
             amplitude=values["amplitude"],
             scatter=values["scatter"],
             coefficients=torch.stack([values[name] for name in PULLS]),
@@ -177,7 +185,7 @@ def to_line(name: str, value: Tensor) -> Tensor:
     """From a parameter's own range to the real line."""
     if name in PLAIN:
         return value
-    value = value - (1.0 if name == "n" else 0.0)
+    value = value - (1.0 if name in EXPONENTS else 0.0)
     return torch.logit(value) if name in SHARES else torch.log(value)
 
 
@@ -185,4 +193,4 @@ def from_line(name: str, value: Tensor) -> Tensor:
     """Inverse of :func:`to_line`."""
     if name in PLAIN:
         return value
-    return torch.sigmoid(value) if name in SHARES else torch.exp(value) + (1.0 if name == "n" else 0.0)
+    return torch.sigmoid(value) if name in SHARES else torch.exp(value) + (1.0 if name in EXPONENTS else 0.0)

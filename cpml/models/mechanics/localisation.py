@@ -75,6 +75,14 @@ def stress_draws(n_draws: int, seed: int) -> NDArray:
     return np.concatenate([half, -half])
 
 
+def _variation(schmid: NDArray, turn: NDArray, numerics: Numerics) -> NDArray:
+    """(G, J, S) resolved shear of standard normal deviators zeta_j, which turn with the specimen; the same
+    for every seed, because they stand for the inside of a grain and not for what is unknown of it.
+    """
+    zeta = stress_draws(int(numerics.points_within), 0) @ turn.T
+    return np.einsum("gsi,ji->gjs", schmid, zeta)
+
+
 def specimen_frame(stress: NDArray) -> NDArray:
     """Rotation (3, 3) whose columns are: main stress axis, its partner, and the axis
     closest to the surface normal.
@@ -239,6 +247,7 @@ class Localisation:
     is_polar: Tensor  # (S,) bool
     macro: Tensor  # (5,) direction of the macroscopic stress, length 1
     pulls: Tensor  # (C, G, 5)
+    variation: Tensor  # (G, J, S) resolved standard normal deviators, at points within a grain
     draws: Tensor  # (D, 5), or (G, D, 5) where every grain has its own
     frame: Tensor  # (5, 5) turns standard draws with the specimen
     taylor: float  # mean total shear per macroscopic strain
@@ -278,6 +287,7 @@ class Localisation:
             is_polar=torch.tensor(specimen.systems.twin),
             macro=torch.tensor(load_direction(specimen)),
             pulls=torch.tensor(pulls(specimen, schmid, base.stress, strength, numerics)),
+            variation=torch.tensor(_variation(schmid, turn, numerics)),
             draws=torch.tensor(stress_draws(n_draws, seed) @ turn.T),
             frame=torch.tensor(turn),
             taylor=base.taylor,
