@@ -47,6 +47,7 @@ from cpml.errors import CpmlError, ParameterError
 from cpml.models.coupled.adapted_draws import adapt
 from cpml.models.coupled.explanation import explain
 from cpml.models.coupled.gate import residual_gate
+from cpml.models.coupled.marginals import ratio_quantiles
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
 from cpml.models.coupled.motion import Measured, predicted, strains_of
 from cpml.models.coupled.outputs import all_levels
@@ -56,6 +57,7 @@ from cpml.models.coupled.residual import ResidualHead
 from cpml.models.coupled.storage import read_model, write_model
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
 from cpml.models.mechanics.localisation import Localisation, grid_point
+from cpml.models.mechanics.neighbourhood import PULLS
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 
@@ -67,8 +69,8 @@ class CoupledClassifier(BaseEstimator):
     ----------
     scheme : where the grains' stresses come from, of `cpml.models.mechanics.grain_stress`; "auto": "learned"
         for specimens with a map, "affine" for others
-    edges : False shuts the corrections from neighbours (an ablation; schemes that know the map know its
-        neighbours all the same)
+    edges : False shuts the corrections from neighbours (an ablation); schemes that say how far they may be
+        wrong know the neighbours and have none
     free_surface : no shear stress on the map's surface
     n_draws : quasi-random draws of the local stress per grain; the search begins with `Numerics.coarse_draws`
         from the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
@@ -140,9 +142,7 @@ class CoupledClassifier(BaseEstimator):
             specimens[0].material,
             families.pop(),
             head,
-            self.scatter,
             self.shrinkage,
-            self.edges,
             self._further(specimens),
         )
         vector = self._start(before)
@@ -166,17 +166,22 @@ class CoupledClassifier(BaseEstimator):
         )
         self.theta_ = self.prior_.named(self.vector_)
         self.covariance_ = posterior.covariance(self.vector_)
-        self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
+        self.ratios_ = ratio_quantiles(posterior, self.vector_, self.covariance_)
+        self.strengths_ = strength_table(self.prior_, self.vector_, self.ratios_)
         return self
 
     def _further(self, specimens: list[Specimen]) -> tuple[str, ...]:
         """The parameters of FURTHER that these specimens need."""
         needed: set[str] = set()
         for specimen in specimens:
-            is_uncertain = self.scheme_of(specimen) in UNCERTAIN
             kinds = [measured.kind for measured in Measured.of(specimen)]
             needed |= {f"{kind}_gain" for kind in kinds}
-            needed |= {"trust"} if is_uncertain else {f"{kind}_scatter" for kind in kinds}
+            needed |= {"n_twin", "twin_limit"} if specimen.systems.twin.any() else set()
+            if self.scheme_of(specimen) in UNCERTAIN:  # neighbours and scatter are its own
+                needed |= {"trust"} if self.scatter else set()
+                continue
+            needed |= {"amplitude", *(PULLS if self.edges else ()), *(f"{kind}_scatter" for kind in kinds)}
+            needed |= {"scatter"} if self.scatter else set()
         return tuple(name for name in FURTHER if name in needed)
 
     def _start(self, before: Prior | None) -> Tensor:

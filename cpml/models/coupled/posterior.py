@@ -215,8 +215,12 @@ class Posterior:
         return ((vectors / value.clamp(min=self.numerics.least_curvature)) @ vectors.T).numpy()
 
 
-def strength_table(prior: Prior, vector: Tensor, covariance: NDArray) -> pd.DataFrame:
+def strength_table(prior: Prior, vector: Tensor, ratios: NDArray) -> pd.DataFrame:
     """Strengths and their ratios to the reference family with 90 % intervals, beside the prior's.
+
+    Parameters
+    ----------
+    ratios : (K, 3) quantiles of the log ratios (`cpml.models.coupled.marginals`)
 
     Returns
     -------
@@ -225,21 +229,22 @@ def strength_table(prior: Prior, vector: Tensor, covariance: NDArray) -> pd.Data
     where the footprints fix the ratio, near 0 where the literature does (NaN for the reference itself)
     """
     k, ref = len(prior.families), prior.reference
-    log_xi, log_literature = vector[:k].numpy(), np.log(prior.strengths)
+    log_literature = np.log(prior.strengths)
     contrast = np.eye(k) - np.eye(k)[ref]  # rows: log xi_i - log xi_reference
-    sd = np.sqrt(np.einsum("ij,jk,ik->i", contrast, covariance[:k, :k], contrast).clip(min=0))
+    low, middle, high = ratios.T
+    sd = (high - low) / (2 * NINETY_PERCENT)
     prior_sd = np.sqrt((contrast**2) @ prior.log_spreads**2)
-    ratio, prior_ratio = contrast @ log_xi, contrast @ log_literature
+    prior_ratio = contrast @ log_literature
     with np.errstate(invalid="ignore"):
         by_data = np.clip(1 - (sd / prior_sd) ** 2, 0.0, 1.0)
     return pd.DataFrame(
         {
             "family": prior.families,
-            "strength_mpa": np.exp(log_xi),
+            "strength_mpa": np.exp(vector[:k].numpy()),
             "literature_mpa": prior.strengths,
-            "ratio": np.exp(ratio),
-            "ratio_low": np.exp(ratio - NINETY_PERCENT * sd),
-            "ratio_high": np.exp(ratio + NINETY_PERCENT * sd),
+            "ratio": np.exp(middle),
+            "ratio_low": np.exp(low),
+            "ratio_high": np.exp(high),
             "prior_ratio": np.exp(prior_ratio),
             "prior_low": np.exp(prior_ratio - NINETY_PERCENT * prior_sd),
             "prior_high": np.exp(prior_ratio + NINETY_PERCENT * prior_sd),

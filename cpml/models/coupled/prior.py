@@ -28,20 +28,20 @@ from cpml.models.specimen.motions import KINDS
 
 PRIORS = {  # name: centre, width
     "n": (20.0, 0.3),
-    "n_twin": (20.0, 0.3),
     "variation": (0.15, 0.3),
-    "amplitude": (1.0, 0.25),
-    "scatter": (0.1, 0.7),
     "slip_limit": (0.01, 0.7),
-    "twin_limit": (0.03, 0.7),
     "steepness": (4.0, 0.5),
     "detection": (0.85, 1.0),
     "false_rate": (0.03, 1.0),
     "outlier": (0.03, 1.0),
-    **dict.fromkeys(PULLS, (0.0, 0.2)),
 }
 FURTHER = {  # the same, of what only some models have
-    "trust": (1.0, 0.3),
+    "n_twin": (20.0, 0.3),
+    "twin_limit": (0.03, 0.7),
+    "amplitude": (1.0, 0.25),
+    **dict.fromkeys(PULLS, (0.0, 0.2)),
+    "scatter": (0.1, 0.7),
+    "trust": (1.0, 0.1),
     "rotation_gain": (1.0, 0.5),
     "rotation_scatter": (0.3, 0.7),
     "strain_gain": (1.0, 0.5),
@@ -90,16 +90,15 @@ class Prior:
     material: Material
     families: tuple[str, ...]
     head: ResidualHead
-    scatter: bool
     shrinkage: float
-    edges: bool = True
     further: tuple[str, ...] = ()  # of FURTHER
 
     @property
     def shape(self) -> dict[str, tuple[float, float]]:
         """Centre and width of every parameter that is no strength and no weight, in order."""
-        own = {name: (float(self.material.n), PRIORS[name][1]) for name in EXPONENTS}
-        return PRIORS | own | {name: FURTHER[name] for name in self.further}
+        every = PRIORS | {name: FURTHER[name] for name in self.further}
+        own = {name: (float(self.material.n), every[name][1]) for name in EXPONENTS if name in every}
+        return every | own
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -162,23 +161,20 @@ class Prior:
         )
 
     def named(self, vector: Tensor) -> dict[str, float]:
-        """Plain numbers for people: strength_<family>_mpa and the parameters of `shape`; without the scatter
-        that a scheme with a spread of its own does not use.
-        """
+        """Plain numbers for people: strength_<family>_mpa and the parameters of `shape`."""
         strengths = torch.exp(vector[: len(self.families)]).tolist()
         named = {f"strength_{f}_mpa": x for f, x in zip(self.families, strengths, strict=True)}
         values = self._values(vector)
-        unused = "scatter" if "trust" in self.further else ""
-        return named | {name: float(values[name]) for name in self.shape if name != unused}
+        return named | {name: float(values[name]) for name in self.shape}
 
     def _values(self, vector: Tensor) -> dict[str, Tensor]:
-        """PRIORS and FURTHER in their own range; of what the model has not, the prior's centre."""
+        """PRIORS and FURTHER in their own range; of what the model has not, the prior's centre, and no
+        scatter.
+        """
         line = vector[len(self.families) : self.n_base]
         values = {name: from_line(name, x) for name, x in zip(self.shape, line, strict=True)}
-        fixed = {name: torch.tensor(centre, dtype=line.dtype) for name, (centre, _) in FURTHER.items()}
-        absent = [*([] if self.scatter else ["scatter", "trust"]), *([] if self.edges else PULLS)]
-        values = fixed | values
-        return values | {name: values[name] * 0.0 for name in absent}
+        fixed = {name: centre for name, (centre, _) in FURTHER.items()} | {"scatter": 0.0, "trust": 0.0}
+        return {name: torch.tensor(x, dtype=line.dtype) for name, x in fixed.items()} | values
 
 
 def to_line(name: str, value: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ def _model(cls: type, content: dict, material: Material) -> Any:
     further = tuple(content["further"])
     if further != tuple(name for name in FURTHER if name in further):
         raise _Wrong("further", f"each once, in the order {', '.join(FURTHER)}")
-    prior = Prior(material, tuple(names), head, model.scatter, model.shrinkage, model.edges, further)
+    prior = Prior(material, tuple(names), head, model.shrinkage, further)
     model.prior_ = prior
     model.gate_, model.frequency_ = float(content["gate"]), tuple(map(float, content["frequency"]))
     model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
