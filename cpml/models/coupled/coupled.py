@@ -302,7 +302,7 @@ class CoupledClassifier(BaseEstimator):
     def _predict(self, data: Forward, theta: Theta, amount: float) -> dict[str, NDArray]:
         with torch.no_grad():
             sheared = data.at(theta)
-            active, share = sheared.active.mean(1), sheared.by_token.mean(1)
+            active, share = sheared.average(sheared.active), sheared.average(sheared.by_token)
             seen = seen_probability(active, data.n_planes, theta.rates, self.frequency_)
             shear = share * sheared.log_total.exp()[:, None] * amount
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}

@@ -179,18 +179,16 @@ def seen_probability(
 
 
 def log_likelihood(
-    active: Tensor, evidence: Evidence, rates: Detection, log_weight: Tensor | None = None
+    active: Tensor, evidence: Evidence, rates: Detection, log_weight: Tensor
 ) -> Tensor:
     """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
 
     Parameters
     ----------
     active : (G, K, T) from :func:`activity`
-    log_weight : (G, K) of draws that are not from the prior (`cpml.models.coupled.adapted_draws`)
+    log_weight : (G, K) of the draws; equal ones are the logarithm of one over their number
     """
-    logs = per_draw(active, evidence, rates)
-    logs = logs if log_weight is None else logs + log_weight
-    law = torch.logsumexp(logs, dim=1) - np.log(active.shape[1])
+    law = torch.logsumexp(per_draw(active, evidence, rates) + log_weight, dim=1)
     return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
 
 

@@ -9,6 +9,7 @@ The maximum is found by bounded L-BFGS in units of the prior width, in which eve
 stiff. The curvature there gives intervals (Laplace's approximation).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from cpml.errors import CpmlError
 from cpml.intervals import NINETY_PERCENT
+from cpml.models.coupled.at_yield import log_weights
 from cpml.models.coupled.likelihood import Evidence, activity, log_likelihood, token_share
 from cpml.models.coupled.motion import Measured
 from cpml.models.coupled.prior import Prior, Theta
@@ -28,6 +30,7 @@ from cpml.models.coupled.within_grain import shares_within
 from cpml.models.mechanics.localisation import Answer, Localisation
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
+from cpml.plasticity.laws import flow
 
 NOMINAL_STRAIN = 0.03
 """Of a test whose strain nobody noted: what surfaces are looked at after."""
@@ -41,9 +44,14 @@ class Sheared:
     stress: Tensor  # (G, K, 5) in units of the mean stress
     log_total: Tensor  # (G,) natural log of the total shear over its mean
     log_shear: Tensor  # (G,) natural log of the total shear
+    log_weight: Tensor  # (G, K) of the draws
     by_system: Tensor  # (G, K, S) share of each grain's shear
     by_token: Tensor  # (G, K, T) the same, summed over the systems of a token
     active: Tensor  # (G, K, T) probability that a token is active above the visible limit
+
+    def average(self, values: Tensor) -> Tensor:
+        """(G, ...) mean of values (G, K, ...) over the draws."""
+        return torch.einsum("gk,gk...->g...", torch.softmax(self.log_weight, dim=1), values)
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,27 @@ class Forward:
         by_token = token_share(by_system, self.token, self.n_tokens)
         log_shear = log_total + self.log_mean_shear
         active = activity(by_token, log_shear, self.log_unit, self.n_planes, theta.rates)
-        return Sheared(answer, stress, log_total, log_shear, by_system, by_token, active)
+        log_weight = self._log_weight(theta, answer, stress, tau)
+        return Sheared(answer, stress, log_total, log_shear, log_weight, by_system, by_token, active)
+
+    def _log_weight(self, theta: Theta, answer: Answer, stress: Tensor, tau: Tensor) -> Tensor:
+        """(G, K) of the draws: of their adaptation, and of being at yield where the scheme knows its error."""
+        where = self.localisation
+        adapted = torch.zeros(tau.shape[:2], dtype=tau.dtype) if where.log_weight is None else where.log_weight
+        if answer.root is None or not float(theta.trust.detach()):
+            return adapted - math.log(tau.shape[1])
+
+        def log_size(resolved: Tensor) -> Tensor:
+            strength = theta.log_strength[self.family]
+            floor = where.numerics.unloaded
+            rate = flow.log_activity(resolved, strength, where.is_polar, theta.n, floor=floor)
+            return torch.logsumexp(rate, dim=-1) / theta.n
+
+        mean = answer.stress
+        resolved = torch.einsum("gsi,gi->gs", where.schmid, mean)
+        inverse = answer.inverse_root / theta.trust
+        weight = adapted + log_weights(stress, mean, inverse, log_size(tau), log_size(resolved))
+        return weight - torch.logsumexp(weight, dim=1, keepdim=True)
 
 
 def log_units(specimen: Specimen) -> NDArray:
@@ -147,7 +175,7 @@ class Posterior:
         found = []
         for d in self.data:
             sheared = d.at(theta)
-            part = log_likelihood(sheared.active, d.evidence, theta.rates, d.localisation.log_weight)
+            part = log_likelihood(sheared.active, d.evidence, theta.rates, sheared.log_weight)
             for measured in d.motion:
                 rates = theta.motion[measured.kind]
                 part = part + measured.log_likelihood(sheared.answer, rates, theta.trust)

@@ -34,8 +34,9 @@ from cpml.models.mechanics.learned import learned
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.field.full_field import full_field
+from cpml.plasticity.laws import flow
 from cpml.plasticity.laws.spin import axial
-from cpml.plasticity.polycrystal.motion import plastic_spin
+from cpml.plasticity.polycrystal.motion import plastic_spin, schmid_vectors
 from cpml.plasticity.polycrystal.response import MeanField, medium_of
 
 SCHEMES = ("sachs", "taylor", "affine", "full_field", "depth", "learned")
@@ -93,6 +94,16 @@ class GrainState:
     def log_total_sd(self) -> NDArray:
         """(G,) standard deviation of the log of the total shear."""
         return np.zeros(len(self.stress)) if self.scatter is None else self.scatter.log_total_sd
+
+
+def _shear_under_the_load(specimen: Specimen, log_strength: NDArray, numerics: Numerics) -> float:
+    """Mean total shear per von Mises strain of grains that all feel the load's stress and deform alike: what
+    the stress works on the strain, over the resolved shear stress that does it.
+    """
+    tau = schmid_vectors(specimen.systems, specimen.quaternions) @ load_direction(specimen)
+    strength = np.exp(log_strength)[specimen.systems.family]
+    share = flow.shares(flow.relative_stress(tau, strength, specimen.systems.twin), numerics.exponent)
+    return float(specimen.weights @ (np.sqrt(1.5) / (share * np.abs(tau)).sum(1)))
 
 
 def scheme_for(specimen: Specimen) -> str:
@@ -160,6 +171,7 @@ def _solved(
             family_share=np.zeros(len(log_strength)),
             rate=motion[0],
             spin=motion[1],
+            taylor=_shear_under_the_load(specimen, log_strength, numerics),
         )
     if scheme == "full_field":
         return _on_the_map(specimen, log_strength, numerics, start)

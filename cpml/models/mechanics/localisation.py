@@ -111,6 +111,7 @@ class Answer:
     rate: Tensor | None = None  # (G, 5) strain rate
     spin: Tensor | None = None  # (G, 3) of the lattice
     root: Tensor | None = None  # (G, 5, 5) symmetric root of the covariance of the stress
+    inverse_root: Tensor | None = None  # (G, 5, 5) of root
     rate_covariance: Tensor | None = None  # (G, 5, 5)
     spin_covariance: Tensor | None = None  # (G, 3, 3)
 
@@ -158,7 +159,8 @@ class LinearResponse:
                 slope[k] = (getattr(moved, name) - getattr(base, name)) / numerics.step
         known = {name: torch.tensor(getattr(base, name)) for name in names}
         if base.scatter is not None:
-            known["root"] = torch.tensor(symmetric_root(base.scatter.stress))
+            root = symmetric_root(base.scatter.stress)
+            known |= {"root": torch.tensor(root), "inverse_root": torch.tensor(np.linalg.pinv(root))}
             known["rate_covariance"] = torch.tensor(base.scatter.rate)
             known["spin_covariance"] = torch.tensor(base.scatter.spin)
         return cls(
