@@ -47,17 +47,17 @@ def test_adapted_draws_take_the_bias_away():
     rates = replace(
         theta.rates,
         steepness=number(8.0),
-        slip_limit=number(0.1),
+        slip_limit=0.1 * number(np.exp(data.log_mean_shear)),
         outlier=number(1e-3),
         detection=number(0.85),
         false_rate=number(0.03),
     )
-    theta = replace(theta, n=number(20.0), scatter=number(0.15), rates=rates)
+    theta = replace(theta, n=number(20.0), scatter=number(0.15), variation=number(1e-6), rates=rates)
 
     def total(forward):
         with torch.no_grad():
-            active = forward.at(theta).active
-            logs = log_likelihood(active, forward.evidence, rates, forward.localisation.log_weight)
+            sheared = forward.at(theta)
+            logs = log_likelihood(sheared.active, forward.evidence, rates, sheared.log_weight)
             return float(logs.sum())
 
     def plain(seed):

@@ -47,11 +47,20 @@ from cpml.errors import CpmlError, ParameterError
 from cpml.models.coupled.adapted_draws import adapt
 from cpml.models.coupled.explanation import explain
 from cpml.models.coupled.gate import residual_gate
+from cpml.models.coupled.hardened import strength_history
 from cpml.models.coupled.marginals import ratio_quantiles
+from cpml.models.coupled.model_error import with_model_error
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
 from cpml.models.coupled.motion import Measured, predicted, strains_of
 from cpml.models.coupled.outputs import all_levels
-from cpml.models.coupled.posterior import Forward, Optimum, Posterior, correlation_table, strength_table
+from cpml.models.coupled.posterior import (
+    Forward,
+    Optimum,
+    Posterior,
+    correlation_table,
+    footprints_of_families,
+    strength_table,
+)
 from cpml.models.coupled.prior import FURTHER, Prior, Theta
 from cpml.models.coupled.residual import ResidualHead
 from cpml.models.coupled.storage import read_model, write_model
@@ -166,7 +175,9 @@ class CoupledClassifier(BaseEstimator):
         )
         self.theta_ = self.prior_.named(self.vector_)
         self.covariance_ = posterior.covariance(self.vector_)
-        self.ratios_ = ratio_quantiles(posterior, self.vector_, self.covariance_)
+        self.footprints_ = footprints_of_families(posterior, self.vector_)
+        alone = ratio_quantiles(posterior, self.vector_, self.covariance_)
+        self.ratios_ = with_model_error(alone, self.prior_, self.footprints_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.ratios_)
         return self
 
@@ -294,6 +305,19 @@ class CoupledClassifier(BaseEstimator):
         )
         at = strains_of(specimen, strain)
         return predicted(specimen, data.localisation.response, self._posterior_draws(), alone, at)
+
+    def strength_history(self, specimen: Specimen) -> pd.DataFrame:
+        """Strength ratios over the whole test, at its beginning and at its end (`hardened`).
+
+        Returns
+        -------
+        DataFrame moment (mean, initial, end), family, strength_mpa, ratio, ratio_low, ratio_high
+        """
+        data, theta = self.forward(specimen)
+        with torch.no_grad():
+            sheared = data.at(theta)
+            shear = sheared.average(sheared.by_system) * sheared.log_shear.exp()[:, None]
+        return strength_history(specimen, self.strengths_, shear.numpy())
 
     def explain(self, specimen: Specimen) -> pd.DataFrame:
         """The chain of causes of every grain and token (`explanation`)."""

@@ -60,7 +60,7 @@ def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
         correction = theta.residual(data.inputs, data.family)
         residual = np.zeros(schmid.shape[:2]) if correction is None else correction.numpy()
         sheared = data.at(theta)
-        active, root = sheared.active.mean(1).numpy(), sheared.answer.root
+        active, root = sheared.average(sheared.active).numpy(), sheared.answer.root
         terms = _stresses(specimen, scheme, data, theta)
     strength = theta.log_strength.exp().numpy()[specimen.systems.family]
     if root is None:

@@ -136,9 +136,7 @@ def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
     return empty.index_add(-1, token, share)
 
 
-def activity(
-    share: Tensor, log_shear: Tensor, log_unit: Tensor, n_planes: int, rates: Detection
-) -> Tensor:
+def activity(share: Tensor, log_shear: Tensor, log_unit: Tensor, n_planes: int, rates: Detection) -> Tensor:
     """Probability (G, K, T) that a token is active above the visible limit: slip
     planes first, then twin variants.
 
@@ -178,9 +176,7 @@ def seen_probability(
     return (1 - rates.outlier) * law + rates.outlier * chance
 
 
-def log_likelihood(
-    active: Tensor, evidence: Evidence, rates: Detection, log_weight: Tensor
-) -> Tensor:
+def log_likelihood(active: Tensor, evidence: Evidence, rates: Detection, log_weight: Tensor) -> Tensor:
     """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
 
     Parameters

@@ -92,7 +92,9 @@ def _levels(specimen: Specimen, data: Forward, theta: Theta, slow: "_SlowLaws") 
     with torch.no_grad():
         sheared = data.at(theta)
         n_slip, shares = int(specimen.systems.slip.sum()), _slip_first(sheared.by_system, specimen)
-        by_system = activity(shares, sheared.log_shear, _log_units(specimen), n_slip, theta.rates).mean(1).numpy()
+        by_system = (
+            activity(shares, sheared.log_shear, _log_units(specimen), n_slip, theta.rates).mean(1).numpy()
+        )
         stress = sheared.stress.numpy() * stress_scale(specimen, data, theta, sheared.stress.mean(1))
         active = sheared.active.numpy()
     in_crystal = torch.as_tensor(np.einsum("gij,gki->gkj", _turn(specimen), stress))

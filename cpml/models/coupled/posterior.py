@@ -116,7 +116,9 @@ class Forward:
     def _log_weight(self, theta: Theta, answer: Answer, stress: Tensor, tau: Tensor) -> Tensor:
         """(G, K) of the draws: of their adaptation, and of being at yield where the scheme knows its error."""
         where = self.localisation
-        adapted = torch.zeros(tau.shape[:2], dtype=tau.dtype) if where.log_weight is None else where.log_weight
+        adapted = (
+            torch.zeros(tau.shape[:2], dtype=tau.dtype) if where.log_weight is None else where.log_weight
+        )
         if answer.root is None or not float(theta.trust.detach()):
             return adapted - math.log(tau.shape[1])
 
@@ -241,6 +243,29 @@ class Posterior:
         hessian = torch.stack([(gradient(base + e) - gradient(base - e)) / (2 * step) for e in shifts])
         value, vectors = torch.linalg.eigh((hessian + hessian.T) / 2)
         return ((vectors / value.clamp(min=self.numerics.least_curvature)) @ vectors.T).numpy()
+
+
+def footprints_of_families(posterior: Posterior, vector: Tensor) -> NDArray:
+    """(K,) expected number of the observed traces and twins that each family left: a trace is shared among
+    the planes that it fits as their probabilities to leave it, and with false ones.
+    """
+    theta = posterior.prior.unpack(vector, gate=posterior.gate)
+    number = np.zeros(len(posterior.prior.families))
+    for d in posterior.data:
+        with torch.no_grad():
+            sheared = d.at(theta)
+            active = sheared.average(sheared.active)
+        first = np.array([int(torch.nonzero(d.token == t)[0]) for t in range(d.n_tokens)])
+        family = d.family[torch.as_tensor(first)].numpy()
+        for grains, density in d.evidence.traces:
+            if not density.shape[1]:
+                continue
+            seen = theta.rates.detection * active[grains, : d.n_planes] * d.evidence.visible[grains]
+            weight = density * seen[:, None, :]
+            part = weight / (weight.sum(-1, keepdim=True) + theta.rates.false_rate / 180.0)
+            number += np.bincount(family[: d.n_planes], part.sum((0, 1)).numpy(), len(number))
+        number += np.bincount(family[d.n_planes :], d.evidence.twin.sum(0).numpy(), len(number))
+    return number
 
 
 def strength_table(prior: Prior, vector: Tensor, ratios: NDArray) -> pd.DataFrame:
