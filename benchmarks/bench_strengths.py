@@ -7,7 +7,7 @@ Run: python -m benchmarks.bench_strengths [part ...]. Without a part, all of the
 |---|---|---|
 | synthetic | alpha titanium, ratios given | law, scatter and microscope: identifiability |
 | shared | slabs and deep volumes of another code | nothing but the form of the flow rule |
-| factory | `benchmarks.factory_specimens`, odd seeds: 35 | hardening law and full field; even seeds gave the model error |
+| factory | `benchmarks.factory_specimens`, odd seeds | hardening law, full field (even: model error) |
 
 ``shared`` and ``factory`` are judged on strengths averaged over the strain (`benchmarks.strength_truth`), of
 families and references that carry 2 % of the shear; families that carry less are counted apart.

@@ -48,9 +48,9 @@ from cpml.models.coupled.adapted_draws import adapt
 from cpml.models.coupled.explanation import explain
 from cpml.models.coupled.gate import residual_gate
 from cpml.models.coupled.hardened import strength_history
-from cpml.models.coupled.marginals import ratio_quantiles
-from cpml.models.coupled.model_error import with_model_error
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
+from cpml.models.coupled.marginals import ratio_quantiles, sampled_quantiles
+from cpml.models.coupled.model_error import with_model_error
 from cpml.models.coupled.motion import Measured, predicted, strains_of
 from cpml.models.coupled.outputs import all_levels
 from cpml.models.coupled.posterior import (
@@ -63,6 +63,7 @@ from cpml.models.coupled.posterior import (
 )
 from cpml.models.coupled.prior import FURTHER, Prior, Theta
 from cpml.models.coupled.residual import ResidualHead
+from cpml.models.coupled.sampling import sample
 from cpml.models.coupled.storage import read_model, write_model
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
 from cpml.models.mechanics.localisation import Localisation, grid_point
@@ -86,6 +87,8 @@ class CoupledClassifier(BaseEstimator):
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     shrinkage : precision of the residual network's weights
+    samples : draws of Hamiltonian Monte Carlo behind intervals and predictions (`sampling`; minutes, needs
+        Pyro); 0: quantiles along the ridge and Laplace's approximation
     max_iter : L-BFGS iterations per stage; a stage ends early where the posterior no longer rises
     warm_start : start from the last fit (or from a loaded model) in place of the literature; the prior stays
     numerics : how finely it searches, samples and solves; its table names every number with a reason
@@ -110,6 +113,7 @@ class CoupledClassifier(BaseEstimator):
         residual: bool | str = "auto",
         scatter: bool = True,
         shrinkage: float = 4.0,
+        samples: int = 0,
         max_iter: int = 150,
         warm_start: bool = False,
         seed: int = 0,
@@ -122,6 +126,7 @@ class CoupledClassifier(BaseEstimator):
         self.residual = residual
         self.scatter = scatter
         self.shrinkage = shrinkage
+        self.samples = samples
         self.max_iter = max_iter
         self.warm_start = warm_start
         self.seed = seed
@@ -176,7 +181,14 @@ class CoupledClassifier(BaseEstimator):
         self.theta_ = self.prior_.named(self.vector_)
         self.covariance_ = posterior.covariance(self.vector_)
         self.footprints_ = footprints_of_families(posterior, self.vector_)
-        alone = ratio_quantiles(posterior, self.vector_, self.covariance_)
+        self.draws_ = np.zeros((0, self.prior_.n_base))
+        if self.samples and posterior.count:
+            self.draws_ = sample(
+                posterior, self.vector_, self.covariance_, number=self.samples, seed=self.seed
+            )
+            alone = sampled_quantiles(self.prior_, self.draws_)
+        else:
+            alone = ratio_quantiles(posterior, self.vector_, self.covariance_)
         self.ratios_ = with_model_error(alone, self.prior_, self.footprints_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.ratios_)
         return self
@@ -218,8 +230,9 @@ class CoupledClassifier(BaseEstimator):
             posterior = self._posterior(specimens, vector, min(self.numerics.coarse_draws, self.n_draws))
             if not posterior.count:  # nothing to learn from: the prior stays
                 return posterior, Optimum(vector, -float(posterior.cost(vector)), True, 0)
-            optimum = posterior.maximise(vector, max_iter=self.max_iter)
-            steps += optimum.n_iter
+            first = posterior.maximise(vector, max_iter=self.max_iter, strengths_alone=True)
+            optimum = posterior.maximise(first.vector, max_iter=self.max_iter)
+            steps += first.n_iter + optimum.n_iter
             before, after = (grid_point(v[:k].numpy(), self.numerics) for v in (vector, optimum.vector))
             vector = optimum.vector
             if np.array_equal(before, after):
@@ -332,10 +345,14 @@ class CoupledClassifier(BaseEstimator):
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 
     def _posterior_draws(self) -> list[Theta]:
-        """Parameters drawn from Laplace's approximation within the bounds of
-        the search; the residual's stay.
+        """Parameters of the sampler, or drawn from Laplace's approximation within the bounds of the search;
+        the residual's stay.
         """
         n = self.prior_.n_base
+        if len(self.draws_):
+            kept = np.linspace(0, len(self.draws_) - 1, min(self.numerics.posterior_draws, len(self.draws_)))
+            chosen = [torch.tensor(self.draws_[int(k)]) for k in kept]
+            return [self.prior_.unpack(torch.cat([v, self.vector_[n:]]), gate=self.gate_) for v in chosen]
         root = np.linalg.cholesky(self.covariance_ + 1e-12 * np.eye(n))
         generator = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed))
         half = generator.random(self.numerics.posterior_draws // 2)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from cpml.models.coupled.posterior import Posterior
+from cpml.models.coupled.prior import Prior
 
 STEP = 0.75
 """Standard deviations of Laplace's approximation from point to point of the line."""
@@ -51,6 +52,13 @@ def ratio_quantiles(posterior: Posterior, vector: torch.Tensor, covariance: NDAr
         start = float(contrast @ vector[: prior.n_base].numpy())
         found[family] = start + _quantiles(where, log_density)
     return found
+
+
+def sampled_quantiles(prior: Prior, draws: NDArray) -> NDArray:
+    """(K, 3) the same of draws (N, n_base) from the posterior."""
+    k = len(prior.families)
+    log_ratio = draws[:, :k] - draws[:, [prior.reference]]
+    return np.quantile(log_ratio, QUANTILES, axis=0).T
 
 
 def _followed(

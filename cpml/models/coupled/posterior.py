@@ -114,7 +114,7 @@ class Forward:
         return Sheared(answer, stress, log_total, log_shear, log_weight, by_system, by_token, active)
 
     def _log_weight(self, theta: Theta, answer: Answer, stress: Tensor, tau: Tensor) -> Tensor:
-        """(G, K) of the draws: of their adaptation, and of being at yield where the scheme knows its error."""
+        """(G, K) of the draws: by their adaptation, and by being at yield where a scheme knows its error."""
         where = self.localisation
         adapted = (
             torch.zeros(tau.shape[:2], dtype=tau.dtype) if where.log_weight is None else where.log_weight
@@ -189,11 +189,16 @@ class Posterior:
         parts = torch.stack([part.sum() for part in self.log_likelihood(vector)])
         return -self.prior.log_density(vector) - parts.sum()
 
-    def maximise(self, start: Tensor, *, max_iter: int) -> Optimum:
+    def maximise(self, start: Tensor, *, max_iter: int, strengths_alone: bool = False) -> Optimum:
         """Most probable parameters; behind a shut gate the head's weights stay where they start.
 
         Each log strength stays within `Numerics.reach` of ``start``: so far the linearised localisation is
         trusted.
+
+        Parameters
+        ----------
+        strengths_alone : all other parameters stay at ``start``. A search that may call traces false before
+            it has looked for strengths that explain them ends where whole families are false
         """
         free = len(start) if self.gate else self.prior.n_base
         centre, width = self.prior.centre().numpy()[:free], self.prior.width(free)
@@ -206,6 +211,9 @@ class Posterior:
 
         z = (start[:free].numpy() - centre) / width
         bounds = self._bounds(z, width)
+        if strengths_alone:
+            held = slice(len(self.prior.families), None)
+            bounds[held] = z[held, None]
         z = np.clip(z, bounds[:, 0], bounds[:, 1])
         options = {
             "maxiter": max_iter,
