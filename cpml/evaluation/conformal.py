@@ -222,11 +222,11 @@ def source_weights(shown: Shown, ambiguous: str, *, train: NDArray | None = None
     """(J, T) weight of every candidate of every footprint; ``train`` (J,) bool: of those that may teach it
     (None: all).
     """
+    known = shown.angle > 0
+    if ambiguous == "angle" or (shown.density is None and known.sum(1).max(initial=0) <= 1):
+        return shown.angle  # a target that was seen itself has no rival
     if ambiguous == "posterior":
         return Sources.fit(shown if train is None else shown.of_rows(train)).weights(shown)
-    if ambiguous == "angle":
-        return shown.angle
-    known = shown.angle > 0
     if ambiguous == "pessimistic":
         chosen = np.where(known, shown.score, -np.inf).argmax(1)
     else:

@@ -236,13 +236,12 @@ class _Scores:
 
     def across(self, level: float) -> tuple[float, float]:
         """Least and greatest coverage of one specimen's footprints by the threshold of all others."""
+        if len(self.specimens) < 2:
+            return np.nan, np.nan
         covered = []
         for one in self.specimens:
-            rest = self.specimens[self.specimens != one]
-            if len(rest) == 0 or len(self._holding(self.block[self.specimen != one])) < 1:
-                continue
             limit = self._quantile(level, leave_out=int(one))
-            mine = self.weight[self.specimen == one]
-            held = mine * (self.shown.score[self.specimen == one] <= limit)
-            covered.append(held.sum() / mine.sum())
-        return (min(covered), max(covered)) if len(covered) > 1 else (np.nan, np.nan)
+            mine = self.specimen == one
+            held = self.weight[mine] * (self.shown.score[mine] <= limit)
+            covered.append(float(held.sum() / self.weight[mine].sum()))
+        return min(covered), max(covered)

@@ -16,6 +16,7 @@ A mixture model with a uniform class: Banfield & Raftery 1993, Biometrics 49:803
 Ghahramani 2003, NeurIPS 15.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -140,43 +141,52 @@ class Sources:
     @classmethod
     def fit(cls, shown: Shown) -> Self:
         """Maximum a posteriori over all lines; without densities no line is spurious (f = 0)."""
-        n_families = int(shown.family.max(initial=-1)) + 1
-        counted = shown.density is not None
-        likely = shown.angle if shown.density is None else shown.density
-        kept = likely.sum(1) > 0 if not counted else np.ones(len(shown), bool)
-        likely, log_p = likely[kept], np.log(shown.p[kept] + LEAST)
-        of_family = np.eye(n_families)[shown.family]
-        mean = np.concatenate([[TRUST[0]], np.full(n_families, OFFSET[0]), [FALSE[0]]])
-        spread = np.concatenate([[TRUST[1]], np.full(n_families, OFFSET[1]), [FALSE[1]]])
-
-        def cost(x: NDArray) -> tuple[float, NDArray]:
-            false = expit(x[-1]) if counted else 0.0
-            share = _shares(x[0] * log_p + of_family @ x[1:-1])
-            by_target = (1 - false) * share * likely
-            density = by_target.sum(1) + false
-            weight = by_target / density[:, None]
-            pull = weight - share * weight.sum(1, keepdims=True)
-            explained = (share * likely).sum(1)
-            slope = np.concatenate(
-                [
-                    [(pull * log_p).sum()],
-                    pull.sum(0) @ of_family,
-                    [false * (1 - false) * ((1 - explained) / density).sum()],
-                ]
-            )
-            z = (x - mean) / spread
-            return float(0.5 * z @ z - np.log(density).sum()), z / spread - slope
-
-        x = minimize(cost, mean, jac=True, method="L-BFGS-B").x
-        return cls(float(x[0]), x[1:-1], float(expit(x[-1])) if counted else 0.0)
+        mean, _ = _prior(shown)
+        x = minimize(cost_and_slope(shown), mean, jac=True, method="L-BFGS-B").x
+        return cls(float(x[0]), x[1:-1], float(expit(x[-1])) if shown.density is not None else 0.0)
 
     def weights(self, shown: Shown) -> NDArray:
         """(J, T) probability that the target left the footprint; 1 less the sum of a row: that none did."""
-        likely = shown.angle if shown.density is None else shown.density
+        likely = _likely(shown)
         share = _shares(self.trust * np.log(shown.p + LEAST) + self.offset[shown.family])
         by_target = (1 - self.false_share) * share * likely
         total = by_target.sum(1, keepdims=True) + self.false_share
         return np.divide(by_target, total, out=np.zeros_like(by_target), where=total > 0)
+
+
+def cost_and_slope(shown: Shown) -> Callable[[NDArray], tuple[float, NDArray]]:
+    """Negative log posterior of (a, b of every family, logit f) over the lines, with its slope."""
+    counted = shown.density is not None
+    likely = _likely(shown)
+    kept = np.ones(len(shown), bool) if counted else likely.sum(1) > 0
+    likely, log_p = likely[kept], np.log(shown.p[kept] + LEAST)
+    mean, spread = _prior(shown)
+    of_family = np.eye(len(mean) - 2)[shown.family]
+
+    def cost(x: NDArray) -> tuple[float, NDArray]:
+        false = expit(x[-1]) if counted else 0.0
+        share = _shares(x[0] * log_p + of_family @ x[1:-1])
+        by_target = (1 - false) * share * likely
+        density = by_target.sum(1) + false
+        weight = by_target / density[:, None]
+        pull = weight - share * weight.sum(1, keepdims=True)
+        of_false = false * (1 - false) * ((1 - (share * likely).sum(1)) / density).sum()
+        slope = np.concatenate([[(pull * log_p).sum()], pull.sum(0) @ of_family, [of_false]])
+        z = (x - mean) / spread
+        return float(0.5 * z @ z - np.log(density).sum()), z / spread - slope
+
+    return cost
+
+
+def _prior(shown: Shown) -> tuple[NDArray, NDArray]:
+    """Mean and standard deviation of (a, b of every family, logit f)."""
+    n_families = int(shown.family.max(initial=-1)) + 1
+    mean, spread = zip(TRUST, *[OFFSET] * n_families, FALSE, strict=True)
+    return np.array(mean), np.array(spread)
+
+
+def _likely(shown: Shown) -> NDArray:
+    return shown.angle if shown.density is None else shown.density
 
 
 def _shares(logs: NDArray) -> NDArray:
