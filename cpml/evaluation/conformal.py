@@ -30,7 +30,7 @@ and the cumulative share of what is likelier plus half of its own (adaptive sets
 Romano, Sesia & Candes 2020). On virtual specimens their sets are as large within 3 % at the same coverage of
 active planes; for twins those of "ratio" are the smallest, and from one specimen to another it keeps closest
 to the level. Its sets are never empty, and grains with faint footprints get no larger ones. Weights for
-another mix of families or grains (covariate shift) changed coverage by 0.02 at most there and are left out:
+another mix of families or grains (covariate shift) changed coverage by 0.03 at most there and are left out:
 what a new specimen does not share with the labelled ones is its strengths, which no prediction shows.
 """
 

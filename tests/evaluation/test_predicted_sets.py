@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cpml.errors import ParameterError
-from cpml.evaluation import Labelled, conformal_sets, predict_sets, set_coverage
+from cpml.evaluation import Labelled, conformal_sets, flat_sets, predict_sets, set_coverage
 
 TARGETS = 6
 
@@ -116,6 +116,7 @@ def test_coverage_of_what_was_active_is_counted_apart(specimen_of, long_table):
     assert everything[["coverage", "coverage_active", "set_share"]].to_numpy().tolist() == [[1.0] * 3]
     without = set_coverage(rows, seen, splits=new.splits).table
     assert np.isnan(without["coverage_active"].iloc[0])
+    assert not [name for name in flat_sets(without.assign(sets="")) if "active" in name]
 
 
 def test_models_and_mechanisms_that_nobody_labelled_get_everything(specimen_of):

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import check_grad
 from scipy.stats import norm
 
-from cpml.evaluation import conformal_sets, set_coverage
+from cpml.evaluation import conformal_sets, flat_sets, set_coverage
 from cpml.evaluation.conformal import with_score
 from cpml.evaluation.sources import HALF_CIRCLE_DEG, Shown, Sources, cost_and_slope
 
@@ -141,5 +141,6 @@ def test_spurious_lines_do_not_calibrate(splits_of_blocks, long_table, shuffled)
     if not shuffled:
         assert old["coverage_active"] > 0.96
         assert new["set_size"] < 0.67 * old["set_size"]
+    assert flat_sets(found["posterior"].table)["slip_m_coverage_active"] == new["coverage_active"]
     again = set_coverage(found["posterior"].rows, nothing, candidates, splits=splits, truth=active).table
     assert again["coverage_active"].iloc[0] == new["coverage_active"]
