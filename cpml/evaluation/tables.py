@@ -144,4 +144,6 @@ def flat_sets(table: pd.DataFrame) -> dict[str, float]:
             f"{name}_set_share": row.set_share,
             f"{row.mechanism}_n_calibration_blocks": max(row.n_blocks - 1, 0),
         }
+        if row.coverage_active == row.coverage_active:  # not NaN: the truth is known
+            flat[f"{name}_coverage_active"] = row.coverage_active
     return flat
