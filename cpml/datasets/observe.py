@@ -140,7 +140,7 @@ def slip_at_boundaries(
 ) -> pd.DataFrame:
     """Whether slip passes each boundary between two grains, and what may decide that
     (`cpml.microscopy.slip_transfer`): by the bands of the HR-DIC field (unless labels: dic: none), drawn traces
-    and files: boundaries.
+    and files: boundaries. The most stressed systems are those of the largest stress over the material's strength.
 
     Parameters
     ----------
@@ -166,6 +166,11 @@ def slip_at_boundaries(
         traces=drawn_traces(dataset, ebsd_map, label),
         given=given_boundaries(dataset, twins, systems),
         stress=None if dataset.load is None else dataset.load.stress,
+        strength={
+            family: parameters.strength
+            for phase in dataset.modelled
+            for family, parameters in dataset.material(phase.name).families.items()
+        },
     )
 
 

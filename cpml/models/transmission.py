@@ -14,9 +14,10 @@ literature: even odds at m' = 0.9, two of three at 0.97, one of 50 at 0.5 (Biele
 Solid State Mater. Sci. 18:212; Bieler et al. 2019, arXiv 1902.04322: convincing above 0.97), with wide errors,
 and no effect of the others. Few boundaries shrink to it.
 
-The posterior is drawn by randomised maximisation: each draw weighs the blocks of the map by exponential
-random numbers (Rubin 1981, Ann. Stat. 9:130) and takes the prior mean from the prior. Without data that is
-the prior, with many boundaries the bootstrap over blocks.
+The posterior is drawn by randomised maximisation: each draw weighs the blocks of the map, and the boundaries
+in them, by exponential random numbers (Rubin 1981, Ann. Stat. 9:130) and takes the prior mean from the prior.
+Without data that is the prior, with many boundaries a bootstrap in two stages, a little wider than that over
+blocks alone, which is too narrow for few blocks.
 """
 
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ TERMS = (
 too."""
 INTERCEPT_SD = 1.5
 LEVEL = 0.9  # of intervals
+MODELS = ("learned", "literature", "prevalence", "threshold")
 FEW = 10.0
 """Labels' worth of evidence (sum of |2 p - 1| at even odds) below which nothing is claimed."""
 
@@ -126,7 +128,7 @@ def fit_transmission(
     table : log_ratio and the features, one row a boundary, and source where known
         (`cpml.microscopy.slip_transfer`)
     features : of `TERMS`; left out: those that the table has a number of
-    blocks : (N,) block of each boundary, the unit that is resampled; left out: each boundary is one
+    blocks : (N,) block of each boundary, resampled as a whole; left out: boundaries are independent
     n_draws : of the posterior
 
     Raises
@@ -135,7 +137,7 @@ def fit_transmission(
     """
     features = _checked(table, features)
     told = _is_told(table)
-    block = np.arange(len(table)) if blocks is None else np.asarray(blocks)
+    block = np.zeros(len(table), int) if blocks is None else np.asarray(blocks)
     if block.shape != (len(table),) or n_draws < 1:
         raise ParameterError(
             f"{block.shape} blocks for {len(table)} boundaries, {n_draws} draws: one block a boundary, one draw "
@@ -148,7 +150,9 @@ def fit_transmission(
     rng = np.random.default_rng(seed)
     draws = []
     for _ in range(n_draws):
-        weight = rng.exponential(size=len(names))[where]
+        weight = rng.exponential(size=len(x))
+        if blocks is not None:
+            weight = weight * rng.exponential(size=len(names))[where]
         draws.append(_maximum(x, ratio, weight, mean + sd * rng.standard_normal(len(mean)), sd, best))
     evidence = float(np.abs(np.tanh(ratio / 2)).sum())
     return Transmission(features, best, np.array(draws), int(told.sum()), evidence)
@@ -176,17 +180,19 @@ def held_out_transmission(
     Returns
     -------
     table of row (in `table`), block, log_ratio and one column of p a model: "learned", "literature" (the prior's
-    curve), "prevalence" (one number, learned), "threshold" (m' above 0.9 or not, two learned numbers)
+    curve), "prevalence" (one number, learned), "threshold" (m' above 0.9 or not, two learned numbers); empty
+    where fewer than two blocks have evidence
 
     Raises
     ------
-    ParameterError : as of `fit_transmission`, or fewer than two blocks with evidence
+    ParameterError : as of `fit_transmission`
     """
     features = _checked(table, features)
     block, told = np.asarray(blocks), _is_told(table)
     names = np.unique(block[told])
     if len(names) < 2:
-        raise ParameterError(f"{len(names)} blocks with evidence: two or more are needed to hold one out")
+        kinds = {"row": int, "block": block.dtype, "log_ratio": float} | dict.fromkeys(MODELS, float)
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
     order = np.random.default_rng(seed).permutation(len(names))
     fold = pd.Series(order % min(n_folds, len(names)), names)
     of_row = pd.Series(block).map(fold).to_numpy()
@@ -233,23 +239,26 @@ def transmission_scores(held_out: pd.DataFrame, *, n_boot: int = 500, seed: int 
 
     Returns
     -------
-    model, log_loss, low, high, less_prevalence, its low and high (paired, 90 %), pr_auc, share, n_boundaries,
-    n_blocks
+    model, log_loss, low, high, less_prevalence, less_low, less_high (paired, 90 %), pr_auc, share,
+    n_boundaries, n_blocks; empty without predictions
     """
     from sklearn.metrics import average_precision_score
 
+    columns = ["model", "log_loss", "low", "high", "less_prevalence", "less_low", "less_high", "pr_auc", "share"]
+    columns += ["n_boundaries", "n_blocks"]
+    if not len(held_out):
+        return pd.DataFrame({name: pd.Series(dtype=str if name == "model" else float) for name in columns})
     evidence = _sigmoid(held_out["log_ratio"].to_numpy(float))
     names, where = np.unique(held_out["block"], return_inverse=True)
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), n_boot)
     weight = drawn[:, where] / np.maximum(drawn[:, where].sum(axis=1, keepdims=True), 1)
-    models = ("learned", "literature", "prevalence", "threshold")
     loss = {}
-    for model in models:
+    for model in MODELS:
         p = held_out[model].to_numpy(float)
         loss[model] = -np.log(np.maximum(p * evidence + (1 - p) * (1 - evidence), 1e-12))
     y = np.r_[np.ones(len(evidence)), np.zeros(len(evidence))]
     rows = []
-    for model in models:
+    for model in MODELS:
         p, less = held_out[model].to_numpy(float), loss[model] - loss["prevalence"]
         precision = average_precision_score(y, np.r_[p, p], sample_weight=np.r_[evidence, 1 - evidence])
         rows.append(
@@ -265,8 +274,7 @@ def transmission_scores(held_out: pd.DataFrame, *, n_boot: int = 500, seed: int 
                 len(names),
             )
         )
-    columns = ["model", "log_loss", "low", "high", "less_prevalence", "less_low", "less_high", "pr_auc", "share"]
-    return pd.DataFrame(rows, columns=[*columns, "n_boundaries", "n_blocks"])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _checked(table: pd.DataFrame, features: Sequence[str] | None) -> tuple[str, ...]:
