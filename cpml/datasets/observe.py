@@ -139,8 +139,9 @@ def slip_at_boundaries(
     dataset: Dataset, ebsd_map: EbsdMap, twins: Twins, systems: dict[int, Systems]
 ) -> pd.DataFrame:
     """Whether slip passes each boundary between two grains, and what may decide that
-    (`cpml.microscopy.slip_transfer`): by the bands of the HR-DIC field (unless labels: dic: none), drawn traces
-    and files: boundaries. The most stressed systems are those of the largest stress over the material's strength.
+    (`cpml.microscopy.slip_transfer`): by the bands of the HR-DIC field (unless labels: dic: none), drawn
+    traces and files: boundaries. The most stressed systems are those of the largest stress over the
+    material's strength.
 
     Parameters
     ----------

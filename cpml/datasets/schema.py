@@ -183,8 +183,8 @@ _FILES = {
     ),
     "boundaries": Key(
         file_entry,
-        "boundaries at which you saw slip pass or stop: a table grain_a, grain_b (or boundary, as 12-15), passes[, "
-        "system_a, system_b, residual_burgers, weight, source]; needs ebsd",
+        "boundaries at which you saw slip pass or stop: a table grain_a, grain_b (or boundary, as 12-15), "
+        "passes[, system_a, system_b, residual_burgers, weight, source]; needs ebsd",
         example="boundaries.csv",
     ),
     "curve": Key(

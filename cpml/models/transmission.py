@@ -2,17 +2,18 @@
 
     logit p = b_0 + sum over features of sign b_f (x_f - reference_f) / scale_f,    b_f >= 0
 
-so p rises with what helps slip and falls with what hinders it, whatever few boundaries say (`TERMS`). m' has a
-second slope above 0.9, where transfer sets in. Boundaries come with log LR = log p(seen | passes) / p(seen |
-blocked) (cpml.microscopy.labels.passing), not with yes or no; the likelihood of one is
+so p rises with what helps slip and falls with what hinders it, whatever few boundaries say (`TERMS`). m' has
+a second slope above 0.9, where transfer sets in. Boundaries come with a ratio LR of the probabilities of what
+was seen if slip passes and if it is blocked (cpml.microscopy.labels.passing), not with yes or no; the
+likelihood of one is
 
     p LR + (1 - p)
 
 and one of which nobody can tell (LR = 1) weighs nothing. Evidence from lines without places (source "traces")
-is left out: it holds m' already. The prior is a curve in m' alone, the rule of the
-literature: even odds at m' = 0.9, two of three at 0.97, one of 50 at 0.5 (Bieler et al. 2014, Curr. Opin.
-Solid State Mater. Sci. 18:212; Bieler et al. 2019, arXiv 1902.04322: convincing above 0.97), with wide errors,
-and no effect of the others. Few boundaries shrink to it.
+is left out: it holds m' already. The prior is a curve in m' alone, a reading of the rule of the literature with wide errors: even odds at m' =
+0.9, two of three at 0.97, one of 50 at 0.5 (Bieler et al. 2014, Curr. Opin. Solid State Mater. Sci. 18:212;
+Bieler et al. 2019, arXiv 1902.04322: convincing above 0.97 only). The other features have no effect in it. Few
+boundaries shrink to it.
 
 The posterior is drawn by randomised maximisation: each draw weighs the blocks of the map, and the boundaries
 in them, by exponential random numbers (Rubin 1981, Ann. Stat. 9:130) and takes the prior mean from the prior.
@@ -140,8 +141,8 @@ def fit_transmission(
     block = np.zeros(len(table), int) if blocks is None else np.asarray(blocks)
     if block.shape != (len(table),) or n_draws < 1:
         raise ParameterError(
-            f"{block.shape} blocks for {len(table)} boundaries, {n_draws} draws: one block a boundary, one draw "
-            "or more"
+            f"{block.shape} blocks for {len(table)} boundaries, {n_draws} draws: one block a boundary, "
+            "one draw or more"
         )
     x, ratio = _design(table[told], features), table.loc[told, "log_ratio"].to_numpy(float)
     names, where = np.unique(block[told], return_inverse=True)
@@ -168,8 +169,8 @@ def held_out_transmission(
 ) -> pd.DataFrame:
     """Predictions for boundaries in blocks that were held out, with the rivals of a learned curve.
 
-    Boundaries that share a grain with a held-out one are left out of the training: grains carry their systems,
-    and so m', to all their boundaries.
+    Boundaries that share a grain with a held-out one are left out of the training: grains carry their
+    systems, and so m', to all their boundaries.
 
     Parameters
     ----------
@@ -179,9 +180,9 @@ def held_out_transmission(
 
     Returns
     -------
-    table of row (in `table`), block, log_ratio and one column of p a model: "learned", "literature" (the prior's
-    curve), "prevalence" (one number, learned), "threshold" (m' above 0.9 or not, two learned numbers); empty
-    where fewer than two blocks have evidence
+    table of row (in `table`), block, log_ratio and one column of p a model: "learned", "literature" (the
+    prior's curve), "prevalence" (one number, learned), "threshold" (m' above 0.9 or not, two learned
+    numbers); empty where fewer than two blocks have evidence
 
     Raises
     ------
@@ -227,9 +228,9 @@ def held_out_transmission(
 def transmission_scores(held_out: pd.DataFrame, *, n_boot: int = 500, seed: int = 0) -> pd.DataFrame:
     """Scores of held-out predictions against evidence that is seldom certain.
 
-    - log_loss: mean of -log(p e + (1 - p)(1 - e)), e the probability of passing at even odds: -log p of a certain
-      label, log 2 of one that says nothing;
-    - pr_auc: average precision, a boundary counted as passing with weight e and as blocked with 1 - e. It is read
+    - log_loss: mean of -log(p e + (1 - p)(1 - e)), e the probability of passing at even odds: -log p where a
+      label is certain, log 2 where it says nothing;
+    - pr_auc: average precision, a boundary counted as passing with weight e and as blocked with 1 - e, read
       beside `share`, the mean of e, which is what a constant scores.
 
     Parameters
@@ -244,7 +245,17 @@ def transmission_scores(held_out: pd.DataFrame, *, n_boot: int = 500, seed: int 
     """
     from sklearn.metrics import average_precision_score
 
-    columns = ["model", "log_loss", "low", "high", "less_prevalence", "less_low", "less_high", "pr_auc", "share"]
+    columns = [
+        "model",
+        "log_loss",
+        "low",
+        "high",
+        "less_prevalence",
+        "less_low",
+        "less_high",
+        "pr_auc",
+        "share",
+    ]
     columns += ["n_boundaries", "n_blocks"]
     if not len(held_out):
         return pd.DataFrame({name: pd.Series(dtype=str if name == "model" else float) for name in columns})

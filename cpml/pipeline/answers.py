@@ -232,8 +232,8 @@ def passing(slip: pd.DataFrame, transmission: Transmission, scores: pd.DataFrame
     told = slip["passes"].value_counts()
     n = int((slip["log_ratio"] != 0).sum())
     seen = (
-        f"Of {count(len(slip), 'boundary', 'boundaries')} {n} say something about whether slip passes; it does at "
-        f"{told.get(1.0, 0)} and does not at {told.get(0.0, 0)}, at the others nobody can tell."
+        f"Of {count(len(slip), 'boundary', 'boundaries')} {n} say something about whether slip passes; it "
+        f"does at {told.get(1.0, 0)} and does not at {told.get(0.0, 0)}, at the others nobody can tell."
     )
     worth = f"evidence with places is worth {transmission.evidence:.0f} certain labels"
     if not transmission.is_enough or not len(scores):
@@ -248,8 +248,8 @@ def passing(slip: pd.DataFrame, transmission: Transmission, scores: pd.DataFrame
         else "no better than one number for all, as far as so few can tell"
     )
     return (
-        f"{seen} The {worth}; held out by blocks it is foretold {verdict} (log-loss {learned['log_loss']:.2f} "
-        f"against {constant['log_loss']:.2f}, difference {low:.2f} to {high:.2f})."
+        f"{seen} The {worth}; held out by blocks it is foretold {verdict} (log-loss "
+        f"{learned['log_loss']:.2f} against {constant['log_loss']:.2f}, difference {low:.2f} to {high:.2f})."
     )
 
 

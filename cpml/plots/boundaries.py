@@ -84,8 +84,8 @@ def boundary_map(
 def transmission_curve(curve: pd.DataFrame, boundaries: pd.DataFrame) -> Figure | None:
     """Probability that slip passes against m', with its 90 % band, beside the rule of the literature.
 
-    Each boundary is a mark at the probability that its own evidence gives at even odds, the larger the more it
-    says; bars are means of classes of m'.
+    Each boundary is a mark at the probability that its own evidence gives at even odds, the larger the more
+    it says; bars are means of classes of m'.
 
     Parameters
     ----------

@@ -28,12 +28,14 @@ def test_a_table_with_all_columns(tmp_path):
         f"{HEAD},weight,source\n1,2,{system},{plane},0.58,1,0.5,Patriarca\n2,1,,,,0,,\n3,2,,{plane},,,1,\n",
     )
     assert found["passes"].tolist()[:2] == [1, 0] and np.isnan(found["passes"][2])
-    assert found["weight"].tolist() == [0.5, 1, 1] and found["source"].tolist() == ["Patriarca", "user", "user"]
+    assert found["weight"].tolist() == [0.5, 1, 1] and found["source"].tolist() == [
+        "Patriarca",
+        "user",
+        "user",
+    ]
     assert found["residual_burgers"][0] == 0.58 and np.isnan(found["residual_burgers"][1])
     active = active_of_given(found)
-    assert sorted(zip(active["grain_id"], active["target"], strict=True)) == sorted(
-        [(1, system), (2, plane)]
-    )
+    assert sorted(zip(active["grain_id"], active["target"], strict=True)) == sorted([(1, system), (2, plane)])
 
 
 def test_one_column_may_name_the_boundary(tmp_path):

@@ -1,4 +1,4 @@
-"""Slip at boundaries: fields whose bands do or do not go on, exchanged sides, lines without places, features."""
+"""Slip at boundaries: bands that do or do not go on, exchanged sides, lines without places, features."""
 
 from types import SimpleNamespace
 
@@ -173,9 +173,7 @@ def test_pieces_of_grains_leave_out_what_is_inside(make_map):
 def test_lines_without_places_are_weak_evidence():
     """One line on either side within 10 degrees: by chance in 1 of 9."""
     table = pd.DataFrame({"grain_a": [1, 1, 1, 3, 2], "grain_b": [2, 3, 4, 5, 9]})
-    lines = pd.DataFrame(
-        {"grain_id": [1, 2, 3, 4, 5], "angle_deg": [178.0, 5.0, 60.0, np.nan, 61.0]}
-    )
+    lines = pd.DataFrame({"grain_id": [1, 2, 3, 4, 5], "angle_deg": [178.0, 5.0, 60.0, np.nan, 61.0]})
     found = aligned_traces(table, lines)
     met, stopped = np.log(SEEN_ON * 9 + 1 - SEEN_ON), np.log(1 - SEEN_ON)
     assert found["log_ratio"].tolist() == pytest.approx([met, stopped, stopped, met, 0])
@@ -259,7 +257,13 @@ def test_features_turn_with_the_specimen(bicrystals):
     """Specimen, traces and load turned about the normal of the map together."""
     grains, table = bicrystals
     turn = axis_angle_to_quaternion([0, 0, 1], np.radians(37.0))
-    r = np.array([[np.cos(np.radians(37)), -np.sin(np.radians(37)), 0], [np.sin(np.radians(37)), np.cos(np.radians(37)), 0], [0, 0, 1]])
+    r = np.array(
+        [
+            [np.cos(np.radians(37)), -np.sin(np.radians(37)), 0],
+            [np.sin(np.radians(37)), np.cos(np.radians(37)), 0],
+            [0, 0, 1],
+        ]
+    )
     names = ["qw", "qx", "qy", "qz"]
     moved = grains.copy()
     moved[names] = quaternion_multiply(turn, grains[names].to_numpy())

@@ -118,9 +118,9 @@ def passing_clusters(passing: pd.DataFrame, *, n_deals: int = 500, seed: int = 0
     -------
     quantity, observed (mean over draws), chance (mean over deals), chance_low, chance_high (5 and 95 % of
     deals), p_more (share of deals with as much as or more than the draw beside it), n_boundaries (with
-    evidence), n_passing (expected). Quantities are "largest cluster" (grains), "longest chain" (boundaries on the
-    shortest way between the two ends of a cluster) and "mean cluster" (grains in that of a grain with a passed
-    boundary); NaN without evidence
+    evidence), n_passing (expected). Quantities are "largest cluster" (grains), "longest chain" (boundaries on
+    the shortest way between the two ends of a cluster) and "mean cluster" (grains in that of a grain with a
+    passed boundary); NaN without evidence
 
     Raises
     ------

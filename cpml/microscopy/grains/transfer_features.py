@@ -2,7 +2,7 @@
 
 | column | meaning | slip passes more easily where it is |
 |---|---|---|
-| system_a, system_b | the pair: in each grain the system of the largest \\|Schmid factor\\| (over strength) | - |
+| system_a, system_b | in each grain the system of the largest \\|Schmid factor\\| (over strength) | - |
 | m_prime | \\|m'\\| of the pair | high |
 | lrb | \\|LRB\\|, mean over the inclinations that the trace leaves open | high |
 | residual_burgers | \\|b_r\\| of the nearer sense, in mean Burgers vectors of the phase | low |
@@ -13,9 +13,9 @@
 | stress_mismatch | \\|sigma_a - sigma_b\\| over the mean of their norms, deviators (Frobenius) | low |
 | length_um | of the boundary | - |
 
-None depends on the senses of slip, on which grain is called a, or on the symmetry copy of an orientation. Under
-an unknown load the pair is the one most seen, and m_prime, lrb and residual_burgers are means over the systems
-seen. A grain's systems are never those of the pair that passed: what is to be explained is no part of
+None depends on the senses of slip, on which grain is called a, or on the symmetry copy of an orientation.
+Under an unknown load the pair is the one most seen, and m_prime, lrb and residual_burgers are means over the
+systems seen. A grain's systems are never those of the pair that passed: what is to be explained is no part of
 what explains it.
 
 Inclinations: planes of random orientation that are cut by a section have the density sin of the angle between
@@ -90,7 +90,9 @@ def transfer_features(
     common = {"phase": phase, "a_nm": lattice}
     seen = None
     if active is not None or stress is None:
-        weights = {i: system_weights(grains, s.subset(s.slip), active, stress=stress) for i, s in systems.items()}
+        weights = {
+            i: system_weights(grains, s.subset(s.slip), active, stress=stress) for i, s in systems.items()
+        }
         seen = boundary_transfer(plain, q, systems, activity=weights, **common)
     pairs = seen
     if stress is not None:
@@ -153,4 +155,6 @@ def _mismatch(stress: NDArray, boundaries: pd.DataFrame, n: int) -> NDArray:
     deviator = stress - np.trace(stress, axis1=1, axis2=2)[:, None, None] * np.eye(3) / 3
     a, b = (deviator[boundaries[f"grain_{side}"].to_numpy() - 1] for side in "ab")
     size = np.linalg.norm(a, axis=(1, 2)) + np.linalg.norm(b, axis=(1, 2))
-    return np.divide(2 * np.linalg.norm(a - b, axis=(1, 2)), size, out=np.full(len(a), np.nan), where=size > 0)
+    return np.divide(
+        2 * np.linalg.norm(a - b, axis=(1, 2)), size, out=np.full(len(a), np.nan), where=size > 0
+    )

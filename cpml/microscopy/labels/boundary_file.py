@@ -1,6 +1,7 @@
 """Boundaries at which a user saw slip pass, or stop: a table of the kind that studies of slip transfer print.
 
-CSV, one row a boundary and pair of systems (Patriarca et al. 2013, Mater. Sci. Eng. A 588:308, has such tables):
+CSV, one row a boundary and pair of systems (Patriarca et al. 2013, Mater. Sci. Eng. A 588:308, has such
+tables):
 
 | column | content |
 |---|---|
@@ -59,18 +60,20 @@ def read_boundaries(
     for number, line in lines:
         if None in line or None in line.values():
             raise MapFileError(
-                f"{path}, line {number}: another number of fields than the header; quote fields that hold commas"
+                f"{path}, line {number}: another number of fields than the header; quote fields with commas"
             )
         row = reading.row(f"{path}, line {number}", {k: (v or "").strip() for k, v in line.items()})
         sides = frozenset({(row["grain_a"], row["system_a"]), (row["grain_b"], row["system_b"])})
         if (first := seen.setdefault(sides, number)) != number:
             raise MapFileError(
-                f"{path}, line {number}: grains {row['grain_a']} and {row['grain_b']} with these systems stand "
-                f"in line {first} already; keep one of the two"
+                f"{path}, line {number}: grains {row['grain_a']} and {row['grain_b']} with these systems "
+                f"stand in line {first} already; keep one of the two"
             )
         rows.append(row)
     kinds = {"grain_a": int, "grain_b": int, "residual_burgers": float, "passes": float, "weight": float}
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds | dict.fromkeys(("system_a", "system_b"), str))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
+        kinds | dict.fromkeys(("system_a", "system_b"), str)
+    )
 
 
 def active_of_given(given: pd.DataFrame) -> pd.DataFrame:
@@ -139,7 +142,9 @@ class _Reading:
         self.phase = dict(zip(grains["grain_id"], grains["phase"], strict=True))
         ids = np.sort(boundaries[list(PAIR)].to_numpy(int), axis=1)
         self.touching = set(map(tuple, ids.tolist()))
-        by_phase = systems if isinstance(systems, Mapping) else dict.fromkeys(set(self.phase.values()), systems)
+        by_phase = (
+            systems if isinstance(systems, Mapping) else dict.fromkeys(set(self.phase.values()), systems)
+        )
         self.targets = {key: known_targets(s)["slip"] for key, s in by_phase.items()}
 
     def row(self, where: str, field: dict[str, str]) -> dict:
@@ -154,7 +159,9 @@ class _Reading:
         for name, grain in (("system_a", a), ("system_b", b)):
             row[name] = self._system(where, name, field.get(name, ""), grain)
         residual = field.get("residual_burgers", "")
-        row["residual_burgers"] = self._number(where, "residual_burgers", residual, "0 or more, in Burgers vectors")
+        row["residual_burgers"] = self._number(
+            where, "residual_burgers", residual, "0 or more, in Burgers vectors"
+        )
         passes = self._number(where, "passes", field["passes"], "1 (it passes), 0 (it stops) or nothing")
         if np.isfinite(passes) and passes not in (0.0, 1.0):
             raise MapFileError(

@@ -1,8 +1,8 @@
 """Does slip pass a grain boundary? From bands that meet on it, or from lines whose places nobody knows.
 
 **Bands with places** (`slip_passing`). Where slip passes, the bands of both grains meet the boundary at the
-same places, so the two profiles along it (`cpml.microscopy.dic.band_profiles`) go up and down together. With r
-their largest correlation within LAG vectors, slow changes taken out (hot ends of a boundary are hot on both
+same places, so the two profiles along it (`cpml.microscopy.dic.band_profiles`) go up and down together. With
+r their largest correlation within LAG vectors, slow changes taken out (hot ends of a boundary are hot on both
 sides), and z = atanh r,
 
     passes    z ~ N(Z_PASSING, SD_PASSING^2 + s^2 / n)
@@ -15,9 +15,9 @@ averaged. Only pairs count of which one band at least arrives.
 
 **Lines without places** (`aligned_traces`). Lines drawn by hand name grains only. Two lines that run on into
 each other have nearly one direction: where slip passes the nearest pair is within the tolerance in SEEN_ON of
-all cases and by chance in the rest, else by chance alone, c = 1 - (1 - 2 tolerance / 180)^pairs. That is weak, and it is
-not independent of m': planes that are nearly parallel have traces that are. Nothing can be learned about m'
-from it.
+all cases and by chance in the rest, else by chance alone, c = 1 - (1 - 2 tolerance / 180)^pairs. That is
+weak, and it is not independent of m': planes that are nearly parallel have traces that are. Nothing can be
+learned about m' from it.
 
 | column | meaning |
 |---|---|
@@ -188,8 +188,8 @@ def _unordered(table: pd.DataFrame) -> pd.Series:
 
 
 def _compared(found: BandProfiles) -> pd.DataFrame:
-    """Pairs of profiles: grain_a < grain_b, band_a, band_b, angle_a, angle_b, n, r, z and by_chance, a list of
-    z sqrt n of the pair shifted.
+    """Pairs of profiles: grain_a < grain_b, band_a, band_b, angle_a, angle_b, n, r, z and by_chance, a list
+    of z sqrt n of the pair shifted.
     """
     sides: dict = {}
     for key, rows in found.profiles.groupby(["piece", "grain", "neighbour"]):
@@ -278,7 +278,10 @@ def _bands(group: pd.DataFrame | None, arrivals: pd.Series, is_turned: bool) -> 
         return *nothing, UNSEEN
     a, b = int(group["grain_a"].iloc[0]), int(group["grain_b"].iloc[0])
     ways = group.groupby(["band_a", "band_b"]).agg(
-        log_ratio=("log_ratio", "sum"), r=("r", "max"), angle_a=("angle_a", "first"), angle_b=("angle_b", "first")
+        log_ratio=("log_ratio", "sum"),
+        r=("r", "max"),
+        angle_a=("angle_a", "first"),
+        angle_b=("angle_b", "first"),
     )
     comes = [
         (a, b, band_a) in arrivals.index or (b, a, band_b) in arrivals.index for band_a, band_b in ways.index

@@ -41,7 +41,8 @@ def slip_transfer(
     boundaries : grain_a, grain_b, trace_deg, angle_deg, csl, length_um
     grains : grain_id from 1 in order, phase, qw, qx, qy, qz
     systems : of each phase id
-    dic, pieces : a strain field on these grains, and their boundaries piece by piece (`pieces_between`). Bands
+    dic, pieces : a strain field on these grains, and their boundaries piece by piece (`pieces_between`).
+        Bands
         that lie along no slip plane are left out
     traces : grain_id, angle_deg[, sigma_deg] of drawn lines; NaN angle: imaged, no line
     given : of `read_boundaries`; its systems count as active
