@@ -10,9 +10,11 @@ likelihood of one is
     p LR + (1 - p)
 
 and one of which nobody can tell (LR = 1) weighs nothing. Evidence from lines without places (source "traces")
-is left out: it holds m' already. The prior is a curve in m' alone, a reading of the rule of the literature with wide errors: even odds at m' =
-0.9, two of three at 0.97, one of 50 at 0.5 (Bieler et al. 2014, Curr. Opin. Solid State Mater. Sci. 18:212;
-Bieler et al. 2019, arXiv 1902.04322: convincing above 0.97 only). The other features have no effect in it. Few
+is left out: it holds m' already.
+
+The prior is a curve in m' alone, a reading of the rule of the literature with wide errors: even odds at 0.9,
+two of three at 0.97, one of 50 at 0.5 (Bieler et al. 2014, Curr. Opin. Solid State Mater. Sci. 18:212; Bieler
+et al. 2019, arXiv 1902.04322: convincing above 0.97 only). The other features have no effect in it. Few
 boundaries shrink to it.
 
 The posterior is drawn by randomised maximisation: each draw weighs the blocks of the map, and the boundaries
