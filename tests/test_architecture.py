@@ -64,7 +64,7 @@ INSIDE = {
         "registration": {"maps", "images"},
         "dic": {"maps", "io", "images", "registration"},
         "tracking": {"maps", "grains", "twins", "curvature", "registration"},
-        "labels": {"maps", "images", "dic", "twins"},
+        "labels": {"maps", "images", "dic", "grains", "twins"},
         "checks": {"maps", "grains", "twins", "dic"},
     },
     "plasticity": {
@@ -90,6 +90,7 @@ INSIDE = {
         "baselines": {"specimen", "mechanics"},
         "coupled": {"numerics", "specimen", "mechanics"},
         "protocol": {"specimen"},
+        "transmission": set(),
         "summary": {"specimen", "mechanics", "baselines", "coupled"},
     },
 }

@@ -37,6 +37,10 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "registered-image": ("no image registered to the map", lambda d: d.has_registered_image),
     "dic": ("no HR-DIC field", lambda d: "dic" in d.files),
     "lines": ("no slip traces, HR-DIC field or image to see lines in", lambda d: d.shows_lines),
+    "boundary-evidence": (
+        "neither lines nor a table of boundaries to see slip at boundaries in",
+        lambda d: d.shows_lines or "boundaries" in d.files,
+    ),
     "hexagonal": ("no hexagonal phase", lambda d: "hcp" in d.lattices),
     "cubic": ("no cubic phase", lambda d: bool(d.lattices & {"fcc", "bcc"})),
     "twins": ("no twins are looked for in the map", lambda d: "hcp" in d.lattices and d.looks_for_twins),

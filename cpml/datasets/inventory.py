@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cpml.datasets.curve import read_curve
 from cpml.datasets.dataset import Dataset, StrainStep
-from cpml.datasets.observe import grains_of, read_dataset_map
+from cpml.datasets.observe import given_boundaries, grains_of, read_dataset_map
 from cpml.datasets.phases import modelled_systems
 from cpml.errors import CpmlError, DatasetError
 
@@ -60,6 +60,8 @@ def take_inventory(dataset: Dataset) -> tuple[EbsdMap | None, list[Entry]]:
                 tell(role, path, partial(READERS[role], path, main))
             elif role == "labels" and main is not None:
                 tell(role, path, partial(_labels, dataset, main))
+            elif role == "boundaries" and main is not None:
+                tell(role, path, partial(_boundaries, dataset, main))
             elif role == "dic":
                 tell(role, path, partial(_dic, path, dataset))
     for step in dataset.steps:
@@ -162,6 +164,12 @@ def _labels(dataset: Dataset, ebsd_map: EbsdMap) -> str:
     grains = grains_of(dataset, ebsd_map).grains
     rows = read_labels(dataset.files["labels"], grains, modelled_systems(dataset, ebsd_map))
     return f"{len(rows)} labels of {rows['grain_id'].nunique()} grains"
+
+
+def _boundaries(dataset: Dataset, ebsd_map: EbsdMap) -> str:
+    twins = grains_of(dataset, ebsd_map)
+    rows = given_boundaries(dataset, twins, modelled_systems(dataset, ebsd_map))
+    return f"{len(rows)} rows of {len(rows[['grain_a', 'grain_b']].drop_duplicates())} boundaries"
 
 
 def _gradient(step: StrainStep, ebsd_map: EbsdMap | None) -> str:

@@ -124,6 +124,57 @@ def given_labels(dataset: Dataset, grains: pd.DataFrame, systems: dict[int, Syst
     return read_labels(dataset.files["labels"], grains, systems)
 
 
+def given_boundaries(dataset: Dataset, twins: Twins, systems: dict[int, Systems]) -> pd.DataFrame:
+    """Rows of files: boundaries for the boundaries of a map; none without that file."""
+    import pandas as pd
+
+    from cpml.microscopy import read_boundaries
+
+    if "boundaries" not in dataset.files:
+        return pd.DataFrame()
+    return read_boundaries(dataset.files["boundaries"], twins.grains, twins.grain_boundaries, systems)
+
+
+def slip_at_boundaries(
+    dataset: Dataset, ebsd_map: EbsdMap, twins: Twins, systems: dict[int, Systems]
+) -> pd.DataFrame:
+    """Whether slip passes each boundary between two grains, and what may decide that
+    (`cpml.microscopy.slip_transfer`): by the bands of the HR-DIC field (unless labels: dic: none), drawn
+    traces and files: boundaries. The most stressed systems are those of the largest stress over the
+    material's strength.
+
+    Parameters
+    ----------
+    systems : of each phase id
+
+    Raises
+    ------
+    DatasetError : an HR-DIC field without registration points
+    """
+    from cpml.microscopy import pieces_between, slip_transfer
+
+    label, shown = twins.grain_label, {}
+    if "dic" in dataset.files and dataset.uses("dic"):
+        shown = {
+            "dic": registered_field(dataset, ebsd_map, label),
+            "pieces": pieces_between(twins.segmentation, label),
+        }
+    return slip_transfer(
+        twins.grain_boundaries,
+        twins.grains,
+        systems,
+        **shown,
+        traces=drawn_traces(dataset, ebsd_map, label),
+        given=given_boundaries(dataset, twins, systems),
+        stress=None if dataset.load is None else dataset.load.stress,
+        strength={
+            family: parameters.strength
+            for phase in dataset.modelled
+            for family, parameters in dataset.material(phase.name).families.items()
+        },
+    )
+
+
 def registered_field(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> RegisteredDic:
     """The HR-DIC field on the grains (N,) of the map.
 

@@ -44,7 +44,7 @@ FRAMES = (
     "z90",
     "z-90",
 )
-ON_THE_MAP = ("traces", "dic", "labels", "truth")
+ON_THE_MAP = ("traces", "dic", "labels", "boundaries", "truth")
 STEP_ROLES = ("ebsd", "dic", "gradient")
 MAIN_STATE = "map"
 """What the state of files.ebsd is called beside the names of the steps."""
@@ -180,6 +180,12 @@ _FILES = {
         "mechanisms that you know of: a table grain_id, mechanism, target, observed[, weight, source]; "
         "needs ebsd",
         example="labels.csv",
+    ),
+    "boundaries": Key(
+        file_entry,
+        "boundaries at which you saw slip pass or stop: a table grain_a, grain_b (or boundary, as 12-15), "
+        "passes[, system_a, system_b, residual_burgers, weight, source]; needs ebsd",
+        example="boundaries.csv",
     ),
     "curve": Key(
         file_entry, "measured stress-strain curve, a table true_strain, true_stress_mpa", example="curve.csv"

@@ -33,6 +33,7 @@ from .dic.activity import (
     in_plane_dyads as in_plane_dyads,
     slip_activity as slip_activity,
 )
+from .dic.band_profiles import BandProfiles as BandProfiles, band_profiles as band_profiles
 from .dic.bands import band_angles as band_angles
 from .dic.displacement_ratio import (
     band_displacements as band_displacements,
@@ -50,6 +51,7 @@ from .dic.strain import (
     strain_measures as strain_measures,
 )
 from .grains.boundary_geometry import boundary_details as boundary_details, boundary_sides as boundary_sides
+from .grains.boundary_pieces import pieces_between as pieces_between
 from .grains.boundary_slip import boundary_transfer as boundary_transfer
 from .grains.csl import nearest_csl as nearest_csl
 from .grains.grain_features import grain_features as grain_features
@@ -58,12 +60,14 @@ from .grains.grains import Grains as Grains, segment as segment
 from .grains.graph_export import write_graphml as write_graphml
 from .grains.junctions import triple_junctions as triple_junctions
 from .grains.network import (
+    passing_clusters as passing_clusters,
     path_transmission as path_transmission,
     percolation as percolation,
     transfer_clusters as transfer_clusters,
 )
 from .grains.phase_boundaries import phase_boundaries as phase_boundaries
 from .grains.shapes import grain_shapes as grain_shapes, grain_spread as grain_spread
+from .grains.transfer_features import transfer_features as transfer_features
 from .images.courses import line_courses as line_courses
 from .images.line_field import (
     StructureTensor as StructureTensor,
@@ -86,11 +90,24 @@ from .io.oim_files import (
 )
 from .io.reading import read_map as read_map, read_stack as read_stack
 from .io.writing import write_map as write_map
+from .labels.boundary_file import (
+    active_of_given as active_of_given,
+    read_boundaries as read_boundaries,
+    residuals_of_given as residuals_of_given,
+)
 from .labels.cross_slip import cross_slip_labels as cross_slip_labels
 from .labels.detection import visibility as visibility
 from .labels.directions import system_labels as system_labels
+from .labels.passing import (
+    aligned_traces as aligned_traces,
+    count_passing as count_passing,
+    passing_state as passing_state,
+    slip_passing as slip_passing,
+    with_given as with_given,
+)
 from .labels.planes import slip_labels as slip_labels, slip_traces as slip_traces
 from .labels.rows import Labels as Labels, label_rows as label_rows
+from .labels.slip_transfer import slip_transfer as slip_transfer
 from .labels.statistics import (
     bootstrap_interval as bootstrap_interval,
     boundary_type as boundary_type,

@@ -41,3 +41,9 @@ from .summary import (
     ratio_table as ratio_table,
     with_baseline as with_baseline,
 )
+from .transmission import (
+    Transmission as Transmission,
+    fit_transmission as fit_transmission,
+    held_out_transmission as held_out_transmission,
+    transmission_scores as transmission_scores,
+)

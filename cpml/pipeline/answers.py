@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cpml.design import TextureDesign
     from cpml.microscopy import EbsdMap, FrameCheck, FrameRanking, Grains, Twins
     from cpml.microscopy.curvature.gnd import Gnd
-    from cpml.models import CoupledClassifier, MapField
+    from cpml.models import CoupledClassifier, MapField, Transmission
     from cpml.plasticity import Calibration
 
 BY_DATA = 0.5
@@ -224,6 +224,32 @@ def transfer(m_prime: pd.Series, percolation: pd.DataFrame) -> str:
         "the boundaries; where it "
         f"must be above {last['above']:g}, the largest cluster holds "
         f"{percent(last['largest_share'])} of the area."
+    )
+
+
+def passing(slip: pd.DataFrame, transmission: Transmission, scores: pd.DataFrame) -> str:
+    """Where slip passes, and whether that could be foretold (`slip_transfer`, `transmission_scores`)."""
+    told = slip["passes"].value_counts()
+    n = int((slip["log_ratio"] != 0).sum())
+    seen = (
+        f"Of {count(len(slip), 'boundary', 'boundaries')} {n} say something about whether slip passes; it "
+        f"does at {told.get(1.0, 0)} and does not at {told.get(0.0, 0)}, at the others nobody can tell."
+    )
+    worth = f"evidence with places is worth {transmission.evidence:.0f} certain labels"
+    if not transmission.is_enough or not len(scores):
+        return f"{seen} Not enough data to learn from: {worth}, and the curve is that of the literature."
+    learned, constant = (scores.set_index("model").loc[name] for name in ("learned", "prevalence"))
+    low, high = learned["less_low"], learned["less_high"]
+    verdict = (
+        "better than one number for all"
+        if high < 0
+        else "worse than one number for all"
+        if low > 0
+        else "no better than one number for all, as far as so few can tell"
+    )
+    return (
+        f"{seen} The {worth}; held out by blocks it is foretold {verdict} (log-loss "
+        f"{learned['log_loss']:.2f} against {constant['log_loss']:.2f}, difference {low:.2f} to {high:.2f})."
     )
 
 

@@ -2,6 +2,7 @@ from .boundaries import (
     axis_triangle as axis_triangle,
     boundary_map as boundary_map,
     cluster_map as cluster_map,
+    transmission_curve as transmission_curve,
 )
 from .causes import cause_chain as cause_chain
 from .charts import (

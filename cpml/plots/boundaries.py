@@ -12,17 +12,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.plots.colours import GROUP_OF_LATTICE, draw_triangle, stereographic, to_standard_triangle
 from cpml.plots.maps import empty_points, legend_mm, map_axes, map_figure, spread
-from cpml.plots.palette import CATEGORY_COLOURS, GREY, category_colours
+from cpml.plots.palette import BLUE, CATEGORY_COLOURS, GREY, ORANGE, RED, SKY, category_colours
 from cpml.plots.style import captioned, figure, legend_beside, need_columns, note, same_length
 from cpml.plots.views import ENDS, MapView
 
 MOST_KINDS = 8
 FIXED_COLOURS = {"random": "black", "low angle": "0.6", "between phases": "0.35"}
+FIXED_COLOURS |= {"passes": BLUE, "likely passes": SKY, "blocked": RED, "likely blocked": ORANGE}
+FIXED_COLOURS |= {"nobody can tell": "0.75"}
 CLUSTER_COLOURS = [to_rgb(c) for c in CATEGORY_COLOURS if c != GREY]
 
 
 @captioned
-def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] | pd.Series) -> Figure | None:
+def boundary_map(
+    view: MapView,
+    boundaries: pd.DataFrame,
+    kinds: Sequence[str] | pd.Series,
+    *,
+    title: str = "Boundaries by type",
+) -> Figure | None:
     """Every boundary segment in the colour of its boundary's type, the share of the length in the legend.
 
     Parameters
@@ -65,11 +73,50 @@ def boundary_map(view: MapView, boundaries: pd.DataFrame, kinds: Sequence[str] |
     texts = [legend_title, *(str(handle.get_label()) for handle in handles)]
     fig, ax, _ = map_figure(extent, "double", side_mm=legend_mm(texts))
     ax.imshow(empty_points(view), extent=extent, interpolation="nearest")
-    map_axes(ax, extent, title="Boundaries by type")
+    map_axes(ax, extent, title=title)
     for lines in collections:
         ax.add_collection(lines, autolim=False)
     legend_beside(ax, handles=handles, title=legend_title, alignment="left")
     return note(fig, n=len(boundaries), unit="boundaries")
+
+
+@captioned
+def transmission_curve(curve: pd.DataFrame, boundaries: pd.DataFrame) -> Figure | None:
+    """Probability that slip passes against m', with its 90 % band, beside the rule of the literature.
+
+    Each boundary is a mark at the probability that its own evidence gives at even odds, the larger the more
+    it says; bars are means of classes of m'.
+
+    Parameters
+    ----------
+    curve : m_prime, p, low, high, prior (`Transmission.curve`)
+    boundaries : m_prime, p_passes, weight; those of weight 0 are not drawn
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: an empty curve
+    """
+    need_columns(curve, ("m_prime", "p", "low", "high", "prior"), "curve of transmission")
+    need_columns(boundaries, ("m_prime", "p_passes", "weight"), "table of boundaries")
+    if not len(curve):
+        return None
+    told = boundaries[(boundaries["weight"] > 0) & boundaries["m_prime"].notna()]
+    fig, ax = figure("single", aspect=0.85)
+    x = curve["m_prime"]
+    ax.fill_between(x, curve["low"], curve["high"], color=BLUE, alpha=0.25, linewidth=0, label="90 %")
+    ax.plot(x, curve["p"], color=BLUE, label="learned")
+    ax.plot(x, curve["prior"], color=GREY, linestyle="--", label="literature")
+    look = {"facecolor": "white", "edgecolor": "black", "linewidth": 0.6, "clip_on": False, "zorder": 4}
+    ax.scatter(told["m_prime"], told["p_passes"], s=3 + 22 * told["weight"], label="a boundary", **look)
+    classes = pd.cut(told["m_prime"], [0, 0.25, 0.5, 0.75, 1.0], include_lowest=True)
+    means = told.groupby(classes, observed=True)["p_passes"].mean()
+    ends = [(part.left, part.right) for part in means.index]
+    bars = {"color": ORANGE, "linewidth": 1.5, "zorder": 3, "label": "mean of boundaries"}
+    ax.hlines(means, [max(low, 0.0) for low, _ in ends], [high for _, high in ends], **bars)
+    ax.set(xlabel="m' of the most stressed systems", ylabel="probability that slip passes")
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    fig.legend(loc="outside upper left", ncols=3)
+    return note(fig, n=len(told), unit="boundaries with evidence")
 
 
 @captioned

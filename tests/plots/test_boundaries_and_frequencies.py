@@ -23,6 +23,28 @@ def test_segments_have_the_colour_and_the_share_of_their_type(cubes, segments):
     assert texts == ["twin (67 %)", "random (33 %)"]
 
 
+def test_transmission_is_the_curve_and_its_boundaries():
+    """The curve, marks where there is evidence, and their means over quarters of m'."""
+    x = np.linspace(0, 1, 5)
+    curve = pd.DataFrame({"m_prime": x, "p": x, "low": x / 2, "high": (1 + x) / 2, "prior": x**2})
+    boundaries = pd.DataFrame(
+        {"m_prime": [0.1, 0.2, 0.9, 0.5], "p_passes": [0.2, 0.4, 0.9, 0.5], "weight": [0.6, 0.2, 0.8, 0.0]}
+    )
+    fig = plots.transmission_curve(curve, boundaries)
+    learned, literature = fig.axes[0].lines
+    np.testing.assert_allclose(learned.get_xydata(), np.stack([x, x], axis=1))
+    np.testing.assert_allclose(literature.get_ydata(), x**2)
+    marks, bars = (
+        next(c for c in fig.axes[0].collections if c.get_label() == word)
+        for word in ("a boundary", "mean of boundaries")
+    )
+    np.testing.assert_allclose(marks.get_offsets(), [[0.1, 0.2], [0.2, 0.4], [0.9, 0.9]])
+    np.testing.assert_allclose(bars.get_segments(), [[[0, 0.3], [0.25, 0.3]], [[0.75, 0.9], [1, 0.9]]])
+    assert "n = 3 boundaries" in fig.get_supxlabel()
+    assert plots.transmission_curve(curve, boundaries[:0]) is not None
+    assert plots.transmission_curve(curve[:0], boundaries) is None
+
+
 def test_axes_lie_in_the_standard_triangle():
     """[100], [001] and [0-10] are one corner of the cubic triangle; NaN is left out."""
     axes = [[1, 0, 0], [0, 0, 1], [0, -1, 0], [np.nan] * 3]

@@ -7,6 +7,7 @@ in a closed loop; their curve, its length and its curvature are those of the out
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cpml.microscopy.grains.boundaries import between_grains, group_pairs
 from cpml.microscopy.grains.grains import Grains
@@ -37,3 +38,19 @@ def boundary_pieces(grains: Grains) -> pd.DataFrame:
             "arc_um": found.arc_um[chosen],
         }
     )
+
+
+def pieces_between(grains: Grains, label: ArrayLike) -> pd.DataFrame:
+    """Pieces of the boundaries of another partition, such as that of grains with their twins: the rows of
+    `boundary_pieces` whose two points differ, with grain_a and grain_b, their labels.
+
+    Parameters
+    ----------
+    label : (N,) id of every map point, 0 = none
+    """
+    label, segments = np.asarray(label), grains.segments
+    pieces = boundary_pieces(grains).assign(
+        grain_a=label[segments["pixel_a"]], grain_b=label[segments["pixel_b"]]
+    )
+    ids = pieces[["grain_a", "grain_b"]]
+    return pieces[(ids > 0).all(axis=1) & (ids["grain_a"] != ids["grain_b"])].reset_index(drop=True)

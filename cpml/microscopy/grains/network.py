@@ -102,6 +102,71 @@ def path_transmission(grains: Grains, weight: ArrayLike, fragment_id: int) -> ND
     return np.exp(-dijkstra(links, directed=False, indices=fragment_id - 1))
 
 
+def passing_clusters(passing: pd.DataFrame, *, n_deals: int = 500, seed: int = 0) -> pd.DataFrame:
+    """Grains that passed boundaries join, beside the same boundaries with their evidence dealt out anew.
+
+    States are drawn from their probabilities, so that a boundary that fits either counts half. Boundaries
+    without evidence are left out of both: a difference is one of where slip passes, not of where somebody
+    looked.
+
+    Parameters
+    ----------
+    passing : grain_a, grain_b, p_passes, log_ratio (0: no evidence), of `slip_passing`
+    n_deals : how often states are drawn, and evidence is dealt out
+
+    Returns
+    -------
+    quantity, observed (mean over draws), chance (mean over deals), chance_low, chance_high (5 and 95 % of
+    deals), p_more (share of deals with as much as or more than the draw beside it), n_boundaries (with
+    evidence), n_passing (expected). Quantities are "largest cluster" (grains), "longest chain" (boundaries on
+    the shortest way between the two ends of a cluster) and "mean cluster" (grains in that of a grain with a
+    passed boundary); NaN without evidence
+
+    Raises
+    ------
+    ParameterError : no deal
+    """
+    if n_deals < 1:
+        raise ParameterError(f"n_deals {n_deals}: one or more are needed")
+    known = passing[passing["log_ratio"] != 0]
+    ids, p = known[["grain_a", "grain_b"]].to_numpy(int), known["p_passes"].to_numpy(float)
+    rng = np.random.default_rng(seed)
+    numbers = np.full((2, n_deals, len(CLUSTER_QUANTITIES)), np.nan)
+    for k in range(n_deals if len(known) else 0):
+        numbers[0, k] = _cluster_numbers(ids[rng.random(len(p)) < p])
+        numbers[1, k] = _cluster_numbers(ids[rng.random(len(p)) < rng.permutation(p)])
+    observed, dealt = numbers
+    return pd.DataFrame(
+        {
+            "quantity": CLUSTER_QUANTITIES,
+            "observed": observed.mean(axis=0),
+            "chance": dealt.mean(axis=0),
+            "chance_low": np.quantile(dealt, 0.05, axis=0),
+            "chance_high": np.quantile(dealt, 0.95, axis=0),
+            "p_more": np.where(np.isfinite(observed[0]), (dealt >= observed).mean(axis=0), np.nan),
+            "n_boundaries": len(known),
+            "n_passing": p.sum(),
+        }
+    )
+
+
+CLUSTER_QUANTITIES = ("largest cluster", "longest chain", "mean cluster")
+
+
+def _cluster_numbers(ends: NDArray) -> NDArray:
+    """CLUSTER_QUANTITIES of the graph with these edges (E, 2)."""
+    if not len(ends):
+        return np.zeros(len(CLUSTER_QUANTITIES))
+    nodes, ends = np.unique(ends, return_inverse=True)
+    ends = ends.reshape(-1, 2)
+    links = sparse.coo_matrix((np.ones(len(ends)), ends.T), shape=(len(nodes),) * 2).tocsr()
+    label = connected_components(links, directed=False)[1]
+    size = np.bincount(label)
+    steps = dijkstra(links, directed=False, unweighted=True)
+    chain = steps[np.isfinite(steps)].max()
+    return np.array([size.max(), chain, size[label].mean()], float)
+
+
 def _checked(grains: Grains, weight: ArrayLike) -> NDArray:
     """Weights (B,) with 0 where they are missing."""
     weight = np.asarray(weight, float)

@@ -150,14 +150,14 @@ def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) 
     mechanism = field["mechanism"]
     if mechanism not in MECHANISMS:
         raise MapFileError(
-            f"{where}: mechanism {mechanism!r}{_nearest(mechanism, MECHANISMS)}; choose one "
+            f"{where}: mechanism {mechanism!r}{nearest_word(mechanism, MECHANISMS)}; choose one "
             f"of {', '.join(MECHANISMS)}"
         )
     known = of_phase[mechanism]
     if field["target"] not in known:
         raise MapFileError(
             f"{where}: target {field['target']!r} is no target of "
-            f"{mechanism}{_nearest(field['target'], known)}; known: "
+            f"{mechanism}{nearest_word(field['target'], known)}; known: "
             f"{', '.join(list(known)[:4]) or 'none in this phase'}{' ...' if len(known) > 4 else ''}"
         )
     observed = np.nan if field["observed"] == "" else _number(where, "observed", field["observed"])
@@ -180,7 +180,8 @@ def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) 
     }
 
 
-def _nearest(word: str, known: Collection[str]) -> str:
+def nearest_word(word: str, known: Collection[str]) -> str:
+    """ " (did you mean ...?)", or nothing where no known word is near."""
     near = get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
