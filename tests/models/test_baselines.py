@@ -50,7 +50,7 @@ def test_models_keep_the_conventions_of_scikit_learn():
     for model in everyone:
         assert vars(model) == model.get_params() == clone(model).get_params()
     names = [model.name for model in everyone]
-    assert len(set(names)) == len(names) == 22
+    assert len(set(names)) == len(names) == 24
     assert {*names, "coupled_latent_load", "cp_depth"} == set(MODEL_COLOURS) == set(MODEL_LABELS)
     assert {m.name for m in all_models()} < set(names)
 
