@@ -21,7 +21,8 @@ def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFra
 
     Returns
     -------
-    DataFrame mechanism, model, <first>, <first>_low, <first>_high, <others>, prevalence, n_families, n_labels, n_grains
+    DataFrame mechanism, model, <first>, <first>_low, <first>_high, <others>, prevalence, n_families,
+    n_labels, n_grains
     """
     keys, first = ["mechanism", "model"], names[0]
     if scores.empty:

@@ -32,6 +32,7 @@ SLOPE_SD, INTERCEPT_SD = 30.0, 2.0
 """Priors of a logistic curve: slope per Schmid factor, and what a family departs from its mechanism by."""
 LEAST_SLOPE = 1e-3  # a rule of the Schmid factor is monotone by definition
 
+
 def observed(specimen: Specimen) -> np.ndarray:
     """(G, T) observed 1, 0, or NaN where nobody could tell, in the order of ``Specimen.tokens``."""
     rows = specimen.labels[specimen.labels["level"].isin(["plane", "variant"])]
@@ -184,8 +185,9 @@ class SchmidFamily(_PerFamily):
 
 
 def _logistic(design: np.ndarray, y: np.ndarray, start: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Coefficients of largest posterior: Bernoulli likelihood with half a pseudo-count of either answer at the
-    mean of the inputs, normal priors about 0 (``width``; infinite: none); the last is LEAST_SLOPE or more.
+    """Coefficients of largest posterior: Bernoulli likelihood with half a pseudo-count of either answer at
+    the mean of the inputs, normal priors about 0 (``width``; infinite: none); the last is LEAST_SLOPE or
+    more.
     """
     middle = design.mean(0) if len(y) else np.eye(len(start))[0]
     rows, weight = np.vstack([design, middle, middle]), np.r_[np.ones(len(y)), 0.5, 0.5]
