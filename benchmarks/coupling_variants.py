@@ -25,6 +25,8 @@ FLAGS: dict[str, dict] = {
     "macroscopic_stress": {"scheme": "sachs", "edges": False, "scatter": False},
 }
 
+TOLERANCE_DEG, THREE_SIGMA = 6.0, 3.0  # planes that may be the source of a trace: as labels are made, or more
+
 
 def unchanged(specimen: Specimen) -> Specimen:
     """The specimen itself."""
@@ -102,6 +104,7 @@ def noisy_labels(
         specimen.grains.assign(phase=0),
         pd.concat([lines, blank], ignore_index=True),
         specimen.systems,
+        tolerance_deg=max(TOLERANCE_DEG, THREE_SIGMA * lines["sigma_deg"].max() if angle_deg else 0.0),
         min_inclination_deg=MIN_INCLINATION_DEG,
     )
     others = specimen.labels[specimen.labels["mechanism"] != "slip"]
