@@ -160,10 +160,14 @@ def test_hot_spots_are_the_hardest_tenth():
 
 
 def test_grain_stress_of_a_fit(specimen, fitted):
-    """Positive, one a grain, and larger on the average where F's own law needs more stress to shear."""
+    """One positive number a grain: the mean magnitude over the draws, which is no less than the magnitude of
+    their mean (1e-9 for rounding).
+    """
     size = stress_hot_spots.grain_stress_of(fitted, specimen)
+    data, theta = fitted.forward(specimen)
+    of_mean = np.linalg.norm(data.at(theta).stress.detach().mean(1).numpy(), axis=1)
     assert size.shape == (len(specimen),) and (size > 0).all()
-    assert np.corrcoef(size, specimen.cp["taylor_factor"])[0, 1] > 0.2
+    assert (size >= of_mean - 1e-9).all()
 
 
 def test_scores_of_known_answers():
