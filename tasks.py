@@ -414,8 +414,13 @@ def _take_pictures():
         small.save(path, optimize=True)
 
 
-@task(help={"suite": "one of benchmarks/bench_<suite>.py; all when empty"})
-def bench(c, suite=""):
+@task(
+    help={
+        "suite": "one of benchmarks/bench_<suite>.py; all when empty",
+        "arguments": "parts and options of the suite, in quotes: 'blocks --partitions 2'",
+    }
+)
+def bench(c, suite="", arguments=""):
     """Run benchmarks: project, peer and ratio."""
     found = {
         path.stem.removeprefix("bench_"): path for path in sorted((ROOT / "benchmarks").glob("bench_*.py"))
@@ -424,8 +429,11 @@ def bench(c, suite=""):
         raise Exit(f"error: no suite {suite!r}: benchmarks has {', '.join(found) or 'none'}", code=1)
     sys.path.insert(0, str(ROOT))
     for name in [suite] if suite else found:
+        module = importlib.import_module(f"benchmarks.{found[name].stem}")
+        if arguments and not (suite and hasattr(module, "PARTS")):
+            raise Exit("error: --arguments is for one suite that has parts: coupling or depth", code=1)
         print(f"== {name}", flush=True)
-        importlib.import_module(f"benchmarks.{found[name].stem}").main()
+        module.main(*([shlex.split(arguments)] if arguments else []))
 
 
 @task(

@@ -23,7 +23,6 @@ other specimens, for their log score.
 Needs $CPML_REFERENCE/virtual and the data sets. Writes into reports/comparison/metrics.json.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -36,7 +35,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks import depth_scores as scores
-from benchmarks.bench_coupling import Changed, active_where_known, predict, scored
+from benchmarks.bench_coupling import predict, scored
+from benchmarks.coupling_variants import Changed
 from benchmarks.depth_specimens import (
     Measured,
     Section,
@@ -49,12 +49,11 @@ from benchmarks.depth_specimens import (
     true_grains,
     true_strengths,
 )
-from benchmarks.virtual_specimens import VirtualSpecimen, load_virtual
+from benchmarks.virtual_specimens import load_virtual, partition, reference_folder
 from cpml import evaluation, models, paths
 from cpml.crystallography import load_material
 from cpml.crystallography.rotations import random_quaternions
 from cpml.crystallography.tensors import rotation_5x5, to_vector
-from cpml.evaluation.splits import Splits, blocked_folds
 from cpml.files import merge_json
 from cpml.load import Load
 from cpml.models.mechanics.grain_stress import SCHEMES
@@ -131,7 +130,7 @@ def knows_scatter(answer: GrainResponse) -> bool:
 
 def virtual(names: Iterable[str] = (*DEEP, *SLABS)) -> dict[str, float]:
     """Stress deviations of the grains of DAMASK's specimens, at their true strengths."""
-    folder = _reference()
+    folder = reference_folder()
     if folder is None:
         return {}
     asked: dict[str, tuple[Truth, Answers]] = {}
@@ -489,7 +488,7 @@ def speed() -> dict[str, float]:
     schemes that do not solve the map.
     """
     metrics: dict[str, float] = {}
-    folder = _reference()
+    folder = reference_folder()
     rows = {}
     if folder is not None:
         specimen = load_virtual(folder / "mg_deep_A").specimen
@@ -561,7 +560,7 @@ def f_deep(
     baselines, by blocks (several partitions) and, with ``another``, trained on another specimen of the
     material.
     """
-    folder = _reference()
+    folder = reference_folder()
     if folder is None:
         return {}
     schemes = list(schemes or ("affine", "full_field"))
@@ -573,13 +572,13 @@ def f_deep(
             models.CoupledClassifier(),
             *(Changed(models.CoupledClassifier(scheme=s), f"coupled_{s}") for s in schemes),
         ]
-        runs = [(f"partition {k}", partition(given.specimen, k), None) for k in range(partitions)]
+        runs = [(f"partition {k}", partition(given, k), None) for k in range(partitions)]
         if another and name in ANOTHER:
             runs.append((f"from {ANOTHER[name]}", given.splits, load_virtual(folder / ANOTHER[name])))
         tables = []
         for label, splits, trained_on in runs:
-            tested = VirtualSpecimen(given.specimen, splits, given.truth, given.strengths, given.partner)
-            found = active_where_known(predict(everyone, tested, trained_on))
+            tested = replace(given, splits=splits)
+            found = evaluation.active(predict(everyone, tested, trained_on))
             print(f"\n{name}, {label}", flush=True)
             table = scored(found, given.truth, None, splits)
             tables.append(table.assign(run=label))
@@ -589,13 +588,6 @@ def f_deep(
     return metrics
 
 
-def partition(specimen: Specimen, seed: int) -> Splits:
-    """Blocks of a specimen, dealt to the folds by a seed."""
-    pairs = specimen.grain_ids[specimen.neighbours]
-    boundaries = pd.DataFrame(pairs, columns=["grain_a", "grain_b"])
-    return blocked_folds(specimen.grains, boundaries, seed=seed)
-
-
 def over_partitions(table: pd.DataFrame) -> pd.DataFrame:
     """PR-AUC and log-loss by mechanism and model: mean and range of the partitions."""
     chosen = table[table["metric"].isin(["pr_auc", "log_loss"]) & table["run"].str.startswith("partition")]
@@ -603,16 +595,6 @@ def over_partitions(table: pd.DataFrame) -> pd.DataFrame:
     return groups.agg(lambda v: f"{v.mean():.3f} [{v.min():.3f}, {v.max():.3f}]").unstack(
         ["mechanism", "metric"]
     )
-
-
-def _reference() -> Path | None:
-    """Folder of the virtual specimens; None, and a line, where there is none."""
-    root = os.environ.get("CPML_REFERENCE")
-    folder = Path(root or "") / "virtual"
-    if root and folder.is_dir():
-        return folder
-    print("virtual specimens not found: set CPML_REFERENCE to the folder that holds virtual/")
-    return None
 
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {

@@ -8,9 +8,15 @@ there), found through ``CPML_REFERENCE``.
 The map without painted lamellae is used, so that grains and labels correspond one to one; twins are
 the recorded variants, translated into this project's names by geometry (K1 normal and shear
 direction in the sample frame).
+
+The generator's maps are periodic: a grain at one edge may go on at the other, and is then held out with its
+image. A ``window`` cuts a piece out of the map before grains are found, as a map is cut out of a sheet: its
+edges cut grains, and nothing goes on behind them.
 """
 
+import os
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +28,14 @@ from cpml.datasets.curve import read_curve
 from cpml.evaluation.splits import Splits, blocked_folds
 from cpml.load import Load
 from cpml.microscopy.labels.rows import Labels
+from cpml.microscopy.maps.ebsd_map import EbsdMap
 from cpml.models.specimen.specimen import Specimen, build_specimen
 from cpml.virtual.recorded import read_public_table, recorded_traces, recorded_variants
-from cpml.virtual.truth import match_grains, read_generator_truth, truth_labels
+from cpml.virtual.truth import Truth, match_grains, read_generator_truth, truth_labels
+
+Window = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of a map, as shares of its width and height."""
+WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 SPECIMENS = {
     "mg_hcp_A": ("Magnesium", "magnesium", "compression", 0.032),
@@ -49,10 +60,45 @@ class VirtualSpecimen:
     truth: pd.DataFrame  # grain_id, mechanism, target, observed, amount
     strengths: pd.DataFrame  # family, strength_mpa of the simulation
     partner: pd.Series  # by grain_id: the generator's grain, where one covers it (20 pixels and more)
+    images: pd.Series | None = None  # by grain_id: equal where grains are images of one, across the edges
 
 
-def load_virtual(folder: Path) -> VirtualSpecimen:
-    """Build the specimen of one generator folder (its name is a key of SPECIMENS).
+def reference_folder() -> Path | None:
+    """Folder of the virtual specimens; None, and a line, where there is none."""
+    root = os.environ.get("CPML_REFERENCE")
+    folder = Path(root or "") / "virtual"
+    if root and folder.is_dir():
+        return folder
+    print("virtual specimens not found: set CPML_REFERENCE to the folder that holds virtual/")
+    return None
+
+
+def load_any(name: str, *, window: Window = WHOLE) -> VirtualSpecimen:
+    """A specimen by its name in SPECIMENS, or by the folder of a simulated data set (with a dataset.yml).
+
+    Raises
+    ------
+    KeyError : neither; ValueError : a part of a simulated data set, which is no periodic map
+    """
+    if (Path(name) / "dataset.yml").is_file():
+        if window != WHOLE:
+            raise ValueError(f"{name}: parts are cut out of the generator's specimens only")
+        return import_module("benchmarks.factory_specimens").load_factory(Path(name))
+    folder = reference_folder()
+    if folder is None or name not in SPECIMENS:
+        raise KeyError(f"{name!r}: choose from {', '.join(SPECIMENS)}, or give a folder with a dataset.yml")
+    return load_virtual(folder / name, window=window)
+
+
+def partition(virtual: VirtualSpecimen, seed: int, *, shells: int = 1) -> Splits:
+    """Blocks of a specimen, dealt to the folds by a seed; images of one grain are held out together."""
+    specimen = virtual.specimen
+    pairs = pd.DataFrame(specimen.grain_ids[specimen.neighbours], columns=["grain_a", "grain_b"])
+    return blocked_folds(specimen.grains, pairs, shells=shells, seed=seed, groups=virtual.images)
+
+
+def load_virtual(folder: Path, *, window: Window = WHOLE) -> VirtualSpecimen:
+    """Build the specimen of one generator folder (its name is a key of SPECIMENS), or of a part of its map.
 
     Raises
     ------
@@ -63,6 +109,8 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
     material = load_material(material_name)
     hex_axis = "a*" if material.lattice == "hcp" else None
     ebsd_map = microscopy.read_map(folder / "ebsd_deformed.ctf", hex_x_axis=hex_axis)
+    rows, columns = _extent(ebsd_map.shape, window)
+    ebsd_map = _part(ebsd_map, rows, columns)
     fragments = microscopy.segment(ebsd_map, **SEGMENTATION)
     twins = microscopy.find_twins(fragments, types=())
     grains = twins.grains.assign(phase_name=phase)
@@ -89,12 +137,43 @@ def load_virtual(folder: Path) -> VirtualSpecimen:
     )
     specimen = with_cp_baseline(specimen)
     truth = read_generator_truth(folder)
+    truth = replace(truth, surface_grain=truth.surface_grain[rows, columns])
+    images = _images(folder, truth, twins.grain_label)
     partner = match_grains(truth, twins.grain_label)
     partner = partner[partner.index.isin(specimen.grain_ids)]
-    rows = specimen.position(partner.index)
-    true = truth_labels(truth, partner, specimen.quaternions[rows], partner.index, systems)
-    splits = blocked_folds(features, twins.grain_boundaries)
-    return VirtualSpecimen(specimen, splits, true, truth.strengths, partner)
+    turned = specimen.quaternions[specimen.position(partner.index)]
+    true = truth_labels(truth, partner, turned, partner.index, systems)
+    splits = blocked_folds(features, twins.grain_boundaries, groups=images)
+    return VirtualSpecimen(specimen, splits, true, truth.strengths, partner, images)
+
+
+def _extent(shape: tuple[int, int], window: Window) -> tuple[slice, slice]:
+    """Rows and columns of a part of a map."""
+    left, top, right, bottom = window
+    rows = slice(round(top * shape[0]), round(bottom * shape[0]))
+    return rows, slice(round(left * shape[1]), round(right * shape[1]))
+
+
+def _part(ebsd_map: EbsdMap, rows: slice, columns: slice) -> EbsdMap:
+    """The points of some rows and columns of a square grid; places stay those of the whole map."""
+    place = np.arange(ebsd_map.n_pixels).reshape(ebsd_map.shape)[rows, columns]
+    kept = place.ravel()
+    return replace(
+        ebsd_map,
+        quaternions=ebsd_map.quaternions[kept],
+        phase_id=ebsd_map.phase_id[kept],
+        xy=ebsd_map.xy[kept],
+        shape=place.shape,
+        properties={name: values[kept] for name, values in ebsd_map.properties.items()},
+    )
+
+
+def _images(folder: Path, truth: Truth, label: np.ndarray) -> pd.Series:
+    """By grain_id: the grain of the volume that most of its points belong to."""
+    volume = pd.read_csv(folder / "grains_truth.csv").set_index("grain_id")["volume_grain"]
+    flat = truth.surface_grain.ravel()
+    inside = (label > 0) & np.isin(flat, volume.index)
+    return pd.crosstab(label[inside], flat[inside]).idxmax(axis=1).map(volume)
 
 
 def with_cp_baseline(specimen: Specimen) -> Specimen:

@@ -7,6 +7,7 @@ from .across import (
 from .amounts import amount_scores as amount_scores
 from .conformal import ConformalSets as ConformalSets, conformal_sets as conformal_sets
 from .curves import PrecisionRecall as PrecisionRecall, pr_curves as pr_curves
+from .detection import active as active, detection_rates as detection_rates
 from .levels import at_level as at_level, families_and_twinned_grains as families_and_twinned_grains
 from .partial import candidate_bounds as candidate_bounds, trace_gain as trace_gain
 from .predicted_sets import (
@@ -16,6 +17,8 @@ from .predicted_sets import (
     set_coverage as set_coverage,
 )
 from .records import active as active, from_record as from_record, record as record, stacked as stacked
+from .partitions import over_partitions as over_partitions
+from .records import from_record as from_record, record as record, stacked as stacked
 from .scores import evaluate as evaluate, paired_differences as paired_differences
 from .splits import Splits as Splits, blocked_folds as blocked_folds, random_folds as random_folds
 from .tables import (

@@ -4,8 +4,13 @@ PR-AUC (average precision) is read beside the prevalence, which is what a classi
 scores; plain accuracy is not offered, because a rare mechanism makes it high for free. Labels that nobody
 could observe are left out by the caller: missing is not zero.
 
+Families differ in how often they are seen, and a model that knows this and nothing of the grain already ranks
+well over all pairs. So the first score ranks the grains inside each family, and is the plain mean over the
+families with at least FEWEST positives and negatives: every family counts alike, a rare one too.
+
 | name | meaning | better |
 |---|---|---|
+| pr_auc_within | average precision inside a family, mean over families that have enough of both | high |
 | pr_auc | average precision over all (grain, target) pairs | high |
 | roc_auc | probability that a positive outranks a negative | high |
 | log_loss, brier | mean -log p(observed), mean (p - y)^2 | low |
@@ -24,19 +29,30 @@ from numpy.typing import NDArray
 from cpml.intervals import wilson_interval
 
 CLIP = 1e-6  # a probability of exactly 0 or 1 would make one wrong label cost infinitely much
-METRICS = ("pr_auc", "roc_auc", "log_loss", "brier", "ece", "mcc", "balanced_accuracy", "top1", "top2")
+METRICS = (
+    *("pr_auc_within", "pr_auc", "roc_auc", "log_loss", "brier", "ece", "mcc", "balanced_accuracy"),
+    *("top1", "top2"),
+)
 LOWER_IS_BETTER = ("log_loss", "brier", "ece")
+FEWEST = 5  # positives, and negatives, of a family whose grains are ranked by themselves
 N_BINS = 8  # of a calibration
 CHUNK = 4_000_000  # weights held at a time (32 MB)
 
 
-def scores(y: NDArray, p: NDArray, grain: NDArray, weight: NDArray | None = None) -> NDArray:
+def scores(
+    y: NDArray,
+    p: NDArray,
+    grain: NDArray,
+    weight: NDArray | None = None,
+    family: NDArray | None = None,
+) -> NDArray:
     """Every metric of METRICS for every resample.
 
     Parameters
     ----------
     y, p, grain : (N,) observed 0 or 1, probability, grain of every row
     weight : (B, N) weight of every row in every resample; None: one resample, all rows once
+    family : (N,) name of the family of every row; None: nobody said, and pr_auc_within is missing
 
     Returns
     -------
@@ -44,9 +60,24 @@ def scores(y: NDArray, p: NDArray, grain: NDArray, weight: NDArray | None = None
     """
     weight = np.ones((1, len(y))) if weight is None else weight
     columns = _means(y, p, grain)
+    groups = [] if family is None else [family == name for name in ranked_families(y, family)]
     step = max(1, CHUNK // max(len(y), 1))
-    parts = [_chunk(y, p, columns, weight[i : i + step]) for i in range(0, len(weight), step)]
+    parts = [_chunk(y, p, columns, groups, weight[i : i + step]) for i in range(0, len(weight), step)]
     return np.concatenate(parts) if parts else np.zeros((0, len(METRICS)))
+
+
+def ranked_families(y: NDArray, family: NDArray) -> list[str]:
+    """Families with at least FEWEST positives and as many negatives, in alphabetical order.
+
+    Parameters
+    ----------
+    y, family : (N,) observed 0 or 1, name of the family; what is no text is no family
+    """
+    return [
+        name
+        for name in sorted({f for f in family.tolist() if isinstance(f, str)})
+        if min((y[family == name] == k).sum() for k in (0, 1)) >= FEWEST
+    ]
 
 
 def matched_answer(y: NDArray, p: NDArray) -> NDArray:
@@ -136,8 +167,11 @@ def _means(y: NDArray, p: NDArray, grain: NDArray) -> dict[str, NDArray]:
     return columns
 
 
-def _chunk(y: NDArray, p: NDArray, columns: dict[str, NDArray], weight: NDArray) -> NDArray:
+def _chunk(
+    y: NDArray, p: NDArray, columns: dict[str, NDArray], groups: list[NDArray], weight: NDArray
+) -> NDArray:
     values = _ranking(y, p, weight) | _answer(y, matched_answer(y, p), weight)
+    values["pr_auc_within"] = _within(y, p, groups, weight)
     values["ece"] = calibration_error(y, p, weight)
     with np.errstate(invalid="ignore", divide="ignore"):
         for name, column in columns.items():
@@ -161,6 +195,18 @@ def _ranking(y: NDArray, p: NDArray, weight: NDArray) -> dict[str, NDArray]:
             "pr_auc": (precision * positive).sum(1) / n_positive,
             "roc_auc": (positive * below).sum(1) / (n_positive * n_negative),
         }
+
+
+def _within(y: NDArray, p: NDArray, groups: list[NDArray], weight: NDArray) -> NDArray:
+    """PR-AUC inside every group of rows, mean over the groups; a resample without a positive of one of them
+    is the mean over the others.
+    """
+    if not groups:
+        return np.full(len(weight), np.nan)
+    each = np.stack([_ranking(y[rows], p[rows], weight[:, rows])["pr_auc"] for rows in groups])
+    known = np.isfinite(each)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(known, each, 0.0).sum(0) / known.sum(0)
 
 
 def _answer(y: NDArray, answer: NDArray, weight: NDArray) -> dict[str, NDArray]:

@@ -4,8 +4,8 @@ A trace that fits several planes says that one of them slipped, not which. Two n
 
 * the **bounds** of a score: the candidates are filled in as the model would like best (its most probable
   candidate is the source) and as it would like least; every choice of one source per trace lies between, for
-  each metric of `cpml.evaluation.metrics`, because each of them gains when the more probable of two
-  candidates is the positive one;
+  each metric of `cpml.evaluation.metrics` over all planes, because each of them gains when the more probable
+  of two candidates is the positive one;
 * the **gain per trace** (superset log-likelihood), in nats over a model that knows no mechanics,
 
       g_j = log( (1 - e) sum_p pi_gp c_jp P + e ),    pi_gp = p_gp / sum_p p_gp
@@ -25,6 +25,10 @@ from cpml.evaluation.scores import evaluate
 from cpml.evaluation.splits import Splits
 
 FALSE_TRACES = 0.05
+UNBOUNDED = ("ece", "pr_auc_within")
+"""Scores that may lose when the more probable candidate is the source: calibration, and ranks inside a family
+(candidates may be of several).
+"""
 
 
 def candidate_bounds(
@@ -44,7 +48,7 @@ def candidate_bounds(
     Returns
     -------
     DataFrame mechanism, model, metric, value (ambiguous planes left out), lower, upper, n_open (planes filled
-    in); only mechanisms with ambiguous traces, and no calibration error, which no choice bounds
+    in); only mechanisms with ambiguous traces, without the scores that no choice bounds (UNBOUNDED)
     """
     names = ["mechanism", "model", "metric", "value", "lower", "upper", "n_open"]
     traces = [entry for entry in traces_of(candidates) if len(entry[2]) > 1]
@@ -63,7 +67,7 @@ def candidate_bounds(
     if not parts:
         return pd.DataFrame(columns=names)
     table = pd.concat(parts, ignore_index=True)[names]
-    return table[(table["metric"] != "ece") & (table["n_open"] > 0)].reset_index(drop=True)
+    return table[~table["metric"].isin(UNBOUNDED) & (table["n_open"] > 0)].reset_index(drop=True)
 
 
 def trace_gain(

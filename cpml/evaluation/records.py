@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from cpml.evaluation.detection import active
 from cpml.evaluation.splits import Splits
 
 KEYS = ["grain_id", "mechanism", "target"]
@@ -43,20 +44,13 @@ def from_record(
 ) -> tuple[pd.DataFrame, pd.DataFrame, Splits]:
     """Predictions, labels and splits (without neighbours) as `evaluate` takes them.
 
-    Against the truth, a model that tells "active" from "recorded" (``p_active``) is asked for the former.
+    Against the truth every model is asked for the probability of being active (`detection.active`).
     """
     own = table[table["split"] == split]
     labels = own.drop_duplicates(KEYS)[[*KEYS, against]].rename(columns={against: "observed"})
     grains = own.drop_duplicates("grain_id")[["grain_id", "block", "fold"]].reset_index(drop=True)
     predictions = own.drop(columns=["split", "block", "observed", "true"])
     return (active(predictions) if against == "true" else predictions), labels, Splits(grains, None, 0)
-
-
-def active(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Predictions with p the probability of being active, recorded or not, where the model gives it."""
-    if "p_active" not in predictions:
-        return predictions
-    return predictions.assign(p=predictions["p_active"].fillna(predictions["p"]))
 
 
 def stacked(**parts: pd.DataFrame | None) -> pd.DataFrame:

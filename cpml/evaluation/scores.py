@@ -17,6 +17,9 @@ from cpml.evaluation.records import KEYS
 from cpml.evaluation.resampled import block_weights, interval
 from cpml.evaluation.splits import Splits
 
+FACTS = ("n_grains", "n_labels", "n_positive", "prevalence", "n_families")
+"""What is counted beside the scores."""
+
 
 def evaluate(
     predictions: pd.DataFrame,
@@ -30,36 +33,44 @@ def evaluate(
 
     Parameters
     ----------
-    predictions : columns model, grain_id, mechanism, target, p
+    predictions : columns model, grain_id, mechanism, target, p, and family, without which nothing is ranked
+        inside families
     labels : columns grain_id, mechanism, target, observed (1, 0 or NaN); NaN rows are left out
     splits : gives the block of each grain
 
     Returns
     -------
-    DataFrame mechanism, model, metric, value, low, high, n_grains, n_labels, n_positive, prevalence;
-    empty when no label is observed
+    DataFrame mechanism, model, metric, value, low, high, n_grains, n_labels, n_positive, prevalence,
+    n_families (that pr_auc_within is the mean of); empty when no label is observed
 
     Raises
     ------
     CpmlError : an observed label has no prediction
     """
     rows = []
-    for mechanism, model, table, weight in _each(predictions, labels, splits, n_boot, seed):
-        value, boot = _scores(table, weight)
+    for mechanism, model, value, boot, facts in resampled_scores(
+        predictions, labels, splits=splits, n_boot=n_boot, seed=seed
+    ):
         low, high = interval(_centred(boot, value))
-        facts = (
-            table["grain_id"].nunique(),
-            len(table),
-            int(table["observed"].sum()),
-            table["observed"].mean(),
-        )
         rows += [
-            (mechanism, model, m, value[i], low[i], high[i], *facts) for i, m in enumerate(metrics.METRICS)
+            (mechanism, model, m, value[i], low[i], high[i], *facts.values())
+            for i, m in enumerate(metrics.METRICS)
         ]
-    facts_of_table = ["n_grains", "n_labels", "n_positive", "prevalence"]
-    return pd.DataFrame(
-        rows, columns=["mechanism", "model", "metric", "value", "low", "high", *facts_of_table]
-    )
+    columns = ["mechanism", "model", "metric", "value", "low", "high", *FACTS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def resampled_scores(
+    predictions: pd.DataFrame, labels: pd.DataFrame, *, splits: Splits, n_boot: int = 200, seed: int = 0
+) -> Iterator[tuple[str, str, NDArray, NDArray, dict[str, float]]]:
+    """Yield mechanism, model, scores (M,) of the sample and (n_boot, M) of its resamples, in the order of
+    `metrics.METRICS`, and what was counted (FACTS). The resamples are the same for all models of a mechanism.
+    """
+    for mechanism, model, table, weight in _each(predictions, labels, splits, n_boot, seed):
+        observed = table["observed"]
+        n_families = len(metrics.ranked_families(*_families(table)))
+        facts = (table["grain_id"].nunique(), len(table), int(observed.sum()), observed.mean(), n_families)
+        yield mechanism, model, *_scores(table, weight), dict(zip(FACTS, facts, strict=True))
 
 
 def paired_differences(
@@ -82,8 +93,10 @@ def paired_differences(
             f"reference model {reference!r} has no predictions; there are {sorted(set(predictions['model']))}"
         )
     results: dict[str, dict[str, tuple]] = {}
-    for mechanism, model, table, weight in _each(predictions, labels, splits, n_boot, seed):
-        results.setdefault(mechanism, {})[model] = _scores(table, weight)
+    for mechanism, model, value, boot, _ in resampled_scores(
+        predictions, labels, splits=splits, n_boot=n_boot, seed=seed
+    ):
+        results.setdefault(mechanism, {})[model] = value, boot
     rows = []
     for mechanism, models in results.items():
         base_value, base_boot = models[reference]
@@ -101,7 +114,8 @@ def paired_differences(
 def observed_with_predictions(predictions: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """Observed labels joined with one model's predictions; every observed label must have one."""
     observed = labels.loc[labels["observed"].notna(), [*KEYS, "observed"]]
-    table = observed.merge(predictions[[*KEYS, "p"]], on=KEYS, how="left", validate="one_to_one")
+    columns = [*KEYS, "p", *(["family"] if "family" in predictions else [])]
+    table = observed.merge(predictions[columns], on=KEYS, how="left", validate="one_to_one")
     lost = table["p"].isna()
     if lost.any():
         first = table.loc[lost, KEYS].iloc[0].to_dict()
@@ -142,5 +156,11 @@ def _centred(boot: NDArray, value: NDArray) -> NDArray:
 def _scores(table: pd.DataFrame, weight: NDArray) -> tuple[NDArray, NDArray]:
     """Metrics (M,) of the whole table and (n_boot, M) of its resamples."""
     y, p, grain = (table[c].to_numpy() for c in ("observed", "p", "grain_id"))
-    every = metrics.scores(y, p, grain, np.concatenate([np.ones((1, len(y))), weight]))
+    every = metrics.scores(y, p, grain, np.concatenate([np.ones((1, len(y))), weight]), _families(table)[1])
     return every[0], every[1:]
+
+
+def _families(table: pd.DataFrame) -> tuple[NDArray, NDArray]:
+    """(N,) observed and family of every row; None where nobody said."""
+    family = table["family"] if "family" in table else pd.Series(None, index=table.index, dtype=object)
+    return table["observed"].to_numpy(), family.to_numpy(dtype=object)

@@ -5,6 +5,13 @@ look up the answer next door. Here a map is cut into rectangular *blocks* of abo
 whole blocks are held out, and training grains within ``shells`` neighbours of a held-out grain are
 dropped (the buffer). The block is also the unit that is resampled for intervals, because it is the
 smallest part that is close to exchangeable.
+
+Receptive field: a model that looks L shells away shares inputs with training grains up to 2 L shells from the
+held-out ones, but labels only with those that it is trained on. ``shells`` counts the latter: 1 keeps labels
+of touching grains out, 1 + L those whose inputs contain a held-out grain's neighbours.
+
+Of a periodic map one grain may be seen on both sides; ``groups`` says which grains are images of each other.
+They are held out together, and the neighbours of one are those of the other.
 """
 
 from dataclasses import dataclass
@@ -58,14 +65,20 @@ def blocked_folds(
     blocks: tuple[int, int] = (4, 4),
     shells: int = 1,
     seed: int = 0,
+    groups: pd.Series | None = None,
 ) -> Splits:
     """Hold out spatial blocks, with a buffer of ``shells`` grain shells.
+
+    The blocks are those of the map; ``seed`` deals them to the folds, so several seeds are several partitions
+    over the same blocks.
 
     Parameters
     ----------
     grains : table with grain_id, x_um, y_um (one row per grain, twins merged into their parent)
     boundaries : table with grain_a, grain_b (neighbouring grains)
     blocks : number of blocks along x and along y; cuts at equal grain number
+    groups : by grain_id, equal where grains are images of one (a periodic map shows it on both sides): they
+        belong to the block of the largest image. Grains that are missing, or NaN, are their own group
 
     Raises
     ------
@@ -83,7 +96,9 @@ def blocked_folds(
         row[column == c] = _quantile_bin(y[column == c], blocks[1])
     block = column * blocks[1] + row
     order = np.random.default_rng(seed).permutation(blocks[0] * blocks[1])
-    return _splits(grains, boundaries, block, order[block] % n_folds, shells)
+    member = _members(grains, groups)
+    block = block[_largest(grains, member)[member]]
+    return _splits(grains, boundaries, block, order[block] % n_folds, shells, member)
 
 
 def random_folds(
@@ -101,8 +116,30 @@ def _quantile_bin(values: np.ndarray, n: int) -> np.ndarray:
     return rank * n // max(len(values), 1)
 
 
+def _members(grains: pd.DataFrame, groups: pd.Series | None) -> np.ndarray:
+    """(G,) number of the group of every grain."""
+    own = pd.Series([f"grain {g}" for g in grains["grain_id"]], index=grains["grain_id"], dtype=object)
+    if groups is not None:
+        known = groups.dropna()
+        known = known[known.index.isin(own.index)]
+        own[known.index] = [f"group {g}" for g in known]
+    return np.unique(own.to_numpy(str), return_inverse=True)[1]
+
+
+def _largest(grains: pd.DataFrame, member: np.ndarray) -> np.ndarray:
+    """(M,) row of the largest grain of every group (of the first, where nobody knows sizes)."""
+    size = grains["n_pixels"].to_numpy(float) if "n_pixels" in grains else np.ones(len(grains))
+    order = np.lexsort((-size, member))
+    return order[np.unique(member[order], return_index=True)[1]]
+
+
 def _splits(
-    grains: pd.DataFrame, boundaries: pd.DataFrame, block: np.ndarray, fold: np.ndarray, shells: int
+    grains: pd.DataFrame,
+    boundaries: pd.DataFrame,
+    block: np.ndarray,
+    fold: np.ndarray,
+    shells: int,
+    member: np.ndarray | None = None,
 ) -> Splits:
     table = pd.DataFrame({"grain_id": grains["grain_id"].to_numpy(), "block": block, "fold": fold})
     position = pd.Series(np.arange(len(table)), index=table["grain_id"])
@@ -111,4 +148,7 @@ def _splits(
     b = position[boundaries.loc[known, "grain_b"]].to_numpy()
     ones = np.ones(2 * len(a))
     adjacency = coo_array((ones, (np.r_[a, b], np.r_[b, a])), shape=(len(table), len(table))).tocsr()
+    if member is not None and len(np.unique(member)) < len(member):
+        images = coo_array((np.ones(len(member)), (np.arange(len(member)), member))).tocsr()
+        adjacency = images @ (images.T @ adjacency @ images) @ images.T
     return Splits(table, adjacency, shells)

@@ -9,9 +9,9 @@ import pandas as pd
 from cpml.evaluation import metrics
 from cpml.evaluation.scores import observed_with_predictions
 
-MAIN = ("pr_auc", "roc_auc", "log_loss", "brier", "top1", "top2")
-DIFFERENCES = ["pr_auc", "log_loss", "top1"]
-GAPS = ["pr_auc", "roc_auc", "log_loss", "top1"]
+MAIN = ("pr_auc_within", "pr_auc", "roc_auc", "log_loss", "brier", "top1", "top2")
+DIFFERENCES = ["pr_auc_within", "pr_auc", "log_loss", "top1"]
+GAPS = ["pr_auc_within", "pr_auc", "roc_auc", "log_loss", "top1"]
 
 
 def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFrame:
@@ -21,7 +21,8 @@ def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFra
 
     Returns
     -------
-    DataFrame mechanism, model, <first>, <first>_low, <first>_high, <others>, prevalence, n_labels, n_grains
+    DataFrame mechanism, model, <first>, <first>_low, <first>_high, <others>, prevalence, n_families,
+    n_labels, n_grains
     """
     keys, first = ["mechanism", "model"], names[0]
     if scores.empty:
@@ -31,7 +32,9 @@ def overview(scores: pd.DataFrame, *, names: Sequence[str] = MAIN) -> pd.DataFra
     ends = scores[scores["metric"] == first].set_index(keys)
     wide.insert(1, f"{first}_low", ends["low"])
     wide.insert(2, f"{first}_high", ends["high"])
-    facts = ends[["prevalence", "n_labels", "n_grains"]].astype({"n_labels": int, "n_grains": int})
+    # scores of an earlier run may lack the families
+    counts = [c for c in ("n_families", "n_labels", "n_grains") if c in ends and ends[c].notna().all()]
+    facts = ends[["prevalence", *counts]].astype(dict.fromkeys(counts, int))
     return wide.join(facts).reset_index().rename_axis(columns=None)
 
 
@@ -120,11 +123,12 @@ def flat_metrics(scores: pd.DataFrame, *, prefix: str = "") -> dict[str, float]:
     for row in scores.itertuples():
         name = f"{prefix}{row.mechanism}_{row.model}_{row.metric}"
         flat[name] = row.value
-        if row.metric in ("pr_auc", "log_loss", "ece"):
+        if row.metric in ("pr_auc_within", "pr_auc", "log_loss", "ece"):
             flat |= {f"{name}_low": row.low, f"{name}_high": row.high}
         flat |= {
             f"{prefix}{row.mechanism}_n_labels": row.n_labels,
             f"{prefix}{row.mechanism}_n_grains": row.n_grains,
+            f"{prefix}{row.mechanism}_n_families": row.n_families,
         }
         flat[f"{prefix}{row.mechanism}_prevalence"] = row.prevalence
     return flat

@@ -18,7 +18,9 @@ def with_verdict(gains: pd.DataFrame) -> pd.DataFrame:
     return gains.assign(verdict=np.select(choices, ["better", "worse"], "tie"))
 
 
-def verdict(differences: pd.DataFrame, *, names: Sequence[str] = ("pr_auc", "log_loss")) -> pd.DataFrame:
+def verdict(
+    differences: pd.DataFrame, *, names: Sequence[str] = ("pr_auc_within", "log_loss")
+) -> pd.DataFrame:
     """The reference model of `paired_differences` against every other one.
 
     Parameters

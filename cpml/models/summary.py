@@ -9,7 +9,7 @@ import pandas as pd
 
 from cpml.models.baselines.crystal_plasticity import CrystalPlasticity
 from cpml.models.baselines.graph_network import GraphNetwork
-from cpml.models.baselines.simple import Prevalence, SchmidRule, observed
+from cpml.models.baselines.simple import FamilyShare, Prevalence, SchmidFamily, SchmidRule, observed
 from cpml.models.baselines.trees import FEATURES, GradientBoosting, RandomForest
 from cpml.models.coupled.coupled import CoupledClassifier
 from cpml.models.coupled.latent_load import LatentLoad
@@ -32,7 +32,9 @@ def all_models(*, seed: int = 0, coupled: bool = True, full: bool = False) -> li
     """
     quick = [
         Prevalence(),
+        FamilyShare(),
         SchmidRule(),
+        SchmidFamily(),
         CrystalPlasticity("sachs"),
         CrystalPlasticity("taylor"),
         CrystalPlasticity("sachs", fitted=True),
@@ -58,7 +60,7 @@ def models_for(specimen: Specimen, *, seed: int = 0) -> list:
 
 
 def _every_baseline(seed: int) -> list:
-    models = [Prevalence(), SchmidRule()]
+    models = [Prevalence(), FamilyShare(), SchmidRule(), SchmidFamily()]
     models += [CrystalPlasticity(scheme, fitted=fitted) for fitted in (False, True) for scheme in SCHEMES]
     models += [CrystalPlasticity("full_field"), CrystalPlasticity("learned")]
     models += [

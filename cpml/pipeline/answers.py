@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BY_DATA = 0.5
 """Share of the prior's variance that footprints must remove for a strength to be called learned."""
+SCORE_NAMES = {"pr_auc_within": "PR-AUC inside families", "pr_auc": "PR-AUC", "log_loss": "log-loss"}
 CLEAR = 0.05
 """Probability of a chance result below which a choice counts as decided."""
 
@@ -493,7 +494,7 @@ def verdict(verdicts: pd.DataFrame) -> str:
     for (mechanism, metric), table in verdicts.groupby(["mechanism", "metric"], sort=False):
         n = table["verdict"].value_counts()
         better, tie, worse = (int(n.get(word, 0)) for word in ("better", "tie", "worse"))
-        name = metric.replace("pr_auc", "PR-AUC").replace("log_loss", "log-loss")
+        name = SCORE_NAMES.get(str(metric), str(metric))
         losses = ", ".join(map(model_label, table.loc[table["verdict"] == "worse", "model"]))
         behind = f", behind {losses}" if worse else ""
         parts.append(
@@ -502,10 +503,32 @@ def verdict(verdicts: pd.DataFrame) -> str:
     return "; ".join(parts) + "." if parts else "No mechanism was seen often enough to compare models."
 
 
+def headline(scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The rows of the score that stands first for one mechanism, and where it ranks: inside families, or,
+    where no family has enough footprints of its own, over all targets.
+
+    Parameters
+    ----------
+    scores : of one mechanism: model, metric, value, ..., n_families
+    """
+    within = scores[scores["metric"] == "pr_auc_within"]
+    if len(within) and within["value"].notna().all():
+        n = int(within["n_families"].iloc[0])
+        return "inside its family" if n == 1 else f"inside {n} families", within
+    return "over all targets", scores[scores["metric"] == "pr_auc"]
+
+
+def guess(ranked: pd.DataFrame) -> float:
+    """What knowing the families, and nothing of a grain, scores; without such a model the prevalence."""
+    known = ranked.loc[ranked["model"] == "family_share", "value"]
+    return float(known.iloc[0] if len(known) else ranked["prevalence"].iloc[0])
+
+
 def evaluation(scores: pd.DataFrame) -> str:
     """Scores of the coupled model and of the best other one, held out, by mechanism."""
     parts = []
-    for mechanism, table in scores[scores["metric"] == "pr_auc"].groupby("mechanism"):
+    for mechanism, every in scores.groupby("mechanism"):
+        place, table = headline(every)
         own = table[table["model"] == "coupled"].iloc[0]
         n = int(own["n_positive"])
         if n < FEW:
@@ -514,11 +537,11 @@ def evaluation(scores: pd.DataFrame) -> str:
         others = table[table["model"] != "coupled"]
         best = others.loc[others["value"].idxmax()]
         parts.append(
-            f"{mechanism.capitalize()}: PR-AUC of the coupled model {own['value']:.2f} "
+            f"{mechanism.capitalize()}: PR-AUC {place} of the coupled model {own['value']:.2f} "
             f"[{own['low']:.2f}, {own['high']:.2f}] "
             f"on {count(n, 'footprint')} in {count(int(own['n_grains']), 'grain')}, of the "
             f"best other ({model_label(best['model'])}) "
-            f"{best['value']:.2f}, of a guess {own['prevalence']:.2f}."
+            f"{best['value']:.2f}, of a share per family {guess(table):.2f}."
         )
     return " ".join(parts) or "Nothing was observed: there is nothing to evaluate."
 

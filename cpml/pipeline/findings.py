@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cpml.crystallography.slip_traces import slip_traces
-from cpml.pipeline.answers import BY_DATA, count, name_of, percent
+from cpml.pipeline.answers import BY_DATA, count, guess, headline, name_of, percent
 from cpml.pipeline.found import FEW
 from cpml.plots.footprints import trace_segments
 from cpml.plots.palette import model_label
@@ -172,13 +172,14 @@ def comparison_table(scores: pd.DataFrame, differences: pd.DataFrame) -> pd.Data
 
     Parameters
     ----------
-    scores : mechanism, model, metric, value, low, high, n_positive, prevalence
+    scores : mechanism, model, metric, value, low, high, n_positive, prevalence, n_families
     differences : other minus coupled: mechanism, model, metric, difference, low, high
     """
     import pandas as pd
 
     rows = []
-    for mechanism, table in scores[scores["metric"] == "pr_auc"].groupby("mechanism"):
+    for mechanism, every in scores.groupby("mechanism"):
+        place, table = headline(every)
         own = table[table["model"] == "coupled"].iloc[0]
         if own["n_positive"] < FEW:
             few = f"**{count(int(own['n_positive']), 'footprint')}: too few to rank models**"
@@ -186,16 +187,17 @@ def comparison_table(scores: pd.DataFrame, differences: pd.DataFrame) -> pd.Data
             continue
         others = table[table["model"] != "coupled"]
         best = others.loc[others["value"].idxmax()]
-        same = differences["metric"].eq("pr_auc") & differences["mechanism"].eq(mechanism)
+        same = differences["metric"].eq(own["metric"]) & differences["mechanism"].eq(mechanism)
         gap = differences[same & differences["model"].eq(best["model"])].iloc[0]
         low, high = sorted((-gap["low"], -gap["high"]))
         verdict = "better" if low > 0 else "**behind**" if high < 0 else "level"
         rows.append(
             {
                 "held-out footprints of": f"{mechanism} ({int(own['n_positive'])})",
+                "ranked": place,
                 "coupled model, PR-AUC [90 %]": f"{own['value']:.2f} [{own['low']:.2f}, {own['high']:.2f}]",
                 "best other": f"{best['value']:.2f}, {model_label(best['model'])}",
-                "guess": f"{own['prevalence']:.2f}",
+                "share per family": f"{guess(table):.2f}",
                 "coupled minus best other [90 %]": f"{-gap['difference']:+.2f} [{low:+.2f}, {high:+.2f}]",
                 "verdict": verdict,
             }

@@ -257,8 +257,8 @@ def model_scores(table: pd.DataFrame, *, label: str) -> Figure | None:
         own = table[table["model"] == model]
         y = _places(own["row"], rows) + 0.72 * ((k + 0.5) / len(models) - 0.5)
         length, look = error_bars(own["value"], own["low"], own["high"]), model_style(model)
-        point = {"fmt": look["marker"], "color": look["color"], "markersize": 3, "elinewidth": 0.7}
-        ax.errorbar(own["value"], y, xerr=length, label=model_label(model), **point)
+        point = {"marker": look["marker"], "color": look["color"], "markersize": 3, "elinewidth": 0.7}
+        ax.errorbar(own["value"], y, xerr=length, linestyle="none", label=model_label(model), **point)
     for i in range(len(rows) - 1):
         ax.axhline(i + 0.5, color="0.85", linewidth=0.5, zorder=0)
     ax.set_xlabel(label)

@@ -23,7 +23,9 @@ LINES = ("-", "--", "-.", ":")
 # name: colour, marker, line style, words; fitted strengths are a darker shade of the same scheme
 _MODELS = {
     "prevalence": (GREY, "x", (0, (1, 1)), "prevalence"),
+    "family_share": ("#5E5E5E", "$f$", (0, (1, 2, 3, 2)), "share per family"),
     "schmid": (BROWN, "s", (0, (4, 1)), "Schmid factor"),
+    "schmid_family": ("#6F4518", "$s$", (0, (4, 1, 2, 1, 2, 1)), "Schmid factor, by family"),
     "cp_sachs": (SKY, "v", (0, (4, 1, 1, 1)), "CP, Sachs"),
     "cp_taylor": (GREEN, "^", (0, (2, 1)), "CP, Taylor"),
     "cp_affine": (YELLOW, "<", (0, (3, 1, 1, 1, 1, 1)), "CP, self-consistent"),

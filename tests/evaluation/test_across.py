@@ -48,13 +48,17 @@ def test_the_record_regenerates_every_score(one_map, tmp_path):
 
 
 def test_truth_is_asked_for_what_is_active(one_map):
-    """p_active replaces p against the truth where a model has it, and only there."""
+    """Against the truth p is that of being active, of every model by the same rates; against footprints it
+    stays.
+    """
     predictions, labels, truth, splits = one_map
-    own = predictions.assign(p_active=np.where(predictions["model"] == "coupled", 0.9, np.nan))
+    recorded = predictions.assign(p=0.5 * predictions["p"])
+    own = recorded.assign(p_active=predictions["p"].where(predictions["model"] == "coupled"))
     table = record({"blocked": (own, splits)}, labels, truth)
-    p = from_record(table, against="true")[0].groupby("model")["p"].agg(["min", "max"])
-    assert p.loc["coupled"].tolist() == [0.9, 0.9] and p.loc["gbdt", "max"] != 0.9
-    assert from_record(table)[0].groupby("model")["p"].max()["coupled"] != 0.9
+    keys = ["model", "grain_id", "mechanism", "target"]
+    for against, wanted in (("true", predictions), ("observed", recorded)):
+        found = from_record(table, against=against)[0].set_index(keys)["p"]
+        assert found.to_numpy() == pytest.approx(wanted.set_index(keys)["p"][found.index].clip(upper=0.99))
 
 
 def test_gains_are_over_the_best_other_model(one_map):

@@ -88,6 +88,7 @@ def test_difference_to_itself_is_zero_and_better_is_positive(mosaic):
             "grain_id": parents["grain_id"],
             "mechanism": "slip",
             "target": "t",
+            "family": "f",
             "observed": (rng.random(144) < 0.4) * 1.0,
         }
     )

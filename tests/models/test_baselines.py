@@ -7,19 +7,23 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
 
 from cpml.errors import CpmlError
 from cpml.evaluation import blocked_folds
 from cpml.models import (
     CoupledClassifier,
+    FamilyShare,
     GradientBoosting,
     GraphNetwork,
     Prevalence,
+    SchmidFamily,
     SchmidRule,
     all_models,
     build_specimen,
     cross_validate,
     observed,
+    schmid_of_tokens,
 )
 from cpml.models.coupled.anchor import offset_yield
 from cpml.models.mechanics.features import token_features
@@ -50,7 +54,7 @@ def test_models_keep_the_conventions_of_scikit_learn():
     for model in everyone:
         assert vars(model) == model.get_params() == clone(model).get_params()
     names = [model.name for model in everyone]
-    assert len(set(names)) == len(names) == 22
+    assert len(set(names)) == len(names) == 24
     assert {*names, "coupled_latent_load", "cp_depth"} == set(MODEL_COLOURS) == set(MODEL_LABELS)
     assert {m.name for m in all_models()} < set(names)
 
@@ -67,8 +71,6 @@ def test_prevalence_is_the_observed_share(specimen):
 
 def test_schmid_rule_is_monotone(specimen):
     """More Schmid factor, more probability, within a mechanism."""
-    from cpml.models import schmid_of_tokens
-
     slip = (specimen.tokens["mechanism"] == "slip").to_numpy()
     p = (
         SchmidRule()
@@ -80,6 +82,51 @@ def test_schmid_rule_is_monotone(specimen):
     )
     order = np.argsort(schmid_of_tokens(specimen)[:, slip].ravel())
     assert (np.diff(p[order]) >= -1e-12).all()
+
+
+def test_a_share_per_family_knows_no_grain(specimen):
+    """p is the same in every grain and all planes of a family: its observed share, drawn to that of the
+    mechanism as by four labels.
+    """
+    y, tokens = observed(specimen), specimen.tokens
+    slip = y[:, (tokens["mechanism"] == "slip").to_numpy()]
+    known = slip[np.isfinite(slip)]
+    mean = (known.sum() + 0.5) / (len(known) + 1)
+    table = FamilyShare().fit([specimen]).predict(specimen)
+    for family in tokens.loc[tokens["mechanism"] == "slip", "family"].unique():
+        own = y[:, (tokens["family"] == family).to_numpy()]
+        own = own[np.isfinite(own)]
+        p = table.loc[table["family"] == family, "p"]
+        assert p.nunique() == 1 and p.iloc[0] == pytest.approx((own.sum() + 4 * mean) / (len(own) + 4))
+
+
+def test_the_schmid_rule_by_family(specimen):
+    """Monotone in the Schmid factor inside every family, and families lie as far apart as they are seen: its
+    log-loss is below those of the rule without families and of families without the rule.
+    """
+    tables = {
+        m.name: m.fit([specimen]).predict(specimen) for m in (FamilyShare(), SchmidRule(), SchmidFamily())
+    }
+    factor = schmid_of_tokens(specimen).ravel()
+    own = tables["schmid_family"].assign(factor=factor)
+    for _, rows in own.groupby("family"):
+        assert (np.diff(rows.sort_values("factor")["p"]) >= -1e-12).all()
+    y = observed(specimen).ravel()
+    known = np.isfinite(y)
+    loss = {name: log_loss(y[known], table["p"][known]) for name, table in tables.items()}
+    assert loss["schmid_family"] < min(loss["schmid"], loss["family_share"])
+
+
+def test_families_that_nobody_saw_are_like_their_mechanism(build):
+    """Trained on another lattice, whose families have other names: one probability for all planes by shares,
+    and the common curve by Schmid factors.
+    """
+    trained_on, asked = build(20, material="nickel")[0], build(10)[0]
+    shares = FamilyShare().fit([trained_on]).predict(asked)
+    assert shares.loc[shares["mechanism"] == "slip", "p"].nunique() == 1
+    curve = SchmidFamily().fit([trained_on]).predict(asked).assign(factor=schmid_of_tokens(asked).ravel())
+    slip = curve[curve["mechanism"] == "slip"].sort_values("factor")
+    assert (np.diff(slip["p"]) >= -1e-12).all()
 
 
 def test_trees_without_physics_get_no_physics(specimen):

@@ -3,12 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from benchmarks import bench_coupling, bench_depth, bench_strengths, depth_scores
+from benchmarks import (
+    bench_coupling,
+    bench_depth,
+    bench_strengths,
+    coupling_variants as variants,
+    depth_scores,
+    stress_hot_spots,
+)
 from benchmarks.depth_specimens import crude_depths, sections
+from benchmarks.virtual_specimens import VirtualSpecimen, load_any
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import rotation_5x5
-from cpml.models import observed
+from cpml.models import CoupledClassifier, FamilyShare, SchmidFamily, observed, schmid_of_tokens
 from cpml.virtual.volumes.recipes import Recipe
 from cpml.virtual.volumes.solving import as_arrays, solve
 
@@ -49,29 +58,116 @@ def test_one_small_run_of_the_study():
 
 
 def test_variants_of_a_specimen(specimen):
-    """A quarter of the labels is a quarter of the labelled grains; shuffled neighbours keep their number."""
-    bench = bench_coupling
-    known = np.isfinite(observed(specimen)).any(1).sum()
-    assert np.isfinite(observed(bench.quarter_of_labels(specimen))).any(1).sum() == known // 4
-    shuffled = bench.with_shuffled_neighbours(specimen)
+    """A quarter of the labels is a quarter of the labelled grains, and a part of a half; shuffled neighbours
+    keep their number.
+    """
+    known = np.isfinite(observed(specimen)).any(1)
+    half, quarter = (
+        np.isfinite(observed(variants.share_of_labels(specimen, share))).any(1) for share in (0.5, 0.25)
+    )
+    assert quarter.sum() == known.sum() // 4 and not (quarter & ~half).any()
+    shuffled = variants.with_shuffled_neighbours(specimen)
     assert shuffled.neighbours.shape == specimen.neighbours.shape
     assert not np.array_equal(shuffled.neighbours, specimen.neighbours)
 
 
-def test_verdict_names_the_best_baseline():
-    """Higher PR-AUC and lower log-loss are better; a tie with a quarter of the
-    labels is no worse, but not above.
+def test_exchanged_labels_keep_how_often_and_lose_where(specimen):
+    """Grains swap all that was seen in them: the rows of the table of labels are the same in another order,
+    traces go with their grain, and the Schmid rule finds nothing in them (true footprints: AUC above 0.9).
     """
-    names = ["gbdt", "schmid", "coupled", "coupled_quarter"]
-    scores = pd.DataFrame(
-        [("slip", m, "pr_auc", v) for m, v in zip(names, (0.7, 0.4, 0.9, 0.7), strict=True)]
-        + [("slip", m, "log_loss", v) for m, v in zip(names, (0.3, 0.2, 0.25, 0.3), strict=True)],
-        columns=["mechanism", "model", "metric", "value"],
+    exchanged = variants.exchanged_labels(specimen)
+    before, after = observed(specimen), observed(exchanged)
+    assert sorted(map(str, before)) == sorted(map(str, after)) and not np.array_equal(
+        before, after, equal_nan=True
     )
-    table = bench_coupling.verdict(scores).set_index("score")
-    assert table["best baseline"].to_dict() == {"pr_auc": "gbdt", "log_loss": "schmid"}
-    assert table["above"].to_dict() == {"pr_auc": True, "log_loss": False}
-    assert table["quarter no worse"].to_dict() == {"pr_auc": True, "log_loss": False}
+    assert exchanged.imaged.sum() == specimen.imaged.sum()
+    count = [np.sort(np.bincount(s.trace_grain, minlength=len(s))) for s in (specimen, exchanged)]
+    assert (count[0] == count[1]).all()
+    twins = (specimen.tokens["mechanism"] == "twin").to_numpy()
+    factor = schmid_of_tokens(specimen)[:, twins]
+    auc = [roc_auc_score(y[:, twins].ravel(), factor.ravel()) for y in (before, after)]
+    assert auc[0] > 0.9 and auc[1] < 0.75
+
+
+def test_a_worse_microscope(specimen):
+    """Nothing added changes no footprint; what is missed is gone, false lines are there, and angles that are
+    known to be worse leave more planes open.
+    """
+    same = variants.noisy_labels(specimen)
+    assert np.array_equal(observed(same), observed(specimen), equal_nan=True)
+    assert len(variants.noisy_labels(specimen, missed=1.0).traces) == 0
+    assert np.nansum(observed(variants.noisy_labels(specimen, missed=1.0))) == 0
+    more = variants.noisy_labels(specimen, false=0.5)
+    assert len(more.traces) > len(specimen.traces)
+    assert more.imaged.sum() == specimen.imaged.sum()
+    blurred = variants.noisy_labels(specimen, angle_deg=5.0)
+    assert np.isnan(observed(blurred)).sum() > np.isnan(observed(specimen)).sum()
+
+
+def test_parts_of_a_benchmark_by_name():
+    """Parts and options of the command line; what is unknown ends it."""
+    parts, settings = bench_coupling._parsed(["blocks", "crops", "--specimens", "mg_hcp_G", "--seeds", "2"])
+    assert parts == ["blocks", "crops"] and settings.specimens == ["mg_hcp_G"]
+    assert [settings.seed(k) for k in range(5)] == [0, 1, 0, 1, 0]
+    everyone = bench_coupling._parsed([])[1].everyone(1)
+    assert [m.name for m in everyone][-1] == "coupled" and everyone[-1].seed == 1
+    for wrong in (["nothing"], ["--partitions", "0"], ["--models", "best"]):
+        with pytest.raises(SystemExit):
+            bench_coupling._parsed(wrong)
+    with pytest.raises(KeyError, match="mg_hcp_A"):
+        load_any("nowhere")
+
+
+def test_a_guess_is_scored_by_the_entropy():
+    """Log-loss of the prevalence itself: 0.325 nats at 10 %, ln 2 at one half."""
+    scores = pd.DataFrame({"mechanism": ["a", "b"], "model": "m", "metric": "top1", "prevalence": [0.1, 0.5]})
+    table = bench_coupling._guesses(scores).set_index(["mechanism", "metric"])["value"]
+    assert table["a", "log_loss"] == pytest.approx(0.3251, abs=1e-4)
+    assert table["b", "log_loss"] == pytest.approx(np.log(2)) and table["b", "pr_auc"] == 0.5
+
+
+def test_one_small_specimen_goes_through(specimen, capsys):
+    """Two partitions of 60 grains with rules and a short F: every score printed and written, the gain over
+    itself not asked, and the true answer is more probable than a record of it.
+    """
+    truth = specimen.labels.assign(observed=specimen.labels["observed"].fillna(0.0), amount=1.0)
+    virtual = VirtualSpecimen(specimen, None, truth, pd.DataFrame(), pd.Series(dtype=int))
+
+    def everyone(seed):
+        short = CoupledClassifier(scheme="sachs", residual=False, edges=False, n_draws=4, max_iter=3)
+        return [FamilyShare(), SchmidFamily(), short]
+
+    settings = bench_coupling.Settings(partitions=2)
+    held_out = bench_coupling._held_out(virtual, settings, everyone)
+    numbers = bench_coupling.report("small", held_out)
+    told = capsys.readouterr().out
+    assert "log_loss recorded" in told and "what coupled gains over each" in told
+    for model in ("family_share", "schmid_family", "coupled"):
+        assert 0 <= numbers[f"small_truth_slip_{model}_pr_auc_within"] <= 1
+        assert np.isfinite(numbers[f"small_footprints_twin_grain_{model}_log_loss"])
+    assert "small_truth_gain_over_slip_schmid_family_log_loss_low" in numbers
+    assert "small_truth_gain_over_slip_coupled_log_loss" not in numbers
+
+
+def test_hot_spots_are_the_hardest_tenth():
+    """Six of sixty grains; ranked by itself an AUC of 1, by its negative of 0, by a constant of one half."""
+    stress = np.random.default_rng(0).normal(size=(60, 5))
+    hot, size = stress_hot_spots.hot_grains(stress), np.linalg.norm(stress, axis=1)
+    assert hot.sum() == 6
+    assert stress_hot_spots.ranking(hot, size) == 1.0 and stress_hot_spots.ranking(hot, -size) == 0.0
+    assert stress_hot_spots.ranking(hot, np.ones(60)) == 0.5
+    assert np.isnan(stress_hot_spots.ranking(np.zeros(60, bool), size))
+
+
+def test_grain_stress_of_a_fit(specimen, fitted):
+    """One positive number a grain: the mean magnitude over the draws, which is no less than the magnitude of
+    their mean (1e-9 for rounding).
+    """
+    size = stress_hot_spots.grain_stress_of(fitted, specimen)
+    data, theta = fitted.forward(specimen)
+    of_mean = np.linalg.norm(data.at(theta).stress.detach().mean(1).numpy(), axis=1)
+    assert size.shape == (len(specimen),) and (size > 0).all()
+    assert (size >= of_mean - 1e-9).all()
 
 
 def test_scores_of_known_answers():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from benchmarks.bench_coupling import with_shuffled_neighbours
+from benchmarks.coupling_variants import with_shuffled_neighbours
 from cpml.crystallography import load_material
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group

@@ -232,6 +232,13 @@ def test_the_comparison_names_the_best_other_and_says_level():
     row = findings.comparison_table(scores, gaps).iloc[0]
     assert row["best other"] == "0.49, stacking" and row["verdict"] == "level"
     assert row["coupled minus best other [90 %]"] == "+0.01 [-0.03, +0.05]"
+    assert row["ranked"] == "over all targets" and row["share per family"] == "0.10"
+    shares = scores.iloc[:1].assign(model="family_share", value=0.3, low=0.2, high=0.4)
+    within = pd.concat([scores, shares]).assign(metric="pr_auc_within", n_families=2)
+    of_all = pd.concat([scores.assign(value=0.9), within])
+    row = findings.comparison_table(of_all, gaps.assign(metric="pr_auc_within")).iloc[0]
+    assert row["ranked"] == "inside 2 families" and row["share per family"] == "0.30"
+    assert row["coupled model, PR-AUC [90 %]"] == "0.50 [0.40, 0.60]" and row["verdict"] == "level"
     few = findings.comparison_table(scores.assign(n_positive=4), gaps).iloc[0]
     assert "too few to rank" in few["coupled model, PR-AUC [90 %]"]
     grains = pd.DataFrame({"grain_id": [1, 2], "block": [0, 1], "fold": [0, 1]})

@@ -108,3 +108,23 @@ def test_manual_twins_need_a_table_that_holds_them(describe, tmp_path):
         twin_rows(cpml.load_dataset(path), None, None, {})
     with pytest.raises(MapFileError, match="no label table"):
         recorded.read_public_table(path.parent / "traces.csv", None, np.zeros(0))
+
+
+def test_images_across_the_edges_are_held_out_together(reference):
+    """A periodic map shows some grains at two edges: no fold trains on an image of what it holds out. A
+    quarter of the map has the grains of that quarter, cut at its edges.
+    """
+    from benchmarks.virtual_specimens import load_virtual, partition
+
+    folder = reference("virtual/mg_hcp_G")
+    whole = load_virtual(folder)
+    images, splits = whole.images, partition(whole, 0)
+    assert images.duplicated().sum() > 10
+    for fold in splits.folds:
+        held_out, seen = (
+            set(images.reindex(ids).dropna()) for ids in (splits.test(fold), splits.train(fold))
+        )
+        assert held_out and seen and not held_out & seen
+    quarter = load_virtual(folder, window=(0.0, 0.0, 0.5, 0.5)).specimen
+    assert len(whole.specimen) / 6 < len(quarter) < len(whole.specimen) / 2
+    assert quarter.grains[["x_um", "y_um"]].to_numpy().max() < 64.0

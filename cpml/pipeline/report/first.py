@@ -26,6 +26,8 @@ BESIDE = {"mechanisms": "04_mechanisms"}
 THREE = (
     "01_ipf_map",
     "04_strengths",
+    "05_pr_auc_within_slip",
+    "05_pr_auc_within_twin",
     "05_pr_auc_slip",
     "05_pr_auc_twin",
     "02e_trace_map",
