@@ -93,9 +93,6 @@ class Numerics:
         5.0, "volumes' worth of the mean covariance in that of a grain: one for each direction of stress"
     )
 
-    # residual head
-    hidden_units: int = _because(6, "of the residual head: a few hundred labels carry no more")
-
     def __post_init__(self) -> None:
         for entry in fields(self):
             if not getattr(self, entry.name) > 0:

@@ -1,7 +1,6 @@
-"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation, scatter and a
-small residual learned together.
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation and scatter learned together.
 
-    log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs        tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
+    log a_gks = n log(|tau_gks| / xi_k(s))                 tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
     pi_gkt    = sum_{s in t} softmax_s(log a_gks)   share of the grain's shear on token t (plane or variant)
     p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)
 
@@ -11,13 +10,11 @@ it is the probability to be recorded.
 The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (the law
 solved on the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter
 through `cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and measured
-rotations and strains of the grains through `cpml.models.coupled.motion`. The residual r is a small network on
-contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a posteriori with the
-literature as prior: strengths xi (log-normal), n, lambda, c, s_eta (or t), the rates of the observation
-models and the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more
-systems than the rate exponent of the law would, so its prior is wide. The gate g is 0 (pure physics, exactly)
-or 1, whichever predicts held-out blocks better. Footprints tell strength ratios; the common scale stays with
-the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
+rotations and strains of the grains through `cpml.models.coupled.motion`. Learned by maximum a posteriori with
+the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta (or t) and the rates of the
+observation models. n is the exponent of *accumulated* shear: hardening spreads slip over more systems than
+the rate exponent of the law would, so its prior is wide. Footprints tell strength ratios; the common scale
+stays with the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -46,13 +43,11 @@ from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.coupled.adapted_draws import adapt
 from cpml.models.coupled.explanation import explain
-from cpml.models.coupled.gate import residual_gate
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
 from cpml.models.coupled.motion import Measured, predicted, strains_of
 from cpml.models.coupled.outputs import all_levels
 from cpml.models.coupled.posterior import Forward, Optimum, Posterior, correlation_table, strength_table
 from cpml.models.coupled.prior import FURTHER, Prior, Theta
-from cpml.models.coupled.residual import ResidualHead
 from cpml.models.coupled.storage import read_model, write_model
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
 from cpml.models.mechanics.localisation import Localisation, grid_point
@@ -74,7 +69,6 @@ class CoupledClassifier(BaseEstimator):
         from the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
     residual : "auto" (gate by held-out blocks), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
-    shrinkage : precision of the residual network's weights
     max_iter : L-BFGS iterations per stage; a stage ends early where the posterior no longer rises
     warm_start : start from the last fit (or from a loaded model) in place of the literature; the prior stays
     numerics : how finely it searches, samples and solves; its table names every number with a reason
@@ -98,7 +92,6 @@ class CoupledClassifier(BaseEstimator):
         n_draws: int = 128,
         residual: bool | str = "auto",
         scatter: bool = True,
-        shrinkage: float = 4.0,
         max_iter: int = 150,
         warm_start: bool = False,
         seed: int = 0,
@@ -110,7 +103,6 @@ class CoupledClassifier(BaseEstimator):
         self.n_draws = n_draws
         self.residual = residual
         self.scatter = scatter
-        self.shrinkage = shrinkage
         self.max_iter = max_iter
         self.warm_start = warm_start
         self.seed = seed
@@ -134,14 +126,11 @@ class CoupledClassifier(BaseEstimator):
             raise ParameterError(
                 f"scheme {self.scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}"
             )
-        head = ResidualHead.like(specimens, seed=self.seed, numerics=self.numerics)
         before = vars(self).get("prior_")
         self.prior_ = Prior(
             specimens[0].material,
             families.pop(),
-            head,
             self.scatter,
-            self.shrinkage,
             self.edges,
             self._further(specimens),
         )
@@ -151,12 +140,7 @@ class CoupledClassifier(BaseEstimator):
             vector = self._search([replace(s, motions=None) for s in specimens], vector)[1].vector
         posterior, optimum = self._search(specimens, vector)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
-        self.gate_ = float(self.residual is True)
-        self.holdout_: dict[str, float] = {}
-        if self.residual == "auto" and posterior.count_of_mechanisms:
-            self.gate_, self.holdout_ = residual_gate(
-                specimens, posterior, optimum.vector, max_iter=self.max_iter
-            )
+        self.gate_, self.holdout_ = 0.0, dict[str, float]()
         posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
@@ -184,19 +168,16 @@ class CoupledClassifier(BaseEstimator):
         centre = self.prior_.centre()
         if not self.warm_start or before is None or "vector_" not in vars(self):
             return centre
-        n = self.prior_.n_base
         if before.families != self.prior_.families:
             raise ParameterError(
                 f"warm_start: the last fit was of {before.families}, not {self.prior_.families}"
             )
-        known = dict(zip(before.names, self.vector_[: before.n_base], strict=True))
-        own = [known.get(name, value) for name, value in zip(self.prior_.names, centre[:n], strict=True)]
-        return torch.cat([torch.stack(own), centre[n:]])
+        known = dict(zip(before.names, self.vector_, strict=True))
+        own = [known.get(name, value) for name, value in zip(self.prior_.names, centre, strict=True)]
+        return torch.stack(own)
 
     def _search(self, specimens: list[Specimen], vector: Tensor) -> tuple[Posterior, Optimum]:
-        """Maximum without residual; the localisation is linearised again where the search
-        ends, until that moves little.
-        """
+        """Maximum; the localisation is linearised again where the search ends, until that moves little."""
         k, steps = len(self.prior_.families), 0
         for _ in range(self.numerics.rounds):
             posterior = self._posterior(specimens, vector, min(self.numerics.coarse_draws, self.n_draws))
@@ -211,15 +192,13 @@ class CoupledClassifier(BaseEstimator):
         return posterior, replace(optimum, n_iter=steps)
 
     def _polish(self, specimens: list[Specimen], start: Optimum) -> tuple[Posterior, Optimum]:
-        """The last steps to the maximum, with draws adapted to each grain and, where
-        its gate is open, the residual.
-        """
+        """The last steps to the maximum, with draws adapted to each grain."""
         vector, steps = start.vector, start.n_iter
-        posterior = replace(self._posterior(specimens, vector, self.n_draws), gate=self.gate_)
+        posterior = self._posterior(specimens, vector, self.n_draws)
         if not posterior.count:
             return posterior, start
         for _ in range(self.numerics.adaptations):
-            theta = self.prior_.unpack(vector, gate=self.gate_)
+            theta = self.prior_.unpack(vector)
             adapted = (adapt(d, theta, n_draws=self.n_draws, seed=self.seed) for d in posterior.data)
             posterior = replace(posterior, data=tuple(adapted))
             optimum = posterior.maximise(vector, max_iter=self.max_iter)
@@ -238,7 +217,7 @@ class CoupledClassifier(BaseEstimator):
         Returns
         -------
         DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, shear, model: p that a
-        footprint is recorded, p_cp the same of the law without scatter, neighbours' corrections and residual,
+        footprint is recorded, p_cp the same of the law without scatter and neighbours' corrections,
         p_active that the token is active at all (recorded or not), share the expected share of the grain's
         shear, shear the expected shear itself (NaN unless the load's strain is known; over the twinning shear
         it is the volume fraction); with ``interval`` also p_low, p_high, p_active_low, ..., shear_high
@@ -303,24 +282,21 @@ class CoupledClassifier(BaseEstimator):
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 
     def _posterior_draws(self) -> list[Theta]:
-        """Parameters drawn from Laplace's approximation within the bounds of
-        the search; the residual's stay.
-        """
-        n = self.prior_.n_base
+        """Parameters drawn from Laplace's approximation within the bounds of the search."""
+        n = len(self.prior_.names)
         root = np.linalg.cholesky(self.covariance_ + 1e-12 * np.eye(n))
         generator = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed))
         half = generator.random(self.numerics.posterior_draws // 2)
-        centre, width = self.prior_.centre()[:n].numpy(), self.numerics.bound * self.prior_.width(n)
-        drawn = [self.vector_[:n].numpy() + root @ z for z in np.concatenate([half, -half])]
-        inside = [torch.tensor(np.clip(v, centre - width, centre + width)) for v in drawn]
-        return [self.prior_.unpack(torch.cat([v, self.vector_[n:]]), gate=self.gate_) for v in inside]
+        centre, width = self.prior_.centre().numpy(), self.numerics.bound * self.prior_.width()
+        drawn = [self.vector_.numpy() + root @ z for z in np.concatenate([half, -half])]
+        return [self.prior_.unpack(torch.tensor(np.clip(v, centre - width, centre + width))) for v in drawn]
 
     def log_likelihood(self, specimen: Specimen) -> float:
         """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
         self._check(specimen)
         with torch.no_grad():
             data = (self._forward(specimen, self.vector_, self.n_draws),)
-            posterior = Posterior(self.prior_, data, self.gate_, self.numerics)
+            posterior = Posterior(self.prior_, data, self.numerics)
             return float(posterior.log_likelihood(self.vector_)[0].sum())
 
     @property
@@ -364,7 +340,7 @@ class CoupledClassifier(BaseEstimator):
         strengths, and the learned parameters.
         """
         self._check(specimen)
-        theta = self.prior_.unpack(self.vector_, gate=self.gate_)
+        theta = self.prior_.unpack(self.vector_)
         return self._forward(specimen, self.vector_, self.n_draws), theta
 
     def _forward(self, specimen: Specimen, vector: Tensor, n_draws: int) -> Forward:
@@ -378,12 +354,11 @@ class CoupledClassifier(BaseEstimator):
             free_surface=self.free_surface,
             numerics=self.numerics,
         )
-        return Forward.of(specimen, self.prior_.head, localisation)
+        return Forward.of(specimen, localisation)
 
     def _posterior(self, specimens: list[Specimen], vector: Tensor, n_draws: int) -> Posterior:
-        """Behind a shut gate."""
         data = tuple(self._forward(s, vector, n_draws) for s in specimens)
-        return Posterior(self.prior_, data, numerics=self.numerics)
+        return Posterior(self.prior_, data, self.numerics)
 
     def _check(self, specimen: Specimen) -> None:
         check_is_fitted(self, "vector_")

@@ -50,15 +50,13 @@ def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
     Returns
     -------
     DataFrame grain_id, mechanism, target, family, mean, grain, collective, neighbours, x (their sum),
-    scatter, residual (added to the log activity), from_grain (neighbour whose boundary contributes most to
+    scatter, from_grain (neighbour whose boundary contributes most to
     ``neighbours``; -1 without one), p_active
     """
     data, theta = model.forward(specimen)
     scheme = model.scheme_of(specimen)
     schmid = data.localisation.schmid.numpy()
     with torch.no_grad():
-        correction = theta.residual(data.inputs, data.family)
-        residual = np.zeros(schmid.shape[:2]) if correction is None else correction.numpy()
         sheared = data.at(theta)
         active, root = sheared.active.mean(1).numpy(), sheared.answer.root
         terms = _stresses(specimen, scheme, data, theta)
@@ -77,7 +75,6 @@ def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
     columns = {name: sense * part[rows, top] / unit for name, part in x.items()}
     columns["x"] = sense * total[rows, top] / unit
     columns["scatter"] = spread[rows, top] / strength[top] / unit
-    columns["residual"] = residual[rows, top]
     per_edge = _neighbour_stresses(specimen, scheme, data, theta)
     columns["from_grain"] = _strongest(specimen, per_edge, schmid, top)
     columns["p_active"] = active

@@ -23,7 +23,6 @@ from cpml.intervals import NINETY_PERCENT
 from cpml.models.coupled.likelihood import Evidence, activity, log_likelihood, token_share
 from cpml.models.coupled.motion import Measured
 from cpml.models.coupled.prior import Prior, Theta
-from cpml.models.coupled.residual import ResidualHead
 from cpml.models.mechanics.localisation import Answer, Localisation
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
@@ -51,11 +50,10 @@ class Forward:
     family: Tensor  # (S,) long
     token: Tensor  # (S,) long
     n_tokens: int
-    inputs: Tensor  # (G, S, F) of the residual head
     motion: tuple[Measured, ...] = ()
 
     @classmethod
-    def of(cls, specimen: Specimen, head: ResidualHead, localisation: Localisation) -> "Forward":
+    def of(cls, specimen: Specimen, localisation: Localisation) -> "Forward":
         """Collect the tensors of a `Specimen`."""
         return cls(
             Evidence.of(specimen),
@@ -63,7 +61,6 @@ class Forward:
             torch.tensor(specimen.systems.family),
             torch.tensor(specimen.token),
             len(specimen.tokens),
-            head.inputs(specimen),
             Measured.of(specimen),
         )
 
@@ -86,9 +83,6 @@ class Forward:
             theta.n,
             floor=self.localisation.numerics.unloaded,
         )
-        residual = theta.residual(self.inputs, self.family)
-        if residual is not None:
-            log_activity = log_activity + residual[:, None, :]
         by_system = torch.softmax(log_activity, dim=-1)
         by_token = token_share(by_system, self.token, self.n_tokens)
         active = activity(by_token, log_total, self.n_planes, theta.rates)
@@ -107,26 +101,20 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Log posterior of a list of specimens, behind a shut (0) or open (1) gate of the residual."""
+    """Log posterior of a list of specimens."""
 
     prior: Prior
     data: tuple[Forward, ...]
-    gate: float = 0.0
     numerics: Numerics = STANDARD
 
     @property
     def count(self) -> int:
         """Footprints of any kind: zero means that there is nothing to learn from."""
-        return self.count_of_mechanisms + sum(len(m.grains) for d in self.data for m in d.motion)
-
-    @property
-    def count_of_mechanisms(self) -> int:
-        """Observed traces and known variants, of which alone the residual knows something."""
-        return sum(d.evidence.count for d in self.data)
+        return sum(d.evidence.count + sum(len(m.grains) for m in d.motion) for d in self.data)
 
     def log_likelihood(self, vector: Tensor) -> list[Tensor]:
         """Log-likelihood (G,) of every grain of each specimen."""
-        theta = self.prior.unpack(vector, gate=self.gate)
+        theta = self.prior.unpack(vector)
         found = []
         for d in self.data:
             sheared = d.at(theta)
@@ -143,21 +131,20 @@ class Posterior:
         return -self.prior.log_density(vector) - parts.sum()
 
     def maximise(self, start: Tensor, *, max_iter: int) -> Optimum:
-        """Most probable parameters; behind a shut gate the head's weights stay where they start.
+        """Most probable parameters.
 
         Each log strength stays within `Numerics.reach` of ``start``: so far the linearised localisation is
         trusted.
         """
-        free = len(start) if self.gate else self.prior.n_base
-        centre, width = self.prior.centre().numpy()[:free], self.prior.width(free)
+        centre, width = self.prior.centre().numpy(), self.prior.width()
 
         def cost(z: NDArray) -> tuple[float, NDArray]:
             x = torch.tensor(centre + width * z, requires_grad=True)
-            value = self.cost(torch.cat([x, start[free:]]))
+            value = self.cost(x)
             (slope,) = torch.autograd.grad(value, x)
             return value.item(), width * slope.numpy()
 
-        z = (start[:free].numpy() - centre) / width
+        z = (start.numpy() - centre) / width
         bounds = self._bounds(z, width)
         z = np.clip(z, bounds[:, 0], bounds[:, 1])
         options = {
@@ -170,30 +157,26 @@ class Posterior:
             raise CpmlError(
                 f"training diverged (log posterior {-end.fun}): check load and labels of the specimens"
             )
-        vector = torch.cat([torch.tensor(centre + width * end.x), start[free:]])
-        return Optimum(vector, -float(end.fun), bool(end.success), int(end.nit))
+        return Optimum(torch.tensor(centre + width * end.x), -float(end.fun), bool(end.success), int(end.nit))
 
     def _bounds(self, z: NDArray, width: NDArray) -> NDArray:
         """(n, 2) of the free parameters in units of their prior width, for a search from ``z``."""
         k, bound = len(self.prior.families), self.numerics.bound
         bounds = np.full((len(z), 2), (-bound, bound))
-        bounds[self.prior.n_base :] = (-np.inf, np.inf)
         near = z[:k, None] + self.numerics.reach / width[:k, None] * np.array([-1.0, 1.0])
         bounds[:k] = np.clip(near, -bound, bound)
         return bounds
 
     def covariance(self, vector: Tensor) -> NDArray:
-        """Laplace covariance of the base parameters: inverse curvature, by
-        central differences of the gradient.
-        """
-        n, step = self.prior.n_base, self.numerics.curvature_step
+        """Laplace covariance of the parameters: inverse curvature, by central differences of the gradient."""
+        step = self.numerics.curvature_step
 
         def gradient(base: Tensor) -> Tensor:
             base = base.clone().requires_grad_(True)
-            return torch.autograd.grad(self.cost(torch.cat([base, vector[n:]])), base)[0]
+            return torch.autograd.grad(self.cost(base), base)[0]
 
-        base, shifts = vector[:n], step * torch.eye(n, dtype=vector.dtype)
-        hessian = torch.stack([(gradient(base + e) - gradient(base - e)) / (2 * step) for e in shifts])
+        shifts = step * torch.eye(len(vector), dtype=vector.dtype)
+        hessian = torch.stack([(gradient(vector + e) - gradient(vector - e)) / (2 * step) for e in shifts])
         value, vectors = torch.linalg.eigh((hessian + hessian.T) / 2)
         return ((vectors / value.clamp(min=self.numerics.least_curvature)) @ vectors.T).numpy()
 

@@ -8,9 +8,8 @@ value is checked, so that what is read is a model that could have been fitted.
 | families | of the material, in the order of the vector |
 | further | parameters beyond those of every model, in the order of the vector |
 | gate, frequency | 0 or 1; traces per plane and share of variants, 0 to 1 |
-| vector | parameters on the real line, the first within `numerics.bound` prior widths |
-| covariance | of the first n_base of them: symmetric, no negative variance |
-| head | shape, seed and scaling of the residual network, whose weights end the vector |
+| vector | parameters on the real line, within `numerics.bound` prior widths |
+| covariance | of them: symmetric, no negative variance |
 | strengths | table for people, the one that vector and covariance give |
 """
 
@@ -30,17 +29,16 @@ from cpml.errors import CpmlError
 from cpml.files import write_json
 from cpml.models.coupled.posterior import strength_table
 from cpml.models.coupled.prior import FURTHER, Prior
-from cpml.models.coupled.residual import COLUMNS, ResidualHead
 from cpml.models.mechanics.grain_stress import SCHEMES
 from cpml.models.numerics import Numerics
 
-FORMAT = "cpml-coupled-4"
+FORMAT = "cpml-coupled-5"
 MAX_BYTES = 10_000_000
 """A model is some kB; more is none."""
 MOST = 1_000_000
 """Above all counts (draws, iterations, cells) that anybody has reason to ask for."""
-LARGEST_WEIGHT = 1e6
-"""Of the residual head: with weights of one its inputs, of unit variance, already saturate."""
+FARTHEST = 1e6
+"""On the real line: far beyond what the bounds of any parameter allow."""
 
 Check = Callable[[str, Any], None]
 """Raises _Wrong for a value that a key may not have."""
@@ -63,7 +61,6 @@ def write_model(model: Any, path: str | Path) -> None:
         "frequency": list(model.frequency_),
         "vector": model.vector_.tolist(),
         "covariance": model.covariance_.tolist(),
-        "head": model.prior_.head.to_dict(),
         "strengths": strengths.to_dict(orient="list"),
     }
     write_json(Path(path), content)
@@ -99,17 +96,14 @@ def _model(cls: type, content: dict, material: Material) -> Any:
         raise _Wrong("families", f"each once, of {', '.join(material.families)}")
     numerics = Numerics(**content["parameters"]["numerics"])
     model = cls(**content["parameters"] | {"numerics": numerics})
-    head = ResidualHead.from_dict(content["head"])
-    if head.n_families != len(names) or head.n_hidden != numerics.hidden_units:
-        raise _Wrong("head", f"{len(names)} families and {numerics.hidden_units} hidden units")
     further = tuple(content["further"])
     if further != tuple(name for name in FURTHER if name in further):
         raise _Wrong("further", f"each once, in the order {', '.join(FURTHER)}")
-    prior = Prior(material, tuple(names), head, model.scatter, model.shrinkage, model.edges, further)
+    prior = Prior(material, tuple(names), model.scatter, model.edges, further)
     model.prior_ = prior
     model.gate_, model.frequency_ = float(content["gate"]), tuple(map(float, content["frequency"]))
     model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
-    model.covariance_ = _covariance(content["covariance"], prior.n_base)
+    model.covariance_ = _covariance(content["covariance"], len(prior.names))
     model.theta_ = prior.named(model.vector_)
     model.strengths_ = strength_table(prior, model.vector_, model.covariance_)
     _check_strengths(content["strengths"], model.strengths_)
@@ -197,23 +191,6 @@ def _text(key: str, value: Any) -> None:
         raise _Wrong(key, "text")
 
 
-def _head(key: str, value: Any) -> None:
-    most = 1 + len(COLUMNS)
-    _mapping(
-        {
-            "columns": _list(_choice(*COLUMNS), 0, len(COLUMNS)),
-            "mean": _list(_number(-1e12, 1e12), 1, most),
-            "scale": _list(_number(1e-9, 1e12), 1, most),
-            "n_families": _number(1, 100, int),
-            "n_hidden": _number(1, 1000, int),
-            "seed": _number(0, 2**32 - 1, int),
-        }
-    )(key, value)
-    n = 1 + len(value["columns"])
-    if len(set(value["columns"])) != n - 1 or len(value["mean"]) != n or len(value["scale"]) != n:
-        raise _Wrong(key, "each column once, with its mean and scale after those of the neighbours' pull")
-
-
 def _anything(key: str, value: Any) -> None:
     """Checked by what is made of it."""
 
@@ -228,7 +205,6 @@ _FIELDS: dict[str, Check] = {
             "n_draws": _number(1, MOST, int),
             "residual": _choice("auto", True, False),
             "scatter": _BOOLEAN,
-            "shrinkage": _number(1e-12, 1e12),
             "max_iter": _number(1, MOST, int),
             "warm_start": _BOOLEAN,
             "seed": _number(0, 2**32 - 1, int),
@@ -244,7 +220,6 @@ _FIELDS: dict[str, Check] = {
     "further": _list(_choice(*FURTHER), 0, len(FURTHER)),
     "gate": _choice(0.0, 1.0),
     "frequency": _list(_number(0, 1), 2, 2),
-    "head": _head,
     "vector": _anything,
     "covariance": _anything,
     "strengths": _anything,
@@ -253,10 +228,10 @@ _FIELDS: dict[str, Check] = {
 
 def _vector(values: Any, prior: Prior, numerics: Numerics) -> NDArray:
     """The parameters, where a search within `numerics.bound` prior widths can have ended."""
-    centre, n = prior.centre().numpy(), prior.n_base
-    _list(_number(-LARGEST_WEIGHT, LARGEST_WEIGHT), len(centre), len(centre))("vector", values)
+    centre = prior.centre().numpy()
+    _list(_number(-FARTHEST, FARTHEST), len(centre), len(centre))("vector", values)
     vector = np.array(values, dtype=float)
-    far = np.abs(vector[:n] - centre[:n]) / prior.width(n) > numerics.bound * (1 + 1e-9)
+    far = np.abs(vector - centre) / prior.width() > numerics.bound * (1 + 1e-9)
     if far.any():
         where = int(far.argmax())
         raise _Wrong(f"vector[{where}]", f"within {numerics.bound:g} prior widths of {centre[where]:.4g}")
