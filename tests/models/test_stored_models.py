@@ -71,7 +71,6 @@ def test_what_was_saved_is_read(saved, read):
         (("families",), [], "families: expected a list"),
         (("families", 0), "octahedral", "families: expected each once, of"),
         (("families", 0), "prismatic", "families: expected each once, of"),
-        (("gate",), 0.5, "gate: expected one of 0.0, 1.0"),
         (("frequency", 1), 1.5, "frequency[1]: expected a number from 0 to 1"),
         (("vector", 0), 1e3, "vector[0]: expected within 3 prior widths of"),
         (("vector", 0), "1", "vector[0]: expected a number"),
@@ -100,8 +99,8 @@ def test_a_value_that_no_fit_gives_is_told_with_its_key(saved, read, keys, value
         ("[1]", "it holds a list"),
         ("{" * 100_000, "not a saved coupled model"),
         ("[" * 100_000, "not a saved coupled model"),
-        ('{"gate": NaN}', "NaN is no number"),
-        ('{"gate": 0.0, "gate": 1.0}', "a key appears twice"),
+        ('{"frequency": NaN}', "NaN is no number"),
+        ('{"format": 0.0, "format": 1.0}', "a key appears twice"),
         (" " * 10_000_001, "larger than 10 MB"),
     ],
 )

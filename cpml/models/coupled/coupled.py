@@ -1,4 +1,5 @@
-"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation and scatter learned together.
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation and scatter learned together,
+and what footprints teach beyond it.
 
     log a_gks = n log(|tau_gks| / xi_k(s))                 tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
     pi_gkt    = sum_{s in t} softmax_s(log a_gks)   share of the grain's shear on token t (plane or variant)
@@ -14,7 +15,8 @@ rotations and strains of the grains through `cpml.models.coupled.motion`. Learne
 the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta (or t) and the rates of the
 observation models. n is the exponent of *accumulated* shear: hardening spreads slip over more systems than
 the rate exponent of the law would, so its prior is wide. Footprints tell strength ratios; the common scale
-stays with the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
+stays with the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`). After the law,
+boosted trees correct its log odds as far as held-out footprints ask (`cpml.models.coupled.correction`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -42,6 +44,8 @@ from torch import Tensor
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.coupled.adapted_draws import adapt
+from cpml.models.coupled.correction import EVIDENCE, Correction, Told, learn
+from cpml.models.coupled.correction_inputs import Inputs, correction_inputs
 from cpml.models.coupled.explanation import explain
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
 from cpml.models.coupled.motion import Measured, predicted, strains_of
@@ -67,7 +71,7 @@ class CoupledClassifier(BaseEstimator):
     free_surface : no shear stress on the map's surface
     n_draws : quasi-random draws of the local stress per grain; the search begins with `Numerics.coarse_draws`
         from the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
-    residual : "auto" (gate by held-out blocks), True or False
+    residual : the learned correction of the law: "auto" (as far as held-out tiles ask for it), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     max_iter : L-BFGS iterations per stage; a stage ends early where the posterior no longer rises
     warm_start : start from the last fit (or from a loaded model) in place of the literature; the prior stays
@@ -75,10 +79,11 @@ class CoupledClassifier(BaseEstimator):
 
     Attributes
     ----------
-    theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : 0.0 or 1.0;
+    theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : largest
+        strength of the learned correction over the mechanisms, 0: the law alone, exactly;
     mechanics_converged_ : whether every solution of the scheme behind the localisation converged;
     converged_, n_iter_, log_posterior_ : state of the search, steps over all its stages; holdout_ :
-        log-likelihoods behind the gate
+        DataFrame behind the gate, one row per mechanism (`correction.learn`)
     """
 
     name = "coupled"
@@ -109,7 +114,7 @@ class CoupledClassifier(BaseEstimator):
         self.numerics = numerics
 
     def fit(self, specimens: list[Specimen]) -> Self:
-        """Learn strengths, scatter, detection and (if it helps) the residual from the specimens' footprints.
+        """Learn strengths, scatter, detection and, if it helps, the correction from footprints.
 
         Without any footprint the posterior is the prior: the literature speaks alone.
 
@@ -140,7 +145,6 @@ class CoupledClassifier(BaseEstimator):
             vector = self._search([replace(s, motions=None) for s in specimens], vector)[1].vector
         posterior, optimum = self._search(specimens, vector)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
-        self.gate_, self.holdout_ = 0.0, dict[str, float]()
         posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
@@ -151,7 +155,40 @@ class CoupledClassifier(BaseEstimator):
         self.theta_ = self.prior_.named(self.vector_)
         self.covariance_ = posterior.covariance(self.vector_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
+        self.correction_, self.holdout_ = self._corrected(specimens)
         return self
+
+    def _corrected(self, specimens: list[Specimen]) -> tuple[Correction, pd.DataFrame]:
+        """What the footprints teach beyond the fitted law, and the evidence for it."""
+        if self.residual is False:
+            return Correction(), pd.DataFrame(columns=list(EVIDENCE))
+        theta = self.prior_.unpack(self.vector_)
+        told = []
+        for specimen in specimens:
+            data = self._forward(specimen, self.vector_, self.n_draws)
+            inputs, active = self._asked(specimen, data, theta)
+            told.append(Told(specimen, inputs, active))
+        return learn(
+            told,
+            theta.rates,
+            self.frequency_,
+            numerics=self.numerics,
+            seed=self.seed,
+            forced=self.residual is True,
+        )
+
+    def _asked(self, specimen: Specimen, data: Forward, theta: Theta) -> tuple[Inputs, NDArray]:
+        """Inputs of the correction, and the law's mean activities (G, T)."""
+        with torch.no_grad():
+            sheared = data.at(theta)
+        inputs = correction_inputs(specimen, self.scheme_of(specimen), data, theta, sheared)
+        return inputs, sheared.active.mean(1).numpy()
+
+    @property
+    def gate_(self) -> float:
+        """Largest strength of the learned correction over the mechanisms; 0: the law alone, exactly."""
+        check_is_fitted(self, "correction_")
+        return max((self.correction_.strength or {}).values(), default=0.0)
 
     def _further(self, specimens: list[Specimen]) -> tuple[str, ...]:
         """The parameters of FURTHER that these specimens need."""
@@ -217,7 +254,7 @@ class CoupledClassifier(BaseEstimator):
         Returns
         -------
         DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, shear, model: p that a
-        footprint is recorded, p_cp the same of the law without scatter and neighbours' corrections,
+        footprint is recorded, p_cp the same of the law without scatter, neighbours' and learned corrections,
         p_active that the token is active at all (recorded or not), share the expected share of the grain's
         shear, shear the expected shear itself (NaN unless the load's strain is known; over the twinning shear
         it is the volume fraction); with ``interval`` also p_low, p_high, p_active_low, ..., shear_high
@@ -226,7 +263,7 @@ class CoupledClassifier(BaseEstimator):
         amount = data.localisation.taylor * specimen.load.strain if specimen.load.strain else float("nan")
         draws = [self._predict(data, drawn, amount) for drawn in self._posterior_draws()]
         values = {name: np.mean([d[name] for d in draws], axis=0) for name in draws[0]}
-        values["p_cp"] = self._predict(data, theta.law_alone(), amount)["p"]
+        values["p_cp"] = self._predict(replace(data, shift=None), theta.law_alone(), amount)["p"]
         if interval:
             for name in ("p", "p_active", "share", "shear"):
                 low, high = np.quantile([d[name] for d in draws], [0.05, 0.95], axis=0)
@@ -292,7 +329,7 @@ class CoupledClassifier(BaseEstimator):
         return [self.prior_.unpack(torch.tensor(np.clip(v, centre - width, centre + width))) for v in drawn]
 
     def log_likelihood(self, specimen: Specimen) -> float:
-        """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
+        """Log-likelihood of a specimen's footprints under the fitted law (natural log, all grains)."""
         self._check(specimen)
         with torch.no_grad():
             data = (self._forward(specimen, self.vector_, self.n_draws),)
@@ -336,12 +373,24 @@ class CoupledClassifier(BaseEstimator):
         return scheme_for(specimen) if self.scheme == "auto" else self.scheme
 
     def forward(self, specimen: Specimen) -> tuple[Forward, Theta]:
-        """The specimen as tensors, its localisation solved near the learned
-        strengths, and the learned parameters.
+        """The specimen as tensors, its localisation solved near the learned strengths, with the learned
+        correction, and the learned parameters.
         """
         self._check(specimen)
         theta = self.prior_.unpack(self.vector_)
-        return self._forward(specimen, self.vector_, self.n_draws), theta
+        data = self._forward(specimen, self.vector_, self.n_draws)
+        if self.correction_.is_open:
+            inputs, _ = self._asked(specimen, data, theta)
+            data = replace(data, shift=torch.tensor(self.correction_.shift(specimen, inputs)))
+        return data, theta
+
+    def learned(self, specimen: Specimen) -> dict[str, NDArray]:
+        """Columns (G, T) of what the learned correction adds to the log odds, as in `explain`."""
+        inputs = None
+        if self.correction_.is_open:
+            theta = self.prior_.unpack(self.vector_)
+            inputs, _ = self._asked(specimen, self._forward(specimen, self.vector_, self.n_draws), theta)
+        return self.correction_.columns(specimen, inputs)
 
     def _forward(self, specimen: Specimen, vector: Tensor, n_draws: int) -> Forward:
         """Tensors of a specimen, its localisation solved near the strengths of ``vector``."""

@@ -9,7 +9,7 @@ The maximum is found by bounded L-BFGS in units of the prior width, in which eve
 stiff. The curvature there gives intervals (Laplace's approximation).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cpml.errors import CpmlError
 from cpml.intervals import NINETY_PERCENT
-from cpml.models.coupled.likelihood import Evidence, activity, log_likelihood, token_share
+from cpml.models.coupled.likelihood import TINY, Evidence, activity, log_likelihood, token_share
 from cpml.models.coupled.motion import Measured
 from cpml.models.coupled.prior import Prior, Theta
 from cpml.models.mechanics.localisation import Answer, Localisation
@@ -40,6 +40,27 @@ class Sheared:
     by_token: Tensor  # (G, K, T) the same, summed over the systems of a token
     active: Tensor  # (G, K, T) probability that a token is active above the visible limit
 
+    def corrected(self, shift: Tensor, token: Tensor, steepness: Tensor) -> "Sheared":
+        """The same with log odds to be active moved by ``shift`` (G, T), as `correction` says.
+
+        Parameters
+        ----------
+        token : (S,) of every system; steepness : of the visible limit, from odds to shear
+        """
+        active = self.active.clamp(TINY, 1 - TINY)
+        mean = active.mean(1)
+        wanted = torch.sigmoid(torch.logit(mean) + shift)
+        less, more = (wanted / mean)[:, None], ((1 - wanted) / (1 - mean))[:, None]
+        moved = torch.where(shift[:, None] < 0, active * less, 1 - (1 - active) * more)
+        factor = torch.exp(shift / steepness)[:, None]
+        by_system, by_token = self.by_system * factor[..., token], self.by_token * factor
+        return replace(
+            self,
+            by_system=by_system / by_system.sum(-1, keepdim=True),
+            by_token=by_token / by_token.sum(-1, keepdim=True),
+            active=moved,
+        )
+
 
 @dataclass(frozen=True)
 class Forward:
@@ -51,6 +72,7 @@ class Forward:
     token: Tensor  # (S,) long
     n_tokens: int
     motion: tuple[Measured, ...] = ()
+    shift: Tensor | None = None  # (G, T) learned correction of the log odds to be active
 
     @classmethod
     def of(cls, specimen: Specimen, localisation: Localisation) -> "Forward":
@@ -86,7 +108,8 @@ class Forward:
         by_system = torch.softmax(log_activity, dim=-1)
         by_token = token_share(by_system, self.token, self.n_tokens)
         active = activity(by_token, log_total, self.n_planes, theta.rates)
-        return Sheared(answer, stress, log_total, by_system, by_token, active)
+        law = Sheared(answer, stress, log_total, by_system, by_token, active)
+        return law if self.shift is None else law.corrected(self.shift, self.token, theta.rates.steepness)
 
 
 @dataclass(frozen=True)

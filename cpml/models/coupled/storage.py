@@ -7,10 +7,11 @@ value is checked, so that what is read is a model that could have been fitted.
 | parameters | of CoupledClassifier, `numerics` with all numbers of `Numerics` |
 | families | of the material, in the order of the vector |
 | further | parameters beyond those of every model, in the order of the vector |
-| gate, frequency | 0 or 1; traces per plane and share of variants, 0 to 1 |
+| frequency | traces per plane and share of variants, 0 to 1 |
 | vector | parameters on the real line, within `numerics.bound` prior widths |
 | covariance | of them: symmetric, no negative variance |
 | strengths | table for people, the one that vector and covariance give |
+| correction | null, or inputs (names, groups, usual values) and, by mechanism, strength and trees |
 """
 
 import json
@@ -27,6 +28,8 @@ from numpy.typing import NDArray
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError
 from cpml.files import write_json
+from cpml.models.coupled.boosting import LEAF, Tree
+from cpml.models.coupled.correction import GROUPS, MECHANISMS, STRENGTHS, Correction
 from cpml.models.coupled.posterior import strength_table
 from cpml.models.coupled.prior import FURTHER, Prior
 from cpml.models.mechanics.grain_stress import SCHEMES
@@ -39,6 +42,9 @@ MOST = 1_000_000
 """Above all counts (draws, iterations, cells) that anybody has reason to ask for."""
 FARTHEST = 1e6
 """On the real line: far beyond what the bounds of any parameter allow."""
+MOST_INPUTS = 200
+MOST_NODES = 2000
+"""Of a tree: what a few hundred footprints carry has tens."""
 
 Check = Callable[[str, Any], None]
 """Raises _Wrong for a value that a key may not have."""
@@ -57,11 +63,11 @@ def write_model(model: Any, path: str | Path) -> None:
         "families": list(model.prior_.families),
         "further": list(model.prior_.further),
         "material": model.prior_.material.name,
-        "gate": model.gate_,
         "frequency": list(model.frequency_),
         "vector": model.vector_.tolist(),
         "covariance": model.covariance_.tolist(),
         "strengths": strengths.to_dict(orient="list"),
+        "correction": _plain(model.correction_),
     }
     write_json(Path(path), content)
 
@@ -101,12 +107,13 @@ def _model(cls: type, content: dict, material: Material) -> Any:
         raise _Wrong("further", f"each once, in the order {', '.join(FURTHER)}")
     prior = Prior(material, tuple(names), model.scatter, model.edges, further)
     model.prior_ = prior
-    model.gate_, model.frequency_ = float(content["gate"]), tuple(map(float, content["frequency"]))
+    model.frequency_ = tuple(map(float, content["frequency"]))
     model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
     model.covariance_ = _covariance(content["covariance"], len(prior.names))
     model.theta_ = prior.named(model.vector_)
     model.strengths_ = strength_table(prior, model.vector_, model.covariance_)
     _check_strengths(content["strengths"], model.strengths_)
+    model.correction_ = _correction(content["correction"])
     return model
 
 
@@ -218,11 +225,11 @@ _FIELDS: dict[str, Check] = {
     ),
     "families": _list(_text, 1, 100),
     "further": _list(_choice(*FURTHER), 0, len(FURTHER)),
-    "gate": _choice(0.0, 1.0),
     "frequency": _list(_number(0, 1), 2, 2),
     "vector": _anything,
     "covariance": _anything,
     "strengths": _anything,
+    "correction": _anything,
 }
 
 
@@ -249,6 +256,70 @@ def _covariance(values: Any, n: int) -> NDArray:
     except np.linalg.LinAlgError:
         raise _Wrong("covariance", "no negative variance") from None
     return covariance
+
+
+def _plain(correction: Correction) -> dict | None:
+    """A correction as values for JSON; None where the law is alone."""
+    if not correction.is_open:
+        return None
+    mechanisms = {
+        name: {"strength": strength, "trees": [_plain_tree(tree) for tree in correction.trees[name]]}
+        for name, strength in correction.strength.items()
+    }
+    inputs = {"names": list(correction.names), "groups": list(correction.groups)}
+    return inputs | {"usual": correction.usual.tolist(), "mechanisms": mechanisms}
+
+
+def _plain_tree(tree: Tree) -> dict:
+    return {field.name: getattr(tree, field.name).tolist() for field in fields(Tree)}
+
+
+def _correction(values: Any) -> Correction:
+    """What :func:`_plain` wrote."""
+    if values is None:
+        return Correction()
+    key = "correction"
+    _keys(key, values, {"names", "groups", "usual", "mechanisms"})
+    _list(_text, 1, MOST_INPUTS)(f"{key}.names", values["names"])
+    n = len(values["names"])
+    _list(_choice(*GROUPS), n, n)(f"{key}.groups", values["groups"])
+    _list(_number(-1e12, 1e12), n, n)(f"{key}.usual", values["usual"])
+    found, where = values["mechanisms"], f"{key}.mechanisms"
+    if not isinstance(found, dict) or not found or set(found) - set(MECHANISMS):
+        raise _Wrong(where, f"some of {', '.join(MECHANISMS)}")
+    for name, entry in found.items():
+        own = f"{where}.{name}"
+        _mapping({"strength": _choice(*STRENGTHS), "trees": _list(_tree(n), 1, MOST_NODES)})(own, entry)
+    return Correction(
+        tuple(values["names"]),
+        tuple(values["groups"]),
+        np.array(values["usual"], float),
+        {name: entry["strength"] for name, entry in found.items()},
+        {name: tuple(_read_tree(tree) for tree in entry["trees"]) for name, entry in found.items()},
+    )
+
+
+def _tree(n_inputs: int) -> Check:
+    """Of nodes whose children stand behind them, so that every path ends."""
+
+    def check(key: str, value: Any) -> None:
+        _keys(key, value, {field.name for field in fields(Tree)})
+        _list(_number(LEAF, n_inputs - 1, int), 1, MOST_NODES)(f"{key}.feature", value["feature"])
+        n = len(value["feature"])
+        for name in ("threshold", "value"):
+            _list(_number(-1e12, 1e12), n, n)(f"{key}.{name}", value[name])
+        for name in ("left", "right"):
+            _list(_number(LEAF, n - 1, int), n, n)(f"{key}.{name}", value[name])
+            for node, (feature, child) in enumerate(zip(value["feature"], value[name], strict=True)):
+                if (child != LEAF) if feature == LEAF else (child <= node):
+                    raise _Wrong(f"{key}.{name}[{node}]", f"{LEAF} in a leaf, else a node behind {node}")
+
+    return check
+
+
+def _read_tree(values: dict) -> Tree:
+    kinds = {"feature": int, "left": int, "right": int, "threshold": float, "value": float}
+    return Tree(**{name: np.array(values[name], kind) for name, kind in kinds.items()})
 
 
 def _check_strengths(written: Any, table: Any) -> None:
