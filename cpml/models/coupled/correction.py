@@ -22,8 +22,8 @@ and shear moves with activity: a factor e^x in the odds is one of e^(x / beta) i
 limit sees, so shares are multiplied by that, and the grain's total stays.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,22 +49,27 @@ class Correction:
 
     names: tuple[str, ...] = ()  # inputs
     groups: tuple[str, ...] = ()  # of every input
-    usual: NDArray | None = None  # (F,) median of every input, for specimens that lack it
-    strength: dict[str, float] | None = None  # of every mechanism that speaks, above 0
-    trees: dict[str, tuple[Tree, ...]] | None = None  # of the same
+    usual: NDArray = field(default_factory=lambda: np.zeros(0))  # (F,) of every input, where one is lacking
+    strength: dict[str, float] = field(default_factory=dict)  # of every mechanism that speaks, above 0
+    trees: dict[str, tuple[Tree, ...]] = field(default_factory=dict)  # of the same
 
     @property
     def is_open(self) -> bool:
         """Whether any mechanism speaks."""
         return bool(self.strength)
 
+    @property
+    def gate(self) -> float:
+        """Largest strength of a mechanism; 0: the law alone."""
+        return max(self.strength.values(), default=0.0)
+
     def shift(self, specimen: Specimen, inputs: Inputs) -> NDArray:
         """(G, T) what is added to the log odds of every token."""
-        return self._over_mechanisms(specimen, inputs, lambda trees, z: summed(trees, z)[:, None])[..., 0]
+        return self._asked(specimen, inputs, 1, lambda trees, z: summed(trees, z)[:, None])[..., 0]
 
     def contributions(self, specimen: Specimen, inputs: Inputs) -> NDArray:
         """(G, T, F + 1) what every input adds to the shift, and last where all tokens start."""
-        return self._over_mechanisms(specimen, inputs, contributions)
+        return self._asked(specimen, inputs, len(self.names) + 1, contributions)
 
     def columns(self, specimen: Specimen, inputs: Inputs | None) -> dict[str, NDArray]:
         """(G, T) for people: the shift, by groups of inputs, and the input that moves it most."""
@@ -79,19 +84,23 @@ class Correction:
         silent = columns["learned"] == 0.0
         return columns | {"learned_by": np.where(silent, "", np.array(self.names, object)[most])}
 
-    def _over_mechanisms(self, specimen: Specimen, inputs: Inputs, ask: Any) -> NDArray:
+    def _asked(
+        self,
+        specimen: Specimen,
+        inputs: Inputs,
+        width: int,
+        ask: Callable[[tuple[Tree, ...], NDArray], NDArray],
+    ) -> NDArray:
+        """(G, T, width) answers of the trees for rows of inputs, times their strength; 0 where none speak."""
         values = inputs.select(self.names)
         values = np.where(np.isfinite(values), values, self.usual)
         mechanism = specimen.tokens["mechanism"].to_numpy()
-        result: NDArray | None = None
-        for name, strength in (self.strength or {}).items():
+        result = np.zeros((*values.shape[:2], width))
+        for name, strength in self.strength.items():
             tokens = np.flatnonzero(mechanism == name)
-            z = values[:, tokens].reshape(-1, values.shape[-1])
-            answer = strength * ask((self.trees or {})[name], z)
-            if result is None:
-                result = np.zeros((len(specimen), len(mechanism), answer.shape[-1]))
-            result[:, tokens] = answer.reshape(len(specimen), len(tokens), -1)
-        return np.zeros((len(specimen), len(mechanism), 1)) if result is None else result
+            answer = ask(self.trees[name], values[:, tokens].reshape(-1, len(self.names)))
+            result[:, tokens] = strength * answer.reshape(len(specimen), len(tokens), width)
+        return result
 
 
 @dataclass(frozen=True)

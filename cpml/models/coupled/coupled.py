@@ -188,7 +188,7 @@ class CoupledClassifier(BaseEstimator):
     def gate_(self) -> float:
         """Largest strength of the learned correction over the mechanisms; 0: the law alone, exactly."""
         check_is_fitted(self, "correction_")
-        return max((self.correction_.strength or {}).values(), default=0.0)
+        return self.correction_.gate
 
     def _further(self, specimens: list[Specimen]) -> tuple[str, ...]:
         """The parameters of FURTHER that these specimens need."""
