@@ -6,12 +6,13 @@ a is the law's probability that a token is active, f_m boosted trees of one mech
 inputs z of `correction_inputs`, s_m in {0, 1/4, 1/2, 1} how far they are believed. Strengths and stresses
 stay the law's: they are learned before, and alone, so that the correction cannot explain away a strength.
 
-s_m is chosen by records that the trees have not seen. The maps are cut into tiles; trees of all other folds
-predict the tiles of one, and the gain in log-likelihood is summed over tiles and over grains. A mechanism
-speaks with the strength of largest gain, if that exceeds its standard error (the larger of the two) by
-Student's quantile at `Numerics.gate_level`, divided by the number of strengths and mechanisms that were
-tried; with too few footprints nothing is tried. Otherwise s_m = 0, and F is the law exactly. The law itself
-is not fitted again without each fold: its few parameters hardly notice a tile.
+Whether f_m may speak is decided by records that neither the trees nor the law have seen. The maps are cut
+into tiles; without the labels of one fold of tiles the law's parameters are found again from where they are,
+trees are grown on the rest, and predict the fold. (A law that has seen the labels hides what it misses.)
+At s_m = 1/2, fixed beforehand, the gain in log-likelihood, summed over tiles and over grains, must exceed its
+standard error (the larger of the two) by Student's quantile at `Numerics.gate_level` divided by the number of
+mechanisms; then the strength of largest gain is taken. With too few footprints nothing is tried. Otherwise
+s_m = 0, and F is the law exactly.
 
 Activity in every draw k of the grain's stress moves with the mean, so that what happens together stays
 together:
@@ -23,7 +24,7 @@ limit sees, so shares are multiplied by that, and the grain's total stays.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,9 @@ from cpml.models.specimen.specimen import TILES, Specimen
 MECHANISMS = ("slip", "twin")
 STRENGTHS = (0.25, 0.5, 1.0)
 GROUPS = ("law", "stress", "neighbours", "grain", "family")
-EVIDENCE = ("mechanism", "footprints", "strength", "tried", "gain_nats", "error_nats", "needed", "verdict")
+JUDGED = 0.5
+"""The strength at which a correction is judged."""
+EVIDENCE = ("mechanism", "footprints", "strength", "best", "gain_nats", "error_nats", "needed", "verdict")
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,17 @@ class Correction:
 
 
 @dataclass(frozen=True)
+class Told:
+    """One training specimen with what a law says of it."""
+
+    specimen: Specimen
+    inputs: Inputs
+    active: NDArray  # (G, T) mean over the draws
+    rates: Detection
+    frequency: tuple[float, float]  # as `likelihood.seen_probability` takes it
+
+
+@dataclass(frozen=True)
 class Pairs:
     """Records of one mechanism: all (grain, token) pairs that somebody could tell, over all specimens."""
 
@@ -115,20 +129,49 @@ class Pairs:
     tile: NDArray  # (M,) likewise
     fold: NDArray  # (M,)
 
+    @classmethod
+    def of(cls, told: Sequence[Told], names: tuple[str, ...], mechanism: str) -> "Pairs":
+        """Collect them, with the inputs ``names``."""
+        columns: dict[str, list[NDArray]] = {field.name: [] for field in fields(cls) if field.name != "link"}
+        gain, floor, n_grains = [], [], 0
+        for number, part in enumerate(told):
+            specimen, rates = part.specimen, part.rates
+            tokens = (specimen.tokens["mechanism"] == mechanism).to_numpy()
+            row, token = np.nonzero(np.isfinite(specimen.observed) & tokens)
+            columns["z"].append(part.inputs.select(names)[row, token])
+            columns["y"].append(specimen.observed[row, token])
+            columns["log_odds"].append(log_odds(part.active)[row, token])
+            columns["grain"].append(n_grains + row)
+            columns["tile"].append((number * TILES**2 + specimen.tiles() @ [TILES, 1])[row])
+            columns["fold"].append(folds_of(specimen)[row])
+            n_grains += len(specimen)
+            detection = float(rates.detection) if mechanism == "slip" else 1.0
+            gain.append(np.full(len(row), (1 - float(rates.outlier)) * detection))
+            floor.append(
+                np.full(len(row), float(rates.outlier) * part.frequency[MECHANISMS.index(mechanism)])
+            )
+        whole = {name: np.concatenate(values) for name, values in columns.items()}
+        return cls(link=Observation(np.concatenate(gain), np.concatenate(floor)), **whole)
 
-@dataclass(frozen=True)
-class Told:
-    """One training specimen with what the law says of it."""
+    @property
+    def fewest(self) -> int:
+        """Number of footprints or of absences, whichever is smaller."""
+        return int(min(self.y.sum(), (1 - self.y).sum()))
 
-    specimen: Specimen
-    inputs: Inputs
-    active: NDArray  # (G, T) mean over the draws
+    def trees(self, growth: Growth, rows: NDArray | None = None) -> tuple[Tree, ...]:
+        """Grown on some rows, or on all."""
+        rows = np.arange(len(self.y)) if rows is None else rows
+        return boosted(self.z[rows], self.y[rows], self.log_odds[rows], self.link.of(rows), growth)
+
+
+def folds_of(specimen: Specimen) -> NDArray:
+    """(G,) fold of every grain, 0 to TILES - 1; tiles of a fold lie apart."""
+    return (specimen.tiles() @ [1, 2]) % TILES
 
 
 def learn(
     told: Sequence[Told],
-    rates: Detection,
-    frequency: tuple[float, float],
+    without: Callable[[int], Sequence[Told]],
     *,
     numerics: Numerics,
     seed: int,
@@ -138,19 +181,19 @@ def learn(
 
     Parameters
     ----------
-    rates, frequency : of the observation model, as `likelihood.seen_probability` takes them
+    told : by the law that has seen all labels; without : the same by one that has not seen those of a fold
     forced : every mechanism with a footprint speaks at strength 1, whatever held-out records say
 
     Returns
     -------
-    Correction, DataFrame of EVIDENCE: strength that speaks (0: shut), the strength of largest held-out gain,
-    that gain with its standard error, and how many errors it must exceed
+    Correction, DataFrame of EVIDENCE: strength that speaks (0: shut), held-out gain at strength 1/2 with its
+    standard error, how many errors it must exceed, and the strength of largest gain
     """
     names = tuple(n for n in told[0].inputs.names if all(n in part.inputs.names for part in told))
     groups = dict(zip(told[0].inputs.names, told[0].inputs.groups, strict=True))
-    pairs = {m: _pairs(told, names, m, rates, frequency) for m in MECHANISMS}
+    pairs = {m: Pairs.of(told, names, m) for m in MECHANISMS}
     least = 1 if forced else numerics.least_footprints
-    asked = [m for m, p in pairs.items() if p.y.sum() >= least and (1 - p.y).sum() >= least]
+    asked = [m for m, p in pairs.items() if p.fewest >= least]
     growth = Growth(
         trees=numerics.trees,
         depth=numerics.tree_depth,
@@ -159,6 +202,7 @@ def learn(
         leaf_pairs=numerics.leaf_pairs,
         seed=seed,
     )
+    blind = [without(fold) for fold in range(TILES)] if asked and not forced else []
     rows = []
     for mechanism, part in pairs.items():
         row = dict.fromkeys(EVIDENCE, np.nan) | {"mechanism": mechanism, "footprints": int(part.y.sum())}
@@ -166,38 +210,52 @@ def learn(
         if mechanism in asked and forced:
             row |= {"strength": 1.0, "verdict": "open, as asked"}
         elif mechanism in asked:
-            row |= _judged(part, growth, numerics.gate_level / (len(STRENGTHS) * len(asked)))
+            by_fold = [Pairs.of(one, names, mechanism) for one in blind]
+            row |= judged(by_fold, growth, numerics.gate_level / len(asked))
         rows.append(row)
     evidence = pd.DataFrame(rows, columns=list(EVIDENCE))
     strength = {row["mechanism"]: row["strength"] for row in rows if row["strength"] > 0}
     if not strength:
         return Correction(), evidence
-    usual = np.nan_to_num(np.nanmedian(np.concatenate([_flat(part, names) for part in told]), axis=0))
-    trees = {m: boosted(p.z, p.y, p.log_odds, p.link, growth) for m in strength if (p := pairs[m])}
+    flat = np.concatenate([part.inputs.select(names).reshape(-1, len(names)) for part in told])
+    usual = np.nan_to_num(np.nanmedian(flat, axis=0))
+    trees = {m: pairs[m].trees(growth) for m in strength}
     return Correction(names, tuple(groups[n] for n in names), usual, strength, trees), evidence
 
 
-def _judged(pairs: Pairs, growth: Growth, level: float) -> dict[str, Any]:
-    """The row of EVIDENCE of one mechanism by records that the trees have not seen."""
-    moved = np.zeros(len(pairs.y))
-    for fold in np.unique(pairs.fold):
+def judged(by_fold: Sequence[Pairs], growth: Growth, level: float) -> dict[str, Any]:
+    """The row of EVIDENCE of one mechanism.
+
+    Parameters
+    ----------
+    by_fold : the records, with the law that has not seen those of the fold, in the order of the folds
+    """
+    gains, tiles, grains = [], [], []
+    for fold, pairs in enumerate(by_fold):
         known, held = np.flatnonzero(pairs.fold != fold), np.flatnonzero(pairs.fold == fold)
-        if pairs.y[known].any():
-            trees = boosted(
-                pairs.z[known], pairs.y[known], pairs.log_odds[known], pairs.link.of(known), growth
-            )
-            moved[held] = summed(trees, pairs.z[held])
-    law = pairs.link.log_likelihood(pairs.y, pairs.log_odds)
-    best = {"tried": np.nan, "gain_nats": -np.inf, "error_nats": np.nan}
-    for strength in STRENGTHS:
-        gain = pairs.link.log_likelihood(pairs.y, pairs.log_odds + strength * moved) - law
-        error = max(_error_of_sum(gain, pairs.tile), _error_of_sum(gain, pairs.grain))
-        if gain.sum() > best["gain_nats"]:
-            best = {"tried": strength, "gain_nats": float(gain.sum()), "error_nats": error}
-    needed = float(student.ppf(1 - level, max(len(np.unique(pairs.tile)) - 1, 1)))
-    is_open = best["gain_nats"] > needed * best["error_nats"]
-    verdict = "open" if is_open else "shut: no gain beyond noise on held-out tiles"
-    return best | {"needed": needed, "strength": best["tried"] if is_open else 0.0, "verdict": verdict}
+        if not len(held) or not pairs.y[known].any():
+            continue
+        moved = np.outer((0.0, *STRENGTHS), summed(pairs.trees(growth, known), pairs.z[held]))
+        scores = [pairs.link.of(held).log_likelihood(pairs.y[held], pairs.log_odds[held] + m) for m in moved]
+        gains.append(np.array(scores[1:]) - scores[0])
+        tiles.append(pairs.tile[held])
+        grains.append(pairs.grain[held])
+    if not gains:  # all footprints lie in one fold
+        return {"verdict": "too few footprints"}
+    gain, tile, grain = np.concatenate(gains, axis=1), np.concatenate(tiles), np.concatenate(grains)
+    half = gain[STRENGTHS.index(JUDGED)]
+    error = max(_error_of_sum(half, tile), _error_of_sum(half, grain))
+    needed = float(student.ppf(1 - level, max(len(np.unique(tile)) - 1, 1)))
+    is_open = bool(half.sum() > needed * error)
+    best = STRENGTHS[int(gain.sum(1).argmax())]
+    return {
+        "strength": best if is_open else 0.0,
+        "best": best,
+        "gain_nats": float(half.sum()),
+        "error_nats": error,
+        "needed": needed,
+        "verdict": "open" if is_open else "shut: no gain beyond noise on held-out tiles",
+    }
 
 
 def _error_of_sum(values: NDArray, group: NDArray) -> float:
@@ -205,35 +263,3 @@ def _error_of_sum(values: NDArray, group: NDArray) -> float:
     _, where = np.unique(group, return_inverse=True)
     sums = np.bincount(where, values)
     return float(sums.std(ddof=1) * len(sums) ** 0.5) if len(sums) > 1 else np.inf
-
-
-def _flat(part: Told, names: tuple[str, ...]) -> NDArray:
-    return part.inputs.select(names).reshape(-1, len(names))
-
-
-def _pairs(
-    told: Sequence[Told],
-    names: tuple[str, ...],
-    mechanism: str,
-    rates: Detection,
-    frequency: tuple[float, float],
-) -> Pairs:
-    detection = float(rates.detection) if mechanism == "slip" else 1.0
-    gain, chance = (1 - float(rates.outlier)) * detection, frequency[MECHANISMS.index(mechanism)]
-    columns: dict[str, list[NDArray]] = {k: [] for k in ("z", "y", "log_odds", "grain", "tile", "fold")}
-    n_grains = 0
-    for number, part in enumerate(told):
-        tokens = (part.specimen.tokens["mechanism"] == mechanism).to_numpy()
-        y = part.specimen.observed
-        row, token = np.nonzero(np.isfinite(y) & tokens)
-        along = part.specimen.tiles()
-        columns["z"].append(part.inputs.select(names)[row, token])
-        columns["y"].append(y[row, token])
-        columns["log_odds"].append(log_odds(part.active)[row, token])
-        columns["grain"].append(n_grains + row)
-        columns["tile"].append((number * TILES**2 + along @ [TILES, 1])[row])
-        columns["fold"].append(((along @ [1, 2]) % TILES)[row])  # tiles of a fold lie apart
-        n_grains += len(part.specimen)
-    whole = {name: np.concatenate(values) for name, values in columns.items()}
-    every = np.ones(len(whole["y"]))
-    return Pairs(link=Observation(gain * every, float(rates.outlier) * chance * every), **whole)

@@ -44,7 +44,7 @@ from torch import Tensor
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.coupled.adapted_draws import adapt
-from cpml.models.coupled.correction import EVIDENCE, Correction, Told, learn
+from cpml.models.coupled.correction import EVIDENCE, Correction, Told, folds_of, learn
 from cpml.models.coupled.correction_inputs import Inputs, correction_inputs
 from cpml.models.coupled.explanation import explain
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
@@ -155,27 +155,31 @@ class CoupledClassifier(BaseEstimator):
         self.theta_ = self.prior_.named(self.vector_)
         self.covariance_ = posterior.covariance(self.vector_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
-        self.correction_, self.holdout_ = self._corrected(specimens)
+        self.correction_, self.holdout_ = self._corrected(specimens, posterior)
         return self
 
-    def _corrected(self, specimens: list[Specimen]) -> tuple[Correction, pd.DataFrame]:
+    def _corrected(self, specimens: list[Specimen], posterior: Posterior) -> tuple[Correction, pd.DataFrame]:
         """What the footprints teach beyond the fitted law, and the evidence for it."""
         if self.residual is False:
             return Correction(), pd.DataFrame(columns=list(EVIDENCE))
-        theta = self.prior_.unpack(self.vector_)
-        told = []
-        for specimen in specimens:
-            data = self._forward(specimen, self.vector_, self.n_draws)
-            inputs, active = self._asked(specimen, data, theta)
-            told.append(Told(specimen, inputs, active))
-        return learn(
-            told,
-            theta.rates,
-            self.frequency_,
-            numerics=self.numerics,
-            seed=self.seed,
-            forced=self.residual is True,
-        )
+
+        def without(fold: int) -> list[Told]:
+            """Told by the law without the labels of a fold, searched for from where all labels led."""
+            kept = [s.with_labels_of(s.grain_ids[folds_of(s) != fold]) for s in specimens]
+            parts = zip(kept, posterior.data, strict=True)
+            hidden = replace(posterior, data=tuple(Forward.of(s, d.localisation) for s, d in parts))
+            steps = min(self.numerics.fold_steps, self.max_iter)
+            vector = hidden.maximise(self.vector_, max_iter=steps).vector if hidden.count else self.vector_
+            return [self._told(specimen, vector) for specimen in specimens]
+
+        told = [self._told(specimen, self.vector_) for specimen in specimens]
+        return learn(told, without, numerics=self.numerics, seed=self.seed, forced=self.residual is True)
+
+    def _told(self, specimen: Specimen, vector: Tensor) -> Told:
+        """A training specimen with what the law at ``vector`` says of it."""
+        theta = self.prior_.unpack(vector)
+        inputs, active = self._asked(specimen, self._forward(specimen, vector, self.n_draws), theta)
+        return Told(specimen, inputs, active, theta.rates, self.frequency_)
 
     def _asked(self, specimen: Specimen, data: Forward, theta: Theta) -> tuple[Inputs, NDArray]:
         """Inputs of the correction, and the law's mean activities (G, T)."""
