@@ -133,7 +133,9 @@ class Pairs:
     def of(cls, told: Sequence[Told], names: tuple[str, ...], mechanism: str) -> "Pairs":
         """Collect them, with the inputs ``names``."""
         columns: dict[str, list[NDArray]] = {field.name: [] for field in fields(cls) if field.name != "link"}
-        gain, floor, n_grains = [], [], 0
+        gain: list[NDArray] = []
+        floor: list[NDArray] = []
+        n_grains = 0
         for number, part in enumerate(told):
             specimen, rates = part.specimen, part.rates
             tokens = (specimen.tokens["mechanism"] == mechanism).to_numpy()
@@ -205,7 +207,8 @@ def learn(
     blind = [without(fold) for fold in range(TILES)] if asked and not forced else []
     rows = []
     for mechanism, part in pairs.items():
-        row = dict.fromkeys(EVIDENCE, np.nan) | {"mechanism": mechanism, "footprints": int(part.y.sum())}
+        row: dict[str, Any] = dict.fromkeys(EVIDENCE, np.nan)
+        row |= {"mechanism": mechanism, "footprints": int(part.y.sum())}
         row |= {"strength": 0.0, "verdict": "too few footprints"}
         if mechanism in asked and forced:
             row |= {"strength": 1.0, "verdict": "open, as asked"}
@@ -230,7 +233,9 @@ def judged(by_fold: Sequence[Pairs], growth: Growth, level: float) -> dict[str, 
     ----------
     by_fold : the records, with the law that has not seen those of the fold, in the order of the folds
     """
-    gains, tiles, grains = [], [], []
+    gains: list[NDArray] = []
+    tiles: list[NDArray] = []
+    grains: list[NDArray] = []
     for fold, pairs in enumerate(by_fold):
         known, held = np.flatnonzero(pairs.fold != fold), np.flatnonzero(pairs.fold == fold)
         if not len(held) or not pairs.y[known].any():
