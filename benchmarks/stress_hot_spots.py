@@ -77,7 +77,7 @@ def ranking(hot: NDArray, values: NDArray) -> float:
 def grain_stress_of(model: CoupledClassifier, specimen: Specimen) -> NDArray:
     """(G,) mean magnitude of every grain's stress over the draws of a fitted F."""
     data, theta = model.forward(specimen)
-    return data.at(theta).stress.detach().norm(dim=-1).mean(1).numpy()
+    return (lambda s: s.average(s.stress.norm(dim=-1)))(data.at(theta)).detach().numpy()
 
 
 def _scores(specimen: Specimen, model: CoupledClassifier) -> dict[str, NDArray]:

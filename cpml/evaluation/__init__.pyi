@@ -16,7 +16,6 @@ from .predicted_sets import (
     predict_sets as predict_sets,
     set_coverage as set_coverage,
 )
-from .records import active as active, from_record as from_record, record as record, stacked as stacked
 from .partitions import over_partitions as over_partitions
 from .records import from_record as from_record, record as record, stacked as stacked
 from .scores import evaluate as evaluate, paired_differences as paired_differences

@@ -94,8 +94,15 @@ class Numerics:
         5.0, "volumes' worth of the mean covariance in that of a grain: one for each direction of stress"
     )
 
-    # residual head
-    hidden_units: int = _because(6, "of the residual head: a few hundred labels carry no more")
+    # learned correction
+    trees: int = _because(50, "of a mechanism: held-out scores are flat from 25 to 75")
+    tree_depth: int = _because(3, "splits on a path: a stress, in a family, of a large grain")
+    tree_rate: float = _because(0.1, "of Newton's step that a tree takes")
+    prior_pairs: float = _because(20.0, "of full information that say zero, in every leaf")
+    leaf_pairs: int = _because(20, "fewest in a leaf")
+    least_footprints: int = _because(30, "of a mechanism, and as many absences, or nothing is corrected")
+    gate_level: float = _because(0.05, "chance that a correction of nothing speaks, over the mechanisms")
+    fold_steps: int = _because(25, "of the search without a fold of labels, from where all of them led")
 
     def __post_init__(self) -> None:
         for entry in fields(self):

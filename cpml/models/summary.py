@@ -3,6 +3,7 @@ strength ratios, where learning acts.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,16 +124,26 @@ def agreement(specimen: Specimen, scheme: str) -> pd.DataFrame:
 
 def fit_table(model: CoupledClassifier, specimen: Specimen) -> pd.DataFrame:
     """How a fit of the coupled model ended, as a table of two columns to look at."""
-    gain, error = (model.holdout_.get(k, 0.0) for k in ("residual_gain_nats", "standard_error_nats"))
     facts = {
         "stresses": model.scheme_of(specimen),
         "converged": "yes" if model.converged_ else "no",
         "mechanics converged": "yes" if model.mechanics_converged_ else "no",
-        "residual gate": "open" if model.gate_ else "shut",
-        "held-out gain of the residual / nats": f"{gain:.1f} +- {error:.1f}",
+        **{f"learned correction of {row.mechanism}": _gate(row) for row in model.holdout_.itertuples()},
         "log posterior / nats": f"{model.log_posterior_:.1f}",
     }
     return pd.DataFrame({"value": facts}).rename_axis("fit")
+
+
+def _gate(row: Any) -> str:
+    """How one mechanism's correction was judged, in words."""
+    if not row.footprints:
+        return "no footprints"
+    if pd.isna(row.gain_nats):
+        return f"{row.verdict} ({row.footprints})"
+    return (
+        f"{row.verdict}: strength {row.strength:g}, held-out gain {row.gain_nats:.1f} +- {row.error_nats:.1f}"
+        f" nats, {row.needed:.1f} errors needed"
+    )
 
 
 def ratio_table(model: CoupledClassifier, truth: pd.Series | None = None) -> pd.DataFrame:

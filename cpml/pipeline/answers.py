@@ -462,6 +462,20 @@ def explained_stresses(table: pd.DataFrame) -> str:
     )
 
 
+def correction_of(model: CoupledClassifier) -> str:
+    """Whether what was learned beyond the law speaks, and why not: the end of a sentence about it."""
+    judged = model.holdout_
+    words = {"slip": "slip", "twin": "twins"}
+    speaks = [words[m] for m in judged.loc[judged["strength"] > 0, "mechanism"]]
+    if speaks:
+        return f"speaks on {' and '.join(speaks)}"
+    if judged.empty:
+        return "was switched off"
+    if (judged["verdict"] == "too few footprints").all():
+        return "was not tried, for want of footprints"
+    return "stayed shut: it gains nothing beyond noise on held-out grains"
+
+
 def learned(model: CoupledClassifier, n_footprints: int) -> str:
     """What the footprints fix, and what is left to the literature."""
     n = n_footprints
@@ -481,10 +495,9 @@ def learned(model: CoupledClassifier, n_footprints: int) -> str:
     )
     rest = ", ".join(map(name_of, open_["family"]))
     literature = f" Left to the literature: {rest}." if rest else ""
-    gate = "opened on held-out grains" if model.gate_ else "stayed shut"
     return (
         f"{told}{literature} {percent(float(model.theta_['amplitude']))} of what the mechanics says about "
-        f"the neighbours is taken over; the residual {gate}."
+        f"the neighbours is taken over; the correction by learning alone {correction_of(model)}."
     )
 
 

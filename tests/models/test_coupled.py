@@ -196,18 +196,6 @@ def test_relabelling_grains_permutes_predictions(specimen, fitted):
     assert np.allclose(a, b, atol=1e-10, rtol=0)
 
 
-def test_neighbours_change_the_answer_once_the_gate_is_open(specimen):
-    """With an open gate, permuting the neighbours moves predictions; with a shut gate nothing can."""
-    alone = {"scheme": "sachs", "edges": False, "n_draws": 16}
-    opened = CoupledClassifier(residual=True, shrinkage=0.1, **alone).fit([specimen])
-    mixed = replace(
-        specimen, neighbours=np.random.default_rng(0).permutation(specimen.neighbours.ravel()).reshape(-1, 2)
-    )
-    assert np.abs(opened.predict(specimen)["p"] - opened.predict(mixed)["p"]).max() > 1e-6
-    shut = CoupledClassifier(residual=False, **alone).fit([specimen])
-    assert np.array_equal(shut.predict(specimen)["p"], shut.predict(mixed)["p"])
-
-
 def test_saved_model_predicts_the_same(specimen, fitted, tmp_path):
     """Text file out and in: identical predictions; another format is refused by name."""
     fitted.save(tmp_path / "model.json")

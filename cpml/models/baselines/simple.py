@@ -35,10 +35,7 @@ LEAST_SLOPE = 1e-3  # a rule of the Schmid factor is monotone by definition
 
 def observed(specimen: Specimen) -> np.ndarray:
     """(G, T) observed 1, 0, or NaN where nobody could tell, in the order of ``Specimen.tokens``."""
-    rows = specimen.labels[specimen.labels["level"].isin(["plane", "variant"])]
-    table = rows.pivot(index="grain_id", columns=["mechanism", "target"], values="observed")
-    columns = pd.MultiIndex.from_frame(specimen.tokens[["mechanism", "target"]])
-    return table.reindex(index=specimen.grain_ids, columns=columns).to_numpy(dtype=float)
+    return specimen.observed
 
 
 def twin_tokens(specimen: Specimen) -> np.ndarray:

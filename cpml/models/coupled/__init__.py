@@ -1,1 +1,1 @@
-"""F = f_CP (*) f_ap: prior, likelihood, posterior, residual, outputs, explanation."""
+"""F = f_CP (*) f_ap: prior, likelihood, posterior, outputs, explanation."""

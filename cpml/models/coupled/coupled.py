@@ -1,7 +1,7 @@
-"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation, scatter and a
-small residual learned together.
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation and scatter learned together,
+and what footprints teach beyond it.
 
-    log a_gks = n log(|tau_gks| / xi_k(s)) + g r_gs        tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
+    log a_gks = n log(|tau_gks| / xi_k(s))                 tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
     pi_gkt    = sum_{s in t} softmax_s(log a_gks)   share of the grain's shear on token t (plane or variant)
     p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)
 
@@ -11,13 +11,12 @@ it is the probability to be recorded.
 The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (the law
 solved on the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter
 through `cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and measured
-rotations and strains of the grains through `cpml.models.coupled.motion`. The residual r is a small network on
-contractions of the neighbourhood (zero mean per family, shrunk). Learned by maximum a posteriori with the
-literature as prior: strengths xi (log-normal), n, lambda, c, s_eta (or t), the rates of the observation
-models and the residual. n is the exponent of *accumulated* shear: hardening spreads slip over more
-systems than the rate exponent of the law would, so its prior is wide. The gate g is 0 (pure physics, exactly)
-or 1, whichever predicts held-out blocks better. Footprints tell strength ratios; the common scale stays with
-the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`).
+rotations and strains of the grains through `cpml.models.coupled.motion`. Learned by maximum a posteriori with
+the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta (or t) and the rates of the
+observation models. n is the exponent of *accumulated* shear: hardening spreads slip over more systems than
+the rate exponent of the law would, so its prior is wide. Footprints tell strength ratios; the common scale
+stays with the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`). After the law,
+boosted trees correct its log odds as far as held-out footprints ask (`cpml.models.coupled.correction`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -45,8 +44,9 @@ from torch import Tensor
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.coupled.adapted_draws import adapt
+from cpml.models.coupled.correction import EVIDENCE, Correction, Told, folds_of, learn
+from cpml.models.coupled.correction_inputs import Inputs, correction_inputs
 from cpml.models.coupled.explanation import explain
-from cpml.models.coupled.gate import residual_gate
 from cpml.models.coupled.hardened import strength_history
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
 from cpml.models.coupled.marginals import ratio_quantiles, sampled_quantiles
@@ -62,7 +62,6 @@ from cpml.models.coupled.posterior import (
     strength_table,
 )
 from cpml.models.coupled.prior import FURTHER, Prior, Theta
-from cpml.models.coupled.residual import ResidualHead
 from cpml.models.coupled.sampling import sample
 from cpml.models.coupled.storage import read_model, write_model
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
@@ -84,9 +83,8 @@ class CoupledClassifier(BaseEstimator):
     free_surface : no shear stress on the map's surface
     n_draws : quasi-random draws of the local stress per grain; the search begins with `Numerics.coarse_draws`
         from the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
-    residual : "auto" (gate by held-out blocks), True or False
+    residual : the learned correction of the law: "auto" (as far as held-out tiles ask for it), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
-    shrinkage : precision of the residual network's weights
     samples : draws of Hamiltonian Monte Carlo behind intervals and predictions (`sampling`; minutes, needs
         Pyro); 0: quantiles along the ridge and Laplace's approximation
     max_iter : L-BFGS iterations per stage; a stage ends early where the posterior no longer rises
@@ -95,10 +93,11 @@ class CoupledClassifier(BaseEstimator):
 
     Attributes
     ----------
-    theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : 0.0 or 1.0;
+    theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : largest
+        strength of the learned correction over the mechanisms, 0: the law alone, exactly;
     mechanics_converged_ : whether every solution of the scheme behind the localisation converged;
     converged_, n_iter_, log_posterior_ : state of the search, steps over all its stages; holdout_ :
-        log-likelihoods behind the gate
+        DataFrame behind the gate, one row per mechanism (`correction.learn`)
     """
 
     name = "coupled"
@@ -112,7 +111,6 @@ class CoupledClassifier(BaseEstimator):
         n_draws: int = 128,
         residual: bool | str = "auto",
         scatter: bool = True,
-        shrinkage: float = 4.0,
         samples: int = 0,
         max_iter: int = 150,
         warm_start: bool = False,
@@ -125,7 +123,6 @@ class CoupledClassifier(BaseEstimator):
         self.n_draws = n_draws
         self.residual = residual
         self.scatter = scatter
-        self.shrinkage = shrinkage
         self.samples = samples
         self.max_iter = max_iter
         self.warm_start = warm_start
@@ -133,7 +130,7 @@ class CoupledClassifier(BaseEstimator):
         self.numerics = numerics
 
     def fit(self, specimens: list[Specimen]) -> Self:
-        """Learn strengths, scatter, detection and (if it helps) the residual from the specimens' footprints.
+        """Learn strengths, scatter, detection and, if it helps, the correction from footprints.
 
         Without any footprint the posterior is the prior: the literature speaks alone.
 
@@ -150,13 +147,10 @@ class CoupledClassifier(BaseEstimator):
             raise ParameterError(
                 f"scheme {self.scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}"
             )
-        head = ResidualHead.like(specimens, seed=self.seed, numerics=self.numerics)
         before = vars(self).get("prior_")
         self.prior_ = Prior(
             specimens[0].material,
             families.pop(),
-            head,
-            self.shrinkage,
             self._further(specimens),
         )
         vector = self._start(before)
@@ -165,12 +159,6 @@ class CoupledClassifier(BaseEstimator):
             vector = self._search([replace(s, motions=None) for s in specimens], vector)[1].vector
         posterior, optimum = self._search(specimens, vector)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
-        self.gate_ = float(self.residual is True)
-        self.holdout_: dict[str, float] = {}
-        if self.residual == "auto" and posterior.count_of_mechanisms:
-            self.gate_, self.holdout_ = residual_gate(
-                specimens, posterior, optimum.vector, max_iter=self.max_iter
-            )
         posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
@@ -181,7 +169,7 @@ class CoupledClassifier(BaseEstimator):
         self.theta_ = self.prior_.named(self.vector_)
         self.covariance_ = posterior.covariance(self.vector_)
         self.footprints_ = footprints_of_families(posterior, self.vector_)
-        self.draws_ = np.zeros((0, self.prior_.n_base))
+        self.draws_ = np.zeros((0, len(self.vector_)))
         if self.samples and posterior.count:
             self.draws_ = sample(
                 posterior, self.vector_, self.covariance_, number=self.samples, seed=self.seed
@@ -191,7 +179,44 @@ class CoupledClassifier(BaseEstimator):
             alone = ratio_quantiles(posterior, self.vector_, self.covariance_)
         self.ratios_ = with_model_error(alone, self.prior_, self.footprints_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.ratios_)
+        self.correction_, self.holdout_ = self._corrected(specimens, posterior)
         return self
+
+    def _corrected(self, specimens: list[Specimen], posterior: Posterior) -> tuple[Correction, pd.DataFrame]:
+        """What the footprints teach beyond the fitted law, and the evidence for it."""
+        if self.residual is False:
+            return Correction(), pd.DataFrame(columns=list(EVIDENCE))
+
+        def without(fold: int) -> list[Told]:
+            """Told by the law without the labels of a fold, searched for from where all labels led."""
+            kept = [s.with_labels_of(s.grain_ids[folds_of(s) != fold]) for s in specimens]
+            parts = zip(kept, posterior.data, strict=True)
+            hidden = replace(posterior, data=tuple(Forward.of(s, d.localisation) for s, d in parts))
+            steps = min(self.numerics.fold_steps, self.max_iter)
+            vector = hidden.maximise(self.vector_, max_iter=steps).vector if hidden.count else self.vector_
+            return [self._told(specimen, vector) for specimen in specimens]
+
+        told = [self._told(specimen, self.vector_) for specimen in specimens]
+        return learn(told, without, numerics=self.numerics, seed=self.seed, forced=self.residual is True)
+
+    def _told(self, specimen: Specimen, vector: Tensor) -> Told:
+        """A training specimen with what the law at ``vector`` says of it."""
+        theta = self.prior_.unpack(vector)
+        inputs, active = self._asked(specimen, self._forward(specimen, vector, self.n_draws), theta)
+        return Told(specimen, inputs, active, theta.rates, self.frequency_)
+
+    def _asked(self, specimen: Specimen, data: Forward, theta: Theta) -> tuple[Inputs, NDArray]:
+        """Inputs of the correction, and the law's mean activities (G, T)."""
+        with torch.no_grad():
+            sheared = data.at(theta)
+        inputs = correction_inputs(specimen, self.scheme_of(specimen), data, theta, sheared)
+        return inputs, sheared.average(sheared.active).numpy()
+
+    @property
+    def gate_(self) -> float:
+        """Largest strength of the learned correction over the mechanisms; 0: the law alone, exactly."""
+        check_is_fitted(self, "correction_")
+        return self.correction_.gate
 
     def _further(self, specimens: list[Specimen]) -> tuple[str, ...]:
         """The parameters of FURTHER that these specimens need."""
@@ -212,19 +237,16 @@ class CoupledClassifier(BaseEstimator):
         centre = self.prior_.centre()
         if not self.warm_start or before is None or "vector_" not in vars(self):
             return centre
-        n = self.prior_.n_base
         if before.families != self.prior_.families:
             raise ParameterError(
                 f"warm_start: the last fit was of {before.families}, not {self.prior_.families}"
             )
-        known = dict(zip(before.names, self.vector_[: before.n_base], strict=True))
-        own = [known.get(name, value) for name, value in zip(self.prior_.names, centre[:n], strict=True)]
-        return torch.cat([torch.stack(own), centre[n:]])
+        known = dict(zip(before.names, self.vector_, strict=True))
+        own = [known.get(name, value) for name, value in zip(self.prior_.names, centre, strict=True)]
+        return torch.stack(own)
 
     def _search(self, specimens: list[Specimen], vector: Tensor) -> tuple[Posterior, Optimum]:
-        """Maximum without residual; the localisation is linearised again where the search
-        ends, until that moves little.
-        """
+        """Maximum; the localisation is linearised again where the search ends, until that moves little."""
         k, steps = len(self.prior_.families), 0
         for _ in range(self.numerics.rounds):
             posterior = self._posterior(specimens, vector, min(self.numerics.coarse_draws, self.n_draws))
@@ -240,15 +262,13 @@ class CoupledClassifier(BaseEstimator):
         return posterior, replace(optimum, n_iter=steps)
 
     def _polish(self, specimens: list[Specimen], start: Optimum) -> tuple[Posterior, Optimum]:
-        """The last steps to the maximum, with draws adapted to each grain and, where
-        its gate is open, the residual.
-        """
+        """The last steps to the maximum, with draws adapted to each grain."""
         vector, steps = start.vector, start.n_iter
-        posterior = replace(self._posterior(specimens, vector, self.n_draws), gate=self.gate_)
+        posterior = self._posterior(specimens, vector, self.n_draws)
         if not posterior.count:
             return posterior, start
         for _ in range(self.numerics.adaptations):
-            theta = self.prior_.unpack(vector, gate=self.gate_)
+            theta = self.prior_.unpack(vector)
             adapted = (adapt(d, theta, n_draws=self.n_draws, seed=self.seed) for d in posterior.data)
             posterior = replace(posterior, data=tuple(adapted))
             optimum = posterior.maximise(vector, max_iter=self.max_iter)
@@ -267,7 +287,7 @@ class CoupledClassifier(BaseEstimator):
         Returns
         -------
         DataFrame grain_id, mechanism, target, family, p, p_cp, p_active, share, shear, model: p that a
-        footprint is recorded, p_cp the same of the law without scatter, neighbours' corrections and residual,
+        footprint is recorded, p_cp the same of the law without scatter, neighbours' and learned corrections,
         p_active that the token is active at all (recorded or not), share the expected share of the grain's
         shear, shear the expected shear itself (NaN unless the load's strain is known; over the twinning shear
         it is the volume fraction); with ``interval`` also p_low, p_high, p_active_low, ..., shear_high
@@ -276,7 +296,7 @@ class CoupledClassifier(BaseEstimator):
         amount = data.localisation.taylor * specimen.load.strain if specimen.load.strain else float("nan")
         draws = [self._predict(data, drawn, amount) for drawn in self._posterior_draws()]
         values = {name: np.mean([d[name] for d in draws], axis=0) for name in draws[0]}
-        values["p_cp"] = self._predict(data, theta.law_alone(), amount)["p"]
+        values["p_cp"] = self._predict(replace(data, shift=None), theta.law_alone(), amount)["p"]
         if interval:
             for name in ("p", "p_active", "share", "shear"):
                 low, high = np.quantile([d[name] for d in draws], [0.05, 0.95], axis=0)
@@ -345,28 +365,24 @@ class CoupledClassifier(BaseEstimator):
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 
     def _posterior_draws(self) -> list[Theta]:
-        """Parameters of the sampler, or drawn from Laplace's approximation within the bounds of the search;
-        the residual's stay.
-        """
-        n = self.prior_.n_base
+        """Parameters of the sampler, or of Laplace's approximation within the bounds of the search."""
         if len(self.draws_):
             kept = np.linspace(0, len(self.draws_) - 1, min(self.numerics.posterior_draws, len(self.draws_)))
-            chosen = [torch.tensor(self.draws_[int(k)]) for k in kept]
-            return [self.prior_.unpack(torch.cat([v, self.vector_[n:]]), gate=self.gate_) for v in chosen]
+            return [self.prior_.unpack(torch.tensor(self.draws_[int(k)])) for k in kept]
+        n = len(self.prior_.names)
         root = np.linalg.cholesky(self.covariance_ + 1e-12 * np.eye(n))
         generator = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed))
         half = generator.random(self.numerics.posterior_draws // 2)
-        centre, width = self.prior_.centre()[:n].numpy(), self.numerics.bound * self.prior_.width(n)
-        drawn = [self.vector_[:n].numpy() + root @ z for z in np.concatenate([half, -half])]
-        inside = [torch.tensor(np.clip(v, centre - width, centre + width)) for v in drawn]
-        return [self.prior_.unpack(torch.cat([v, self.vector_[n:]]), gate=self.gate_) for v in inside]
+        centre, width = self.prior_.centre().numpy(), self.numerics.bound * self.prior_.width()
+        drawn = [self.vector_.numpy() + root @ z for z in np.concatenate([half, -half])]
+        return [self.prior_.unpack(torch.tensor(np.clip(v, centre - width, centre + width))) for v in drawn]
 
     def log_likelihood(self, specimen: Specimen) -> float:
-        """Log-likelihood of a specimen's footprints under the fitted model (natural log, all grains)."""
+        """Log-likelihood of a specimen's footprints under the fitted law (natural log, all grains)."""
         self._check(specimen)
         with torch.no_grad():
             data = (self._forward(specimen, self.vector_, self.n_draws),)
-            posterior = Posterior(self.prior_, data, self.gate_, self.numerics)
+            posterior = Posterior(self.prior_, data, self.numerics)
             return float(posterior.log_likelihood(self.vector_)[0].sum())
 
     @property
@@ -406,12 +422,24 @@ class CoupledClassifier(BaseEstimator):
         return scheme_for(specimen) if self.scheme == "auto" else self.scheme
 
     def forward(self, specimen: Specimen) -> tuple[Forward, Theta]:
-        """The specimen as tensors, its localisation solved near the learned
-        strengths, and the learned parameters.
+        """The specimen as tensors, its localisation solved near the learned strengths, with the learned
+        correction, and the learned parameters.
         """
         self._check(specimen)
-        theta = self.prior_.unpack(self.vector_, gate=self.gate_)
-        return self._forward(specimen, self.vector_, self.n_draws), theta
+        theta = self.prior_.unpack(self.vector_)
+        data = self._forward(specimen, self.vector_, self.n_draws)
+        if self.correction_.is_open:
+            inputs, _ = self._asked(specimen, data, theta)
+            data = replace(data, shift=torch.tensor(self.correction_.shift(specimen, inputs)))
+        return data, theta
+
+    def learned(self, specimen: Specimen) -> dict[str, NDArray]:
+        """Columns (G, T) of what the learned correction adds to the log odds, as in `explain`."""
+        inputs = None
+        if self.correction_.is_open:
+            theta = self.prior_.unpack(self.vector_)
+            inputs, _ = self._asked(specimen, self._forward(specimen, self.vector_, self.n_draws), theta)
+        return self.correction_.columns(specimen, inputs)
 
     def _forward(self, specimen: Specimen, vector: Tensor, n_draws: int) -> Forward:
         """Tensors of a specimen, its localisation solved near the strengths of ``vector``."""
@@ -424,12 +452,11 @@ class CoupledClassifier(BaseEstimator):
             free_surface=self.free_surface,
             numerics=self.numerics,
         )
-        return Forward.of(specimen, self.prior_.head, localisation)
+        return Forward.of(specimen, localisation)
 
     def _posterior(self, specimens: list[Specimen], vector: Tensor, n_draws: int) -> Posterior:
-        """Behind a shut gate."""
         data = tuple(self._forward(s, vector, n_draws) for s in specimens)
-        return Posterior(self.prior_, data, numerics=self.numerics)
+        return Posterior(self.prior_, data, self.numerics)
 
     def _check(self, specimen: Specimen) -> None:
         check_is_fitted(self, "vector_")

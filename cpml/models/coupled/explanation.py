@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from cpml.models.coupled.posterior import Forward
+from cpml.models.coupled.posterior import Forward, Sheared
 from cpml.models.coupled.prior import Theta
 from cpml.models.mechanics.grain_stress import ON_A_MAP, grain_state
 from cpml.models.mechanics.neighbourhood import shares_of_pulls
@@ -43,6 +43,8 @@ class Explainable(Protocol):
 
     def scheme_of(self, specimen: Specimen) -> str: ...  # noqa: D102
 
+    def learned(self, specimen: Specimen) -> dict[str, NDArray]: ...  # noqa: D102
+
 
 def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
     """One row per grain and token.
@@ -50,17 +52,32 @@ def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
     Returns
     -------
     DataFrame grain_id, mechanism, target, family, mean, grain, collective, neighbours, x (their sum),
-    scatter, residual (added to the log activity), from_grain (neighbour whose boundary contributes most to
-    ``neighbours``; -1 without one), p_active
+    scatter, from_grain (neighbour whose boundary contributes most to ``neighbours``; -1 without one), learned
+    (added to the log odds by the learned correction; where that speaks, also learned_law, learned_stress,
+    learned_neighbours, learned_grain, learned_family, what each group of inputs adds, and learned_by, the
+    input that moves it most), p_active
     """
     data, theta = model.forward(specimen)
     scheme = model.scheme_of(specimen)
-    schmid = data.localisation.schmid.numpy()
     with torch.no_grad():
-        correction = theta.residual(data.inputs, data.family)
-        residual = np.zeros(schmid.shape[:2]) if correction is None else correction.numpy()
         sheared = data.at(theta)
-        active, root = sheared.average(sheared.active).numpy(), sheared.answer.root
+    columns, top = chain_of_causes(specimen, scheme, data, theta, sheared)
+    per_edge = _neighbour_stresses(specimen, scheme, data, theta)
+    columns["from_grain"] = _strongest(specimen, per_edge, data.localisation.schmid.numpy(), top)
+    columns |= model.learned(specimen)
+    active = sheared.average(sheared.active).numpy()
+    columns["p_active"] = active
+    return specimen.predictions(active, model=model.name, **columns).drop(columns=["p", "model"])
+
+
+def chain_of_causes(
+    specimen: Specimen, scheme: str, data: Forward, theta: Theta, sheared: Sheared
+) -> tuple[dict[str, NDArray], NDArray]:
+    """Columns mean, grain, collective, neighbours, x, scatter (G, T) of :func:`explain`, and the most loaded
+    system (G, T) of every token.
+    """
+    schmid, root = data.localisation.schmid.numpy(), sheared.answer.root
+    with torch.no_grad():
         terms = _stresses(specimen, scheme, data, theta)
     strength = theta.log_strength.exp().numpy()[specimen.systems.family]
     if root is None:
@@ -77,11 +94,7 @@ def explain(model: Explainable, specimen: Specimen) -> pd.DataFrame:
     columns = {name: sense * part[rows, top] / unit for name, part in x.items()}
     columns["x"] = sense * total[rows, top] / unit
     columns["scatter"] = spread[rows, top] / strength[top] / unit
-    columns["residual"] = residual[rows, top]
-    per_edge = _neighbour_stresses(specimen, scheme, data, theta)
-    columns["from_grain"] = _strongest(specimen, per_edge, schmid, top)
-    columns["p_active"] = active
-    return specimen.predictions(active, model=model.name, **columns).drop(columns=["p", "model"])
+    return columns, top
 
 
 def _stresses(specimen: Specimen, scheme: str, data: Forward, theta: Theta) -> dict[str, NDArray]:

@@ -41,21 +41,21 @@ def ratio_quantiles(posterior: Posterior, vector: torch.Tensor, covariance: NDAr
     for family in range(k):
         if family == ref:
             continue
-        contrast = np.zeros(prior.n_base)
+        contrast = np.zeros(len(prior.names))
         contrast[family], contrast[ref] = 1.0, -1.0
         along = covariance @ contrast
         variance = float(contrast @ along)
         if variance <= 0:
-            found[family] = contrast @ vector[: prior.n_base].numpy()
+            found[family] = contrast @ vector[: len(prior.names)].numpy()
             continue
         where, log_density = _followed(posterior, vector, along / variance, np.sqrt(variance))
-        start = float(contrast @ vector[: prior.n_base].numpy())
+        start = float(contrast @ vector[: len(prior.names)].numpy())
         found[family] = start + _quantiles(where, log_density)
     return found
 
 
 def sampled_quantiles(prior: Prior, draws: NDArray) -> NDArray:
-    """(K, 3) the same of draws (N, n_base) from the posterior."""
+    """(K, 3) the same of draws (N, P) from the posterior."""
     k = len(prior.families)
     log_ratio = draws[:, :k] - draws[:, [prior.reference]]
     return np.quantile(log_ratio, QUANTILES, axis=0).T

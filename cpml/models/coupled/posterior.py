@@ -10,7 +10,7 @@ stiff. The curvature there gives intervals (Laplace's approximation).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,9 @@ from torch import Tensor
 from cpml.errors import CpmlError
 from cpml.intervals import NINETY_PERCENT
 from cpml.models.coupled.at_yield import log_weights
-from cpml.models.coupled.likelihood import Evidence, activity, log_likelihood, token_share
+from cpml.models.coupled.likelihood import TINY, Evidence, activity, log_likelihood, token_share
 from cpml.models.coupled.motion import Measured
 from cpml.models.coupled.prior import Prior, Theta
-from cpml.models.coupled.residual import ResidualHead
 from cpml.models.coupled.within_grain import shares_within
 from cpml.models.mechanics.localisation import Answer, Localisation
 from cpml.models.numerics import STANDARD, Numerics
@@ -53,6 +52,27 @@ class Sheared:
         """(G, ...) mean of values (G, K, ...) over the draws."""
         return torch.einsum("gk,gk...->g...", torch.softmax(self.log_weight, dim=1), values)
 
+    def corrected(self, shift: Tensor, token: Tensor, steepness: Tensor) -> "Sheared":
+        """The same with log odds to be active moved by ``shift`` (G, T), as `correction` says.
+
+        Parameters
+        ----------
+        token : (S,) of every system; steepness : of the visible limit, from odds to shear
+        """
+        active = self.active.clamp(TINY, 1 - TINY)
+        mean = self.average(active)
+        wanted = torch.sigmoid(torch.logit(mean) + shift)
+        less, more = (wanted / mean)[:, None], ((1 - wanted) / (1 - mean))[:, None]
+        moved = torch.where(shift[:, None] < 0, active * less, 1 - (1 - active) * more)
+        factor = torch.exp(shift / steepness)[:, None]
+        by_system, by_token = self.by_system * factor[..., token], self.by_token * factor
+        return replace(
+            self,
+            by_system=by_system / by_system.sum(-1, keepdim=True),
+            by_token=by_token / by_token.sum(-1, keepdim=True),
+            active=moved,
+        )
+
 
 @dataclass(frozen=True)
 class Forward:
@@ -63,14 +83,14 @@ class Forward:
     family: Tensor  # (S,) long
     token: Tensor  # (S,) long
     n_tokens: int
-    inputs: Tensor  # (G, S, F) of the residual head
     variation: Tensor  # (G, J, S) resolved, at points of a grain (`within_grain`)
     log_unit: Tensor  # (T,) log of the shear that counts as one (`activity`)
     log_mean_shear: float  # natural log of the mean over the grains
     motion: tuple[Measured, ...] = ()
+    shift: Tensor | None = None  # (G, T) learned correction of the log odds to be active
 
     @classmethod
-    def of(cls, specimen: Specimen, head: ResidualHead, localisation: Localisation) -> "Forward":
+    def of(cls, specimen: Specimen, localisation: Localisation) -> "Forward":
         """Collect the tensors of a `Specimen`."""
         return cls(
             Evidence.of(specimen),
@@ -78,7 +98,6 @@ class Forward:
             torch.tensor(specimen.systems.family),
             torch.tensor(specimen.token),
             len(specimen.tokens),
-            head.inputs(specimen),
             localisation.variation,
             torch.tensor(log_units(specimen)),
             float(np.log(localisation.taylor * (specimen.load.strain or NOMINAL_STRAIN))),
@@ -111,7 +130,8 @@ class Forward:
         log_shear = log_total + self.log_mean_shear
         active = activity(by_token, log_shear, self.log_unit, self.n_planes, theta.rates)
         log_weight = self._log_weight(theta, answer, stress, tau)
-        return Sheared(answer, stress, log_total, log_shear, log_weight, by_system, by_token, active)
+        law = Sheared(answer, stress, log_total, log_shear, log_weight, by_system, by_token, active)
+        return law if self.shift is None else law.corrected(self.shift, self.token, theta.rates.steepness)
 
     def _log_weight(self, theta: Theta, answer: Answer, stress: Tensor, tau: Tensor) -> Tensor:
         """(G, K) of the draws: by their adaptation, and by being at yield where a scheme knows its error."""
@@ -154,26 +174,20 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Log posterior of a list of specimens, behind a shut (0) or open (1) gate of the residual."""
+    """Log posterior of a list of specimens."""
 
     prior: Prior
     data: tuple[Forward, ...]
-    gate: float = 0.0
     numerics: Numerics = STANDARD
 
     @property
     def count(self) -> int:
         """Footprints of any kind: zero means that there is nothing to learn from."""
-        return self.count_of_mechanisms + sum(len(m.grains) for d in self.data for m in d.motion)
-
-    @property
-    def count_of_mechanisms(self) -> int:
-        """Observed traces and known variants, of which alone the residual knows something."""
-        return sum(d.evidence.count for d in self.data)
+        return sum(d.evidence.count + sum(len(m.grains) for m in d.motion) for d in self.data)
 
     def log_likelihood(self, vector: Tensor) -> list[Tensor]:
         """Log-likelihood (G,) of every grain of each specimen."""
-        theta = self.prior.unpack(vector, gate=self.gate)
+        theta = self.prior.unpack(vector)
         found = []
         for d in self.data:
             sheared = d.at(theta)
@@ -190,7 +204,7 @@ class Posterior:
         return -self.prior.log_density(vector) - parts.sum()
 
     def maximise(self, start: Tensor, *, max_iter: int, strengths_alone: bool = False) -> Optimum:
-        """Most probable parameters; behind a shut gate the head's weights stay where they start.
+        """Most probable parameters.
 
         Each log strength stays within `Numerics.reach` of ``start``: so far the linearised localisation is
         trusted.
@@ -200,16 +214,15 @@ class Posterior:
         strengths_alone : all other parameters stay at ``start``. A search that may call traces false before
             it has looked for strengths that explain them ends where whole families are false
         """
-        free = len(start) if self.gate else self.prior.n_base
-        centre, width = self.prior.centre().numpy()[:free], self.prior.width(free)
+        centre, width = self.prior.centre().numpy(), self.prior.width()
 
         def cost(z: NDArray) -> tuple[float, NDArray]:
             x = torch.tensor(centre + width * z, requires_grad=True)
-            value = self.cost(torch.cat([x, start[free:]]))
+            value = self.cost(x)
             (slope,) = torch.autograd.grad(value, x)
             return value.item(), width * slope.numpy()
 
-        z = (start[:free].numpy() - centre) / width
+        z = (start.numpy() - centre) / width
         bounds = self._bounds(z, width)
         if strengths_alone:
             held = slice(len(self.prior.families), None)
@@ -225,30 +238,26 @@ class Posterior:
             raise CpmlError(
                 f"training diverged (log posterior {-end.fun}): check load and labels of the specimens"
             )
-        vector = torch.cat([torch.tensor(centre + width * end.x), start[free:]])
-        return Optimum(vector, -float(end.fun), bool(end.success), int(end.nit))
+        return Optimum(torch.tensor(centre + width * end.x), -float(end.fun), bool(end.success), int(end.nit))
 
     def _bounds(self, z: NDArray, width: NDArray) -> NDArray:
         """(n, 2) of the free parameters in units of their prior width, for a search from ``z``."""
         k, bound = len(self.prior.families), self.numerics.bound
         bounds = np.full((len(z), 2), (-bound, bound))
-        bounds[self.prior.n_base :] = (-np.inf, np.inf)
         near = z[:k, None] + self.numerics.reach / width[:k, None] * np.array([-1.0, 1.0])
         bounds[:k] = np.clip(near, -bound, bound)
         return bounds
 
     def covariance(self, vector: Tensor) -> NDArray:
-        """Laplace covariance of the base parameters: inverse curvature, by
-        central differences of the gradient.
-        """
-        n, step = self.prior.n_base, self.numerics.curvature_step
+        """Laplace covariance of the parameters: inverse curvature, by central differences of the gradient."""
+        step = self.numerics.curvature_step
 
         def gradient(base: Tensor) -> Tensor:
             base = base.clone().requires_grad_(True)
-            return torch.autograd.grad(self.cost(torch.cat([base, vector[n:]])), base)[0]
+            return torch.autograd.grad(self.cost(base), base)[0]
 
-        base, shifts = vector[:n], step * torch.eye(n, dtype=vector.dtype)
-        hessian = torch.stack([(gradient(base + e) - gradient(base - e)) / (2 * step) for e in shifts])
+        shifts = step * torch.eye(len(vector), dtype=vector.dtype)
+        hessian = torch.stack([(gradient(vector + e) - gradient(vector - e)) / (2 * step) for e in shifts])
         value, vectors = torch.linalg.eigh((hessian + hessian.T) / 2)
         return ((vectors / value.clamp(min=self.numerics.least_curvature)) @ vectors.T).numpy()
 
@@ -257,7 +266,7 @@ def footprints_of_families(posterior: Posterior, vector: Tensor) -> NDArray:
     """(K,) expected number of the observed traces and twins that each family left: a trace is shared among
     the planes that it fits as their probabilities to leave it, and with false ones.
     """
-    theta = posterior.prior.unpack(vector, gate=posterior.gate)
+    theta = posterior.prior.unpack(vector)
     number = np.zeros(len(posterior.prior.families))
     for d in posterior.data:
         with torch.no_grad():

@@ -4,8 +4,7 @@ any footprint, and as one record.
 Strengths are log-normal about the literature, with the spread between sources as width. The other priors
 are wide and the same for every material: centre and width in the log, in the logit for shares, in log(n
 - 1) for the exponent, which stays above 1 where the law is convex, and as they are for the amplitude of
-the scheme (1: believe it) and for the neighbours' corrections (0: none). The residual's weights are
-normal with precision ``shrinkage``.
+the scheme (1: believe it) and for the neighbours' corrections (0: none).
 
 Some models have parameters more: ``trust``, how far a scheme's own spread may be trusted (1: it is right,
 larger: it is too sure), where the scheme has one; gain and scatter of rotations and of strains
@@ -22,7 +21,6 @@ from torch import Tensor
 from cpml.crystallography.materials import Material
 from cpml.models.coupled.likelihood import Detection
 from cpml.models.coupled.motion import MotionRates
-from cpml.models.coupled.residual import ResidualHead
 from cpml.models.mechanics.neighbourhood import PULLS
 from cpml.models.specimen.motions import KINDS
 
@@ -64,51 +62,37 @@ class Theta:
     scatter: Tensor  # s_eta
     coefficients: Tensor  # (C,) of the corrections from neighbours, order PULLS
     rates: Detection  # of the observation model
-    head: ResidualHead
-    weights: Tensor  # of the residual head
-    gate: float  # 0: pure physics, exactly; 1: with the residual
     trust: Tensor  # t, of the scheme's own spread
     motion: dict[str, MotionRates]  # of every kind; of the prior where nothing was learned
 
-    def residual(self, inputs: Tensor, family: Tensor) -> Tensor | None:
-        """(G, S) what the head adds to the log activities; None behind a shut gate."""
-        return self.gate * self.head(self.weights, inputs, family) if self.gate else None
-
     def law_alone(self) -> "Theta":
-        """The same without what is not the law: scatter, corrections from neighbours and residual."""
+        """The same without what is not the law: scatter and corrections from neighbours."""
         nothing = torch.zeros((), dtype=self.scatter.dtype)
         none = torch.zeros_like(self.coefficients)
-        return replace(self, scatter=nothing, trust=nothing, coefficients=none, gate=0.0)
+        return replace(self, scatter=nothing, trust=nothing, coefficients=none)
 
 
 @dataclass(frozen=True)
 class Prior:
     """Prior of one material; vector = (log strengths (K,), transformed PRIORS and those of FURTHER that the
-    model has, weights of the residual).
+    model has).
     """
 
     material: Material
     families: tuple[str, ...]
-    head: ResidualHead
-    shrinkage: float
     further: tuple[str, ...] = ()  # of FURTHER
 
     @property
     def shape(self) -> dict[str, tuple[float, float]]:
-        """Centre and width of every parameter that is no strength and no weight, in order."""
+        """Centre and width of every parameter that is no strength, in order."""
         every = PRIORS | {name: FURTHER[name] for name in self.further}
         own = {name: (float(self.material.n), every[name][1]) for name in EXPONENTS if name in every}
         return every | own
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the parameters before the head's weights: families, then those of `shape`."""
+        """Of the parameters: families, then those of `shape`."""
         return (*self.families, *self.shape)
-
-    @property
-    def n_base(self) -> int:
-        """Number of parameters before the head's weights."""
-        return len(self.names)
 
     @property
     def strengths(self) -> NDArray:
@@ -129,20 +113,19 @@ class Prior:
     def centre(self) -> Tensor:
         """Prior centre of the whole vector: where every search starts."""
         shape = [to_line(name, torch.tensor(c, dtype=torch.float64)) for name, (c, _) in self.shape.items()]
-        return torch.cat([torch.log(torch.tensor(self.strengths)), torch.stack(shape), self.head.initial()])
+        return torch.cat([torch.log(torch.tensor(self.strengths)), torch.stack(shape)])
 
-    def width(self, n_free: int) -> NDArray:
-        """(n_free,) prior standard deviations of the first parameters of the vector."""
-        base = np.concatenate([self.log_spreads, [w for _, w in self.shape.values()]])
-        return np.concatenate([base, np.full(max(n_free - len(base), 0), self.shrinkage**-0.5)])[:n_free]
+    def width(self) -> NDArray:
+        """Prior standard deviations of the whole vector."""
+        return np.concatenate([self.log_spreads, [w for _, w in self.shape.values()]])
 
     def log_density(self, vector: Tensor) -> Tensor:
         """Log prior up to a constant."""
-        z = (vector[: self.n_base] - self.centre()[: self.n_base]) / torch.tensor(self.width(self.n_base))
-        return -0.5 * (z**2).sum() - 0.5 * self.shrinkage * (vector[self.n_base :] ** 2).sum()
+        z = (vector - self.centre()) / torch.tensor(self.width())
+        return -0.5 * (z**2).sum()
 
-    def unpack(self, vector: Tensor, *, gate: float) -> Theta:
-        """The record of a parameter vector, behind a shut (0) or open (1) gate of the residual."""
+    def unpack(self, vector: Tensor) -> Theta:
+        """The record of a parameter vector."""
         values = self._values(vector)
         return Theta(
             log_strength=vector[: len(self.families)],
@@ -153,9 +136,6 @@ class Prior:
             scatter=values["scatter"],
             coefficients=torch.stack([values[name] for name in PULLS]),
             rates=Detection(**{field.name: values[field.name] for field in fields(Detection)}),
-            head=self.head,
-            weights=vector[self.n_base :],
-            gate=gate,
             trust=values["trust"],
             motion={k: MotionRates(values[f"{k}_gain"], values[f"{k}_scatter"]) for k in KINDS},
         )
@@ -171,7 +151,7 @@ class Prior:
         """PRIORS and FURTHER in their own range; of what the model has not, the prior's centre, and no
         scatter.
         """
-        line = vector[len(self.families) : self.n_base]
+        line = vector[len(self.families) :]
         values = {name: from_line(name, x) for name, x in zip(self.shape, line, strict=True)}
         fixed = {name: centre for name, (centre, _) in FURTHER.items()} | {"scatter": 0.0, "trust": 0.0}
         return {name: torch.tensor(x, dtype=line.dtype) for name, x in fixed.items()} | values

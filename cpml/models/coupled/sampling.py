@@ -18,14 +18,16 @@ from cpml.models.coupled.posterior import Posterior
 
 OUTSIDE = 1e6
 """Nats per squared width beyond a bound: the sampler turns round there."""
+DEPTH = 3
+"""Doublings of a trajectory: seven steps lead across where the coordinates are those of a normal density."""
 
 
 def sample(posterior: Posterior, vector: Tensor, covariance: NDArray, *, number: int, seed: int) -> NDArray:
-    """(number, n_base) draws of the base parameters.
+    """(number, P) draws of the parameters.
 
     Parameters
     ----------
-    vector : of the maximum; covariance : Laplace's, of the base parameters
+    vector : of the maximum; covariance : Laplace's
     number : draws after half as many that tune the step
 
     Raises
@@ -37,19 +39,19 @@ def sample(posterior: Posterior, vector: Tensor, covariance: NDArray, *, number:
         from pyro.infer.mcmc import MCMC, NUTS
     except ImportError:
         raise CpmlError("sampling needs Pyro: pip install cpml[sampling], or fit with samples=0") from None
-    n = posterior.prior.n_base
+    n = len(vector)
     root = torch.tensor(np.linalg.cholesky(covariance + 1e-12 * np.eye(n)))
-    centre, width = posterior.prior.centre()[:n], torch.tensor(posterior.prior.width(n))
+    centre, width = posterior.prior.centre(), torch.tensor(posterior.prior.width())
     bound = posterior.numerics.bound
 
     def potential(point: dict[str, Tensor]) -> Tensor:
-        base = vector[:n] + root @ point["z"]
+        base = vector + root @ point["z"]
         beyond = (((base - centre) / width).abs() - bound).clamp(min=0.0)
         inside = centre + width * ((base - centre) / width).clamp(-bound, bound)
-        return posterior.cost(torch.cat([inside, vector[n:]])) + OUTSIDE * (beyond**2).sum()
+        return posterior.cost(inside) + OUTSIDE * (beyond**2).sum()
 
     pyro.set_rng_seed(seed)
-    kernel = NUTS(potential_fn=potential, max_tree_depth=5, full_mass=False)
+    kernel = NUTS(potential_fn=potential, max_tree_depth=DEPTH, full_mass=False)
     start = {"z": torch.zeros(n, dtype=vector.dtype)}
     chain = MCMC(
         kernel,
@@ -60,4 +62,5 @@ def sample(posterior: Posterior, vector: Tensor, covariance: NDArray, *, number:
     )
     chain.run()
     z = chain.get_samples()["z"].numpy()
-    return vector[:n].numpy() + z @ root.numpy().T
+    drawn = vector.numpy() + z @ root.numpy().T
+    return np.clip(drawn, (centre - bound * width).numpy(), (centre + bound * width).numpy())

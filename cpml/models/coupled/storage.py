@@ -7,11 +7,14 @@ value is checked, so that what is read is a model that could have been fitted.
 | parameters | of CoupledClassifier, `numerics` with all numbers of `Numerics` |
 | families | of the material, in the order of the vector |
 | further | parameters beyond those of every model, in the order of the vector |
-| gate, frequency | 0 or 1; traces per plane and share of variants, 0 to 1 |
-| vector | parameters on the real line, the first within `numerics.bound` prior widths |
-| covariance | of the first n_base of them: symmetric, no negative variance |
-| head | shape, seed and scaling of the residual network, whose weights end the vector |
-| strengths | table for people, the one that vector and covariance give |
+| frequency | traces per plane and share of variants, 0 to 1 |
+| vector | parameters on the real line, within `numerics.bound` prior widths |
+| covariance | of them: symmetric, no negative variance |
+| ratios | 5 %, 50 % and 95 % quantiles of the log strength ratio of every family |
+| footprints | expected number of every family |
+| draws | of the parameters by the sampler; none where it did not run |
+| strengths | table for people, the one that vector and ratios give |
+| correction | null, or inputs (names, groups, usual values) and, by mechanism, strength and trees |
 """
 
 import json
@@ -28,19 +31,24 @@ from numpy.typing import NDArray
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError
 from cpml.files import write_json
+from cpml.models.coupled.boosting import LEAF, Tree
+from cpml.models.coupled.correction import GROUPS, MECHANISMS, STRENGTHS, Correction
 from cpml.models.coupled.posterior import strength_table
 from cpml.models.coupled.prior import FURTHER, Prior
-from cpml.models.coupled.residual import COLUMNS, ResidualHead
 from cpml.models.mechanics.grain_stress import SCHEMES
 from cpml.models.numerics import Numerics
 
-FORMAT = "cpml-coupled-4"
+FORMAT = "cpml-coupled-5"
 MAX_BYTES = 10_000_000
 """A model is some kB; more is none."""
 MOST = 1_000_000
 """Above all counts (draws, iterations, cells) that anybody has reason to ask for."""
-LARGEST_WEIGHT = 1e6
-"""Of the residual head: with weights of one its inputs, of unit variance, already saturate."""
+FARTHEST = 1e6
+"""On the real line: far beyond what the bounds of any parameter allow."""
+MOST_DRAWS = 10_000
+MOST_INPUTS = 200
+MOST_NODES = 2000
+"""Of a tree: what a few hundred footprints carry has tens."""
 
 Check = Callable[[str, Any], None]
 """Raises _Wrong for a value that a key may not have."""
@@ -59,12 +67,14 @@ def write_model(model: Any, path: str | Path) -> None:
         "families": list(model.prior_.families),
         "further": list(model.prior_.further),
         "material": model.prior_.material.name,
-        "gate": model.gate_,
         "frequency": list(model.frequency_),
         "vector": model.vector_.tolist(),
         "covariance": model.covariance_.tolist(),
-        "head": model.prior_.head.to_dict(),
+        "ratios": model.ratios_.tolist(),
+        "footprints": model.footprints_.tolist(),
+        "draws": model.draws_.tolist(),
         "strengths": strengths.to_dict(orient="list"),
+        "correction": _plain(model.correction_),
     }
     write_json(Path(path), content)
 
@@ -99,20 +109,24 @@ def _model(cls: type, content: dict, material: Material) -> Any:
         raise _Wrong("families", f"each once, of {', '.join(material.families)}")
     numerics = Numerics(**content["parameters"]["numerics"])
     model = cls(**content["parameters"] | {"numerics": numerics})
-    head = ResidualHead.from_dict(content["head"])
-    if head.n_families != len(names) or head.n_hidden != numerics.hidden_units:
-        raise _Wrong("head", f"{len(names)} families and {numerics.hidden_units} hidden units")
     further = tuple(content["further"])
     if further != tuple(name for name in FURTHER if name in further):
         raise _Wrong("further", f"each once, in the order {', '.join(FURTHER)}")
-    prior = Prior(material, tuple(names), head, model.shrinkage, further)
+    prior = Prior(material, tuple(names), further)
     model.prior_ = prior
-    model.gate_, model.frequency_ = float(content["gate"]), tuple(map(float, content["frequency"]))
+    model.frequency_ = tuple(map(float, content["frequency"]))
     model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
-    model.covariance_ = _covariance(content["covariance"], prior.n_base)
+    model.covariance_ = _covariance(content["covariance"], len(prior.names))
     model.theta_ = prior.named(model.vector_)
-    model.strengths_ = strength_table(prior, model.vector_, model.covariance_)
+    model.ratios_ = _ratios(content["ratios"], prior)
+    _list(_number(0, MOST), len(names), len(names))("footprints", content["footprints"])
+    model.footprints_ = np.array(content["footprints"], float)
+    _list(_anything, 0, MOST_DRAWS)("draws", content["draws"])
+    draws = [_vector(values, prior, numerics, f"draws[{k}]") for k, values in enumerate(content["draws"])]
+    model.draws_ = np.array(draws, float).reshape(len(draws), len(prior.names))
+    model.strengths_ = strength_table(prior, model.vector_, model.ratios_)
     _check_strengths(content["strengths"], model.strengths_)
+    model.correction_ = _correction(content["correction"])
     return model
 
 
@@ -197,23 +211,6 @@ def _text(key: str, value: Any) -> None:
         raise _Wrong(key, "text")
 
 
-def _head(key: str, value: Any) -> None:
-    most = 1 + len(COLUMNS)
-    _mapping(
-        {
-            "columns": _list(_choice(*COLUMNS), 0, len(COLUMNS)),
-            "mean": _list(_number(-1e12, 1e12), 1, most),
-            "scale": _list(_number(1e-9, 1e12), 1, most),
-            "n_families": _number(1, 100, int),
-            "n_hidden": _number(1, 1000, int),
-            "seed": _number(0, 2**32 - 1, int),
-        }
-    )(key, value)
-    n = 1 + len(value["columns"])
-    if len(set(value["columns"])) != n - 1 or len(value["mean"]) != n or len(value["scale"]) != n:
-        raise _Wrong(key, "each column once, with its mean and scale after those of the neighbours' pull")
-
-
 def _anything(key: str, value: Any) -> None:
     """Checked by what is made of it."""
 
@@ -228,7 +225,7 @@ _FIELDS: dict[str, Check] = {
             "n_draws": _number(1, MOST, int),
             "residual": _choice("auto", True, False),
             "scatter": _BOOLEAN,
-            "shrinkage": _number(1e-12, 1e12),
+            "samples": _number(0, MOST_DRAWS, int),
             "max_iter": _number(1, MOST, int),
             "warm_start": _BOOLEAN,
             "seed": _number(0, 2**32 - 1, int),
@@ -242,25 +239,37 @@ _FIELDS: dict[str, Check] = {
     ),
     "families": _list(_text, 1, 100),
     "further": _list(_choice(*FURTHER), 0, len(FURTHER)),
-    "gate": _choice(0.0, 1.0),
     "frequency": _list(_number(0, 1), 2, 2),
-    "head": _head,
     "vector": _anything,
     "covariance": _anything,
+    "ratios": _anything,
+    "footprints": _anything,
+    "draws": _anything,
     "strengths": _anything,
+    "correction": _anything,
 }
 
 
-def _vector(values: Any, prior: Prior, numerics: Numerics) -> NDArray:
+def _vector(values: Any, prior: Prior, numerics: Numerics, key: str = "vector") -> NDArray:
     """The parameters, where a search within `numerics.bound` prior widths can have ended."""
-    centre, n = prior.centre().numpy(), prior.n_base
-    _list(_number(-LARGEST_WEIGHT, LARGEST_WEIGHT), len(centre), len(centre))("vector", values)
+    centre = prior.centre().numpy()
+    _list(_number(-FARTHEST, FARTHEST), len(centre), len(centre))(key, values)
     vector = np.array(values, dtype=float)
-    far = np.abs(vector[:n] - centre[:n]) / prior.width(n) > numerics.bound * (1 + 1e-9)
+    far = np.abs(vector - centre) / prior.width() > numerics.bound * (1 + 1e-9)
     if far.any():
         where = int(far.argmax())
-        raise _Wrong(f"vector[{where}]", f"within {numerics.bound:g} prior widths of {centre[where]:.4g}")
+        raise _Wrong(f"{key}[{where}]", f"within {numerics.bound:g} prior widths of {centre[where]:.4g}")
     return vector
+
+
+def _ratios(values: Any, prior: Prior) -> NDArray:
+    k = len(prior.families)
+    _list(_list(_number(-1e3, 1e3), 3, 3), k, k)("ratios", values)
+    ratios = np.array(values, dtype=float)
+    for number, row in enumerate(ratios):
+        if (np.diff(row) < 0).any() or (number == prior.reference and row.any()):
+            raise _Wrong(f"ratios[{number}]", "three that rise; zeros for the reference")
+    return ratios
 
 
 def _covariance(values: Any, n: int) -> NDArray:
@@ -276,8 +285,72 @@ def _covariance(values: Any, n: int) -> NDArray:
     return covariance
 
 
+def _plain(correction: Correction) -> dict | None:
+    """A correction as values for JSON; None where the law is alone."""
+    if not correction.is_open:
+        return None
+    mechanisms = {
+        name: {"strength": strength, "trees": [_plain_tree(tree) for tree in correction.trees[name]]}
+        for name, strength in correction.strength.items()
+    }
+    inputs = {"names": list(correction.names), "groups": list(correction.groups)}
+    return inputs | {"usual": correction.usual.tolist(), "mechanisms": mechanisms}
+
+
+def _plain_tree(tree: Tree) -> dict:
+    return {field.name: getattr(tree, field.name).tolist() for field in fields(Tree)}
+
+
+def _correction(values: Any) -> Correction:
+    """What :func:`_plain` wrote."""
+    if values is None:
+        return Correction()
+    key = "correction"
+    _keys(key, values, {"names", "groups", "usual", "mechanisms"})
+    _list(_text, 1, MOST_INPUTS)(f"{key}.names", values["names"])
+    n = len(values["names"])
+    _list(_choice(*GROUPS), n, n)(f"{key}.groups", values["groups"])
+    _list(_number(-1e12, 1e12), n, n)(f"{key}.usual", values["usual"])
+    found, where = values["mechanisms"], f"{key}.mechanisms"
+    if not isinstance(found, dict) or not found or set(found) - set(MECHANISMS):
+        raise _Wrong(where, f"some of {', '.join(MECHANISMS)}")
+    for name, entry in found.items():
+        own = f"{where}.{name}"
+        _mapping({"strength": _choice(*STRENGTHS), "trees": _list(_tree(n), 1, MOST_NODES)})(own, entry)
+    return Correction(
+        tuple(values["names"]),
+        tuple(values["groups"]),
+        np.array(values["usual"], float),
+        {name: entry["strength"] for name, entry in found.items()},
+        {name: tuple(_read_tree(tree) for tree in entry["trees"]) for name, entry in found.items()},
+    )
+
+
+def _tree(n_inputs: int) -> Check:
+    """Of nodes whose children stand behind them, so that every path ends."""
+
+    def check(key: str, value: Any) -> None:
+        _keys(key, value, {field.name for field in fields(Tree)})
+        _list(_number(LEAF, n_inputs - 1, int), 1, MOST_NODES)(f"{key}.feature", value["feature"])
+        n = len(value["feature"])
+        for name in ("threshold", "value"):
+            _list(_number(-1e12, 1e12), n, n)(f"{key}.{name}", value[name])
+        for name in ("left", "right"):
+            _list(_number(LEAF, n - 1, int), n, n)(f"{key}.{name}", value[name])
+            for node, (feature, child) in enumerate(zip(value["feature"], value[name], strict=True)):
+                if (child != LEAF) if feature == LEAF else (child <= node):
+                    raise _Wrong(f"{key}.{name}[{node}]", f"{LEAF} in a leaf, else a node behind {node}")
+
+    return check
+
+
+def _read_tree(values: dict) -> Tree:
+    kinds = {"feature": int, "left": int, "right": int, "threshold": float, "value": float}
+    return Tree(**{name: np.array(values[name], kind) for name, kind in kinds.items()})
+
+
 def _check_strengths(written: Any, table: Any) -> None:
-    """_Wrong where the table for people is not the one that vector and covariance give."""
+    """_Wrong where the table for people is not the one that vector and ratios give."""
     _keys("strengths", written, set(table))
     for name, column in table.items():
         key, expected = f"strengths.{name}", [None if value != value else value for value in column]
@@ -293,4 +366,4 @@ def _check_strengths(written: Any, table: Any) -> None:
                 and math.isclose(value, wanted, rel_tol=1e-6)  # the formula in another library of algebra
             )
             if not is_near:
-                raise _Wrong(f"{key}[{number}]", f"{wanted}, by vector and covariance")
+                raise _Wrong(f"{key}[{number}]", f"{wanted}, by vector and ratios")

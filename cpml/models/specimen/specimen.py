@@ -171,6 +171,14 @@ class Specimen:
         return np.isin(self.grain_ids, seen)
 
     @cached_property
+    def observed(self) -> np.ndarray:
+        """(G, T) observed 1, 0, or NaN where nobody could tell, in the order of `tokens`."""
+        rows = self.labels[self.labels["level"].isin(["plane", "variant"])]
+        table = rows.pivot(index="grain_id", columns=["mechanism", "target"], values="observed")
+        columns = pd.MultiIndex.from_frame(self.tokens[["mechanism", "target"]])
+        return table.reindex(index=self.grain_ids, columns=columns).to_numpy(dtype=float)
+
+    @cached_property
     def twin_observed(self) -> np.ndarray:
         """(G, V) 1 when the variant was seen, 0 when the grain was indexed without it, NaN when unknown."""
         names = self.tokens.loc[self.tokens["mechanism"] == "twin", "target"].tolist()
@@ -196,11 +204,12 @@ class Specimen:
 
     def chequerboard(self) -> np.ndarray:
         """(G,) bool, alternating tiles of about equal grain number: two blocked halves of the map."""
-        along = [
-            (TILES * (self.grains[c].rank(method="first") - 1) / len(self)).astype(int)
-            for c in ("x_um", "y_um")
-        ]
-        return ((along[0] + along[1]) % 2 == 0).to_numpy()
+        return self.tiles().sum(1) % 2 == 0
+
+    def tiles(self) -> np.ndarray:
+        """(G, 2) number of the tile along x and along y, cut at equal grain number."""
+        rank = self.grains[["x_um", "y_um"]].rank(method="first").to_numpy()
+        return (TILES * (rank - 1) / len(self)).astype(int)
 
     def predictions(self, probability: np.ndarray, *, model: str, **columns: np.ndarray) -> pd.DataFrame:
         """Long table of (G, T) probabilities: grain_id, mechanism, target, family, p, model, ..."""
