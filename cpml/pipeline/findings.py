@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 LIKELY, SURE = 0.5, 0.9
 """Probabilities above which a mechanism is called likely, and sure."""
-TARGETS = {"plane": ", planes", "system": ", systems", "variant": ", variants", "pair": ", pairs of planes"}
+TARGETS = {
+    "plane": ", planes",
+    "system": ", systems",
+    "variant": ", variants",
+    "family": ", families",
+    "any": ", at all",
+    "pair": ", pairs of planes",
+}
 """Kind of target -> what is added to the mechanism."""
 LENGTH = 0.8
 """Of a drawn trace, in diameters of its grain."""

@@ -52,7 +52,9 @@ from cpml.models.coupled.motion import Measured, predicted, strains_of
 from cpml.models.coupled.outputs import all_levels
 from cpml.models.coupled.posterior import Forward, Optimum, Posterior, correlation_table, strength_table
 from cpml.models.coupled.prior import FURTHER, Prior, Theta
+from cpml.models.coupled.reports import Reports
 from cpml.models.coupled.residual import ResidualHead
+from cpml.models.coupled.slow_laws import factors, learn_slow_laws
 from cpml.models.coupled.storage import read_model, write_model
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
 from cpml.models.mechanics.localisation import Localisation, grid_point
@@ -82,6 +84,7 @@ class CoupledClassifier(BaseEstimator):
     Attributes
     ----------
     theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : 0.0 or 1.0;
+    slow_laws_ : what reports taught of cross-slip and climb;
     mechanics_converged_ : whether every solution of the scheme behind the localisation converged;
     converged_, n_iter_, log_posterior_ : state of the search, steps over all its stages; holdout_ :
         log-likelihoods behind the gate
@@ -164,7 +167,9 @@ class CoupledClassifier(BaseEstimator):
         self.mechanics_converged_ = all(
             d.localisation.response.converged(log_strength) for d in posterior.data
         )
-        self.theta_ = self.prior_.named(self.vector_)
+        theta = self.prior_.unpack(self.vector_, gate=self.gate_)
+        self.slow_laws_ = learn_slow_laws(specimens, posterior.data, theta, self.numerics.bound)
+        self.theta_ = self.prior_.named(self.vector_) | factors(self.slow_laws_)
         self.covariance_ = posterior.covariance(self.vector_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.covariance_)
         return self
@@ -176,6 +181,8 @@ class CoupledClassifier(BaseEstimator):
             is_uncertain = self.scheme_of(specimen) in UNCERTAIN
             kinds = [measured.kind for measured in Measured.of(specimen)]
             needed |= {f"{kind}_gain" for kind in kinds}
+            if Reports.of(specimen) is not None:
+                needed |= {"report_missed", "report_false"}
             needed |= {"trust"} if is_uncertain else {f"{kind}_scatter" for kind in kinds}
         return tuple(name for name in FURTHER if name in needed)
 
@@ -260,7 +267,7 @@ class CoupledClassifier(BaseEstimator):
         cross-slip pairs and climb (`outputs`).
         """
         data, _ = self.forward(specimen)
-        return all_levels(specimen, data, self._posterior_draws())
+        return all_levels(specimen, data, self._posterior_draws(), self.slow_laws_)
 
     def predict_motion(
         self, specimen: Specimen, *, strain: float | Mapping[str, float] | None = None

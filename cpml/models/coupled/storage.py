@@ -10,6 +10,7 @@ value is checked, so that what is read is a model that could have been fitted.
 | gate, frequency | 0 or 1; traces per plane and share of variants, 0 to 1 |
 | vector | parameters on the real line, the first within `numerics.bound` prior widths |
 | covariance | of the first n_base of them: symmetric, no negative variance |
+| slow_laws | of those that reports taught: shift, spread, number of reports |
 | head | shape, seed and scaling of the residual network, whose weights end the vector |
 | strengths | table for people, the one that vector and covariance give |
 """
@@ -17,7 +18,7 @@ value is checked, so that what is read is a model that could have been fitted.
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,11 @@ from cpml.files import write_json
 from cpml.models.coupled.posterior import strength_table
 from cpml.models.coupled.prior import FURTHER, Prior
 from cpml.models.coupled.residual import COLUMNS, ResidualHead
+from cpml.models.coupled.slow_laws import Learned, factors, literature
 from cpml.models.mechanics.grain_stress import SCHEMES
 from cpml.models.numerics import Numerics
 
-FORMAT = "cpml-coupled-4"
+FORMAT = "cpml-coupled-5"
 MAX_BYTES = 10_000_000
 """A model is some kB; more is none."""
 MOST = 1_000_000
@@ -63,6 +65,7 @@ def write_model(model: Any, path: str | Path) -> None:
         "frequency": list(model.frequency_),
         "vector": model.vector_.tolist(),
         "covariance": model.covariance_.tolist(),
+        "slow_laws": {name: list(astuple(known)) for name, known in model.slow_laws_.items()},
         "head": model.prior_.head.to_dict(),
         "strengths": strengths.to_dict(orient="list"),
     }
@@ -110,7 +113,8 @@ def _model(cls: type, content: dict, material: Material) -> Any:
     model.gate_, model.frequency_ = float(content["gate"]), tuple(map(float, content["frequency"]))
     model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
     model.covariance_ = _covariance(content["covariance"], prior.n_base)
-    model.theta_ = prior.named(model.vector_)
+    model.slow_laws_ = _slow_laws(content["slow_laws"], material, numerics)
+    model.theta_ = prior.named(model.vector_) | factors(model.slow_laws_)
     model.strengths_ = strength_table(prior, model.vector_, model.covariance_)
     _check_strengths(content["strengths"], model.strengths_)
     return model
@@ -244,6 +248,7 @@ _FIELDS: dict[str, Check] = {
     "further": _list(_choice(*FURTHER), 0, len(FURTHER)),
     "gate": _choice(0.0, 1.0),
     "frequency": _list(_number(0, 1), 2, 2),
+    "slow_laws": _anything,
     "head": _head,
     "vector": _anything,
     "covariance": _anything,
@@ -261,6 +266,22 @@ def _vector(values: Any, prior: Prior, numerics: Numerics) -> NDArray:
         where = int(far.argmax())
         raise _Wrong(f"vector[{where}]", f"within {numerics.bound:g} prior widths of {centre[where]:.4g}")
     return vector
+
+
+def _slow_laws(values: Any, material: Material, numerics: Numerics) -> dict[str, Learned]:
+    """What reports taught of the slow laws of the material, where a grid within `numerics.bound` can end."""
+    known = literature(material)
+    if not isinstance(values, dict) or not set(values) <= set(known):
+        raise _Wrong("slow_laws", f"of {', '.join(known) or 'nothing'}, the laws that the material has")
+    found = {}
+    for name, entry in values.items():
+        key, most = f"slow_laws.{name}", numerics.bound * known[name].spread
+        _list(_number(-MOST, MOST), 3, 3)(key, entry)
+        _number(-most, most)(f"{key}[0]", entry[0])
+        _number(0, most)(f"{key}[1]", entry[1])
+        _number(1, MOST, int)(f"{key}[2]", entry[2])
+        found[name] = Learned(float(entry[0]), float(entry[1]), entry[2])
+    return found
 
 
 def _covariance(values: Any, n: int) -> NDArray:
