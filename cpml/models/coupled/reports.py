@@ -206,7 +206,7 @@ def _from_lines(rows: pd.DataFrame, specimen: Specimen) -> np.ndarray:
 
 
 def _directions(rows: pd.DataFrame, specimen: Specimen) -> tuple[list[tuple], list[np.ndarray]]:
-    """Of every grain, source and plane with a line: the systems of the plane that the source leaves possible."""
+    """Of every grain, source and plane with a line: its systems that the source leaves possible."""
     systems, found, planes = specimen.systems, [], []
     system = pd.Series(np.arange(len(systems)), index=list(systems.names))
     rows = rows.assign(system=system[rows["target"]].to_numpy())

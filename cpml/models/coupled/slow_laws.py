@@ -1,9 +1,9 @@
 """Cross-slip and climb: laws with the literature's energies, and what reports teach of them.
 
-    phi = exp(-dG / kT), dG with e^s times the activation energy of the literature    (`cpml.plasticity.CrossSlip`)
-    rate of climb = e^s times that of the literature                             (`cpml.plasticity.DiffusionClimb`)
+    phi = exp(-dG / kT),  dG with e^s times the activation energy of the literature
+    rate of climb = e^s times that of the literature
 
-One number s each, normal about 0 with the literature's spread as width before any report. Under a draw k of a
+(`cpml.plasticity.CrossSlip`, `cpml.plasticity.DiffusionClimb`). One number s each, normal about 0 with the literature's spread as width before any report. Under a draw k of a
 grain's stress a pair of planes p, q with a common Burgers vector cross-slips, and a grain climbs, with
 probability
 
@@ -200,9 +200,8 @@ def learn_slow_laws(
     """
     found = {}
     for name, known in literature(specimens[0].material).items():
-        told = [
-            t for s, d in zip(specimens, data, strict=True) if (t := _told(name, s, d, theta)) is not None
-        ]
+        parts = (_told(name, s, d, theta) for s, d in zip(specimens, data, strict=True))
+        told = [part for part in parts if part is not None]
         if told:
             n_reports = sum(len(t.grain) for t in told)
             found[name] = replace(_posterior(told, known.spread, bound), n_reports=n_reports)
