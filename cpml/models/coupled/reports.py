@@ -195,7 +195,7 @@ def _sets(rows: pd.DataFrame, specimen: Specimen) -> list[tuple]:
     for row, grain in zip(rows.itertuples(), specimen.position(rows["grain_id"]), strict=True):
         is_mine = (tokens["mechanism"] == row.mechanism).to_numpy()
         if row.level == "family":
-            is_mine &= (tokens["family"] == row.target).to_numpy()
+            is_mine = is_mine & (tokens["family"] == row.target).to_numpy()
         found.append((grain, is_mine, row.observed, row.weight))
     return found
 

@@ -3,9 +3,9 @@
     phi = exp(-dG / kT),  dG with e^s times the activation energy of the literature
     rate of climb = e^s times that of the literature
 
-(`cpml.plasticity.CrossSlip`, `cpml.plasticity.DiffusionClimb`). One number s each, normal about 0 with the literature's spread as width before any report. Under a draw k of a
-grain's stress a pair of planes p, q with a common Burgers vector cross-slips, and a grain climbs, with
-probability
+(`cpml.plasticity.CrossSlip`, `cpml.plasticity.DiffusionClimb`). One number s each, normal about 0 with the
+literature's spread as width before any report. Under a draw k of a grain's stress a pair of planes p, q with
+a common Burgers vector cross-slips, and a grain climbs, with probability
 
     x = a_gkp a_gkq phi_gkpq (larger sense),        x = h(share of climb in all shear)
 
