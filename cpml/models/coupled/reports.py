@@ -61,7 +61,7 @@ class Rows:
     """Reports of one shape: each with its grain, its targets, state and weight."""
 
     grain: Tensor  # (R,) long
-    target: Tensor  # (R,) long of a token or system; (R, n) bool of a set of them
+    target: Tensor  # (R,) long of a token or system; (R, n) bool of a set of systems
     observed: Tensor  # (R,) 0 or 1; of directions 1
     weight: Tensor  # (R,) above 0, at most 1
 
@@ -86,7 +86,7 @@ class Reports:
     """The reports of one specimen as tensors."""
 
     tokens: Rows  # planes and variants
-    sets: Rows  # families and "any", as sets of tokens
+    sets: tuple[tuple[Tensor, Rows], ...]  # families and "any": tokens (n,) of a set, and the rows on it
     systems: Rows  # systems
     directions: Rows  # systems left possible on a plane that has a line, as sets of systems
     planes: Tensor  # (D, S) bool, all systems of the plane of each row of directions
@@ -111,7 +111,7 @@ class Reports:
         directions, planes = _directions(by_level.get("system", none)[is_drawn], specimen)
         known = cls(
             Rows.of(_numbered(single, specimen, specimen.tokens["target"].tolist())),
-            Rows.of(_sets(wide, specimen), len(specimen.tokens)),
+            _sets(wide, specimen),
             Rows.of(_numbered(alone, specimen, list(specimen.systems.names))),
             Rows.of(directions, len(specimen.systems)),
             torch.tensor(np.array(planes, bool).reshape(-1, len(specimen.systems))),
@@ -122,7 +122,7 @@ class Reports:
 
     def _with_chance(self) -> "Reports":
         chance = self.chance.clone()
-        for rows in (self.tokens, self.sets, self.systems):
+        for rows in (self.tokens, *(rows for _, rows in self.sets), self.systems):
             chance.index_add_(0, rows.grain, torch.full_like(rows.weight, np.log(GUESS)))
         share = self.directions.target.sum(-1) / self.planes.sum(-1)
         chance.index_add_(0, self.directions.grain, share.to(chance.dtype).log())
@@ -131,7 +131,8 @@ class Reports:
     @property
     def count(self) -> int:
         """Number of reports that teach the law of slip and twins."""
-        return len(self.tokens) + len(self.sets) + len(self.systems) + len(self.directions)
+        n_sets = sum(len(rows) for _, rows in self.sets)
+        return len(self.tokens) + n_sets + len(self.systems) + len(self.directions)
 
     def per_draw(
         self, active: Tensor, by_system: Tensor, system_active: Tensor, rates: ReportRates
@@ -147,10 +148,9 @@ class Reports:
         logs = torch.zeros(active.shape[:2], dtype=active.dtype)
         rows = self.tokens
         logs = _told(logs, rows, active[rows.grain, :, rows.target], rates)
-        rows = self.sets
-        idle = torch.log1p(-active[rows.grain].clamp(max=1 - TINY))
-        together = -torch.expm1((idle * rows.target[:, None, :]).sum(-1))
-        logs = _told(logs, rows, together, rates)
+        for tokens, rows in self.sets:
+            idle = torch.log1p(-active[rows.grain[:, None], :, tokens].clamp(max=1 - TINY))  # (R, n, K)
+            logs = _told(logs, rows, -torch.expm1(idle.sum(1)), rates)
         logs = _told(logs, self.systems, system_active, rates)
         rows = self.directions
         share = by_system[rows.grain]
@@ -189,15 +189,17 @@ def _numbered(rows: pd.DataFrame, specimen: Specimen, names: list[str]) -> list[
     )
 
 
-def _sets(rows: pd.DataFrame, specimen: Specimen) -> list[tuple]:
+def _sets(rows: pd.DataFrame, specimen: Specimen) -> tuple[tuple[Tensor, Rows], ...]:
     """Families are sets of the tokens of their name, "any" of those of the mechanism."""
     tokens, found = specimen.tokens, []
-    for row, grain in zip(rows.itertuples(), specimen.position(rows["grain_id"]), strict=True):
-        is_mine = (tokens["mechanism"] == row.mechanism).to_numpy()
-        if row.level == "family":
-            is_mine = is_mine & (tokens["family"] == row.target).to_numpy()
-        found.append((grain, is_mine, row.observed, row.weight))
-    return found
+    for (mechanism, level, target), part in rows.groupby(["mechanism", "level", "target"], sort=True):
+        is_mine = (tokens["mechanism"] == mechanism).to_numpy()
+        if level == "family":
+            is_mine = is_mine & (tokens["family"] == target).to_numpy()
+        own = zip(specimen.position(part["grain_id"]), part["observed"], part["weight"], strict=True)
+        known = Rows.of([(grain, 0, observed, weight) for grain, observed, weight in own])
+        found.append((torch.tensor(np.flatnonzero(is_mine)), known))
+    return tuple(found)
 
 
 def _from_lines(rows: pd.DataFrame, specimen: Specimen) -> np.ndarray:
@@ -208,22 +210,21 @@ def _from_lines(rows: pd.DataFrame, specimen: Specimen) -> np.ndarray:
 def _directions(rows: pd.DataFrame, specimen: Specimen) -> tuple[list[tuple], list[np.ndarray]]:
     """Of every grain, source and plane with a line: its systems that the source leaves possible."""
     systems, found, planes = specimen.systems, [], []
-    system = pd.Series(np.arange(len(systems)), index=list(systems.names))
-    rows = rows.assign(system=system[rows["target"]].to_numpy())
-    rows = rows.assign(plane=systems.plane_id[rows["system"].to_numpy(int)])
-    column = pd.Series(np.arange(len(specimen.slip_planes)), index=specimen.slip_planes)
-    for (grain_id, _, plane), part in rows.groupby(["grain_id", "source", "plane"], sort=True):
-        grain = int(specimen.position([grain_id])[0])
-        of_plane = (systems.plane_id == plane) & systems.slip
-        is_named = (part["observed"] == 1).to_numpy()
-        if not is_named.any() and not specimen.covered[grain, column[plane]]:
-            continue
-        possible = np.zeros(len(systems), bool) if is_named.any() else of_plane.copy()
-        possible[part["system"].to_numpy()] = is_named
-        if possible.any() and (possible != of_plane).any():
-            weight = float(part["weight"].to_numpy()[is_named == is_named.any()].min())
-            found.append((grain, possible, 1.0, weight))
-            planes.append(of_plane)
+    number = pd.Series(np.arange(len(systems)), index=list(systems.names))
+    for _, part in rows.groupby("source", sort=True):
+        at = (specimen.position(part["grain_id"]), number[part["target"]].to_numpy())
+        named, excluded = np.zeros((2, len(specimen), len(systems)), bool)
+        weight = np.ones(named.shape)
+        named[at], excluded[at], weight[at] = part["observed"] == 1, part["observed"] == 0, part["weight"]
+        for column, plane in enumerate(specimen.slip_planes):
+            of_plane = systems.slip & (systems.plane_id == plane)
+            is_named = (named & of_plane).any(1)
+            possible = of_plane & np.where(is_named[:, None], named, ~excluded)
+            has_line = is_named | specimen.covered[:, column]
+            told = has_line & possible.any(1) & (possible != of_plane).any(1)
+            sure = np.where(of_plane & np.where(is_named[:, None], named, excluded), weight, 1.0).min(1)
+            found += [(grain, possible[grain], 1.0, sure[grain]) for grain in np.flatnonzero(told)]
+            planes += [of_plane] * int(told.sum())
     return found, planes
 
 
