@@ -124,9 +124,12 @@ class Reports:
         chance = self.chance.clone()
         for rows in (self.tokens, *(rows for _, rows in self.sets), self.systems):
             chance.index_add_(0, rows.grain, torch.full_like(rows.weight, np.log(GUESS)))
-        share = self.directions.target.sum(-1) / self.planes.sum(-1)
-        chance.index_add_(0, self.directions.grain, share.to(chance.dtype).log())
+        chance.index_add_(0, self.directions.grain, self._by_chance().log())
         return Reports(**vars(self) | {"chance": chance})
+
+    def _by_chance(self) -> Tensor:
+        """(D,) share of a plane's systems that its row of directions leaves possible."""
+        return self.directions.target.sum(-1).double() / self.planes.sum(-1)
 
     @property
     def count(self) -> int:
@@ -156,7 +159,7 @@ class Reports:
         share = by_system[rows.grain]
         within = (share * rows.target[:, None, :]).sum(-1)
         plane = (share * self.planes[:, None, :]).sum(-1)
-        guess = (rows.target.sum(-1) / self.planes.sum(-1))[:, None]
+        guess = self._by_chance()[:, None]
         sure = (rows.weight * (1 - rates.false))[:, None]
         chance = sure * (within + TINY * guess) / (plane + TINY) + (1 - sure) * guess
         return logs.index_add(0, rows.grain, torch.log(chance))
