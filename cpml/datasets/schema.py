@@ -177,8 +177,9 @@ _FILES = {
     ),
     "labels": Key(
         file_entry,
-        "mechanisms that you know of: a table grain_id, mechanism, target, observed[, weight, source]; "
-        "needs ebsd",
+        "mechanisms that you know of, which F learns from: a table grain_id, mechanism, target, "
+        "observed[, weight, source]; a target is a plane, system, variant, family, the mechanism itself (any "
+        "of it) or a pair of planes; weight from 0 (a guess) to 1; needs ebsd",
         example="labels.csv",
     ),
     "boundaries": Key(

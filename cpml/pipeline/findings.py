@@ -16,6 +16,8 @@ from cpml.plots.footprints import trace_segments
 from cpml.plots.palette import model_label
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
 
     from cpml.evaluation.splits import Splits
@@ -23,7 +25,14 @@ if TYPE_CHECKING:
 
 LIKELY, SURE = 0.5, 0.9
 """Probabilities above which a mechanism is called likely, and sure."""
-TARGETS = {"plane": ", planes", "system": ", systems", "variant": ", variants", "pair": ", pairs of planes"}
+TARGETS = {
+    "plane": ", planes",
+    "system": ", systems",
+    "variant": ", variants",
+    "family": ", families",
+    "any": ", at all",
+    "pair": ", pairs of planes",
+}
 """Kind of target -> what is added to the mechanism."""
 LENGTH = 0.8
 """Of a drawn trace, in diameters of its grain."""
@@ -114,8 +123,12 @@ def grain_mechanisms(grains: pd.DataFrame, tokens: pd.DataFrame, levels: pd.Data
     return places[[]].join(parts).reset_index()
 
 
-def mechanisms(tokens: pd.DataFrame, levels: pd.DataFrame, *, n_footprints: int) -> str:
-    """Which mechanism most grains use most, in how many that is sure, and what was never learned."""
+def mechanisms(
+    tokens: pd.DataFrame, levels: pd.DataFrame, *, n_footprints: int, taught: Collection[str] = ()
+) -> str:
+    """Which mechanism most grains use most, in how many that is sure, and what was never learned; ``taught``:
+    which of cross_slip and climb labels have moved.
+    """
     first = leading(tokens, levels)
     most = first["family"].value_counts()
     told = ", ".join(f"{name_of(str(family))} in {n}" for family, n in most.items())
@@ -127,6 +140,9 @@ def mechanisms(tokens: pd.DataFrame, levels: pd.DataFrame, *, n_footprints: int)
         else ""
     )
     further = " Cross-slip and climb (chapter 04) are said by the law alone, they were not learned."
+    if taught:
+        names = " and ".join(name.replace("_", "-") for name in taught)
+        further = f" Labels taught the law of {names} (chapter 04)."
     return (
         f"{start}Of {count(len(first), 'grain')} the most used mechanism is {told}; that it acts at all is "
         f"more than {percent(SURE)} probable in {sure} of them.{further}"

@@ -5,12 +5,13 @@ from cpml.models.specimen.motions import measured_motions
 from cpml.models.specimen.specimen import Specimen, build_specimen
 
 
-def specimen_of(run, *, motions: bool = False) -> Specimen:
+def specimen_of(run, *, motions: bool = False, reports: bool = False) -> Specimen:
     """Specimen of the phase that a notebook is about from what notebooks 02 and 03 wrote for a `cpml.Run`.
 
     Parameters
     ----------
     motions : with the rotations and strains of the grains that were measured, where there are any
+    reports : with what every source said of a grain beside its lines and twins (`all_labels`)
     """
     dataset, curve = run.dataset, None
     if "curve" in dataset.files:
@@ -31,6 +32,7 @@ def specimen_of(run, *, motions: bool = False) -> Specimen:
         points=(ebsd_map.xy, grain),
         free_surface=dataset.free_surface,
         motions=_motions(run, ebsd_map, grain) if motions else None,
+        reports=run.read("all_labels") if reports else None,
     )
 
 

@@ -199,14 +199,14 @@ def test_user_labels(tmp_path):
     text = (
         HEAD
         + f"1,slip,basal (0001),1,,TEM\n2,twin,{twin},0,0.5,\n1,climb,,1,,\n2,climb,,,,\n"
-        + f"1,cross_slip,{pair},1,2,\n1,slip,{HCP.names[0]},0,,\n"
+        + f"1,cross_slip,{pair},1,0.2,\n1,slip,{HCP.names[0]},0,,\n"
     )
     found = read_labels(write(tmp_path, text), parents(TURNED, TURNED), HCP)
     assert found["level"].tolist() == ["plane", "variant", "grain", "grain", "pair", "system"]
     assert found["observed"].fillna(-1).tolist() == [1, 0, 1, -1, 1, 0] and list(found.columns) == list(
         LABELS
     )
-    assert found["weight"].tolist() == [1, 0.5, 1, 1, 2, 1] and found["source"].tolist()[:2] == [
+    assert found["weight"].tolist() == [1, 0.5, 1, 1, 0.2, 1] and found["source"].tolist()[:2] == [
         "TEM",
         "user",
     ]
@@ -223,8 +223,14 @@ def test_user_labels(tmp_path):
         (HEAD + "1,slip,basal (001),1,,\n", r"line 2.*did you mean 'basal \(0001\)'"),
         (HEAD + "1,slip,basal (0001),2,,\n", "line 2.*observed = '2'"),
         (HEAD + "1,slip,basal (0001),yes,,\n", "line 2.*observed = 'yes'"),
-        (HEAD + "1,slip,basal (0001),1,-1,\n", "line 2.*negative"),
-        (HEAD + "1,slip,basal (0001),1,,\n1,slip,basal (0001),0,,\n", "line 3.*line 2"),
+        (HEAD + "1,slip,basal (0001),1,-1,\n", "line 2.*from 0 .a guess. to 1"),
+        (HEAD + "1,slip,basal (0001),1,2,\n", "line 2.*weight = '2'"),
+        (
+            HEAD + "1,slip,basal (0001),1,,\n1,slip,basal (0001),0,,\n",
+            "line 3.*observed 0, but 1 in .*line 2.*keep one",
+        ),
+        (HEAD + "1,slip,basal (0001),1,1,A\n1,slip,basal (0001),1,0.5,A\n", "line 3.*weight 0.5, but 1 in"),
+        (HEAD + "1,twin,slip,1,,\n", "line 2.*no target of twin"),
         (HEAD + "1,slip\n", "line 2.*fields"),
         (HEAD + "1,climb,basal (0001),1,,\n", "line 2.*no target of climb"),
     ],
@@ -233,6 +239,14 @@ def test_damaged_user_labels(tmp_path, text, told):
     """One error that names file, line and what to write."""
     with pytest.raises(MapFileError, match=f"labels.csv.*{told}"):
         read_labels(write(tmp_path, text), parents(TURNED), HCP)
+
+
+def test_user_labels_of_families_and_of_two_people(tmp_path):
+    """A family and the mechanism itself are targets; two sources are two rows, a row said twice is one."""
+    lines = "1,slip,basal,1,,A\n1,slip,slip,1,,A\n1,twin,twin,0,,A\n1,slip,basal,0,,B\n1,slip,basal,1,,A\n"
+    found = read_labels(write(tmp_path, HEAD + lines), parents(TURNED), HCP)
+    assert found["level"].tolist() == ["family", "any", "any", "family"]
+    assert found["source"].tolist() == ["A", "A", "A", "B"] and found["observed"].tolist() == [1, 1, 0, 0]
 
 
 def test_climb_is_unobserved():

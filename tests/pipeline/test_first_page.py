@@ -15,6 +15,7 @@ from cpml import evaluation, paths
 from cpml.crystallography import systems
 from cpml.crystallography.slip_traces import slip_traces
 from cpml.errors import CpmlError, ParameterError
+from cpml.microscopy.labels.rows import label_rows
 from cpml.pipeline import findings, found, steps
 from cpml.pipeline.report import numbers
 from cpml.pipeline.report.page import write_index
@@ -161,6 +162,23 @@ def test_footprints_are_counted_once():
     assert found.count_footprints(labels, candidates[:0]) == 2
 
 
+def test_what_a_person_saw_is_a_footprint():
+    """Beside lines and twins; not the rows of these, not a system of a band, nor what was not seen."""
+    labels = label_rows([1, 2], "basal (0001)", observed=1.0, source="traces+dic")
+    more = label_rows(
+        [1, 2, 2, 2, 3],
+        ["a", "basal", "basal", "twin", ""],
+        mechanism=["slip", "slip", "slip", "twin", "climb"],
+        level=["system", "family", "family", "any", "grain"],
+        observed=[1, 1, 0, 1, 1],
+        source=["dic", "A", "B", "A", "A"],
+    )
+    candidates = pd.DataFrame({"trace_id": [], "mechanism": [], "probability": []})
+    every = pd.concat([labels, more])
+    assert found.count_footprints(labels, candidates) == 2
+    assert found.count_footprints(labels, candidates, reports=every) == 4  # a family and a twin more
+
+
 def test_steps_that_need_footprints_are_left_out_without(described, output):
     dataset = cpml.load_dataset(described())
     step = steps.read_step(paths.notebooks() / "05_evaluation.ipynb")
@@ -208,6 +226,9 @@ def test_the_most_used_mechanism_of_each_grain():
     told = findings.mechanisms(TOKENS, LEVELS, n_footprints=40)
     assert "Of 2 grains" in told and "in 2 of them" in told and "**" not in told
     assert findings.mechanisms(TOKENS, LEVELS, n_footprints=3).startswith("**3 footprints")
+    assert "they were not learned" in told
+    taught = findings.mechanisms(TOKENS, LEVELS, n_footprints=40, taught=["cross_slip"])
+    assert "Labels taught the law of cross-slip" in taught and "not learned" not in taught
 
 
 def test_a_value_of_the_literature_is_never_called_learned():

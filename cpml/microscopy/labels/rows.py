@@ -6,11 +6,19 @@
 |---|---|
 | grain_id | the grain, twins included |
 | mechanism | "slip", "twin", "cross_slip" or "climb" |
-| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), "" (climb) |
-| level | what the target is: "plane", "system", "variant", "pair" or (climb) the whole "grain" |
+| target, level | what of the mechanism, and what kind of target that is (table below) |
 | observed | 1 seen, 0 looked for and not seen, NaN missing |
-| weight | weight of the row in training and scoring |
+| weight | how sure it is, from 0 (a guess) to 1 |
 | source | who says so: "traces", "image", "dic", "ebsd", "table", "user" |
+
+| level | target |
+|---|---|
+| plane, system | of slip, by name |
+| variant | of a twin, by name |
+| family | of slip or twins, by name |
+| any | the mechanism itself, "slip" or "twin": any of its systems |
+| pair | "planeA|planeB[dir]" (cross_slip) |
+| grain | "" (climb) |
 
 **traces**, one row a line seen on the surface of a grain
 
@@ -44,10 +52,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from cpml.errors import CpmlError
+
 LABELS = ("grain_id", "mechanism", "target", "level", "observed", "weight", "source")
 TRACES = ("trace_id", "grain_id", "mechanism", "source", "angle_deg", "sigma_deg", "level")
 CANDIDATES = ("trace_id", "grain_id", "mechanism", "target", "probability", "likelihood")
 WHOLE = ("trace_id", "grain_id")
+TOLD = ("grain_id", "mechanism", "level", "target", "source")
+"""What one source says once."""
 NUMBERS = ("observed", "weight", "angle_deg", "sigma_deg", "probability", "likelihood")
 
 CERTAIN = 0.95
@@ -97,6 +109,34 @@ def label_rows(
     """
     values = np.broadcast_arrays(grain_id, mechanism, target, level, observed, weight, source)
     return _table(LABELS, values)
+
+
+def said_once(rows: pd.DataFrame, place: Sequence[str], error: type[CpmlError]) -> pd.DataFrame:
+    """Label rows without repetitions: what one source says twice of one target counts once, the first time.
+
+    Parameters
+    ----------
+    rows : label rows
+    place : (R,) where each of them stands, for the message
+    error : what is raised
+
+    Raises
+    ------
+    error : a source that says different things of one target; names both places
+    """
+    first = rows.groupby(list(TOLD), sort=False, dropna=False).ngroup().to_numpy()
+    leader = pd.Series(np.arange(len(rows))).groupby(first).transform("first").to_numpy()
+    for name in ("observed", "weight"):
+        said = rows[name].to_numpy(float)
+        differs = ~((said == said[leader]) | (np.isnan(said) & np.isnan(said[leader])))
+        if differs.any():
+            k = int(differs.argmax())
+            grain, mechanism, target, source = rows.iloc[k][["grain_id", "mechanism", "target", "source"]]
+            raise error(
+                f"{place[k]}: grain {grain}, {mechanism} {target!r} by {source!r} has {name} {said[k]:g}, "
+                f"but {said[leader[k]]:g} in {place[leader[k]]}; keep one of the two, or name two sources"
+            )
+    return rows[leader == np.arange(len(rows))]
 
 
 def line_rows(

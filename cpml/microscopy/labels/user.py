@@ -6,10 +6,13 @@ CSV, one row a label; columns (the first four are needed, empty observed = not k
 |---|---|
 | grain_id | a grain of the map |
 | mechanism | slip, twin, cross_slip, climb |
-| target | plane or system (slip), variant (twin), "planeA|planeB[dir]" (cross_slip), empty (climb) |
+| target | of slip a plane, a system, a family or "slip" (any at all); |
+| | of twin a variant, a family or "twin"; of cross_slip "planeA|planeB[dir]"; of climb empty |
 | observed | 1, 0 or empty |
-| weight | 0 to any positive number; 1 when absent |
+| weight | how sure it is, from 0 (a guess) to 1; 1 when absent |
 | source | free text; "user" when absent |
+
+Rows of two sources are two reports; what one source says twice is one.
 
 Climb leaves no trace on a surface: it is unobserved unless a user says otherwise.
 """
@@ -23,7 +26,7 @@ import pandas as pd
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import MapFileError, ParameterError
-from cpml.microscopy.labels.rows import LABELS, label_rows
+from cpml.microscopy.labels.rows import LABELS, label_rows, said_once
 from cpml.microscopy.labels.traces import csv_lines
 
 MECHANISMS = ("slip", "twin", "cross_slip", "climb")
@@ -34,16 +37,20 @@ OPTIONAL = ("weight", "source")
 
 
 def known_targets(systems: Systems) -> dict[str, dict[str, str]]:
-    """Targets of each mechanism and the level of each: "plane", "system", "variant", "pair" or "grain"."""
+    """Targets of each mechanism and the level of each, by the table in `cpml.microscopy.labels.rows`."""
     from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
 
     planes = dict.fromkeys(
         (systems.plane_names[p] for p in np.unique(systems.plane_id[systems.slip])), "plane"
     )
-    names = np.array(systems.names)
+    names, families = np.array(systems.names), np.array(systems.family_names)[systems.family]
+    whole = {}
+    for mechanism, mask in (("slip", systems.slip), ("twin", systems.twin)):
+        whole[mechanism] = dict.fromkeys(families[mask].tolist(), "family")
+        whole[mechanism] |= {mechanism: "any"} if mask.any() else {}
     return {
-        "slip": planes | dict.fromkeys(names[systems.slip].tolist(), "system"),
-        "twin": dict.fromkeys(names[systems.twin].tolist(), "variant"),
+        "slip": whole["slip"] | dict.fromkeys(names[systems.slip].tolist(), "system") | planes,
+        "twin": whole["twin"] | dict.fromkeys(names[systems.twin].tolist(), "variant"),
         "cross_slip": dict.fromkeys(cross_slip_pairs(systems)["target"].tolist(), "pair"),
         "climb": {"": "grain"},
     }
@@ -62,7 +69,7 @@ def read_labels(
     Raises
     ------
     MapFileError : unreadable, a missing or unknown column, an unknown grain, mechanism or target, a wrong
-        value, or one label given twice; names the line
+        value, or one source that says different things of one target; names the line
     """
     path = Path(path)
     names, lines = csv_lines(path)
@@ -72,18 +79,10 @@ def read_labels(
         key: known_targets(s)
         for key, s in (systems.items() if isinstance(systems, Mapping) else [(None, systems)])
     }
-    rows, seen = [], {}
-    for number, line in lines:
-        row = _label_row(path, number, line, phase, targets)
-        grain, mechanism, target = (row[name] for name in ("grain_id", "mechanism", "target"))
-        first = seen.setdefault((grain, mechanism, target), number)
-        if first != number:
-            raise MapFileError(
-                f"{path}, line {number}: grain {grain}, {mechanism} {target!r} stands in line {first} "
-                "already; keep one of the two"
-            )
-        rows.append(row)
-    return label_rows(**{name: [row[name] for row in rows] for name in LABELS})
+    rows = [_label_row(path, number, line, phase, targets) for number, line in lines]
+    table = label_rows(**{name: [row[name] for row in rows] for name in LABELS})
+    place = [f"{path}, line {number}" for number, _ in lines]
+    return said_once(table, place, MapFileError).reset_index(drop=True)
 
 
 def unobserved_labels(
@@ -167,8 +166,10 @@ def _label_row(path: Path, number: int, line: dict, phase: dict, targets: dict) 
             "seen) or nothing (not known)"
         )
     weight = _number(where, "weight", field["weight"]) if field.get("weight") else 1.0
-    if weight < 0:
-        raise MapFileError(f"{where}: weight = {field['weight']!r} is negative; write 0 or more")
+    if not 0 <= weight <= 1:
+        raise MapFileError(
+            f"{where}: weight = {field['weight']!r}; write how sure the label is, from 0 (a guess) to 1"
+        )
     return {
         "grain_id": int(grain),
         "mechanism": mechanism,

@@ -11,9 +11,9 @@ c / X(sigma), and it counts as much as the normal density there, over the densit
     w = rho^5 exp(-a (rho - r)^2 / 2) / (r^4 a^(-1/2)),   a = sigma . C^-1 sigma,   r = m . C^-1 sigma / a
 
 (the integral of the normal density along the ray by Laplace's method; r is where the ray is likeliest,
-1 / a^(1/2) its width). Without it, draws that load a soft system far beyond its strength, as no grain bears, count in
-full, and soft families take shear from hard ones. c is common to all grains and a little above the X of their
-means, because a mean of points of a convex surface lies inside.
+1 / a^(1/2) its width). Without it, draws that load a soft system far beyond its strength, as no grain bears,
+count in full, and soft families take shear from hard ones. c is common to all grains and a little above the X
+of their means, because a mean of points of a convex surface lies inside.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 BEYOND_MEAN = 1.1
-"""c over the mean of X(m_g): at 1.1 the shares of the families on two magnesium volumes of another code are met
-within .02 at their true strengths, at 1.0 within .09, without weights within .05."""
+"""c over the mean of X(m_g): at 1.1 the shares of the families on two magnesium volumes of another code are
+met within .02 at their true strengths, at 1.0 within .09, without weights within .05."""
 LEAST_RADIUS = 0.05
 """Of r: a ray that leads away from the mean is as unlikely as it gets."""
 

@@ -62,7 +62,9 @@ from cpml.models.coupled.posterior import (
     strength_table,
 )
 from cpml.models.coupled.prior import FURTHER, Prior, Theta
+from cpml.models.coupled.reports import Reports
 from cpml.models.coupled.sampling import sample
+from cpml.models.coupled.slow_laws import factors, learn_slow_laws
 from cpml.models.coupled.storage import read_model, write_model
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
 from cpml.models.mechanics.localisation import Localisation, grid_point
@@ -95,6 +97,7 @@ class CoupledClassifier(BaseEstimator):
     ----------
     theta_ : dict of learned values; strengths_ : DataFrame with 90 % intervals; gate_ : largest
         strength of the learned correction over the mechanisms, 0: the law alone, exactly;
+    slow_laws_ : what reports taught of cross-slip and climb;
     mechanics_converged_ : whether every solution of the scheme behind the localisation converged;
     converged_, n_iter_, log_posterior_ : state of the search, steps over all its stages; holdout_ :
         DataFrame behind the gate, one row per mechanism (`correction.learn`)
@@ -166,7 +169,9 @@ class CoupledClassifier(BaseEstimator):
         self.mechanics_converged_ = all(
             d.localisation.response.converged(log_strength) for d in posterior.data
         )
-        self.theta_ = self.prior_.named(self.vector_)
+        theta = self.prior_.unpack(self.vector_)
+        self.slow_laws_ = learn_slow_laws(specimens, posterior.data, theta, self.numerics.bound)
+        self.theta_ = self.prior_.named(self.vector_) | factors(self.slow_laws_)
         self.covariance_ = posterior.covariance(self.vector_)
         self.footprints_ = footprints_of_families(posterior, self.vector_)
         self.draws_ = np.zeros((0, len(self.vector_)))
@@ -225,6 +230,7 @@ class CoupledClassifier(BaseEstimator):
             kinds = [measured.kind for measured in Measured.of(specimen)]
             needed |= {f"{kind}_gain" for kind in kinds}
             needed |= {"n_twin", "twin_limit"} if specimen.systems.twin.any() else set()
+            needed |= {"report_missed", "report_false"} if Reports.of(specimen) is not None else set()
             if self.scheme_of(specimen) in UNCERTAIN:  # neighbours and scatter are its own
                 needed |= {"trust"} if self.scatter else set()
                 continue
@@ -309,7 +315,7 @@ class CoupledClassifier(BaseEstimator):
         cross-slip pairs and climb (`outputs`).
         """
         data, _ = self.forward(specimen)
-        return all_levels(specimen, data, self._posterior_draws())
+        return all_levels(specimen, data, self._posterior_draws(), self.slow_laws_)
 
     def predict_motion(
         self, specimen: Specimen, *, strain: float | Mapping[str, float] | None = None

@@ -21,7 +21,9 @@ is not known, so the likelihood is averaged over draws k of it; and some grains 
 (a twin named as parent, a line given to the wrong grain), so a share rho of grains is explained by nothing
 but chance, L_chance = traces at any angle and variants at their mean frequency:
 
-    L_g = (1 - rho) 1/K sum_k L_slip L_twin + rho L_chance
+    L_g = (1 - rho) 1/K sum_k L_slip L_twin L_reports + rho L_chance
+
+L_reports is what was said of the grain beside its lines and twins (`cpml.models.coupled.reports`).
 
 | symbol | meaning | shape |
 |---|---|---|
@@ -42,6 +44,7 @@ from torch import Tensor
 
 from cpml.errors import CpmlError
 from cpml.models.coupled.assignments import assignment_sum
+from cpml.models.coupled.reports import Reports
 
 HALF_CIRCLE_DEG = 180.0
 MAX_TRACES = 10  # subsets of a grain's traces double with each one
@@ -61,6 +64,7 @@ class Evidence:
     twin: Tensor  # (G, V) 0/1, 0 where unknown
     twin_known: Tensor  # (G, V) float 0/1
     chance: Tensor  # (G,) log-likelihood of the grain's footprints if nothing but chance made them
+    reports: Reports | None = None  # what was said beside traces and twins
 
     @classmethod
     def of(cls, specimen) -> "Evidence":
@@ -89,23 +93,30 @@ class Evidence:
                     torch.tensor(np.array(rows).reshape(len(members), number, density.shape[1])),
                 )
             )
-        twin = specimen.twin_observed
+        twin, reports = specimen.twin_observed, Reports.of(specimen)
+        covered = torch.tensor(specimen.covered.astype(float))
+        chance = torch.tensor(_chance(count, specimen.imaged, twin))
+        if reports is not None:
+            covered, chance = torch.maximum(covered, reports.covered), chance + reports.chance
         return cls(
             tuple(groups),
             torch.tensor(specimen.imaged),
             torch.tensor(specimen.visible.astype(float)),
-            torch.tensor(specimen.covered.astype(float)),
+            covered,
             torch.tensor(np.nan_to_num(twin)),
             torch.tensor(np.isfinite(twin).astype(float)),
-            torch.tensor(_chance(count, specimen.imaged, twin)),
+            chance,
+            reports,
         )
 
     @property
     def count(self) -> int:
-        """Number of observed traces and known variants: zero means that there is nothing to learn from."""
-        return sum(density.shape[0] * density.shape[1] for _, density in self.traces) + int(
-            self.twin_known.sum()
-        )
+        """Number of observed traces, known variants and reports: zero means that there is nothing to learn
+        from.
+        """
+        n_traces = sum(density.shape[0] * density.shape[1] for _, density in self.traces)
+        n_reports = 0 if self.reports is None else self.reports.count
+        return n_traces + int(self.twin_known.sum()) + n_reports
 
 
 @dataclass(frozen=True)
@@ -176,15 +187,23 @@ def seen_probability(
     return (1 - rates.outlier) * law + rates.outlier * chance
 
 
-def log_likelihood(active: Tensor, evidence: Evidence, rates: Detection, log_weight: Tensor) -> Tensor:
+def log_likelihood(
+    active: Tensor,
+    evidence: Evidence,
+    rates: Detection,
+    log_weight: Tensor,
+    told: Tensor | None = None,
+) -> Tensor:
     """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
 
     Parameters
     ----------
     active : (G, K, T) from :func:`activity`
     log_weight : (G, K) of the draws; equal ones are the logarithm of one over their number
+    told : (G, K) log-likelihood of the reports (`cpml.models.coupled.reports`)
     """
-    law = torch.logsumexp(per_draw(active, evidence, rates) + log_weight, dim=1)
+    logs = per_draw(active, evidence, rates) + log_weight
+    law = torch.logsumexp(logs if told is None else logs + told, dim=1)
     return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
 
 

@@ -13,36 +13,33 @@ h is the visible limit of `cpml.models.coupled.likelihood`, pi_gks one system's 
 a common Burgers vector, phi is the thermally activated transfer of `cpml.plasticity.CrossSlip` (larger
 sense), and climb goes at the diffusion-limited rate of `cpml.plasticity.DiffusionClimb`.
 
-Cross-slip and climb are not learned: footprints show them too rarely, so the law speaks with the literature's
-energies, and the interval is that of their spread. Without a temperature it spans 273 K to half the melting
-point; without parameters it is 0 to 1 and p is missing.
+Energies and rates of cross-slip and climb are the literature's, the interval is that of their spread, unless
+reports taught them (`cpml.models.coupled.slow_laws`). Without a temperature the interval spans 273 K to half
+the melting point; without parameters it is 0 to 1 and p is missing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 from torch import Tensor
 
-from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
-from cpml.crystallography.rotations import quaternion_to_matrix
-from cpml.crystallography.tensors import rotation_5x5
-from cpml.intervals import NINETY_PERCENT
 from cpml.models.coupled.likelihood import activity
 from cpml.models.coupled.posterior import Forward
 from cpml.models.coupled.prior import Theta
+from cpml.models.coupled.slow_laws import (
+    Learned,
+    SlowLaws,
+    both_active,
+    climb_rate,
+    stress_in_crystal,
+    transfer,
+    visible_climb,
+)
 from cpml.models.specimen.specimen import Specimen
-from cpml.plasticity.laws import flow
-from cpml.plasticity.laws.climb import DiffusionClimb
-from cpml.plasticity.laws.cross_slip import CrossSlip
-
-ROOM, COLDEST = 293.0, 273.0  # K
-NO_CLIMB = 1e-30  # share of all shear
-ACTIVE_CLIMB = 0.1  # share of all shear above which a substructure shows it
 
 
 @dataclass(frozen=True)
@@ -72,14 +69,23 @@ class Level:
         )
 
 
-def all_levels(specimen: Specimen, data: Forward, thetas: Sequence[Theta]) -> pd.DataFrame:
+def all_levels(
+    specimen: Specimen,
+    data: Forward,
+    thetas: Sequence[Theta],
+    learned: Mapping[str, Learned] | None = None,
+) -> pd.DataFrame:
     """Rows of every level but the tokens, averaged over points of the posterior.
+
+    Parameters
+    ----------
+    learned : of the slow laws, in place of the literature
 
     Returns
     -------
     DataFrame grain_id, mechanism, level (system, family, any, pair, climb), target, family, p, p_low, p_high
     """
-    slow = _SlowLaws.of(specimen)
+    slow = SlowLaws.of(specimen, learned)
     draws = [_levels(specimen, data, theta, slow) for theta in thetas]
     means = (
         replace(levels[0], values=np.mean([level.values for level in levels], axis=0))
@@ -88,39 +94,20 @@ def all_levels(specimen: Specimen, data: Forward, thetas: Sequence[Theta]) -> pd
     return pd.concat([level.table(specimen) for level in means if len(level.targets)], ignore_index=True)
 
 
-def _levels(specimen: Specimen, data: Forward, theta: Theta, slow: "_SlowLaws") -> list[Level]:
+def _levels(specimen: Specimen, data: Forward, theta: Theta, slow: SlowLaws) -> list[Level]:
     with torch.no_grad():
         sheared = data.at(theta)
         n_slip, shares = int(specimen.systems.slip.sum()), _slip_first(sheared.by_system, specimen)
-        by_system = (
-            activity(shares, sheared.log_shear, _log_units(specimen), n_slip, theta.rates).mean(1).numpy()
-        )
-        stress = sheared.stress.numpy() * stress_scale(specimen, data, theta, sheared.stress.mean(1))
-        active = sheared.active.numpy()
-    in_crystal = torch.as_tensor(np.einsum("gij,gki->gkj", _turn(specimen), stress))
+        system_active = activity(shares, sheared.log_shear, _log_units(specimen), n_slip, theta.rates)
+        by_system = sheared.average(system_active).numpy()
+        active, in_crystal = sheared.active.numpy(), stress_in_crystal(specimen, data, theta, sheared)
+        weight = torch.softmax(sheared.log_weight, dim=1).numpy()
     return [
         _systems(specimen, by_system[:, :n_slip]),
-        *_families(specimen, active),
-        _cross_slip(specimen, active, in_crystal, slow),
-        _climb(specimen, in_crystal, theta, slow),
+        *_families(specimen, active, weight),
+        _cross_slip(specimen, active, weight, in_crystal, slow),
+        _climb(specimen, weight, in_crystal, theta, slow),
     ]
-
-
-def stress_scale(specimen: Specimen, data: Forward, theta: Theta, stress: Tensor) -> float:
-    """Deviatoric stress in MPa per unit of the model's relative stress, at the end of the test.
-
-    From the last point of the stress-strain curve; without one, from the strengths: the most loaded system of
-    the middle grain sits at its strength.
-
-    Parameters
-    ----------
-    stress : (G, 5) mean of every grain, relative
-    """
-    if specimen.curve is not None and len(specimen.curve):
-        return float(abs(specimen.curve["true_stress_mpa"].iloc[-1]) / np.sqrt(1.5))
-    tau = torch.einsum("gsi,gi->gs", data.localisation.schmid, stress)
-    x = flow.relative_stress(tau, theta.log_strength.exp()[data.family], data.localisation.is_polar)
-    return float(1.0 / np.median(x.abs().numpy().max(1)))
 
 
 def _slip_first(values: Tensor, specimen: Specimen) -> Tensor:
@@ -146,92 +133,44 @@ def _systems(specimen: Specimen, p: NDArray) -> Level:
     return Level("slip", "system", [systems.names[s] for s in slip], family, _without_interval(p))
 
 
-def _families(specimen: Specimen, active: NDArray) -> Iterator[Level]:
+def _averaged(values: NDArray, weight: NDArray) -> NDArray:
+    """(G, ...) mean of values (G, K, ...) over draws of weights (G, K), sum 1."""
+    return np.einsum("gk,gk...->g...", weight, values)
+
+
+def _families(specimen: Specimen, active: NDArray, weight: NDArray) -> Iterator[Level]:
     """One level for every family, one each for slip at all and twinning at all."""
     for level, key in (("family", "family"), ("any", "mechanism")):
         for (mechanism, name), rows in specimen.tokens.groupby(["mechanism", key], sort=False):
             together = 1 - np.prod(1 - active[:, :, rows.index.to_numpy()], axis=-1)
             family = name if level == "family" else ""
-            yield Level(mechanism, level, [name], [family], _without_interval(together.mean(1)[:, None]))
+            yield Level(
+                mechanism, level, [name], [family], _without_interval(_averaged(together, weight)[:, None])
+            )
 
 
-@dataclass(frozen=True)
-class _SlowLaws:
-    """Cross-slip and climb of a material: as the literature has them, and at either end of their spread."""
-
-    pairs: pd.DataFrame  # of systems that share a Burgers vector
-    cross_slip: tuple[tuple[CrossSlip, float], ...]  # with the temperature, K; empty where nothing is known
-    climb: tuple[tuple[DiffusionClimb, float], ...]  # with a factor on the rate; empty where nothing is known
-
-    @classmethod
-    def of(cls, specimen: Specimen) -> "_SlowLaws":
-        material, temperatures = specimen.material, _temperatures(specimen)
-        cross_slip, climb = [], []
-        if material.cross_slip:
-            law = CrossSlip.from_material(material)
-            spread = NINETY_PERCENT * float(material.cross_slip.get("log_spread", 0.5))
-            easier = np.exp([0.0, spread, -spread])  # the higher the energy, the rarer
-            cross_slip = [
-                (replace(law, energy=law.energy * factor), t)
-                for factor, t in zip(easier, temperatures, strict=True)
-            ]
-        if material.diffusion:
-            spread = NINETY_PERCENT * float(material.diffusion.get("log_spread", 1.0))
-            factors = np.exp([0.0, -spread, spread]).tolist()
-            climb = [
-                (DiffusionClimb.from_material(material, t), factor)
-                for t, factor in zip(temperatures, factors, strict=True)
-            ]
-        return cls(cross_slip_pairs(specimen.systems), tuple(cross_slip), tuple(climb))
-
-
-def _temperatures(specimen: Specimen) -> tuple[float, float, float]:
-    """Temperature of the test and the range that is possible, K."""
-    if specimen.load.temperature is not None:
-        return (float(specimen.load.temperature),) * 3
-    melting = specimen.material.diffusion.get("melting_k", 1000.0)
-    return ROOM, COLDEST, 0.5 * float(melting)
-
-
-def _cross_slip(specimen: Specimen, active: NDArray, stress: Tensor, slow: _SlowLaws) -> Level:
+def _cross_slip(
+    specimen: Specimen, active: NDArray, weight: NDArray, stress: Tensor, slow: SlowLaws
+) -> Level:
     """``stress`` (G, K, 5) MPa, crystal frame."""
-    token, family = specimen.token, specimen.tokens["family"].to_numpy()
-    first, second = slow.pairs["system_a"].to_numpy(int), slow.pairs["system_b"].to_numpy(int)
-    ends = zip(family[token[first]], family[token[second]], strict=True)
+    family, pairs = specimen.tokens["family"].to_numpy()[specimen.token], slow.pairs
+    ends = zip(*(family[pairs[name].to_numpy(int)] for name in ("system_a", "system_b")), strict=True)
     families = [a if a == b else f"{a}|{b}" for a, b in ends]
-    both = active[..., token[first]] * active[..., token[second]]
+    both = both_active(specimen, pairs, active)
     if slow.cross_slip:
-        values = []
-        for law, temperature in slow.cross_slip:
-            share = law.probability(stress, temperature).numpy()
-            there, back = (_rows_of(law.pairs, *ends) for ends in ((first, second), (second, first)))
-            values.append((both * np.maximum(share[..., there], share[..., back])).mean(1))
+        values = [_averaged(both * transfer(law, pairs, stress, t), weight) for law, t in slow.cross_slip]
     else:
-        most = both.mean(1)
+        most = _averaged(both, weight)
         values = [np.full_like(most, np.nan), np.zeros_like(most), most]
-    return Level("cross_slip", "pair", slow.pairs["target"].tolist(), families, np.stack(values))
+    return Level("cross_slip", "pair", pairs["target"].tolist(), families, np.stack(values))
 
 
-def _rows_of(pairs: NDArray, first: NDArray, second: NDArray) -> NDArray:
-    """Row of every ordered pair of systems in ``pairs`` (P, 2)."""
-    row = {tuple(pair): i for i, pair in enumerate(pairs.tolist())}
-    return np.array([row[pair] for pair in zip(first.tolist(), second.tolist(), strict=True)], int)
-
-
-def _turn(specimen: Specimen) -> NDArray:
-    """(G, 5, 5) crystal to sample."""
-    return rotation_5x5(quaternion_to_matrix(specimen.quaternions))
-
-
-def _climb(specimen: Specimen, stress: Tensor, theta: Theta, slow: _SlowLaws) -> Level:
+def _climb(specimen: Specimen, weight: NDArray, stress: Tensor, theta: Theta, slow: SlowLaws) -> Level:
     """``stress`` (G, K, 5) MPa, crystal frame."""
-    steepness = float(theta.rates.steepness)
-    values = []
-    for law, factor in slow.climb:
-        climbed = factor * law.rates(stress @ law.schmid.T)[0].abs().sum(-1).numpy()
-        share = climbed / (climbed + specimen.load.rate)
-        visible = expit(steepness * np.log(np.maximum(share, NO_CLIMB) / ACTIVE_CLIMB))
-        values.append(visible.mean(1)[:, None])
+    values = [
+        _averaged(visible_climb(factor * climb_rate(law, stress), specimen, theta), weight)[:, None]
+        for law, factor in slow.climb
+    ]
     if not values:
         missing = np.full((len(specimen), 1), np.nan)
         values = [missing, np.zeros_like(missing), np.ones_like(missing)]

@@ -3,7 +3,7 @@ model, its maximum, its curvature.
 
     log posterior(theta) = log prior(theta) + sum over specimens and grains of log L_g(theta) + log M_g(theta)
 
-with L_g of the grain's traces and twins, M_g of its rotation and strain where they were measured.
+with L_g of the grain's traces, twins and reports, M_g of its rotation and strain where they were measured.
 
 The maximum is found by bounded L-BFGS in units of the prior width, in which every direction is about equally
 stiff. The curvature there gives intervals (Laplace's approximation).
@@ -104,6 +104,16 @@ class Forward:
             Measured.of(specimen),
         )
 
+    def told(self, sheared: Sheared, theta: Theta) -> Tensor | None:
+        """Log-likelihood (G, K) of the reports of every grain under every draw; None where there are none."""
+        reports = self.evidence.reports
+        if reports is None:
+            return None
+        rows = reports.systems
+        share, shear = sheared.by_system[rows.grain, :, rows.target], sheared.log_shear[rows.grain]
+        alone = activity(share[..., None], shear, torch.zeros(1), 1, theta.rates)[..., 0]
+        return reports.per_draw(sheared.active, sheared.by_system, alone, theta.reports)
+
     @property
     def n_planes(self) -> int:
         """Number of slip planes, which come first among the tokens."""
@@ -191,7 +201,8 @@ class Posterior:
         found = []
         for d in self.data:
             sheared = d.at(theta)
-            part = log_likelihood(sheared.active, d.evidence, theta.rates, sheared.log_weight)
+            told = d.told(sheared, theta)
+            part = log_likelihood(sheared.active, d.evidence, theta.rates, sheared.log_weight, told)
             for measured in d.motion:
                 rates = theta.motion[measured.kind]
                 part = part + measured.log_likelihood(sheared.answer, rates, theta.trust)

@@ -2,13 +2,15 @@
 any footprint, and as one record.
 
 Strengths are log-normal about the literature, with the spread between sources as width. The other priors
-are wide and the same for every material: centre and width in the log, in the logit for shares, in log(n
+are wide and the same for every material: centre and width in the log, in the logit for shares
+(of twice the value for those below one half), in log(n
 - 1) for the exponent, which stays above 1 where the law is convex, and as they are for the amplitude of
 the scheme (1: believe it) and for the neighbours' corrections (0: none).
 
 Some models have parameters more: ``trust``, how far a scheme's own spread may be trusted (1: it is right,
 larger: it is too sure), where the scheme has one; gain and scatter of rotations and of strains
-(`cpml.models.coupled.motion`) where the training specimens have them.
+(`cpml.models.coupled.motion`), errors of reports (`cpml.models.coupled.reports`), where the training
+specimens have them.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -21,6 +23,7 @@ from torch import Tensor
 from cpml.crystallography.materials import Material
 from cpml.models.coupled.likelihood import Detection
 from cpml.models.coupled.motion import MotionRates
+from cpml.models.coupled.reports import ReportRates
 from cpml.models.mechanics.neighbourhood import PULLS
 from cpml.models.specimen.motions import KINDS
 
@@ -44,8 +47,11 @@ FURTHER = {  # the same, of what only some models have
     "rotation_scatter": (0.3, 0.7),
     "strain_gain": (1.0, 0.5),
     "strain_scatter": (0.3, 0.7),
+    "report_missed": (0.15, 1.0),
+    "report_false": (0.03, 1.0),
 }
 SHARES = ("detection", "outlier")  # between 0 and 1
+HALVES = ("report_missed", "report_false")  # between 0 and one half
 PLAIN = ("amplitude", *PULLS)  # any real number
 EXPONENTS = ("n", "n_twin")  # above 1; the centre is that of the material
 
@@ -64,6 +70,7 @@ class Theta:
     rates: Detection  # of the observation model
     trust: Tensor  # t, of the scheme's own spread
     motion: dict[str, MotionRates]  # of every kind; of the prior where nothing was learned
+    reports: ReportRates  # likewise
 
     def law_alone(self) -> "Theta":
         """The same without what is not the law: scatter and corrections from neighbours."""
@@ -138,6 +145,7 @@ class Prior:
             rates=Detection(**{field.name: values[field.name] for field in fields(Detection)}),
             trust=values["trust"],
             motion={k: MotionRates(values[f"{k}_gain"], values[f"{k}_scatter"]) for k in KINDS},
+            reports=ReportRates(values["report_missed"], values["report_false"]),
         )
 
     def named(self, vector: Tensor) -> dict[str, float]:
@@ -162,6 +170,8 @@ def to_line(name: str, value: Tensor) -> Tensor:
     if name in PLAIN:
         return value
     value = value - (1.0 if name in EXPONENTS else 0.0)
+    if name in HALVES:
+        return torch.logit(2 * value)
     return torch.logit(value) if name in SHARES else torch.log(value)
 
 
@@ -169,4 +179,6 @@ def from_line(name: str, value: Tensor) -> Tensor:
     """Inverse of :func:`to_line`."""
     if name in PLAIN:
         return value
+    if name in HALVES:
+        return torch.sigmoid(value) / 2
     return torch.sigmoid(value) if name in SHARES else torch.exp(value) + (1.0 if name in EXPONENTS else 0.0)

@@ -13,6 +13,7 @@ value is checked, so that what is read is a model that could have been fitted.
 | ratios | 5 %, 50 % and 95 % quantiles of the log strength ratio of every family |
 | footprints | expected number of every family |
 | draws | of the parameters by the sampler; none where it did not run |
+| slow_laws | of those that reports taught: shift, spread, number of reports |
 | strengths | table for people, the one that vector and ratios give |
 | correction | null, or inputs (names, groups, usual values) and, by mechanism, strength and trees |
 """
@@ -20,7 +21,7 @@ value is checked, so that what is read is a model that could have been fitted.
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from cpml.models.coupled.boosting import LEAF, Tree
 from cpml.models.coupled.correction import GROUPS, MECHANISMS, STRENGTHS, Correction
 from cpml.models.coupled.posterior import strength_table
 from cpml.models.coupled.prior import FURTHER, Prior
+from cpml.models.coupled.slow_laws import Learned, factors, literature
 from cpml.models.mechanics.grain_stress import SCHEMES
 from cpml.models.numerics import Numerics
 
@@ -73,6 +75,7 @@ def write_model(model: Any, path: str | Path) -> None:
         "ratios": model.ratios_.tolist(),
         "footprints": model.footprints_.tolist(),
         "draws": model.draws_.tolist(),
+        "slow_laws": {name: list(astuple(known)) for name, known in model.slow_laws_.items()},
         "strengths": strengths.to_dict(orient="list"),
         "correction": _plain(model.correction_),
     }
@@ -117,7 +120,8 @@ def _model(cls: type, content: dict, material: Material) -> Any:
     model.frequency_ = tuple(map(float, content["frequency"]))
     model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
     model.covariance_ = _covariance(content["covariance"], len(prior.names))
-    model.theta_ = prior.named(model.vector_)
+    model.slow_laws_ = _slow_laws(content["slow_laws"], material, numerics)
+    model.theta_ = prior.named(model.vector_) | factors(model.slow_laws_)
     model.ratios_ = _ratios(content["ratios"], prior)
     _list(_number(0, MOST), len(names), len(names))("footprints", content["footprints"])
     model.footprints_ = np.array(content["footprints"], float)
@@ -240,6 +244,7 @@ _FIELDS: dict[str, Check] = {
     "families": _list(_text, 1, 100),
     "further": _list(_choice(*FURTHER), 0, len(FURTHER)),
     "frequency": _list(_number(0, 1), 2, 2),
+    "slow_laws": _anything,
     "vector": _anything,
     "covariance": _anything,
     "ratios": _anything,
@@ -270,6 +275,22 @@ def _ratios(values: Any, prior: Prior) -> NDArray:
         if (np.diff(row) < 0).any() or (number == prior.reference and row.any()):
             raise _Wrong(f"ratios[{number}]", "three that rise; zeros for the reference")
     return ratios
+
+
+def _slow_laws(values: Any, material: Material, numerics: Numerics) -> dict[str, Learned]:
+    """What reports taught of the slow laws of the material, where a grid within `numerics.bound` can end."""
+    known = literature(material)
+    if not isinstance(values, dict) or not set(values) <= set(known):
+        raise _Wrong("slow_laws", f"of {', '.join(known) or 'nothing'}, the laws that the material has")
+    found = {}
+    for name, entry in values.items():
+        key, most = f"slow_laws.{name}", numerics.bound * known[name].spread
+        _list(_number(-MOST, MOST), 3, 3)(key, entry)
+        _number(-most, most)(f"{key}[0]", entry[0])
+        _number(0, most)(f"{key}[1]", entry[1])
+        _number(1, MOST, int)(f"{key}[2]", entry[2])
+        found[name] = Learned(float(entry[0]), float(entry[1]), entry[2])
+    return found
 
 
 def _covariance(values: Any, n: int) -> NDArray:

@@ -27,6 +27,7 @@ from cpml.load import Load
 from cpml.models.specimen.motions import check_motions
 from cpml.models.specimen.raster import grain_raster
 from cpml.models.specimen.remembered import Remembered
+from cpml.models.specimen.reports import check_targets, further_reports
 
 MIN_INCLINATION_DEG = 12.0  # a flatter plane leaves no countable trace
 TILES = 4  # of the chequerboard, along each axis
@@ -50,6 +51,8 @@ class Specimen:
     free_surface : the map was a free surface while the specimen deformed (True), or was cut afterwards
         (False); None where nobody said
     motions : table of `cpml.models.specimen.motions`: measured lattice rotations and strains; None: none
+    reports : label rows of every level that say more than labels, traces and candidates
+        (`cpml.models.specimen.reports`); None: none
     answers : what has been solved for these grains; copies with other labels share it
     """
 
@@ -69,6 +72,7 @@ class Specimen:
     edge_angle: np.ndarray | None = None
     free_surface: bool | None = None
     motions: pd.DataFrame | None = None
+    reports: pd.DataFrame | None = None
     answers: Remembered = field(default_factory=Remembered, repr=False)
 
     def __post_init__(self):
@@ -198,7 +202,7 @@ class Specimen:
 
     def with_labels_of(self, grain_ids) -> "Specimen":
         """The specimen with the footprints of ``grain_ids`` only; geometry and neighbours stay."""
-        names = ("labels", "traces", "candidates", "motions")
+        names = ("labels", "traces", "candidates", "motions", "reports")
         tables = {name: table for name in names if (table := getattr(self, name)) is not None}
         return replace(self, **{name: _of_grains(table, grain_ids) for name, table in tables.items()})
 
@@ -237,6 +241,7 @@ def build_specimen(
     points=None,
     free_surface=None,
     motions=None,
+    reports=None,
 ) -> Specimen:
     """Specimen of one phase from the tables of notebooks 02 and 03.
 
@@ -250,11 +255,14 @@ def build_specimen(
         coarse map of the full field is made
     free_surface : as in :class:`Specimen`
     motions : of `cpml.models.measured_motions`; None: none were measured
+    reports : label rows of every level and source, ``labels`` among them or not; those that ``labels`` has
+        count once
 
     Raises
     ------
-    CpmlError : no load is declared, no grain of the phase, labels or motions of grains that do not exist,
-        labels or candidates that are no plane or variant of the phase, or a table that is none of motions
+    CpmlError : no load is declared, no grain of the phase, labels, motions or reports of grains that do not
+        exist, targets that the phase does not have, a source that contradicts itself, or a table that is none
+        of motions
     """
     if load is None:
         raise CpmlError(
@@ -269,7 +277,7 @@ def build_specimen(
         )
     if motions is not None:
         check_motions(motions, name)
-    for what, table in (("labels", labels), ("motions", motions)):
+    for what, table in (("labels", labels), ("motions", motions), ("reports", reports)):
         strangers = set() if table is None else set(table["grain_id"]) - set(grains["grain_id"])
         if strangers:
             raise CpmlError(
@@ -286,6 +294,8 @@ def build_specimen(
         row = where.reindex(points[1]).fillna(-1).to_numpy(int)
         raster = grain_raster(np.asarray(points[0]), row, len(of_phase))
     lines = _of_grains(traces[traces["level"] == "plane"], where.index)
+    if reports is not None:
+        reports = further_reports(_of_grains(reports, where.index), labels, name)
     specimen = Specimen(
         name=name,
         grains=of_phase,
@@ -303,6 +313,7 @@ def build_specimen(
         edge_angle=angle,
         free_surface=free_surface,
         motions=None if motions is None or motions.empty else _of_grains(motions, where.index),
+        reports=reports,
     )
     _check_targets(specimen)
     return specimen
@@ -326,6 +337,8 @@ def _check_targets(specimen: Specimen) -> None:
                 f"{strange['grain_id'].iloc[0]} is no plane or variant of {specimen.material.name}; it has "
                 f"{', '.join(sorted(known)[:3])}, ... ({len(known)} in all)"
             )
+    if specimen.reports is not None:
+        check_targets(specimen.reports, specimen.systems, specimen.name)
     if np.isnan(specimen.trace_density).any():
         raise CpmlError(
             f"specimen {specimen.name!r}: candidates do not say how well every slip "
