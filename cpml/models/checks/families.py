@@ -1,8 +1,8 @@
 """Families of the lattice that the material file lacks, and what speaks for each of them.
 
 A trace that no plane of the model explains counts as false, at any angle. If a family is missing, such traces
-lie along its planes instead, the more so where the planes are loaded. With u_j the probability that trace j is
-unexplained, N_jp its density under plane p of the family, and m_p the largest Schmid factor on it,
+lie along its planes instead, the more so where the planes are loaded. With u_j the probability that trace j
+is unexplained, N_jp its density under plane p of the family, and m_p the largest Schmid factor on it,
 
     T = max_k sum_j u_j log [ (1 + k 180 sum_p w_p N_jp) / (1 + k sum_p w_p) ],    w_p ~ m_p^2 / mean m^2
 
@@ -25,14 +25,14 @@ from scipy.stats import binom
 from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.schmid import schmid_factors
 from cpml.crystallography.slip_systems import FAMILY_WORDS, REPRESENTATIVES, Systems, systems
+from cpml.crystallography.slip_traces import slip_traces
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.crystallography.twinning import twin_crystal_to_sample
-from cpml.crystallography.slip_traces import slip_traces
 from cpml.microscopy.images.trace_likelihood import match_traces
-from cpml.models.checks.stand_in import quick_fit, unexplained
 from cpml.models.checks.variants import with_family
 from cpml.models.coupled.coupled import CoupledClassifier
 from cpml.models.coupled.likelihood import HALF_CIRCLE_DEG
+from cpml.models.coupled.stand_in import quick_fit, unexplained
 from cpml.models.specimen.specimen import MIN_INCLINATION_DEG, Specimen
 
 RATES = np.geomspace(0.1, 30.0, 12)
@@ -40,6 +40,8 @@ RATES = np.geomspace(0.1, 30.0, 12)
 PERMUTATIONS = 999
 CLEAR = 0.01
 """Probability of a chance result, for all families together, below which one counts as missing."""
+WORTH_A_FIT = 0.1
+"""Below this probability the evidence is asked as well, by a fit."""
 LEAST_GAIN = 5.0
 """Nats of evidence that a missing family brings: odds of 150 to 1."""
 LEAST_DOUBT = 0.05
@@ -53,7 +55,7 @@ MOST_PAIRS = 20000
 class Absent:
     """A family of the lattice that the material file lacks, and what speaks for it.
 
-    NaN where footprints cannot tell: no plane of its own, or no unexplained trace.
+    NaN where there was nothing to ask: no unexplained trace, or directions that chance explains.
     """
 
     family: str
@@ -76,7 +78,9 @@ def absent_families(specimen: Specimen) -> tuple[list[str], list[str]]:
     known, material = REPRESENTATIVES[specimen.material.lattice], specimen.material
     own = {specimen.systems.plane_names[p] for p in specimen.slip_planes}
     absent = [name for name in known if name not in material.families]
-    slip = [f for f in absent if known[f].kind == "slip" and own.isdisjoint(_systems_of(specimen, f).plane_names)]
+    slip = [
+        f for f in absent if known[f].kind == "slip" and own.isdisjoint(_systems_of(specimen, f).plane_names)
+    ]
     return slip, [f for f in absent if known[f].kind == "twin"]
 
 
@@ -91,13 +95,11 @@ def check_families(model: CoupledClassifier, specimen: Specimen, *, seed: int = 
     slip, twins = absent_families(specimen)
     doubt = unexplained(model, specimen) if len(specimen.traces) else np.zeros(0)
     chances = {f: chance_of_directions(specimen, f, doubt, seed=seed) for f in slip}
-    found = []
-    if slip and (doubt > LEAST_DOUBT).any():
-        plain = quick_fit(model, specimen)
-        left = unexplained(plain, specimen).sum()
-        found = [_with_evidence(model, plain, specimen, f, chances[f], left) for f in slip]
-    else:
-        found = [Absent(f, np.nan, np.nan, 0.0, np.nan, np.nan, np.nan) for f in slip]
+    found = [Absent(f, chances[f], np.nan, 0.0, np.nan, np.nan, np.nan) for f in slip]
+    if any(a.p_value < WORTH_A_FIT for a in found):
+        plain = quick_fit(model, [specimen])
+        left = float(unexplained(plain, specimen).sum())
+        found = [_with_evidence(plain, specimen, a, left) if a.p_value < WORTH_A_FIT else a for a in found]
     found = _judged(found, lambda a: a.gain_nats > LEAST_GAIN)
     related = [twin_relations(specimen, f) for f in twins]
     return [*found, *_judged(related, lambda a: a.explains >= 3)]
@@ -163,18 +165,15 @@ def twin_relations(specimen: Specimen, family: str) -> Absent:
     return Absent(family, p_value, np.nan, n - by_chance * len(touching), np.nan, np.nan, np.nan)
 
 
-def _with_evidence(
-    model: CoupledClassifier, plain: CoupledClassifier, specimen: Specimen, family: str, p: float, left: float
-) -> Absent:
+def _with_evidence(plain: CoupledClassifier, specimen: Specimen, absent: Absent, left: float) -> Absent:
     """By the stand-in with the family, beside ``plain``, which leaves ``left`` traces unexplained."""
-    extended = with_family(specimen, family)
-    fit = quick_fit(model, extended)
-    strength = fit.strengths_.set_index("family").loc[family]
-    return Absent(
-        family,
-        p_value=p,
+    extended = with_family(specimen, absent.family)
+    fit = quick_fit(plain, [extended])
+    strength = fit.strengths_.set_index("family").loc[absent.family]
+    return replace(
+        absent,
         gain_nats=fit.log_evidence - plain.log_evidence,
-        explains=max(float(left - unexplained(fit, extended).sum()), 0.0),
+        explains=max(left - float(unexplained(fit, extended).sum()), 0.0),
         ratio=float(strength["ratio"]),
         ratio_low=float(strength["ratio_low"]),
         ratio_high=float(strength["ratio_high"]),

@@ -21,14 +21,12 @@ import pandas as pd
 from cpml.crystallography.rotations import axis_angle_to_quaternion
 from cpml.microscopy.checks.frame_ranking import TURNS
 from cpml.microscopy.maps.frames import frame_rotation
-from cpml.models.checks.stand_in import grain_log_likelihood, quick_fit
 from cpml.models.checks.variants import turned
 from cpml.models.coupled.coupled import CoupledClassifier
-from cpml.models.coupled.loads import other_loads
+from cpml.models.coupled.loads import DECLARED, other_loads
+from cpml.models.coupled.stand_in import grain_log_likelihood, quick_fit
 from cpml.models.specimen.specimen import Specimen
 
-DECLARED = 0.9
-"""Weight of what was declared, before any footprint: one declaration in ten is wrong."""
 CLEAR_NATS, CLEAR_Z = 5.0, 2.5
 """Gain, and its size in standard errors, from which an alternative is called better; z counts the trials."""
 OTHER_AXIS = "hexagonal X turned by 30°"
@@ -65,14 +63,16 @@ class Comparison:
         return bool(((others["gain_evidence_nats"] < -CLEAR_NATS) & (others["z"] < -CLEAR_Z)).all())
 
 
-def compare_loads(model: CoupledClassifier, specimen: Specimen) -> Comparison:
-    """The declared load against turned ones, the map normal and the other sense."""
+def compare_loads(plain: CoupledClassifier, specimen: Specimen) -> Comparison:
+    """The declared load, under which the stand-in ``plain`` was fitted, against turned ones, the map normal
+    and the other sense.
+    """
     others = {name: replace(specimen, load=load) for name, load in other_loads(specimen).items()}
-    return compared(model, specimen, others, declared=specimen.load.label)
+    return compared(plain, specimen, others, declared=specimen.load.label)
 
 
-def compare_frames(model: CoupledClassifier, specimen: Specimen) -> Comparison:
-    """The declared frame and hexagonal axis against the usual confusions."""
+def compare_frames(plain: CoupledClassifier, specimen: Specimen) -> Comparison:
+    """The declared frame and hexagonal axis, with the stand-in ``plain``, against the usual confusions."""
     q_axis = axis_angle_to_quaternion(np.array([0.0, 0.0, 1.0]), np.pi / 6)
     axes = {"": None} | ({OTHER_AXIS: q_axis} if specimen.material.lattice == "hcp" else {})
     others = {}
@@ -82,15 +82,17 @@ def compare_frames(model: CoupledClassifier, specimen: Specimen) -> Comparison:
             if after is None and before is None:
                 continue
             words = [] if after is None else [f"crystals turned as by {first} or {second}"]
-            others[", ".join([*words, *([axis] if axis else [])])] = turned(specimen, before=before, after=after)
-    return compared(model, specimen, others, declared="as declared")
+            others[", ".join([*words, *([axis] if axis else [])])] = turned(
+                specimen, before=before, after=after
+            )
+    return compared(plain, specimen, others, declared="as declared")
 
 
 def compared(
-    model: CoupledClassifier, specimen: Specimen, others: dict[str, Specimen], *, declared: str
+    plain: CoupledClassifier, specimen: Specimen, others: dict[str, Specimen], *, declared: str
 ) -> Comparison:
-    """Fits of the stand-in to a specimen and to the same under other assumptions."""
-    fits = [quick_fit(model, s) for s in (specimen, *others.values())]
+    """The stand-in, fitted to the specimen, beside fits to the same under other assumptions."""
+    fits = [plain, *(quick_fit(plain, [s]) for s in others.values())]
     grains = [grain_log_likelihood(f, s) for f, s in zip(fits, (specimen, *others.values()), strict=True)]
     evidence = np.array([f.log_evidence for f in fits])
     evidence = evidence - evidence[0]

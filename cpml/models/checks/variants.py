@@ -25,7 +25,7 @@ def with_family(specimen: Specimen, family: str) -> Specimen:
     known = [p.strength for p in material.families.values() if p.kind == "slip"]
     added = FamilyParameters(kind, float(np.median(known)), UNKNOWN_SPREAD, "not in the material file")
     material = replace(material, families=material.families | {family: added})
-    return _with_systems(replace(specimen, material=material), material.systems())
+    return with_systems(replace(specimen, material=material), material.systems())
 
 
 def under(specimen: Specimen, load: Load) -> Specimen:
@@ -41,10 +41,10 @@ def turned(specimen: Specimen, before: NDArray | None = None, after: NDArray | N
     q = q if before is None else quaternion_multiply(q, before)
     q = q if after is None else quaternion_multiply(after, q)
     grains = specimen.grains.assign(**dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True)))
-    return _with_systems(replace(specimen, grains=grains), specimen.systems)
+    return with_systems(replace(specimen, grains=grains), specimen.systems)
 
 
-def _with_systems(specimen: Specimen, systems: Systems) -> Specimen:
+def with_systems(specimen: Specimen, systems: Systems) -> Specimen:
     """With the candidates of every trace, by its angle alone, for the slip planes of ``systems``."""
     geometry = slip_traces(specimen.quaternions, systems)
     planes = np.unique(systems.plane_id[systems.slip])

@@ -1,8 +1,7 @@
 """Loads that a specimen may have felt in place of the one that is declared.
 
-A load is turned about the map normal in equal steps; a uniaxial one may also be along the normal, and have the
-other sense, where twins could tell.
-"""
+A load is turned about the map normal in equal steps; a uniaxial one may also be along the normal, and have
+the other sense, where twins could tell."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,8 @@ from cpml.load import Load
 from cpml.models.specimen.specimen import Specimen
 
 N_AXES = 6
+DECLARED = 0.9
+"""Weight of a load that was recorded, before any footprint: one record in ten is wrong."""
 UNIAXIAL = ("tension", "compression")
 
 
@@ -44,8 +45,8 @@ def turned_load(load: Load, angle: float) -> Load:
 def other_loads(specimen: Specimen, *, n_axes: int = N_AXES) -> dict[str, Load]:
     """Alternatives to the declared load by what they are, in words.
 
-    Turns that leave the stress as it is (any, of a load along the normal) are no alternatives; a uniaxial load
-    along the normal is compared with axes in the map instead.
+    Turns that leave the stress as it is (any, of a load along the normal) are no alternatives; a uniaxial
+    load along the normal is compared with axes in the map instead.
     """
     load = specimen.load
     found = {}

@@ -1,9 +1,9 @@
-"""A quick stand-in of the coupled model, by which whole explanations are compared: other families, loads, frames.
+"""A quick stand-in of the coupled model, by which whole explanations are compared: other families, loads,
+frames.
 
-Every rival explanation needs a fit of its own. The stand-in gives each grain the stress of the load (Sachs) and
-a learned scatter, no neighbours and no residual: seconds a fit. All rivals are judged by the same stand-in, so
-what it lacks is lacking on every side, and what counts is the difference in log evidence.
-"""
+Every rival explanation needs a fit of its own. The stand-in gives each grain the stress of the load (Sachs)
+and a learned scatter, no neighbours and no residual: seconds a fit. All rivals are judged by the same stand-
+in, so what it lacks is lacking on every side, and what counts is the difference in log evidence."""
 
 from dataclasses import replace
 
@@ -23,8 +23,8 @@ QUICK = replace(STANDARD, rounds=1, adaptations=1, looking_draws=128, tolerance=
 N_DRAWS, MAX_ITER = 32, 60
 
 
-def quick_fit(model: CoupledClassifier, specimen: Specimen) -> CoupledClassifier:
-    """The stand-in of a model, fitted to the traces and twins of a specimen."""
+def quick_fit(model: CoupledClassifier, specimens: list[Specimen]) -> CoupledClassifier:
+    """The stand-in of a model, fitted to the traces and twins of specimens."""
     options = {
         "scheme": "sachs",
         "edges": False,
@@ -35,7 +35,7 @@ def quick_fit(model: CoupledClassifier, specimen: Specimen) -> CoupledClassifier
         "max_iter": MAX_ITER,
         "numerics": QUICK,
     }
-    return clone(model).set_params(**options).fit([replace(specimen, motions=None)])
+    return clone(model).set_params(**options).fit([replace(s, motions=None) for s in specimens])
 
 
 def grain_log_likelihood(model: CoupledClassifier, specimen: Specimen) -> NDArray:
