@@ -47,21 +47,30 @@ class Checks:
         return pd.DataFrame([[getattr(a, c) for c in columns] for a in self.families], columns=columns)
 
     @property
+    def choice_table(self) -> pd.DataFrame:
+        """what ("load", "frame"), and the columns of a :class:`~cpml.models.checks.loads.Comparison`; no rows
+        where nothing was compared.
+        """
+        parts = {"load": self.loads, "frame": self.frames}
+        tables = [c.table.assign(what=what) for what, c in parts.items() if c is not None]
+        columns = ["what", "choice", "gain_nats", "z", "gain_evidence_nats", "weight"]
+        return pd.concat([pd.DataFrame(columns=columns), *tables], ignore_index=True)[columns]
+
+    @property
     def numbers(self) -> dict[str, float]:
-        """For tables of numbers; NaN where nothing could be asked."""
+        """For a table of numbers; what could not be asked is left out."""
         gains = [a.gain_nats for a in self.families if np.isfinite(a.gain_nats)]
         compared = {"load": self.loads, "frame": self.frames}
-        return {
+        told = {
             "n_warnings": float(len(self.warnings)),
             "informative_footprints": float(self.information.n_footprints),
             "absent_family_gain_nats": max(gains, default=np.nan),
             "counts_that_stand_out": float(self.counts["stands_out"].sum()),
-            **{
-                f"other_{what}_gain_nats": float(c.best["gain_evidence_nats"])
-                for what, c in compared.items()
-                if c is not None
-            },
         }
+        for what, found in compared.items():
+            if found is not None:
+                told[f"other_{what}_gain_nats"] = float(found.best["gain_evidence_nats"])
+        return {name: value for name, value in told.items() if np.isfinite(value)}
 
 
 def check_fit(
