@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.synthetic import Microscope, synthetic_specimen
-from cpml.crystallography import load_material
+from cpml.crystallography import load_material, systems
 from cpml.errors import CpmlError
 from cpml.models import CoupledClassifier
 from cpml.models.checks.families import check_families
@@ -70,11 +70,11 @@ def synthetic() -> Iterator[tuple[Specimen, pd.Series]]:
             made = synthetic_specimen(
                 150, material=name, ratios=known, seed=seed, microscope=microscope, law=law, n=12.0
             )
-            systems = made.specimen.systems
-            share = np.array([made.share[:, systems.family == k].sum() for k in range(len(known))])
+            own = made.specimen.systems
+            share = np.array([made.share[:, own.family == k].sum() for k in range(len(known))])
             yield (
                 replace(made.specimen, name=f"{name}-{seed}"),
-                pd.Series(share / share.sum(), systems.family_names),
+                pd.Series(share / share.sum(), own.family_names),
             )
 
 
@@ -139,8 +139,6 @@ def cases_of(specimen: Specimen, share: pd.Series, scheme: str) -> Iterator[Case
 
 def with_planes(specimen: Specimen, family: str) -> tuple[str, ...]:
     """Names of the planes of a family of the specimen's lattice."""
-    from cpml.crystallography import systems
-
     crystal = specimen.material
     return systems(crystal.lattice, families=[family], c_over_a=crystal.c_over_a).plane_names
 

@@ -102,6 +102,9 @@ def test_twins_of_a_type_that_nobody_looked_for(titanium):
     found = {family: twin_relations(twinned, family) for family in absent_families(titanium)[1]}
     assert found["twin_1011"].p_value < 1e-6 and found["twin_1011"].explains == pytest.approx(25, abs=5)
     assert min(a.p_value for f, a in found.items() if f != "twin_1011") > 0.01
+    lamellae = titanium.grains.assign(twin_fraction=np.r_[np.full(10, 0.1), np.zeros(len(titanium) - 10)])
+    joined = twin_relations(replace(titanium, grains=lamellae), "twin_1012")
+    assert joined.p_value < 1e-6 and joined.explains == pytest.approx(10, abs=1)
 
 
 def test_a_wrong_load_is_contradicted(titanium, plain):

@@ -12,7 +12,8 @@ texture, and whatever directions false lines prefer (scratches, for one). How mu
 strong it would be, and the evidence for it come from the stand-in, fitted with it and without it.
 
 Twins of a type that nobody looked for are grains of their own on the map, in the exact relation to a
-neighbour. How many pairs of neighbours are so by chance is told by pairs of grains that are not neighbours.
+neighbour; those that were looked for are parts of their parent. How many pairs of neighbours are so by chance
+is told by all pairs of grains.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from cpml.crystallography.slip_traces import slip_traces
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.microscopy.images.trace_likelihood import match_traces
+from cpml.microscopy.twins.relations import DEFAULT_TYPES
 from cpml.models.checks.variants import with_family
 from cpml.models.coupled.coupled import CoupledClassifier
 from cpml.models.coupled.likelihood import HALF_CIRCLE_DEG
@@ -145,7 +147,9 @@ def chance_of_directions(specimen: Specimen, family: str, doubt: NDArray, *, see
 
 
 def twin_relations(specimen: Specimen, family: str) -> Absent:
-    """Pairs of neighbours in the relation of a twin type, against pairs of grains that are no neighbours."""
+    """Pairs of neighbours in the relation of a twin type, and parents with such twins, against all pairs of
+    grains.
+    """
     normal = _systems_of(specimen, family).plane[0]
     group = proper_group(group_of_lattice(specimen.material.lattice))
 
@@ -160,9 +164,17 @@ def twin_relations(specimen: Specimen, family: str) -> Absent:
     every = np.stack(np.triu_indices(len(specimen), 1), axis=1)
     rng = np.random.default_rng(0)
     every = every[rng.permutation(len(every))[:MOST_PAIRS]]
-    n, by_chance = int(related(touching).sum()), (related(every).sum() + 1) / (len(every) + 1)
-    p_value = float(binom.sf(n - 1, len(touching), by_chance))
-    return Absent(family, p_value, np.nan, n - by_chance * len(touching), np.nan, np.nan, np.nan)
+    by_chance = (related(every).sum() + 1) / (len(every) + 1)
+    joined = int(specimen.grains["twin_fraction"].gt(0).sum()) if _was_looked_for(specimen, family) else 0
+    n, trials = int(related(touching).sum()) + joined, len(touching) + joined
+    p_value = float(binom.sf(n - 1, trials, by_chance))
+    return Absent(family, p_value, np.nan, n - by_chance * trials, np.nan, np.nan, np.nan)
+
+
+def _was_looked_for(specimen: Specimen, family: str) -> bool:
+    """Whether twins of the type were joined with their parents when the grains were made."""
+    types = DEFAULT_TYPES.get(specimen.material.lattice, ())
+    return "twin_fraction" in specimen.grains and family in types
 
 
 def _with_evidence(plain: CoupledClassifier, specimen: Specimen, absent: Absent, left: float) -> Absent:

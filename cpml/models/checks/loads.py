@@ -63,12 +63,12 @@ class Comparison:
         return bool(((others["gain_evidence_nats"] < -CLEAR_NATS) & (others["z"] < -CLEAR_Z)).all())
 
 
-def compare_loads(plain: CoupledClassifier, specimen: Specimen) -> Comparison:
+def compare_loads(plain: CoupledClassifier, specimen: Specimen) -> Comparison | None:
     """The declared load, under which the stand-in ``plain`` was fitted, against turned ones, the map normal
-    and the other sense.
+    and the other sense; None for a load that no turn in the map changes.
     """
     others = {name: replace(specimen, load=load) for name, load in other_loads(specimen).items()}
-    return compared(plain, specimen, others, declared=specimen.load.label)
+    return compared(plain, specimen, others, declared=specimen.load.label) if others else None
 
 
 def compare_frames(plain: CoupledClassifier, specimen: Specimen) -> Comparison:

@@ -49,7 +49,8 @@ def grain_log_likelihood(model: CoupledClassifier, specimen: Specimen) -> NDArra
 def unexplained(model: CoupledClassifier, specimen: Specimen) -> NDArray:
     """(J,) probability, given all footprints, that no plane of the model made a trace.
 
-    It is the ratio of two likelihoods: without any plane for this trace, and with all of them.
+    It is the ratio of two likelihoods: without any plane for this trace, and with all of them. 0 in grains
+    that the likelihood leaves out, since nobody looked at them.
     """
     specimen = replace(specimen, motions=None)
     data, _ = model.forward(specimen)
@@ -70,4 +71,4 @@ def unexplained(model: CoupledClassifier, specimen: Specimen) -> NDArray:
         )
         without = log_likelihood(Evidence.of(replace(specimen, candidates=candidates)))
         probability[chosen] = np.exp(without - whole)[grain[chosen]]
-    return probability.clip(0.0, 1.0)
+    return np.where(specimen.imaged[grain], probability.clip(0.0, 1.0), 0.0)
