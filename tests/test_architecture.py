@@ -89,6 +89,7 @@ INSIDE = {
         "mechanics": {"numerics", "specimen", "learned"},
         "baselines": {"specimen", "mechanics"},
         "coupled": {"numerics", "specimen", "mechanics"},
+        "checks": {"numerics", "specimen", "mechanics", "coupled"},
         "protocol": {"specimen"},
         "transmission": set(),
         "summary": {"specimen", "mechanics", "baselines", "coupled"},

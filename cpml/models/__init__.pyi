@@ -8,6 +8,7 @@ from .baselines.simple import (
     observed as observed,
 )
 from .baselines.trees import GradientBoosting as GradientBoosting, RandomForest as RandomForest
+from .checks.checks import Checks as Checks, check_fit as check_fit
 from .coupled.anchor import offset_yield as offset_yield, strength_scale as strength_scale
 from .coupled.coupled import CoupledClassifier as CoupledClassifier
 from .coupled.explanation import explain as explain

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cpml.design import TextureDesign
     from cpml.microscopy import EbsdMap, FrameCheck, FrameRanking, Grains, Twins
     from cpml.microscopy.curvature.gnd import Gnd
-    from cpml.models import CoupledClassifier, MapField, Transmission
+    from cpml.models import Checks, CoupledClassifier, MapField, Transmission
     from cpml.plasticity import Calibration
 
 BY_DATA = 0.5
@@ -499,6 +499,24 @@ def learned(model: CoupledClassifier, n_footprints: int) -> str:
         f"{told}{literature} {percent(float(model.theta_['amplitude']))} of what the mechanics says about "
         f"the neighbours is taken over; the correction by learning alone {correction_of(model)}."
     )
+
+
+def checks(found: Checks) -> str:
+    """What speaks against a fitted model, or what it withstood."""
+    if found.warnings:
+        return " ".join(found.warnings)
+    told = []
+    if found.families:
+        names = ", ".join(name_of(a.family) for a in found.families)
+        told.append(f"no family that the material file lacks is asked for ({names})")
+    for what, compared in (("load", found.loads), ("frame", found.frames)):
+        if compared is not None:
+            ahead = -float(compared.best["gain_evidence_nats"])
+            n = len(compared.table) - 1
+            clear = "" if compared.is_supported else ", which is not clear of them"
+            told.append(f"the declared {what} is ahead of {n} others by {ahead:.0f} nats and more{clear}")
+    told.append("counts by family and part of the map are those that the model expects")
+    return f"Nothing speaks against the fit: {'; '.join(told)}."
 
 
 def verdict(verdicts: pd.DataFrame) -> str:

@@ -7,8 +7,8 @@ posterior says,
 
     log ratio = log truth + b_k + e,    e ~ N(0, v + m_k^2)
 
-v the variance of the posterior. b_k and m_k, of slip and of twins, are the maximum of that likelihood over the
-specimens of even seeds (`tasks.py bench --suite strengths`, which scores on the odd ones and on specimens
+v the variance of the posterior. b_k and m_k, of slip and of twins, are the maximum of that likelihood over
+the specimens of even seeds (`tasks.py bench --suite strengths`, which scores on the odd ones and on those
 of another code). An interval is moved by -b_k and widened by m_k.
 
 A family of which no footprint tells has no upper end that data could give: there the interval reaches to the
