@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cpml.models.coupled.hardened import STEPS, rises
+from cpml.models.coupled.strengths.hardened import STEPS, rises
 from cpml.models.specimen.specimen import Specimen
 from cpml.virtual.truth import load_truth
 

@@ -9,10 +9,10 @@ from .baselines.simple import (
 )
 from .baselines.trees import GradientBoosting as GradientBoosting, RandomForest as RandomForest
 from .checks.checks import Checks as Checks, check_fit as check_fit
-from .coupled.anchor import offset_yield as offset_yield, strength_scale as strength_scale
 from .coupled.coupled import CoupledClassifier as CoupledClassifier
 from .coupled.explanation import explain as explain
 from .coupled.latent_load import LatentLoad as LatentLoad
+from .coupled.strengths.anchor import offset_yield as offset_yield, strength_scale as strength_scale
 from .mechanics.features import (
     schmid_of_tokens as schmid_of_tokens,
     share_of_tokens as share_of_tokens,

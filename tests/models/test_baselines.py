@@ -25,7 +25,7 @@ from cpml.models import (
     observed,
     schmid_of_tokens,
 )
-from cpml.models.coupled.anchor import offset_yield
+from cpml.models.coupled.strengths.anchor import offset_yield
 from cpml.models.mechanics.features import token_features
 from cpml.models.mechanics.neighbourhood import neighbour_transfer
 from cpml.plots import MODEL_COLOURS, MODEL_LABELS

@@ -10,8 +10,8 @@ from scipy.special import expit
 
 from cpml.errors import CpmlError
 from cpml.models import CoupledClassifier
-from cpml.models.coupled.boosting import Growth, Observation, boosted, contributions, summed
-from cpml.models.coupled.correction import GROUPS, Pairs, judged
+from cpml.models.coupled.learning.boosting import Growth, Observation, boosted, contributions, summed
+from cpml.models.coupled.learning.correction import GROUPS, Pairs, judged
 from cpml.models.coupled.posterior import Sheared
 from cpml.models.numerics import STANDARD
 

@@ -20,7 +20,7 @@ def test_share_is_a_partition_and_activity_grows_with_it():
     assert float(share.sum()) == pytest.approx(1.0)
     limit = float(share[0, 0, 0])
     rates = Detection(*(torch.tensor(v) for v in (limit, 0.1, 3.0, 0.8, 0.1, 0.0)))
-    active = activity(share, torch.zeros(1), 2, rates)[0, 0]
+    active = activity(share, torch.zeros(1), torch.zeros(3), 2, rates)[0, 0]
     assert float(active[0]) == pytest.approx(0.5) and active[1] > active[0] and float(active[2]) < 1e-12
     assert float(seen_probability(active, 2, rates, (0.5, 0.5))[1]) == pytest.approx(0.8 * float(active[1]))
     more = activity(share, torch.ones(1), 2, rates)[0, 0]

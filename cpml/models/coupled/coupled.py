@@ -1,30 +1,33 @@
-"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation and scatter learned together,
-and what footprints teach beyond it.
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation and scatter learned together, and
+what footprints teach beyond it.
 
-    log a_gks = n log(|tau_gks| / xi_k(s))                 tau_gks = P_gs : sigma_gk   (twins: max(tau, 0))
-    pi_gkt    = sum_{s in t} softmax_s(log a_gks)   share of the grain's shear on token t (plane or variant)
-    p_gt      = 1/K sum_k 1 / (1 + (g0 / (pi_gkt Gamma_g))^beta)
+    pi_gks = 1/J sum_j softmax_s [n_s log(|P_gs : (sigma_gk + r zeta_j)| / xi_k(s))]      (`within_grain`)
+    pi_gkt = sum_{s in t} pi_gks                  share of the grain's shear on token t (plane or variant)
+    p_gt   = sum_k w_gk / (1 + (g0 / (pi_gkt Gamma_g))^beta)
 
 p is the probability that the token is active above the visible limit; times detection, and mixed with chance,
 it is the probability to be recorded.
 
-The stress sigma_gk and total shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (the law
-solved on the whole map or in a mean medium, corrections from the neighbours, scatter), the footprints enter
-through `cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and measured
-rotations and strains of the grains through `cpml.models.coupled.motion`. Learned by maximum a posteriori with
-the literature as prior: strengths xi (log-normal), n, lambda, c, s_eta (or t) and the rates of the
-observation models. n is the exponent of *accumulated* shear: hardening spreads slip over more systems than
-the rate exponent of the law would, so its prior is wide. Footprints tell strength ratios; the common scale
-stays with the prior until a stress-strain curve fixes it (`cpml.models.coupled.anchor`). After the law,
-boosted trees correct its log odds as far as held-out footprints ask (`cpml.models.coupled.correction`).
+The stress sigma_gk and accumulated shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (a
+mean medium, the law solved on the whole map, or the network that knows what the map does not show), draws of
+the stress weigh what they are worth at yield (`at_yield`), the footprints enter through
+`cpml.models.coupled.likelihood`, which sums over the candidate planes of a trace, and measured rotations and
+strains of the grains through `cpml.models.coupled.motion`. Learned by maximum a posteriori with the
+literature as prior: strengths xi (log-normal; means over the strain of the test, `strengths.hardened`), rate
+exponents (near the material's), r, what the scheme leaves open, and the rates of the observation models.
+Footprints tell strength ratios; the common scale stays with the prior until a stress-strain curve fixes it
+(`strengths.anchor`). After the law, boosted trees correct its log odds as far as held-out footprints ask
+(`learning.correction`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
-| xi | strength of a family | MPa | (K_f,) |
-| n, lambda, c | exponent, amplitude of the scheme, corrections from neighbours | - | scalars |
+| xi | strength of a family, mean over the strain | MPa | (K_f,) |
+| n | rate exponents of slip and of twins | - | scalars |
+| r, zeta | variation of the stress within a grain, relative; fixed normal deviators | - | scalar, (J, 5) |
+| lambda, c | amplitude of a mean field, corrections from neighbours | - | scalars |
 | s_eta | scatter of the local stress, per component, relative to the mean stress | - | scalar |
-| t | how far a scheme's own scatter is trusted, in place of s_eta where there is one | - | scalar |
-| g0, beta | visible limit of slip and of twins, its steepness | - | scalars |
+| t | how far a scheme's own scatter is trusted, in place of s_eta, lambda and c where there is one | - | scalar |
+| g0, beta | visible limits: shear of a plane, volume fraction of a variant; their steepness | - | scalars |
 """
 
 from collections.abc import Mapping
@@ -44,13 +47,10 @@ from torch import Tensor
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError, ParameterError
 from cpml.models.coupled.adapted_draws import adapt
-from cpml.models.coupled.correction import EVIDENCE, Correction, Told, folds_of, learn
-from cpml.models.coupled.correction_inputs import Inputs, correction_inputs
 from cpml.models.coupled.explanation import explain
-from cpml.models.coupled.hardened import strength_history
+from cpml.models.coupled.learning.correction import EVIDENCE, Correction, Told, folds_of, learn
+from cpml.models.coupled.learning.correction_inputs import Inputs, correction_inputs
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
-from cpml.models.coupled.marginals import ratio_quantiles, sampled_quantiles
-from cpml.models.coupled.model_error import with_model_error
 from cpml.models.coupled.motion import Measured, predicted, strains_of
 from cpml.models.coupled.outputs import all_levels
 from cpml.models.coupled.posterior import (
@@ -63,9 +63,12 @@ from cpml.models.coupled.posterior import (
 )
 from cpml.models.coupled.prior import FURTHER, Prior, Theta
 from cpml.models.coupled.reports import Reports
-from cpml.models.coupled.sampling import sample
 from cpml.models.coupled.slow_laws import factors, learn_slow_laws
 from cpml.models.coupled.storage import read_model, write_model
+from cpml.models.coupled.strengths.hardened import strength_history
+from cpml.models.coupled.strengths.marginals import ratio_quantiles, sampled_quantiles
+from cpml.models.coupled.strengths.model_error import with_model_error
+from cpml.models.coupled.strengths.sampling import sample
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
 from cpml.models.mechanics.localisation import Localisation, grid_point
 from cpml.models.mechanics.neighbourhood import PULLS

@@ -160,6 +160,7 @@ class Forward:
 
         mean = answer.stress
         resolved = torch.einsum("gsi,gi->gs", where.schmid, mean)
+        assert answer.inverse_root is not None  # it came with the root
         inverse = answer.inverse_root / theta.trust
         weight = adapted + log_weights(stress, mean, inverse, log_size(tau), log_size(resolved))
         return weight - torch.logsumexp(weight, dim=1, keepdim=True)
@@ -301,7 +302,7 @@ def strength_table(prior: Prior, vector: Tensor, ratios: NDArray) -> pd.DataFram
 
     Parameters
     ----------
-    ratios : (K, 3) quantiles of the log ratios (`cpml.models.coupled.marginals`)
+    ratios : (K, 3) quantiles of the log ratios (`cpml.models.coupled.strengths.marginals`)
 
     Returns
     -------

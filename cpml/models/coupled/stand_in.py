@@ -41,7 +41,7 @@ def quick_fit(model: CoupledClassifier, specimens: list[Specimen]) -> CoupledCla
 def grain_log_likelihood(model: CoupledClassifier, specimen: Specimen) -> NDArray:
     """(G,) log-likelihood of the footprints of every grain under a fitted model."""
     data, _ = model.forward(replace(specimen, motions=None))
-    posterior = Posterior(model.prior_, (data,), model.gate_, model.numerics)
+    posterior = Posterior(model.prior_, (data,), model.numerics)
     with torch.no_grad():
         return posterior.log_likelihood(model.vector_)[0].numpy()
 
@@ -58,7 +58,7 @@ def unexplained(model: CoupledClassifier, specimen: Specimen) -> NDArray:
     grain, probability = specimen.trace_grain, np.zeros(len(rank))
 
     def log_likelihood(evidence: Evidence) -> NDArray:
-        posterior = Posterior(model.prior_, (replace(data, evidence=evidence),), model.gate_, model.numerics)
+        posterior = Posterior(model.prior_, (replace(data, evidence=evidence),), model.numerics)
         with torch.no_grad():
             return posterior.log_likelihood(model.vector_)[0].numpy()
 

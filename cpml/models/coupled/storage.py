@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from cpml.crystallography.materials import Material
 from cpml.errors import CpmlError
 from cpml.files import write_json
-from cpml.models.coupled.boosting import LEAF, Tree
-from cpml.models.coupled.correction import GROUPS, MECHANISMS, STRENGTHS, Correction
+from cpml.models.coupled.learning.boosting import LEAF, Tree
+from cpml.models.coupled.learning.correction import GROUPS, MECHANISMS, STRENGTHS, Correction
 from cpml.models.coupled.posterior import strength_table
 from cpml.models.coupled.prior import FURTHER, Prior
 from cpml.models.coupled.slow_laws import Learned, factors, literature

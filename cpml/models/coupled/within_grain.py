@@ -62,11 +62,10 @@ class _SharesWithin(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, outer):
-        slopes = _backward(*ctx.arguments, outer.contiguous().numpy())
-        by_tau, by_strength, by_exponent, by_spread = slopes
-        tensors = (torch.from_numpy(x) for x in (by_tau, by_strength, by_exponent))
-        by_tau, by_strength, by_exponent = tensors
-        return by_tau, None, torch.tensor(by_spread, dtype=outer.dtype), by_strength, by_exponent, None, None
+        slopes: tuple = _backward(*(*ctx.arguments, outer.contiguous().numpy()))
+        by_tau, by_strength, by_exponent = (torch.from_numpy(x) for x in slopes[:3])
+        by_spread = torch.tensor(slopes[3], dtype=outer.dtype)
+        return by_tau, None, by_spread, by_strength, by_exponent, None, None
 
 
 @compiled

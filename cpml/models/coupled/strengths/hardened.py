@@ -71,8 +71,8 @@ def strength_history(specimen: Specimen, strengths: pd.DataFrame, shear: NDArray
     for moment in MOMENTS:
         factors = [_log_factor(1 + (rise - 1) * np.exp(x), moment) for x in (0.0, -spread, spread)]
         shift, *ends = (f - f[ref] for f in factors)
-        below = np.minimum(*ends, shift) - shift
-        above = np.maximum(*ends, shift) - shift
+        below = np.min([*ends, shift], axis=0) - shift
+        above = np.max([*ends, shift], axis=0) - shift
         middle = ratio + shift
         tables.append(
             pd.DataFrame(

@@ -32,8 +32,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from cpml.models.coupled.boosting import Growth, Observation, Tree, boosted, contributions, summed
-from cpml.models.coupled.correction_inputs import Inputs, log_odds
+from cpml.models.coupled.learning.boosting import Growth, Observation, Tree, boosted, contributions, summed
+from cpml.models.coupled.learning.correction_inputs import Inputs, log_odds
 from cpml.models.coupled.likelihood import Detection
 from cpml.models.numerics import Numerics
 from cpml.models.specimen.specimen import TILES, Specimen
