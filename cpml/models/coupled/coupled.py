@@ -1,5 +1,5 @@
-"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation and scatter learned together, and
-what footprints teach beyond it.
+"""F = f_CP (*) f_ap: the crystal-plasticity law with strengths, localisation and scatter learned together,
+and what footprints teach beyond it.
 
     pi_gks = 1/J sum_j softmax_s [n_s log(|P_gs : (sigma_gk + r zeta_j)| / xi_k(s))]      (`within_grain`)
     pi_gkt = sum_{s in t} pi_gks                  share of the grain's shear on token t (plane or variant)
@@ -26,7 +26,7 @@ Footprints tell strength ratios; the common scale stays with the prior until a s
 | r, zeta | variation of the stress within a grain, relative; fixed normal deviators | - | scalar, (J, 5) |
 | lambda, c | amplitude of a mean field, corrections from neighbours | - | scalars |
 | s_eta | scatter of the local stress, per component, relative to the mean stress | - | scalar |
-| t | how far a scheme's own scatter is trusted, in place of s_eta, lambda and c where there is one | - | scalar |
+| t | trust in a scheme's own scatter, in place of s_eta, lambda and c where there is one | - | scalar |
 | g0, beta | visible limits: shear of a plane, volume fraction of a variant; their steepness | - | scalars |
 """
 

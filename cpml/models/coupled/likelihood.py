@@ -1,7 +1,8 @@
 """Likelihood of slip traces and twins that knows what an observation can and cannot tell.
 
-A slip plane p of a grain counts as active when its shear g_p, its share pi_p of the grain's shear times the
-grain's total Gamma (relative to the mean over grains), exceeds a limit g0 that the microscope sets, softly:
+A slip plane p of a grain counts as active when its shear g_p, its share pi_p of the shear Gamma that the grain
+has accumulated, exceeds a limit g0 that the microscope sets, softly (variants: over their twinning shear, a
+volume fraction):
 
     a_p = 1 / (1 + (g0 / g_p)^beta),      g_p = pi_p Gamma
 
@@ -21,7 +22,7 @@ is not known, so the likelihood is averaged over draws k of it; and some grains 
 (a twin named as parent, a line given to the wrong grain), so a share rho of grains is explained by nothing
 but chance, L_chance = traces at any angle and variants at their mean frequency:
 
-    L_g = (1 - rho) 1/K sum_k L_slip L_twin L_reports + rho L_chance
+    L_g = (1 - rho) sum_k w_k L_slip L_twin L_reports + rho L_chance
 
 L_reports is what was said of the grain beside its lines and twins (`cpml.models.coupled.reports`).
 

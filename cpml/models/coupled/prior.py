@@ -2,15 +2,17 @@
 any footprint, and as one record.
 
 Strengths are log-normal about the literature, with the spread between sources as width. The other priors
-are wide and the same for every material: centre and width in the log, in the logit for shares
-(of twice the value for those below one half), in log(n
-- 1) for the exponent, which stays above 1 where the law is convex, and as they are for the amplitude of
-the scheme (1: believe it) and for the neighbours' corrections (0: none).
+are wide and the same for every material, but for the centre of the rate exponents, which is the material's:
+centre and width in the log, in the logit for shares (of twice the value for those below one half), in log(n -
+1) for exponents, which stay above 1 where the law is convex, and as they are for the amplitude of the scheme
+(1: believe it) and for the neighbours' corrections (0: none). Visible limits are about what microscopes show:
+a shear of 0.01, 3 % of a grain twinned.
 
-Some models have parameters more: ``trust``, how far a scheme's own spread may be trusted (1: it is right,
-larger: it is too sure), where the scheme has one; gain and scatter of rotations and of strains
-(`cpml.models.coupled.motion`), errors of reports (`cpml.models.coupled.reports`), where the training
-specimens have them.
+Some models have parameters more: exponent and limit of twins where the material has them; amplitude,
+corrections and scatter of schemes that claim to know the stress, or ``trust`` in the spread of those that
+know how far they may be wrong (1: it is right, as counted on volumes that nobody learned from; larger: it is
+too sure); gain and scatter of rotations and of strains (`cpml.models.coupled.motion`), errors of reports
+(`cpml.models.coupled.reports`), where the training specimens have them.
 """
 
 from dataclasses import dataclass, fields, replace
