@@ -7,7 +7,8 @@ Run: python -m benchmarks.bench_strengths [part ...]. Without a part, all of the
 |---|---|---|
 | synthetic | alpha titanium, ratios given | law, scatter and microscope: identifiability |
 | shared | slabs and deep volumes of another code | nothing but the form of the flow rule |
-| factory | `benchmarks.factory_specimens`, odd seeds | hardening law, full field (even: model error) |
+| factory | `benchmarks.factory_specimens`, odd seeds | hardening law, full field |
+| model_error | the same, even seeds: what intervals lack | |
 
 ``shared`` and ``factory`` are judged on strengths averaged over the strain (`benchmarks.strength_truth`), of
 families and references that carry 2 % of the shear; families that carry less are counted apart.
@@ -43,6 +44,7 @@ import pandas as pd
 
 from cpml import paths
 from cpml.files import merge_json
+from cpml.intervals import NINETY_PERCENT
 
 REPETITIONS = 30
 FEW = 5  # repetitions of everything but the main row
@@ -50,6 +52,7 @@ FAMILIES = ("basal", "pyramidal1_ca")
 AIM_PCT = {"basal": 3.0, "pyramidal1_ca": 5.0}
 AIM_WRONG_PCT = 10.0
 
+LEVEL = 0.9
 CARRIES = 0.02
 """Of all shear: what less carries leaves hardly a footprint."""
 
@@ -125,6 +128,43 @@ def factory(seeds: Iterable[int] = range(1, 70, 2)) -> dict[str, float]:
     """Specimens of the factory that the model error was not learned from."""
     rows = [factory_case(seed) for seed in seeds]
     return _coverage("factory", pd.concat(rows))
+
+
+def model_error(seeds: Iterable[int] = range(0, 70, 2)) -> dict[str, float]:
+    """Bias and spread that intervals need, by kind (`cpml.models.coupled.strengths.model_error`)."""
+    from cpml.models.coupled.strengths import model_error as known
+
+    kept = dict(known.BIAS), dict(known.SPREAD)
+    for kind in known.BIAS:
+        known.BIAS[kind] = known.SPREAD[kind] = 0.0
+    try:
+        rows = pd.concat([factory_case(seed) for seed in seeds])
+    finally:
+        known.BIAS.update(kept[0])
+        known.SPREAD.update(kept[1])
+    rows = rows[rows["share"] > CARRIES]
+    found = {}
+    for kind, part in rows.groupby("kind"):
+        bias, spread = needed(part)
+        found |= {f"strengths_bias_{kind}": bias, f"strengths_spread_{kind}": spread}
+        print(f"{kind}: bias {bias:.3f}, spread {spread:.3f} from {len(part)} ratios, now {kept}")
+    return found
+
+
+def needed(rows: pd.DataFrame) -> tuple[float, float]:
+    """Median of the misses, and the least spread with which nine of ten intervals hold the truth.
+
+    Parameters
+    ----------
+    rows : ratio, low, high, truth of intervals without model error
+    """
+    miss, low, high, truth = (np.log(rows[c].to_numpy()) for c in ("ratio", "low", "high", "truth"))
+    miss = miss - truth
+    bias = float(np.median(miss))
+    middle = miss + truth
+    half = np.where(miss > bias, middle - low, high - middle)
+    extra = np.sqrt(np.maximum((miss - bias) ** 2 - half**2, 0.0)) / NINETY_PERCENT
+    return bias, float(np.quantile(extra, LEVEL))
 
 
 def factory_case(seed: int) -> pd.DataFrame:
@@ -280,7 +320,7 @@ def _verdict(metrics: dict[str, float]) -> None:
         )
 
 
-PARTS = {"synthetic": synthetic, "shared": shared, "factory": factory}
+PARTS = {"synthetic": synthetic, "shared": shared, "factory": factory, "model_error": model_error}
 
 if __name__ == "__main__":
     main(sys.argv[1:] or tuple(PARTS))

@@ -27,7 +27,7 @@ from torch import Tensor
 
 BEYOND_MEAN = 1.1
 """c over the mean of X(m_g), chosen on two magnesium volumes of another code: at their true strengths the
-families' shares of shear are met within .03, with c at the mean itself within .09, without weights within .05."""
+families' shares of shear are met within .03, with c at the mean itself within .09, unweighted within .05."""
 LEAST_RADIUS = 0.05
 """Of r: a ray that leads away from the mean is as unlikely as it gets."""
 
