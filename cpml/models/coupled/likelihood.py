@@ -1,8 +1,8 @@
 """Likelihood of slip traces and twins that knows what an observation can and cannot tell.
 
 A slip plane p of a grain counts as active when its shear g_p, its share pi_p of the shear Gamma that the
-grain has accumulated, exceeds a limit g0 that the microscope sets, softly (variants: over their twinning shear, a
-volume fraction):
+grain has accumulated, exceeds a limit g0 that the microscope sets, softly (variants: over their twinning
+shear, a volume fraction):
 
     a_p = 1 / (1 + (g0 / g_p)^beta),      g_p = pi_p Gamma
 
