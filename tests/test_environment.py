@@ -25,6 +25,7 @@ MODULES = {
     "ipython": "IPython",
     "lazy-loader": "lazy_loader",
     "pillow": "PIL",
+    "pyro-ppl": "pyro",
     "pyyaml": "yaml",
     "rosettasciio": "rsciio",
     "scikit-image": "skimage",

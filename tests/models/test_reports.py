@@ -284,7 +284,7 @@ def copper(build_copper):
 @pytest.fixture(scope="module")
 def build_copper():
     """Specimen with true energy, F fitted to its lines, and the material that errs."""
-    from tests.models.conftest import make_specimen
+    from models.conftest import make_specimen
 
     specimen, _ = make_specimen(64, material="copper", ratios=(1.0,), seed=2)
     curve = pd.DataFrame({"true_strain": [0.0, 0.05], "true_stress_mpa": [20.0, 200.0]})
