@@ -297,7 +297,7 @@ def test_trust_is_a_parameter_only_where_a_scheme_has_a_spread(specimen, monkeyp
     assert set(UNCERTAIN) < set(SCHEMES)
     assert grain_state(specimen, np.zeros(4), "learned").scatter is not None
     plain = CoupledClassifier(scheme="sachs", residual=False, n_draws=8).fit([specimen])
-    assert not set(FURTHER) & set(plain.theta_) and "scatter" in plain.theta_
+    assert "trust" not in plain.theta_ and "scatter" in plain.theta_
 
     sigma = 0.1
 
@@ -311,13 +311,13 @@ def test_trust_is_a_parameter_only_where_a_scheme_has_a_spread(specimen, monkeyp
     monkeypatch.setattr("cpml.models.coupled.coupled.UNCERTAIN", ("affine",))
     strengths = specimen.material.strengths
     spin = grain_state(specimen, np.log(strengths), "affine").spin
-    off = 2 * sigma * np.random.default_rng(7).normal(size=spin.shape)
+    off = 1.25 * sigma * np.random.default_rng(7).normal(size=spin.shape)
     table = table_of(specimen.grain_ids, np.degrees(STRAIN * (spin + off)), se=1e-3)
     quiet = replace(specimen.with_labels_of([]), motions=table)
     model = CoupledClassifier(scheme="affine", residual=False, n_draws=8).fit([quiet])
-    assert "scatter" not in model.theta_ and "rotation_scatter" not in model.theta_
+    assert not {"scatter", "rotation_scatter", "amplitude", "pull_stress"} & set(model.theta_)
     # a t of 5 degrees of freedom reads normal residuals a tenth smaller, and the prior draws to 1
-    assert 1.4 < model.theta_["trust"] < 2.1
+    assert 1.03 < model.theta_["trust"] < 1.3
     assert model.explain(quiet)["scatter"].gt(0).all()
 
 
@@ -326,11 +326,11 @@ def test_what_was_learned_of_motion_is_stored(specimen, tmp_path):
     model = CoupledClassifier(scheme="sachs", residual=False, n_draws=4, max_iter=5).fit([made])
     model.save(tmp_path / "model.json")
     again = CoupledClassifier.load(tmp_path / "model.json", specimen.material)
-    assert again.theta_ == model.theta_ and again.prior_.further == ("rotation_gain", "rotation_scatter")
+    assert again.theta_ == model.theta_ and {"rotation_gain", "rotation_scatter"} < set(again.prior_.further)
     assert again.predict_motion(made).equals(model.predict_motion(made))
     # a later fit without motions goes on from what both have
     later = again.set_params(warm_start=True, max_iter=1).fit([specimen.with_labels_of([])])
-    assert not set(FURTHER) & set(later.theta_)
+    assert not {"rotation_gain", "rotation_scatter"} & set(later.theta_)
     assert later.theta_["strength_basal_mpa"] == model.theta_["strength_basal_mpa"]
 
 

@@ -66,7 +66,7 @@ from cpml.models.coupled.reports import Reports
 from cpml.models.coupled.slow_laws import factors, learn_slow_laws
 from cpml.models.coupled.storage import read_model, write_model
 from cpml.models.coupled.strengths.hardened import strength_history
-from cpml.models.coupled.strengths.marginals import ratio_quantiles, sampled_quantiles
+from cpml.models.coupled.strengths.marginals import normal_quantiles, ratio_quantiles, sampled_quantiles
 from cpml.models.coupled.strengths.model_error import with_model_error
 from cpml.models.coupled.strengths.sampling import sample
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, scheme_for
@@ -183,9 +183,12 @@ class CoupledClassifier(BaseEstimator):
                 posterior, self.vector_, self.covariance_, number=self.samples, seed=self.seed
             )
             alone = sampled_quantiles(self.prior_, self.draws_)
-        else:
+        elif posterior.count:
             alone = ratio_quantiles(posterior, self.vector_, self.covariance_)
-        self.ratios_ = with_model_error(alone, self.prior_, self.footprints_)
+        if posterior.count:
+            self.ratios_ = with_model_error(alone, self.prior_, self.footprints_)
+        else:  # the literature speaks alone
+            self.ratios_ = normal_quantiles(self.prior_, self.vector_, self.covariance_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.ratios_)
         self.correction_, self.holdout_ = self._corrected(specimens, posterior)
         return self

@@ -276,7 +276,8 @@ class Posterior:
 
 def footprints_of_families(posterior: Posterior, vector: Tensor) -> NDArray:
     """(K,) expected number of the observed traces and twins that each family left: a trace is shared among
-    the planes that it fits as their probabilities to leave it, and with false ones.
+    the planes that it fits as their probabilities to leave it, and with false ones. Motions and reports tell
+    of all families and count for every one.
     """
     theta = posterior.prior.unpack(vector)
     number = np.zeros(len(posterior.prior.families))
@@ -294,6 +295,8 @@ def footprints_of_families(posterior: Posterior, vector: Tensor) -> NDArray:
             part = weight / (weight.sum(-1, keepdim=True) + theta.rates.false_rate / 180.0)
             number += np.bincount(family[: d.n_planes], part.sum((0, 1)).numpy(), len(number))
         number += np.bincount(family[d.n_planes :], d.evidence.twin.sum(0).numpy(), len(number))
+        number += sum(len(m.grains) for m in d.motion)
+        number += 0 if d.evidence.reports is None else d.evidence.reports.count
     return number
 
 

@@ -82,7 +82,7 @@ def cautions(dataset: Dataset, answers: dict[str, dict]) -> list[str]:
         ]
     if "05_evaluation" in answers:
         told += [
-            "Intervals of learned strengths hold what the model missed on simulated specimens of its own law.",
+            "Intervals of learned strengths hold what F missed on simulated specimens of its own law.",
             "The comparison is one of footprints that were seen: a bias in seeing is learned as physics. "
             "It is one map and one partition of it, no other specimen.",
         ]

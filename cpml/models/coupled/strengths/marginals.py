@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from cpml.intervals import NINETY_PERCENT
 from cpml.models.coupled.posterior import Posterior
 from cpml.models.coupled.prior import Prior
 
@@ -52,6 +53,15 @@ def ratio_quantiles(posterior: Posterior, vector: torch.Tensor, covariance: NDAr
         start = float(contrast @ vector[: len(prior.names)].numpy())
         found[family] = start + _quantiles(where, log_density)
     return found
+
+
+def normal_quantiles(prior: Prior, vector: torch.Tensor, covariance: NDArray) -> NDArray:
+    """(K, 3) the same of a normal density."""
+    k, ref = len(prior.families), prior.reference
+    contrast = np.eye(k) - np.eye(k)[ref]
+    middle = contrast @ vector[:k].numpy()
+    sd = np.sqrt(np.einsum("ij,jk,ik->i", contrast, covariance[:k, :k], contrast).clip(min=0))
+    return middle[:, None] + NINETY_PERCENT * sd[:, None] * np.array([-1.0, 0.0, 1.0])
 
 
 def sampled_quantiles(prior: Prior, draws: NDArray) -> NDArray:
