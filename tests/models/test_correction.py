@@ -97,7 +97,8 @@ def test_all_answers_move_together():
     token = torch.tensor([0, 0, 1, 2, 2])
     by_token = torch.zeros(6, 8, 3, dtype=share.dtype).index_add(-1, token, share)
     nothing = torch.zeros(6, dtype=share.dtype)
-    law = Sheared(None, nothing, nothing, share, by_token, active)
+    equal = torch.full((6, 8), -np.log(8.0), dtype=share.dtype)
+    law = Sheared(None, nothing, nothing, nothing, equal, share, by_token, active)
     shift = torch.tensor(rng.normal(size=(6, 3)))
     moved = law.corrected(shift, token, torch.tensor(3.0))
     odds = torch.logit(active.mean(1)) + shift

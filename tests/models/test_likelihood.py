@@ -23,5 +23,5 @@ def test_share_is_a_partition_and_activity_grows_with_it():
     active = activity(share, torch.zeros(1), torch.zeros(3), 2, rates)[0, 0]
     assert float(active[0]) == pytest.approx(0.5) and active[1] > active[0] and float(active[2]) < 1e-12
     assert float(seen_probability(active, 2, rates, (0.5, 0.5))[1]) == pytest.approx(0.8 * float(active[1]))
-    more = activity(share, torch.ones(1), 2, rates)[0, 0]
+    more = activity(share, torch.ones(1), torch.zeros(3), 2, rates)[0, 0]
     assert (more[:2] > active[:2]).all()  # a grain that shears more than the mean

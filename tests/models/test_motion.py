@@ -14,7 +14,6 @@ from cpml.errors import CpmlError
 from cpml.load import Load
 from cpml.models import CoupledClassifier, measured_motions, motion_scores
 from cpml.models.coupled.motion import IN_PLANE, Measured, MotionRates
-from cpml.models.coupled.prior import FURTHER
 from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, Scatter, grain_state
 from cpml.models.mechanics.localisation import Answer, LinearResponse, Localisation
 from cpml.models.numerics import STANDARD
@@ -223,9 +222,9 @@ def test_strengths_are_learned_from_rotations_alone(build):
     assert model.converged_ and model.gate_ == 0.0
     prismatic = table.set_index("family").loc["prismatic"]
     assert prismatic["ratio_low"] < prismatic["truth"] < prismatic["ratio_high"]
-    assert prismatic["by_data"] > 0.9
+    assert prismatic["by_data"] > 0.85  # of the variance of the literature, 12 % are what the model may miss
     assert ((table["ratio_low"] < table["truth"]) & (table["truth"] < table["ratio_high"])).mean() > 0.6
-    assert set(FURTHER) & set(model.theta_) == {"rotation_gain", "rotation_scatter"}
+    assert {"rotation_gain", "rotation_scatter"} < set(model.theta_)
     assert model.theta_["rotation_gain"] == pytest.approx(1.0, abs=0.1)
     assert model.theta_["rotation_scatter"] < 0.1  # nothing but the error of the reading is left
 
@@ -311,13 +310,13 @@ def test_trust_is_a_parameter_only_where_a_scheme_has_a_spread(specimen, monkeyp
     monkeypatch.setattr("cpml.models.coupled.coupled.UNCERTAIN", ("affine",))
     strengths = specimen.material.strengths
     spin = grain_state(specimen, np.log(strengths), "affine").spin
-    off = 1.25 * sigma * np.random.default_rng(7).normal(size=spin.shape)
+    off = 2 * sigma * np.random.default_rng(7).normal(size=spin.shape)
     table = table_of(specimen.grain_ids, np.degrees(STRAIN * (spin + off)), se=1e-3)
     quiet = replace(specimen.with_labels_of([]), motions=table)
     model = CoupledClassifier(scheme="affine", residual=False, n_draws=8).fit([quiet])
     assert not {"scatter", "rotation_scatter", "amplitude", "pull_stress"} & set(model.theta_)
-    # a t of 5 degrees of freedom reads normal residuals a tenth smaller, and the prior draws to 1
-    assert 1.03 < model.theta_["trust"] < 1.3
+    # to where the prior ends: three of its widths, e^0.3
+    assert 1.25 < model.theta_["trust"] < 1.36
     assert model.explain(quiet)["scatter"].gt(0).all()
 
 

@@ -62,7 +62,9 @@ def test_another_rule_another_answer(specimen, fitted, monkeypatch, saying, chan
     before = np.asarray(SAYINGS[saying](fitted, specimen))
     change(monkeypatch)
     after = np.asarray(SAYINGS[saying](fitted, specimen))
-    assert np.abs(after - before).max() > 1e-3 * np.abs(before).max()
+    # inside a grain the rule is repeated in compiled code, held to it in test_within_grain: what is left of
+    # the change in the likelihood comes through the stresses
+    assert np.abs(after - before).max() > 1e-4 * np.abs(before).max()
 
 
 def test_the_chain_of_causes_follows_the_rule(specimen, fitted, monkeypatch):

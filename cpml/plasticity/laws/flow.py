@@ -6,8 +6,8 @@ numpy arrays and torch tensors.
     share = |x|^n / sum |x|^n
 
 Everything that asks which systems a stress moves calls these functions: the laws, the full field, and the
-classifier F with its inputs, outputs and explanation. (The compiled kernels of `cpml.plasticity.crystal`
-repeat the rule in scalar code; a test holds them to it.)
+classifier F with its inputs, outputs and explanation. (The compiled kernels of `cpml.plasticity.crystal`, and
+of F inside a grain, repeat the rule in scalar code; tests hold them to it.)
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
