@@ -496,9 +496,17 @@ def learned(model: CoupledClassifier, n_footprints: int) -> str:
     rest = ", ".join(map(name_of, open_["family"]))
     literature = f" Left to the literature: {rest}." if rest else ""
     return (
-        f"{told}{literature} {percent(float(model.theta_['amplitude']))} of what the mechanics says about "
-        f"the neighbours is taken over; the correction by learning alone {correction_of(model)}."
+        f"{told}{literature} {mechanics_of(model)}; the correction by learning alone {correction_of(model)}."
     )
+
+
+def mechanics_of(model: CoupledClassifier) -> str:
+    """How far the mechanics behind a fit is believed, to be followed by more."""
+    if "amplitude" in model.theta_:
+        share = percent(float(model.theta_["amplitude"]))
+        return f"{share} of what the mechanics says about the neighbours of a grain is believed"
+    share = percent(float(model.theta_.get("trust", 0.0)))
+    return f"What the mechanics itself leaves open of a grain's stress counts at {share} of its size"
 
 
 def checks(found: Checks) -> str:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cpml.crystallography.slip_traces import slip_traces
-from cpml.pipeline.answers import BY_DATA, correction_of, count, guess, headline, name_of, percent
+from cpml.pipeline.answers import (
+    BY_DATA,
+    correction_of,
+    count,
+    guess,
+    headline,
+    mechanics_of,
+    name_of,
+    percent,
+)
 from cpml.pipeline.found import FEW
 from cpml.plots.footprints import trace_segments
 from cpml.plots.palette import model_label
@@ -176,10 +185,7 @@ def collective(model: CoupledClassifier, *, n_footprints: int) -> str:
     if n_footprints < FEW:
         return "**Strengths, scatter and the weight of the neighbours are assumptions: nothing was learned.**"
     only = " There is one family, so no ratio of strengths to learn." if len(model.strengths_) == 1 else ""
-    return (
-        f"{percent(float(model.theta_['amplitude']))} of what the mechanics says about the neighbours of a "
-        f"grain is believed. The correction by learning alone {correction_of(model)}.{only}"
-    )
+    return f"{mechanics_of(model)}. The correction by learning alone {correction_of(model)}.{only}"
 
 
 def comparison_table(scores: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
