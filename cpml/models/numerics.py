@@ -49,7 +49,7 @@ class Numerics:
     prior_share: float = _because(
         0.2, "of the adapted draws are from the prior: no weight exceeds its inverse"
     )
-    points_within: int = _because(16, "of a grain at which it shears, in pairs: draws average besides")
+    points_within: int = _because(8, "of a grain at which it shears, in pairs: draws average besides")
     inflation: float = _because(1.3, "of the covariance of adapted draws: tails must be sampled, not cut")
     identity_draws: float = _because(
         4.0, "draws' worth of identity in that covariance, where few draws count"

@@ -5,11 +5,12 @@ the systems that its own stress loads, so the grain shears on more systems than 
 hard ones less often than a lower exponent of the mean stress would say: noise of the resolved stress counts
 over the strength. The share of a grain's shear on system s is
 
-    pi_gs = 1/J sum_j softmax_s [n_s log(|tau_gs + r b_gjs| / xi_s)],    tau_gs = P_gs : sigma_g
-                                                                        b_gjs = |Sigma| P_gs : zeta_j
+    pi_gs = 1/J sum_j softmax_s [n_s log(x_gjs / max_u x_gju)],   x_gjs = |tau_gs + r b_gjs| / xi_s
+    tau_gs = P_gs : sigma_g,   b_gjs = |Sigma| P_gs : zeta_j
 
 with |.| the part that can move a system (twins: tau > 0), n_s the rate exponents of slip and of twins, and
-zeta_j fixed quasi-random standard normal deviators, in pairs of opposite sign, the same in all grains.
+zeta_j fixed quasi-random standard normal deviators, in pairs of opposite sign, the same in all grains. The
+most loaded system of a point sits at its strength, so that exponents that differ need no unit of stress.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -18,9 +19,8 @@ zeta_j fixed quasi-random standard normal deviators, in pairs of opposite sign, 
 | r | variation within a grain, relative, per component | - | scalar |
 | xi, n | strength and exponent of every system | any, - | (S,) |
 
-The slopes follow from the same points again: with g the slope by pi, p_j the softmax and
-q_j = p_j (g - g . p_j) / J, those by tau, log xi, n and r are sums over j of q_j n / x', -q_j n,
-q_j log(|x| / xi) and q_j n b / x'.
+Forward keeps every point's shares; slopes follow from them. With g the slope by pi, p_j the shares and
+q_j = n p_j (g - g . p_j) / J those by log x, less their sum at the most loaded system.
 """
 
 import numpy as np
@@ -29,6 +29,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.compiled import compiled
+
+LEAST = 1e-8
+"""Of the rate of the most loaded system of a point, below which a system does nothing there."""
+SHARE = 1e-7
+"""Of a point's shear, below which it moves no slope."""
 
 
 def shares_within(
@@ -58,35 +63,19 @@ class _SharesWithin(torch.autograd.Function):
     def forward(ctx, tau, variation, spread, log_strength, exponent, is_polar, floor):
         inputs = tuple(x.detach().contiguous().numpy() for x in (tau, variation, log_strength, exponent))
         ctx.arguments = (*inputs, is_polar.numpy(), float(spread.detach()), floor)
-        return torch.from_numpy(_forward(*ctx.arguments))
+        needs = any(x.requires_grad for x in (tau, spread, log_strength, exponent))
+        n_points = inputs[1].shape[1]
+        # single precision: shares below 1e-7 move nothing
+        kept = np.zeros((*inputs[0].shape[:2], n_points if needs else 0, inputs[0].shape[2]), np.float32)
+        ctx.kept = kept
+        return torch.from_numpy(_forward(*ctx.arguments, kept))
 
     @staticmethod
     def backward(ctx, outer):
-        slopes: tuple = _backward(*(*ctx.arguments, outer.contiguous().numpy()))
+        slopes: tuple = _backward(*(*ctx.arguments, ctx.kept, outer.contiguous().numpy()))
         by_tau, by_strength, by_exponent = (torch.from_numpy(x) for x in slopes[:3])
         by_spread = torch.tensor(slopes[3], dtype=outer.dtype)
         return by_tau, None, by_spread, by_strength, by_exponent, None, None
-
-
-@compiled
-def _point(tau, shift, log_strength, exponent, is_polar, spread, floor, log_x, share):
-    """Fill ``log_x`` (S,) log of stress over strength and ``share`` (S,) at one point."""
-    n_systems = len(log_strength)
-    most = -np.inf
-    for s in range(n_systems):
-        x = tau[s] + spread * shift[s]
-        if is_polar[s] and x < 0:
-            x = 0.0
-        log_x[s] = 0.5 * np.log(x * x + floor * floor) - log_strength[s]
-        share[s] = exponent[s] * log_x[s]
-        most = max(most, share[s])
-    total = 0.0
-    for s in range(n_systems):
-        below = share[s] - most
-        share[s] = np.exp(below) if below > -40.0 else 0.0
-        total += share[s]
-    for s in range(n_systems):
-        share[s] /= total
 
 
 @compiled
@@ -98,19 +87,35 @@ def _forward(
     is_polar: NDArray,
     spread: float,
     floor: float,
+    kept: NDArray,
 ) -> NDArray:
     n_grains, n_draws, n_systems = tau.shape
     n_points = variation.shape[1]
     found = np.zeros(tau.shape)
-    log_x, share = np.empty(n_systems), np.empty(n_systems)
+    square, share = np.empty(n_systems), np.empty(n_systems)
+    softness, idle = np.exp(-2.0 * log_strength), LEAST ** (2.0 / exponent)
+    keeps = kept.shape[2] > 0
     for g in range(n_grains):
         for k in range(n_draws):
             for j in range(n_points):
-                _point(
-                    tau[g, k], variation[g, j], log_strength, exponent, is_polar, spread, floor, log_x, share
-                )
+                most = 0.0
                 for s in range(n_systems):
-                    found[g, k, s] += share[s] / n_points
+                    x = tau[g, k, s] + spread * variation[g, j, s]
+                    if is_polar[s] and x < 0:
+                        x = 0.0
+                    square[s] = (x * x + floor * floor) * softness[s]
+                    most = max(most, square[s])
+                total = 0.0
+                for s in range(n_systems):
+                    ratio = square[s] / most
+                    # most systems are far below: their power is nothing, and no logarithm is taken
+                    share[s] = ratio ** (0.5 * exponent[s]) if ratio > idle[s] else 0.0
+                    total += share[s]
+                for s in range(n_systems):
+                    value = share[s] / total
+                    found[g, k, s] += value / n_points
+                    if keeps:
+                        kept[g, k, j, s] = value
     return found
 
 
@@ -123,31 +128,47 @@ def _backward(
     is_polar: NDArray,
     spread: float,
     floor: float,
+    kept: NDArray,
     outer: NDArray,
 ) -> tuple[NDArray, NDArray, NDArray, float]:
     n_grains, n_draws, n_systems = tau.shape
     n_points = variation.shape[1]
     by_tau = np.zeros(tau.shape)
     by_strength, by_exponent, by_spread = np.zeros(n_systems), np.zeros(n_systems), 0.0
-    log_x, share = np.empty(n_systems), np.empty(n_systems)
+    log_x, by_log = np.empty(n_systems), np.empty(n_systems)
     for g in range(n_grains):
         for k in range(n_draws):
             for j in range(n_points):
-                _point(
-                    tau[g, k], variation[g, j], log_strength, exponent, is_polar, spread, floor, log_x, share
-                )
                 mean = 0.0
                 for s in range(n_systems):
-                    mean += share[s] * outer[g, k, s]
+                    mean += kept[g, k, j, s] * outer[g, k, s]
+                most, top = -np.inf, 0
                 for s in range(n_systems):
-                    if share[s] == 0.0:
+                    if kept[g, k, j, s] < SHARE:
                         continue
-                    q = share[s] * (outer[g, k, s] - mean) / n_points
-                    by_exponent[s] += q * log_x[s]
-                    by_strength[s] -= q * exponent[s]
+                    x = tau[g, k, s] + spread * variation[g, j, s]
+                    if is_polar[s] and x < 0:
+                        x = 0.0
+                    log_x[s] = 0.5 * np.log(x * x + floor * floor) - log_strength[s]
+                    if log_x[s] > most:
+                        most, top = log_x[s], s
+                left = 0.0
+                for s in range(n_systems):
+                    by_log[s] = 0.0
+                    if kept[g, k, j, s] < SHARE:
+                        continue
+                    q = kept[g, k, j, s] * (outer[g, k, s] - mean) / n_points
+                    by_exponent[s] += q * (log_x[s] - most)
+                    by_log[s] = q * exponent[s]
+                    left += by_log[s]
+                by_log[top] -= left
+                for s in range(n_systems):
+                    if by_log[s] == 0.0:
+                        continue
+                    by_strength[s] -= by_log[s]
                     x = tau[g, k, s] + spread * variation[g, j, s]
                     if not is_polar[s] or x > 0:
-                        slope = q * exponent[s] * x / (x * x + floor * floor)
+                        slope = by_log[s] * x / (x * x + floor * floor)
                         by_tau[g, k, s] += slope
                         by_spread += slope * variation[g, j, s]
     return by_tau, by_strength, by_exponent, by_spread
