@@ -102,7 +102,7 @@ class Numerics:
     leaf_pairs: int = _because(20, "fewest in a leaf")
     least_footprints: int = _because(30, "of a mechanism, and as many absences, or nothing is corrected")
     gate_level: float = _because(0.05, "chance that a correction of nothing speaks, over the mechanisms")
-    fold_steps: int = _because(25, "of the search without a fold of labels, from where all of them led")
+    fold_steps: int = _because(12, "of the search without a fold of labels, from where all of them led")
 
     def __post_init__(self) -> None:
         for entry in fields(self):

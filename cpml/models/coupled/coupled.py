@@ -114,7 +114,7 @@ class CoupledClassifier(BaseEstimator):
         scheme: str = "auto",
         edges: bool = True,
         free_surface: bool = False,
-        n_draws: int = 128,
+        n_draws: int = 64,
         residual: bool | str = "auto",
         scatter: bool = True,
         samples: int = 0,
