@@ -21,7 +21,7 @@ def test_the_chain_runs_reruns_nothing_and_stays_physical(tiny_demo, capsys):
     assert metrics["n_grains"] <= metrics["n_fragments"]
     assert 2.0 < metrics["mean_taylor_factor"] < 5.0
     assert metrics["yield_sachs_mpa"] <= metrics["yield_taylor_mpa"]
-    assert -1.0 < metrics["amplitude"] < 3.0 and 0.2 < metrics["trust"] < 3.0
+    assert 0.2 < metrics["trust"] < 3.0 and 0.0 < metrics["variation"] < 1.0
     for name, value in metrics.items():
         if name.endswith(("pr_auc", "roc_auc", "brier", "top1", "top2")) and value is not None:
             assert 0.0 <= value <= 1.0, name
