@@ -68,7 +68,7 @@ class _SharesWithin(torch.autograd.Function):
         # single precision: shares below 1e-7 move nothing
         kept = np.zeros((*inputs[0].shape[:2], n_points if needs else 0, inputs[0].shape[2]), np.float32)
         ctx.kept = kept
-        return torch.from_numpy(_forward(*ctx.arguments, kept))
+        return torch.from_numpy(_forward(*(*ctx.arguments, kept)))
 
     @staticmethod
     def backward(ctx, outer):
