@@ -33,6 +33,9 @@ class Numerics:
     tolerance: float = _because(
         1e-6, "relative gain at which a search ends: 1e-3 nats, far below what footprints can tell"
     )
+    last_tolerance: float = _because(
+        1e-10, "the same of the last one: what is printed must not hang on the rounding of a machine"
+    )
     least_gradient: float = _because(1e-4, "nats per prior width at which a search ends")
     curvature_step: float = _because(1e-3, "of the parameters, in the difference quotients of the gradient")
     least_curvature: float = _because(

@@ -285,7 +285,9 @@ class CoupledClassifier(BaseEstimator):
             posterior = replace(posterior, data=tuple(adapted))
             optimum = posterior.maximise(vector, max_iter=self.max_iter)
             vector, steps = optimum.vector, steps + optimum.n_iter
-        return posterior, replace(optimum, n_iter=steps)
+        fine = replace(self.numerics, tolerance=self.numerics.last_tolerance)
+        optimum = replace(posterior, numerics=fine).maximise(vector, max_iter=self.max_iter)
+        return posterior, replace(optimum, n_iter=steps + optimum.n_iter)
 
     def predict(self, specimen: Specimen, *, interval: bool = False) -> pd.DataFrame:
         """Probability of every token of every grain, averaged over the
