@@ -86,10 +86,9 @@ def main(parts: Iterable[str] = ("synthetic", "shared", "factory")) -> None:
             raise ValueError(f"no part {part!r}: choose from {', '.join(PARTS)}")
         print(f"\n== {part}", flush=True)
         metrics = PARTS[part]()
-        path = merge_json(
-            paths.reports("comparison") / "metrics.json", metrics, replaces=tuple(metrics) or ("nothing",)
-        )
-        print(f"written: {path}")
+        if metrics:
+            path = paths.reports("comparison") / "metrics.json"
+            print(f"written: {merge_json(path, metrics, replaces=tuple(metrics))}")
 
 
 def synthetic(repetitions: int = REPETITIONS, jobs: int = 2) -> dict[str, float]:

@@ -2,8 +2,9 @@
 frames.
 
 Every rival explanation needs a fit of its own. The stand-in gives each grain the stress of the load (Sachs)
-and a learned scatter, no neighbours and no residual: seconds a fit. All rivals are judged by the same stand-
-in, so what it lacks is lacking on every side, and what counts is the difference in log evidence."""
+and a learned scatter, no neighbours and no learned correction: seconds a fit. All rivals are judged by the
+same stand-in, so what it lacks is lacking on every side, and what counts is the difference in log evidence.
+"""
 
 from dataclasses import replace
 

@@ -78,7 +78,7 @@ def cautions(dataset: Dataset, answers: dict[str, dict]) -> list[str]:
     if "04_coupled_models" in answers:
         told += [
             "A map is a plane: what lies below is continued from it, which real grains need not follow.",
-            "Cross-slip and climb are said by the law with the literature's energies, not learned.",
+            "Cross-slip and climb are said by the law; only labels of them move its energy and its rate.",
         ]
     if "05_evaluation" in answers:
         told += [
