@@ -47,13 +47,13 @@ from benchmarks.coupling_variants import (
     noisy_labels,
     share_of_labels,
 )
+from benchmarks.factory_specimens import load_any
 from benchmarks.stress_hot_spots import hot_spot_table
 from benchmarks.virtual_specimens import (
     SPECIMENS,
     WHOLE,
     VirtualSpecimen,
     Window,
-    load_any,
     partition,
     reference_folder,
 )

@@ -13,7 +13,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.virtual_specimens import VirtualSpecimen, with_cp_baseline
+from benchmarks.virtual_specimens import (
+    SPECIMENS,
+    WHOLE,
+    VirtualSpecimen,
+    Window,
+    load_virtual,
+    reference_folder,
+    with_cp_baseline,
+)
 from cpml import microscopy
 from cpml.crystallography import load_material
 from cpml.datasets import load_dataset
@@ -102,3 +110,20 @@ def load_factory(folder: Path) -> VirtualSpecimen:
     true = truth_labels(truth, partner, specimen.quaternions[rows], partner.index, systems)
     splits = blocked_folds(features, twins.grain_boundaries)
     return VirtualSpecimen(specimen, splits, true, truth.strengths, partner)
+
+
+def load_any(name: str, *, window: Window = WHOLE) -> VirtualSpecimen:
+    """A specimen by its name in SPECIMENS, or by the folder of a simulated data set (with a dataset.yml).
+
+    Raises
+    ------
+    KeyError : neither; ValueError : a part of a simulated data set, which is no periodic map
+    """
+    if (Path(name) / "dataset.yml").is_file():
+        if window != WHOLE:
+            raise ValueError(f"{name}: parts are cut out of the generator's specimens only")
+        return load_factory(Path(name))
+    folder = reference_folder()
+    if folder is None or name not in SPECIMENS:
+        raise KeyError(f"{name!r}: choose from {', '.join(SPECIMENS)}, or give a folder with a dataset.yml")
+    return load_virtual(folder / name, window=window)

@@ -16,7 +16,6 @@ edges cut grains, and nothing goes on behind them.
 
 import os
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -71,23 +70,6 @@ def reference_folder() -> Path | None:
         return folder
     print("virtual specimens not found: set CPML_REFERENCE to the folder that holds virtual/")
     return None
-
-
-def load_any(name: str, *, window: Window = WHOLE) -> VirtualSpecimen:
-    """A specimen by its name in SPECIMENS, or by the folder of a simulated data set (with a dataset.yml).
-
-    Raises
-    ------
-    KeyError : neither; ValueError : a part of a simulated data set, which is no periodic map
-    """
-    if (Path(name) / "dataset.yml").is_file():
-        if window != WHOLE:
-            raise ValueError(f"{name}: parts are cut out of the generator's specimens only")
-        return import_module("benchmarks.factory_specimens").load_factory(Path(name))
-    folder = reference_folder()
-    if folder is None or name not in SPECIMENS:
-        raise KeyError(f"{name!r}: choose from {', '.join(SPECIMENS)}, or give a folder with a dataset.yml")
-    return load_virtual(folder / name, window=window)
 
 
 def partition(virtual: VirtualSpecimen, seed: int, *, shells: int = 1) -> Splits:

@@ -14,7 +14,8 @@ from benchmarks import (
     stress_hot_spots,
 )
 from benchmarks.depth_specimens import crude_depths, sections
-from benchmarks.virtual_specimens import VirtualSpecimen, load_any
+from benchmarks.factory_specimens import load_any
+from benchmarks.virtual_specimens import VirtualSpecimen
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import rotation_5x5
 from cpml.models import CoupledClassifier, FamilyShare, SchmidFamily, observed, schmid_of_tokens
