@@ -13,6 +13,7 @@ Run: python -m benchmarks.bench_coupling [part ...] [options]. Without a part, t
 | learning | how do scores grow with labels, with a better microscope, with the size of the map? |
 | hot_spots | which grains carry most, beside the published forest (`benchmarks.stress_hot_spots`) |
 | ablations | what each ingredient of F brings (magnesium A -> B; an hour) |
+| factory | blocks of many simulated specimens: log score, calibration (`benchmarks.factory_scores`; hours) |
 
 The first score of a table is the mean PR-AUC inside families: a share per family without any knowledge of the
 grain (`family_share`) ranks well over all planes, and not at all inside them. Against the truth (a plane is
@@ -23,7 +24,8 @@ labels. Mechanisms: planes and variants (slip, twin), families (slip_family), wh
 same in all partitions. Partition k has seed k modulo the number of seeds.
 
 Options: --specimens (names of `benchmarks.virtual_specimens.SPECIMENS`, or folders of simulated data sets),
---partitions, --seeds, --models cheap|quick|full, --scheme (of F), --shells (width of the buffer). F with
+--partitions, --seeds, --models cheap|quick|full, --scheme (of F), --shells (width of the buffer), --factory
+(how many specimens; made where $CPML_FACTORY does not hold them yet, half a minute each). F with
 "learned" takes a minute a fit, five fits a partition; "affine" a third.
 
 Needs the generator's folders under $CPML_REFERENCE/virtual. Writes into reports/comparison/metrics.json.
@@ -40,6 +42,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr
 
+from benchmarks import factory_scores
 from benchmarks.coupling_variants import (
     Changed,
     ablations,
@@ -102,6 +105,7 @@ class Settings:
     chosen: str = "quick"
     scheme: str = "auto"
     shells: int = 1
+    factory: int = 56
 
     def everyone(self, seed: int) -> list[Model]:
         """Baselines and F, unfitted."""
@@ -125,7 +129,8 @@ class Settings:
 def main(arguments: Iterable[str] = ()) -> None:
     """Print the tables of some parts (module docstring) and write their numbers."""
     parts, settings = _parsed(list(arguments))
-    if reference_folder() is None and all(name in SPECIMENS for name in settings.specimens):
+    needs = [part for part in parts if part != "factory"]
+    if needs and all(name in SPECIMENS for name in settings.specimens) and reference_folder() is None:
         return
     for name in parts:
         start = time.perf_counter()
@@ -146,6 +151,7 @@ def _parsed(arguments: list[str]) -> tuple[list[str], Settings]:
     parser.add_argument("--models", dest="chosen", choices=("cheap", "quick", "full"), default="quick")
     parser.add_argument("--scheme", default="auto")
     parser.add_argument("--shells", type=int, default=1)
+    parser.add_argument("--factory", type=int, default=56)
     given = vars(parser.parse_args(arguments))
     parts = given.pop("parts") or list(DEFAULT)
     for part in parts:
@@ -245,6 +251,14 @@ def ablations_of(settings: Settings) -> Metrics:
         for seed in range(settings.seeds)
     ]
     return report(f"{train}_to_{test}", HeldOut(tested, runs))
+
+
+def factory(settings: Settings) -> Metrics:
+    """Held-out blocks of many simulated specimens."""
+    return factory_scores.factory(
+        factory_scores.specimens(settings.factory),
+        lambda seed: [*factory_scores.rivals(seed), settings.coupled(seed)],
+    )
 
 
 # ---------------------------------------------------------------- learning curves
@@ -446,6 +460,7 @@ PARTS: dict[str, Callable[[Settings], Metrics]] = {
     "learning": learning,
     "hot_spots": hot_spots,
     "ablations": ablations_of,
+    "factory": factory,
 }
 
 

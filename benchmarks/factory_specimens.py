@@ -8,6 +8,7 @@ F's own (a field over strain in place of a mean field at an instant), nor are th
 law and solver are the project's, which slabs and deep volumes of another code do not share.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +19,19 @@ from benchmarks.virtual_specimens import (
     WHOLE,
     VirtualSpecimen,
     Window,
+    assembled,
+    cropped,
     load_virtual,
     reference_folder,
-    with_cp_baseline,
 )
 from cpml import microscopy
 from cpml.crystallography import load_material
 from cpml.datasets import load_dataset
 from cpml.datasets.curve import read_curve
 from cpml.datasets.observe import drawn_traces
-from cpml.evaluation.splits import blocked_folds
 from cpml.load import Load
-from cpml.models.specimen.specimen import build_specimen
 from cpml.virtual import Microscope, simulate_specimen
-from cpml.virtual.truth import load_truth, match_grains, truth_labels
+from cpml.virtual.truth import load_truth
 
 MATERIALS = (
     "magnesium",
@@ -73,43 +73,38 @@ def make(folder: Path, seed: int) -> Path:
     )
 
 
-def load_factory(folder: Path) -> VirtualSpecimen:
-    """The specimen of a made folder, its grains, twins and traces found as in any map, and its truth."""
+def load_factory(folder: Path, *, window: Window = WHOLE) -> VirtualSpecimen:
+    """The specimen of a made folder, its grains, twins and traces found as in any map, and its truth; or of a
+    part of its map.
+    """
     dataset = load_dataset(Path(folder) / "dataset.yml")
     material = load_material(dataset.phases[0].material)
     systems = material.systems()
     axis = {"hex_x_axis": "a*"} if material.lattice == "hcp" else {}
-    ebsd_map = microscopy.read_map(dataset.folder / "after.ctf", euler_to_sample="identity", **axis)
+    whole = microscopy.read_map(dataset.folder / "after.ctf", euler_to_sample="identity", **axis)
+    ebsd_map, part = cropped(whole, window)
     fragments = microscopy.segment(ebsd_map, threshold=5.0, min_pixels=5)
     twins = microscopy.find_twins(fragments)
-    grains = twins.grains.assign(phase_name=dataset.phases[0].name)
+    phase = dataset.phases[0].name
+    grains = twins.grains.assign(phase_name=phase)
     seen = microscopy.slip_labels(grains, drawn_traces(dataset, ebsd_map, twins.grain_label), systems)
-    labels = pd.concat([seen.labels, microscopy.twin_labels(twins, systems)], ignore_index=True)
-    features = microscopy.grain_features(
-        grains, twins.grain_boundaries, twins.grain_label, microscopy.kam(fragments), twinned=twins.twinned
-    )
-    specimen = build_specimen(
+    truth = load_truth(dataset.folder / "truth.npz")
+    return assembled(
         dataset.name,
-        grains=features,
-        grain_boundaries=twins.grain_boundaries,
-        labels=labels,
+        ebsd_map,
+        twins,
+        microscopy.kam(fragments),
+        replace(truth, surface_grain=truth.surface_grain[part]),
+        grains=grains,
+        labels=pd.concat([seen.labels, microscopy.twin_labels(twins, systems)], ignore_index=True),
         traces=seen.traces,
         candidates=seen.candidates,
         material=material,
         load=dataset.load,
-        phase=dataset.phases[0].name,
+        phase=phase,
         curve=read_curve(dataset.folder / "curve.csv"),
-        points=(ebsd_map.xy, twins.grain_label),
         free_surface=dataset.free_surface,
     )
-    specimen = with_cp_baseline(specimen)
-    truth = load_truth(dataset.folder / "truth.npz")
-    partner = match_grains(truth, twins.grain_label)
-    partner = partner[partner.index.isin(specimen.grain_ids)]
-    rows = specimen.position(partner.index)
-    true = truth_labels(truth, partner, specimen.quaternions[rows], partner.index, systems)
-    splits = blocked_folds(features, twins.grain_boundaries)
-    return VirtualSpecimen(specimen, splits, true, truth.strengths, partner)
 
 
 def load_any(name: str, *, window: Window = WHOLE) -> VirtualSpecimen:
@@ -117,12 +112,10 @@ def load_any(name: str, *, window: Window = WHOLE) -> VirtualSpecimen:
 
     Raises
     ------
-    KeyError : neither; ValueError : a part of a simulated data set, which is no periodic map
+    KeyError : neither
     """
     if (Path(name) / "dataset.yml").is_file():
-        if window != WHOLE:
-            raise ValueError(f"{name}: parts are cut out of the generator's specimens only")
-        return load_factory(Path(name))
+        return load_factory(Path(name), window=window)
     folder = reference_folder()
     if folder is None or name not in SPECIMENS:
         raise KeyError(f"{name!r}: choose from {', '.join(SPECIMENS)}, or give a folder with a dataset.yml")

@@ -17,6 +17,7 @@ edges cut grains, and nothing goes on behind them.
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,22 +92,23 @@ def load_virtual(folder: Path, *, window: Window = WHOLE) -> VirtualSpecimen:
     material = load_material(material_name)
     hex_axis = "a*" if material.lattice == "hcp" else None
     ebsd_map = microscopy.read_map(folder / "ebsd_deformed.ctf", hex_x_axis=hex_axis)
-    rows, columns = _extent(ebsd_map.shape, window)
-    ebsd_map = _part(ebsd_map, rows, columns)
+    ebsd_map, (rows, columns) = cropped(ebsd_map, window)
     fragments = microscopy.segment(ebsd_map, **SEGMENTATION)
     twins = microscopy.find_twins(fragments, types=())
     grains = twins.grains.assign(phase_name=phase)
     systems = material.systems()
     seen = public_labels(folder / "labels_public.csv", ebsd_map, grains, twins.grain_label, systems)
     load = Load.from_dict({"kind": kind, "axis": AXES.get(folder.name, "x"), "strain": strain})
-    kam = microscopy.kam(fragments)
-    features = microscopy.grain_features(
-        grains, twins.grain_boundaries, twins.grain_label, kam, twinned=twins.twinned
-    )
-    specimen = build_specimen(
+    truth = read_generator_truth(folder)
+    truth = replace(truth, surface_grain=truth.surface_grain[rows, columns])
+    return assembled(
         folder.name,
-        grains=features,
-        grain_boundaries=twins.grain_boundaries,
+        ebsd_map,
+        twins,
+        microscopy.kam(fragments),
+        truth,
+        images=_images(folder, truth, twins.grain_label),
+        grains=grains,
         labels=seen.labels,
         traces=seen.traces,
         candidates=seen.candidates,
@@ -114,19 +116,51 @@ def load_virtual(folder: Path, *, window: Window = WHOLE) -> VirtualSpecimen:
         load=load,
         phase=phase,
         curve=read_curve(folder / "macro.csv"),
-        points=(ebsd_map.xy, twins.grain_label),
         free_surface=False,
     )
-    specimen = with_cp_baseline(specimen)
-    truth = read_generator_truth(folder)
-    truth = replace(truth, surface_grain=truth.surface_grain[rows, columns])
-    images = _images(folder, truth, twins.grain_label)
+
+
+def assembled(
+    name: str,
+    ebsd_map: EbsdMap,
+    twins: microscopy.Twins,
+    kam: np.ndarray,
+    truth: Truth,
+    *,
+    grains: pd.DataFrame,
+    images: pd.Series | None = None,
+    **known: Any,
+) -> VirtualSpecimen:
+    """The specimen of a map whose grains, twins and footprints were found, with its truth.
+
+    Parameters
+    ----------
+    truth : cut as the map is; known : for `build_specimen`
+    """
+    features = microscopy.grain_features(
+        grains, twins.grain_boundaries, twins.grain_label, kam, twinned=twins.twinned
+    )
+    specimen = with_cp_baseline(
+        build_specimen(
+            name,
+            grains=features,
+            grain_boundaries=twins.grain_boundaries,
+            points=(ebsd_map.xy, twins.grain_label),
+            **known,
+        )
+    )
     partner = match_grains(truth, twins.grain_label)
     partner = partner[partner.index.isin(specimen.grain_ids)]
     turned = specimen.quaternions[specimen.position(partner.index)]
-    true = truth_labels(truth, partner, turned, partner.index, systems)
+    true = truth_labels(truth, partner, turned, partner.index, specimen.material.systems())
     splits = blocked_folds(features, twins.grain_boundaries, groups=images)
     return VirtualSpecimen(specimen, splits, true, truth.strengths, partner, images)
+
+
+def cropped(ebsd_map: EbsdMap, window: Window) -> tuple[EbsdMap, tuple[slice, slice]]:
+    """A part of a map, and its rows and columns; places stay those of the whole map."""
+    rows, columns = _extent(ebsd_map.shape, window)
+    return _part(ebsd_map, rows, columns), (rows, columns)
 
 
 def _extent(shape: tuple[int, int], window: Window) -> tuple[slice, slice]:

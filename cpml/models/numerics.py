@@ -33,13 +33,12 @@ class Numerics:
     tolerance: float = _because(
         1e-6, "relative gain at which a search ends: 1e-3 nats, far below what footprints can tell"
     )
-    last_tolerance: float = _because(
-        1e-10, "the same of the last one: what is printed must not hang on the rounding of a machine"
-    )
+    newton_steps: int = _because(6, "at the end: what is printed must not hang on the rounding of a machine")
+    least_step: float = _because(1e-7, "prior widths at which Newton's steps end")
     least_gradient: float = _because(1e-4, "nats per prior width at which a search ends")
-    curvature_step: float = _because(1e-3, "of the parameters, in the difference quotients of the gradient")
+    curvature_step: float = _because(3e-3, "prior widths, in difference quotients of the gradient")
     least_curvature: float = _because(
-        1e-2, "a curvature below this is rounding on a ridge that the prior bounds"
+        0.25, "in prior widths, where the prior alone has 1: no posterior is twice as wide as it"
     )
     posterior_draws: int = _because(32, "parameter vectors over which predictions are averaged")
 

@@ -175,7 +175,8 @@ class CoupledClassifier(BaseEstimator):
         theta = self.prior_.unpack(self.vector_)
         self.slow_laws_ = learn_slow_laws(specimens, posterior.data, theta, self.numerics.bound)
         self.theta_ = self.prior_.named(self.vector_) | factors(self.slow_laws_)
-        self.covariance_ = posterior.covariance(self.vector_)
+        assert optimum.covariance is not None  # it came with the last steps
+        self.covariance_ = optimum.covariance
         self.footprints_ = footprints_of_families(posterior, self.vector_)
         self.draws_ = np.zeros((0, len(self.vector_)))
         if self.samples and posterior.count:
@@ -278,16 +279,14 @@ class CoupledClassifier(BaseEstimator):
         vector, steps = start.vector, start.n_iter
         posterior = self._posterior(specimens, vector, self.n_draws)
         if not posterior.count:
-            return posterior, start
+            return posterior, posterior.refine(start)
         for _ in range(self.numerics.adaptations):
             theta = self.prior_.unpack(vector)
             adapted = (adapt(d, theta, n_draws=self.n_draws, seed=self.seed) for d in posterior.data)
             posterior = replace(posterior, data=tuple(adapted))
             optimum = posterior.maximise(vector, max_iter=self.max_iter)
             vector, steps = optimum.vector, steps + optimum.n_iter
-        fine = replace(self.numerics, tolerance=self.numerics.last_tolerance)
-        optimum = replace(posterior, numerics=fine).maximise(vector, max_iter=self.max_iter)
-        return posterior, replace(optimum, n_iter=steps + optimum.n_iter)
+        return posterior, posterior.refine(replace(optimum, n_iter=steps))
 
     def predict(self, specimen: Specimen, *, interval: bool = False) -> pd.DataFrame:
         """Probability of every token of every grain, averaged over the
