@@ -18,7 +18,9 @@ INLINE = "module://matplotlib_inline.backend_inline"
 
 
 class Printed(str):
-    """Printed text that equals another when its words agree exactly and its decimals to 1e-6."""
+    """Printed text that equals another when its words agree exactly and its decimals to 1e-6, or to one unit
+    of their last digit: a number may lie on the edge between two roundings.
+    """
 
     def __eq__(self, other):
         if not isinstance(other, str):
@@ -26,13 +28,20 @@ class Printed(str):
         same_words = DECIMAL.sub("#", self).split() == DECIMAL.sub("#", other).split()
         numbers = zip(DECIMAL.findall(self), DECIMAL.findall(other), strict=False)
         return same_words and all(
-            math.isclose(float(a), float(b), rel_tol=1e-6, abs_tol=1e-12) for a, b in numbers
+            math.isclose(float(a), float(b), rel_tol=1e-6, abs_tol=1.001 * max(_unit(a), _unit(b)))
+            for a, b in numbers
         )
 
     def __ne__(self, other):
         return not self == other
 
     __hash__ = str.__hash__
+
+
+def _unit(decimal: str) -> float:
+    """Of the last digit."""
+    digits, _, exponent = decimal.lower().partition("e")
+    return 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
 
 
 def pytest_configure(config):

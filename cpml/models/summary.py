@@ -146,20 +146,28 @@ def _gate(row: Any) -> str:
     )
 
 
-def ratio_table(model: CoupledClassifier, truth: pd.Series | None = None) -> pd.DataFrame:
-    """Strength ratios in the columns that `plots.strengths_plot` draws; ``truth``
-    (family -> ratio) where it is known.
+def ratio_table(
+    model: CoupledClassifier, truth: pd.Series | None = None, *, history: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Strength ratios in the columns that `plots.strengths_plot` draws.
+
+    Parameters
+    ----------
+    truth : family -> ratio, where it is known
+    history : of `CoupledClassifier.strength_history`; then ratios are those at the beginning of the test, of
+        which literature and the truth of a simulation speak. None: means over its strain
     """
     s = model.strengths_
+    own = s if history is None else history[history["moment"] == "initial"].reset_index(drop=True)
     table = pd.DataFrame(
         {
             "family": s["family"],
             "prior_low": s["prior_low"],
             "prior": s["prior_ratio"],
             "prior_high": s["prior_high"],
-            "posterior_low": s["ratio_low"],
-            "posterior": s["ratio"],
-            "posterior_high": s["ratio_high"],
+            "posterior_low": own["ratio_low"],
+            "posterior": own["ratio"],
+            "posterior_high": own["ratio_high"],
         }
     )
     return table if truth is None else table.assign(truth=table["family"].map(truth))
