@@ -19,7 +19,7 @@ def printed():
     ("stored", "run"),
     [
         ("ratio 2.31", "ratio 2.30"),  # one unit of the last digit: 2.305 lies on an edge
-        ("[ 0.000]", "[-0.000]"),
+        ("0.000", "-0.000"),
         ("1.2e-05 s", "1.3e-05  s"),
         ("3.000001 MPa", "3.000002 MPa"),
     ],
