@@ -84,7 +84,8 @@ def load_factory(folder: Path, *, window: Window = WHOLE) -> VirtualSpecimen:
     whole = microscopy.read_map(dataset.folder / "after.ctf", euler_to_sample="identity", **axis)
     ebsd_map, part = cropped(whole, window)
     fragments = microscopy.segment(ebsd_map, threshold=5.0, min_pixels=5)
-    twins = microscopy.find_twins(fragments)
+    types = [name for name, family in material.families.items() if family.kind == "twin"]
+    twins = microscopy.find_twins(fragments, types=types)
     phase = dataset.phases[0].name
     grains = twins.grains.assign(phase_name=phase)
     seen = microscopy.slip_labels(grains, drawn_traces(dataset, ebsd_map, twins.grain_label), systems)

@@ -1,6 +1,7 @@
 """The declared load and frame against their usual confusions, by the evidence of the footprints.
 
-Every alternative j is fitted by the stand-in. With L_jg the log-likelihood of grain g,
+Every alternative j is fitted by the stand-in, or, where a few steps of the search leave it more than
+HOPELESS_NATS behind, judged by these. With L_jg the log-likelihood of grain g,
 
     gain_j = sum_g (L_jg - L_0g),        z_j = gain_j / (sqrt(G) std_g (L_jg - L_0g))
 
@@ -24,11 +25,13 @@ from cpml.microscopy.maps.frames import frame_rotation
 from cpml.models.checks.variants import turned
 from cpml.models.coupled.coupled import CoupledClassifier
 from cpml.models.coupled.loads import DECLARED, other_loads
-from cpml.models.coupled.stand_in import grain_log_likelihood, quick_fit
+from cpml.models.coupled.stand_in import grain_log_likelihood, quick_fit, rough_look
 from cpml.models.specimen.specimen import Specimen
 
 CLEAR_NATS, CLEAR_Z = 5.0, 2.5
 """Gain, and its size in standard errors, from which an alternative is called better; z counts the trials."""
+HOPELESS_NATS = 120.0
+"""Behind the declared choice after the same few steps; the rest of a search was seen to gain 100 of them."""
 OTHER_AXIS = "hexagonal X turned by 30°"
 
 
@@ -92,14 +95,21 @@ def compared(
     plain: CoupledClassifier, specimen: Specimen, others: dict[str, Specimen], *, declared: str
 ) -> Comparison:
     """The stand-in, fitted to the specimen, beside fits to the same under other assumptions."""
-    fits = [plain, *(quick_fit(plain, [s]) for s in others.values())]
-    grains = [grain_log_likelihood(f, s) for f, s in zip(fits, (specimen, *others.values()), strict=True)]
-    evidence = np.array([f.log_evidence for f in fits])
-    evidence = evidence - evidence[0]
+    start, own = rough_look(plain, specimen), grain_log_likelihood(plain, specimen)
+    evidence, apart = [0.0], [np.zeros(len(specimen))]
+    for other in others.values():
+        rough = rough_look(plain, other)
+        behind = start.log_posterior - rough.log_posterior
+        if behind > HOPELESS_NATS:
+            evidence.append(-behind)
+            apart.append(rough.grains - start.grains)
+        else:
+            fit = quick_fit(plain, [other])
+            evidence.append(fit.log_evidence - plain.log_evidence)
+            apart.append(grain_log_likelihood(fit, other) - own)
     prior = np.r_[DECLARED, np.full(len(others), (1 - DECLARED) / max(len(others), 1))]
-    log_weight = np.log(prior) + evidence
+    log_weight = np.log(prior) + np.array(evidence)
     weight = np.exp(log_weight - log_weight.max())
-    apart = [g - grains[0] for g in grains]
     error = np.array([np.sqrt(len(a)) * a.std() for a in apart])
     gain = np.array([a.sum() for a in apart])
     table = pd.DataFrame(
@@ -111,5 +121,5 @@ def compared(
             "weight": weight / weight.sum(),
         }
     )
-    order = np.r_[0, 1 + np.argsort(-evidence[1:])]
+    order = np.r_[0, 1 + np.argsort(-np.array(evidence[1:]))]
     return Comparison(declared, table.iloc[order].reset_index(drop=True))

@@ -4,9 +4,10 @@ frames.
 Every rival explanation needs a fit of its own. The stand-in gives each grain the stress of the load (Sachs)
 and a learned scatter, no neighbours and no learned correction: seconds a fit. All rivals are judged by the
 same stand-in, so what it lacks is lacking on every side, and what counts is the difference in log evidence.
+Most rivals are hopeless, which a few steps of the search tell (`rough_look`).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +23,15 @@ from cpml.models.specimen.specimen import Specimen
 QUICK = replace(STANDARD, rounds=1, adaptations=1, looking_draws=128, tolerance=1e-6)
 """Rivals differ by tens of nats; a stress that does not depend on the strengths is solved once."""
 N_DRAWS, MAX_ITER = 32, 60
+ROUGH_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Rough:
+    """Where a few steps of the search led: log posterior, and log-likelihood (G,) of every grain."""
+
+    log_posterior: float
+    grains: NDArray
 
 
 def quick_fit(model: CoupledClassifier, specimens: list[Specimen]) -> CoupledClassifier:
@@ -45,6 +55,17 @@ def grain_log_likelihood(model: CoupledClassifier, specimen: Specimen) -> NDArra
     posterior = Posterior(model.prior_, (data,), model.numerics)
     with torch.no_grad():
         return posterior.log_likelihood(model.vector_)[0].numpy()
+
+
+def rough_look(plain: CoupledClassifier, specimen: Specimen) -> Rough:
+    """What a fit to a specimen might reach, from the parameters of the stand-in ``plain`` and without
+    adapting its draws.
+    """
+    data, _ = plain.forward(replace(specimen, motions=None))
+    posterior = Posterior(plain.prior_, (data,), plain.numerics)
+    found = posterior.maximise(plain.vector_, max_iter=ROUGH_STEPS)
+    with torch.no_grad():
+        return Rough(found.log_posterior, posterior.log_likelihood(found.vector)[0].numpy())
 
 
 def unexplained(model: CoupledClassifier, specimen: Specimen) -> NDArray:
