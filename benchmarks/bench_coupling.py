@@ -13,6 +13,7 @@ Run: python -m benchmarks.bench_coupling [part ...] [options]. Without a part, t
 | learning | how do scores grow with labels, with a better microscope, with the size of the map? |
 | hot_spots | which grains carry most, beside the published forest (`benchmarks.stress_hot_spots`) |
 | ablations | what each ingredient of F brings (magnesium A -> B; an hour) |
+| measured | measured data sets, against their footprints, over partitions (`benchmarks.measured_scores`) |
 | factory | blocks of many simulated specimens: log score, calibration (`benchmarks.factory_scores`; hours) |
 
 The first score of a table is the mean PR-AUC inside families: a share per family without any knowledge of the
@@ -25,7 +26,8 @@ same in all partitions. Partition k has seed k modulo the number of seeds.
 
 Options: --specimens (names of `benchmarks.virtual_specimens.SPECIMENS`, or folders of simulated data sets),
 --partitions, --seeds, --models cheap|quick|full, --scheme (of F), --shells (width of the buffer), --factory
-(how many specimens; made where $CPML_FACTORY does not hold them yet, half a minute each). F with
+(how many specimens; made where $CPML_FACTORY does not hold them yet, half a minute each), --datasets (of
+`measured`, run up to chapter 03 before). F with
 "learned" takes a minute a fit, five fits a partition; "affine" a third.
 
 Needs the generator's folders under $CPML_REFERENCE/virtual. Writes into reports/comparison/metrics.json.
@@ -42,7 +44,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr
 
-from benchmarks import factory_scores
+from benchmarks import factory_scores, measured_scores
 from benchmarks.coupling_variants import (
     Changed,
     ablations,
@@ -106,6 +108,7 @@ class Settings:
     scheme: str = "auto"
     shells: int = 1
     factory: int = 56
+    datasets: Sequence[str] = measured_scores.DATASETS
 
     def everyone(self, seed: int) -> list[Model]:
         """Baselines and F, unfitted."""
@@ -129,7 +132,7 @@ class Settings:
 def main(arguments: Iterable[str] = ()) -> None:
     """Print the tables of some parts (module docstring) and write their numbers."""
     parts, settings = _parsed(list(arguments))
-    needs = [part for part in parts if part != "factory"]
+    needs = [part for part in parts if part not in ("factory", "measured")]
     if needs and all(name in SPECIMENS for name in settings.specimens) and reference_folder() is None:
         return
     for name in parts:
@@ -152,6 +155,7 @@ def _parsed(arguments: list[str]) -> tuple[list[str], Settings]:
     parser.add_argument("--scheme", default="auto")
     parser.add_argument("--shells", type=int, default=1)
     parser.add_argument("--factory", type=int, default=56)
+    parser.add_argument("--datasets", nargs="+", default=list(measured_scores.DATASETS))
     given = vars(parser.parse_args(arguments))
     parts = given.pop("parts") or list(DEFAULT)
     for part in parts:
@@ -251,6 +255,28 @@ def ablations_of(settings: Settings) -> Metrics:
         for seed in range(settings.seeds)
     ]
     return report(f"{train}_to_{test}", HeldOut(tested, runs))
+
+
+def measured(settings: Settings) -> Metrics:
+    """Held-out blocks of measured data sets, over partitions."""
+    metrics: Metrics = {}
+    for name in settings.datasets:
+        if (known := measured_scores.load(name)) is None:
+            continue
+        specimen, boundaries = known
+        options = {"partitions": settings.partitions, "shells": settings.shells}
+        runs = measured_scores.held_out(
+            specimen, boundaries, lambda k: settings.everyone(settings.seed(k)), **options
+        )
+        if runs:
+            seen = measured_scores.as_virtual(specimen, runs[0][1], sorted(set(runs[0][0]["mechanism"])))
+            metrics |= report(name, HeldOut(seen, runs), sides=("footprints",))
+        moved = measured_scores.motions(specimen, boundaries, **options)
+        if len(moved):
+            print(f"\n{name}: held-out motions, mean of {settings.partitions} partitions")
+            print(moved.round(2).to_string(), flush=True)
+            metrics |= {f"{name}_{c}_{k}": v for c, row in moved.iterrows() for k, v in row.items()}
+    return metrics
 
 
 def factory(settings: Settings) -> Metrics:
@@ -369,14 +395,16 @@ def predict(everyone: Iterable[Model], tested: VirtualSpecimen, trained_on: Virt
     return pd.concat(parts, ignore_index=True)
 
 
-def report(title: str, held_out: HeldOut, *, gains: bool = True) -> Metrics:
+def report(
+    title: str, held_out: HeldOut, *, gains: bool = True, sides: Sequence[str] = ("truth", "footprints")
+) -> Metrics:
     """Print the scores, and the gains of F, against truth and footprints; their numbers."""
     metrics: Metrics = {}
-    plain = held_out.scores("truth", corrected=False, n_boot=0)[0]
-    for against in ("truth", "footprints"):
+    for against in sides:
         scores, gained = held_out.scores(against)
         table = _wide(pd.concat([_guesses(scores), scores], ignore_index=True))
         if against == "truth":
+            plain = held_out.scores("truth", corrected=False, n_boot=0)[0]
             table["log_loss recorded"] = _wide(plain)["log_loss"]
         print(f"\n{title}: against {against}, mean of {len(held_out.runs)} partitions or seeds")
         print(_counts(scores))
@@ -460,6 +488,7 @@ PARTS: dict[str, Callable[[Settings], Metrics]] = {
     "learning": learning,
     "hot_spots": hot_spots,
     "ablations": ablations_of,
+    "measured": measured,
     "factory": factory,
 }
 

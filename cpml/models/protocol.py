@@ -73,9 +73,13 @@ def cross_validate(
     return pd.concat(parts, ignore_index=True)
 
 
-def held_out_motions(model: Model, specimen: Specimen, splits: Folds) -> pd.DataFrame:
+def held_out_motions(model: Model, specimen: Specimen, splits: Folds, *, jobs: int = 2) -> pd.DataFrame:
     """Rotations and strains of the grains of every fold, by fresh copies of a coupled model that knew no
     footprint of these grains nor of the buffer around them.
+
+    Parameters
+    ----------
+    jobs : folds at a time, as `cross_validate` has them
 
     Returns
     -------
@@ -84,11 +88,14 @@ def held_out_motions(model: Model, specimen: Specimen, splits: Folds) -> pd.Data
     if specimen.motions is None:
         return pd.DataFrame(columns=["grain_id", "component", "value", "low", "high", "literature", "fold"])
     strain = specimen.motions.groupby("kind")["strain"].first().to_dict()
-    blind, parts = specimen.with_labels_of([]), []
-    for fold in splits.folds:
+    blind = specimen.with_labels_of([])
+
+    def held_out(fold: int) -> pd.DataFrame:
         table = _trained(model, specimen, splits, fold).predict_motion(blind, strain=strain)
-        parts.append(table[table["grain_id"].isin(splits.test(fold))].assign(fold=fold))
-    return pd.concat(parts, ignore_index=True)
+        return table[table["grain_id"].isin(splits.test(fold))].assign(fold=fold)
+
+    with ThreadPoolExecutor(jobs, initializer=_one_thread) as pool:
+        return pd.concat(pool.map(held_out, splits.folds), ignore_index=True)
 
 
 def _one_thread() -> None:

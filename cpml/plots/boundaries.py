@@ -107,12 +107,13 @@ def transmission_curve(curve: pd.DataFrame, boundaries: pd.DataFrame) -> Figure 
     ax.plot(x, curve["p"], color=BLUE, label="learned")
     ax.plot(x, curve["prior"], color=GREY, linestyle="--", label="literature")
     look = {"facecolor": "white", "edgecolor": "black", "linewidth": 0.6, "clip_on": False, "zorder": 4}
-    ax.scatter(told["m_prime"], told["p_passes"], s=3 + 22 * told["weight"], label="a boundary", **look)
-    classes = pd.cut(told["m_prime"], [0, 0.25, 0.5, 0.75, 1.0], include_lowest=True)
-    means = told.groupby(classes, observed=True)["p_passes"].mean()
-    ends = [(part.left, part.right) for part in means.index]
-    bars = {"color": ORANGE, "linewidth": 1.5, "zorder": 3, "label": "mean of boundaries"}
-    ax.hlines(means, [max(low, 0.0) for low, _ in ends], [high for _, high in ends], **bars)
+    if len(told):
+        ax.scatter(told["m_prime"], told["p_passes"], s=3 + 22 * told["weight"], label="a boundary", **look)
+        classes = pd.cut(told["m_prime"], [0, 0.25, 0.5, 0.75, 1.0], include_lowest=True)
+        means = told.groupby(classes, observed=True)["p_passes"].mean()
+        ends = [(part.left, part.right) for part in means.index]
+        bars = {"color": ORANGE, "linewidth": 1.5, "zorder": 3, "label": "mean of boundaries"}
+        ax.hlines(means, [max(low, 0.0) for low, _ in ends], [high for _, high in ends], **bars)
     ax.set(xlabel="m' of the most stressed systems", ylabel="probability that slip passes")
     ax.set(xlim=(0, 1), ylim=(0, 1))
     fig.legend(loc="outside upper left", ncols=3)
