@@ -87,12 +87,13 @@ def synthetic_specimen(
     scatter: float = 0.15,
     law: str = "gaussian",
     load: str = "tension",
+    axis: str = "x",
     microscope: Microscope = Microscope(),
     prior_error: float = 1.0,
     labelled: bool = True,
     seed: int = 0,
 ) -> Synthetic:
-    """Random grains on a square lattice under a uniaxial load along x, with footprints of a known law.
+    """Random grains on a square lattice under a uniaxial load, with footprints of a known law.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def synthetic_specimen(
         raise ParameterError(f"scatter law {law!r}: choose one of {', '.join(LAWS)}")
     rng = np.random.default_rng(seed)
     crystal = synthetic_material(material, ratios, prior_error=prior_error, rng=rng)
-    systems, direction = crystal.systems(), Load.from_dict({"kind": load, "axis": "x"})
+    systems, direction = crystal.systems(), Load.from_dict({"kind": load, "axis": axis})
     grains = _grains(n_grains, rng)
     truth = pd.Series({f: float(ratios[f]) for f in systems.family_names}, name="ratio")
     quaternions = grains[["qw", "qx", "qy", "qz"]].to_numpy()

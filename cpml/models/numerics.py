@@ -47,6 +47,10 @@ class Numerics:
         32, "with which the search begins: a quarter of the time of the final number"
     )
     adaptations: int = _because(2, "of the draws: at the end of the coarse search, and where that leads")
+    last_factor: int = _because(
+        2,
+        "times the draws at the end: with half of them a seed moved the ratio to a rare family by a third",
+    )
     looking_draws: int = _because(512, "that find where a grain's footprints put its stress")
     prior_share: float = _because(
         0.2, "of the adapted draws are from the prior: no weight exceeds its inverse"

@@ -87,7 +87,8 @@ class CoupledClassifier(BaseEstimator):
         wrong know the neighbours and have none
     free_surface : no shear stress on the map's surface
     n_draws : quasi-random draws of the local stress per grain; the search begins with `Numerics.coarse_draws`
-        from the prior and ends with this number, adapted to each grain (`adapted_draws`); a power of two
+        from the prior, goes on with this number, adapted to each grain (`adapted_draws`), and ends with
+        `Numerics.last_factor` times it; a power of two
     residual : the learned correction of the law: "auto" (as far as held-out tiles ask for it), True or False
     scatter : False fixes s_eta = 0 (an ablation: strengths then come out biased)
     samples : draws of Hamiltonian Monte Carlo behind intervals and predictions (`sampling`; minutes, needs
@@ -165,7 +166,7 @@ class CoupledClassifier(BaseEstimator):
             vector = self._search([replace(s, motions=None) for s in specimens], vector)[1].vector
         posterior, optimum = self._search(specimens, vector)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
-        posterior, optimum = self._polish(specimens, optimum)
+        light, posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
         log_strength = self.vector_[: len(self.prior_.families)]
@@ -191,7 +192,7 @@ class CoupledClassifier(BaseEstimator):
         else:  # the literature speaks alone
             self.ratios_ = normal_quantiles(self.prior_, self.vector_, self.covariance_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.ratios_)
-        self.correction_, self.holdout_ = self._corrected(specimens, posterior)
+        self.correction_, self.holdout_ = self._corrected(specimens, light)
         return self
 
     def _corrected(self, specimens: list[Specimen], posterior: Posterior) -> tuple[Correction, pd.DataFrame]:
@@ -236,7 +237,7 @@ class CoupledClassifier(BaseEstimator):
         for specimen in specimens:
             kinds = [measured.kind for measured in Measured.of(specimen)]
             needed |= {f"{kind}_gain" for kind in kinds}
-            needed |= {"n_twin", "twin_limit"} if specimen.systems.twin.any() else set()
+            needed |= {"n_twin", "twin_limit", "twin_steepness"} if specimen.systems.twin.any() else set()
             needed |= {"report_missed", "report_false"} if Reports.of(specimen) is not None else set()
             if self.scheme_of(specimen) in UNCERTAIN:  # neighbours and scatter are its own
                 needed |= {"trust"} if self.scatter else set()
@@ -274,19 +275,23 @@ class CoupledClassifier(BaseEstimator):
                 break
         return posterior, replace(optimum, n_iter=steps)
 
-    def _polish(self, specimens: list[Specimen], start: Optimum) -> tuple[Posterior, Optimum]:
-        """The last steps to the maximum, with draws adapted to each grain."""
+    def _polish(self, specimens: list[Specimen], start: Optimum) -> tuple[Posterior, Posterior, Optimum]:
+        """The last steps to the maximum, with draws adapted to each grain, their number growing to
+        `Numerics.last_factor` times n_draws; the last posterior but one, the last, and where it is highest.
+        """
         vector, steps = start.vector, start.n_iter
-        posterior = self._posterior(specimens, vector, self.n_draws)
+        light = posterior = self._posterior(specimens, vector, self.n_draws)
         if not posterior.count:
-            return posterior, posterior.refine(start)
-        for _ in range(self.numerics.adaptations):
+            return light, posterior, posterior.refine(start)
+        for k in range(self.numerics.adaptations):
+            is_last = k == self.numerics.adaptations - 1
+            number = self.n_draws * (self.numerics.last_factor if is_last else 1)
             theta = self.prior_.unpack(vector)
-            adapted = (adapt(d, theta, n_draws=self.n_draws, seed=self.seed) for d in posterior.data)
-            posterior = replace(posterior, data=tuple(adapted))
+            adapted = (adapt(d, theta, n_draws=number, seed=self.seed) for d in posterior.data)
+            light, posterior = posterior, replace(posterior, data=tuple(adapted))
             optimum = posterior.maximise(vector, max_iter=self.max_iter)
             vector, steps = optimum.vector, steps + optimum.n_iter
-        return posterior, posterior.refine(replace(optimum, n_iter=steps))
+        return light, posterior, posterior.refine(replace(optimum, n_iter=steps))
 
     def predict(self, specimen: Specimen, *, interval: bool = False) -> pd.DataFrame:
         """Probability of every token of every grain, averaged over the

@@ -30,7 +30,7 @@ L_reports is what was said of the grain beside its lines and twins (`cpml.models
 |---|---|---|
 | pi | share of the grain's shear, summed over the systems of a token | (G, K, T) |
 | v | 1 if the plane is steep enough to leave a trace | (G, P) |
-| g0, beta | limit (slip and twins each), steepness | scalars |
+| g0, beta | limit, steepness (slip and twins each) | scalars |
 | d, epsilon | detection, false traces per grain | scalars |
 | rho | share of grains that chance explains | scalar |
 
@@ -127,9 +127,17 @@ class Detection:
     slip_limit: Tensor
     twin_limit: Tensor
     steepness: Tensor
+    twin_steepness: Tensor
     detection: Tensor
     false_rate: Tensor
     outlier: Tensor
+
+    def by_token(self, n_planes: int, n_tokens: int) -> tuple[Tensor, Tensor]:
+        """(T,) log limit and steepness: slip planes first, then twin variants."""
+        n_twins = n_tokens - n_planes
+        log_limit = [torch.log(self.slip_limit).expand(n_planes), torch.log(self.twin_limit).expand(n_twins)]
+        steepness = [self.steepness.expand(n_planes), self.twin_steepness.expand(n_twins)]
+        return torch.cat(log_limit), torch.cat(steepness)
 
 
 def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
@@ -159,11 +167,8 @@ def activity(share: Tensor, log_shear: Tensor, log_unit: Tensor, n_planes: int, 
         limit is a volume fraction
     """
     shear = torch.log(share + TINY) + log_shear[:, None, None] - log_unit
-    limits = [
-        torch.log(x).expand(n)
-        for x, n in ((rates.slip_limit, n_planes), (rates.twin_limit, share.shape[-1] - n_planes))
-    ]
-    return torch.sigmoid(rates.steepness * (shear - torch.cat(limits)))
+    log_limit, steepness = rates.by_token(n_planes, share.shape[-1])
+    return torch.sigmoid(steepness * (shear - log_limit))
 
 
 def seen_probability(

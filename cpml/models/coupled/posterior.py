@@ -57,7 +57,8 @@ class Sheared:
 
         Parameters
         ----------
-        token : (S,) of every system; steepness : of the visible limit, from odds to shear
+        token : (S,) of every system; steepness : of the visible limit, of all tokens or of each (T,),
+            from odds to shear
         """
         active = self.active.clamp(TINY, 1 - TINY)
         mean = self.average(active)
@@ -141,7 +142,10 @@ class Forward:
         active = activity(by_token, log_shear, self.log_unit, self.n_planes, theta.rates)
         log_weight = self._log_weight(theta, answer, stress, tau)
         law = Sheared(answer, stress, log_total, log_shear, log_weight, by_system, by_token, active)
-        return law if self.shift is None else law.corrected(self.shift, self.token, theta.rates.steepness)
+        if self.shift is None:
+            return law
+        _, steepness = theta.rates.by_token(self.n_planes, self.n_tokens)
+        return law.corrected(self.shift, self.token, steepness)
 
     def _log_weight(self, theta: Theta, answer: Answer, stress: Tensor, tau: Tensor) -> Tensor:
         """(G, K) of the draws: by their adaptation, and by being at yield where a scheme knows its error."""

@@ -8,11 +8,11 @@ centre and width in the log, in the logit for shares (of twice the value for tho
 (1: believe it) and for the neighbours' corrections (0: none). Visible limits are about what microscopes show:
 a shear of 0.01, 3 % of a grain twinned.
 
-Some models have parameters more: exponent and limit of twins where the material has them; amplitude,
-corrections and scatter of schemes that claim to know the stress, or ``trust`` in the spread of those that
-know how far they may be wrong (1: it is right, as counted on volumes that nobody learned from; larger: it is
-too sure); gain and scatter of rotations and of strains (`cpml.models.coupled.motion`), errors of reports
-(`cpml.models.coupled.reports`), where the training specimens have them.
+Some models have parameters more: exponent, limit and steepness of twins where the material has them;
+amplitude, corrections and scatter of schemes that claim to know the stress, or ``trust`` in the spread of
+those that know how far they may be wrong (1: it is right, as counted on volumes that nobody learned from;
+larger: it is too sure); gain and scatter of rotations and of strains (`cpml.models.coupled.motion`), errors of
+reports (`cpml.models.coupled.reports`), where the training specimens have them.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -41,6 +41,7 @@ PRIORS = {  # name: centre, width
 FURTHER = {  # the same, of what only some models have
     "n_twin": (20.0, 0.3),
     "twin_limit": (0.03, 0.7),
+    "twin_steepness": (1.5, 1.0),
     "amplitude": (1.0, 0.25),
     **dict.fromkeys(PULLS, (0.0, 0.2)),
     "scatter": (0.1, 0.7),

@@ -65,7 +65,8 @@ class _SharesWithin(torch.autograd.Function):
         ctx.arguments = (*inputs, is_polar.numpy(), float(spread.detach()), floor)
         needs = any(x.requires_grad for x in (tau, spread, log_strength, exponent))
         n_points = inputs[1].shape[1]
-        kept = np.zeros((*inputs[0].shape[:2], n_points if needs else 0, inputs[0].shape[2]))
+        # single precision: shares below 1e-7 move nothing
+        kept = np.zeros((*inputs[0].shape[:2], n_points if needs else 0, inputs[0].shape[2]), np.float32)
         ctx.kept = kept
         return torch.from_numpy(_forward(*(*ctx.arguments, kept)))
 
