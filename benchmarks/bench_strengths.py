@@ -29,8 +29,9 @@ draws grains, footprints and the literature that the estimator starts from anew.
 All of them take the macroscopic stress for the mean of the grains' stresses (scheme "sachs"), as it is here.
 Then the last one under a load along y and where its assumptions are wrong: exponent, law of the scatter, a
 visible limit that is gradual, a self-consistent mean; and with fewer grains. Wanted: basal within 3 %, <c+a>
-within 5 % (10 % where assumptions are wrong), intervals of 90 % of the posterior alone that cover in 87 to 93 %
-of the repetitions, a fit in less than 3 minutes on two cores. Writes strengths_* into reports/comparison/metrics.json.
+within 5 % (10 % where assumptions are wrong), intervals of 90 % of the posterior alone that cover in 87 to
+93 % of the repetitions, a fit in less than 3 minutes on two cores. Writes strengths_* into
+reports/comparison/metrics.json.
 """
 
 import os

@@ -251,7 +251,8 @@ class Posterior:
         return Optimum(torch.tensor(centre + width * end.x), -float(end.fun), bool(end.success), int(end.nit))
 
     def refine(self, start: Optimum) -> Optimum:
-        """Newton's steps to the maximum near by, and Laplace's covariance there.
+        """Newton's steps to the maximum near by, and Laplace's covariance there; without footprints the
+        covariance alone, since there is nothing to search for.
 
         The first search ends where the cost no longer changes, on a ridge some way from where it is least;
         what is printed of a fit must hang on its data alone, not on the rounding that led there.
@@ -262,7 +263,7 @@ class Posterior:
         sizes, axes = np.linalg.eigh(self._curvature(z))
         sizes, steps = np.maximum(sizes, self.numerics.least_curvature), 0
         bounds = self._bounds(z, width)
-        for _ in range(self.numerics.newton_steps):
+        for _ in range(self.numerics.newton_steps if self.count else 0):
             wanted = np.clip(z - axes @ ((axes.T @ slope) / sizes), bounds[:, 0], bounds[:, 1])
             better, there = self._in_widths(wanted)
             if not better <= value:  # rounding, or a kink
