@@ -26,7 +26,8 @@ COLUMNS = ("initial", "mean", "end", "share")
 
 
 def of_factory(folder: Path, specimen: Specimen, partner: pd.Series) -> pd.DataFrame:
-    """initial, mean, end (MPa), share of all shear, by family.
+    """initial, mean, end (MPa), share of all shear, by family; without families that share their planes with
+    another one, whose shear the truth does not tell apart.
 
     Parameters
     ----------
@@ -57,7 +58,10 @@ def of_factory(folder: Path, specimen: Specimen, partner: pd.Series) -> pd.DataF
     by_family = np.stack([shear[:, systems.family == k].sum(1) for k in range(len(initial))], axis=1)
     share = weights @ by_family / (weights @ by_family).sum()
     values = np.stack([initial, initial * rise.mean(0), initial * rise[-1], share], axis=1)
-    return pd.DataFrame(values, index=list(systems.family_names), columns=list(COLUMNS))
+    table = pd.DataFrame(values, index=list(systems.family_names), columns=list(COLUMNS))
+    of_plane = [set(systems.family[systems.plane_id == p].tolist()) for p in np.unique(systems.plane_id)]
+    mixed = set().union(*(families for families in of_plane if len(families) > 1))
+    return table.drop(index=[systems.family_names[k] for k in mixed])
 
 
 def of_generator(folder: Path) -> pd.DataFrame:
