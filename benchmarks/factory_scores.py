@@ -74,24 +74,31 @@ def specimens(count: int) -> Iterator[VirtualSpecimen]:
 
 
 def factory(given: Iterable[VirtualSpecimen], everyone: Callable[[int], list[Model]]) -> dict[str, float]:
-    """Print scores by model and by material; the numbers.
+    """Print scores by model and by material; the numbers. An interrupt ends it with what there is.
 
     Parameters
     ----------
     everyone : models by seed, F among them
     """
     told: list[Told] = []
-    for number, virtual in enumerate(given):
-        splits = partition(virtual, number)
-        try:
-            found = models.cross_validate(everyone(number), virtual.specimen, splits)
-        except CpmlError as error:
-            print(f"{virtual.specimen.name}: {error}", flush=True)
-            continue
-        own = list(_told(virtual, found))
-        told += own
-        print(f"{virtual.specimen.name} {len(virtual.specimen.grain_ids)} grains: {_line(own)}", flush=True)
+    try:
+        for number, virtual in enumerate(given):
+            told += _of_specimen(virtual, number, everyone)
+    except KeyboardInterrupt:
+        print("stopped: what there is so far")
     return report(told) if told else {}
+
+
+def _of_specimen(virtual: VirtualSpecimen, number: int, everyone: Callable[[int], list[Model]]) -> list[Told]:
+    """Held-out answers of one partition; none, and a line, where a model cannot be fitted."""
+    try:
+        found = models.cross_validate(everyone(number), virtual.specimen, partition(virtual, number))
+    except CpmlError as error:
+        print(f"{virtual.specimen.name}: {error}", flush=True)
+        return []
+    told = list(_told(virtual, found))
+    print(f"{virtual.specimen.name} {len(virtual.specimen.grain_ids)} grains: {_line(told)}", flush=True)
+    return told
 
 
 def _told(virtual: VirtualSpecimen, predictions: pd.DataFrame) -> Iterator[Told]:
