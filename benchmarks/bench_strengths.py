@@ -125,13 +125,13 @@ def shared() -> dict[str, float]:
     return _coverage("shared", pd.concat(rows))
 
 
-def factory(seeds: Iterable[int] = range(1, 44, 2)) -> dict[str, float]:
+def factory(seeds: Iterable[int] = range(1, 50, 2)) -> dict[str, float]:
     """Specimens of the factory that the model error was not learned from."""
     rows = [factory_case(seed) for seed in seeds]
     return _coverage("factory", pd.concat(rows))
 
 
-def model_error(seeds: Iterable[int] = range(0, 44, 2)) -> dict[str, float]:
+def model_error(seeds: Iterable[int] = range(0, 50, 2)) -> dict[str, float]:
     """Spread that the intervals need, by kind of family (`cpml.models.coupled.strengths.model_error`)."""
     from cpml.models.coupled.strengths import model_error as known
 

@@ -106,7 +106,9 @@ class Numerics:
     tree_rate: float = _because(0.1, "of Newton's step that a tree takes")
     prior_pairs: float = _because(20.0, "of full information that say zero, in every leaf")
     leaf_pairs: int = _because(20, "fewest in a leaf")
-    least_footprints: int = _because(30, "of a mechanism, and as many absences, or nothing is corrected")
+    least_footprints: int = _because(
+        20, "of a mechanism, and as many absences, or nothing is tried; the gate has its own test of chance"
+    )
     gate_level: float = _because(0.05, "chance that a correction of nothing speaks, over the mechanisms")
     fold_steps: int = _because(12, "of the search without a fold of labels, from where all of them led")
 

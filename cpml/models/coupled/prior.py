@@ -11,8 +11,8 @@ a shear of 0.01, 3 % of a grain twinned.
 Some models have parameters more: exponent, limit and steepness of twins where the material has them;
 amplitude, corrections and scatter of schemes that claim to know the stress, or ``trust`` in the spread of
 those that know how far they may be wrong (1: it is right, as counted on volumes that nobody learned from;
-larger: it is too sure); gain and scatter of rotations and of strains (`cpml.models.coupled.motion`), errors of
-reports (`cpml.models.coupled.reports`), where the training specimens have them.
+larger: it is too sure); gain and scatter of rotations and of strains (`cpml.models.coupled.motion`), errors
+of reports (`cpml.models.coupled.reports`), where the training specimens have them.
 """
 
 from dataclasses import dataclass, fields, replace
