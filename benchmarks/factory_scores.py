@@ -3,8 +3,8 @@
 One partition of one specimen is a throw of the dice; over many specimens of other materials, textures, loads
 and microscopes (`benchmarks.factory_specimens`) the mean is none, and probabilities can be checked by
 counting. Of every specimen all models predict held-out blocks; every second map is a part of itself, cut as a
-map is cut out of a sheet. Specimens are resampled, not grains: they are what differs. Of twins the truth knows
-lamellae that are thinner than the map resolves, of which no footprint tells: they are judged by footprints.
+map is cut out of a sheet. Specimens are resampled, not grains: they are what differs. Of twins the truth
+knows lamellae thinner than the map resolves, of which no footprint tells: they are judged by footprints.
 
 | number | is |
 |---|---|
