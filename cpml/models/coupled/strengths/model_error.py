@@ -7,13 +7,13 @@ posterior says,
 
     log ratio = log truth + e,    e with variance v + m_k^2
 
-v the variance of the posterior, m_k the least spread for which nine of ten intervals hold the truth, of slip
-and of twins, over the specimens of even seeds up to 48 (25 ratios of slip and 10 of twins that carry 2 % of the
-shear). `tasks.py bench --suite strengths` prints it (part ``model_error``), and scores it on the odd seeds and
-on specimens of another code. An interval is widened by m_k. It is not moved: the median miss of slip is
-nothing, and that of twins changes its sign with the material. Most is missed where strengths rise steeply
-(magnesium, its alloy, zirconium), least in titanium and the bcc metals; twins on small maps are thinner than
-the map resolves, so that their strength hangs on the limit above which they are seen.
+v the variance of the posterior, m_k the least spread for which nine of ten intervals hold the truth, of
+slip and of twins, over the specimens of even seeds up to 48 (25 ratios of slip and 10 of twins that carry 2
+% of the shear). `tasks.py bench --suite strengths` prints it (part ``model_error``), and scores it on the
+odd seeds and on specimens of another code. An interval is widened by m_k. It is not moved: the median miss
+of slip is nothing, and that of twins changes its sign with the material. Most is missed where strengths
+rise steeply (magnesium, its alloy, zirconium), least in titanium and the bcc metals; twins on small maps
+are thinner than the map resolves, so that their strength hangs on the limit above which they are seen.
 
 A family of which no footprint tells has no upper end that data could give: there the interval reaches to the
 literature's.
