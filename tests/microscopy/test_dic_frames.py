@@ -292,3 +292,13 @@ def test_published_bands_stay_on_their_planes(nickel, mirror, tmp_path, angle):
     mean, expected = (np.nanmean(d.field.displacement_gradient, axis=(0, 1)) for d in (found, dic))
     # the mean over the vectors that are left; a turn by 25 deg loses some along the rim
     np.testing.assert_allclose(mean, expected, atol=3e-4)
+
+
+def test_points_between_two_cells_fall_to_the_same_one(make_map):
+    """On every machine: rounding in the last digits of a map between pictures decides nothing."""
+    ebsd_map = make_map(np.ones((6, 6), int), [[1.0, 0.0, 0.0, 0.0]])
+    found = [
+        label_of_points((11, 11), lambda x, e=e: x / 2 + e, ebsd_map, np.arange(36))
+        for e in (0.0, 1e-13, -1e-13)
+    ]
+    assert (found[0] == found[1]).all() and (found[0] == found[2]).all()

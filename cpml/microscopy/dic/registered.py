@@ -15,7 +15,7 @@ from cpml.microscopy.dic.bands import band_angles
 from cpml.microscopy.dic.field import DicField, read_dic
 from cpml.microscopy.dic.strain import max_shear
 from cpml.microscopy.maps.ebsd_map import EbsdMap
-from cpml.microscopy.registration.affine import Affine, fit_affine, label_of_points, map_frame
+from cpml.microscopy.registration.affine import DECIMALS, Affine, fit_affine, label_of_points, map_frame
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class RegisteredDic:
             "vectors": f"{columns} columns x {rows} rows, {self.step_um:.3g} um apart",
             "turned onto the map by": f"{self.field.turn_deg:.2f} deg (counter-clockwise)",
             "stretch, largest over least": f"{stretch[0] / stretch[1]:.3f}",
-            "residual of the points": f"{self.to_map.residual:.2g} map pixels",
+            "residual of the points": f"{round(self.to_map.residual, DECIMALS):.2g} map pixels",
             "missing": f"{int((~known).sum())} vectors",
             "outside all grains": f"{100 * np.mean(self.label == 0):.1f} % of the vectors",
             "note": "; ".join(self.field.note) or "-",

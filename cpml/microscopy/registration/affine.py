@@ -106,6 +106,10 @@ def on_one_line(points: NDArray) -> bool:
     return bool(len(spread) < 2 or spread[1] <= 1e-6 * spread[0])
 
 
+DECIMALS = 6
+"""Of a map pixel: a point between two cells belongs to the same one on every machine."""
+
+
 def label_of_points(shape: tuple[int, int], to_map: Callable, ebsd_map: EbsdMap, label: NDArray) -> NDArray:
     """Label (rows, columns) of the points of a picture: that of the map point nearest to each, 0 outside.
 
@@ -116,7 +120,7 @@ def label_of_points(shape: tuple[int, int], to_map: Callable, ebsd_map: EbsdMap,
     label : (N,) of each map point
     """
     row, col = np.mgrid[: shape[0], : shape[1]]
-    target = to_map(np.stack([col, row], axis=-1))
+    target = np.round(to_map(np.stack([col, row], axis=-1)), DECIMALS)
     if ebsd_map.grid == "square":
         point = _nearest_on_square(target, ebsd_map.shape)
     else:
