@@ -24,6 +24,15 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+FIRST_USE = """
+from orix.quaternion import Misorientation, Orientation
+from orix.vector import Vector3d
+turned = Orientation.random(2)
+~turned, turned * turned, turned * Vector3d.random(2), Misorientation.random(2).reduce()
+"""
+"""orix compiles at first use; two processes that do so at once leave a cache that crashes all later ones."""
+
+
 def bootstrap():
     """Build .venv where its stamp does not match; the stamp is written last, so an
     interrupted build starts again.
@@ -41,6 +50,7 @@ def bootstrap():
     pip = [str(PYTHON), "-m", "pip"] if has_pip else [sys.executable, "-m", "pip", "--python", str(PYTHON)]
     quiet = ["--quiet", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", *quiet, "-c", "requirements.lock", "-e", ".[dev]"], cwd=ROOT, check=True)
+    subprocess.run([str(PYTHON), "-c", FIRST_USE], check=True)
     stamp.write_text(key)
 
 
