@@ -35,6 +35,8 @@ def test_summary_of_an_honest_estimator():
             "ratio": ratio,
             "low": ratio - 0.1645,
             "high": ratio + 0.1645,
+            "widened_low": ratio - 0.33,
+            "widened_high": ratio + 0.33,
             "truth": 2.5,
             "seconds": 1.0,
             "converged": True,
@@ -43,6 +45,7 @@ def test_summary_of_an_honest_estimator():
     row = bench.summary(runs).loc["pyramidal1_ca"]
     assert row["bias_pct"] == pytest.approx(0.0, abs=0.3)
     assert row["coverage"] == pytest.approx(0.90, abs=0.02)
+    assert row["coverage_widened"] > 0.99  # 3.3 standard deviations
     assert row["sd"] == pytest.approx(0.1, rel=0.05) and row["claimed_sd"] == pytest.approx(0.1)
     shifted = bench.summary(runs.assign(ratio=1.05 * ratio)).loc["pyramidal1_ca"]
     assert shifted["bias_pct"] == pytest.approx(5.0, abs=0.3)

@@ -222,7 +222,7 @@ def test_strengths_are_learned_from_rotations_alone(build):
     assert model.converged_ and model.gate_ == 0.0
     prismatic = table.set_index("family").loc["prismatic"]
     assert prismatic["ratio_low"] < prismatic["truth"] < prismatic["ratio_high"]
-    assert prismatic["by_data"] > 0.85  # of the variance of the literature, 12 % are what the model may miss
+    assert prismatic["by_data"] > 0.75  # of the variance of the literature, 20 % are what the model may miss
     assert ((table["ratio_low"] < table["truth"]) & (table["truth"] < table["ratio_high"])).mean() > 0.6
     assert {"rotation_gain", "rotation_scatter"} < set(model.theta_)
     assert model.theta_["rotation_gain"] == pytest.approx(1.0, abs=0.1)

@@ -416,7 +416,7 @@ def test_a_slab_with_free_surfaces(stiffness, load):
     own = slab.last.cauchy[solid].mean(0)
     assert np.allclose(slab.stress[-1], own * 4 / 7, rtol=0, atol=0.02 * np.abs(own).max())
     assert np.abs(own[1]).max() < 0.01 * np.abs(own).max()
-    assert np.abs(slab.gradient[-1, 1, [0, 2]]).max() < 1e-8
+    assert np.abs(slab.gradient[-1, 1, [0, 2]]).max() < 3e-5  # of a strain of 0.01, solved to 1e-5
     cell = pulled(stages=Stage(load, strain=0.01, steps=5), **given)
     assert 0.8 * cell.von_mises[-1] < von_mises(own) < cell.von_mises[-1]
 
