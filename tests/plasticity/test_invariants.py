@@ -176,7 +176,7 @@ def test_degenerate_orientations(n):
     converge, alone and as an aggregate.
 
     The aggregate has nothing but such grains, so that whole modes of its medium
-    are idle; there n stops at 10 (20 converges on some processors).
+    are idle; there n stops at 10: at 20 the same code converges on one machine and not on another.
     """
     for law in (
         PowerLaw(FCC, [30.0], n, 1e-3),
