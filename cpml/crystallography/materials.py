@@ -132,6 +132,11 @@ class Material:
         """(K,) prior standard deviations of ln(strength)."""
         return np.array([f.log_spread for f in self.families.values()])
 
+    @property
+    def hardening_spread(self) -> float:
+        """Prior standard deviation of the log of how much strengths rise; one half where the file has none."""
+        return float(self.hardening.get("log_spread", 0.5))
+
     def table(self) -> pd.DataFrame:
         """Families with strength and prior width as a table to look at."""
         rows = [(name, f.kind, f.strength, f.log_spread, f.source) for name, f in self.families.items()]

@@ -19,12 +19,21 @@ UNKNOWN_SPREAD = 1.0
 
 
 def with_family(specimen: Specimen, family: str) -> Specimen:
-    """The specimen with one more family of the lattice, of about the strength of its slip families."""
+    """The specimen with one more family of the lattice, of about the strength and the hardening of its slip
+    families.
+    """
     material = specimen.material
     kind = REPRESENTATIVES[material.lattice][family].kind
-    known = [p.strength for p in material.families.values() if p.kind == "slip"]
-    added = FamilyParameters(kind, float(np.median(known)), UNKNOWN_SPREAD, "not in the material file")
-    material = replace(material, families=material.families | {family: added})
+    slip = [name for name, known in material.families.items() if known.kind == "slip"]
+    strength = float(np.median([material.families[name].strength for name in slip]))
+    added = FamilyParameters(kind, strength, UNKNOWN_SPREAD, "not in the material file")
+    hardening = {  # latent hardening of a family that it does not name is that of all
+        key: value | {family: float(np.median([value[name] for name in slip]))}
+        if isinstance(value, dict) and key not in ("latent", "interactions")
+        else value
+        for key, value in material.hardening.items()
+    }
+    material = replace(material, families=material.families | {family: added}, hardening=hardening)
     return with_systems(replace(specimen, material=material), material.systems())
 
 

@@ -65,7 +65,7 @@ from cpml.models.coupled.prior import FURTHER, Prior, Theta
 from cpml.models.coupled.reports import Reports
 from cpml.models.coupled.slow_laws import factors, learn_slow_laws
 from cpml.models.coupled.storage import read_model, write_model
-from cpml.models.coupled.strengths.hardened import strength_history
+from cpml.models.coupled.strengths.hardened import expected_rise, strength_history
 from cpml.models.coupled.strengths.marginals import normal_quantiles, ratio_quantiles, sampled_quantiles
 from cpml.models.coupled.strengths.model_error import with_model_error
 from cpml.models.coupled.strengths.sampling import sample
@@ -155,10 +155,9 @@ class CoupledClassifier(BaseEstimator):
                 f"scheme {self.scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}"
             )
         before = vars(self).get("prior_")
+        rise = np.exp(np.mean([np.log(expected_rise(s, self.numerics)) for s in specimens], axis=0))
         self.prior_ = Prior(
-            specimens[0].material,
-            families.pop(),
-            self._further(specimens),
+            specimens[0].material, families.pop(), self._further(specimens), tuple(rise.tolist())
         )
         vector = self._start(before)
         if any(s.motions is not None for s in specimens):

@@ -26,6 +26,15 @@ but chance, L_chance = traces at any angle and variants at their mean frequency:
 
 L_reports is what was said of the grain beside its lines and twins (`cpml.models.coupled.reports`).
 
+Whether variants are seen tells where grains twin, the area that they cover how much: twins that are frequent
+and carry no shear are none. With A_g the share of the grain that twins cover, over all grains whose twins are
+known, weighed by area,
+
+    ln <A> ~ N(ln <1 - exp(-sum_v f_v a_v)>, s_A^2),      f_v = g_v / twinning shear
+
+the volume fraction that the law expects in twins above the visible limit. s_A is wide: lamellae thinner than a
+few pixels are lost.
+
 | symbol | meaning | shape |
 |---|---|---|
 | pi | share of the grain's shear, summed over the systems of a token | (G, K, T) |
@@ -50,6 +59,39 @@ from cpml.models.coupled.reports import Reports
 HALF_CIRCLE_DEG = 180.0
 MAX_TRACES = 10  # subsets of a grain's traces double with each one
 TINY = 1e-12
+LOG_AREA_SD = 0.5
+"""s_A: on maps of 12 pixels a grain, two thirds to one third of the true fraction is seen."""
+
+
+@dataclass(frozen=True)
+class TwinArea:
+    """Area that twins cover in the grains whose twins are known."""
+
+    weight: Tensor  # (G,) of the grains' areas, sum 1; 0 where twins are unknown
+    log_share: float  # natural log of <A>
+
+    @classmethod
+    def of(cls, specimen) -> "TwinArea | None":
+        """Of a `Specimen`; None where no twin was seen, or the area of twins was not measured."""
+        if "twin_fraction" not in specimen.grains or not specimen.twin_observed.size:
+            return None
+        known = np.isfinite(specimen.twin_observed).any(axis=1)
+        weight = np.where(known, specimen.weights, 0.0)
+        covered = weight @ specimen.grains["twin_fraction"].fillna(0.0).to_numpy(float)
+        if not covered > 0:
+            return None
+        return cls(torch.tensor(weight / weight.sum()), float(np.log(covered / weight.sum())))
+
+    def log_likelihood(self, fraction: Tensor, active: Tensor, draw_weight: Tensor) -> Tensor:
+        """Scalar, up to a constant.
+
+        Parameters
+        ----------
+        fraction : (G, K, V) f of the variants; active : (G, K, V); draw_weight : (G, K) of the draws, sum 1
+        """
+        covered = ((-torch.expm1(-(fraction * active).sum(-1))) * draw_weight).sum(1)
+        apart = torch.log(self.weight @ covered + TINY) - self.log_share
+        return -0.5 * (apart / LOG_AREA_SD) ** 2
 
 
 @dataclass(frozen=True)
@@ -66,6 +108,7 @@ class Evidence:
     twin_known: Tensor  # (G, V) float 0/1
     chance: Tensor  # (G,) log-likelihood of the grain's footprints if nothing but chance made them
     reports: Reports | None = None  # what was said beside traces and twins
+    area: "TwinArea | None" = None  # of the map that twins cover
 
     @classmethod
     def of(cls, specimen) -> "Evidence":
@@ -108,6 +151,7 @@ class Evidence:
             torch.tensor(np.isfinite(twin).astype(float)),
             chance,
             reports,
+            TwinArea.of(specimen),
         )
 
     @property

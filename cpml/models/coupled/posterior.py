@@ -3,7 +3,8 @@ model, its maximum, its curvature.
 
     log posterior(theta) = log prior(theta) + sum over specimens and grains of log L_g(theta) + log M_g(theta)
 
-with L_g of the grain's traces, twins and reports, M_g of its rotation and strain where they were measured.
+with L_g of the grain's traces, twins and reports, M_g of its rotation and strain where they were measured;
+the area that twins cover in the whole specimen adds one term.
 
 The maximum is found by bounded L-BFGS in units of the prior width, in which every direction is about equally
 stiff. The curvature there gives intervals (Laplace's approximation).
@@ -25,14 +26,12 @@ from cpml.models.coupled.at_yield import log_weights
 from cpml.models.coupled.likelihood import TINY, Evidence, activity, log_likelihood, token_share
 from cpml.models.coupled.motion import Measured
 from cpml.models.coupled.prior import Prior, Theta
+from cpml.models.coupled.strengths.hardened import NOMINAL_STRAIN
 from cpml.models.coupled.within_grain import shares_within
 from cpml.models.mechanics.localisation import Answer, Localisation
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws import flow
-
-NOMINAL_STRAIN = 0.03
-"""Of a test whose strain nobody noted: what surfaces are looked at after."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,14 @@ class Forward:
         share, shear = sheared.by_system[rows.grain, :, rows.target], sheared.log_shear[rows.grain]
         alone = activity(share[..., None], shear, torch.zeros(1), 1, theta.rates)[..., 0]
         return reports.per_draw(sheared.active, sheared.by_system, alone, theta.reports)
+
+    def covered(self, sheared: Sheared) -> Tensor | float:
+        """Log-likelihood of the area that twins cover; 0 where it was not measured."""
+        if self.evidence.area is None:
+            return 0.0
+        share, active = (x[..., self.n_planes :] for x in (sheared.by_token, sheared.active))
+        fraction = share * torch.exp(sheared.log_shear[:, None, None] - self.log_unit[self.n_planes :])
+        return self.evidence.area.log_likelihood(fraction, active, torch.softmax(sheared.log_weight, dim=1))
 
     @property
     def n_planes(self) -> int:
@@ -202,13 +209,14 @@ class Posterior:
         return sum(d.evidence.count + sum(len(m.grains) for m in d.motion) for d in self.data)
 
     def log_likelihood(self, vector: Tensor) -> list[Tensor]:
-        """Log-likelihood (G,) of every grain of each specimen."""
+        """Log-likelihood (G,) of every grain of each specimen; that of the area of all twins is shared equally."""
         theta = self.prior.unpack(vector)
         found = []
         for d in self.data:
             sheared = d.at(theta)
             told = d.told(sheared, theta)
             part = log_likelihood(sheared.active, d.evidence, theta.rates, sheared.log_weight, told)
+            part = part + d.covered(sheared) / len(part)
             for measured in d.motion:
                 rates = theta.motion[measured.kind]
                 part = part + measured.log_likelihood(sheared.answer, rates, theta.trust)
@@ -352,7 +360,7 @@ def strength_table(prior: Prior, vector: Tensor, ratios: NDArray) -> pd.DataFram
         {
             "family": prior.families,
             "strength_mpa": np.exp(vector[:k].numpy()),
-            "literature_mpa": prior.strengths,
+            "literature_mpa": prior.literature,
             "ratio": np.exp(middle),
             "ratio_low": np.exp(low),
             "ratio_high": np.exp(high),

@@ -1,7 +1,12 @@
 """The parameters of the coupled model as one vector, what is believed of them before
 any footprint, and as one record.
 
-Strengths are log-normal about the literature, with the spread between sources as width. The other priors
+Strengths are means over the strain of a test (`cpml.models.coupled.strengths.hardened`): log-normal about the
+literature's initial ones times the rise m that its hardening law expects,
+
+    ln xi ~ N(ln xi_0 + ln m, s^2 + (h (m - 1) / m)^2),
+
+s the spread between sources of a strength, h that of hardening. The other priors
 are wide and the same for every material, but for the centre of the rate exponents, which is the material's:
 centre and width in the log, in the logit for shares (of twice the value for those below one half), in log(n -
 1) for exponents, which stay above 1 where the law is convex, and as they are for the amplitude of the scheme
@@ -91,6 +96,7 @@ class Prior:
     material: Material
     families: tuple[str, ...]
     further: tuple[str, ...] = ()  # of FURTHER
+    rise: tuple[float, ...] = ()  # m of every family; empty: none rises
 
     @property
     def shape(self) -> dict[str, tuple[float, float]]:
@@ -105,20 +111,30 @@ class Prior:
         return (*self.families, *self.shape)
 
     @property
-    def strengths(self) -> NDArray:
-        """(K,) literature strengths of the families, MPa."""
+    def literature(self) -> NDArray:
+        """(K,) initial strengths of the families in the literature, MPa."""
         return np.array([self.material.families[f].strength for f in self.families])
+
+    @property
+    def strengths(self) -> NDArray:
+        """(K,) the same, mean over the strain of the test."""
+        return self.literature * self._rise
 
     @property
     def log_spreads(self) -> NDArray:
         """(K,) prior standard deviations of the log strengths."""
-        return np.array([self.material.families[f].log_spread for f in self.families])
+        known = np.array([self.material.families[f].log_spread for f in self.families])
+        return np.hypot(known, self.material.hardening_spread * (1 - 1 / self._rise))
+
+    @property
+    def _rise(self) -> NDArray:
+        return np.array(self.rise) if self.rise else np.ones(len(self.families))
 
     @property
     def reference(self) -> int:
         """The family to which strength ratios refer: the softest slip family of the literature."""
         kinds = np.array([self.material.families[f].kind for f in self.families])
-        return int(np.where(kinds == "slip", self.strengths, np.inf).argmin())
+        return int(np.where(kinds == "slip", self.literature, np.inf).argmin())
 
     def centre(self) -> Tensor:
         """Prior centre of the whole vector: where every search starts."""
