@@ -30,7 +30,7 @@ Footprints tell strength ratios; the common scale stays with the prior until a s
 | g0, beta | visible limits: shear of a plane, volume fraction of a variant; their steepness | - | scalars |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -61,7 +61,7 @@ from cpml.models.coupled.posterior import (
     footprints_of_families,
     strength_table,
 )
-from cpml.models.coupled.prior import FURTHER, Prior, Theta
+from cpml.models.coupled.prior import EXCUSES, FURTHER, Prior, Theta
 from cpml.models.coupled.reports import Reports
 from cpml.models.coupled.slow_laws import factors, learn_slow_laws
 from cpml.models.coupled.storage import read_model, write_model
@@ -159,11 +159,12 @@ class CoupledClassifier(BaseEstimator):
         self.prior_ = Prior(
             specimens[0].material, families.pop(), self._further(specimens), tuple(rise.tolist())
         )
-        vector = self._start(before)
+        starts = self._starts(before)
         if any(s.motions is not None for s in specimens):
             # strains and rotations have several maxima over the ratios; traces and twins lead to the best
-            vector = self._search([replace(s, motions=None) for s in specimens], vector)[1].vector
-        posterior, optimum = self._search(specimens, vector)
+            still = [replace(s, motions=None) for s in specimens]
+            starts = [self._best_search(still, starts)[1].vector]
+        posterior, optimum = self._best_search(specimens, starts)
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         light, posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
@@ -245,18 +246,28 @@ class CoupledClassifier(BaseEstimator):
             needed |= {"scatter"} if self.scatter else set()
         return tuple(name for name in FURTHER if name in needed)
 
-    def _start(self, before: Prior | None) -> Tensor:
-        """Where the search begins: the literature, or what the last fit, under the prior ``before``, knew."""
+    def _starts(self, before: Prior | None) -> list[Tensor]:
+        """Where the search begins: about the literature, or what the last fit, under the prior ``before``,
+        knew.
+        """
         centre = self.prior_.centre()
         if not self.warm_start or before is None or "vector_" not in vars(self):
-            return centre
+            has_ratios = len(self.prior_.families) > 1
+            return list(self.prior_.starts()[: self.numerics.starts if has_ratios else 1])
         if before.families != self.prior_.families:
             raise ParameterError(
                 f"warm_start: the last fit was of {before.families}, not {self.prior_.families}"
             )
         known = dict(zip(before.names, self.vector_, strict=True))
         own = [known.get(name, value) for name, value in zip(self.prior_.names, centre, strict=True)]
-        return torch.stack(own)
+        return [torch.stack(own)]
+
+    def _best_search(
+        self, specimens: list[Specimen], starts: Sequence[Tensor]
+    ) -> tuple[Posterior, Optimum]:
+        """The highest of the maxima to which searches from ``starts`` lead."""
+        found = [self._search(specimens, start) for start in starts]
+        return max(found, key=lambda each: each[1].log_posterior)
 
     def _search(self, specimens: list[Specimen], vector: Tensor) -> tuple[Posterior, Optimum]:
         """Maximum; the localisation is linearised again where the search ends, until that moves little."""
@@ -265,7 +276,7 @@ class CoupledClassifier(BaseEstimator):
             posterior = self._posterior(specimens, vector, min(self.numerics.coarse_draws, self.n_draws))
             if not posterior.count:  # nothing to learn from: the prior stays
                 return posterior, Optimum(vector, -float(posterior.cost(vector)), True, 0)
-            first = posterior.maximise(vector, max_iter=self.max_iter, strengths_alone=True)
+            first = posterior.maximise(vector, max_iter=self.max_iter, held=EXCUSES)
             optimum = posterior.maximise(first.vector, max_iter=self.max_iter)
             steps += first.n_iter + optimum.n_iter
             before, after = (grid_point(v[:k].numpy(), self.numerics) for v in (vector, optimum.vector))

@@ -11,6 +11,7 @@ stiff. The curvature there gives intervals (Laplace's approximation).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -228,7 +229,7 @@ class Posterior:
         parts = torch.stack([part.sum() for part in self.log_likelihood(vector)])
         return -self.prior.log_density(vector) - parts.sum()
 
-    def maximise(self, start: Tensor, *, max_iter: int, strengths_alone: bool = False) -> Optimum:
+    def maximise(self, start: Tensor, *, max_iter: int, held: Sequence[str] = ()) -> Optimum:
         """Most probable parameters.
 
         Each log strength stays within `Numerics.reach` of ``start``: so far the linearised localisation is
@@ -236,15 +237,13 @@ class Posterior:
 
         Parameters
         ----------
-        strengths_alone : all other parameters stay at ``start``. A search that may call traces false before
-            it has looked for strengths that explain them ends where whole families are false
+        held : parameters that stay at ``start``
         """
         centre, width = self.prior.centre().numpy(), self.prior.width()
         z = (start.numpy() - centre) / width
         bounds = self._bounds(z, width)
-        if strengths_alone:
-            held = slice(len(self.prior.families), None)
-            bounds[held] = z[held, None]
+        stays = np.isin(self.prior.names, list(held))
+        bounds[stays] = z[stays, None]
         z = np.clip(z, bounds[:, 0], bounds[:, 1])
         options = {
             "maxiter": max_iter,

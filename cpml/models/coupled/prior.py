@@ -58,6 +58,9 @@ FURTHER = {  # the same, of what only some models have
     "report_missed": (0.15, 1.0),
     "report_false": (0.03, 1.0),
 }
+EXCUSES = ("steepness", "twin_steepness", "false_rate", "outlier")
+"""By which footprints need no explanation: a search that is free to call traces false, or twins chance, before
+it has looked for strengths that explain them ends where whole families are."""
 SHARES = ("detection", "outlier")  # between 0 and 1
 HALVES = ("report_missed", "report_false")  # between 0 and one half
 PLAIN = ("amplitude", *PULLS)  # any real number
@@ -137,9 +140,17 @@ class Prior:
         return int(np.where(kinds == "slip", self.literature, np.inf).argmin())
 
     def centre(self) -> Tensor:
-        """Prior centre of the whole vector: where every search starts."""
+        """Prior centre of the whole vector."""
         shape = [to_line(name, torch.tensor(c, dtype=torch.float64)) for name, (c, _) in self.shape.items()]
         return torch.cat([torch.log(torch.tensor(self.strengths)), torch.stack(shape)])
+
+    def starts(self) -> tuple[Tensor, Tensor]:
+        """Two vectors from which a search should begin, since there may be several maxima: the centre, and
+        there with half the differences (in the log) between strengths.
+        """
+        centre, k = self.centre(), len(self.families)
+        mean = centre[:k].mean()
+        return centre, torch.cat([mean + 0.5 * (centre[:k] - mean), centre[k:]])
 
     def width(self) -> NDArray:
         """Prior standard deviations of the whole vector."""

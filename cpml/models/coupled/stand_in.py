@@ -20,7 +20,7 @@ from cpml.models.coupled.posterior import Posterior
 from cpml.models.numerics import STANDARD
 from cpml.models.specimen.specimen import Specimen
 
-QUICK = replace(STANDARD, rounds=1, adaptations=1, last_factor=1, looking_draws=128)
+QUICK = replace(STANDARD, starts=1, rounds=1, adaptations=1, last_factor=1, looking_draws=128)
 """Rivals differ by tens of nats; a stress that does not depend on the strengths is solved once."""
 N_DRAWS, MAX_ITER = 32, 60
 ROUGH_STEPS = 10
