@@ -142,12 +142,13 @@ def synthetic_specimen(
 
 
 def synthetic_material(name: str, ratios: Mapping[str, float], *, prior_error: float, rng) -> Material:
-    """Material with the families of ``ratios`` alone and a literature that errs (module docstring).
+    """Material with the families of ``ratios`` alone and a literature that errs (module docstring), without
+    hardening, since footprints are drawn from shares of an instant.
 
     The reference family keeps its strength and stays the softest slip family, so
     that ratios keep their meaning.
     """
-    file = load_material(name)
+    file = replace(load_material(name), hardening={})
     strangers = [f for f in ratios if f not in file.families]
     if strangers:
         raise ParameterError(

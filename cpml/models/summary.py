@@ -157,14 +157,15 @@ def ratio_table(
     history : of `CoupledClassifier.strength_history`; then ratios are those at the beginning of the test, of
         which literature and the truth of a simulation speak. None: means over its strain
     """
-    s = model.strengths_
+    is_initial, s = history is not None, model.strengths_
     own = s if history is None else history[history["moment"] == "initial"].reset_index(drop=True)
+    prior_low, prior, prior_high = np.exp(model.prior_.ratios(initial=is_initial))
     table = pd.DataFrame(
         {
             "family": s["family"],
-            "prior_low": s["prior_low"],
-            "prior": s["prior_ratio"],
-            "prior_high": s["prior_high"],
+            "prior_low": prior_low,
+            "prior": prior,
+            "prior_high": prior_high,
             "posterior_low": own["ratio_low"],
             "posterior": own["ratio"],
             "posterior_high": own["ratio_high"],

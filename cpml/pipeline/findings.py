@@ -170,7 +170,7 @@ def strength_table(strengths: pd.DataFrame, *, n_footprints: int) -> pd.DataFram
         rows.append(
             {
                 f"strength relative to {reference}": name_of(str(r.family)),
-                "literature [90 %]": f"{r.prior_ratio:.2g} [{r.prior_low:.2g}, {r.prior_high:.2g}]",
+                "literature, hardened as by its law [90 %]": f"{r.prior_ratio:.2g} [{r.prior_low:.2g}, {r.prior_high:.2g}]",
                 "learned from this map [90 %]": after if learned else "**not learned**",
                 "variance removed by the footprints": percent(float(r.by_data))
                 if n_footprints >= FEW

@@ -1,10 +1,15 @@
 """Activity, visibility and what is expected of an outlier, against sums written out by hand."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from cpml.models.coupled.likelihood import (
+    LOG_AREA_SD,
     Detection,
+    TwinArea,
     activity,
     seen_probability,
     token_share,
@@ -25,3 +30,31 @@ def test_share_is_a_partition_and_activity_grows_with_it():
     assert float(seen_probability(active, 2, rates, (0.5, 0.5))[1]) == pytest.approx(0.8 * float(active[1]))
     more = activity(share, torch.ones(1), torch.zeros(3), 2, rates)[0, 0]
     assert (more[:2] > active[:2]).all()  # a grain that shears more than the mean
+
+
+def test_twins_carry_the_area_that_they_cover():
+    """Two grains of known twins, areas 3 and 1: the mean of 1 - exp(-fraction seen) is compared in the log;
+    the third grain was not indexed.
+    """
+    area = TwinArea(torch.tensor([0.75, 0.25, 0.0]), float(np.log(0.1)))
+    fraction = torch.tensor([[[0.3, 0.1]], [[0.0, 0.0]], [[5.0, 5.0]]])
+    active = torch.tensor([[[1.0, 0.5]], [[1.0, 1.0]], [[1.0, 1.0]]])
+    found = area.log_likelihood(fraction, active, torch.ones(3, 1))
+    expected = 0.75 * (1 - np.exp(-0.35))
+    apart = np.log(expected / 0.1) / LOG_AREA_SD
+    assert float(found) == pytest.approx(-0.5 * apart**2, rel=1e-6)
+
+
+def test_area_of_twins_is_that_of_grains_with_labels(build):
+    """Labels that are hidden hide the area as well; none without twins, or without their area."""
+    specimen = build(30, load="compression")[0]
+    assert TwinArea.of(specimen) is None  # nobody measured it
+    twinned = specimen.twin_observed.max(axis=1) > 0
+    share = np.where(twinned, 0.2, 0.0)
+    specimen = replace(specimen, grains=specimen.grains.assign(twin_fraction=share))
+    area = TwinArea.of(specimen)
+    weights = specimen.weights
+    assert np.exp(area.log_share) == pytest.approx(0.2 * weights[twinned].sum() / weights.sum())
+    seen = TwinArea.of(specimen.with_labels_of(specimen.grain_ids[twinned]))
+    assert np.exp(seen.log_share) == pytest.approx(0.2)
+    assert TwinArea.of(specimen.with_labels_of(specimen.grain_ids[~twinned])) is None

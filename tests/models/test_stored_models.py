@@ -71,6 +71,7 @@ def test_what_was_saved_is_read(saved, read):
         (("families",), [], "families: expected a list"),
         (("families", 0), "octahedral", "families: expected each once, of"),
         (("families", 0), "prismatic", "families: expected each once, of"),
+        (("rise", 0), 0.0, "rise[0]: expected a number from 0.001 to 1000"),
         (("frequency", 1), 1.5, "frequency[1]: expected a number from 0 to 1"),
         (("vector", 0), 1e3, "vector[0]: expected within 3 prior widths of"),
         (("vector", 0), "1", "vector[0]: expected a number"),

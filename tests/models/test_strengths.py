@@ -11,10 +11,12 @@ from benchmarks.bench_strengths import needed
 from benchmarks.synthetic import synthetic_specimen
 from cpml.crystallography import load_material
 from cpml.models import CoupledClassifier
+from cpml.models.checks.variants import with_family
 from cpml.models.coupled.prior import Prior
 from cpml.models.coupled.strengths import model_error
-from cpml.models.coupled.strengths.hardened import rises, strength_history
+from cpml.models.coupled.strengths.hardened import NOMINAL_STRAIN, expected_rise, rises, strength_history
 from cpml.models.coupled.strengths.marginals import ratio_quantiles
+from cpml.models.mechanics.grain_stress import grain_state
 from cpml.models.numerics import STANDARD
 
 TITANIUM = Prior(load_material("titanium_ti64_alpha"), ("basal", "prismatic", "pyramidal1_ca"))
@@ -105,6 +107,55 @@ def test_linear_hardening_has_its_mean_half_way():
     ratio = history[history["family"] == "basal"].set_index("moment")["ratio"]
     assert ratio["initial"] < ratio["mean"] < ratio["end"]
     assert ratio["end"] / ratio["initial"] == pytest.approx(by_name["basal"][-1] / by_name["prismatic"][-1])
+
+
+def linear(specimen, slope: float):
+    """Hardening of ``slope`` MPa a shear, the same on every family; known to a factor e^0.3."""
+    voce = {"law": "voce", "tau1_mpa": 0, "theta0_mpa": 0, "theta1_mpa": slope, "log_spread": 0.3}
+    return replace(specimen, material=replace(specimen.material, hardening=voce))
+
+
+def test_the_prior_of_a_mean_strength_has_risen_half_way():
+    """Linear hardening by the shear of all systems: half of slope, Taylor factor and strain over the
+    strength, whichever systems shear; none without hardening.
+    """
+    specimen = linear(synthetic_specimen(40, ratios=RATIOS, seed=1).specimen, 200.0)
+    still = replace(specimen, material=replace(specimen.material, hardening={}))
+    np.testing.assert_allclose(expected_rise(still), 1.0, rtol=1e-12)
+    found = expected_rise(specimen)
+    start = specimen.material.strengths
+    gained = (found - 1) * start
+    np.testing.assert_allclose(gained, gained[0], rtol=1e-9)
+    strain = specimen.load.strain or NOMINAL_STRAIN
+    taylor = grain_state(specimen, np.log(start * found), "affine").taylor
+    # the last strengths differ from those of the last round by the rise that it changes: a few percent
+    assert gained[0] == pytest.approx(0.5 * 200.0 * taylor * strain, rel=0.02)
+
+
+def test_prior_ratios_of_the_mean_and_of_the_beginning():
+    """ln(m_k / m_ref) apart; a rise m of which the half is hardening has half of its spread."""
+    material = replace(TITANIUM.material, hardening={"log_spread": 0.4})
+    prior = replace(TITANIUM, material=material, rise=(1.0, 2.0, 1.0))
+    k, ref = prior.families.index("pyramidal1_ca"), prior.reference
+    assert prior.families[ref] == "prismatic" and not prior.ratios()[:, ref].any()
+    initial, mean = prior.ratios(initial=True)[:, k], prior.ratios()[:, k]
+    assert mean[1] == pytest.approx(initial[1] - np.log(2))
+    known = (initial[2] - initial[1]) / 1.645
+    assert (mean[2] - mean[1]) / 1.645 == pytest.approx(np.hypot(known, 0.5 * 0.4), rel=1e-3)
+    centre, half = (v[: len(prior.families)] for v in prior.starts())
+    np.testing.assert_allclose((half - half[ref]).numpy(), 0.5 * (centre - centre[ref]).numpy())
+
+
+def test_an_added_family_hardens_as_the_others():
+    """A family that the file does not know has a law all the same."""
+    specimen = synthetic_specimen(9, ratios=RATIOS).specimen
+    slopes = {"prismatic": 100.0, "basal": 300.0, "pyramidal1_ca": 200.0}
+    voce = {"law": "voce", "tau1_mpa": 0.0, "theta0_mpa": 0.0, "theta1_mpa": slopes}
+    specimen = with_family(
+        replace(specimen, material=replace(specimen.material, hardening=voce)), "pyramidal1_a"
+    )
+    assert specimen.material.hardening["theta1_mpa"] == slopes | {"pyramidal1_a": 200.0}
+    assert np.isfinite(expected_rise(specimen)).all()
 
 
 def test_model_error_widens(monkeypatch):

@@ -334,7 +334,8 @@ def footprints_of_families(posterior: Posterior, vector: Tensor) -> NDArray:
 
 
 def strength_table(prior: Prior, vector: Tensor, ratios: NDArray) -> pd.DataFrame:
-    """Strengths and their ratios to the reference family with 90 % intervals, beside the prior's.
+    """Strengths, means over the test, and their ratios to the reference family with 90 % intervals, beside the
+    prior's.
 
     Parameters
     ----------
@@ -346,27 +347,22 @@ def strength_table(prior: Prior, vector: Tensor, ratios: NDArray) -> pd.DataFram
     prior_high, reference, by_data: 1 - (posterior / prior standard deviation of the log ratio)^2, near 1
     where the footprints fix the ratio, near 0 where the literature does (NaN for the reference itself)
     """
-    k, ref = len(prior.families), prior.reference
-    log_literature = np.log(prior.strengths)
-    contrast = np.eye(k) - np.eye(k)[ref]  # rows: log xi_i - log xi_reference
     low, middle, high = ratios.T
-    sd = (high - low) / (2 * NINETY_PERCENT)
-    prior_sd = np.sqrt((contrast**2) @ prior.log_spreads**2)
-    prior_ratio = contrast @ log_literature
+    prior_low, prior_ratio, prior_high = prior.ratios()
     with np.errstate(invalid="ignore"):
-        by_data = np.clip(1 - (sd / prior_sd) ** 2, 0.0, 1.0)
+        by_data = np.clip(1 - ((high - low) / (prior_high - prior_low)) ** 2, 0.0, 1.0)
     return pd.DataFrame(
         {
             "family": prior.families,
-            "strength_mpa": np.exp(vector[:k].numpy()),
+            "strength_mpa": np.exp(vector[: len(prior.families)].numpy()),
             "literature_mpa": prior.literature,
             "ratio": np.exp(middle),
             "ratio_low": np.exp(low),
             "ratio_high": np.exp(high),
             "prior_ratio": np.exp(prior_ratio),
-            "prior_low": np.exp(prior_ratio - NINETY_PERCENT * prior_sd),
-            "prior_high": np.exp(prior_ratio + NINETY_PERCENT * prior_sd),
-            "reference": prior.families[ref],
+            "prior_low": np.exp(prior_low),
+            "prior_high": np.exp(prior_high),
+            "reference": prior.families[prior.reference],
             "by_data": by_data,
         }
     )

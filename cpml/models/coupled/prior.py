@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.crystallography.materials import Material
+from cpml.intervals import NINETY_PERCENT
 from cpml.models.coupled.likelihood import Detection
 from cpml.models.coupled.motion import MotionRates
 from cpml.models.coupled.reports import ReportRates
@@ -126,8 +127,11 @@ class Prior:
     @property
     def log_spreads(self) -> NDArray:
         """(K,) prior standard deviations of the log strengths."""
-        known = np.array([self.material.families[f].log_spread for f in self.families])
-        return np.hypot(known, self.material.hardening_spread * (1 - 1 / self._rise))
+        return np.hypot(self._literature_spreads, self.material.hardening_spread * (1 - 1 / self._rise))
+
+    @property
+    def _literature_spreads(self) -> NDArray:
+        return np.array([self.material.families[f].log_spread for f in self.families])
 
     @property
     def _rise(self) -> NDArray:
@@ -138,6 +142,16 @@ class Prior:
         """The family to which strength ratios refer: the softest slip family of the literature."""
         kinds = np.array([self.material.families[f].kind for f in self.families])
         return int(np.where(kinds == "slip", self.literature, np.inf).argmin())
+
+    def ratios(self, *, initial: bool = False) -> NDArray:
+        """(3, K) lower end of the 90 % interval, middle and upper end of the log strength ratios to the
+        reference, of means over the test or of strengths at its beginning.
+        """
+        middle = np.log(self.literature if initial else self.strengths)
+        spread = self._literature_spreads if initial else self.log_spreads
+        contrast = np.eye(len(middle)) - np.eye(len(middle))[self.reference]  # log xi_i - log xi_reference
+        width = NINETY_PERCENT * np.sqrt((contrast**2) @ spread**2)
+        return contrast @ middle + np.array([-1.0, 0.0, 1.0])[:, None] * width
 
     def centre(self) -> Tensor:
         """Prior centre of the whole vector."""

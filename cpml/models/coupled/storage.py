@@ -7,6 +7,7 @@ value is checked, so that what is read is a model that could have been fitted.
 | parameters | of CoupledClassifier, `numerics` with all numbers of `Numerics` |
 | families | of the material, in the order of the vector |
 | further | parameters beyond those of every model, in the order of the vector |
+| rise | of the strength of every family over a test, mean over initial, as the prior expects it |
 | frequency | traces per plane and share of variants, 0 to 1 |
 | vector | parameters on the real line, within `numerics.bound` prior widths |
 | covariance | of them: symmetric, no negative variance |
@@ -40,13 +41,15 @@ from cpml.models.coupled.slow_laws import Learned, factors, literature
 from cpml.models.mechanics.grain_stress import SCHEMES
 from cpml.models.numerics import Numerics
 
-FORMAT = "cpml-coupled-6"
+FORMAT = "cpml-coupled-7"
 MAX_BYTES = 10_000_000
 """A model is some kB; more is none."""
 MOST = 1_000_000
 """Above all counts (draws, iterations, cells) that anybody has reason to ask for."""
 FARTHEST = 1e6
 """On the real line: far beyond what the bounds of any parameter allow."""
+MOST_RISE = 1000.0
+"""Of a strength within a test."""
 MOST_DRAWS = 10_000
 MOST_INPUTS = 200
 MOST_NODES = 2000
@@ -68,6 +71,7 @@ def write_model(model: Any, path: str | Path) -> None:
         "parameters": model.get_params() | {"numerics": asdict(model.numerics)},
         "families": list(model.prior_.families),
         "further": list(model.prior_.further),
+        "rise": list(model.prior_.rise),
         "material": model.prior_.material.name,
         "frequency": list(model.frequency_),
         "vector": model.vector_.tolist(),
@@ -115,7 +119,8 @@ def _model(cls: type, content: dict, material: Material) -> Any:
     further = tuple(content["further"])
     if further != tuple(name for name in FURTHER if name in further):
         raise _Wrong("further", f"each once, in the order {', '.join(FURTHER)}")
-    prior = Prior(material, tuple(names), further)
+    _list(_number(1 / MOST_RISE, MOST_RISE), len(names), len(names))("rise", content["rise"])
+    prior = Prior(material, tuple(names), further, tuple(map(float, content["rise"])))
     model.prior_ = prior
     model.frequency_ = tuple(map(float, content["frequency"]))
     model.vector_ = torch.tensor(_vector(content["vector"], prior, numerics))
@@ -243,6 +248,7 @@ _FIELDS: dict[str, Check] = {
     ),
     "families": _list(_text, 1, 100),
     "further": _list(_choice(*FURTHER), 0, len(FURTHER)),
+    "rise": _anything,
     "frequency": _list(_number(0, 1), 2, 2),
     "slow_laws": _anything,
     "vector": _anything,

@@ -44,18 +44,16 @@ def with_model_error(ratios: NDArray, prior: Prior, footprints: NDArray) -> NDAr
     ref = prior.reference
     kinds = [prior.material.families[f].kind for f in prior.families]
     found = ratios.copy()
-    log_literature = np.log(prior.strengths)
+    lowest, _, highest = prior.ratios()
     for k, kind in enumerate(kinds):
         if k == ref:
             continue
         low, middle, high = ratios[k]
         extra = NINETY_PERCENT * SPREAD[kind]
         low, high = middle - np.hypot(middle - low, extra), middle + np.hypot(high - middle, extra)
-        literature = log_literature[k] - log_literature[ref]
-        width = NINETY_PERCENT * np.hypot(prior.log_spreads[k], prior.log_spreads[ref])
         if footprints[k] < FEWEST:
-            high = max(high, literature + width)
+            high = max(high, highest[k])
         if footprints[ref] < FEWEST:
-            low = min(low, literature - width)
+            low = min(low, lowest[k])
         found[k] = low, middle, high
     return found
