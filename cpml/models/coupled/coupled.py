@@ -276,11 +276,11 @@ class CoupledClassifier(BaseEstimator):
             posterior = self._posterior(specimens, vector, min(self.numerics.coarse_draws, self.n_draws))
             if not posterior.count:  # nothing to learn from: the prior stays
                 return posterior, Optimum(vector, -float(posterior.cost(vector)), True, 0)
-            first = posterior.maximise(vector, max_iter=self.max_iter, held=EXCUSES)
-            optimum = posterior.maximise(first.vector, max_iter=self.max_iter)
-            steps += first.n_iter + optimum.n_iter
-            before, after = (grid_point(v[:k].numpy(), self.numerics) for v in (vector, optimum.vector))
-            vector = optimum.vector
+            start = vector
+            for held in (tuple(self.prior_.shape), EXCUSES, ()):  # strengths, the law, all
+                optimum = posterior.maximise(vector, max_iter=self.max_iter, held=held)
+                vector, steps = optimum.vector, steps + optimum.n_iter
+            before, after = (grid_point(v[:k].numpy(), self.numerics) for v in (start, vector))
             if np.array_equal(before, after):
                 break
         return posterior, replace(optimum, n_iter=steps)
