@@ -262,9 +262,7 @@ class CoupledClassifier(BaseEstimator):
         own = [known.get(name, value) for name, value in zip(self.prior_.names, centre, strict=True)]
         return [torch.stack(own)]
 
-    def _best_search(
-        self, specimens: list[Specimen], starts: Sequence[Tensor]
-    ) -> tuple[Posterior, Optimum]:
+    def _best_search(self, specimens: list[Specimen], starts: Sequence[Tensor]) -> tuple[Posterior, Optimum]:
         """The highest of the maxima to which searches from ``starts`` lead."""
         found = [self._search(specimens, start) for start in starts]
         return max(found, key=lambda each: each[1].log_posterior)

@@ -22,7 +22,6 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from cpml.errors import CpmlError
-from cpml.intervals import NINETY_PERCENT
 from cpml.models.coupled.at_yield import log_weights
 from cpml.models.coupled.likelihood import TINY, Evidence, activity, log_likelihood, token_share
 from cpml.models.coupled.motion import Measured
