@@ -134,7 +134,7 @@ class Material:
 
     @property
     def hardening_spread(self) -> float:
-        """Prior standard deviation of the log of how much strengths rise; one half where the file has none."""
+        """Prior standard deviation of the log of the rise of strengths; one half where the file has none."""
         return float(self.hardening.get("log_spread", 0.5))
 
     def table(self) -> pd.DataFrame:

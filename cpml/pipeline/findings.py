@@ -159,18 +159,21 @@ def mechanisms(
 
 
 def strength_table(strengths: pd.DataFrame, *, n_footprints: int) -> pd.DataFrame:
-    """One row a family: the literature's ratio, the ratio after the footprints, and which of them speaks."""
+    """One row a family: the literature's ratio, the ratio after the footprints (means over the strain of the
+    test both), and which of them speaks.
+    """
     import pandas as pd
 
     reference = name_of(str(strengths["reference"].iloc[0]))
     rows = []
     for r in strengths[strengths["family"] != strengths["reference"]].itertuples():
         learned = n_footprints >= FEW and r.by_data >= BY_DATA
+        before = f"{r.prior_ratio:.2g} [{r.prior_low:.2g}, {r.prior_high:.2g}]"
         after = f"{r.ratio:.2g} [{r.ratio_low:.2g}, {r.ratio_high:.2g}]"
         rows.append(
             {
                 f"strength relative to {reference}": name_of(str(r.family)),
-                "literature, hardened as by its law [90 %]": f"{r.prior_ratio:.2g} [{r.prior_low:.2g}, {r.prior_high:.2g}]",
+                "literature, hardened by its law [90 %]": before,
                 "learned from this map [90 %]": after if learned else "**not learned**",
                 "variance removed by the footprints": percent(float(r.by_data))
                 if n_footprints >= FEW

@@ -32,8 +32,8 @@ known, weighed by area,
 
     ln <A> ~ N(ln <1 - exp(-sum_v f_v a_v)>, s_A^2),      f_v = g_v / twinning shear
 
-the volume fraction that the law expects in twins above the visible limit. s_A is wide: lamellae thinner than a
-few pixels are lost.
+the volume fraction that the law expects in twins above the visible limit. s_A is wide: lamellae thinner than
+a few pixels are lost.
 
 | symbol | meaning | shape |
 |---|---|---|

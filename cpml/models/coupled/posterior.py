@@ -209,7 +209,9 @@ class Posterior:
         return sum(d.evidence.count + sum(len(m.grains) for m in d.motion) for d in self.data)
 
     def log_likelihood(self, vector: Tensor) -> list[Tensor]:
-        """Log-likelihood (G,) of every grain of each specimen; that of the area of all twins is shared equally."""
+        """Log-likelihood (G,) of every grain of each specimen; that of the area of all twins is shared
+        equally.
+        """
         theta = self.prior.unpack(vector)
         found = []
         for d in self.data:
@@ -333,8 +335,8 @@ def footprints_of_families(posterior: Posterior, vector: Tensor) -> NDArray:
 
 
 def strength_table(prior: Prior, vector: Tensor, ratios: NDArray) -> pd.DataFrame:
-    """Strengths, means over the test, and their ratios to the reference family with 90 % intervals, beside the
-    prior's.
+    """Strengths, means over the test, and their ratios to the reference family with 90 % intervals, beside
+    the prior's.
 
     Parameters
     ----------

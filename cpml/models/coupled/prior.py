@@ -60,8 +60,8 @@ FURTHER = {  # the same, of what only some models have
     "report_false": (0.03, 1.0),
 }
 EXCUSES = ("steepness", "twin_steepness", "false_rate", "outlier")
-"""By which footprints need no explanation: a search that is free to call traces false, or twins chance, before
-it has looked for strengths that explain them ends where whole families are."""
+"""By which footprints need no explanation: a search that is free to call traces false, or twins chance,
+before it has looked for strengths that explain them ends where whole families are."""
 SHARES = ("detection", "outlier")  # between 0 and 1
 HALVES = ("report_missed", "report_false")  # between 0 and one half
 PLAIN = ("amplitude", *PULLS)  # any real number
