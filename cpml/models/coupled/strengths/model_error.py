@@ -12,10 +12,10 @@ slip and of twins, over the first 90 specimens of the factory (98 ratios of slip
 2 % of the shear; resampled, .20 to .36 and .25 to .41; learned from 50 of them, those of the other 40 are
 covered in 55 of 64, the other way in 68 of 75). `tasks.py bench --suite strengths` prints it (part
 ``model_error``), and scores it on other seeds and on specimens of another code. An interval is widened by
-m_k. It is not moved: the median miss is below a tenth and changes its sign with the material. Most is missed where
-strengths rise steeply (magnesium, its alloy, zirconium), least in titanium alloy and the bcc metals. It holds
-what the search itself leaves open: where footprints hardly tell two maxima apart, rounding decides between
-them.
+m_k. It is not moved: the median miss is below a tenth and changes its sign with the material. Most is missed
+where strengths rise steeply (magnesium, its alloy, zirconium), least in titanium alloy and the bcc metals. It
+holds what the search itself leaves open: where footprints hardly tell two maxima apart, rounding decides
+between them.
 
 A family of which no footprint tells has no upper end that data could give: there the interval reaches to the
 literature's.
