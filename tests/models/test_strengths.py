@@ -10,9 +10,11 @@ import torch
 from benchmarks.bench_strengths import needed
 from benchmarks.synthetic import synthetic_specimen
 from cpml.crystallography import load_material
+from cpml.errors import ParameterError
 from cpml.models import CoupledClassifier
 from cpml.models.checks.variants import with_family
 from cpml.models.coupled.prior import Prior
+from cpml.models.coupled.stand_in import quick_fit
 from cpml.models.coupled.strengths import model_error
 from cpml.models.coupled.strengths.hardened import NOMINAL_STRAIN, expected_rise, rises, strength_history
 from cpml.models.coupled.strengths.marginals import ratio_quantiles
@@ -130,6 +132,24 @@ def test_the_prior_of_a_mean_strength_has_risen_half_way():
     taylor = grain_state(specimen, np.log(start * found), "affine").taylor
     # the last strengths differ from those of the last round by the rise that it changes: a few percent
     assert gained[0] == pytest.approx(0.5 * 200.0 * taylor * strain, rel=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in log")
+def test_families_that_deform_no_medium_harden_under_the_load():
+    """Without <c+a> no grain shortens along c, so there is no mean medium; a fit by the load's stress needs
+    none, nor does its prior: linear hardening by the total shear.
+    """
+    ratios = {"prismatic": 1.0, "basal": 1.5, "twin_1012": 2.0}
+    specimen = linear(synthetic_specimen(40, material="titanium_cp", ratios=ratios, seed=1).specimen, 200.0)
+    start = specimen.material.strengths
+    with pytest.raises(ParameterError, match="no medium found"):
+        grain_state(specimen, np.log(start), "affine")
+    found = expected_rise(specimen)
+    strain = specimen.load.strain or NOMINAL_STRAIN
+    shear = grain_state(specimen, np.log(start * found), "sachs").taylor * strain
+    # the last strengths differ from those of the last round: a few percent
+    np.testing.assert_allclose((found - 1) * start, 0.5 * 200.0 * shear, rtol=0.02)
+    assert quick_fit(CoupledClassifier(), [specimen]).converged_
 
 
 def test_prior_ratios_of_the_mean_and_of_the_beginning():

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from cpml.errors import CpmlError
 from cpml.intervals import NINETY_PERCENT
 from cpml.models.mechanics.grain_stress import grain_state
 from cpml.models.numerics import STANDARD, Numerics
@@ -56,15 +57,20 @@ def rises(specimen: Specimen, shear: NDArray) -> NDArray:
 
 def expected_rise(specimen: Specimen, numerics: Numerics = STANDARD) -> NDArray:
     """<m_k> (K,) that the literature expects, before any footprint: its hardening under the shear of a mean
-    medium at its strengths, which have risen themselves.
+    medium at its strengths, which have risen themselves. Where the families cannot deform such a medium
+    (twins alone along c, for one), under the shear of the load's stress in every grain, on all systems alike.
     """
     systems = specimen.systems
     literature = specimen.material.strengths
     strain = specimen.load.strain or NOMINAL_STRAIN
     found = np.ones(len(literature))
     for _ in range(ROUNDS):
-        state = grain_state(specimen, np.log(literature * found), "affine", numerics=numerics)
-        share = (state.family_share / np.bincount(systems.family))[systems.family]
+        try:
+            state = grain_state(specimen, np.log(literature * found), "affine", numerics=numerics)
+            share = (state.family_share / np.bincount(systems.family))[systems.family]
+        except CpmlError:
+            state = grain_state(specimen, np.log(literature * found), "sachs", numerics=numerics)
+            share = np.full(len(systems), 1 / len(systems))
         shear = state.taylor * strain * np.exp(state.log_total)[:, None] * share
         found = rises(specimen, shear).mean(0)
     return found
