@@ -29,7 +29,9 @@ class Numerics:
     # search for the most probable parameters
     rounds: int = _because(4, "solutions of the localisation at new strengths at most; two or three suffice")
     starts: int = _because(2, "of the search, one or two: the posterior may have several maxima")
-    reach: float = _because(0.6, "of a log strength in one round: as far as a localisation is trusted")
+    reach: float = _because(
+        0.6, "of a log strength in one stage of three, then the localisation is solved anew"
+    )
     bound: float = _because(3.0, "prior widths within which parameters are searched")
     tolerance: float = _because(
         1e-6, "relative gain at which a search ends: 1e-3 nats, far below what footprints can tell"

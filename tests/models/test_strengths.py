@@ -13,7 +13,7 @@ from cpml.crystallography import load_material
 from cpml.errors import ParameterError
 from cpml.models import CoupledClassifier
 from cpml.models.checks.variants import with_family
-from cpml.models.coupled.prior import Prior
+from cpml.models.coupled.prior import EXCUSES, Prior
 from cpml.models.coupled.stand_in import quick_fit
 from cpml.models.coupled.strengths import model_error
 from cpml.models.coupled.strengths.hardened import NOMINAL_STRAIN, expected_rise, rises, strength_history
@@ -164,6 +164,20 @@ def test_prior_ratios_of_the_mean_and_of_the_beginning():
     assert (mean[2] - mean[1]) / 1.645 == pytest.approx(np.hypot(known, 0.5 * 0.4), rel=1e-3)
     centre, half = (v[: len(prior.families)] for v in prior.starts())
     np.testing.assert_allclose((half - half[ref]).numpy(), 0.5 * (centre - centre[ref]).numpy())
+
+
+def test_parameters_that_are_held_stay_where_the_search_began():
+    """So that false traces excuse nothing before the law was asked; the others rise at least as far."""
+    specimen = synthetic_specimen(40, ratios=RATIOS, seed=1).specimen
+    model = CoupledClassifier(scheme="sachs", n_draws=16)
+    model.prior_ = Prior(specimen.material, specimen.systems.family_names)
+    start = model.prior_.centre()
+    posterior = model._posterior([specimen], start, 16)
+    held = posterior.maximise(start, max_iter=20, held=EXCUSES)
+    stays = np.isin(model.prior_.names, EXCUSES)
+    np.testing.assert_allclose(held.vector[stays], start[stays], rtol=1e-12)
+    assert (held.vector[~stays] != start[~stays]).all()
+    assert held.log_posterior > -float(posterior.cost(start))
 
 
 def test_an_added_family_hardens_as_the_others():

@@ -27,7 +27,7 @@ def with_family(specimen: Specimen, family: str) -> Specimen:
     slip = [name for name, known in material.families.items() if known.kind == "slip"]
     strength = float(np.median([material.families[name].strength for name in slip]))
     added = FamilyParameters(kind, strength, UNKNOWN_SPREAD, "not in the material file")
-    hardening = {  # latent hardening of a family that it does not name is that of all
+    hardening = {  # latent hardening of what a file does not name is one
         key: value | {family: float(np.median([value[name] for name in slip]))}
         if isinstance(value, dict) and key not in ("latent", "interactions")
         else value

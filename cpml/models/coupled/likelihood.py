@@ -60,7 +60,7 @@ HALF_CIRCLE_DEG = 180.0
 MAX_TRACES = 10  # subsets of a grain's traces double with each one
 TINY = 1e-12
 LOG_AREA_SD = 0.5
-"""s_A: on maps of 12 pixels a grain, two thirds to one third of the true fraction is seen."""
+"""s_A: on maps of 12 pixels a grain, a quarter to three quarters of the true fraction is seen."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ slip and of twins, over the first 109 specimens of the factory (122 ratios of sl
 2 % of the shear). Learned from a random half of them, it covers 88 % of the other half on average (77 to 97 %
 over halvings). `tasks.py bench --suite strengths` prints it (part ``model_error``), and scores
 it on other seeds and on specimens of another code. An interval is widened by
-m_k. It is not moved: the median miss is below a tenth and changes its sign with the material. Most is missed
+m_k. It is not moved: the median miss is about a tenth and changes its sign with the material. Most is missed
 where strengths rise steeply (magnesium, its alloy, zirconium), least in titanium alloy and the bcc metals. It
 holds what the search itself leaves open: where footprints hardly tell two maxima apart, rounding decides
 between them.
