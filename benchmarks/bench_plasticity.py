@@ -197,8 +197,8 @@ def paths() -> dict[str, float]:
         ]
         rates[f"{name}, tol {tol:g}"] = rate = grains * steps / cpu
         print(
-            f"{name:22s} {grains} x {steps:3d}  n = 20  tol {tol:5.0e}  {path.n_iter.mean():4.1f} passes  "
-            f"{path.newton_iterations.mean():4.1f} Newton per grain-step  1 thread  "
+            f"{name:22s} {grains} x {steps:3d}  n = 20  tol {tol:5.0e}  {path.n_iter.mean():4.1f} Newton "
+            f"steps of all grains  1 thread  "
             f"{rate:8,.0f} grain-steps/CPU s  "
             f"VPSC8 {target:7,d}  ratio {rate / target:.2f}  wall on {cores} threads "
             f"{wall[0] / wall[1]:.2f} x faster",

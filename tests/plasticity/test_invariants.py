@@ -26,6 +26,7 @@ from cpml.plasticity import (
     single_crystal,
     taylor_factor,
 )
+from cpml.plasticity.polycrystal.schemes import SELF_CONSISTENT
 from support.phases import FCC, MG, MG_SLIP, MG_STRENGTHS, TENSION
 
 seeds, sampled = st.integers(0, 2**20), settings(max_examples=6, deadline=None, derandomize=True)
@@ -170,13 +171,12 @@ def test_towards_the_linear_programme(seed):
 TIES = [[1.0, 0, 0, 0], [np.cos(np.pi / 8), 0, 0, np.sin(np.pi / 8)], [0.5, 0.5, 0.5, 0.5]]
 
 
-@pytest.mark.parametrize("n", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize("n", [1.0, 20.0, 100.0])
 def test_degenerate_orientations(n):
     """Exact ties (load along cube and six-fold axes) and a crystal with one soft system
-    converge, alone and as an aggregate.
+    converge, alone and as an aggregate under every self-consistent scheme.
 
-    The aggregate has nothing but such grains, so that whole modes of its medium
-    are idle; there n stops at 10: at 20 the same code converges on one machine and not on another.
+    The aggregate has nothing but such grains, so that whole modes of its medium are idle.
     """
     for law in (
         PowerLaw(FCC, [30.0], n, 1e-3),
@@ -185,7 +185,8 @@ def test_degenerate_orientations(n):
     ):
         for load in (1e-3 * TENSION, 1e-3 * np.diag([1.0, 0, -1]), Conditions.uniaxial(2, -1e-3)):
             assert all(bool(single_crystal(law, load, q).converged) for q in TIES)
-            assert n > 10 or bool(mean_field(law, TIES, loading=load, scheme="affine").converged.all())
+            for scheme in SELF_CONSISTENT:
+                assert bool(mean_field(law, TIES, loading=load, scheme=scheme).converged.all()), scheme
 
 
 NOT_ROTATION = np.diag([1.0, 1.0, -1.0])

@@ -6,21 +6,20 @@ Stress and rate conditions work on complementary directions, so the unknowns y a
 Newton's method of cpml.plasticity.crystal.newton solves for them.
 """
 
-from dataclasses import replace
-
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from cpml.crystallography.tensors import rotation_5x5
 from cpml.load import Load
-from cpml.plasticity.arguments import as_rate, as_tensor
+from cpml.plasticity.arguments import as_rate
 from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.crystal.cone import check_made
 from cpml.plasticity.crystal.newton import Equations, attached, linear_start, newton, stress_at_rate
 from cpml.plasticity.crystal.solution import Solution
 from cpml.plasticity.laws.law import Law, PowerLaw, check_rank
+from cpml.plasticity.laws.softened import softened
 
-_EXPONENTS = (1.0, 3.0, 8.0, 20.0, 50.0)  # continuation of a power law
 _MAX_ITER = 300
 
 
@@ -38,6 +37,9 @@ def solve_any_law(
     stress0, wanted = (x.expand(*shape, x.shape[-1]).reshape(-1, x.shape[-1]) for x in (stress0, wanted))
     if isinstance(law, PowerLaw) and batch:  # one strength for each point
         law = law.with_strength(law.system_strength.expand(*shape, len(schmid)).reshape(-1, len(schmid)))
+    if basis.shape[1] == 5:
+        local = (wanted[:, None, :] @ basis.T @ turn)[:, 0]
+        check_made(law, local.detach().cpu().numpy(), some=True)
     rotated = schmid @ turn.transpose(1, 2)  # P in the sample frame (G, S, 5)
     equations = Equations(law.rates, rotated @ basis, wanted, (rotated @ stress0[..., None])[..., 0])
     y, residual, n_iter = _solve(law, equations, tol)
@@ -53,32 +55,24 @@ def solve_any_law(
 def _directions(loading: Load | Conditions | ArrayLike | Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """s0 (..., 5) MPa, N (5, k) and v (..., k) 1/s."""
     if isinstance(loading, Conditions):
-        stress, basis, wanted = (torch.as_tensor(x) for x in loading.split())
+        stress, basis, wanted = (torch.as_tensor(x) for x in loading.split)
         return stress, basis, wanted
     rate = as_rate(loading)
     return torch.zeros_like(rate), torch.eye(5, dtype=rate.dtype, device=rate.device), rate
 
 
 def _solve(law: Law, equations: Equations, tol: float) -> tuple[Tensor, Tensor, int]:
-    """Newton without a graph; a power law is reached by growing exponents."""
+    """Newton without a graph; a steep law is reached from softer ones."""
     with torch.no_grad():
         modes, right = equations.modes.detach(), equations.right.detach()
         given = None if equations.given is None else equations.given.detach()
         if modes.shape[-1] == 0:  # every stress is imposed
             return right, right.new_zeros(len(right)), 0
-        stages, total = _stages(law), 0
-        strength = stress_at_rate(stages[0], float(right.norm(dim=-1).max()) or 1.0, modes.device)
-        y = linear_start(Equations(stages[0].rates, modes, right, given), strength)
-        for step in stages:
+        rate = float(right.norm(dim=-1).max()) or 1.0
+        strength, total = stress_at_rate(law, rate, modes.device), 0
+        y = linear_start(Equations(law.rates, modes, right, given), strength)
+        for step in softened(law, strength, rate):
             now = Equations(step.rates, modes, right, given)
             y, residual, used = newton(now, y, tol if step is law else 1e-2, _MAX_ITER)
             total += used
     return y, residual, total
-
-
-def _stages(law: Law) -> list[Law]:
-    """Laws that lead to this one, itself last."""
-    if not isinstance(law, PowerLaw):
-        return [law]
-    n = as_tensor(law.n).item()
-    return [*(replace(law, n=k) for k in _EXPONENTS if 1.5 * k < n), law]

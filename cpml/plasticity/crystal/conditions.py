@@ -17,6 +17,7 @@ imposed one gives W_ij = L_ij - D_ij.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -153,6 +154,7 @@ class Conditions:
             rate = np.linalg.solve(self.rate_rows, self.rate_values)
         return sigma, rate
 
+    @cached_property
     def split(self) -> tuple[NDArray, NDArray, NDArray]:
         """s0 (5,) MPa, N (5, k), v (k,) 1/s: Sigma = s0 + N y with y free meets the stress conditions, N^T D
         = v is what the rate conditions say.
@@ -173,7 +175,21 @@ class Conditions:
             stress = np.linalg.pinv(self.stress_rows) @ self.stress_values
         return stress, basis, rate
 
-    @property
+    def driven(self, axis: NDArray, rate: float) -> "Conditions":
+        """The same conditions with the strain rate along the imposed stress (unit `axis` (5,)) known in place
+        of its size: D.axis = `rate`, 1/s, stresses across the axis zero.
+        """
+        across = self.free - np.outer(axis, axis @ self.free)
+        directions = np.linalg.svd(across)[0][:, : self.free.shape[1] - 1]
+        return replace(
+            self,
+            rate_rows=np.concatenate([self.rate_rows, axis[None]]),
+            rate_values=np.append(self.rate_values, rate),
+            stress_rows=directions.T,
+            stress_values=np.zeros(directions.shape[1]),
+        )
+
+    @cached_property
     def free(self) -> NDArray:
         """(5, m) orthonormal directions of the strain rate that no rate condition fixes.
 
@@ -181,7 +197,7 @@ class Conditions:
         ------
         ParameterError : as `split`
         """
-        basis = self.split()[1]
+        basis = self.split[1]
         if not basis.shape[1]:
             return np.eye(5)
         return np.linalg.svd(basis, full_matrices=True)[0][:, basis.shape[1] :]

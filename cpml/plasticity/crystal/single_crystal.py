@@ -33,6 +33,7 @@ from cpml.load import Load
 from cpml.plasticity.arguments import Values, as_matrices, as_rate, as_stress, as_tensor
 from cpml.plasticity.crystal.any_law import solve_any_law
 from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.crystal.cone import check_made
 from cpml.plasticity.crystal.kernels import solve_grains
 from cpml.plasticity.crystal.newton import regularised
 from cpml.plasticity.crystal.solution import Solution
@@ -153,6 +154,7 @@ def _of_rate(law: PowerLaw, rate: Tensor, turn: Tensor, tol: float, start: Tenso
     """Stress of a power law at a given strain rate, by the compiled loop, with its derivatives."""
     check_rank(law.systems.schmid5)
     local = (rate[..., None, :] @ turn)[..., 0, :]  # Q^T d
+    check_made(law, local.detach().numpy().reshape(-1, 5), some=True)
     guess = None if start is None else (start[..., None, :] @ turn)[..., 0, :].detach()
     solved, residual, n_iter = _minimise(law, local.detach(), guess, tol)
     n, reference_rate = as_tensor(law.n), as_tensor(law.reference_rate)

@@ -525,7 +525,7 @@ def _load(
                 f"{name} of shape {tuple(values[name].shape)}: these conditions have {own.shape}"
             )
     conditions = replace(conditions, **{name: value.detach().numpy() for name, value in values.items()})
-    _, basis, _ = conditions.split()
+    _, basis, _ = conditions.split
     to_rate = basis @ np.linalg.pinv(conditions.rate_rows @ basis)
     to_stress = conditions.free.T @ np.linalg.pinv(conditions.stress_rows)
     imposed = torch.as_tensor(to_rate) @ values["rate_values"]

@@ -219,7 +219,7 @@ class _Problem:
 
     @classmethod
     def of(cls, phases: Phases, grid: PeriodicGrid, conditions: Conditions) -> "_Problem":
-        stress, basis, rate = conditions.split()
+        stress, basis, rate = conditions.split
         free = conditions.free
         return cls(
             phases,

@@ -1,9 +1,12 @@
 """Thermally activated glide: velocity of dislocations over obstacles, with viscous drag above them.
 
-    gamma_dot = rho b v sgn(tau),   1/v = (1/v0) exp[(Q/kT)(1 - (t/tau0)^p)^q] + B/(t b)
-    t = max(|tau| - tau_pass, 0)
+    gamma_dot = rho b v sgn(tau),   1/v = 1/v_jump + B/(t b),   t = max(|tau| - tau_pass, 0)
+    v_jump = v0 exp[-(Q/kT)(1 - x^p)^q] (1 - exp[-2 (Q/kT) x]),   x = t/tau0 (in the first factor at most 1)
 
-Twin systems (polar) move for tau > 0 only. Below the passing stress nothing moves.
+The last factor counts jumps against the stress: exact for p = q = 1, where forward less backward jumps make
+2 v0 exp(-Q/kT) sinh(Q x/kT). Without it a crystal would flow at a finite rate under no stress, which is felt
+where kT is not small beside Q. Twin systems (polar) move for tau > 0 only. Below the passing stress nothing
+moves.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -29,6 +32,8 @@ from cpml.plasticity.laws.flow import directed
 from cpml.plasticity.laws.values import PerSystem
 
 _LEAST = 1e-6  # of tau0: keeps (t/tau0)^(p-1) finite
+_TINY = 1e-60  # of tau0: keeps divisions by a stress of zero finite
+_MOST = 690.0  # exponent of a waiting time, beyond which nothing moves in any test
 
 
 @dataclass(frozen=True)
@@ -78,15 +83,20 @@ class ThermalGlide:
         tau = directed(tau, torch.as_tensor(self.systems.twin))
         free = tau.abs() - self.passing
         moves = free > 0
-        stress = torch.maximum(free, _LEAST * self.strength0)
-        x = (stress / self.strength0).clamp(max=1.0)
+        stress = torch.maximum(free, _TINY * self.strength0)
+        ratio = stress / self.strength0
+        x = ratio.clamp(_LEAST, 1.0)
         height = self.energy / (BOLTZMANN * self.temperature)
         left = (1 - x**self.p).clamp(min=0)
-        wait = torch.exp(height * left**self.q) / self.velocity0
-        slope = -height * self.q * left ** (self.q - 1) * self.p * x ** (self.p - 1) / self.strength0
-        slope = torch.where(x < 1, slope, 0.0)
+        # the exponent is bounded so that the lowest temperatures stay finite: Q/kT is some 10^4 at 4 K
+        net = -torch.expm1(-2 * height * ratio)
+        wait = torch.exp((height * left**self.q).clamp(max=_MOST)) / (self.velocity0 * net)
+        climbs = height * self.q * left ** (self.q - 1) * self.p * x ** (self.p - 1)
+        climbs = torch.where((ratio > _LEAST) & (ratio < 1), climbs, 0.0)
+        slope = -(climbs + 2 * height * torch.exp(-2 * height * ratio) / net) / self.strength0
         flight = self.drag / (stress * self.burgers)
         per_velocity = self.density * self.burgers
         rate = per_velocity / (wait + flight)
-        derivative = -per_velocity * (wait * slope - flight / stress) / (wait + flight) ** 2
+        share = wait / (wait + flight)
+        derivative = -rate * (share * slope - (1 - share) / stress)
         return torch.where(moves, rate * tau.sign(), 0.0), torch.where(moves, derivative, 0.0)

@@ -51,6 +51,7 @@ def deform(
     update_texture: bool = True,
     temperature: float | None = None,
     rate_insensitive: bool = False,
+    unconverged: str = "warn",
     tol: float = 1e-9,
     quadrature: tuple[int, int] | str = QUADRATURE,
     threads: int = 1,
@@ -71,12 +72,16 @@ def deform(
         ("von_mises", or "11", "22", "33", "23", "13", "12": a tensor component of D), and number of steps
     reorientation : rules of twin reorientation; None only accumulates the fractions
     shape, update_shape : initial mean ellipsoid (3, 3) and whether it follows the strain
-    temperature : K, for laws that depend on it
+    temperature : K, for hardening that depends on it; None takes that of the law, where it has one
     rate_insensitive : reference rate = Frobenius norm of D, so that stresses do not depend on the rate
+    unconverged : what a row does whose solution is not one: "warn" goes on (see `converged` of the path and
+        of its table), "stop" raises
 
     Raises
     ------
-    ParameterError : as mean_field; a control component that does not move; an increment that is not positive
+    ParameterError : as mean_field; a control component that does not move; an increment that is not positive;
+        a law of one temperature in a path of another
+    CpmlError : a row that did not converge, where the path is to stop
     """
     sizes = np.asarray(increment, float)
     if (
@@ -94,6 +99,9 @@ def deform(
         raise ParameterError(
             f"scheme {scheme!r} has no path; choose from {', '.join(s for s in SCHEMES if s != 'sachs')}"
         )
+    if unconverged not in ("warn", "stop"):
+        raise ParameterError(f"unconverged = {unconverged!r}: choose warn or stop")
+    temperature = path_temperature(law, temperature)
     settings = Settings(scheme, n_eff, relaxed, lateral, tol, quadrature, threads, device)
     settings.check(loading(0) if callable(loading) else loading, law)
     if callable(loading):
@@ -113,5 +121,26 @@ def deform(
         update_texture=update_texture,
         temperature=temperature,
         rate_insensitive=rate_insensitive,
+        stops=unconverged == "stop",
     )
     return run(matrices, conditions, np.broadcast_to(sizes, (steps,)), check_shape(shape))
+
+
+def path_temperature(law: GlideLaw | Together, temperature: float | None) -> float | None:
+    """The temperature of a path, K: the one given, or that of the law.
+
+    Raises
+    ------
+    ParameterError : parts of the law, or the law and the path, at different temperatures
+    """
+    parts = law.laws if isinstance(law, Together) else (law,)
+    given = (getattr(part, "temperature", None) for part in parts)
+    known = {float(t) for t in given if t is not None and np.size(t) == 1}
+    if temperature is not None:
+        known.add(float(temperature))
+    if len(known) > 1:
+        raise ParameterError(
+            f"temperatures of {', '.join(f'{t:g} K' for t in sorted(known))} in one path: make the law at "
+            "the temperature of the path"
+        )
+    return known.pop() if known else None

@@ -44,8 +44,7 @@ class Path:
     last: MeanField
     twin_count: NDArray  # (G,) reorientations of each grain
     state: State  # of the hardening law
-    n_iter: NDArray  # (N,) passes over the grains
-    newton_iterations: NDArray  # (N,) per grain, all passes
+    n_iter: NDArray  # (N,) Newton steps of all grains together
     converged: NDArray  # (N,) bool
 
     def table(self) -> pd.DataFrame:
@@ -65,6 +64,7 @@ class Path:
                     f"twin_fraction_{name}": self.twin_fraction[:, k],
                     f"reoriented_{name}": self.reoriented[:, k],
                 }
+        columns["converged"] = self.converged
         return pd.DataFrame(
             {key: np.asarray(v.detach() if isinstance(v, Tensor) else v) for key, v in columns.items()}
         )

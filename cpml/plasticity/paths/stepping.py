@@ -4,6 +4,7 @@ grain shape and strengths.
 cpml.plasticity.paths.deform states the order and the symbols.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cpml.crystallography.tensors import to_matrix, von_mises_rate, von_mises_stress
-from cpml.errors import ParameterError
+from cpml.errors import CpmlError, ParameterError
 from cpml.plasticity.arguments import as_tensor
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.laws.hardening import Hardening, State
@@ -60,7 +61,6 @@ class Row:
     reoriented: NDArray
     cauchy: NDArray | None
     n_iter: int
-    newton_iterations: float
     converged: bool
 
 
@@ -79,6 +79,7 @@ class PathSolver:
     update_texture: bool
     temperature: float | None
     rate_insensitive: bool
+    stops: bool  # at a row that did not converge
 
     def __call__(
         self,
@@ -97,12 +98,24 @@ class PathSolver:
         )
         first = field = self.solve(now, conditions[0])
         rows = [self.row(now, field, conditions[0])]
+        self.judge(rows)
         for before, after, increment in zip(conditions[:-1], conditions[1:], increments, strict=True):
             now = self.advance(now, field, before, float(increment))
             field = self.solve(now, after)
             rows.append(self.row(now, field, after))
+            self.judge(rows)
         control = np.concatenate([[0.0], np.cumsum(increments)])
         return self.collect(rows, control, now, first, field)
+
+    def judge(self, rows: list[Row]) -> None:
+        """Say, or raise, that the last of the rows did not converge."""
+        row = rows[-1]
+        if row.converged:
+            return
+        what = f"row {len(rows) - 1} of the path (strain {float(row.strain.detach()):.4g}) did not converge"
+        if self.stops:
+            raise CpmlError(f"{what}: smaller increments or a smaller rate exponent may help")
+        warnings.warn(f"{what}; its numbers, and those of later rows, are no solution", stacklevel=4)
 
     def solve(self, now: Now, conditions: Conditions) -> MeanField:
         """The response of the present state."""
@@ -171,14 +184,13 @@ class PathSolver:
             reoriented=self.modes.pad(now.twins.effective),
             cauchy=conditions.cauchy(field.stress.detach().numpy()),
             n_iter=medium.n_iter,
-            newton_iterations=medium.newton_iterations / len(self.weights),
             converged=medium.converged,
         )
 
     def collect(self, rows: list[Row], control: NDArray, now: Now, first: MeanField, last: MeanField) -> Path:
         """The record of all rows."""
         tensors = ("strain", "time", "stress", "rate", "taylor_factor", "activity", "strength")
-        arrays = ("twin_fraction", "reoriented", "n_iter", "newton_iterations", "converged")
+        arrays = ("twin_fraction", "reoriented", "n_iter", "converged")
         columns: dict[str, Any] = {key: torch.stack([getattr(row, key) for row in rows]) for key in tensors}
         columns |= {key: np.array([getattr(row, key) for row in rows]) for key in arrays}
         return Path(

@@ -34,9 +34,9 @@ from torch import Tensor
 from cpml.crystallography.tensors import BASIS
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.polycrystal.adjoint_kernels import Bars, Frame, SolvedGrains, Sums, gather, scatter
-from cpml.plasticity.polycrystal.averages import rotate_schmid
 from cpml.plasticity.polycrystal.eshelby import Sphere
 from cpml.plasticity.polycrystal.eshelby_gradient import LOWER, UNITS, interaction_slopes
+from cpml.plasticity.polycrystal.grain_kernels import rotate_schmid
 from cpml.plasticity.polycrystal.medium import EffectiveMedium
 from cpml.plasticity.polycrystal.schemes import Linearisation
 

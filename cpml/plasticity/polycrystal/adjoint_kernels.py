@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cpml.compiled import fused
 from cpml.plasticity.crystal.cholesky import factor, invert
 
-_FLOOR = 1e-15  # of the trace: crystals with fewer than five active systems have a singular H
+_FLOOR = 1e-10  # of the trace: fewer than five active systems make H singular, and what is below it idle
 
 
 class SolvedGrains(NamedTuple):

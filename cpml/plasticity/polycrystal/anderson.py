@@ -19,6 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DEPTH = 12  # pairs that are remembered
+_LARGEST = 1.0  # change of a component in one step
+_GROWTH = 3.0  # of the residual, at which a step is taken back
+_TRUST = 3  # steps kept in a row after which the next ones are longer again
+_LEAST_RELAXATION = 0.02
 
 
 @dataclass
@@ -39,7 +43,9 @@ class Memory:
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """Where the iteration ended; residual is the largest component of F(x) - x."""
+    """The last iterate, or the best one where none converged; residual is the largest component of F(x)
+    - x.
+    """
 
     value: NDArray
     residual: float
@@ -54,39 +60,50 @@ def fixed_point(
     tol: float,
     max_iter: int,
     memory: Memory | None = None,
-    largest: float = 1.0,
 ) -> FixedPoint:
     """Iterate until max |F(x) - x| <= tol; `function(x, size)` gets the last
     residual, to choose its own accuracy.
 
-    A step longer than `largest` in a component is shortened; a residual that
-    grows threefold empties the memory.
+    A step longer than _LARGEST in a component is shortened. One whose residual grows threefold, or where F
+    is not finite, is taken back, and a shorter one without memory is taken in its place.
     """
     memory = Memory() if memory is None else memory
     x = np.asarray(start, float)
-    before, size = None, np.inf
+    best: tuple[NDArray, NDArray] | None = None  # iterate and residual
+    size, relaxation, kept = np.inf, 1.0, 0
     for iteration in range(1, max_iter + 1):
         g = function(x, size) - x
         now = float(np.abs(g).max())
-        if now <= tol or not np.isfinite(now):
-            return FixedPoint(x + g, now, iteration, now <= tol)
-        if before is not None:
-            memory.add(x - before[0], g - before[1])
-            if now > 3 * size:
-                memory.steps, memory.changes = memory.steps[-1:], memory.changes[-1:]
-        before, size = (x, g), now
-        step = _step(g, memory)
+        if now <= tol:
+            return FixedPoint(x + g, now, iteration, True)
+        if best is None and not np.isfinite(now):
+            return FixedPoint(x + g, now, iteration, False)
+        if best is not None and not now <= _GROWTH * size:
+            memory.clear()
+            relaxation, kept = relaxation / 2, 0
+            x, g = best
+            if relaxation < _LEAST_RELAXATION:
+                break
+        else:
+            if best is not None:
+                memory.add(x - best[0], g - best[1])
+            if not now >= size:
+                nearest = (x, now)
+            best, size, kept = (x, g), now, kept + 1
+            if kept % _TRUST == 0:
+                relaxation = min(1.0, 2 * relaxation)
+        step = _step(g, memory, relaxation)
         longest = np.abs(step).max()
-        x = x + step * min(1.0, largest / longest)
-    return FixedPoint(x, now, max_iter, False)
+        x = x + step * min(1.0, _LARGEST / longest)
+    return FixedPoint(*nearest, iteration, False)
 
 
-def _step(g: NDArray, memory: Memory) -> NDArray:
-    """Step of the secant model, the residual itself while nothing is remembered."""
+def _step(g: NDArray, memory: Memory, relaxation: float) -> NDArray:
+    """Step of the secant model, the relaxed residual itself while nothing is remembered."""
     if not memory.steps:
-        return g
+        return relaxation * g
     dx, dg = np.stack(memory.steps, 1), np.stack(memory.changes, 1)
     scale = np.linalg.norm(dg, axis=0)
     scale[scale == 0] = 1.0
     gamma = np.linalg.lstsq(dg / scale, g, rcond=1e-9)[0] / scale
-    return g - (dx + dg) @ gamma
+    return relaxation * g - (dx + relaxation * dg) @ gamma

@@ -2,7 +2,7 @@
 
     taylor:  D_g = D for every grain;   Sigma = sum_g w_g s_g
     relaxed: as taylor, but some shears of the grains are free and their stresses zero (flat or long grains)
-    sachs:   s_g = a_g S, S the common stress direction (cpml.plasticity.polycrystal.bounds)
+    sachs:   s_g = a_g S, S the common stress direction (cpml.plasticity.polycrystal.sachs)
     secant, tangent, affine, n_eff:   D_g - D = -Mt (s_g - Sigma), each grain an ellipsoid in the medium that
              all of them form together (cpml.plasticity.polycrystal.medium)
 
@@ -19,16 +19,18 @@ References: Sachs 1928; Taylor 1938; Honneff & Mecking 1978 (relaxed constraints
 import torch
 from numpy.typing import ArrayLike
 
+from cpml.crystallography.tensors import rotation_5x5
 from cpml.load import Load
 from cpml.plasticity.arguments import Values, as_matrices, stress_and_rate
 from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.crystal.cone import check_made
 from cpml.plasticity.crystal.single_crystal import single_crystal
 from cpml.plasticity.laws.law import Law, PowerLaw
-from cpml.plasticity.polycrystal.bounds import attach_gradient, free_rate, sachs
 from cpml.plasticity.polycrystal.eshelby import QUADRATURE
 from cpml.plasticity.polycrystal.medium import Start
 from cpml.plasticity.polycrystal.polycrystal import Polycrystal
 from cpml.plasticity.polycrystal.response import MeanField, collect, normalised
+from cpml.plasticity.polycrystal.sachs import sachs
 from cpml.plasticity.polycrystal.schemes import RELAXED, Settings, check_shape
 
 
@@ -84,17 +86,15 @@ def mean_field(
     settings.check(loading, law)
     matrices = as_matrices(orientations).reshape(-1, 3, 3)
     shares = normalised(weights, len(matrices))
-    if isinstance(loading, Conditions) or not isinstance(law, PowerLaw) or scheme not in ("taylor", "sachs"):
+    is_bound = scheme in ("taylor", "sachs") and lateral != "free"
+    if isinstance(loading, Conditions) or not isinstance(law, PowerLaw) or not is_bound:
         grains = Polycrystal(law, matrices, shares)
         return grains.solve(Conditions.of(loading, lateral), settings, check_shape(shape), start)
     stress, rate = stress_and_rate(loading)
     if scheme == "sachs":
         return sachs(law, matrices, shares, stress, rate)
     tol = tol or 1e-10
-    if lateral == "free":
-        # a warm start within tol would not move: the outer criterion needs grains solved further than it
-        rate = free_rate(law, matrices, shares, stress, rate, min(tol, 1e-12))
-        rate = attach_gradient(law, matrices, shares, stress, rate, tol)
+    check_made(law, (rotation_5x5(matrices).mT @ rate).detach().numpy())
     solved = single_crystal(law, rate, matrices, tol=tol, device=device)
     grain_stress, shear_rate, converged, residual = (
         x.cpu() for x in (solved.stress, solved.shear_rate, solved.converged, solved.residual)

@@ -1,11 +1,10 @@
-"""The homogeneous medium of a mean field: fixed point of its compliance, stress and strain rate.
+"""The homogeneous medium of a mean field: fixed point of its compliance.
 
-Given Mt(Mbar), Sigma and D every grain solves D_g(s_g) + Mt s_g = D + Mt Sigma. With C_g = (M_g + Mt)^-1, M_g
-the linearisation of the scheme, and H_g = dD_g/ds_g:
+At a compliance Mbar the interaction Mt is known, and grains, Sigma and D are those in balance
+(cpml.plasticity.polycrystal.balance: a convex minimum). With C_g = (M_g + Mt)^-1, M_g the linearisation of
+the scheme, the medium is the one that is reproduced by
 
     Mbar <- <C_g>^-1 - Mt                     (equal to <M_g B_g><B_g>^-1, and always positive definite)
-    <s_g> = Sigma solved by Newton: D = M_t Sigma + e_t,  M_t = <(H_g + Mt)^-1>^-1 - Mt,
-    e_t = D - M_t Sigma - <(H_g + Mt)^-1>^-1 (<s_g> - Sigma),  together with the boundary conditions
 
 | scheme | M_g | n_eff in Mt = n_eff (Gamma^-1 - L)^-1 |
 |---|---|---|
@@ -13,29 +12,44 @@ the linearisation of the scheme, and H_g = dD_g/ds_g:
 | n_eff | H_g / n | given, 10 usual |
 | tangent | H_g / n | n |
 | affine | H_g (tangent) | 1 |
-| taylor | - | Mt = 0 |
+| taylor | - | Mt = 0: balance alone, no fixed point |
 
-Unknowns of the fixed point: logarithm of Mbar (15), Sigma (5), D (5), in units in which |D| = 1 and the mean
-strength is 1; Anderson acceleration, memory kept from step to step of a path. References: Molinari, Canova &
-Ahzi 1987; Lebensohn & Tome 1993; Masson et al. 2000, J. Mech. Phys. Solids 48:1203.
+The unknown is the logarithm of Mbar (15), in units in which |D| = 1 and the mean strength is 1; Anderson
+acceleration, memory kept from step to step of a path. A cold start goes through growing exponents, each from
+the medium of the one before; a start that does not lead to a solution is followed by a cold one. Where
+stresses alone drive the specimen its rate is found as the one whose stress is the imposed one.
+
+Crystals whose yield surface is open (cpml.plasticity.crystal.cone) may have a medium all the same: grains
+need not follow the mean strain rate. Where Mbar falls without limit there is none, and an error says so.
+
+References: Molinari, Canova & Ahzi 1987; Lebensohn & Tome 1993; Masson et al. 2000, J. Mech. Phys. Solids
+48:1203; Nebozhyn, Gilormini & Ponte Castaneda 2001, J. Mech. Phys. Solids 49:313 (fewer than five systems).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import ParameterError
 from cpml.plasticity.crystal.conditions import Conditions
-from cpml.plasticity.polycrystal.aggregate import AnyLawAggregate, Pass, PowerLawAggregate
-from cpml.plasticity.polycrystal.anderson import FixedPoint, Memory, fixed_point
+from cpml.plasticity.polycrystal.aggregate import AnyLawAggregate, PowerLawAggregate
+from cpml.plasticity.polycrystal.anderson import Memory, fixed_point
+from cpml.plasticity.polycrystal.balance import Balance, stages
 from cpml.plasticity.polycrystal.eshelby import Sphere, interaction
 from cpml.plasticity.polycrystal.schemes import Linearisation
 
 _LOWER = np.tril_indices(5)
-_LEAST = 1e-6  # smallest over largest eigenvalue of a compliance
-_MAX_ITER = 200
-_N_EFF_STAGES = (1.0, 2, 4, 7, 10, 14, 20, 30, 50, 80)
+_ATTEMPTS = ((2.0, 1e-10), (1.4, 1e-10), (1.4, 1e-6), (1.4, 1e-4))
+"""Growth of the exponent, and smallest over largest eigenvalue of a compliance, one attempt after the other.
+The last ones are for modes that are idle by symmetry: rounding alone decides their eigenvalues, and neither
+stress nor rate depends on them."""
+_WARM_ITER, _STAGE_ITER, _MAX_ITER = 40, 15, 150
+_ROUNDING = 1e-8  # a residual that float64 may not get below
+_NEAR = 1e-6  # a residual that says that there is a medium
+_STAGE_TOL = 1e-2  # of an exponent on the way
+_RATE_ROUNDS = 60  # of the rate that belongs to imposed stresses
 _LOG_WEIGHT = np.where(_LOWER[0] == _LOWER[1], 1.0, np.sqrt(2.0))
 
 
@@ -56,7 +70,6 @@ class EffectiveMedium:
     grain_residual: NDArray  # (G,) relative to |D|
     converged: bool
     n_iter: int  # passes over the grains
-    newton_iterations: int  # of all grains and passes together
     start: "Start"
 
 
@@ -64,22 +77,24 @@ class EffectiveMedium:
 class Start:
     """Scaled state from which a nearby problem starts."""
 
-    x: NDArray  # (25,)
+    compliance: NDArray  # (15,) logarithm, packed
     stress: NDArray  # (G, 5)
+    rate: NDArray  # (5,)
     memory: Memory
 
 
 @dataclass
-class _Map:
-    """The fixed-point map: a pass over the grains at a guess of the medium, in units of rate0 and sigma0."""
+class _Search:
+    """The grains in scaled units, and the medium they are to reproduce."""
 
-    one: Pass
-    conditions: Conditions  # scaled
-    line: Linearisation
+    balance: Balance
+    line: Linearisation  # of the exponent at hand
     sphere: Sphere
     tol: float
-    rate0: float  # 1/s
-    sigma0: float  # MPa
+    growth: float = _ATTEMPTS[0][0]
+    least: float = _ATTEMPTS[0][1]
+    residual: float = np.inf
+    converged: bool = False
 
     def interaction(self, compliance: NDArray) -> tuple[NDArray, NDArray]:
         """A (5, 5) and the spin tensor (3, 3, 5)."""
@@ -87,67 +102,83 @@ class _Map:
             return np.diag(1 - self.line.keep), relaxed_spin(self.line)
         return interaction(compliance, *self.sphere, self.line.n_eff)
 
-    def solve(
-        self, a: NDArray, sigma: NDArray, rate: NDArray, tol: float
-    ) -> tuple[NDArray, NDArray, NDArray]:
-        """<s>, <(H + A)^-1>, <(M + A)^-1> at a guess of the medium."""
-        if not self.line.has_medium:
-            return self.one.solve(a, self.line.keep * rate, tol, 1.0)
-        return self.one.solve(a, rate + a @ sigma, tol, self.line.share)
-
     def __call__(self, x: NDArray, size: float) -> NDArray:
-        """The map; NaN where the medium of x cannot be evaluated."""
-        try:
-            return self.improve(x, size)
-        except np.linalg.LinAlgError:
+        """The medium that the grains make in the medium x; NaN where there is none. `size` is the residual
+        of the last one and says how exactly grains are solved.
+        """
+        a, _ = self.interaction(unpack(x))
+        self.balance.solve(a, min(1e-3, max(self.tol, 1e-3 * size)))
+        if not self.balance.converged:
             return np.full_like(x, np.nan)
+        return pack(self.reproduced(a), self.least)
 
-    def improve(self, x: NDArray, size: float) -> NDArray:
-        """The next guess; `size` is the residual of the last one and says how exactly grains are solved."""
-        compliance, sigma, rate = unpack(x)
-        a, _ = self.interaction(compliance)
-        mean, tangent, linear = self.solve(a, sigma, rate, min(1e-3, max(self.tol, 1e-3 * size)))
-        inverse = np.linalg.inv(tangent)
-        m_t = inverse - a
-        m_t = (m_t + m_t.T) / 2
-        # a mode in which no grain can flow has no stress of its own: the step stays short there
-        m_t += _LEAST * np.trace(m_t) * np.eye(5)
-        e_t = rate - m_t @ sigma - inverse @ (mean - sigma)
-        better = (inverse if self.line.share == 1.0 else np.linalg.inv(linear)) - a
-        return pack(better, *self.conditions.solve(m_t, e_t))
+    def reproduced(self, a: NDArray) -> NDArray:
+        """<C_g>^-1 - A (5, 5)."""
+        share = self.line.share
+        mean = self.balance.tangent if share == 1.0 else self.balance.one.mean_inverse(a, share)
+        return np.linalg.inv(mean) - a
 
-    def first(self) -> NDArray:
-        """Unknowns of the Taylor solution at the strain rate that an isotropic medium would have."""
-        _, rate = self.conditions.solve(np.eye(5), np.zeros(5))
-        if not np.linalg.norm(rate) > 0:
+    def settle(self, x: NDArray, tol: float, max_iter: int, memory: Memory) -> NDArray:
+        """The medium from a guess (15,), or grains in balance where there is none to look for."""
+        if not self.line.has_medium:
+            a, _ = self.interaction(np.eye(5))
+            self.balance.solve(a, min(tol, max(self.tol, 1e-13)))
+            self.residual, self.converged = float(self.balance.residual.max()), self.balance.converged
+            return pack(self.reproduced(a), self.least)
+        solved = fixed_point(self, x, tol=tol, max_iter=max_iter, memory=memory)
+        self.residual, self.converged = solved.residual, solved.residual <= max(tol, _ROUNDING)
+        return solved.value
+
+    def attempt(self, way: Callable[[], NDArray]) -> NDArray:
+        """The medium that a way finds; NaN where its matrices are singular."""
+        line = self.line
+        try:
+            return way()
+        except np.linalg.LinAlgError:
+            self.line, self.converged = line, False
+            return np.full(15, np.nan)
+
+    def warm(self, start: Start, tol: float) -> NDArray:
+        """From the state of a nearby problem."""
+        if self.line.has_medium or self.balance.free.shape[1]:
+            self.balance.put(start.stress)
+            self.balance.gather_stragglers(self.interaction(unpack(start.compliance))[0])
+        return self.settle(start.compliance, tol, _WARM_ITER, start.memory)
+
+    def cold(self, tol: float, memory: Memory) -> NDArray:
+        """From linear crystals in an isotropic medium, by growing exponents."""
+        balance, one, line = self.balance, self.balance.one, self.line
+        if not line.has_medium and balance.is_imposed:
+            return self.settle(np.zeros(15), tol, _MAX_ITER, memory)
+        x = self.linear()
+        for exponent in stages(one.exponent, self.growth)[:-1]:
+            memory.clear()
+            one.soften(exponent)
+            self.line = line.at(exponent)
+            balance.rescale(self.interaction(unpack(x))[0])
+            x = self.settle(x, _STAGE_TOL, _STAGE_ITER, memory)
+            if not np.isfinite(x).all():
+                self.line = line
+                return x
+        memory.clear()
+        self.line = line
+        a, _ = self.interaction(unpack(x))
+        if one.exponent is not None:
+            one.soften(one.exponent)
+        balance.rescale(a)
+        if one.exponent is None:
+            balance.solve_apart(a, balance.stress, _STAGE_TOL)
+        return self.settle(x, tol, _MAX_ITER, memory)
+
+    def linear(self) -> NDArray:
+        """Every grain under the stress that an isotropic linear medium would have; that medium."""
+        balance = self.balance
+        compliance = balance.one.ease() * np.eye(5)
+        sigma, balance.rate = balance.conditions.solve(compliance, np.zeros(5))
+        if not np.linalg.norm(balance.rate) > 0:
             raise ParameterError("the loading imposes neither a rate nor a stress: nothing would flow")
-        keep = self.line.keep
-        mean, tangent, _ = self.one.solve(np.diag(1 - keep), keep * rate, 1e-6, 1.0)
-        share = self.line.share if self.line.has_medium else 1.0
-        return pack(np.linalg.inv(tangent) * share, mean, rate)
-
-    def medium(self, solved: FixedPoint, compliance: NDArray, passes: int, memory: Memory) -> EffectiveMedium:
-        """The solution in MPa and 1/s."""
-        one, sigma, rate = self.one, solved.value[15:20], solved.value[20:25]
-        a, spin = self.interaction(compliance)
-        slow = self.rate0 / self.sigma0
-        return EffectiveMedium(
-            compliance=compliance * slow,
-            offset=(rate - compliance @ sigma) * self.rate0,
-            interaction=a * slow,
-            spin=spin,
-            stress=sigma * self.sigma0,
-            rate=rate * self.rate0,
-            grain_stress=one.stress * self.sigma0,
-            shear_rate=one.rate * self.rate0,
-            slope=one.slope * slow,
-            residual=solved.residual,
-            grain_residual=one.residual.copy(),
-            converged=solved.converged and bool((one.iterations > 0).all()),
-            n_iter=passes,
-            newton_iterations=one.newton,
-            start=Start(solved.value, one.stress, memory),
-        )
+        balance.put(np.tile(sigma, (len(balance.weights), 1)))
+        return pack(compliance, self.least)
 
 
 def relaxed_spin(line: Linearisation) -> NDArray:
@@ -161,19 +192,23 @@ def relaxed_spin(line: Linearisation) -> NDArray:
     return spin
 
 
-def pack(compliance: NDArray, sigma: NDArray, rate: NDArray) -> NDArray:
-    """(25,) unknowns: lower triangle of log(compliance), weighted to keep its norm, Sigma, D."""
+def pack(compliance: NDArray, least: float) -> NDArray:
+    """(15,) lower triangle of log(compliance), weighted to keep its norm; eigenvalues are held above `least`
+    of the largest.
+    """
     values, vectors = np.linalg.eigh((compliance + compliance.T) / 2)
-    logarithm = (vectors * np.log(np.maximum(values, _LEAST * values[-1]))) @ vectors.T
-    return np.concatenate([logarithm[_LOWER] * _LOG_WEIGHT, sigma, rate])
+    if not values[-1] > 0:
+        return np.full(len(_LOWER[0]), np.nan)
+    logarithm = (vectors * np.log(np.maximum(values, least * values[-1]))) @ vectors.T
+    return logarithm[_LOWER] * _LOG_WEIGHT
 
 
-def unpack(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+def unpack(x: NDArray) -> NDArray:
     """Inverse of pack."""
     logarithm = np.zeros((5, 5))
-    logarithm[_LOWER] = x[:15] / _LOG_WEIGHT
+    logarithm[_LOWER] = x / _LOG_WEIGHT
     values, vectors = np.linalg.eigh(logarithm, UPLO="L")
-    return (vectors * np.exp(values)) @ vectors.T, x[15:20], x[20:25]
+    return (vectors * np.exp(values)) @ vectors.T
 
 
 def solve_medium(
@@ -185,51 +220,121 @@ def solve_medium(
     start: Start | None,
     tol: float,
     threads: int,
+    lacking: str,
 ) -> EffectiveMedium:
-    """Solve the mean field; `tol` bounds the change of log(Mbar), Sigma and D in scaled units."""
+    """Solve the mean field; `tol` bounds the change of log(Mbar) and, a hundredth of it, the grains'
+    residuals. `lacking` names a strain that no mode of the crystals makes, "" where there is none.
+
+    Raises
+    ------
+    ParameterError : no solution was found, so that grains cannot deform as the loading asks
+    """
+    if conditions.rate_size > 0 or not conditions.stress_values.any():
+        return _at_rate(grains, conditions, line, sphere, start, tol, threads, lacking)
+    return _under_stress(grains, conditions, line, sphere, start, tol, threads, lacking)
+
+
+def _at_rate(
+    grains: PowerLawAggregate | AnyLawAggregate,
+    conditions: Conditions,
+    line: Linearisation,
+    sphere: Sphere,
+    start: Start | None,
+    tol: float,
+    threads: int,
+    lacking: str,
+) -> EffectiveMedium:
+    """Some rate is imposed, which gives the scale of all others."""
     rate0, sigma0 = grains.scale(conditions)
-    stress = np.zeros((len(grains.schmid), 5)) if start is None else start.stress.copy()
-    one = grains.start(stress, start is not None, threads, rate0, sigma0)
     scaled = conditions.scaled(rate0, sigma0)
-    the_map = _Map(one, scaled, line, sphere, max(1e-2 * tol, 1e-13), rate0, sigma0)
+    one = grains.start(threads, rate0, sigma0)
+    stress, rate = (
+        (np.zeros((len(one.weights), 5)), np.zeros(5)) if start is None else (start.stress, start.rate)
+    )
+    search = _Search(Balance(one, scaled, stress, rate), line, sphere, 1e-2 * tol)
     memory = Memory() if start is None else start.memory
-    if not line.has_medium and len(conditions.rate_values) == 5:
-        return _taylor(the_map, memory)
-    x = the_map.first() if start is None else start.x
-    solved = fixed_point(the_map, x, tol=tol, max_iter=_MAX_ITER, memory=memory)
-    passes = solved.n_iter
-    if not solved.converged and line.has_medium:
-        solved, passes = _by_stages(the_map, tol, memory)
-    if not np.isfinite(solved.value).all():
+    x = np.full(15, np.nan)
+    with np.errstate(all="ignore"):  # trial stresses overflow; what is not finite is not accepted
+        if start is not None:
+            x = search.attempt(lambda: search.warm(start, tol))
+        for k, (search.growth, search.least) in enumerate(_ATTEMPTS[: 1 if lacking else None]):
+            if not (search.residual <= _NEAR if k else search.converged):
+                x = search.attempt(lambda: search.cold(tol, memory))
+        found = _medium(search, x, memory, rate0, sigma0) if np.isfinite(x).all() else None
+    if found is not None and (found.converged or not lacking):
+        return found
+    if lacking:
+        what = "the medium hardens without limit" if line.has_medium else "no common strain rate found"
         raise ParameterError(
-            "no medium found: these grains cannot deform as the loading asks; add slip families or "
-            "grains, or leave components of the loading free"
+            f"{what}: no mode of this law makes {lacking}; add a family (pyramidal <c+a> in hexagonal "
+            "crystals) or grains, or leave components of the loading free"
         )
-    compliance, sigma, rate = unpack(solved.value)
-    a, _ = the_map.interaction(compliance)
-    the_map.solve(a, sigma, rate, the_map.tol)
-    return the_map.medium(solved, compliance, passes + 1, memory)
+    raise ParameterError(
+        "no medium found: these grains cannot deform as the loading asks; add slip families or "
+        "grains, or leave components of the loading free"
+    )
 
 
-def _taylor(the_map: _Map, memory: Memory) -> EffectiveMedium:
-    """Every rate is imposed and every grain has it: no fixed point."""
-    rate = np.linalg.solve(the_map.conditions.rate_rows, the_map.conditions.rate_values)
-    mean, tangent, _ = the_map.solve(np.zeros((5, 5)), np.zeros(5), rate, the_map.tol)
-    compliance = np.linalg.inv(tangent)
-    solved = FixedPoint(pack(compliance, mean, rate), 0.0, 1, True)
-    return the_map.medium(solved, compliance, 1, memory)
+def _medium(search: _Search, x: NDArray, memory: Memory, rate0: float, sigma0: float) -> EffectiveMedium:
+    """The solution in MPa and 1/s."""
+    balance, compliance, slow = search.balance, unpack(x), rate0 / sigma0
+    a, spin = search.interaction(compliance)
+    if search.line.has_medium:
+        balance.solve(a, search.tol)
+    sigma, rate = balance.sigma, balance.rate
+    return EffectiveMedium(
+        compliance=compliance * slow,
+        offset=(rate - compliance @ sigma) * rate0,
+        interaction=a * slow,
+        spin=spin,
+        stress=sigma * sigma0,
+        rate=rate * rate0,
+        grain_stress=balance.stress * sigma0,
+        shear_rate=balance.one.rate * rate0,
+        slope=balance.one.slope * slow,
+        residual=search.residual,
+        grain_residual=balance.residual.copy(),
+        converged=search.converged and balance.converged,
+        n_iter=balance.passes,
+        start=Start(x, balance.stress, balance.rate, memory),
+    )
 
 
-def _by_stages(the_map: _Map, tol: float, memory: Memory) -> tuple[FixedPoint, int]:
-    """Continuation in n_eff from 1 to its value, from the Taylor start; with the passes that it took."""
-    line, total = the_map.line, 0
-    the_map.one.is_warm = False
-    x = the_map.first()
-    for n_eff in [*(v for v in _N_EFF_STAGES if v < line.n_eff), line.n_eff]:
-        memory.clear()
-        the_map.line = replace(line, n_eff=n_eff)
-        accuracy = tol if n_eff == line.n_eff else 1e-4
-        solved = fixed_point(the_map, x, tol=accuracy, max_iter=_MAX_ITER, memory=memory, largest=0.3)
-        x, total = solved.value, total + solved.n_iter
-    the_map.line = line
-    return solved, total
+def _under_stress(
+    grains: PowerLawAggregate | AnyLawAggregate,
+    conditions: Conditions,
+    line: Linearisation,
+    sphere: Sphere,
+    start: Start | None,
+    tol: float,
+    threads: int,
+    lacking: str,
+) -> EffectiveMedium:
+    """Stresses alone drive the specimen: the rate along them at which they are as imposed.
+
+    A power law needs one correction, since its rates go as a power of all stresses; the rate of another law
+    is found by secants in logarithms.
+    """
+    offset = conditions.split[0]
+    size = float(np.linalg.norm(offset))
+    axis = offset / size
+    rate, _ = grains.scale(conditions)
+    exponent = grains.n if isinstance(grains, PowerLawAggregate) else 3.0
+    before: tuple[float, float] | None = None
+    for _ in range(_RATE_ROUNDS):
+        driven = conditions.driven(axis, rate)
+        medium = _at_rate(grains, driven, line, sphere, start, tol, threads, lacking)
+        ratio = float(np.log(size / (medium.stress @ axis)))
+        is_rounding = before is not None and _ROUNDING >= abs(ratio) >= 0.5 * abs(before[1])
+        if abs(ratio) <= tol or is_rounding:
+            return medium
+        if before is not None and before[1] != ratio:
+            exponent = float(np.clip((np.log(rate) - before[0]) / (before[1] - ratio), 1.0, 1e3))
+        before, start = (float(np.log(rate)), ratio), medium.start
+        rate *= float(np.exp(np.clip(exponent * ratio, -50.0, 50.0)))
+        if not 1e-300 < rate < 1e300:
+            break
+    raise ParameterError(
+        f"no strain rate found at which these grains carry the imposed stress of {size:.4g} MPa "
+        "(Frobenius norm)"
+    )

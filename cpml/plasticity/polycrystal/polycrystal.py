@@ -13,11 +13,12 @@ from torch import Tensor
 from cpml.crystallography.tensors import BASIS, rotation_5x5
 from cpml.plasticity.arguments import as_tensor
 from cpml.plasticity.crystal.conditions import Conditions
-from cpml.plasticity.laws.law import Law, PowerLaw, check_rank, on_device
+from cpml.plasticity.crystal.cone import blocked_rays, check_shared, described
+from cpml.plasticity.laws.law import GlideLaw, Law, PowerLaw, on_device
 from cpml.plasticity.polycrystal.adjoint import Solved, solution_of
 from cpml.plasticity.polycrystal.aggregate import AnyLawAggregate, PowerLawAggregate
-from cpml.plasticity.polycrystal.averages import rotate_schmid
 from cpml.plasticity.polycrystal.eshelby import Sphere, directions
+from cpml.plasticity.polycrystal.grain_kernels import rotate_schmid
 from cpml.plasticity.polycrystal.implicit import attach
 from cpml.plasticity.polycrystal.medium import EffectiveMedium, Start, solve_medium
 from cpml.plasticity.polycrystal.response import MeanField, collect
@@ -39,6 +40,16 @@ class Polycrystal:
         return self.law.system_strength.expand(len(self.matrices), len(self.law.systems))
 
     @property
+    def is_one_crystal(self) -> bool:
+        """Whether all grains are the same: one orientation, and one set of strengths."""
+        values = [self.matrices]
+        if isinstance(self.law, PowerLaw):
+            values.append(self.strength)
+        elif isinstance(self.law, GlideLaw):
+            values.append(self.law.system_strength.expand(len(self.matrices), -1))
+        return all(bool((v.detach() == v.detach()[:1]).all()) for v in values)
+
+    @property
     def requires_grad(self) -> bool:
         """Whether a derivative is asked for."""
         law = self.law
@@ -58,9 +69,11 @@ class Polycrystal:
     ) -> MeanField:
         """The response under mixed conditions: medium, grains, and their derivatives."""
         line = settings.linearisation(self.law)
-        if not line.has_medium and line.relaxed is None:
-            check_rank(self.law.schmid.detach().numpy())
+        if line.has_medium and self.is_one_crystal:  # its medium is itself
+            line = Linearisation(1.0, 1.0, has_medium=False)
         conditions, sphere = conditions.relaxed(line.relaxed), directions(shape, settings.quadrature)
+        if not line.has_medium:
+            self.check_shared(conditions, line)
         medium = solve_medium(
             self.aggregate(line, settings.device),
             conditions,
@@ -69,8 +82,16 @@ class Polycrystal:
             start=start,
             tol=settings.tol,
             threads=settings.threads,
+            lacking=described(rays) if len(rays := blocked_rays(self.law)) else "",
         )
         return self.respond(medium, conditions.pinned(line.relaxed, medium.rate), line, sphere)
+
+    def check_shared(self, conditions: Conditions, line: Linearisation) -> None:
+        """ParameterError where grains that share a strain rate cannot make one that the conditions allow."""
+        if len(blocked_rays(self.law)):
+            turn = rotation_5x5(self.matrices.detach()).numpy()
+            _, basis, wanted = conditions.split
+            check_shared(self.law, turn, basis, wanted, line.keep == 0)
 
     def aggregate(
         self, line: Linearisation, device: torch.device | str | None

@@ -1,6 +1,6 @@
 """The schemes of a mean field by name: which exist, what goes with them, and how each sees its grains."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,12 @@ class Linearisation:
     has_medium: bool = True
     relaxed: tuple[bool, ...] | None = None  # (5,) components of the 5-basis that are free
     n_eff_is_n: bool = False  # n_eff changes with the exponent of the law
+
+    def at(self, exponent: float) -> "Linearisation":
+        """The scheme on its way to the law's exponent, at a smaller one."""
+        share = self.share if self.share == 1.0 else 1 / exponent
+        n_eff = exponent if self.n_eff_is_n else min(self.n_eff, max(exponent, 1.0))
+        return replace(self, share=share, n_eff=n_eff)
 
     @property
     def keep(self) -> NDArray:
