@@ -27,6 +27,8 @@ ELASTIC = {
     "hcp": ("C11", "C12", "C13", "C33", "C44"),
 }
 DIFFUSION = {"d0_m2_per_s", "q_kj_per_mol", "melting_k", "atomic_volume_nm3"}
+CORES = {"core_d0_m4_per_s", "core_q_kj_per_mol"}  # diffusion along dislocations, both or none
+MODULUS = {"shear_modulus_gpa", "modulus_slope"}  # at 300 K, and T_m/mu dmu/dT; both or none
 CROSS_SLIP = {"activation_volume_b3", "onset_mpa"}
 _ENERGY = ("stacking_fault_mj_per_m2", "energy_ev")  # one of the two
 MAX = 1e300
@@ -98,14 +100,30 @@ def mechanism(content: dict, key: str, needed: set[str], place: str) -> dict:
     if not block:
         return {}
     energies = [e for e in _ENERGY if e in block] if key == "cross_slip" else []
-    check_keys(block, {*needed, *_ABOUT, *(_ENERGY if key == "cross_slip" else ())}, place)
+    optional = set(_ENERGY) if key == "cross_slip" else CORES | MODULUS
+    check_keys(block, needed | _ABOUT | optional, place)
     missing = sorted({"source", *needed} - set(block))
     if missing or (key == "cross_slip" and len(energies) != 1):
         words = ", ".join(missing) or f"one of {' and '.join(_ENERGY)}"
         raise DatasetError(f"{place}: {words} missing")
     for name in (*needed, *energies):
         _not_negative(block[name], f"{place}: {name}")
+    if key == "diffusion":
+        _pairs_of_diffusion(block, place)
     return dict(block)
+
+
+def _pairs_of_diffusion(block: dict, place: str) -> None:
+    """Cores and modulus: both numbers of each, or none."""
+    for pair in (CORES, MODULUS):
+        given = sorted(pair & set(block))
+        if given and len(given) < len(pair):
+            raise DatasetError(f"{place}: {', '.join(sorted(pair - set(given)))} missing beside {given[0]}")
+        for name in given:
+            if name != "modulus_slope":
+                _not_negative(block[name], f"{place}: {name}")
+            elif not _is_number(block[name]) or not -2 <= block[name] <= 0:
+                raise DatasetError(f"{place}: {name} = {block[name]!r} must be a number from -2 to 0")
 
 
 def hardening(content: dict, families: Sequence[str], place: str) -> dict:

@@ -14,6 +14,8 @@ A file is YAML (shipped ones beside this module, or the user's own path):
         a value is one number or {family: number}, latent a number or {hardened: {active: number}}; in its
         place interactions: {class: factor} (cpml.crystallography.interactions)
     diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}         for climb
+        core_d0_m4_per_s, core_q_kj_per_mol: section of a dislocation core times its diffusivity     optional
+        shear_modulus_gpa at 300 K, modulus_slope T_m/mu dmu/dT                                      optional
     cross_slip: {stacking_fault_mj_per_m2 or energy_ev, activation_volume_b3, onset_mpa, source, log_spread}
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
@@ -31,11 +33,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cpml.crystallography.elasticity import crystal_stiffness
 from cpml.crystallography.material_blocks import (
     CROSS_SLIP,
     DIFFUSION,
@@ -51,6 +55,11 @@ from cpml.crystallography.slip_systems import REPRESENTATIVES, Systems, systems
 from cpml.crystallography.symmetry import GROUP_OF_LATTICE
 from cpml.errors import DatasetError, ParameterError
 from cpml.safe_yaml import read_yaml
+
+if TYPE_CHECKING:  # torch loads where it is used
+    from torch import Tensor
+
+Numbers = TypeVar("Numbers", float, NDArray, "Tensor")
 
 FOLDER = Path(__file__).parent / "materials"
 _KEYS = {
@@ -137,6 +146,26 @@ class Material:
         """Prior standard deviation of the log of the rise of strengths; one half where the file has none."""
         return float(self.hardening.get("log_spread", 0.5))
 
+    def shear_modulus(self, temperature: Numbers) -> Numbers:
+        """Shear modulus, MPa, at temperatures in K: mu0 [1 + k (T - 300 K)/T_m], mu0 and k of the block
+        `diffusion`; without them Voigt's mean of the elastic constants and the -1/2 of most fcc metals (Frost
+        & Ashby 1982, Table 4.1).
+
+        Raises
+        ------
+        ParameterError : neither a modulus nor elastic constants in the file
+        """
+        block = self.diffusion
+        if "shear_modulus_gpa" in block:
+            room = 1e3 * float(block["shear_modulus_gpa"])
+        elif self.elastic:
+            room = _voigt_shear(crystal_stiffness(self.elastic))
+        else:
+            raise ParameterError(f"material {self.name!r} has no elastic constants: its shear modulus is
+            unknown")
+        slope = float(block.get("modulus_slope", -0.5)) / float(block.get("melting_k", 1500.0))
+        return room * (1 + slope * (temperature - 300.0))
+
     def table(self) -> pd.DataFrame:
         """Families with strength and prior width as a table to look at."""
         rows = [(name, f.kind, f.strength, f.log_spread, f.source) for name, f in self.families.items()]
@@ -154,6 +183,13 @@ class Material:
                 f"it has {', '.join(self.families)}"
             )
         return systems(self.lattice, families=tuple(families or self.families), c_over_a=self.c_over_a)
+
+
+def _voigt_shear(stiffness: NDArray) -> float:
+    """Shear modulus of a random aggregate of a (6, 6) Voigt stiffness, upper bound."""
+    c = stiffness
+    normal = c[0, 0] + c[1, 1] + c[2, 2] - c[0, 1] - c[1, 2] - c[0, 2]
+    return float((normal + 3 * (c[3, 3] + c[4, 4] + c[5, 5])) / 15)
 
 
 def material_names() -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def test_climb_in_a_polycrystal(scheme):
         assert float(found.rate @ found.stress) > 0
         stress.append(float(found.von_mises))
         share.append(float(shares["climb"].mean()))
-    assert share[0] < 1e-6 and share[1] > 0.9 and stress[1] < 0.1 * stress[0]
+    assert share[0] < 1e-6 and share[1] > 0.9 and stress[1] < 0.3 * stress[0]
 
 
 def test_cross_slip_among_the_activities():
