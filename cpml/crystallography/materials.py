@@ -161,8 +161,9 @@ class Material:
         elif self.elastic:
             room = _voigt_shear(crystal_stiffness(self.elastic))
         else:
-            raise ParameterError(f"material {self.name!r} has no elastic constants: its shear modulus is
-            unknown")
+            raise ParameterError(
+                f"material {self.name!r} has no elastic constants: its shear modulus is unknown"
+            )
         slope = float(block.get("modulus_slope", -0.5)) / float(block.get("melting_k", 1500.0))
         return room * (1 + slope * (temperature - 300.0))
 

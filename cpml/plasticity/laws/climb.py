@@ -70,8 +70,7 @@ class DiffusionClimb:
         if self.core_diffusion0 < 0 or self.core_activation < 0:
             raise ParameterError("diffusion along dislocation cores must not be negative")
         if self.density is None and self.shear_modulus is None:
-            raise ParameterError("climb needs a shear modulus, for the density that a stress holds, or a
-            density")
+            raise ParameterError("climb needs a density, or a shear modulus for the one that a stress holds")
 
     @classmethod
     def from_material(
