@@ -29,8 +29,8 @@ ELASTIC = {
 DIFFUSION = {"d0_m2_per_s", "q_kj_per_mol", "melting_k", "atomic_volume_nm3"}
 CORES = {"core_d0_m4_per_s", "core_q_kj_per_mol"}  # diffusion along dislocations, both or none
 MODULUS = {"shear_modulus_gpa", "modulus_slope"}  # at 300 K, and T_m/mu dmu/dT; both or none
-CROSS_SLIP = {"activation_volume_b3", "onset_mpa"}
-_ENERGY = ("stacking_fault_mj_per_m2", "energy_ev")  # one of the two
+CROSS_SLIP = {"energy_ev", "activation_volume_b3", "onset_mpa"}
+FAULT = {"stacking_fault_mj_per_m2"}  # may be told; nothing is computed from it
 MAX = 1e300
 _ABOUT = {"source", "log_spread"}
 
@@ -99,14 +99,12 @@ def mechanism(content: dict, key: str, needed: set[str], place: str) -> dict:
     block, place = _block(content, key, place, "with source")
     if not block:
         return {}
-    energies = [e for e in _ENERGY if e in block] if key == "cross_slip" else []
-    optional = set(_ENERGY) if key == "cross_slip" else CORES | MODULUS
+    optional = FAULT if key == "cross_slip" else CORES | MODULUS
     check_keys(block, needed | _ABOUT | optional, place)
     missing = sorted({"source", *needed} - set(block))
-    if missing or (key == "cross_slip" and len(energies) != 1):
-        words = ", ".join(missing) or f"one of {' and '.join(_ENERGY)}"
-        raise DatasetError(f"{place}: {words} missing")
-    for name in (*needed, *energies):
+    if missing:
+        raise DatasetError(f"{place}: {', '.join(missing)} missing")
+    for name in (*needed, *(FAULT & set(block))):
         _not_negative(block[name], f"{place}: {name}")
     if key == "diffusion":
         _pairs_of_diffusion(block, place)

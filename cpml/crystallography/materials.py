@@ -16,7 +16,8 @@ A file is YAML (shipped ones beside this module, or the user's own path):
     diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}         for climb
         core_d0_m4_per_s, core_q_kj_per_mol: section of a dislocation core times its diffusivity     optional
         shear_modulus_gpa at 300 K, modulus_slope T_m/mu dmu/dT                                      optional
-    cross_slip: {stacking_fault_mj_per_m2 or energy_ev, activation_volume_b3, onset_mpa, source, log_spread}
+    cross_slip: {energy_ev, activation_volume_b3, onset_mpa, source, log_spread}: barrier at the stress
+    onset_mpa; stacking_fault_mj_per_m2 may be told (cpml.plasticity.laws.cross_slip)
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
 `log_spread` is the prior standard deviation of ln(strength): published strengths of one metal

@@ -22,7 +22,7 @@ from .field_path.record import FieldPath as FieldPath
 from .field_path.state import NotConvergedError as NotConvergedError
 from .laws.back_stress import BackStress as BackStress
 from .laws.climb import DiffusionClimb as DiffusionClimb
-from .laws.cross_slip import CrossSlip as CrossSlip, constriction_energy as constriction_energy
+from .laws.cross_slip import CrossSlip as CrossSlip
 from .laws.from_material import material_hardening as material_hardening
 from .laws.glide import ThermalGlide as ThermalGlide
 from .laws.hardening import NoHardening as NoHardening, Saturation as Saturation, Voce as Voce

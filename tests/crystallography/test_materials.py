@@ -226,7 +226,7 @@ def test_errors_name_file_key_and_value(tmp_path, old, new, words):
     [
         ("diffusion: {d0_m2_per_s: 1e-4, source: mine}", "q_kj_per_mol"),
         ("diffusion: 3", "mapping"),
-        ("cross_slip: {activation_volume_b3: 1, onset_mpa: 0, source: mine}", "stacking_fault_mj_per_m2"),
+        ("cross_slip: {activation_volume_b3: 1, onset_mpa: 0, source: mine}", "energy_ev missing"),
         (
             "cross_slip: {energy_ev: -1, activation_volume_b3: 1, onset_mpa: 0, source: mine}",
             "energy_ev = -1",

@@ -158,7 +158,10 @@ def _cross_slip(
     families = [a if a == b else f"{a}|{b}" for a, b in ends]
     both = both_active(specimen, pairs, active)
     if slow.cross_slip:
-        values = [_averaged(both * transfer(law, pairs, stress, t), weight) for law, t in slow.cross_slip]
+        values = [
+            _averaged(both * transfer(law, pairs, stress, t, specimen.load.rate), weight)
+            for law, t in slow.cross_slip
+        ]
     else:
         most = _averaged(both, weight)
         values = [np.full_like(most, np.nan), np.zeros_like(most), most]

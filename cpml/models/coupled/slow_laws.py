@@ -145,9 +145,11 @@ def both_active(specimen: Specimen, pairs: pd.DataFrame, active: NDArray) -> NDA
     return active[..., first] * active[..., second]
 
 
-def transfer(law: CrossSlip, pairs: pd.DataFrame, stress: Tensor, temperature: float) -> NDArray:
-    """(G, K, pairs) phi, the larger of the two senses, of stresses (G, K, 5) MPa in the crystal frame."""
-    share = law.probability(stress, temperature).numpy()
+def transfer(law: CrossSlip, pairs: pd.DataFrame, stress: Tensor, temperature: float, rate: float) -> NDArray:
+    """(G, K, pairs) phi, the larger of the two senses, of stresses (G, K, 5) MPa in the crystal frame;
+    systems shear about as fast as the specimen is strained, at `rate` (1/s), which enters as a logarithm.
+    """
+    share = law.probability(stress, temperature, rate).numpy()
     row = {tuple(pair): i for i, pair in enumerate(law.pairs.tolist())}
     ends = list(zip(pairs["system_a"].tolist(), pairs["system_b"].tolist(), strict=True))
     there, back = [row[pair] for pair in ends], [row[pair[::-1]] for pair in ends]
@@ -274,7 +276,7 @@ def _pair_acts(
 
     def acts(shift: float) -> NDArray:
         scaled = replace(law, energy=law.energy * np.exp(shift))
-        return both * transfer(scaled, slow.pairs, stress, temperature)[grain, :, column]
+        return both * transfer(scaled, slow.pairs, stress, temperature, specimen.load.rate)[grain, :, column]
 
     return acts
 

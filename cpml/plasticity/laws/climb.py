@@ -39,6 +39,7 @@ from cpml.errors import ParameterError
 from cpml.plasticity.arguments import as_tensor
 from cpml.plasticity.laws.constants import BOLTZMANN, GAS
 
+_DEFORMED = 1e13  # 1/m^2, density of a metal after some percent of strain
 _MOST = 100.0  # drive times atomic volume over kT: keeps exponentials finite
 
 
@@ -52,10 +53,12 @@ class DiffusionClimb:
     activation: float  # J/mol
     burgers: float  # m
     atomic_volume: float  # m^3
-    shear_modulus: float | Tensor | None = None  # MPa at the temperature; not needed where `density` is given
+    shear_modulus: float | Tensor | None = None  # MPa at the temperature
     core_diffusion0: float = 0.0  # m^4/s, a_c D0c
     core_activation: float = 0.0  # J/mol
-    density: float | Tensor | None = None  # 1/m^2; None: the one of the steady state
+    density: float | Tensor | None = (
+        None  # 1/m^2; None: that of the steady state, _DEFORMED without a modulus
+    )
     alpha: float = 10**-0.5
     log_ratio: float = 7.0  # ln(R/r)
     name = "climb"
@@ -69,8 +72,6 @@ class DiffusionClimb:
                 raise ParameterError(f"{name} = {value} must be positive")
         if self.core_diffusion0 < 0 or self.core_activation < 0:
             raise ParameterError("diffusion along dislocation cores must not be negative")
-        if self.density is None and self.shear_modulus is None:
-            raise ParameterError("climb needs a density, or a shear modulus for the one that a stress holds")
 
     @classmethod
     def from_material(
@@ -96,7 +97,7 @@ class DiffusionClimb:
             1e3 * float(block["q_kj_per_mol"]),
             material.burgers,
             1e-27 * float(block["atomic_volume_nm3"]),
-            shear_modulus=material.shear_modulus(temperature),
+            shear_modulus=material.shear_modulus(as_tensor(temperature)),
             core_diffusion0=float(block.get("core_d0_m4_per_s", 0.0)),
             core_activation=1e3 * float(block.get("core_q_kj_per_mol", 0.0)),
             density=density,
@@ -124,8 +125,8 @@ class DiffusionClimb:
 
     def _density(self, drive: Tensor) -> tuple[Tensor, Tensor]:
         """rho (..., C), 1/m^2, and its derivative by the drive."""
-        if self.density is not None:
-            return as_tensor(self.density) + torch.zeros_like(drive), torch.zeros_like(drive)
-        assert self.shear_modulus is not None
+        if self.density is not None or self.shear_modulus is None:
+            known = _DEFORMED if self.density is None else self.density
+            return as_tensor(known) + torch.zeros_like(drive), torch.zeros_like(drive)
         per = 1 / (self.alpha * as_tensor(self.shear_modulus) * self.burgers)
         return (drive * per) ** 2, 2 * drive * per**2

@@ -111,6 +111,10 @@ class KocksMecking:
         density, debris = (state[key] + grown[key] - iterate[key] for key in ("density", "debris"))
         return self._with_strength(density.clamp(min=1.0), debris)
 
+    def with_density(self, state: State, density: Tensor) -> State:
+        """The state at other densities (G, S), 1/m^2, its debris as it is."""
+        return self._with_strength(density, state["debris"])
+
     def _with_strength(self, density: Tensor, debris: Tensor) -> State:
         forest = (density @ self.interaction_matrix.T).sqrt()
         length = self.burgers * debris.clamp(min=1e-30).sqrt()

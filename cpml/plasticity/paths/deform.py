@@ -18,6 +18,7 @@ from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.plasticity.arguments import Values, as_matrices
 from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.laws.cross_slip import CrossSlip
 from cpml.plasticity.laws.hardening import Hardening, NoHardening
 from cpml.plasticity.laws.law import GlideLaw
 from cpml.plasticity.laws.reorientation import Reorientation
@@ -46,6 +47,7 @@ def deform(
     relaxed: tuple[str, ...] = RELAXED,
     lateral: str = "axisymmetric",
     reorientation: Reorientation | None = None,
+    cross_slip: CrossSlip | None = None,
     shape: ArrayLike | None = None,
     update_shape: bool = False,
     update_texture: bool = True,
@@ -71,6 +73,8 @@ def deform(
     increment, steps, control : strain per step (one number, or one for each step) of the control component
         ("von_mises", or "11", "22", "33", "23", "13", "12": a tensor component of D), and number of steps
     reorientation : rules of twin reorientation; None only accumulates the fractions
+    cross_slip : exchange of screws between planes: its share is recorded, and dislocation densities, where
+        the hardening has them, move with it; needs a temperature
     shape, update_shape : initial mean ellipsoid (3, 3) and whether it follows the strain
     temperature : K, for hardening that depends on it; None takes that of the law, where it has one
     rate_insensitive : reference rate = Frobenius norm of D, so that stresses do not depend on the rate
@@ -102,6 +106,10 @@ def deform(
     if unconverged not in ("warn", "stop"):
         raise ParameterError(f"unconverged = {unconverged!r}: choose warn or stop")
     temperature = path_temperature(law, temperature)
+    if cross_slip is not None and (
+        temperature is None or cross_slip.systems.names != glide_of(law).systems.names
+    ):
+        raise ParameterError("cross_slip needs the temperature of the path and the systems of its law")
     settings = Settings(scheme, n_eff, relaxed, lateral, tol, quadrature, threads, device)
     settings.check(loading(0) if callable(loading) else loading, law)
     if callable(loading):
@@ -117,6 +125,7 @@ def deform(
         control,
         rules=reorientation or Reorientation(glide_of(law).systems),
         reorients=reorientation is not None,
+        cross_slip=cross_slip,
         update_shape=update_shape,
         update_texture=update_texture,
         temperature=temperature,

@@ -46,6 +46,7 @@ class Path:
     state: State  # of the hardening law
     n_iter: NDArray  # (N,) Newton steps of all grains together
     converged: NDArray  # (N,) bool
+    cross_slip: Tensor | None = None  # (N,) exchange between planes over slip, where it was asked for
 
     def table(self) -> pd.DataFrame:
         """Rows as a table with units in the names."""
@@ -64,6 +65,8 @@ class Path:
                     f"twin_fraction_{name}": self.twin_fraction[:, k],
                     f"reoriented_{name}": self.reoriented[:, k],
                 }
+        if self.cross_slip is not None:
+            columns["cross_slip"] = self.cross_slip
         columns["converged"] = self.converged
         return pd.DataFrame(
             {key: np.asarray(v.detach() if isinstance(v, Tensor) else v) for key, v in columns.items()}

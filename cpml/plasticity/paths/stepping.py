@@ -14,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cpml.crystallography.tensors import to_matrix, von_mises_rate, von_mises_stress
+from cpml.crystallography.tensors import rotation_5x5, to_matrix, von_mises_rate, von_mises_stress
 from cpml.errors import CpmlError, ParameterError
 from cpml.plasticity.arguments import as_tensor
 from cpml.plasticity.crystal.conditions import Conditions
+from cpml.plasticity.laws.cross_slip import CrossSlip
 from cpml.plasticity.laws.hardening import Hardening, State
+from cpml.plasticity.laws.kocks_mecking import KocksMecking
 from cpml.plasticity.laws.law import GlideLaw, PowerLaw
 from cpml.plasticity.laws.modes import Modes
 from cpml.plasticity.laws.reorientation import Reorientation, TwinState
@@ -59,6 +61,7 @@ class Row:
     strength: Tensor
     twin_fraction: NDArray
     reoriented: NDArray
+    cross_slip: Tensor | None
     cauchy: NDArray | None
     n_iter: int
     converged: bool
@@ -75,6 +78,7 @@ class PathSolver:
     control: str
     rules: Reorientation
     reorients: bool  # False: twins are only counted
+    cross_slip: CrossSlip | None
     update_shape: bool
     update_texture: bool
     temperature: float | None
@@ -149,7 +153,28 @@ class PathSolver:
             shape = (np.eye(3) + (to_matrix(rate) + spin) * step) @ (np.eye(3) if shape is None else shape)
         size = float(von_mises_rate(field.rate.detach()))
         hardening = self.hardening.harden(hardening, glide, dt, rate=size, temperature=self.temperature)
+        if self.cross_slip is not None and isinstance(self.hardening, KocksMecking):
+            leaving = self.leaving(now, field)
+            density = self.cross_slip.exchanged(hardening["density"], glide * dt, leaving)
+            hardening = self.hardening.with_density(hardening, density)
         return Now(matrices, hardening, shape, twins, now.strain + _work_rate(field) * dt, now.time + dt)
+
+    def leaving(self, now: Now, field: MeanField) -> Tensor:
+        """(G, P) probability that a screw changes its plane."""
+        assert self.cross_slip is not None and self.temperature is not None  # deform checks
+        inside = (field.grain_stress[:, None, :] @ rotation_5x5(now.matrices))[:, 0]  # crystal axes
+        glide = field.shear_rate[:, : self.modes.gliding]
+        return self.cross_slip.probability(inside, self.temperature, glide)
+
+    def exchange(self, now: Now, field: MeanField) -> Tensor | None:
+        """Rate of exchange between planes over the rate of slip, mean of the grains."""
+        if self.cross_slip is None:
+            return None
+        glide = field.shear_rate[:, : self.modes.gliding].abs()
+        start = torch.as_tensor(self.cross_slip.pairs[:, 0])
+        slip = torch.as_tensor(self.cross_slip.systems.slip)
+        changed = (glide[:, start] * self.leaving(now, field)).sum(-1)
+        return (self.weights @ changed) / (self.weights @ glide[:, slip].sum(-1)).clamp(min=1e-300)
 
     def twin(self, now: Now, shear: NDArray) -> tuple[TwinState, Tensor, State]:
         """Fractions after shears (G, S) of a step; orientations and strengths with
@@ -182,6 +207,7 @@ class PathSolver:
             strength=self.modes.mean_by_family(self.weights @ now.hardening["strength"]),
             twin_fraction=self.modes.pad(now.twins.accumulated),
             reoriented=self.modes.pad(now.twins.effective),
+            cross_slip=self.exchange(now, field),
             cauchy=conditions.cauchy(field.stress.detach().numpy()),
             n_iter=medium.n_iter,
             converged=medium.converged,
@@ -189,7 +215,8 @@ class PathSolver:
 
     def collect(self, rows: list[Row], control: NDArray, now: Now, first: MeanField, last: MeanField) -> Path:
         """The record of all rows."""
-        tensors = ("strain", "time", "stress", "rate", "taylor_factor", "activity", "strength")
+        tensors = ["strain", "time", "stress", "rate", "taylor_factor", "activity", "strength"]
+        tensors += ["cross_slip"] if self.cross_slip is not None else []
         arrays = ("twin_fraction", "reoriented", "n_iter", "converged")
         columns: dict[str, Any] = {key: torch.stack([getattr(row, key) for row in rows]) for key in tensors}
         columns |= {key: np.array([getattr(row, key) for row in rows]) for key in arrays}

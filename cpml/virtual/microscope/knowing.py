@@ -99,7 +99,7 @@ def _pairs(deformed: Deformed, number: NDArray, turn: NDArray) -> pd.DataFrame |
         return None
     law, systems = CrossSlip.from_material(recipe.material), recipe.material.systems()
     temperature = recipe.load.temperature or ROOM
-    leaves = law.probability(_crystal_stress(deformed), temperature).numpy()
+    leaves = law.probability(_crystal_stress(deformed), temperature, recipe.load.rate).numpy()
     moved = plane.mean(plane.shear[..., law.pairs[:, 0]] * leaves)
     pairs = cross_slip_pairs(systems)
     ends = pairs[["system_a", "system_b"]].to_numpy(int)
