@@ -32,6 +32,7 @@ from .laws.phenopowerlaw import Phenopowerlaw as Phenopowerlaw
 from .laws.reorientation import Reorientation as Reorientation
 from .laws.together import Together as Together
 from .laws.twin_fraction import TwinFraction as TwinFraction
+from .laws.volume_transfer import VolumeTransfer as VolumeTransfer
 from .paths.activities import mechanism_activities as mechanism_activities
 from .paths.calibration import (
     Calibration as Calibration,

@@ -7,8 +7,8 @@ exchange (Friedel-Escaig), with an attempt rate of its own.
 
 A screw has time to cross-slip while it flies: the time in which its system shears by gamma_flight,
 rho b Lambda (mobile density, mean free path). So the share p rises when the test slows, with temperature, and
-with the stress on s' (V > 0); S = sigma:(b x n)(x)n, the shear on the edge components, squeezes or spreads the
-partials.
+with the stress on s' (V > 0); S = sigma:(b x n)(x)n, the shear on the edge components, squeezes or spreads
+the partials.
 
 dG_III is the barrier at tau_III, where stage III of hardening begins: half of the screws leave their plane
 when dG = kT ln[nu gamma_flight/(|gamma_dot| ln 2)], which at room temperature is about 1 eV in every metal.

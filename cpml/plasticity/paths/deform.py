@@ -23,6 +23,7 @@ from cpml.plasticity.laws.hardening import Hardening, NoHardening
 from cpml.plasticity.laws.law import GlideLaw
 from cpml.plasticity.laws.reorientation import Reorientation
 from cpml.plasticity.laws.together import Together, glide_of
+from cpml.plasticity.laws.volume_transfer import VolumeTransfer
 from cpml.plasticity.paths.path import Path
 from cpml.plasticity.paths.stepping import CONTROLS, PathSolver
 from cpml.plasticity.polycrystal.eshelby import QUADRATURE
@@ -46,7 +47,7 @@ def deform(
     n_eff: float | None = None,
     relaxed: tuple[str, ...] = RELAXED,
     lateral: str = "axisymmetric",
-    reorientation: Reorientation | None = None,
+    reorientation: Reorientation | VolumeTransfer | None = None,
     cross_slip: CrossSlip | None = None,
     shape: ArrayLike | None = None,
     update_shape: bool = False,
@@ -72,7 +73,8 @@ def deform(
     loading : Conditions, Load or strain rate; or a function of the step number that returns one
     increment, steps, control : strain per step (one number, or one for each step) of the control component
         ("von_mises", or "11", "22", "33", "23", "13", "12": a tensor component of D), and number of steps
-    reorientation : rules of twin reorientation; None only accumulates the fractions
+    reorientation : what twins do to the lattice: Reorientation turns whole grains, VolumeTransfer makes every
+        twin a grain of its own, which may detwin; None only accumulates the fractions
     cross_slip : exchange of screws between planes: its share is recorded, and dislocation densities, where
         the hardening has them, move with it; needs a temperature
     shape, update_shape : initial mean ellipsoid (3, 3) and whether it follows the strain

@@ -6,6 +6,7 @@
 | activity | share of each family (slip, twin, climb) in the total of |rates| | | (N, K) |
 | twin_fraction | accumulated <gamma>/S of each twin family | | (N, K) |
 | reoriented | weight of the grains that each twin family has turned | | (N, K) |
+| G | grains, those born as twins included (`VolumeTransfer`) | | |
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,10 @@ class Path:
     strength: Tensor  # (N, K) mean over grains and systems, MPa; NaN for climb
     twin_fraction: NDArray  # (N, K)
     reoriented: NDArray  # (N, K)
-    orientations: Tensor  # (G, 3, 3) crystal_to_sample after the last row's strain
+    orientations: (
+        Tensor  # (G, 3, 3) crystal_to_sample after the last row's strain; twins follow their parents
+    )
+    weights: Tensor  # (G,) of the last row
     grain_strength: Tensor  # (G, S) MPa
     shape: NDArray | None  # (3, 3) mean ellipsoid, None without update
     first: MeanField

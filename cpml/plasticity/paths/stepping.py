@@ -26,6 +26,7 @@ from cpml.plasticity.laws.modes import Modes
 from cpml.plasticity.laws.reorientation import Reorientation, TwinState
 from cpml.plasticity.laws.spin import axial, turn
 from cpml.plasticity.laws.together import Together, glide_of
+from cpml.plasticity.laws.volume_transfer import TransferState, VolumeTransfer
 from cpml.plasticity.paths.path import Path
 from cpml.plasticity.polycrystal.medium import Start
 from cpml.plasticity.polycrystal.polycrystal import Polycrystal
@@ -41,6 +42,7 @@ class Now:
     """State between two steps."""
 
     matrices: Tensor  # (G, 3, 3) crystal_to_sample
+    weights: Tensor  # (G,) sum 1
     hardening: State
     shape: NDArray | None  # (3, 3)
     twins: TwinState
@@ -73,10 +75,10 @@ class PathSolver:
 
     law: GlideLaw | Together
     hardening: Hardening
-    weights: Tensor  # (G,) sum 1
+    weights: Tensor  # (G,) sum 1, at the start
     settings: Settings
     control: str
-    rules: Reorientation
+    rules: Reorientation | VolumeTransfer
     reorients: bool  # False: twins are only counted
     cross_slip: CrossSlip | None
     update_shape: bool
@@ -97,9 +99,9 @@ class PathSolver:
         self.modes, self.line = Modes.of(self.law), self.settings.linearisation(self.law)
         self.start: Start | None = None
         strength = glide.system_strength.expand(len(matrices), len(glide.systems))
-        now = Now(
-            matrices, self.hardening.start(strength), shape, self.rules.start(len(matrices)), zero, zero
-        )
+        fresh = self.weights.detach().numpy() if isinstance(self.rules, VolumeTransfer) else len(matrices)
+        twins = self.rules.start(fresh)  # type: ignore[arg-type]  # each rule takes its own
+        now = Now(matrices, self.weights, self.hardening.start(strength), shape, twins, zero, zero)
         first = field = self.solve(now, conditions[0])
         rows = [self.row(now, field, conditions[0])]
         self.judge(rows)
@@ -125,7 +127,7 @@ class PathSolver:
         """The response of the present state."""
         for _ in range(_RATE_ROUNDS if self.rate_insensitive else 1):
             law = self.law.with_strength(now.hardening["strength"])
-            grains = Polycrystal(law, now.matrices, self.weights)
+            grains = Polycrystal(law, now.matrices, now.weights)
             field = grains.solve(conditions, self.settings, now.shape, self.start)
             self.start, size = medium_of(field).start, float(field.rate.detach().norm())
             if not self.rate_insensitive or not isinstance(self.law, PowerLaw):
@@ -141,7 +143,8 @@ class PathSolver:
         step, glide = dt.item(), field.shear_rate[:, : self.modes.gliding]
         rate = field.rate.detach().numpy()
         spin, shape = conditions.spin(rate), now.shape
-        twins, matrices, hardening = self.twin(now, (glide.detach() * step).numpy())
+        shear = (glide.detach() * step).numpy()
+        twins, matrices, hardening = self.twin(now, shear)
         if self.update_texture:
             deviation = None
             if self.line.has_medium or self.line.relaxed is not None:
@@ -157,7 +160,9 @@ class PathSolver:
             leaving = self.leaving(now, field)
             density = self.cross_slip.exchanged(hardening["density"], glide * dt, leaving)
             hardening = self.hardening.with_density(hardening, density)
-        return Now(matrices, hardening, shape, twins, now.strain + _work_rate(field) * dt, now.time + dt)
+        strain, time = now.strain + _work_rate(field) * dt, now.time + dt
+        after = Now(matrices, now.weights, hardening, shape, twins, strain, time)
+        return self.transfer(after, shear) if isinstance(self.rules, VolumeTransfer) else after
 
     def leaving(self, now: Now, field: MeanField) -> Tensor:
         """(G, P) probability that a screw changes its plane."""
@@ -174,28 +179,51 @@ class PathSolver:
         start = torch.as_tensor(self.cross_slip.pairs[:, 0])
         slip = torch.as_tensor(self.cross_slip.systems.slip)
         changed = (glide[:, start] * self.leaving(now, field)).sum(-1)
-        return (self.weights @ changed) / (self.weights @ glide[:, slip].sum(-1)).clamp(min=1e-300)
+        return (now.weights @ changed) / (now.weights @ glide[:, slip].sum(-1)).clamp(min=1e-300)
 
     def twin(self, now: Now, shear: NDArray) -> tuple[TwinState, Tensor, State]:
         """Fractions after shears (G, S) of a step; orientations and strengths with
         the reoriented grains turned.
         """
-        weights = self.weights.detach().numpy()
+        weights, rules = now.weights.detach().numpy(), self.rules
+        if isinstance(rules, VolumeTransfer):  # transfers once the step is made
+            return now.twins, now.matrices, now.hardening
         if not self.reorients:
-            return self.rules.accumulate(now.twins, shear, weights), now.matrices, now.hardening
-        twins, grains, system = self.rules.advance(now.twins, shear, weights)
+            return rules.accumulate(now.twins, shear, weights), now.matrices, now.hardening
+        twins, grains, system = rules.advance(now.twins, shear, weights)
         if not len(grains):
             return twins, now.matrices, now.hardening
         half_turn = torch.eye(3, dtype=torch.float64).repeat(len(now.matrices), 1, 1)
-        half_turn[grains] = torch.as_tensor(self.rules.rotation(system))
+        half_turn[grains] = torch.as_tensor(rules.rotation(system))
         factor = torch.ones_like(now.hardening["strength"])
-        factor[grains, system] = self.rules.soften
+        factor[grains, system] = rules.soften
         strength = now.hardening["strength"] * factor
         return twins, now.matrices @ half_turn, {**now.hardening, "strength": strength}
 
+    def transfer(self, now: Now, shear: NDArray) -> Now:
+        """Volumes given to twins after shears (G, S), and the rows of twins that are born, which take the
+        strengths and the stress of their parents.
+        """
+        rules = self.rules
+        assert isinstance(rules, VolumeTransfer) and isinstance(now.twins, TransferState)
+        weights = now.weights.detach().numpy()
+        twins, weights, parents, systems = rules.advance(now.twins, shear, weights)
+        matrices, rows = now.matrices, torch.as_tensor(parents)
+        half_turn = torch.as_tensor(rules.rotation(systems))
+        if len(parents) and self.start is not None:
+            stress = self.start.stress
+            self.start = replace(self.start, stress=np.concatenate([stress, stress[parents]]))
+        return replace(
+            now,
+            matrices=torch.cat([matrices, matrices[rows] @ half_turn]),
+            weights=torch.as_tensor(weights),
+            hardening=_with_rows(now.hardening, rows),
+            twins=twins,
+        )
+
     def row(self, now: Now, field: MeanField, conditions: Conditions) -> Row:
         """What is recorded of a solved state."""
-        slip, medium = self.weights @ field.shear_rate.abs(), medium_of(field)
+        slip, medium = now.weights @ field.shear_rate.abs(), medium_of(field)
         by_family = self.modes.sum_by_family(slip)
         return Row(
             strain=now.strain,
@@ -204,7 +232,7 @@ class PathSolver:
             rate=field.rate,
             taylor_factor=slip.sum() / _work_rate(field),
             activity=by_family / by_family.sum(),
-            strength=self.modes.mean_by_family(self.weights @ now.hardening["strength"]),
+            strength=self.modes.mean_by_family(now.weights @ now.hardening["strength"]),
             twin_fraction=self.modes.pad(now.twins.accumulated),
             reoriented=self.modes.pad(now.twins.effective),
             cross_slip=self.exchange(now, field),
@@ -226,6 +254,7 @@ class PathSolver:
             von_mises=von_mises_stress(columns["stress"]),
             cauchy=None if rows[0].cauchy is None else np.array([row.cauchy for row in rows]),
             orientations=now.matrices,
+            weights=now.weights,
             grain_strength=now.hardening["strength"],
             shape=now.shape,
             first=first,
@@ -234,6 +263,14 @@ class PathSolver:
             state=now.hardening,
             **columns,
         )
+
+
+def _with_rows(state: State, rows: Tensor) -> State:
+    """The state of a hardening law with those of some grains (R,) once more at its end."""
+    return {
+        key: _with_rows(value, rows) if isinstance(value, dict) else torch.cat([value, value[rows]])
+        for key, value in state.items()
+    }
 
 
 def _work_rate(field: MeanField) -> Tensor:
