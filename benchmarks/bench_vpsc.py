@@ -27,7 +27,12 @@ def main(*parts: str) -> dict[str, bool]:
     passed, worst = {}, {}
     for name in names:
         start = time.perf_counter()
-        rows = compare_case(folder, name)
+        try:
+            rows = compare_case(folder, name)
+        except Exception as error:  # one case that raises must not hide the others
+            print(f"{name:42s} RAISED {type(error).__name__}: {error}", flush=True)
+            passed[name] = False
+            continue
         seconds = time.perf_counter() - start
         for row in rows:
             print(

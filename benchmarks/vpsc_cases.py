@@ -139,7 +139,7 @@ def solve_case(folder: Path, name: str, *, order: str = "vpsc", **options):
         control=process["control_component"],
         scheme=interaction,
         reorientation=rules,
-        n_eff=scheme["n_eff"] if interaction == "n_eff" else None,
+        n_eff=scheme.get("n_eff") if interaction == "n_eff" else None,  # None: 10, as in `mean_field`
         update_shape=scheme.get("update_grain_shape", False),
         temperature=process["temperature_K"],
         rate_insensitive="modes" not in case["crystal"],
