@@ -42,7 +42,7 @@ from .paths.calibration import (
 from .paths.deform import deform as deform
 from .paths.measured import ElasticLine as ElasticLine, elastic_line as elastic_line
 from .paths.path import Path as Path
-from .paths.regimes import regimes as regimes
+from .paths.regimes import regimes as regimes, takeover as takeover
 from .paths.sheet import (
     Lankford as Lankford,
     YieldSurface as YieldSurface,

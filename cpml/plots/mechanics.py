@@ -76,23 +76,27 @@ def stress_strain(
 
 
 @captioned
-def regime_shares(table: pd.DataFrame) -> Figure | None:
-    """Share of climb in the slip over temperature, one line for each strain rate.
+def regime_shares(table: pd.DataFrame, share: str = "climb") -> Figure | None:
+    """Share of a thermal mechanism over temperature, one line for each strain rate.
 
     Parameters
     ----------
-    table : rate_per_s, homologous (T over the melting point), climb, as cpml.plasticity.regimes gives it
+    table : rate_per_s, homologous (T over the melting point) and the share, as cpml.plasticity.regimes gives
+        it
+    share : "climb", of the strain, or "cross_slip", of the slip; rows without it are left out
 
     Returns
     -------
     Figure, None where there is nothing to draw: no row
     """
-    drawn = _over_temperature(table, "homologous", "climb")
+    known = table.dropna(subset=[share]) if share in table else table
+    drawn = _over_temperature(known, "homologous", share)
     if drawn is None:
         return None
     fig, ax = drawn
-    ax.set(xlabel="temperature / melting point", ylabel="share of climb in the slip", ylim=(-0.02, 1.02))
-    return note(fig, n=len(table), unit="solved states")
+    words = {"climb": "share of climb in the strain", "cross_slip": "share of slip that changes plane"}
+    ax.set(xlabel="temperature / melting point", ylabel=words[share], ylim=(-0.02, 1.02))
+    return note(fig, n=len(known), unit="solved states")
 
 
 @captioned

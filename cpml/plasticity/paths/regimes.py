@@ -1,9 +1,11 @@
-"""Which mechanism carries the strain at a temperature and rate: climb beside
-glide, and cross-slip of the glide.
+"""Which mechanism carries the strain at a temperature and rate: slip, twinning and climb by their shares of
+the strain rates, and cross-slip of the slip; where each of the two thermal ones takes over.
 
 Single crystals of random orientation under uniaxial strain; glide by the power law of a material file (it has
-no temperature of its own), climb by its self-diffusion, cross-slip by its stacking-fault energy. The share of
-climb is that of sum |rates|; that of cross-slip is the rate of transfer between planes over the slip rate.
+no temperature of its own), climb by its self-diffusion and the dislocations that the stress holds, cross-slip
+where the file describes it. Shares of slip, twinning and climb are those of sum |rates|; that of cross-slip
+is the rate of exchange between planes over the slip rate. With the one exponent of a material file stresses
+fall when a test slows; where they fall faster than screws gain time, cross-slip becomes rarer.
 
 Reference for the idea: Frost & Ashby 1982, Deformation-Mechanism Maps.
 """
@@ -30,7 +32,7 @@ N_CRYSTALS = 6
 def regimes(
     material: Material, *, temperatures: ArrayLike, rates: ArrayLike = (1e-3, 1e-5, 1e-7)
 ) -> pd.DataFrame:
-    """Shares of climb and cross-slip over temperature and rate.
+    """Shares of the four mechanisms over temperature and rate.
 
     Parameters
     ----------
@@ -40,8 +42,8 @@ def regimes(
 
     Returns
     -------
-    table rate_per_s, temperature_k, homologous (T over the melting point), stress_mpa, climb, cross_slip
-    (NaN where unknown), converged
+    table rate_per_s, temperature_k, homologous (T over the melting point), stress_mpa, slip, twin, climb,
+    cross_slip (NaN where unknown), converged
 
     Raises
     ------
@@ -56,24 +58,64 @@ def regimes(
     law = Together((PowerLaw.from_material(material), DiffusionClimb.from_material(material, temperature)))
     with torch.no_grad():
         solved = single_crystal(law, rate * torch.as_tensor(to_vector(TENSION)), matrices, tol=1e-8)
-    slip, climb = (solved.shear_rate[:, part].abs().sum(-1) for part in law.parts)
+    rates_of = solved.shear_rate.abs()
+    is_twin = torch.as_tensor(material.systems().twin)
+    glide, climb = rates_of[:, law.parts[0]], rates_of[:, law.parts[1]].sum(-1)
+    slip, twin = glide[:, ~is_twin].sum(-1), glide[:, is_twin].sum(-1)
     transfer = torch.full_like(slip, torch.nan)
     if material.cross_slip:
         crossing = CrossSlip.from_material(material)
         local = (solved.stress[:, None, :] @ rotation_5x5(matrices))[:, 0]  # crystal axes
         transfer = crossing.activity(solved.shear_rate[:, law.parts[0]], local, temperature).sum(-1)
-    stress, slip, climb, transfer = (
+    stress, slip, twin, climb, transfer = (
         x.reshape(len(points), N_CRYSTALS).mean(1)
-        for x in (von_mises_stress(solved.stress), slip, climb, transfer)
+        for x in (von_mises_stress(solved.stress), slip, twin, climb, transfer)
     )
+    total = slip + twin + climb
     return pd.DataFrame(
         {
             "rate_per_s": points[:, 0],
             "temperature_k": points[:, 1],
             "homologous": points[:, 1] / material.diffusion["melting_k"],
             "stress_mpa": stress.numpy(),
-            "climb": (climb / (slip + climb)).numpy(),
+            "slip": (slip / total).numpy(),
+            "twin": (twin / total).numpy(),
+            "climb": (climb / total).numpy(),
             "cross_slip": (transfer / slip.clamp(min=1e-300)).numpy(),
             "converged": solved.converged.reshape(len(points), N_CRYSTALS).all(1).numpy(),
         }
     )
+
+
+def takeover(table: pd.DataFrame) -> pd.DataFrame:
+    """Temperatures at which a thermal mechanism passes one half.
+
+    Parameters
+    ----------
+    table : of `regimes`, several temperatures for each rate
+
+    Returns
+    -------
+    table indexed by rate_per_s: climb_k, cross_slip_k, K; NaN where a share stays on one side
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"rate_per_s": 1e-3, "temperature_k": [300.0, 400.0], "climb": [0.0, 1.0]})
+    >>> takeover(table.assign(cross_slip=np.nan))["climb_k"].tolist()
+    [350.0]
+    """
+    rows = {
+        rate: {f"{name}_k": _passes_half(own["temperature_k"], own[name]) for name in ("climb", "cross_slip")}
+        for rate, own in table.sort_values("temperature_k").groupby("rate_per_s", sort=False)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rate_per_s")
+
+
+def _passes_half(temperature: pd.Series, share: pd.Series) -> float:
+    """The first temperature at which a share reaches 1/2, between points by a straight line."""
+    t, y = temperature.to_numpy(float), share.to_numpy(float)
+    above = np.flatnonzero(y >= 0.5)
+    if not len(above) or above[0] == 0:
+        return np.nan
+    k = above[0]
+    return float(np.interp(0.5, [y[k - 1], y[k]], [t[k - 1], t[k]]))
