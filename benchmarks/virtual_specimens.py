@@ -29,6 +29,7 @@ from cpml.evaluation.splits import Splits, blocked_folds
 from cpml.load import Load
 from cpml.microscopy.labels.rows import Labels
 from cpml.microscopy.maps.ebsd_map import EbsdMap
+from cpml.models.mechanics.mean_fields import mean_fields
 from cpml.models.specimen.specimen import Specimen, build_specimen
 from cpml.virtual.recorded import read_public_table, recorded_traces, recorded_variants
 from cpml.virtual.truth import Truth, match_grains, read_generator_truth, truth_labels
@@ -195,14 +196,13 @@ def _images(folder: Path, truth: Truth, label: np.ndarray) -> pd.Series:
 def with_cp_baseline(specimen: Specimen) -> Specimen:
     """The specimen with Schmid factors and the activities of Sachs and Taylor under literature strengths."""
     from cpml.models.summary import with_baseline
-    from cpml.plasticity import PowerLaw, mean_field
+    from cpml.plasticity import PowerLaw
 
     law, weights = PowerLaw.from_material(specimen.material), specimen.weights
     cp = {"schmid": schmid_factors(specimen.systems, specimen.quaternions, specimen.load.stress)}
-    for scheme in ("sachs", "taylor"):
-        field = mean_field(law, specimen.quaternions, weights=weights, loading=specimen.load, scheme=scheme)
-        cp[f"share_{scheme}"] = field.activity.numpy()
-    return with_baseline(specimen, cp | {"taylor_factor": field.taylor_factor.numpy()})
+    fields, _ = mean_fields(law, specimen.quaternions, weights=weights, loading=specimen.load)
+    cp |= {f"share_{scheme}": fields[scheme].activity.numpy() for scheme in ("sachs", "taylor")}
+    return with_baseline(specimen, cp | {"taylor_factor": fields["taylor"].taylor_factor.numpy()})
 
 
 def public_labels(path: Path, ebsd_map, grains: pd.DataFrame, label: np.ndarray, systems) -> Labels:

@@ -11,7 +11,8 @@ A file is YAML (shipped ones beside this module, or the user's own path):
         voce: tau1_mpa, theta0_mpa, theta1_mpa, latent
         saturation: h0_mpa, saturation_mpa, exponent, latent
         kocks_mecking: tau0_mpa, k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi, rate0
-        a value is one number or {family: number}, latent a number or {hardened: {active: number}}; in its
+        a value is one number or {family: number}, latent a number (of systems on different planes)
+        or {hardened: {active: number}}; in its
         place interactions: {class: factor} (cpml.crystallography.interactions)
     diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}         for climb
         core_d0_m4_per_s, core_q_kj_per_mol: section of a dislocation core times its diffusivity     optional

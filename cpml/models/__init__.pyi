@@ -29,6 +29,7 @@ from .mechanics.field_comparison import (
 )
 from .mechanics.hot_spots import hot_spot_numbers as hot_spot_numbers, hot_spots as hot_spots
 from .mechanics.map_field import MapField as MapField, solve_map as solve_map
+from .mechanics.mean_fields import mean_fields as mean_fields
 from .mechanics.open_depth import (
     OpenDepth as OpenDepth,
     learned_curve as learned_curve,

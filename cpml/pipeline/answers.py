@@ -48,6 +48,11 @@ def name_of(family: str) -> str:
     return FAMILY_WORDS.get(family, family.replace("_", " "))
 
 
+def without_solution(refused: dict[str, str]) -> str:
+    """Schemes of a mean field that have no solution, and what stands in their place."""
+    return "; ".join(refused.values()) if refused else "All three schemes have a solution."
+
+
 def the_map(ebsd_map: EbsdMap) -> str:
     """How large the map is, and how much of it is there."""
     width, height = np.ptp(ebsd_map.xy, axis=0) + ebsd_map.step_um

@@ -134,15 +134,14 @@ def test_the_prior_of_a_mean_strength_has_risen_half_way():
     assert gained[0] == pytest.approx(0.5 * 200.0 * taylor * strain, rel=0.02)
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in log")
 def test_families_that_deform_no_medium_harden_under_the_load():
-    """Without <c+a> no grain shortens along c, so there is no mean medium; a fit by the load's stress needs
-    none, nor does its prior: linear hardening by the total shear.
+    """Basal slip and twins leave most strains to nobody, so there is no mean medium; a fit by the load's stress
+    needs none, nor does its prior: linear hardening by the total shear.
     """
-    ratios = {"prismatic": 1.0, "basal": 1.5, "twin_1012": 2.0}
+    ratios = {"basal": 1.0, "twin_1012": 2.0}
     specimen = linear(synthetic_specimen(40, material="titanium_cp", ratios=ratios, seed=1).specimen, 200.0)
     start = specimen.material.strengths
-    with pytest.raises(ParameterError, match="no medium found"):
+    with pytest.raises(ParameterError, match="hardens without limit"):
         grain_state(specimen, np.log(start), "affine")
     found = expected_rise(specimen)
     strain = specimen.load.strain or NOMINAL_STRAIN

@@ -79,3 +79,13 @@ def test_wrong_blocks(tmp_path, old, new, words):
     with pytest.raises(DatasetError, match=words) as error:
         load_material(path)
     assert "own.yml" in str(error.value)
+
+
+def test_coplanar_systems_harden_as_themselves():
+    """A latent ratio of a material file is that of systems on different planes, 1 on the same plane: each of
+    the 12 systems of copper meets itself and two others with 1, nine with 1.4.
+    """
+    matrix = material_hardening(load_material("copper")).latent.numpy()
+    plane = load_material("copper").systems().plane
+    assert (matrix == 1.0).sum(1).tolist() == [3] * 12 and np.isclose(matrix, 1.4).sum(1).tolist() == [9] * 12
+    assert np.allclose(np.abs(plane @ plane.T)[matrix == 1.0], 1.0)

@@ -69,10 +69,14 @@ def shear_moduli(material: Material, systems: Systems) -> NDArray:
 
 
 def _latent(block: dict, systems: Systems) -> NDArray:
+    """Factors h (K, K) of families or (S, S) of systems: one number is for systems of different planes,
+    coplanar ones harden each other as they harden themselves (Kocks 1970, Metall. Trans. 1:1121).
+    """
     if "interactions" in block:
         return interaction_matrix(systems, block["interactions"])
     names = systems.family_names
     given = block.get("latent", 1.0)
     if not isinstance(given, dict):
-        return np.full((len(names), len(names)), float(given))
+        is_coplanar = np.abs(systems.plane @ systems.plane.T) > 1 - 1e-9
+        return np.where(is_coplanar, 1.0, float(given))
     return np.array([[float(given.get(row, {}).get(column, 1.0)) for column in names] for row in names])

@@ -6,7 +6,8 @@ Footprints only tell ratios. Multiplying every strength by c multiplies the yiel
 
 with the measured value at a plastic strain of 0.2 % (cpml.plasticity.paths.measured) and the law's under the
 strain rate of Taylor. That bounds the yield stress from above, so the strengths are the smallest
-that explain the curve.
+that explain the curve. Where the families make no general strain, the nearest scheme with a solution stands
+in.
 """
 
 import numpy as np
@@ -15,10 +16,10 @@ import torch
 from numpy.typing import ArrayLike
 
 from cpml.errors import CpmlError
+from cpml.models.mechanics.mean_fields import mean_fields
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.paths.measured import offset_stress
-from cpml.plasticity.polycrystal.mean_field import mean_field
 
 
 def offset_yield(curve: pd.DataFrame) -> float:
@@ -55,6 +56,5 @@ def strength_scale(specimen: Specimen, strengths: ArrayLike) -> tuple[float, flo
         n=material.n,
         reference_rate=material.reference_rate,
     )
-    rate = specimen.load.rate * specimen.load.rate_direction
-    field = mean_field(law, specimen.quaternions, weights=specimen.weights, loading=rate, scheme="taylor")
-    return measured / float(field.von_mises), measured
+    fields, _ = mean_fields(law, specimen.quaternions, weights=specimen.weights, loading=specimen.load)
+    return measured / float(fields["taylor"].von_mises), measured
