@@ -69,7 +69,8 @@ def fixed_point(
     """
     memory = Memory() if memory is None else memory
     x = np.asarray(start, float)
-    best: tuple[NDArray, NDArray] | None = None  # iterate and residual
+    best: tuple[NDArray, NDArray] | None = None  # last iterate that was kept, and its residual
+    nearest = (x, np.inf)
     size, relaxation, kept = np.inf, 1.0, 0
     for iteration in range(1, max_iter + 1):
         g = function(x, size) - x
@@ -87,7 +88,7 @@ def fixed_point(
         else:
             if best is not None:
                 memory.add(x - best[0], g - best[1])
-            if not now >= size:
+            if now < nearest[1]:
                 nearest = (x, now)
             best, size, kept = (x, g), now, kept + 1
             if kept % _TRUST == 0:
