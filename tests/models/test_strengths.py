@@ -135,8 +135,8 @@ def test_the_prior_of_a_mean_strength_has_risen_half_way():
 
 
 def test_families_that_deform_no_medium_harden_under_the_load():
-    """Basal slip and twins leave most strains to nobody, so there is no mean medium; a fit by the load's stress
-    needs none, nor does its prior: linear hardening by the total shear.
+    """Basal slip and twins leave most strains to nobody, so there is no mean medium; a fit by the load's
+    stress needs none, nor does its prior: linear hardening by the total shear.
     """
     ratios = {"basal": 1.0, "twin_1012": 2.0}
     specimen = linear(synthetic_specimen(40, material="titanium_cp", ratios=ratios, seed=1).specimen, 200.0)

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from benchmarks import vpsc_cases
-from cpml.crystallography import systems
+from cpml.crystallography import load_material, systems
 from cpml.crystallography.tensors import rotation_5x5
 from cpml.errors import ParameterError
 from cpml.plasticity import Conditions, PowerLaw, Voce, VolumeTransfer, deform
@@ -148,3 +149,41 @@ def test_wrong_rules(build, words):
     """Systems without twins, a share out of range, a twin without shear."""
     with pytest.raises(ParameterError, match=words):
         build()
+
+
+def rolled_sheet(count=300):
+    """Crystals with c within some 20 deg of z, turned at random about it: a basal texture."""
+    rng = np.random.default_rng(0)
+    about_c = np.column_stack([np.zeros((count, 2)), rng.uniform(0, np.pi / 3, count)])
+    tilt = np.column_stack([np.radians(20) * rng.normal(size=(count, 2)), np.zeros(count)])
+    return (Rotation.from_rotvec(tilt) * Rotation.from_rotvec(about_c)).as_matrix()
+
+
+@pytest.mark.parametrize("rules", [Reorientation, VolumeTransfer])
+def test_asymmetry_of_az31(rules):
+    """Rolled AZ31B in its plane: compression yields at about half of tension, its curve bends upwards while
+    twins grow, and more than half has twinned at 8 % (Agnew & Duygulu 2005, Int. J. Plast. 21:1161; Proust et
+    al. 2009, Int. J. Plast. 25:861: yield 150 to 180 and 70 to 90 MPa, twins saturate near 8 %).
+    """
+    metal, sheet = load_material("magnesium_az31"), rolled_sheet()
+    law = PowerLaw.from_material(metal)
+    pulled, pushed = (
+        deform(
+            law,
+            material_hardening(metal),
+            sheet,
+            loading=Conditions.uniaxial(0, sign * 1e-3),
+            increment=0.005,
+            steps=16,
+            control="11",
+            scheme="affine",
+            reorientation=rules(law.systems),
+            tol=1e-5,
+        )
+        for sign in (1, -1)
+    )
+    assert 150 < float(pulled.von_mises[0]) < 180 and 70 < float(pushed.von_mises[0]) < 90
+    slope = np.diff(pushed.von_mises.numpy())
+    assert slope[:8].max() > 1.5 * slope[0] and slope[-1] < slope[:12].max()
+    assert np.diff(pulled.von_mises.numpy()).argmax() == 0  # no such bend in tension
+    assert pushed.twin_fraction[-1, 3] > 0.5 and pulled.twin_fraction[-1, 3] < 0.05
