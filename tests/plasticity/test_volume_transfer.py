@@ -14,7 +14,15 @@ from benchmarks import vpsc_cases
 from cpml.crystallography import load_material, systems
 from cpml.crystallography.tensors import rotation_5x5
 from cpml.errors import ParameterError
-from cpml.plasticity import Conditions, PowerLaw, Voce, VolumeTransfer, deform
+from cpml.plasticity import (
+    Conditions,
+    PowerLaw,
+    Reorientation,
+    Voce,
+    VolumeTransfer,
+    deform,
+    material_hardening,
+)
 from support.phases import FCC, MG, MG_STRENGTHS
 
 UP = [[1.0, 0, 0, 0], [np.cos(0.05), np.sin(0.05), 0, 0]]  # c along z, and nearly
