@@ -407,6 +407,18 @@ def docs(c, pictures=False):
     print(f"site: {ROOT / 'build' / 'docs' / 'index.html'}")
 
 
+@task(
+    help={"name": "a shipped material or a path of a .yml file (may be repeated); all when empty"},
+    iterable=["name"],
+)
+@reports_errors
+def materials(c, name=None):
+    """A page for each material file, build/materials/index.html: curves, shares, r-values, temperature."""
+    from cpml.pipeline.material_pages import write_pages
+
+    print(f"pages: {write_pages(ROOT / 'build' / 'materials', tuple(name or ()))}")
+
+
 def _take_pictures():
     """docs/pictures/<dataset>_<figure>.png again from the reports, with 128 colours: a fifth of the size."""
     from PIL import Image
