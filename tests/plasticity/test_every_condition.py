@@ -102,3 +102,13 @@ def test_one_temperature_in_a_path():
     with pytest.raises(ParameterError, match="temperatures of 77 K, 300 K in one path"):
         deform(law, None, Q[:2], temperature=77.0, **pull)
     assert deform(law, None, Q[:2], **pull).converged.all()
+
+
+@pytest.mark.parametrize("scheme", ["affine", "tangent", "secant", "n_eff"])
+def test_a_loose_tolerance_is_cheap(scheme):
+    """A warm step at 1e-3 takes a few Newton steps, and a cold solution at 1e-3 is one attempt, not all
+    of them.
+    """
+    law, pull = PowerLaw(FCC, [30.0], 20.0), np.diag([1.0, -0.5, -0.5])
+    path = deform(law, None, Q, loading=pull, increment=0.01, steps=5, scheme=scheme, tol=1e-3)
+    assert path.converged.all() and path.n_iter[0] < 100 and path.n_iter[1:].max() < 20

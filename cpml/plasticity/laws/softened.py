@@ -12,14 +12,16 @@ n/k on its way, thermally activated glide one of k times the temperature.
 | k | 1 or more | |
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from cpml.plasticity.laws.law import Law
+from cpml.plasticity.arguments import as_tensor
+from cpml.plasticity.laws.law import Law, PowerLaw
 
-_GROWTH = 2.0  # of the exponent from stage to stage
+_GROWTH = 2.5  # of the exponent from stage to stage
+_CLOSE = 1.5  # of the factor that makes a law linear: no stage nearer to it
 _LEAST = 1e-300  # 1/s, below which a rate has lost its digits
 _LARGEST = 1e5  # exponent beyond which there is no end to stages
 
@@ -61,7 +63,16 @@ def softened(law: Law, stress: Tensor, rate: float) -> list[Law]:
     """Laws from a nearly linear one to the law itself, last; `stress` is that of each mode at `rate`, 1/s."""
     factor, way = exponent(law, stress), [law]
     k = _GROWTH
-    while k < factor * _GROWTH:
-        way.insert(0, Softened(law, min(k, factor), rate))
+    while k * _CLOSE < factor:
+        way.insert(0, _soft(law, k, rate))
         k *= _GROWTH
-    return way
+    return [_soft(law, factor, rate), *way] if factor > 1 else way
+
+
+def _soft(law: Law, factor: float, rate: float) -> Law:
+    """A law softened by a factor: a power law is one of a smaller exponent, which is faster to evaluate."""
+    if not isinstance(law, PowerLaw):
+        return Softened(law, factor, rate)
+    n, rate0 = as_tensor(law.n).item(), as_tensor(law.reference_rate).item()
+    scale = (rate / rate0) ** ((1 - factor) / n)  # keeps the stress at `rate`
+    return replace(law, n=max(n / factor, 1.0), strength=law.strength.detach() * scale)

@@ -258,7 +258,7 @@ def _at_rate(
         if start is not None:
             x = search.attempt(lambda: search.warm(start, tol))
         for k, (search.growth, search.least) in enumerate(_ATTEMPTS[: 1 if lacking else None]):
-            if not (search.residual <= _NEAR if k else search.converged):
+            if not (search.converged or (k and search.residual <= _NEAR)):
                 x = search.attempt(lambda: search.cold(tol, memory))
         found = _medium(search, x, memory, rate0, sigma0) if np.isfinite(x).all() else None
     if found is not None and (found.converged or not lacking):
