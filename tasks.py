@@ -414,7 +414,7 @@ def docs(c, pictures=False):
 @reports_errors
 def materials(c, name=None):
     """A page for each material file, build/materials/index.html: curves, shares, r-values, temperature."""
-    from cpml.pipeline.material_pages import write_pages
+    from cpml.pipeline.report.material_pages import write_pages
 
     print(f"pages: {write_pages(ROOT / 'build' / 'materials', tuple(name or ()))}")
 
@@ -453,7 +453,10 @@ def bench(c, suite="", arguments=""):
     for name in [suite] if suite else found:
         module = importlib.import_module(f"benchmarks.{found[name].stem}")
         if arguments and not (suite and hasattr(module, "PARTS")):
-            raise Exit("error: --arguments is for one suite that has parts: coupling or depth", code=1)
+            raise Exit(
+                "error: --arguments is for one suite that takes some, such as conditions or coupling",
+                code=1,
+            )
         print(f"== {name}", flush=True)
         module.main(*([shlex.split(arguments)] if arguments else []))
 

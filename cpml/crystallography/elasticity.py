@@ -121,3 +121,10 @@ def hershey(c11: float, c12: float, c44: float) -> tuple[float, float]:
     """Bulk and self-consistent shear modulus of a random cubic polycrystal of spheres (closed form)."""
     roots = np.roots([8, 5 * c11 + 4 * c12, -c44 * (7 * c11 - 4 * c12), -c44 * (c11 - c12) * (c11 + 2 * c12)])
     return (c11 + 2 * c12) / 3, float(max(r.real for r in roots if abs(r.imag) < 1e-9 * abs(r)))
+
+
+def voigt_shear(stiffness: NDArray) -> float:
+    """Shear modulus of a random polycrystal of crystals of a (6, 6) Voigt stiffness: Voigt's upper bound."""
+    c = stiffness
+    normal = c[0, 0] + c[1, 1] + c[2, 2] - c[0, 1] - c[1, 2] - c[0, 2]
+    return float((normal + 3 * (c[3, 3] + c[4, 4] + c[5, 5])) / 15)

@@ -11,14 +11,14 @@ A file is YAML (shipped ones beside this module, or the user's own path):
         voce: tau1_mpa, theta0_mpa, theta1_mpa, latent
         saturation: h0_mpa, saturation_mpa, exponent, latent
         kocks_mecking: tau0_mpa, k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi, rate0
-        a value is one number or {family: number}, latent a number (of systems on different planes)
-        or {hardened: {active: number}}; in its
-        place interactions: {class: factor} (cpml.crystallography.interactions)
+        a value is one number or {family: number}; latent a number, of systems on different planes, or
+        {hardened: {active: number}}, or interactions: {class: factor} (cpml.crystallography.interactions)
     diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}         for climb
         core_d0_m4_per_s, core_q_kj_per_mol: section of a dislocation core times its diffusivity     optional
         shear_modulus_gpa at 300 K, modulus_slope T_m/mu dmu/dT                                      optional
-    cross_slip: {energy_ev, activation_volume_b3, onset_mpa, source, log_spread}: barrier at the stress
-    onset_mpa; stacking_fault_mj_per_m2 may be told (cpml.plasticity.laws.cross_slip)
+    cross_slip: {energy_ev, activation_volume_b3, onset_mpa, source, log_spread}
+        energy_ev is the barrier at the onset stress (cpml.plasticity.laws.cross_slip)
+        stacking_fault_mj_per_m2 may be told                                                         optional
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
 `log_spread` is the prior standard deviation of ln(strength): published strengths of one metal
@@ -41,7 +41,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cpml.crystallography.elasticity import crystal_stiffness
+from cpml.crystallography.elasticity import crystal_stiffness, voigt_shear
 from cpml.crystallography.material_blocks import (
     CROSS_SLIP,
     DIFFUSION,
@@ -150,8 +150,8 @@ class Material:
 
     def shear_modulus(self, temperature: Numbers) -> Numbers:
         """Shear modulus, MPa, at temperatures in K: mu0 [1 + k (T - 300 K)/T_m], mu0 and k of the block
-        `diffusion`; without them Voigt's mean of the elastic constants and the -1/2 of most fcc metals (Frost
-        & Ashby 1982, Table 4.1).
+        `diffusion`; without them Voigt's mean of the elastic constants, and k = -1/2, that of most fcc metals
+        (Frost & Ashby 1982, Table 4.1), or 0 where no melting point is known.
 
         Raises
         ------
@@ -161,12 +161,12 @@ class Material:
         if "shear_modulus_gpa" in block:
             room = 1e3 * float(block["shear_modulus_gpa"])
         elif self.elastic:
-            room = _voigt_shear(crystal_stiffness(self.elastic))
+            room = voigt_shear(crystal_stiffness(self.elastic))
         else:
             raise ParameterError(
                 f"material {self.name!r} has no elastic constants: its shear modulus is unknown"
             )
-        slope = float(block.get("modulus_slope", -0.5)) / float(block.get("melting_k", 1500.0))
+        slope = float(block.get("modulus_slope", -0.5)) / float(block.get("melting_k", np.inf))
         return room * (1 + slope * (temperature - 300.0))
 
     def table(self) -> pd.DataFrame:
@@ -186,13 +186,6 @@ class Material:
                 f"it has {', '.join(self.families)}"
             )
         return systems(self.lattice, families=tuple(families or self.families), c_over_a=self.c_over_a)
-
-
-def _voigt_shear(stiffness: NDArray) -> float:
-    """Shear modulus of a random aggregate of a (6, 6) Voigt stiffness, upper bound."""
-    c = stiffness
-    normal = c[0, 0] + c[1, 1] + c[2, 2] - c[0, 1] - c[1, 2] - c[0, 2]
-    return float((normal + 3 * (c[3, 3] + c[4, 4] + c[5, 5])) / 15)
 
 
 def material_names() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import pytest
 
 from cpml.errors import DatasetError
-from cpml.pipeline import material_pages
+from cpml.pipeline.report import material_pages
 
 OWN = """
 name: own

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from benchmarks.bench_conditions import draw, outcome
 from cpml.crystallography import random_quaternions
+from cpml.crystallography.tensors import to_matrix
 from cpml.errors import CpmlError, ParameterError
 from cpml.plasticity import Conditions, PowerLaw, ThermalGlide, deform, mean_field, single_crystal
 from cpml.plasticity.polycrystal import medium
@@ -64,8 +65,6 @@ def test_creep_is_the_inverse_of_a_rate(scheme):
     """The deviator of a solved tension, imposed, gives back its rate (n = 30: 1e-6 of it)."""
     law = PowerLaw(MG, MG_STRENGTHS, 30.0, 1e-3)
     there = mean_field(law, Q, loading=np.diag([1e-5, -4e-6, -6e-6]), scheme=scheme)
-    from cpml.crystallography.tensors import to_matrix
-
     free = np.where(np.triu(np.ones((3, 3)), 1) > 0, 0.0, np.nan)
     creep = Conditions.mixed(free, to_matrix(there.stress.numpy()))
     back = mean_field(law, Q, loading=creep, scheme=scheme)

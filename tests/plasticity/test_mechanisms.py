@@ -9,7 +9,7 @@ from cpml.crystallography.climb_modes import climb_modes, climb_tensor
 from cpml.crystallography.materials import material_names
 from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
-from cpml.plasticity import Conditions, PowerLaw, Voce, deform, single_crystal
+from cpml.plasticity import Conditions, PowerLaw, Voce, deform, mean_field, single_crystal
 from cpml.plasticity.laws.climb import DiffusionClimb
 from cpml.plasticity.laws.cross_slip import CrossSlip
 from cpml.plasticity.laws.glide import ThermalGlide
@@ -55,6 +55,31 @@ def test_thermal_glide_softens_with_temperature():
         2.81e12 * 2.49e-10
     )
     assert velocity == pytest.approx(1 / (1 / 1.4e3 + 1e-7 / (2000 * 2.49e-10)))
+
+
+@pytest.mark.parametrize("temperature", [4.0, 77.0, 300.0, 1000.0])
+def test_thermal_glide_from_cold_to_hot(temperature):
+    """Effective exponents from 1 to some 10^4: crystals, Taylor with free sides and the affine medium
+    converge, and stresses are finite.
+    """
+    law = ThermalGlide(FCC, temperature, energy=3e-19, strength0=400.0, burgers=2.5e-10)
+    crystals = single_crystal(law, 1e-3 * TENSION, Q)
+    assert bool(crystals.converged.all()) and bool(torch.isfinite(crystals.stress).all())
+    for scheme in ("taylor", "affine"):
+        field = mean_field(law, Q, loading=Conditions.uniaxial(0, 1e-3), scheme=scheme)
+        assert bool(field.converged.all()) and 0 < float(field.von_mises) < 2000
+
+
+def test_no_glide_without_stress():
+    """Jumps both ways cancel at rest, also where kT is not small; p = q = 1 is 2 v0 exp(-Q/kT) sinh(Q x/kT), to
+    the 1e-6 of x that the first factor takes at least (Q/kT = 8: 1e-5 of the rate).
+    """
+    law = ThermalGlide(FCC, 900.0, energy=1e-19, strength0=400.0, burgers=2.5e-10, p=1.0, q=1.0, drag=0.0)
+    height = 1e-19 / (1.380649e-23 * 900)
+    for x in (0.0, 1e-9, 0.01, 0.3):
+        rate = law.rates(torch.full((12,), 400.0 * x, dtype=torch.float64))[0][0].item()
+        exact = 1e12 * 2.5e-10 * 2e3 * np.exp(-height) * np.sinh(height * x)
+        assert rate == pytest.approx(exact, rel=1e-5, abs=1e-30)
 
 
 def test_climb_tensors():

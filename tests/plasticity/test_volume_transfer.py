@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
 
 from benchmarks import vpsc_cases
 from cpml.crystallography import load_material, systems
@@ -23,8 +22,10 @@ from cpml.plasticity import (
     deform,
     material_hardening,
 )
+from cpml.virtual.volumes.textures import fibre
 from support.phases import FCC, MG, MG_STRENGTHS
 
+NORMAL = np.array([0.0, 0.0, 1.0])
 UP = [[1.0, 0, 0, 0], [np.cos(0.05), np.sin(0.05), 0, 0]]  # c along z, and nearly
 
 
@@ -159,21 +160,13 @@ def test_wrong_rules(build, words):
         build()
 
 
-def rolled_sheet(count=300):
-    """Crystals with c within some 20 deg of z, turned at random about it: a basal texture."""
-    rng = np.random.default_rng(0)
-    about_c = np.column_stack([np.zeros((count, 2)), rng.uniform(0, np.pi / 3, count)])
-    tilt = np.column_stack([np.radians(20) * rng.normal(size=(count, 2)), np.zeros(count)])
-    return (Rotation.from_rotvec(tilt) * Rotation.from_rotvec(about_c)).as_matrix()
-
-
 @pytest.mark.parametrize("rules", [Reorientation, VolumeTransfer])
 def test_asymmetry_of_az31(rules):
     """Rolled AZ31B in its plane: compression yields at about half of tension, its curve bends upwards while
     twins grow, and more than half has twinned at 8 % (Agnew & Duygulu 2005, Int. J. Plast. 21:1161; Proust et
     al. 2009, Int. J. Plast. 25:861: yield 150 to 180 and 70 to 90 MPa, twins saturate near 8 %).
     """
-    metal, sheet = load_material("magnesium_az31"), rolled_sheet()
+    metal, sheet = load_material("magnesium_az31"), fibre(NORMAL, NORMAL, 300, 20.0, np.random.default_rng(0))
     law = PowerLaw.from_material(metal)
     pulled, pushed = (
         deform(

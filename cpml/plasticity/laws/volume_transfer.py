@@ -21,6 +21,7 @@ Plast. 25:861 (twinning and detwinning as composite grains).
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,13 @@ from cpml.plasticity.laws.reorientation import Reorientation, TwinState
 _MOST = 0.5  # of a grain's weight that one step may take
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TransferState(TwinState):
     """Twins of a path so far; `accumulated` and `effective` are the volume that is twinned, by family."""
 
-    target: NDArray = None  # type: ignore[assignment]  # (G, S) grain that a system transfers to, -1: none yet
-    first: NDArray = None  # type: ignore[assignment]  # (G,) weight at the start, 0 of twins
-    family: NDArray = None  # type: ignore[assignment]  # (G,) twin family of twins, -1 of parents
+    target: NDArray  # (G, S) grain that a system transfers to, -1: none yet
+    first: NDArray  # (G,) weight at the start, 0 of twins
+    family: NDArray  # (G,) twin family of twins, -1 of parents
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class VolumeTransfer:
         if not np.all(self._twin.system_shear[self.systems.twin] > 0):
             raise ParameterError("twin_shear must be positive for every twin system, (K,) or (S,)")
 
-    @property
+    @cached_property
     def _twin(self) -> Reorientation:
         """Half turns and shears, which reorientation has too."""
         return Reorientation(self.systems, twin_shear=self.twin_shear, about=self.about)

@@ -99,9 +99,15 @@ class PathSolver:
         self.modes, self.line = Modes.of(self.law), self.settings.linearisation(self.law)
         self.start: Start | None = None
         strength = glide.system_strength.expand(len(matrices), len(glide.systems))
-        fresh = self.weights.detach().numpy() if isinstance(self.rules, VolumeTransfer) else len(matrices)
-        twins = self.rules.start(fresh)  # type: ignore[arg-type]  # each rule takes its own
-        now = Now(matrices, self.weights, self.hardening.start(strength), shape, twins, zero, zero)
+        now = Now(
+            matrices,
+            self.weights,
+            self.hardening.start(strength),
+            shape,
+            self.no_twins(),
+            zero,
+            zero,
+        )
         first = field = self.solve(now, conditions[0])
         rows = [self.row(now, field, conditions[0])]
         self.judge(rows)
@@ -112,6 +118,12 @@ class PathSolver:
             self.judge(rows)
         control = np.concatenate([[0.0], np.cumsum(increments)])
         return self.collect(rows, control, now, first, field)
+
+    def no_twins(self) -> TwinState:
+        """The state of twins before the first step."""
+        if isinstance(self.rules, VolumeTransfer):
+            return self.rules.start(self.weights.detach().numpy())
+        return self.rules.start(len(self.weights))
 
     def judge(self, rows: list[Row]) -> None:
         """Say, or raise, that the last of the rows did not converge."""

@@ -43,9 +43,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """The last iterate, or the best one where none converged; residual is the largest component of F(x)
-    - x.
-    """
+    """The last iterate, or the best where none converged; residual: largest component of F(x) - x."""
 
     value: NDArray
     residual: float

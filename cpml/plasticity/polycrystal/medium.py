@@ -69,7 +69,7 @@ class EffectiveMedium:
     residual: float  # of the fixed point, relative
     grain_residual: NDArray  # (G,) relative to |D|
     converged: bool
-    n_iter: int  # passes over the grains
+    n_iter: int  # Newton steps of all grains together
     start: "Start"
 
 
@@ -211,68 +211,91 @@ def unpack(x: NDArray) -> NDArray:
     return (vectors * np.exp(values)) @ vectors.T
 
 
-def solve_medium(
-    grains: PowerLawAggregate | AnyLawAggregate,
-    conditions: Conditions,
-    line: Linearisation,
-    sphere: Sphere,
-    *,
-    start: Start | None,
-    tol: float,
-    threads: int,
-    lacking: str,
-) -> EffectiveMedium:
-    """Solve the mean field; `tol` bounds the change of log(Mbar) and, a hundredth of it, the grains'
-    residuals. `lacking` names a strain that no mode of the crystals makes, "" where there is none.
-
-    Raises
-    ------
-    ParameterError : no solution was found, so that grains cannot deform as the loading asks
+@dataclass(frozen=True)
+class Problem:
+    """Grains and scheme of a mean field; `tol` bounds the change of log(Mbar) and, a hundredth of it, the
+    grains' residuals. `lacking` names a strain that no mode of the crystals makes, "" where there is none.
     """
-    if conditions.rate_size > 0 or not conditions.stress_values.any():
-        return _at_rate(grains, conditions, line, sphere, start, tol, threads, lacking)
-    return _under_stress(grains, conditions, line, sphere, start, tol, threads, lacking)
 
+    grains: PowerLawAggregate | AnyLawAggregate
+    line: Linearisation
+    sphere: Sphere
+    tol: float
+    threads: int
+    lacking: str
 
-def _at_rate(
-    grains: PowerLawAggregate | AnyLawAggregate,
-    conditions: Conditions,
-    line: Linearisation,
-    sphere: Sphere,
-    start: Start | None,
-    tol: float,
-    threads: int,
-    lacking: str,
-) -> EffectiveMedium:
-    """Some rate is imposed, which gives the scale of all others."""
-    rate0, sigma0 = grains.scale(conditions)
-    scaled = conditions.scaled(rate0, sigma0)
-    one = grains.start(threads, rate0, sigma0)
-    stress, rate = (
-        (np.zeros((len(one.weights), 5)), np.zeros(5)) if start is None else (start.stress, start.rate)
-    )
-    search = _Search(Balance(one, scaled, stress, rate), line, sphere, 1e-2 * tol)
-    memory = Memory() if start is None else start.memory
-    x = np.full(15, np.nan)
-    with np.errstate(all="ignore"):  # trial stresses overflow; what is not finite is not accepted
+    def solve(self, conditions: Conditions, start: Start | None) -> EffectiveMedium:
+        """The mean field under conditions, from a nearby solution or cold.
+
+        Raises
+        ------
+        ParameterError : no solution was found, so that grains cannot deform as the loading asks
+        """
+        if conditions.rate_size > 0 or not conditions.stress_values.any():
+            return self._at_rate(conditions, start)
+        return self._under_stress(conditions, start)
+
+    def _at_rate(self, conditions: Conditions, start: Start | None) -> EffectiveMedium:
+        """Some rate is imposed, which gives the scale of all others."""
+        rate0, sigma0 = self.grains.scale(conditions)
+        one = self.grains.start(self.threads, rate0, sigma0)
+        stress, rate, memory = np.zeros((len(one.weights), 5)), np.zeros(5), Memory()
         if start is not None:
-            x = search.attempt(lambda: search.warm(start, tol))
-        for k, (search.growth, search.least) in enumerate(_ATTEMPTS[: 1 if lacking else None]):
-            if not (search.converged or (k and search.residual <= _NEAR)):
-                x = search.attempt(lambda: search.cold(tol, memory))
-        found = _medium(search, x, memory, rate0, sigma0) if np.isfinite(x).all() else None
-    if found is not None and (found.converged or not lacking):
+            stress, rate, memory = start.stress, start.rate, start.memory
+        balance = Balance(one, conditions.scaled(rate0, sigma0), stress, rate)
+        search = _Search(balance, self.line, self.sphere, 1e-2 * self.tol)
+        x = np.full(15, np.nan)
+        with np.errstate(all="ignore"):  # trial stresses overflow; what is not finite is not accepted
+            if start is not None:
+                x = search.attempt(lambda: search.warm(start, self.tol))
+            for k, (search.growth, search.least) in enumerate(_ATTEMPTS[: 1 if self.lacking else None]):
+                if not (search.converged or (k and search.residual <= _NEAR)):
+                    x = search.attempt(lambda: search.cold(self.tol, memory))
+            found = _medium(search, x, memory, rate0, sigma0) if np.isfinite(x).all() else None
+        if found is None or (self.lacking and not found.converged):
+            raise self._refusal()
         return found
-    if lacking:
-        what = "the medium hardens without limit" if line.has_medium else "no common strain rate found"
-        raise ParameterError(
-            f"{what}: no mode of this law makes {lacking}; add a family (pyramidal <c+a> in hexagonal "
+
+    def _refusal(self) -> ParameterError:
+        if not self.lacking:
+            return ParameterError(
+                "no medium found: these grains cannot deform as the loading asks; add slip families or "
+                "grains, or leave components of the loading free"
+            )
+        what = "the medium hardens without limit" if self.line.has_medium else "no common strain rate found"
+        return ParameterError(
+            f"{what}: no mode of this law makes {self.lacking}; add a family (pyramidal <c+a> in hexagonal "
             "crystals) or grains, or leave components of the loading free"
         )
-    raise ParameterError(
-        "no medium found: these grains cannot deform as the loading asks; add slip families or "
-        "grains, or leave components of the loading free"
-    )
+
+    def _under_stress(self, conditions: Conditions, start: Start | None) -> EffectiveMedium:
+        """Stresses alone drive the specimen: the rate along them at which they are as imposed.
+
+        A power law needs one correction, since its rates go as a power of all stresses; the rate of another
+        law is found by secants in logarithms.
+        """
+        offset = conditions.split[0]
+        size = float(np.linalg.norm(offset))
+        axis = offset / size
+        rate, _ = self.grains.scale(conditions)
+        exponent = self.grains.n if isinstance(self.grains, PowerLawAggregate) else 3.0
+        before: tuple[float, float] | None = None
+        for _ in range(_RATE_ROUNDS):
+            medium = self._at_rate(conditions.driven(axis, rate), start)
+            ratio = float(np.log(size / (medium.stress @ axis)))
+            is_rounding = before is not None and _ROUNDING >= abs(ratio) >= 0.5 * abs(before[1])
+            if abs(ratio) <= self.tol or is_rounding:
+                return medium
+            if before is not None and before[1] != ratio:
+                exponent = float(np.clip((np.log(rate) - before[0]) / (before[1] - ratio), 1.0, 1e3))
+            before, start = (float(np.log(rate)), ratio), medium.start
+            rate *= float(np.exp(np.clip(exponent * ratio, -50.0, 50.0)))
+            if not 1e-300 < rate < 1e300:
+                break
+        raise ParameterError(
+            f"no strain rate found at which these grains carry the imposed stress of {size:.4g} MPa "
+            "(Frobenius norm)"
+        )
 
 
 def _medium(search: _Search, x: NDArray, memory: Memory, rate0: float, sigma0: float) -> EffectiveMedium:
@@ -297,44 +320,4 @@ def _medium(search: _Search, x: NDArray, memory: Memory, rate0: float, sigma0: f
         converged=search.converged and balance.converged,
         n_iter=balance.passes,
         start=Start(x, balance.stress, balance.rate, memory),
-    )
-
-
-def _under_stress(
-    grains: PowerLawAggregate | AnyLawAggregate,
-    conditions: Conditions,
-    line: Linearisation,
-    sphere: Sphere,
-    start: Start | None,
-    tol: float,
-    threads: int,
-    lacking: str,
-) -> EffectiveMedium:
-    """Stresses alone drive the specimen: the rate along them at which they are as imposed.
-
-    A power law needs one correction, since its rates go as a power of all stresses; the rate of another law
-    is found by secants in logarithms.
-    """
-    offset = conditions.split[0]
-    size = float(np.linalg.norm(offset))
-    axis = offset / size
-    rate, _ = grains.scale(conditions)
-    exponent = grains.n if isinstance(grains, PowerLawAggregate) else 3.0
-    before: tuple[float, float] | None = None
-    for _ in range(_RATE_ROUNDS):
-        driven = conditions.driven(axis, rate)
-        medium = _at_rate(grains, driven, line, sphere, start, tol, threads, lacking)
-        ratio = float(np.log(size / (medium.stress @ axis)))
-        is_rounding = before is not None and _ROUNDING >= abs(ratio) >= 0.5 * abs(before[1])
-        if abs(ratio) <= tol or is_rounding:
-            return medium
-        if before is not None and before[1] != ratio:
-            exponent = float(np.clip((np.log(rate) - before[0]) / (before[1] - ratio), 1.0, 1e3))
-        before, start = (float(np.log(rate)), ratio), medium.start
-        rate *= float(np.exp(np.clip(exponent * ratio, -50.0, 50.0)))
-        if not 1e-300 < rate < 1e300:
-            break
-    raise ParameterError(
-        f"no strain rate found at which these grains carry the imposed stress of {size:.4g} MPa "
-        "(Frobenius norm)"
     )

@@ -20,7 +20,7 @@ from cpml.plasticity.polycrystal.aggregate import AnyLawAggregate, PowerLawAggre
 from cpml.plasticity.polycrystal.eshelby import Sphere, directions
 from cpml.plasticity.polycrystal.grain_kernels import rotate_schmid
 from cpml.plasticity.polycrystal.implicit import attach
-from cpml.plasticity.polycrystal.medium import EffectiveMedium, Start, solve_medium
+from cpml.plasticity.polycrystal.medium import EffectiveMedium, Problem, Start
 from cpml.plasticity.polycrystal.response import MeanField, collect
 from cpml.plasticity.polycrystal.schemes import Linearisation, Settings
 
@@ -74,16 +74,16 @@ class Polycrystal:
         conditions, sphere = conditions.relaxed(line.relaxed), directions(shape, settings.quadrature)
         if not line.has_medium:
             self.check_shared(conditions, line)
-        medium = solve_medium(
+        rays = blocked_rays(self.law)
+        problem = Problem(
             self.aggregate(line, settings.device),
-            conditions,
             line,
             sphere,
-            start=start,
-            tol=settings.tol,
-            threads=settings.threads,
-            lacking=described(rays) if len(rays := blocked_rays(self.law)) else "",
+            settings.tol,
+            settings.threads,
+            lacking=described(rays) if len(rays) else "",
         )
+        medium = problem.solve(conditions, start)
         return self.respond(medium, conditions.pinned(line.relaxed, medium.rate), line, sphere)
 
     def check_shared(self, conditions: Conditions, line: Linearisation) -> None:

@@ -5,8 +5,7 @@ trusted.
 |---|---|
 | curves | random polycrystal, mean medium, in tension and compression, with the file's hardening |
 | shares | which family carries that strain |
-| r-values | of a sheet: cube texture with spread in cubic metals, c within 20 deg of the normal in hexagonal
-ones |
+| r-values | of a sheet: cubic metals with the cube texture, hexagonal ones with c near the normal |
 | climb, cross-slip | shares over temperature and rate, where the file describes them |
 
 Beside them: strengths with source and spread, where the file is valid, moduli, and where climb and cross-slip
@@ -23,9 +22,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
-from cpml import plots
+from cpml import paths, plots
 from cpml.crystallography import random_quaternions
 from cpml.crystallography.materials import Material, load_material, material_names
 from cpml.files import write_atomic
@@ -40,6 +38,7 @@ from cpml.plasticity import (
     takeover,
 )
 from cpml.plasticity.paths.path import Path as DeformationPath
+from cpml.virtual.volumes.textures import fibre, scattered
 
 STRAIN, STEPS, GRAINS = 0.1, 20, 100
 SPREAD_DEG = 20.0
@@ -58,12 +57,13 @@ def write_pages(folder: Path, names: tuple[str, ...] = ()) -> Path:
 
     Raises
     ------
-    DatasetError : an unknown material, or a file that is none
+    DatasetError : an unknown material, a file that is none, or a name of a material that is no file name
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in names or material_names():
         material = load_material(name)
+        paths.safe_name(material.name, what="name of a material")
         page = _page(material, folder)
         write_atomic(folder / f"{material.name}.html", partial(Path.write_text, data=page, encoding="utf-8"))
         rows.append(f'<li><a href="{escape(material.name)}.html">{escape(material.title)}</a></li>')
@@ -79,7 +79,7 @@ def _page(material: Material, folder: Path) -> str:
         parts.append(f"<h2>{escape(title)}</h2><p>{escape(words)}</p>")
         if figure is not None:
             file = f"{material.name}_{name}.png"
-            figure.savefig(folder / file, dpi=150, bbox_inches="tight")
+            write_atomic(folder / file, partial(figure.savefig, dpi=150, bbox_inches="tight"))
             plt.close(figure)
             parts.append(f'<img src="{file}" alt="{escape(title)}">')
     if material.diffusion:
@@ -106,19 +106,19 @@ def _facts(material: Material) -> str:
 def _figures(material: Material) -> Iterator[tuple[str, str, Figure | None, str]]:
     """Title, file name, figure and a sentence."""
     grains = random_quaternions(GRAINS, np.random.default_rng(0))
-    paths = {word: _pulled(material, grains, sign) for word, sign in (("tension", 1), ("compression", -1))}
-    ends = {word: float(path.von_mises[-1]) for word, path in paths.items()}
-    curves = {word: (path.strain.numpy(), path.von_mises.numpy()) for word, path in paths.items()}
+    pulled = {word: _pulled(material, grains, sign) for word, sign in (("tension", 1), ("compression", -1))}
+    ends = {word: float(path.von_mises[-1]) for word, path in pulled.items()}
+    curves = {word: (path.strain.numpy(), path.von_mises.numpy()) for word, path in pulled.items()}
     words = ", ".join(f"{word} {stress:.0f} MPa" for word, stress in ends.items())
     words += f" at {100 * STRAIN:.0f} %: {GRAINS} random grains, mean medium, {material.reference_rate:g} /s."
     yield "Stress and strain", "curves", plots.stress_strain(curves), words
     shares = {
         f"{family} ({word})": (path.strain.numpy(), path.activity[:, k].numpy())
-        for word, path in paths.items()
+        for word, path in pulled.items()
         for k, family in enumerate(path.families)
     }
     final = pd.DataFrame(
-        {w: dict(zip(p.families, p.activity[-1].tolist(), strict=True)) for w, p in paths.items()}
+        {w: dict(zip(p.families, p.activity[-1].tolist(), strict=True)) for w, p in pulled.items()}
     )
     yield "Which family carries it", "shares", _share_figure(shares), f"At the end: {_spoken(final)}."
     yield _sheet(material)
@@ -159,17 +159,19 @@ def _pulled(material: Material, grains: NDArray, sign: int) -> DeformationPath:
 
 def _sheet(material: Material) -> tuple[str, str, Figure | None, str]:
     rng = np.random.default_rng(0)
-    tilt = np.radians(SPREAD_DEG) * rng.normal(size=(GRAINS, 3))
-    about = np.zeros((GRAINS, 3))
     if material.lattice == "hcp":
-        tilt[:, 2], about[:, 2] = 0.0, rng.uniform(0, np.pi / 3, GRAINS)
-    sheet = (Rotation.from_rotvec(tilt) * Rotation.from_rotvec(about)).as_matrix()
-    name = "c near the normal" if material.lattice == "hcp" else "cube with spread"
+        normal = np.array([0.0, 0.0, 1.0])
+        name, sheet = "c near the normal", fibre(normal, normal, GRAINS, SPREAD_DEG, rng)
+    else:
+        cube = np.array([1.0, 0.0, 0.0, 0.0])
+        name, sheet = "cube with spread", scattered(cube, GRAINS, SPREAD_DEG, rng)
     found = lankford(
         PowerLaw.from_material(material), sheet, scheme="affine", rate=material.reference_rate, tol=1e-6
     )
     table = pd.DataFrame({"texture": name, "angle_deg": found.angle_deg, "r_value": found.r})
-    words = f"{name}: mean r = {found.mean:.2f}, before any hardening."
+    words = f"{name}: mean r = {found.mean:.2f}, before any hardening; {GRAINS} crystals."
+    if material.lattice == "hcp":
+        words += " All directions of such a sheet are alike: what differs is the sample of crystals."
     return "r-values of a sheet", "r_values", plots.lankford_profile(table), words
 
 
