@@ -71,8 +71,8 @@ def test_thermal_glide_from_cold_to_hot(temperature):
 
 
 def test_no_glide_without_stress():
-    """Jumps both ways cancel at rest, also where kT is not small; p = q = 1 is 2 v0 exp(-Q/kT) sinh(Q x/kT), to
-    the 1e-6 of x that the first factor takes at least (Q/kT = 8: 1e-5 of the rate).
+    """Jumps both ways cancel at rest, also where kT is not small; p = q = 1 is 2 v0 exp(-Q/kT) sinh(Q x/kT),
+    to the 1e-6 of x that the first factor takes at least (Q/kT = 8: 1e-5 of the rate).
     """
     law = ThermalGlide(FCC, 900.0, energy=1e-19, strength0=400.0, burgers=2.5e-10, p=1.0, q=1.0, drag=0.0)
     height = 1e-19 / (1.380649e-23 * 900)

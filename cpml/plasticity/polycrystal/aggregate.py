@@ -26,7 +26,7 @@ Sums: TypeAlias = tuple[NDArray, NDArray]
 """<(H + A)^-1> (5, 5) and its product with a vector of each grain (5,)."""
 
 _FLOOR = 1e-14  # of the trace: keeps crystals with idle modes invertible
-_FEW = 64  # grains that are not worth a second thread
+_FEW = 800  # grains of which a pass is too short for a second thread
 
 
 class Apart(NamedTuple):
