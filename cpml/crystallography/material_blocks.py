@@ -1,5 +1,5 @@
-"""Blocks of a material file beside its families: elastic constants, hardening,
-self-diffusion, cross-slip, validity.
+"""Blocks of a material file beside its families: elastic constants, hardening, glide over
+temperature, self-diffusion, cross-slip, validity.
 
 Every block is optional, known keys only, numbers checked; each names its source, and `log_spread` (standard
 deviation of the logarithm, for all values of the block) says how far sources disagree.
@@ -8,6 +8,9 @@ deviation of the logarithm, for all values of the block) says how far sources di
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cpml.crystallography.interactions import CLASSES
 from cpml.errors import DatasetError
@@ -30,7 +33,10 @@ DIFFUSION = {"d0_m2_per_s", "q_kj_per_mol", "melting_k", "atomic_volume_nm3"}
 CORES = {"core_d0_m4_per_s", "core_q_kj_per_mol"}  # diffusion along dislocations, both or none
 MODULUS = {"shear_modulus_gpa", "modulus_slope"}  # at 300 K, and T_m/mu dmu/dT; both or none
 CROSS_SLIP = {"energy_ev", "activation_volume_b3", "onset_mpa"}
+CREEP = {"exponent", "stress_mpa", "temperature_k", "q_kj_per_mol"}  # power-law creep as published
 FAULT = {"stacking_fault_mj_per_m2"}  # may be told; nothing is computed from it
+GLIDE = ("athermal", "activation", "rate0_per_s", "p", "q", "forest")
+"""Numbers of thermally activated glide (cpml.plasticity.laws.glide); forest may be left out, 0."""
 MAX = 1e300
 _ABOUT = {"source", "log_spread"}
 
@@ -95,11 +101,11 @@ def validity(content: dict, place: str) -> dict:
 
 
 def mechanism(content: dict, key: str, needed: set[str], place: str) -> dict:
-    """The block `diffusion` or `cross_slip`: all its numbers, none negative, and a source."""
+    """The block `diffusion`, `cross_slip` or `creep`: all its numbers, none negative, and a source."""
     block, place = _block(content, key, place, "with source")
     if not block:
         return {}
-    optional = FAULT if key == "cross_slip" else CORES | MODULUS
+    optional = {"cross_slip": FAULT, "diffusion": CORES | MODULUS}.get(key, set())
     check_keys(block, needed | _ABOUT | optional, place)
     missing = sorted({"source", *needed} - set(block))
     if missing:
@@ -124,6 +130,51 @@ def _pairs_of_diffusion(block: dict, place: str) -> None:
                 raise DatasetError(f"{place}: {name} = {block[name]!r} must be a number from -2 to 0")
 
 
+def glide(content: dict, families: Sequence[str], place: str) -> dict:
+    """The optional block `glide`: every number for all families, shapes of obstacles as they can be."""
+    block, place = _block(content, "glide", place, "with source")
+    if not block:
+        return {}
+    check_keys(block, {*GLIDE, *_ABOUT}, place)
+    missing = sorted({"source", *GLIDE} - {"forest"} - set(block))
+    if missing:
+        raise DatasetError(f"{place}: {', '.join(missing)} missing")
+    for key in set(GLIDE) & set(block):
+        _each_family(block[key], families, f"{place}: {key}")
+    values = {key: dict(zip(families, glide_values(block, key, families), strict=True)) for key in GLIDE}
+    bounds = {"athermal": (0, 0.99), "activation": (1e-3, 10), "rate0_per_s": (1, 1e15)}
+    bounds |= {"p": (0.05, 1), "q": (1, 2), "forest": (0, 1)}
+    for key, (low, high) in bounds.items():
+        for family, value in values[key].items():
+            if not low <= value <= high:
+                raise DatasetError(f"{place}: {key}: {family} = {value:g} must be {low:g} to {high:g}")
+    for family, value in values["forest"].items():
+        if value not in (0, 1) or (value == 1 and values["athermal"][family] == 0):
+            raise DatasetError(
+                f"{place}: forest: {family} = {value:g} must be 0 or 1, and 1 only beside an athermal share"
+            )
+    return dict(block)
+
+
+def glide_values(block: dict, key: str, families: Sequence[str]) -> NDArray:
+    """(K,) numbers of a block `glide` under a key of GLIDE."""
+    value = block.get(key, 0.0)
+    return np.array([float(value[name] if isinstance(value, dict) else value) for name in families])
+
+
+def _each_family(value: object, families: Sequence[str], place: str) -> None:
+    """DatasetError unless the value is a number that is not negative, or one for each family."""
+    if not isinstance(value, dict):
+        _not_negative(value, place)
+        return
+    check_keys(value, set(families), place)
+    absent = [f for f in families if f not in value]
+    if absent:
+        raise DatasetError(f"{place} has no value for {', '.join(absent)}")
+    for family, number in value.items():
+        _not_negative(number, f"{place}: {family}")
+
+
 def hardening(content: dict, families: Sequence[str], place: str) -> dict:
     """The optional hardening block: law and keys known, no value negative, one for all or one per family."""
     block, place = _block(content, "hardening", place, "with law and source")
@@ -141,25 +192,25 @@ def hardening(content: dict, families: Sequence[str], place: str) -> dict:
         raise DatasetError(f"{place}: {', '.join(missing)} missing for law {law!r}")
     if "interactions" in block:
         _interactions(block, place)
-    for key in ((needed | allowed) - {"interactions"}) & set(block):
-        value = block[key]
-        if not isinstance(value, dict):
-            _not_negative(value, f"{place}: {key}")
-            continue
-        check_keys(value, set(families), f"{place}: {key}")
-        absent = [f for f in families if f not in value]
-        if absent and key != "latent":
-            raise DatasetError(f"{place}: {key} has no value for {', '.join(absent)}")
-        for family, number in value.items():
-            row = number if key == "latent" else {family: number}
-            if not isinstance(row, dict):
-                raise DatasetError(
-                    f"{place}: latent: {family} = {row!r} must be a mapping of active families"
-                )
-            check_keys(row, set(families), f"{place}: {key}: {family}")
-            for active, factor in row.items():
-                _not_negative(factor, f"{place}: {key}: {active}")
+    for key in ((needed | allowed) - {"interactions", "latent"}) & set(block):
+        _each_family(block[key], families, f"{place}: {key}")
+    if "latent" in block:
+        _latent(block["latent"], families, f"{place}: latent")
     return dict(block)
+
+
+def _latent(value: object, families: Sequence[str], place: str) -> None:
+    """One number, or {hardened: {active: number}}."""
+    if not isinstance(value, dict):
+        _not_negative(value, place)
+        return
+    check_keys(value, set(families), place)
+    for family, row in value.items():
+        if not isinstance(row, dict):
+            raise DatasetError(f"{place}: {family} = {row!r} must be a mapping of active families")
+        check_keys(row, set(families), f"{place}: {family}")
+        for active, factor in row.items():
+            _not_negative(factor, f"{place}: {active}")
 
 
 def _interactions(block: dict, place: str) -> None:

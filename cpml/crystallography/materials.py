@@ -13,12 +13,18 @@ A file is YAML (shipped ones beside this module, or the user's own path):
         kocks_mecking: tau0_mpa, k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi, rate0
         a value is one number or {family: number}; latent a number, of systems on different planes, or
         {hardened: {active: number}}, or interactions: {class: factor} (cpml.crystallography.interactions)
+    glide: {athermal, activation, rate0_per_s, p, q[, forest], source, log_spread}         optional
+        strength over temperature and rate (cpml.plasticity.laws.glide), one number or {family: number}:
+        athermal is the share of strength_mpa, which is meant at 293 K and reference_rate; activation the
+        energy of the obstacles over mu b^3; forest 1 where these are dislocations, 0 where not
     diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}         for climb
         core_d0_m4_per_s, core_q_kj_per_mol: section of a dislocation core times its diffusivity     optional
         shear_modulus_gpa at 300 K, modulus_slope T_m/mu dmu/dT                                      optional
     cross_slip: {energy_ev, activation_volume_b3, onset_mpa, source, log_spread}
         energy_ev is the barrier at the onset stress (cpml.plasticity.laws.cross_slip)
         stacking_fault_mj_per_m2 may be told                                                         optional
+    creep: {exponent, stress_mpa, temperature_k, q_kj_per_mol, source, log_spread}                   optional
+        power-law creep as published, to compare with: the shear stress that gives 1e-6 /s at that temperature
     validity: {temperature_k: [low, high], rate: [low, high], note}
 
 `log_spread` is the prior standard deviation of ln(strength): published strengths of one metal
@@ -43,10 +49,12 @@ from numpy.typing import NDArray
 
 from cpml.crystallography.elasticity import crystal_stiffness, voigt_shear
 from cpml.crystallography.material_blocks import (
+    CREEP,
     CROSS_SLIP,
     DIFFUSION,
     check_keys,
     elastic,
+    glide,
     hardening,
     mechanism,
     positive,
@@ -63,6 +71,7 @@ if TYPE_CHECKING:  # torch loads where it is used
 
 Numbers = TypeVar("Numbers", float, NDArray, "Tensor")
 
+ROOM = 293.0  # K, temperature of the strengths in a material file
 FOLDER = Path(__file__).parent / "materials"
 _KEYS = {
     "name",
@@ -82,6 +91,8 @@ _KEYS = {
     "rate_source",
     "diffusion",
     "cross_slip",
+    "glide",
+    "creep",
 }
 _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 
@@ -118,6 +129,8 @@ class Material:
     hardening: dict = field(default_factory=dict)  # law, source and values as in the file, checked
     diffusion: dict = field(default_factory=dict)  # as in the file, checked; empty where unknown
     cross_slip: dict = field(default_factory=dict)
+    glide: dict = field(default_factory=dict)
+    creep: dict = field(default_factory=dict)
     elastic_source: str = ""
     lattice_source: str = ""
     rate_source: str = ""
@@ -270,6 +283,8 @@ def _material(content: dict, path: Path) -> Material:
         note=str(content.get("note", "")),
         hardening=hardening(content, [str(k) for k in families], str(path)),
         diffusion=mechanism(content, "diffusion", DIFFUSION, str(path)),
+        glide=glide(content, [str(k) for k in families], str(path)),
+        creep=mechanism(content, "creep", CREEP, str(path)),
         cross_slip=mechanism(content, "cross_slip", CROSS_SLIP, str(path)),
         lattice_source=str(content.get("lattice_source", "")),
         rate_source=str(content.get("rate_source", "")),

@@ -3,10 +3,12 @@
 from cpml.datasets.curve import read_curve
 from cpml.models.specimen.motions import measured_motions
 from cpml.models.specimen.specimen import Specimen, build_specimen
+from cpml.plasticity.laws.over_temperature import at_conditions
 
 
 def specimen_of(run, *, motions: bool = False, reports: bool = False) -> Specimen:
-    """Specimen of the phase that a notebook is about from what notebooks 02 and 03 wrote for a `cpml.Run`.
+    """Specimen of the phase that a notebook is about from what notebooks 02 and 03 wrote for a `cpml.Run`; its
+    strengths are those at the temperature and the rate of the test.
 
     Parameters
     ----------
@@ -24,7 +26,7 @@ def specimen_of(run, *, motions: bool = False, reports: bool = False) -> Specime
         labels=run.read("labels"),
         traces=run.read("traces"),
         candidates=run.read("candidates"),
-        material=dataset.material(),
+        material=at_conditions(dataset.material(), dataset.load.temperature, dataset.load.rate),
         load=dataset.load,
         phase=dataset.phase().name,
         cp=run.read("cp_baseline") if run.has("cp_baseline") else None,

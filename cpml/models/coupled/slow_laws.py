@@ -32,7 +32,7 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
-from cpml.crystallography.materials import Material
+from cpml.crystallography.materials import ROOM, Material
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import rotation_5x5
 from cpml.intervals import NINETY_PERCENT
@@ -45,7 +45,7 @@ from cpml.plasticity.laws import flow
 from cpml.plasticity.laws.climb import DiffusionClimb
 from cpml.plasticity.laws.cross_slip import CrossSlip
 
-ROOM, COLDEST = 293.0, 273.0  # K
+COLDEST = 273.0  # K
 ACTIVE_CLIMB = 0.1  # share of all shear above which a substructure shows it
 NO_CLIMB = 1e-30  # share of all shear
 GRID = 41  # points of s within `Numerics.bound` spreads

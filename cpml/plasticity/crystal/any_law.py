@@ -15,9 +15,9 @@ from cpml.load import Load
 from cpml.plasticity.arguments import as_rate
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.cone import check_made
-from cpml.plasticity.crystal.newton import Equations, attached, linear_start, newton, stress_at_rate
+from cpml.plasticity.crystal.newton import Equations, attached, linear_start, newton
 from cpml.plasticity.crystal.solution import Solution
-from cpml.plasticity.laws.law import Law, PowerLaw, check_rank
+from cpml.plasticity.laws.law import Law, PowerLaw, check_rank, stress_at_rate
 from cpml.plasticity.laws.softened import softened
 
 _MAX_ITER = 300
@@ -68,7 +68,8 @@ def _solve(law: Law, equations: Equations, tol: float) -> tuple[Tensor, Tensor, 
         given = None if equations.given is None else equations.given.detach()
         if modes.shape[-1] == 0:  # every stress is imposed
             return right, right.new_zeros(len(right)), 0
-        rate = float(right.norm(dim=-1).max()) or 1.0
+        rate = right.norm(dim=-1, keepdim=True)
+        rate = torch.where(rate > 0, rate, rate.max() or 1.0)  # of each crystal
         strength, total = stress_at_rate(law, rate, modes.device), 0
         y = linear_start(Equations(law.rates, modes, right, given), strength)
         for step in softened(law, strength, rate):

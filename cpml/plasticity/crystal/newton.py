@@ -24,8 +24,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cpml.plasticity.laws.law import Law
-
 _LEAST_DAMPING, _MOST_DAMPING = (
     1e-14,
     1e6,
@@ -137,14 +135,3 @@ def attached(equations: Equations, y: Tensor) -> Tensor:
         return y
     matrix = regularised(equations.hessian(slope).detach(), 1e-15)
     return y - torch.linalg.solve(matrix, r - r.detach())
-
-
-def stress_at_rate(law: Law, rate: float, device: torch.device | str | None = None) -> Tensor:
-    """Stress (S,) or (G, S), MPa, at which each mode alone moves at `rate`; 1e5 where none does."""
-    low = torch.full((len(law.schmid),), 1e-9, dtype=torch.float64, device=device)
-    high = torch.full_like(low, 1e5)
-    for _ in range(60):
-        middle = (low * high).sqrt()
-        moves = law.rates(middle)[0].detach() >= rate
-        low, high = torch.where(moves, low, middle), torch.where(moves, middle, high)
-    return high

@@ -14,9 +14,8 @@ from cpml.crystallography.tensors import rotation_5x5
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import Values, as_matrices, as_tensor
 from cpml.plasticity.crystal.conditions import Conditions
-from cpml.plasticity.crystal.newton import stress_at_rate
 from cpml.plasticity.field.voxels import AnyLawVoxels, IsotropicVoxels, PowerLawVoxels, Voxels
-from cpml.plasticity.laws.law import Law, PowerLaw, check_law
+from cpml.plasticity.laws.law import Law, PowerLaw, check_law, stress_at_rate
 from cpml.plasticity.polycrystal.mean_field import mean_field
 
 NO_GRAIN = ("refuse", "empty", "average")

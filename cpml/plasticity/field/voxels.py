@@ -30,9 +30,9 @@ from cpml.compiled import fused, in_threads
 from cpml.plasticity.arguments import as_tensor
 from cpml.plasticity.crystal.cholesky import factor, invert
 from cpml.plasticity.crystal.kernels import Grain, Scratch, solve_one
-from cpml.plasticity.crystal.newton import Equations, linear_start, newton, regularised, stress_at_rate
+from cpml.plasticity.crystal.newton import Equations, linear_start, newton, regularised
 from cpml.plasticity.laws import flow
-from cpml.plasticity.laws.law import Law, PowerLaw
+from cpml.plasticity.laws.law import Law, PowerLaw, stress_at_rate
 
 _MAX_ITER = 100
 

@@ -154,3 +154,16 @@ def check_rank(schmid: np.ndarray) -> None:
             f"these systems span {rank} of the 5 strain modes, so a general strain rate cannot be met: "
             "add a family (pyramidal <c+a> in hexagonal crystals)"
         )
+
+
+def stress_at_rate(law: Law, rate: Tensor | float, device: torch.device | str | None = None) -> Tensor:
+    """Stress (S,) or (G, S), MPa, at which each mode alone moves at `rate`, a number or (G, 1); 1e5 where none
+    does.
+    """
+    low = torch.full((len(law.schmid),), 1e-9, dtype=torch.float64, device=device)
+    high = torch.full_like(low, 1e5)
+    for _ in range(60):
+        middle = (low * high).sqrt()
+        moves = law.rates(middle)[0].detach() >= rate
+        low, high = torch.where(moves, low, middle), torch.where(moves, middle, high)
+    return high

@@ -1,15 +1,16 @@
-"""A law on the way to itself: the same stresses at one rate, with weaker rate sensitivity exponents.
+"""A law on the way to itself: power laws of its modes with weaker rate sensitivity exponents.
 
-    rate_k(tau) = r0 (|rate(tau)| / r0)^(1/k) sgn rate
-    d ln rate_k / d ln tau = (1/k) d ln rate / d ln tau
+    rate_s(tau) = r0 |tau/xi_s|^n_s sgn(tau),   n_s = min(n, d ln rate_s / d ln tau at xi_s)
 
-Newton's method reaches a steep law by solving it at falling k: a power law of exponent n is one of exponent
-n/k on its way, thermally activated glide one of k times the temperature.
+Newton's method reaches a steep law by solving it at rising n: the stresses xi_s at which each mode alone moves
+at r0 stay as they are, and the last of these laws has the rates and slopes of the law itself there. A mode that
+does not move backwards (twins) does not on the way either.
 
-| symbol | meaning | unit |
-|---|---|---|
-| r0 | rate at which stresses stay as they are, that of the problem | 1/s |
-| k | 1 or more | |
+| symbol | meaning | unit | shape |
+|---|---|---|---|
+| r0 | rate at which stresses stay as they are, that of the problem | 1/s | scalar or (G, 1) |
+| xi | stresses of the modes at r0 | MPa | (S,) or (G, S) |
+| n | 1 or more | | |
 """
 
 from dataclasses import dataclass, replace
@@ -18,61 +19,51 @@ import torch
 from torch import Tensor
 
 from cpml.plasticity.arguments import as_tensor
+from cpml.plasticity.laws.flow import directed
 from cpml.plasticity.laws.law import Law, PowerLaw
 
 _GROWTH = 2.5  # of the exponent from stage to stage
-_CLOSE = 1.5  # of the factor that makes a law linear: no stage nearer to it
-_LEAST = 1e-300  # 1/s, below which a rate has lost its digits
-_LARGEST = 1e5  # exponent beyond which there is no end to stages
+_CLOSE = 1.5  # of the exponent of the law: no stage nearer to it
+_LARGEST = 1e3  # exponent beyond which there is no end to stages
 
 
 @dataclass(frozen=True)
 class Softened:
-    """A law softened by a factor k (module docstring)."""
+    """Power laws of the modes of a law (module docstring)."""
 
-    law: Law
-    factor: float
-    rate: float  # r0, 1/s
-
-    @property
-    def schmid(self) -> Tensor:
-        """(S, 5) tensors of the law."""
-        return self.law.schmid
+    schmid: Tensor  # (S, 5)
+    stress: Tensor  # xi
+    exponent: Tensor  # n_s
+    is_polar: Tensor  # bool
+    rate: Tensor | float  # r0, 1/s
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Rates and slopes (..., S)."""
-        rate, slope = self.law.rates(tau)
-        size = rate.abs()
-        moves = size > _LEAST
-        size = torch.where(moves, size, 1.0)
-        soft = self.rate * (size / self.rate) ** (1 / self.factor)
-        steep = soft / self.factor * (slope / size)
-        return torch.where(moves, soft * rate.sign(), 0.0), torch.where(moves, steep, 0.0)
+        x = directed(tau, self.is_polar) / self.stress
+        f = self.rate * x.abs() ** (self.exponent - 1)
+        moves = ~(self.is_polar & (tau <= 0))  # |x|^0 = 1 at rest too
+        return f * x, torch.where(moves, f * self.exponent / self.stress, 0.0)
 
 
-def exponent(law: Law, stress: Tensor) -> float:
-    """Largest d ln rate / d ln tau of the modes at stresses (S,) or (G, S), MPa; at least 1."""
-    with torch.no_grad():
-        rate, slope = law.rates(stress)
-        steep = torch.where(rate.abs() > 0, stress * slope / rate.abs().clamp(min=1e-300), 1.0)
-    largest = float(torch.nan_to_num(steep, nan=1.0).max())
-    return min(max(largest, 1.0), _LARGEST)
-
-
-def softened(law: Law, stress: Tensor, rate: float) -> list[Law]:
+def softened(law: Law, stress: Tensor, rate: Tensor | float) -> list[Law]:
     """Laws from a nearly linear one to the law itself, last; `stress` is that of each mode at `rate`, 1/s."""
-    factor, way = exponent(law, stress), [law]
-    k = _GROWTH
-    while k * _CLOSE < factor:
-        way.insert(0, _soft(law, k, rate))
-        k *= _GROWTH
-    return [_soft(law, factor, rate), *way] if factor > 1 else way
+    with torch.no_grad():
+        moved, slope = law.rates(stress)
+        own = torch.where(moved > 0, stress * slope / moved.clamp(min=1e-300), 1.0)
+        own = torch.nan_to_num(own, nan=1.0).clamp(1.0, _LARGEST)
+        is_polar = law.rates(-stress)[0] == 0
+    steepest, n, way = float(own.max()), 1.0, list[Law]()
+    while n * _CLOSE < steepest:
+        if isinstance(law, PowerLaw):
+            way.append(_weaker(law, n, rate))
+        else:
+            way.append(Softened(law.schmid.detach(), stress, own.clamp(max=n), is_polar, rate))
+        n *= _GROWTH
+    return [*way, law]
 
 
-def _soft(law: Law, factor: float, rate: float) -> Law:
-    """A law softened by a factor: a power law is one of a smaller exponent, which is faster to evaluate."""
-    if not isinstance(law, PowerLaw):
-        return Softened(law, factor, rate)
-    n, rate0 = as_tensor(law.n).item(), as_tensor(law.reference_rate).item()
-    scale = (rate / rate0) ** ((1 - factor) / n)  # keeps the stress at `rate`
-    return replace(law, n=max(n / factor, 1.0), strength=law.strength.detach() * scale)
+def _weaker(law: PowerLaw, n: float, rate: Tensor | float) -> PowerLaw:
+    """The law at a smaller exponent and the same stresses at a rate."""
+    own, rate0 = as_tensor(law.n).item(), as_tensor(law.reference_rate).item()
+    scale = (float(as_tensor(rate).max()) / rate0) ** (1 / own - 1 / n)
+    return replace(law, n=n, strength=law.strength.detach() * scale)

@@ -1,11 +1,12 @@
 """Which mechanism carries the strain at a temperature and rate: slip, twinning and climb by their shares of
 the strain rates, and cross-slip of the slip; where each of the two thermal ones takes over.
 
-Single crystals of random orientation under uniaxial strain; glide by the power law of a material file (it has
-no temperature of its own), climb by its self-diffusion and the dislocations that the stress holds, cross-slip
-where the file describes it. Shares of slip, twinning and climb are those of sum |rates|; that of cross-slip
-is the rate of exchange between planes over the slip rate. With the one exponent of a material file stresses
-fall when a test slows; where they fall faster than screws gain time, cross-slip becomes rarer.
+Single crystals of random orientation under uniaxial strain; glide thermally activated where the material file
+has a block `glide`, else by its power law (no temperature of its own), climb by self-diffusion and the
+dislocations that the stress holds, cross-slip where the file describes it. Shares of slip, twinning and climb
+are those of sum |rates|; that of cross-slip is the rate of exchange between planes over the slip rate. With
+the one exponent of a power law stresses may fall faster than screws gain time when a test slows, and
+cross-slip then becomes rarer: thermally activated glide has no such fall.
 
 Reference for the idea: Frost & Ashby 1982, Deformation-Mechanism Maps.
 """
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from cpml.crystallography.materials import Material
 from cpml.crystallography.rotations import random_quaternions
@@ -22,6 +24,7 @@ from cpml.plasticity.arguments import as_matrices
 from cpml.plasticity.crystal.single_crystal import single_crystal
 from cpml.plasticity.laws.climb import DiffusionClimb
 from cpml.plasticity.laws.cross_slip import CrossSlip
+from cpml.plasticity.laws.glide import ThermalGlide
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.together import Together
 
@@ -55,7 +58,7 @@ def regimes(
         torch.as_tensor(points[:, k].copy()).repeat_interleave(N_CRYSTALS)[:, None] for k in (0, 1)
     )
     matrices = crystals.repeat(len(points), 1, 1)
-    law = Together((PowerLaw.from_material(material), DiffusionClimb.from_material(material, temperature)))
+    law = Together((_glide(material, temperature), DiffusionClimb.from_material(material, temperature)))
     with torch.no_grad():
         solved = single_crystal(law, rate * torch.as_tensor(to_vector(TENSION)), matrices, tol=1e-8)
     rates_of = solved.shear_rate.abs()
@@ -85,6 +88,13 @@ def regimes(
             "converged": solved.converged.reshape(len(points), N_CRYSTALS).all(1).numpy(),
         }
     )
+
+
+def _glide(material: Material, temperature: Tensor) -> PowerLaw | ThermalGlide:
+    """The law of slip and twins at temperatures (G, 1), K."""
+    if not material.glide:
+        return PowerLaw.from_material(material)
+    return ThermalGlide.from_material(material, temperature)
 
 
 def takeover(table: pd.DataFrame) -> pd.DataFrame:

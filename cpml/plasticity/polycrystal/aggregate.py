@@ -6,7 +6,8 @@ Power laws run in the compiled loops of cpml.plasticity.polycrystal.grain_kernel
 on a GPU, by batched torch operations (cpml.plasticity.crystal.newton).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -18,14 +19,16 @@ from cpml.compiled import in_threads
 from cpml.errors import ParameterError
 from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.kernels import best_radius, solve_grains
-from cpml.plasticity.crystal.newton import Equations, linear_start, newton, regularised, stress_at_rate
-from cpml.plasticity.laws.law import Law
+from cpml.plasticity.crystal.newton import Equations, linear_start, newton, regularised
+from cpml.plasticity.laws.law import Law, stress_at_rate
+from cpml.plasticity.laws.softened import softened
 from cpml.plasticity.polycrystal.grain_kernels import linearise, respond
 
 Sums: TypeAlias = tuple[NDArray, NDArray]
 """<(H + A)^-1> (5, 5) and its product with a vector of each grain (5,)."""
 
 _FLOOR = 1e-14  # of the trace: keeps crystals with idle modes invertible
+_MAX_ITER, _STAGE_TOL = 200, 1e-2  # of batched Newton; of the laws on the way
 _FEW = 800  # grains of which a pass is too short for a second thread
 
 
@@ -267,9 +270,9 @@ class AnyLawPass:
     def soften(self, exponent: float) -> None:
         """As Pass.soften: there is no exponent."""
 
-    def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled rates and slopes."""
-        rate, slope = self.grains.law.rates(tau * self.sigma0)
+    def rates(self, tau: Tensor, law: Law | None = None) -> tuple[Tensor, Tensor]:
+        """Scaled rates and slopes of the law, or of another one."""
+        rate, slope = (law or self.grains.law).rates(tau * self.sigma0)
         return rate / self.rate0, slope * (self.sigma0 / self.rate0)
 
     @torch.no_grad()
@@ -291,8 +294,10 @@ class AnyLawPass:
         """As Pass.apart."""
         right = self._tensor(c).expand(len(self.modes), 5)
         equations = Equations(self.rates, self.modes, right, interaction=self._tensor(a))
-        start = linear_start(equations, self._strength()) if stress is None else self._tensor(stress)
-        found, residual, n_iter = newton(equations, start, tol, 200)
+        if stress is None:
+            found, residual, n_iter = self._cold(equations, tol)
+        else:
+            found, residual, n_iter = newton(equations, self._tensor(stress), tol, _MAX_ITER)
         if stress is not None and not bool((residual <= tol).all()):
             cold = self.apart(a, c, None, tol)
             is_lost, n_iter = ~(residual <= tol), n_iter + int(cold.n_iter)
@@ -300,6 +305,16 @@ class AnyLawPass:
             residual = torch.where(is_lost, self._tensor(cold.residual), residual)
         self.flow(found.cpu().numpy())
         return Apart(found.cpu().numpy(), residual.cpu().numpy(), n_iter)
+
+    def _cold(self, equations: Equations, tol: float) -> tuple[Tensor, Tensor, int]:
+        """Newton's method from nothing, by laws that grow steep."""
+        law, strength, total = self.grains.law, self._strength(), 0
+        found = linear_start(equations, strength)
+        for step in softened(law, strength * self.sigma0, self.rate0):
+            now = replace(equations, rates=partial(self.rates, law=step))
+            found, residual, used = newton(now, found, tol if step is law else _STAGE_TOL, _MAX_ITER)
+            total += used
+        return found, residual, total
 
     def best_radius(self, stress: NDArray, quadratic: float, work: float) -> float:
         """As Pass.best_radius: the factor at which the strongest mode reaches its strength."""

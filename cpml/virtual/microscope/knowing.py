@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
+from cpml.crystallography.materials import ROOM
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import to_vector
 from cpml.plasticity.laws.climb import DiffusionClimb
 from cpml.plasticity.laws.cross_slip import CrossSlip
 from cpml.virtual.microscope.deforming import Deformed
 from cpml.virtual.truth import Truth
-
-ROOM = 293.0  # K, where the load does not say
 
 
 def truth_of(deformed: Deformed, pixels: int) -> Truth:
