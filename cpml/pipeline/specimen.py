@@ -7,8 +7,8 @@ from cpml.plasticity.laws.over_temperature import at_conditions
 
 
 def specimen_of(run, *, motions: bool = False, reports: bool = False) -> Specimen:
-    """Specimen of the phase that a notebook is about from what notebooks 02 and 03 wrote for a `cpml.Run`; its
-    strengths are those at the temperature and the rate of the test.
+    """Specimen of the phase that a notebook is about from what notebooks 02 and 03 wrote for a `cpml.Run`;
+    its strengths are those at the temperature and the rate of the test.
 
     Parameters
     ----------

@@ -30,6 +30,7 @@ from .laws.kocks_mecking import KocksMecking as KocksMecking
 from .laws.law import PowerLaw as PowerLaw
 from .laws.over_temperature import at_conditions as at_conditions, strength_table as strength_table
 from .laws.phenopowerlaw import Phenopowerlaw as Phenopowerlaw
+from .laws.published_creep import creep_stress as creep_stress
 from .laws.reorientation import Reorientation as Reorientation
 from .laws.together import Together as Together
 from .laws.twin_fraction import TwinFraction as TwinFraction

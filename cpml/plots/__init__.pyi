@@ -39,10 +39,11 @@ from .maps import (
     scale_bar as scale_bar,
 )
 from .mechanics import (
-    flow_stress as flow_stress,
     lankford_profile as lankford_profile,
     reachable_region as reachable_region,
+    regime_map as regime_map,
     regime_shares as regime_shares,
+    strengths_over_temperature as strengths_over_temperature,
     stress_strain as stress_strain,
     yield_section as yield_section,
 )

@@ -100,22 +100,76 @@ def regime_shares(table: pd.DataFrame, share: str = "climb") -> Figure | None:
 
 
 @captioned
-def flow_stress(table: pd.DataFrame) -> Figure | None:
-    """Flow stress over temperature, one line for each strain rate.
+def strengths_over_temperature(table: pd.DataFrame) -> Figure | None:
+    """Strength of every family over temperature, dashes telling the strain rates apart.
 
     Parameters
     ----------
-    table : rate_per_s, temperature_k, flow_stress_mpa
+    table : rate_per_s, temperature_k, family, strength_mpa, as cpml.plasticity.strength_table gives it
 
     Returns
     -------
     Figure, None where there is nothing to draw: no row
     """
-    drawn = _over_temperature(table, "temperature_k", "flow_stress_mpa")
-    if drawn is None:
+    need_columns(table, ("rate_per_s", "temperature_k", "family", "strength_mpa"), "table of strengths")
+    if not len(table):
         return None
-    fig, ax = drawn
-    ax.set(xlabel="temperature / K", ylabel="flow stress / MPa", ylim=(0, None))
+    fig, ax = figure("middle", aspect=0.6)
+    named = table.assign(rate=table["rate_per_s"].map("{:.0e} /s".format))
+    families, rates = (list(dict.fromkeys(named[key])) for key in ("family", "rate"))
+    palette = [CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)] for i in range(len(families))]
+    several = {"style": "rate", "style_order": rates} if len(rates) > 1 else {}
+    sns.lineplot(
+        named,
+        x="temperature_k",
+        y="strength_mpa",
+        hue="family",
+        hue_order=families,
+        palette=palette,
+        estimator=None,
+        sort=False,
+        linewidth=1.0,
+        ax=ax,
+        **several,
+    )
+    ax.set(xlabel="temperature / K", ylabel="strength / MPa", yscale="log")
+    legend_beside(ax)
+    return note(fig, n=len(table), unit="strengths")
+
+
+@captioned
+def regime_map(table: pd.DataFrame) -> Figure | None:
+    """Shear stress over modulus against temperature over melting point, one colour for each strain rate: the
+    law (line, with dots where climb carries more than half) and power-law creep as published (dashed).
+
+    Parameters
+    ----------
+    table : rate_per_s, homologous, shear_over_modulus, published_over_modulus, climb, as
+        cpml.plasticity.regimes gives it
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no row
+    """
+    law, published = "shear_over_modulus", "published_over_modulus"
+    need_columns(table, ("rate_per_s", "homologous", law, published, "climb"), "table of regimes")
+    if not len(table):
+        return None
+    fig, ax = figure("middle", aspect=0.65)
+    for k, (rate, own) in enumerate(table.groupby("rate_per_s", sort=False)):
+        colour, climbs = CATEGORY_COLOURS[k % len(CATEGORY_COLOURS)], own[own["climb"] > 0.5]
+        ax.plot(own["homologous"], own[law], color=colour, linewidth=1.0, label=f"law, {rate:.0e} /s")
+        ax.plot(climbs["homologous"], climbs[law], ".", color=colour, markersize=4)
+        if own[published].notna().any():
+            ax.plot(own["homologous"], own[published], "--", color=colour, linewidth=0.8)
+    if table[published].notna().any():
+        ax.plot([], [], "--", color="0.4", linewidth=0.8, label="published creep")
+    if (table["climb"] > 0.5).any():
+        ax.plot([], [], ".", color="0.4", markersize=4, label="climb over half")
+    top = 3 * float(table[law].max())
+    ax.set(xlabel="temperature / melting point", ylabel="shear stress / shear modulus", yscale="log")
+    ax.set_ylim(max(float(table[law].min()) / 2, top * 1e-4), top)
+    legend_beside(ax)
     return note(fig, n=len(table), unit="solved states")
 
 

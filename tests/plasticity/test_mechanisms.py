@@ -1,5 +1,7 @@
 """Mechanisms do what physics says: activation, climb, cross-slip, polar and saturating twins."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -303,7 +305,7 @@ def test_volume_is_kept():
     [
         lambda: ThermalGlide(FCC, -1.0, **ROOM),
         lambda: ThermalGlide(FCC, 300.0, **{**ROOM, "p": 2.0}),
-        lambda: DiffusionClimb.from_material(load_material("zirconium"), 300.0),
+        lambda: DiffusionClimb.from_material(replace(load_material("zirconium"), diffusion={}), 300.0),
         lambda: CrossSlip(FCC, -1.0, 0.0),
         lambda: TwinFraction(FCC, None),
         lambda: CrossSlip(FCC, 1.0, 1.0, attempts=0.0),

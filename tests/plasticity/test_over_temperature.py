@@ -69,8 +69,8 @@ def test_rate_jump_of_copper():
 
 
 def test_zirconium_beside_both_fits_of_its_source():
-    """Prismatic and <c+a> strengths at 76 and 450 K within a tenth of the mean of VPSC8's examples 8 (45/19 and
-    495/145 at 76 K over 293 K) and 12 (40 exp(-T/300), 300 exp(-T/200)), which differ by a seventh.
+    """Prismatic and <c+a> strengths at 76 and 450 K within a tenth of the mean of VPSC8's examples 8 (45/19
+    and 495/145 at 76 K over 293 K) and 12 (40 exp(-T/300), 300 exp(-T/200)), which differ by a seventh.
     """
     zirconium = load_material("zirconium")
     table = strength_table(zirconium, temperatures=[76, ROOM, 450]).pivot(
@@ -87,9 +87,9 @@ def test_zirconium_beside_both_fits_of_its_source():
     "axis, sign, published", [(0, -1, 139.47), (0, 1, 142.75), (2, -1, 405.32), (2, 1, 238.09)]
 )
 def test_yield_of_zirconium_at_76_kelvin(axis, sign, published, reference):
-    """The file's strengths, which are of 293 K, taken to 76 K give the yield stresses of clock-rolled zirconium
-    there (VPSC8 example 8, n_eff = 10; in plane and through the thickness) within a tenth; as they are they
-    give half of it. Families are those of that fit.
+    """The file's strengths, which are of 293 K, taken to 76 K give the yield stresses of clock-rolled
+    zirconium there (VPSC8 example 8, n_eff = 10; in plane and through the thickness) within a tenth; as they
+    are they give half of it. Families are those of that fit.
     """
     from benchmarks.vpsc_cases import texture
 
@@ -162,8 +162,8 @@ def test_cross_slip_is_commoner_when_slower_in_every_file():
 
 
 def test_material_at_its_test():
-    """Strengths of the test's temperature, wider where they changed; nothing is scaled twice; a file without the
-    block says so when the test was cold.
+    """Strengths of the test's temperature, wider where they changed; nothing is scaled twice; a file without
+    the block says so when the test was cold.
     """
     titanium = load_material("titanium_cp")
     cold, room = (at_conditions(titanium, t, 1e-3) for t in (77.0, None))

@@ -84,7 +84,7 @@ def _every_chart():
     strengths = pd.DataFrame({"family": ["basal", "twin_1012"], "posterior_high": [30.0, 80.0], **strengths})
     reach = pd.DataFrame({"r_value": x, "yield_min_mpa": 100 + x, "yield_max_mpa": 200 - x})
     hot = pd.DataFrame({"rate_per_s": [1e-3, 1e-5] * 15, "homologous": x, "climb": x})
-    hot = hot.assign(temperature_k=300 + 600 * x, flow_stress_mpa=100 - 50 * x)
+    hot = hot.assign(temperature_k=300 + 600 * x)
     sheet = pd.DataFrame({"texture": ["this map", "suggestion"] * 15, "angle_deg": 90 * x, "r_value": 2 * x})
     sheet = sheet.assign(sigma_x=np.cos(6 * x), sigma_y=np.sin(6 * x))
     return {
@@ -97,7 +97,12 @@ def _every_chart():
         "strengths": lambda: plots.strengths_plot(strengths, n=12),
         "reachable": lambda: plots.reachable_region(reach, target=(0.5, 150), suggestion=(0.5, 149)),
         "regimes": lambda: plots.regime_shares(hot),
-        "flow stress": lambda: plots.flow_stress(hot),
+        "regime map": lambda: plots.regime_map(
+            hot.assign(shear_over_modulus=1e-3 - 5e-4 * x, published_over_modulus=np.nan)
+        ),
+        "hot strengths": lambda: plots.strengths_over_temperature(
+            hot.assign(family="octahedral", strength_mpa=100 - 50 * x)
+        ),
         "r values": lambda: plots.lankford_profile(sheet),
         "yield": lambda: plots.yield_section(sheet),
     }

@@ -6,6 +6,8 @@ trusted.
 | curves | random polycrystal, mean medium, in tension and compression, with the file's hardening |
 | shares | which family carries that strain |
 | r-values | of a sheet: cubic metals with the cube texture, hexagonal ones with c near the normal |
+| strengths | of the families over temperature and rate, where the file describes glide |
+| map | stress over temperature at three rates, beside power-law creep as published |
 | climb, cross-slip | shares over temperature and rate, where the file describes them |
 
 Beside them: strengths with source and spread, where the file is valid, moduli, and where climb and cross-slip
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 
 from cpml import paths, plots
 from cpml.crystallography import random_quaternions
-from cpml.crystallography.materials import Material, load_material, material_names
+from cpml.crystallography.materials import ROOM, Material, load_material, material_names
 from cpml.files import write_atomic
 from cpml.plasticity import (
     Conditions,
@@ -35,6 +37,7 @@ from cpml.plasticity import (
     lankford,
     material_hardening,
     regimes,
+    strength_table,
     takeover,
 )
 from cpml.plasticity.paths.path import Path as DeformationPath
@@ -122,12 +125,21 @@ def _figures(material: Material) -> Iterator[tuple[str, str, Figure | None, str]
     )
     yield "Which family carries it", "shares", _share_figure(shares), f"At the end: {_spoken(final)}."
     yield _sheet(material)
+    if material.glide:
+        table = strength_table(material, temperatures=np.linspace(20, 900, 45), rates=(1e-3, 1.0))
+        words = (
+            f"From 293 K by thermally activated glide ({material.glide['source']}); exponents at 293 K and "
+        )
+        at_room = strength_table(material, temperatures=ROOM).set_index("family")["exponent"]
+        words += "1e-3 /s: " + ", ".join(f"{family} {n:.0f}" for family, n in at_room.items()) + "."
+        yield "Strength over temperature", "strengths", plots.strengths_over_temperature(table), words
     if not material.diffusion:
         yield "Temperature", "none", None, "The file describes no diffusion: climb is unknown."
         return
     table = _over_temperature(material)
     melting = material.diffusion["melting_k"]
-    words = f"Glide of this law has no temperature of its own; the melting point is {melting:g} K."
+    yield "Stress over temperature", "map", plots.regime_map(table), _beside_creep(table)
+    words = f"The melting point is {melting:g} K."
     yield "Climb over temperature", "climb", plots.regime_shares(table), words
     if material.cross_slip:
         figure = plots.regime_shares(table, "cross_slip")
@@ -177,6 +189,18 @@ def _sheet(material: Material) -> tuple[str, str, Figure | None, str]:
 
 def _over_temperature(material: Material) -> pd.DataFrame:
     return regimes(material, temperatures=TEMPERATURES * material.diffusion["melting_k"])
+
+
+def _beside_creep(table: pd.DataFrame) -> str:
+    hot = table[table["climb"] > 0.5]
+    ratio = (hot["shear_over_modulus"] / hot["published_over_modulus"]).dropna()
+    if not len(ratio):
+        return "No published creep to compare with where climb carries more than half."
+    low, middle, high = ratio.min(), ratio.median(), ratio.max()
+    return (
+        f"Where climb carries more than half, the law needs {middle:.2g} times the stress of published "
+        f"power-law creep ({low:.2g} to {high:.2g}); no constant of it was fitted to creep."
+    )
 
 
 def _share_figure(shares: dict[str, tuple[NDArray, NDArray]]) -> Figure | None:

@@ -17,9 +17,9 @@ moves.
 | phi | forest: tau0 grows by phi for every MPa of tau_pass | |
 | B | drag coefficient | MPa s |
 
-Where the obstacles are the lattice and solutes (bcc, prismatic slip) hardening raises tau_pass alone, phi = 0:
-the rate sensitivity of the stress does not grow with it. Where they are forest dislocations (fcc) it raises
-both in one proportion, the law of Cottrell & Stokes 1955, Proc. R. Soc. Lond. A 233:17.
+Where the obstacles are the lattice and solutes (bcc, prismatic slip) hardening raises tau_pass alone, phi =
+0: the rate sensitivity of the stress does not grow with it. Where they are forest dislocations (fcc) it
+raises both in one proportion, the law of Cottrell & Stokes 1955, Proc. R. Soc. Lond. A 233:17.
 
 From a material file (block `glide`), with the strength xi of the file, which holds at 293 K and the file's
 reference rate, and the shear modulus mu(T):

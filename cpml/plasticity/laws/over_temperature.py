@@ -52,11 +52,12 @@ def strength_table(
 
 
 def at_conditions(material: Material, temperature: float | None, rate: float) -> Material:
-    """The material with the strengths that its families have at a temperature, K (None: 293), and a rate, 1/s.
+    """The material with the strengths that its families have at a temperature, K (None: 293), and a rate,
+    1/s.
 
-    The exponent n stays as the file has it. `log_spread` grows by the spread of the block `glide` times what the
-    strength changes. The copy has no block `glide`: its strengths are of one temperature. A file without that
-    block comes back as it is, with a warning where the test was more than 30 K away from 293 K.
+    The exponent n stays as the file has it. `log_spread` grows by the spread of the block `glide` times what
+    the strength changes. The copy has no block `glide`: its strengths are of one temperature. A file without
+    that block comes back as it is, with a warning where the test was more than 30 K away from 293 K.
     """
     kelvin = ROOM if temperature is None else float(temperature)
     if not material.glide:

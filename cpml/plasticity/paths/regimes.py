@@ -26,10 +26,15 @@ from cpml.plasticity.laws.climb import DiffusionClimb
 from cpml.plasticity.laws.cross_slip import CrossSlip
 from cpml.plasticity.laws.glide import ThermalGlide
 from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.laws.published_creep import creep_stress
+from cpml.plasticity.laws.softened import TangentLaw, tangent_law
 from cpml.plasticity.laws.together import Together
 
 TENSION = np.diag([1.0, -0.5, -0.5])
 N_CRYSTALS = 6
+_STEEPEST = (
+    300.0  # rate exponent: where heat passes all obstacles the athermal stress alone is left, a threshold
+)
 
 
 def regimes(
@@ -46,7 +51,8 @@ def regimes(
     Returns
     -------
     table rate_per_s, temperature_k, homologous (T over the melting point), stress_mpa, slip, twin, climb,
-    cross_slip (NaN where unknown), converged
+    cross_slip (NaN where unknown), shear_over_modulus (sigma/(sqrt(3) mu(T))), published_over_modulus (that
+    of power-law creep as published, NaN where the file has none), converged
 
     Raises
     ------
@@ -58,7 +64,7 @@ def regimes(
         torch.as_tensor(points[:, k].copy()).repeat_interleave(N_CRYSTALS)[:, None] for k in (0, 1)
     )
     matrices = crystals.repeat(len(points), 1, 1)
-    law = Together((_glide(material, temperature), DiffusionClimb.from_material(material, temperature)))
+    law = Together((_glide(material, temperature, rate), DiffusionClimb.from_material(material, temperature)))
     with torch.no_grad():
         solved = single_crystal(law, rate * torch.as_tensor(to_vector(TENSION)), matrices, tol=1e-8)
     rates_of = solved.shear_rate.abs()
@@ -75,6 +81,7 @@ def regimes(
         for x in (von_mises_stress(solved.stress), slip, twin, climb, transfer)
     )
     total = slip + twin + climb
+    modulus = np.sqrt(3) * material.shear_modulus(points[:, 1])
     return pd.DataFrame(
         {
             "rate_per_s": points[:, 0],
@@ -85,16 +92,18 @@ def regimes(
             "twin": (twin / total).numpy(),
             "climb": (climb / total).numpy(),
             "cross_slip": (transfer / slip.clamp(min=1e-300)).numpy(),
+            "shear_over_modulus": stress.numpy() / modulus,
+            "published_over_modulus": creep_stress(material, points[:, 1], points[:, 0]) / modulus,
             "converged": solved.converged.reshape(len(points), N_CRYSTALS).all(1).numpy(),
         }
     )
 
 
-def _glide(material: Material, temperature: Tensor) -> PowerLaw | ThermalGlide:
-    """The law of slip and twins at temperatures (G, 1), K."""
+def _glide(material: Material, temperature: Tensor, rate: Tensor) -> PowerLaw | TangentLaw:
+    """The law of slip and twins at temperatures and rates (G, 1), K and 1/s."""
     if not material.glide:
         return PowerLaw.from_material(material)
-    return ThermalGlide.from_material(material, temperature)
+    return tangent_law(ThermalGlide.from_material(material, temperature), rate, largest=_STEEPEST)
 
 
 def takeover(table: pd.DataFrame) -> pd.DataFrame:
