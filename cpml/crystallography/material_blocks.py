@@ -34,6 +34,7 @@ CORES = {"core_d0_m4_per_s", "core_q_kj_per_mol"}  # diffusion along dislocation
 MODULUS = {"shear_modulus_gpa", "modulus_slope"}  # at 300 K, and T_m/mu dmu/dT; both or none
 CROSS_SLIP = {"energy_ev", "activation_volume_b3", "onset_mpa"}
 CREEP = {"exponent", "stress_mpa", "temperature_k", "q_kj_per_mol"}  # power-law creep as published
+BACK_STRESS = {"modulus_mpa", "saturation_mpa", "lasting_mpa"}  # c, c/d and e of the back stress
 FAULT = {"stacking_fault_mj_per_m2"}  # may be told; nothing is computed from it
 GLIDE = ("athermal", "activation", "rate0_per_s", "p", "q", "forest")
 """Numbers of thermally activated glide (cpml.plasticity.laws.glide); forest may be left out, 0."""
@@ -101,7 +102,9 @@ def validity(content: dict, place: str) -> dict:
 
 
 def mechanism(content: dict, key: str, needed: set[str], place: str) -> dict:
-    """The block `diffusion`, `cross_slip` or `creep`: all its numbers, none negative, and a source."""
+    """The block `diffusion`, `cross_slip`, `creep` or `back_stress`: all its numbers, none negative,
+    and a source.
+    """
     block, place = _block(content, key, place, "with source")
     if not block:
         return {}

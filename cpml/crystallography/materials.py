@@ -13,6 +13,8 @@ A file is YAML (shipped ones beside this module, or the user's own path):
         kocks_mecking: tau0_mpa, k1_per_m, drag_mpa, activation, burgers_nm, density_per_m2, chi, rate0
         a value is one number or {family: number}; latent a number, of systems on different planes, or
         {hardened: {active: number}}, or interactions: {class: factor} (cpml.crystallography.interactions)
+    back_stress: {modulus_mpa, saturation_mpa, lasting_mpa, source, log_spread}                     optional
+        of every slip system beside its hardening (cpml.plasticity.laws.back_stress: c, c/d, e)
     glide: {athermal, activation, rate0_per_s, p, q[, forest], source, log_spread}         optional
         strength over temperature and rate (cpml.plasticity.laws.glide), one number or {family: number}:
         athermal is the share of strength_mpa, which is meant at 293 K and reference_rate; activation the
@@ -49,6 +51,7 @@ from numpy.typing import NDArray
 
 from cpml.crystallography.elasticity import crystal_stiffness, voigt_shear
 from cpml.crystallography.material_blocks import (
+    BACK_STRESS,
     CREEP,
     CROSS_SLIP,
     DIFFUSION,
@@ -93,6 +96,7 @@ _KEYS = {
     "cross_slip",
     "glide",
     "creep",
+    "back_stress",
 }
 _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 
@@ -131,6 +135,7 @@ class Material:
     cross_slip: dict = field(default_factory=dict)
     glide: dict = field(default_factory=dict)
     creep: dict = field(default_factory=dict)
+    back_stress: dict = field(default_factory=dict)
     elastic_source: str = ""
     lattice_source: str = ""
     rate_source: str = ""
@@ -284,6 +289,7 @@ def _material(content: dict, path: Path) -> Material:
         hardening=hardening(content, [str(k) for k in families], str(path)),
         diffusion=mechanism(content, "diffusion", DIFFUSION, str(path)),
         glide=glide(content, [str(k) for k in families], str(path)),
+        back_stress=mechanism(content, "back_stress", BACK_STRESS, str(path)),
         creep=mechanism(content, "creep", CREEP, str(path)),
         cross_slip=mechanism(content, "cross_slip", CROSS_SLIP, str(path)),
         lattice_source=str(content.get("lattice_source", "")),

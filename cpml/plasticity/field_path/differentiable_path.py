@@ -93,6 +93,8 @@ def differentiable_path(
     options = {"loading": loading, "step": step, "tol": tol, "accuracy": accuracy, "threads": threads}
     path = _Path(law, rule, grain_index.shape, options, update_texture)
     state, lattice = rule.start(strength), matrices[number]
+    if "back_stress" in state:
+        raise ParameterError("a differentiable path knows no back stress: take full_field_path, or deform")
     shear = torch.zeros(len(number), len(law.schmid), dtype=torch.float64)
     dt, means = Stage(loading, strain=strain, steps=steps).duration / steps, []
     for k in range(steps):

@@ -25,9 +25,10 @@ from cpml.plasticity.field_path.state import (
     follow_twins,
     observation,
 )
-from cpml.plasticity.laws.hardening import Hardening
-from cpml.plasticity.laws.law import Law, PowerLaw
+from cpml.plasticity.laws.hardening import Hardening, State
+from cpml.plasticity.laws.law import GlideLaw, Law, PowerLaw
 from cpml.plasticity.laws.reorientation import Reorientation
+from cpml.plasticity.laws.shifted import with_state
 from cpml.plasticity.laws.spin import axial, rotation, slip_spin
 from cpml.plasticity.laws.together import Together, glide_of
 
@@ -95,7 +96,7 @@ class RigidEngine:
             glide = glide_of(part.law)
             strength = torch.ones((len(number), len(glide.systems)), dtype=torch.float64)
             strength[part.where] = now.hardening["strength"]
-            laws.append(_with_strength(part.law, strength, part.where))
+            laws.append(_hardened(part.law, now.hardening, strength, part.where))
         grid = np.where(number < 0, -1, np.arange(len(number))).reshape(self.grain_index.shape)
         field = full_field(
             laws,
@@ -194,10 +195,8 @@ class RigidEngine:
         return [rates[part.where, a:b] for part, a, b in zip(self.parts, ends[:-1], ends[1:], strict=True)]
 
 
-def _with_strength(law: Law, strength: torch.Tensor, where: NDArray) -> Law:
-    """The law at the strengths of voxels: of the whole grid for a PowerLaw, of its own for others."""
-    glide = glide_of(law)
-    rows = strength if isinstance(law, PowerLaw) else strength[where]
-    if isinstance(law, Together):
-        return law.with_strength(rows)
-    return glide.with_strength(rows)
+def _hardened(law: GlideLaw | Together, state: State, strength: torch.Tensor, where: NDArray) -> Law:
+    """The law in the state of voxels; strengths of the whole grid for a PowerLaw, of its own for others."""
+    if "back_stress" in state or not isinstance(law, PowerLaw):
+        return with_state(law, state)
+    return law.with_strength(strength)

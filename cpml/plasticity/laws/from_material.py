@@ -12,12 +12,14 @@ from cpml.crystallography.interactions import interaction_matrix
 from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
+from cpml.plasticity.laws.back_stress import BackStress
 from cpml.plasticity.laws.hardening import Hardening, NoHardening, Saturation, Voce
 from cpml.plasticity.laws.kocks_mecking import KocksMecking
 
 
 def material_hardening(material: Material, *, families: Sequence[str] | None = None) -> Hardening:
-    """Voce, Saturation or KocksMecking of a Material; NoHardening when its file has no such block.
+    """Voce, Saturation or KocksMecking of a Material, NoHardening when its file has no such block; within
+    BackStress where the file describes one.
 
     Examples
     --------
@@ -25,7 +27,23 @@ def material_hardening(material: Material, *, families: Sequence[str] | None = N
     >>> type(material_hardening(load_material("magnesium_az31"))).__name__
     'Voce'
     """
-    systems, block = material.systems(families), material.hardening
+    systems, back = material.systems(families), material.back_stress
+    rise = _rise(material, systems)
+    if not back:
+        return rise
+    slips, modulus, most = systems.slip, float(back["modulus_mpa"]), float(back["saturation_mpa"])
+    return BackStress(
+        systems,
+        rise,
+        modulus=np.where(slips, modulus, 0.0),
+        recovery=np.where(slips & (most > 0), modulus / max(most, 1e-300), 0.0),
+        lasting=np.where(slips, float(back["lasting_mpa"]), 0.0),
+    )
+
+
+def _rise(material: Material, systems: Systems) -> Hardening:
+    """How the strengths rise."""
+    block = material.hardening
     if not block:
         return NoHardening()
     names = systems.family_names

@@ -157,9 +157,10 @@ def check_rank(schmid: np.ndarray) -> None:
 
 
 def stress_at_rate(law: Law, rate: Tensor | float, device: torch.device | str | None = None) -> Tensor:
-    """Stress (S,) or (G, S), MPa, at which each mode alone moves at `rate`, a number or (G, 1); 1e5 where
-    none does.
+    """Stress (S,) or (G, S), MPa, at which each mode alone moves at `rate`, a number or (G, 1), without back
+    stress; 1e5 where none does.
     """
+    law = getattr(law, "unshifted", law)  # a back stress is no resistance
     low = torch.full((len(law.schmid),), 1e-9, dtype=torch.float64, device=device)
     high = torch.full_like(low, 1e5)
     for _ in range(60):

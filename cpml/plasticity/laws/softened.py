@@ -12,6 +12,8 @@ mode that does not move backwards (twins) does not on the way either.
 | r0 | rate at which stresses stay as they are, that of the problem | 1/s | scalar or (G, 1) |
 | xi | stresses of the modes at r0 | MPa | (S,) or (G, S) |
 | n | 1 or more | | |
+
+Back stresses of a law (cpml.plasticity.laws.shifted) are taken off tau on the way too.
 """
 
 from dataclasses import dataclass, replace
@@ -37,18 +39,22 @@ class TangentLaw:
     exponent: Tensor  # n_s
     is_polar: Tensor  # bool
     rate: Tensor | float  # r0, 1/s
+    back_stress: Tensor | float = 0.0  # MPa
 
     @classmethod
     def of(cls, law: Law, stress: Tensor, rate: Tensor | float) -> "TangentLaw":
-        """That of a law whose modes move at `rate`, 1/s, under `stress`, MPa."""
+        """That of a law whose modes, without back stress, move at `rate`, 1/s, under `stress`, MPa."""
         with torch.no_grad():
-            moved, slope = law.rates(stress)
+            shift = getattr(law, "back_stress", 0.0)
+            moved, slope = law.rates(stress + shift)
             own = torch.where(moved > 0, stress * slope / moved.clamp(min=1e-300), 1.0)
             own = torch.nan_to_num(own, nan=1.0).clamp(min=1.0)
-            return cls(law.schmid.detach(), stress, own, law.rates(-stress)[0] == 0, rate)
+            is_polar = law.rates(shift - stress)[0] == 0
+            return cls(law.schmid.detach(), stress, own, is_polar, rate, shift)
 
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Rates and slopes (..., S)."""
+        tau = tau - self.back_stress
         x = directed(tau, self.is_polar) / self.stress
         f = self.rate * x.abs() ** (self.exponent - 1)
         moves = ~(self.is_polar & (tau <= 0))  # |x|^0 = 1 at rest too

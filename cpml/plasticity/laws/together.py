@@ -34,6 +34,18 @@ class Together:
         ends = np.cumsum([0] + [len(law.schmid) for law in self.laws])
         return tuple(slice(a, b) for a, b in pairwise(ends))
 
+    @property
+    def unshifted(self) -> "Together":
+        """The laws without back stresses."""
+        return Together(tuple(getattr(law, "unshifted", law) for law in self.laws))
+
+    @property
+    def back_stress(self) -> Tensor:
+        """(S,) or (G, S) back stresses of all modes, MPa; 0 of laws without."""
+        parts = [getattr(law, "back_stress", torch.zeros(len(law.schmid)).double()) for law in self.laws]
+        rows = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+        return torch.cat([part.expand(*rows, part.shape[-1]) for part in parts], -1)
+
     def rates(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Rates and slopes of all modes."""
         parts = [law.rates(tau[..., part]) for law, part in zip(self.laws, self.parts, strict=True)]

@@ -24,6 +24,7 @@ from cpml.plasticity.laws.kocks_mecking import KocksMecking
 from cpml.plasticity.laws.law import GlideLaw, PowerLaw
 from cpml.plasticity.laws.modes import Modes
 from cpml.plasticity.laws.reorientation import Reorientation, TwinState
+from cpml.plasticity.laws.shifted import with_state
 from cpml.plasticity.laws.spin import axial, turn
 from cpml.plasticity.laws.together import Together, glide_of
 from cpml.plasticity.laws.volume_transfer import TransferState, VolumeTransfer
@@ -108,6 +109,8 @@ class PathSolver:
             zero,
             zero,
         )
+        if "back_stress" in now.hardening:
+            self.settings.check(conditions[0], with_state(self.law, now.hardening))
         first = field = self.solve(now, conditions[0])
         rows = [self.row(now, field, conditions[0])]
         self.judge(rows)
@@ -138,7 +141,7 @@ class PathSolver:
     def solve(self, now: Now, conditions: Conditions) -> MeanField:
         """The response of the present state."""
         for _ in range(_RATE_ROUNDS if self.rate_insensitive else 1):
-            law = self.law.with_strength(now.hardening["strength"])
+            law = with_state(self.law, now.hardening)
             grains = Polycrystal(law, now.matrices, now.weights)
             field = grains.solve(conditions, self.settings, now.shape, self.start)
             self.start, size = medium_of(field).start, float(field.rate.detach().norm())

@@ -47,6 +47,8 @@ class Polycrystal:
             values.append(self.strength)
         elif isinstance(self.law, GlideLaw):
             values.append(self.law.system_strength.expand(len(self.matrices), -1))
+        if hasattr(self.law, "back_stress"):
+            values.append(self.law.back_stress.expand(len(self.matrices), -1))
         return all(bool((v.detach() == v.detach()[:1]).all()) for v in values)
 
     @property
