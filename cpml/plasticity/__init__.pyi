@@ -28,6 +28,7 @@ from .laws.glide import ThermalGlide as ThermalGlide
 from .laws.hardening import NoHardening as NoHardening, Saturation as Saturation, Voce as Voce
 from .laws.kocks_mecking import KocksMecking as KocksMecking
 from .laws.law import PowerLaw as PowerLaw
+from .laws.non_schmid import NonSchmid as NonSchmid
 from .laws.over_temperature import at_conditions as at_conditions, strength_table as strength_table
 from .laws.phenopowerlaw import Phenopowerlaw as Phenopowerlaw
 from .laws.published_creep import creep_stress as creep_stress

@@ -6,6 +6,8 @@ Stress and rate conditions work on complementary directions, so the unknowns y a
 Newton's method of cpml.plasticity.crystal.newton solves for them.
 """
 
+from dataclasses import replace
+
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -17,10 +19,11 @@ from cpml.plasticity.crystal.conditions import Conditions
 from cpml.plasticity.crystal.cone import check_made
 from cpml.plasticity.crystal.newton import Equations, attached, linear_start, newton
 from cpml.plasticity.crystal.solution import Solution
-from cpml.plasticity.laws.law import Law, PowerLaw, check_rank, stress_at_rate
+from cpml.plasticity.laws.law import Law, PowerLaw, check_rank, drive_of, stress_at_rate
 from cpml.plasticity.laws.softened import softened
 
 _MAX_ITER = 300
+_SHARES = tuple(k / 10 for k in range(1, 11))  # of what a law that is not associated adds, step by step
 
 
 def solve_any_law(
@@ -41,7 +44,14 @@ def solve_any_law(
         local = (wanted[:, None, :] @ basis.T @ turn)[:, 0]
         check_made(law, local.detach().cpu().numpy(), some=True)
     rotated = schmid @ turn.transpose(1, 2)  # P in the sample frame (G, S, 5)
-    equations = Equations(law.rates, rotated @ basis, wanted, (rotated @ stress0[..., None])[..., 0])
+    drives = drive_of(law).to(matrices.device) @ turn.transpose(1, 2)
+    equations = Equations(
+        law.rates,
+        rotated @ basis,
+        wanted,
+        (drives @ stress0[..., None])[..., 0],
+        drives=drives @ basis if hasattr(law, "drive") else None,
+    )
     y, residual, n_iter = _solve(law, equations, tol)
     y = attached(equations, y)
     stress = stress0 + y @ basis.T
@@ -66,6 +76,7 @@ def _solve(law: Law, equations: Equations, tol: float) -> tuple[Tensor, Tensor, 
     with torch.no_grad():
         modes, right = equations.modes.detach(), equations.right.detach()
         given = None if equations.given is None else equations.given.detach()
+        drives = None if equations.drives is None else equations.drives.detach()
         if modes.shape[-1] == 0:  # every stress is imposed
             return right, right.new_zeros(len(right)), 0
         rate = right.norm(dim=-1, keepdim=True)
@@ -74,6 +85,11 @@ def _solve(law: Law, equations: Equations, tol: float) -> tuple[Tensor, Tensor, 
         y = linear_start(Equations(law.rates, modes, right, given), strength)
         for step in softened(law, strength, rate):
             now = Equations(step.rates, modes, right, given)
-            y, residual, used = newton(now, y, tol if step is law else 1e-2, _MAX_ITER)
+            y, residual, used = newton(now, y, tol if step is law and drives is None else 1e-2, _MAX_ITER)
             total += used
+        if drives is not None:
+            for share in _SHARES:
+                now = replace(now, drives=modes + share * (drives - modes))
+                y, residual, used = newton(now, y, tol if share == 1 else 1e-2, _MAX_ITER)
+                total += used
     return y, residual, total

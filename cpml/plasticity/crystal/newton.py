@@ -8,6 +8,9 @@ stresses, and so M = P N, tau0 = P s0. Rates that rise with their stress make th
 always lowers |r| when it is short enough. The start is that of a linear law whose strengths are the stresses
 at which each mode alone would give the rate. Laws add up by `Together`: glide and climb in one crystal.
 
+Laws that are not associated (cpml.plasticity.laws.non_schmid) resolve the stress by other tensors than those
+of their modes; the Hessian is then no symmetric matrix, and the steps are those of Newton for equations.
+
 The compiled loop of `cpml.plasticity.crystal.kernels` is the same for power laws on
 the CPU, one grain at a time.
 
@@ -40,10 +43,11 @@ class Equations:
     right: Tensor  # (G, k)
     given: Tensor | None = None  # tau0 (G, S), None: no stress is imposed
     interaction: Tensor | None = None  # A (k, k)
+    drives: Tensor | None = None  # (G, S, k) what resolves the stress, None: the modes
 
     def tau(self, y: Tensor) -> Tensor:
         """(G, S) resolved stresses."""
-        along = (self.modes @ y[..., None])[..., 0]
+        along = ((self.modes if self.drives is None else self.drives) @ y[..., None])[..., 0]
         return along if self.given is None else self.given + along
 
     def residual(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,7 +58,8 @@ class Equations:
 
     def hessian(self, slope: Tensor) -> Tensor:
         """(G, k, k)."""
-        matrix = (self.modes * slope[..., None]).transpose(1, 2) @ self.modes
+        drives = self.modes if self.drives is None else self.drives
+        matrix = (self.modes * slope[..., None]).transpose(1, 2) @ drives
         return matrix if self.interaction is None else matrix + self.interaction
 
 

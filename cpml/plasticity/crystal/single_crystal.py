@@ -38,7 +38,7 @@ from cpml.plasticity.crystal.kernels import solve_grains
 from cpml.plasticity.crystal.newton import regularised
 from cpml.plasticity.crystal.solution import Solution
 from cpml.plasticity.laws import flow
-from cpml.plasticity.laws.law import Law, PowerLaw, check_law, check_rank, on_device
+from cpml.plasticity.laws.law import Law, PowerLaw, check_law, check_rank, drive_of, on_device
 
 _MAX_ITER = 100
 
@@ -131,7 +131,7 @@ def single_crystal(
     matrices = as_matrices(crystal_to_sample)
     if device is not None:
         law, matrices = on_device(law, device), matrices.to(device)
-    check_law(law)
+    check_law(law, associated=False)
     if stress is not None:
         return _of_stress(law, as_stress(stress).to(matrices.device), rotation_5x5(matrices))
     assert rate is not None  # one of the two is given
@@ -143,7 +143,8 @@ def single_crystal(
 def _of_stress(law: Law, stress: Tensor, turn: Tensor) -> Solution:
     """Strain rate and shear rates of a given stress: no iteration."""
     schmid = law.schmid.to(turn.device)
-    shear_rate, _ = law.rates((stress[..., None, :] @ turn)[..., 0, :] @ schmid.T)
+    drive = drive_of(law).to(turn.device)
+    shear_rate, _ = law.rates((stress[..., None, :] @ turn)[..., 0, :] @ drive.T)
     rate = (turn @ (shear_rate @ schmid)[..., None])[..., 0]
     is_finite = torch.isfinite(rate).all(-1)
     residual = torch.where(is_finite, 0.0, torch.inf)

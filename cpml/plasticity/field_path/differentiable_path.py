@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from cpml.crystallography.tensors import von_mises_rate
+from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.plasticity.arguments import Values, as_matrices
 from cpml.plasticity.crystal.conditions import Conditions

@@ -26,7 +26,7 @@ from cpml.plasticity.field_path.state import (
     observation,
 )
 from cpml.plasticity.laws.hardening import Hardening, State
-from cpml.plasticity.laws.law import GlideLaw, Law, PowerLaw
+from cpml.plasticity.laws.law import Law, PowerLaw
 from cpml.plasticity.laws.reorientation import Reorientation
 from cpml.plasticity.laws.shifted import with_state
 from cpml.plasticity.laws.spin import axial, rotation, slip_spin
@@ -195,8 +195,8 @@ class RigidEngine:
         return [rates[part.where, a:b] for part, a, b in zip(self.parts, ends[:-1], ends[1:], strict=True)]
 
 
-def _hardened(law: GlideLaw | Together, state: State, strength: torch.Tensor, where: NDArray) -> Law:
+def _hardened(law: Law, state: State, strength: torch.Tensor, where: NDArray) -> Law:
     """The law in the state of voxels; strengths of the whole grid for a PowerLaw, of its own for others."""
     if "back_stress" in state or not isinstance(law, PowerLaw):
-        return with_state(law, state)
+        return with_state(law if isinstance(law, Together) else glide_of(law), state)
     return law.with_strength(strength)

@@ -63,10 +63,24 @@ class GlideLaw(Law, Protocol):
         """The law at other strengths, e.g. those of hardened grains (G, S), MPa."""
 
 
-def check_law(law: object) -> None:
-    """ParameterError unless the object has the two parts of a law: schmid (S, 5) and rates(tau)."""
+def check_law(law: object, *, associated: bool = True) -> None:
+    """ParameterError unless the object has the two parts of a law: schmid (S, 5) and rates(tau); and, where
+    `associated`, resolves the stress by the tensors of its modes.
+    """
     if not isinstance(law, Law):
         raise ParameterError(f"{type(law).__name__} is no flow law: it needs schmid (S, 5) and rates(tau)")
+    if associated and hasattr(law, "drive"):
+        raise ParameterError(
+            f"{type(law).__name__} is not associated: it works in `single_crystal`, for one crystal or "
+            "for many, not in media, fields or together with other laws"
+        )
+
+
+def drive_of(law: Law) -> Tensor:
+    """(S, 5) tensors that resolve the stress for the modes: those of their strains, but for laws that are not
+    associated.
+    """
+    return getattr(law, "drive", law.schmid)
 
 
 @dataclass(frozen=True)
