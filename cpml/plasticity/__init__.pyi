@@ -35,6 +35,7 @@ from .laws.published_creep import creep_stress as creep_stress
 from .laws.reorientation import Reorientation as Reorientation
 from .laws.together import Together as Together
 from .laws.twin_fraction import TwinFraction as TwinFraction
+from .laws.twin_nucleation import TwinNucleation as TwinNucleation
 from .laws.volume_transfer import VolumeTransfer as VolumeTransfer
 from .paths.activities import mechanism_activities as mechanism_activities
 from .paths.calibration import (

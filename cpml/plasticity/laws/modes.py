@@ -30,6 +30,7 @@ class Modes:
     glide_families: int
     spin: Tensor  # (gliding, 3)
     schmid: Tensor  # (S, 9) symmetric matrices, flat
+    tensors: Tensor  # (gliding, 5) the same of the gliding systems, 5-basis
 
     @classmethod
     def of(cls, law: Law) -> "Modes":
@@ -49,6 +50,7 @@ class Modes:
             len(systems.family_names),
             slip_spin(systems),
             to_matrix(schmid).reshape(-1, 9),
+            schmid[: len(systems)],
         )
 
     def strain_rate(self, matrices: Tensor, shear_rate: Tensor) -> Tensor:

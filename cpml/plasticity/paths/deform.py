@@ -23,6 +23,7 @@ from cpml.plasticity.laws.hardening import Hardening, NoHardening
 from cpml.plasticity.laws.law import GlideLaw
 from cpml.plasticity.laws.reorientation import Reorientation
 from cpml.plasticity.laws.together import Together, glide_of
+from cpml.plasticity.laws.twin_nucleation import TwinNucleation
 from cpml.plasticity.laws.volume_transfer import VolumeTransfer
 from cpml.plasticity.paths.path import Path
 from cpml.plasticity.paths.stepping import CONTROLS, PathSolver
@@ -48,6 +49,7 @@ def deform(
     relaxed: tuple[str, ...] = RELAXED,
     lateral: str = "axisymmetric",
     reorientation: Reorientation | VolumeTransfer | None = None,
+    nucleation: TwinNucleation | None = None,
     cross_slip: CrossSlip | None = None,
     shape: ArrayLike | None = None,
     update_shape: bool = False,
@@ -75,6 +77,7 @@ def deform(
         ("von_mises", or "11", "22", "33", "23", "13", "12": a tensor component of D), and number of steps
     reorientation : what twins do to the lattice: Reorientation turns whole grains, VolumeTransfer makes every
         twin a grain of its own, which may detwin; None only accumulates the fractions
+    nucleation : twins begin at boundaries by chance (TwinNucleation); None: wherever they are strong enough
     cross_slip : exchange of screws between planes: its share is recorded, and dislocation densities, where
         the hardening has them, move with it; needs a temperature
     shape, update_shape : initial mean ellipsoid (3, 3) and whether it follows the strain
@@ -112,6 +115,8 @@ def deform(
         temperature is None or cross_slip.systems.names != glide_of(law).systems.names
     ):
         raise ParameterError("cross_slip needs the temperature of the path and the systems of its law")
+    if nucleation is not None and nucleation.systems.names != glide_of(law).systems.names:
+        raise ParameterError("nucleation needs the systems of the law")
     settings = Settings(scheme, n_eff, relaxed, lateral, tol, quadrature, threads, device)
     settings.check(loading(0) if callable(loading) else loading, law)
     if callable(loading):
@@ -127,6 +132,7 @@ def deform(
         control,
         rules=reorientation or Reorientation(glide_of(law).systems),
         reorients=reorientation is not None,
+        nucleation=nucleation,
         cross_slip=cross_slip,
         update_shape=update_shape,
         update_texture=update_texture,

@@ -50,6 +50,7 @@ class Path:
     state: State  # of the hardening law
     n_iter: NDArray  # (N,) Newton steps of all grains together
     converged: NDArray  # (N,) bool
+    nucleated: NDArray | None = None  # (G, S) bool after the last row, where twins nucleate by chance
     cross_slip: Tensor | None = None  # (N,) exchange between planes over slip, where it was asked for
 
     def table(self) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from cpml.plasticity.laws.reorientation import Reorientation, TwinState
 from cpml.plasticity.laws.shifted import with_state
 from cpml.plasticity.laws.spin import axial, turn
 from cpml.plasticity.laws.together import Together, glide_of
+from cpml.plasticity.laws.twin_nucleation import Nuclei, TwinNucleation
 from cpml.plasticity.laws.volume_transfer import TransferState, VolumeTransfer
 from cpml.plasticity.paths.path import Path
 from cpml.plasticity.polycrystal.medium import Start
@@ -47,6 +48,7 @@ class Now:
     hardening: State
     shape: NDArray | None  # (3, 3)
     twins: TwinState
+    nuclei: Nuclei | None
     strain: Tensor  # von Mises
     time: Tensor  # s
 
@@ -81,6 +83,7 @@ class PathSolver:
     control: str
     rules: Reorientation | VolumeTransfer
     reorients: bool  # False: twins are only counted
+    nucleation: TwinNucleation | None
     cross_slip: CrossSlip | None
     update_shape: bool
     update_texture: bool
@@ -106,17 +109,19 @@ class PathSolver:
             self.hardening.start(strength),
             shape,
             self.no_twins(),
+            None if self.nucleation is None else self.nucleation.start(len(matrices)),
             zero,
             zero,
         )
         if "back_stress" in now.hardening:
             self.settings.check(conditions[0], with_state(self.law, now.hardening))
-        first = field = self.solve(now, conditions[0])
+        now, field = self.solve(now, conditions[0])
+        first = field
         rows = [self.row(now, field, conditions[0])]
         self.judge(rows)
         for before, after, increment in zip(conditions[:-1], conditions[1:], increments, strict=True):
             now = self.advance(now, field, before, float(increment))
-            field = self.solve(now, after)
+            now, field = self.solve(now, after)
             rows.append(self.row(now, field, after))
             self.judge(rows)
         control = np.concatenate([[0.0], np.cumsum(increments)])
@@ -138,10 +143,13 @@ class PathSolver:
             raise CpmlError(f"{what}: smaller increments or a smaller rate exponent may help")
         warnings.warn(f"{what}; its numbers, and those of later rows, are no solution", stacklevel=4)
 
-    def solve(self, now: Now, conditions: Conditions) -> MeanField:
-        """The response of the present state."""
+    def solve(self, now: Now, conditions: Conditions) -> tuple[Now, MeanField]:
+        """The response of the present state, and the state with the twins that nucleate under it."""
+        state = now.hardening
+        if now.nuclei is not None:
+            state = {**state, "strength": now.nuclei.resisting(state["strength"])}
         for _ in range(_RATE_ROUNDS if self.rate_insensitive else 1):
-            law = with_state(self.law, now.hardening)
+            law = with_state(self.law, state)
             grains = Polycrystal(law, now.matrices, now.weights)
             field = grains.solve(conditions, self.settings, now.shape, self.start)
             self.start, size = medium_of(field).start, float(field.rate.detach().norm())
@@ -150,7 +158,10 @@ class PathSolver:
             if abs(size / as_tensor(self.law.reference_rate).item() - 1) < 1e-9:
                 break
             self.law = replace(self.law, reference_rate=size)
-        return field
+        if now.nuclei is not None:
+            inside = self.inside(now, field) @ self.modes.tensors.T
+            now = replace(now, nuclei=now.nuclei.under(inside.detach().numpy()))
+        return now, field
 
     def advance(self, now: Now, field: MeanField, conditions: Conditions, increment: float) -> Now:
         """The state after a step whose control strain is `increment`."""
@@ -159,7 +170,7 @@ class PathSolver:
         rate = field.rate.detach().numpy()
         spin, shape = conditions.spin(rate), now.shape
         shear = (glide.detach() * step).numpy()
-        twins, matrices, hardening = self.twin(now, shear)
+        twins, matrices, hardening, nuclei = self.twin(now, shear)
         if self.update_texture:
             deviation = None
             if self.line.has_medium or self.line.relaxed is not None:
@@ -176,15 +187,18 @@ class PathSolver:
             density = self.cross_slip.exchanged(hardening["density"], glide * dt, leaving)
             hardening = self.hardening.with_density(hardening, density)
         strain, time = now.strain + _work_rate(field) * dt, now.time + dt
-        after = Now(matrices, now.weights, hardening, shape, twins, strain, time)
+        after = Now(matrices, now.weights, hardening, shape, twins, nuclei, strain, time)
         return self.transfer(after, shear) if isinstance(self.rules, VolumeTransfer) else after
 
     def leaving(self, now: Now, field: MeanField) -> Tensor:
         """(G, P) probability that a screw changes its plane."""
         assert self.cross_slip is not None and self.temperature is not None  # deform checks
-        inside = (field.grain_stress[:, None, :] @ rotation_5x5(now.matrices))[:, 0]  # crystal axes
         glide = field.shear_rate[:, : self.modes.gliding]
-        return self.cross_slip.probability(inside, self.temperature, glide)
+        return self.cross_slip.probability(self.inside(now, field), self.temperature, glide)
+
+    def inside(self, now: Now, field: MeanField) -> Tensor:
+        """(G, 5) stresses of the grains in crystal axes, MPa."""
+        return (field.grain_stress[:, None, :] @ rotation_5x5(now.matrices))[:, 0]
 
     def exchange(self, now: Now, field: MeanField) -> Tensor | None:
         """Rate of exchange between planes over the rate of slip, mean of the grains."""
@@ -196,24 +210,25 @@ class PathSolver:
         changed = (glide[:, start] * self.leaving(now, field)).sum(-1)
         return (now.weights @ changed) / (now.weights @ glide[:, slip].sum(-1)).clamp(min=1e-300)
 
-    def twin(self, now: Now, shear: NDArray) -> tuple[TwinState, Tensor, State]:
-        """Fractions after shears (G, S) of a step; orientations and strengths with
+    def twin(self, now: Now, shear: NDArray) -> tuple[TwinState, Tensor, State, Nuclei | None]:
+        """Fractions after shears (G, S) of a step; orientations, strengths and nuclei with
         the reoriented grains turned.
         """
         weights, rules = now.weights.detach().numpy(), self.rules
         if isinstance(rules, VolumeTransfer):  # transfers once the step is made
-            return now.twins, now.matrices, now.hardening
+            return now.twins, now.matrices, now.hardening, now.nuclei
         if not self.reorients:
-            return rules.accumulate(now.twins, shear, weights), now.matrices, now.hardening
+            return rules.accumulate(now.twins, shear, weights), now.matrices, now.hardening, now.nuclei
         twins, grains, system = rules.advance(now.twins, shear, weights)
         if not len(grains):
-            return twins, now.matrices, now.hardening
+            return twins, now.matrices, now.hardening, now.nuclei
         half_turn = torch.eye(3, dtype=torch.float64).repeat(len(now.matrices), 1, 1)
         half_turn[grains] = torch.as_tensor(rules.rotation(system))
         factor = torch.ones_like(now.hardening["strength"])
         factor[grains, system] = rules.soften
         strength = now.hardening["strength"] * factor
-        return twins, now.matrices @ half_turn, {**now.hardening, "strength": strength}
+        nuclei = None if now.nuclei is None else now.nuclei.turned(grains)
+        return twins, now.matrices @ half_turn, {**now.hardening, "strength": strength}, nuclei
 
     def transfer(self, now: Now, shear: NDArray) -> Now:
         """Volumes given to twins after shears (G, S), and the rows of twins that are born, which take the
@@ -234,6 +249,7 @@ class PathSolver:
             weights=torch.as_tensor(weights),
             hardening=_with_rows(now.hardening, rows),
             twins=twins,
+            nuclei=None if now.nuclei is None else now.nuclei.born(parents, systems),
         )
 
     def row(self, now: Now, field: MeanField, conditions: Conditions) -> Row:
@@ -276,6 +292,7 @@ class PathSolver:
             last=last,
             twin_count=now.twins.count,
             state=now.hardening,
+            nucleated=None if now.nuclei is None else now.nuclei.nucleated,
             **columns,
         )
 
