@@ -16,6 +16,10 @@ Metals differ in tau_III, lower where faults are narrow, and in V. At other temp
 
     tau_III(T, rate) = tau_III + (dG_III - kT ln[nu gamma_flight/(rate ln 2)])/V
 
+Screws that change plane may meet others of opposite sense and annihilate: with `annihilated` > 0 and a
+hardening law whose own recovery is small, stage III of hardening begins at tau_III. The recovery of fitted
+laws (k2 of Kocks & Mecking) has this in it, so that files leave it at 0.
+
 There is no new mode of strain: dislocations change from s to s'. In bcc metals (compact cores) dG_III = 0 may
 be given.
 
@@ -62,10 +66,13 @@ class CrossSlip:
     escaig_volume: float = 0.0  # m^3
     attempts: float = 4e16  # 1/s
     flight_strain: float = 0.01
+    annihilated: float = 0.0  # share of the screws that change plane and meet one of opposite sense
 
     def __post_init__(self) -> None:
         if self.energy < 0 or self.volume < 0 or self.onset < 0 or self.escaig_volume < 0:
             raise ParameterError("energy, volumes and onset stress of cross-slip must not be negative")
+        if not 0 <= self.annihilated <= 1:
+            raise ParameterError(f"annihilated = {self.annihilated} must be a share, 0 to 1")
         if not (self.attempts > 0 and self.flight_strain > 0):
             raise ParameterError("attempts and flight strain of cross-slip must be positive")
 
@@ -145,11 +152,11 @@ class CrossSlip:
 
     def exchanged(self, density: Tensor, shear: Tensor, leaving: Tensor) -> Tensor:
         """(G, S) densities after shears (G, S) of a step: the screws, half of every density, leave with the
-        probability `leaving` (G, P) in every flight.
+        probability `leaving` (G, P) in every flight; the share `annihilated` of them is gone.
         """
         start, end = (torch.as_tensor(self.pairs[:, k]) for k in (0, 1))
         flights = (shear.abs() / self.flight_strain)[..., start]
         ways = torch.bincount(start, minlength=len(self.systems)).clamp(min=1)[start]
         moved = 0.5 * density[..., start] * -torch.expm1(-flights * leaving) / ways
         gone = torch.zeros_like(density).index_add(-1, start, moved)
-        return (density - gone).index_add(-1, end, moved)
+        return (density - gone).index_add(-1, end, (1 - self.annihilated) * moved)

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from cpml.crystallography.materials import Material
+from cpml.crystallography.materials import ROOM, Material
 from cpml.crystallography.rotations import matrix_to_quaternion, quaternion_to_matrix, random_quaternions
 from cpml.errors import ParameterError
 from cpml.load import Load
@@ -154,6 +154,7 @@ def deform(recipe: Recipe, strain: float, *, increments: int = 6) -> Deformed:
         strain=strain,
         steps=increments,
         hardening=material_hardening(_as_strong_as(recipe)),
+        temperature=recipe.load.temperature or ROOM,
         no_grain="empty" if recipe.is_free else "refuse",
         tol=TOLERANCE,
     )

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from cpml.crystallography.materials import ROOM
 from cpml.errors import CpmlError
 from cpml.intervals import NINETY_PERCENT
 from cpml.models.mechanics.grain_stress import grain_state
@@ -47,8 +48,9 @@ def rises(specimen: Specimen, shear: NDArray) -> NDArray:
     start = np.tile(material.strengths[systems.family], (len(specimen), 1))
     state = law.start(torch.tensor(start))
     strengths = [start]
+    given = {"rate": specimen.load.rate, "temperature": specimen.load.temperature or ROOM}
     for _ in range(STEPS):
-        state = law.harden(state, torch.tensor(shear), 1.0 / STEPS)
+        state = law.harden(state, torch.tensor(shear), 1.0 / STEPS, **given)
         strengths.append(state["strength"].numpy())
     over = np.einsum("g,tgs->ts", specimen.weights, np.array(strengths) / start)
     count = np.bincount(systems.family)
