@@ -51,6 +51,10 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
         "the material file has no self-diffusion",
         lambda d: bool(d.modelled) and bool(d.material().diffusion),
     ),
+    "glide": (
+        "the material file has no glide over temperature",
+        lambda d: bool(d.modelled) and bool(d.material().glide),
+    ),
     "law": ("no phase has a material", lambda d: bool(d.modelled)),
     "truth": ("no hidden truth", lambda d: "truth" in d.files),
     "steps": ("no strain steps", lambda d: bool(d.steps)),
