@@ -16,10 +16,10 @@ import torch
 from cpml.crystallography import euler_to_quaternion, systems
 from cpml.crystallography.elasticity import MANDEL, to_mandel
 from cpml.plasticity.crystal.conditions import Conditions
-from cpml.plasticity.laws.hardening import Voce
-from cpml.plasticity.laws.kocks_mecking import KocksMecking
 from cpml.plasticity.laws.law import PowerLaw
-from cpml.plasticity.laws.reorientation import Reorientation
+from cpml.plasticity.laws.strength.hardening import Voce
+from cpml.plasticity.laws.strength.kocks_mecking import KocksMecking
+from cpml.plasticity.laws.twins.reorientation import Reorientation
 from cpml.plasticity.paths.deform import deform
 from cpml.plasticity.polycrystal.eshelby import VPSC
 

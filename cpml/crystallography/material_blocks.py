@@ -37,7 +37,7 @@ CREEP = {"exponent", "stress_mpa", "temperature_k", "q_kj_per_mol"}  # power-law
 BACK_STRESS = {"modulus_mpa", "saturation_mpa", "lasting_mpa"}  # c, c/d and e of the back stress
 FAULT = {"stacking_fault_mj_per_m2"}  # may be told; nothing is computed from it
 GLIDE = ("athermal", "activation", "rate0_per_s", "p", "q", "forest")
-"""Numbers of thermally activated glide (cpml.plasticity.laws.glide); forest may be left out, 0."""
+"""Numbers of thermally activated glide (cpml.plasticity.laws.thermal.glide); forest may be left out, 0."""
 MAX = 1e300
 _ABOUT = {"source", "log_spread"}
 

@@ -14,16 +14,16 @@ A file is YAML (shipped ones beside this module, or the user's own path):
         a value is one number or {family: number}; latent a number, of systems on different planes, or
         {hardened: {active: number}}, or interactions: {class: factor} (cpml.crystallography.interactions)
     back_stress: {modulus_mpa, saturation_mpa, lasting_mpa, source, log_spread}                     optional
-        of every slip system beside its hardening (cpml.plasticity.laws.back_stress: c, c/d, e)
+        of every slip system beside its hardening (cpml.plasticity.laws.strength.back_stress: c, c/d, e)
     glide: {athermal, activation, rate0_per_s, p, q[, forest], source, log_spread}         optional
-        strength over temperature and rate (cpml.plasticity.laws.glide), one number or {family: number}:
+        strength over temperature and rate (cpml.plasticity.laws.thermal.glide), a number or {family: number};
         athermal is the share of strength_mpa, which is meant at 293 K and reference_rate; activation the
         energy of the obstacles over mu b^3; forest 1 where these are dislocations, 0 where not
     diffusion: {d0_m2_per_s, q_kj_per_mol, melting_k, atomic_volume_nm3, source, log_spread}         for climb
         core_d0_m4_per_s, core_q_kj_per_mol: section of a dislocation core times its diffusivity     optional
         shear_modulus_gpa at 300 K, modulus_slope T_m/mu dmu/dT                                      optional
     cross_slip: {energy_ev, activation_volume_b3, onset_mpa, source, log_spread}
-        energy_ev is the barrier at the onset stress (cpml.plasticity.laws.cross_slip)
+        energy_ev is the barrier at the onset stress (cpml.plasticity.laws.thermal.cross_slip)
         stacking_fault_mj_per_m2 may be told                                                         optional
     creep: {exponent, stress_mpa, temperature_k, q_kj_per_mol, source, log_spread}                   optional
         power-law creep as published, to compare with: the shear stress that gives 1e-6 /s at that temperature

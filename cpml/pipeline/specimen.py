@@ -3,7 +3,7 @@
 from cpml.datasets.curve import read_curve
 from cpml.models.specimen.motions import measured_motions
 from cpml.models.specimen.specimen import Specimen, build_specimen
-from cpml.plasticity.laws.over_temperature import at_conditions
+from cpml.plasticity.laws.thermal.over_temperature import at_conditions
 
 
 def specimen_of(run, *, motions: bool = False, reports: bool = False) -> Specimen:

@@ -20,23 +20,23 @@ from .field_path.output import (
 from .field_path.path import full_field_path as full_field_path
 from .field_path.record import FieldPath as FieldPath
 from .field_path.state import NotConvergedError as NotConvergedError
-from .laws.back_stress import BackStress as BackStress
-from .laws.climb import DiffusionClimb as DiffusionClimb
-from .laws.cross_slip import CrossSlip as CrossSlip
-from .laws.from_material import material_hardening as material_hardening
-from .laws.glide import ThermalGlide as ThermalGlide
-from .laws.hardening import NoHardening as NoHardening, Saturation as Saturation, Voce as Voce
-from .laws.kocks_mecking import KocksMecking as KocksMecking
 from .laws.law import PowerLaw as PowerLaw
 from .laws.non_schmid import NonSchmid as NonSchmid
-from .laws.over_temperature import at_conditions as at_conditions, strength_table as strength_table
 from .laws.phenopowerlaw import Phenopowerlaw as Phenopowerlaw
-from .laws.published_creep import creep_stress as creep_stress
-from .laws.reorientation import Reorientation as Reorientation
+from .laws.strength.back_stress import BackStress as BackStress
+from .laws.strength.from_material import material_hardening as material_hardening
+from .laws.strength.hardening import NoHardening as NoHardening, Saturation as Saturation, Voce as Voce
+from .laws.strength.kocks_mecking import KocksMecking as KocksMecking
+from .laws.thermal.climb import DiffusionClimb as DiffusionClimb
+from .laws.thermal.cross_slip import CrossSlip as CrossSlip
+from .laws.thermal.glide import ThermalGlide as ThermalGlide
+from .laws.thermal.over_temperature import at_conditions as at_conditions, strength_table as strength_table
+from .laws.thermal.published_creep import creep_stress as creep_stress
 from .laws.together import Together as Together
-from .laws.twin_fraction import TwinFraction as TwinFraction
-from .laws.twin_nucleation import TwinNucleation as TwinNucleation
-from .laws.volume_transfer import VolumeTransfer as VolumeTransfer
+from .laws.twins.reorientation import Reorientation as Reorientation
+from .laws.twins.twin_fraction import TwinFraction as TwinFraction
+from .laws.twins.twin_nucleation import TwinNucleation as TwinNucleation
+from .laws.twins.volume_transfer import VolumeTransfer as VolumeTransfer
 from .paths.activities import mechanism_activities as mechanism_activities
 from .paths.calibration import (
     Calibration as Calibration,

@@ -17,8 +17,8 @@ from cpml.plasticity import (
     mean_field,
     single_crystal,
 )
-from cpml.plasticity.laws.back_stress import BackStress
 from cpml.plasticity.laws.shifted import Shifted
+from cpml.plasticity.laws.strength.back_stress import BackStress
 
 FCC = systems("fcc", families=["octahedral"])
 CUBE = [[1.0, 0, 0, 0]]

@@ -15,8 +15,8 @@ from cpml.crystallography.rotations import quaternion_to_matrix, random_quaterni
 from cpml.crystallography.tensors import to_matrix
 from cpml.errors import ParameterError
 from cpml.plasticity import ElasticCrystal, PowerLaw, ThermalGlide, single_crystal
-from cpml.plasticity.laws.back_stress import BackStress
-from cpml.plasticity.laws.hardening import NoHardening
+from cpml.plasticity.laws.strength.back_stress import BackStress
+from cpml.plasticity.laws.strength.hardening import NoHardening
 from support.damask import read_case
 from support.phases import FCC, MG, MG_STRENGTHS
 from support.points import increment

@@ -31,8 +31,8 @@ from cpml.plasticity import (
     full_field_path,
     polycrystal_stiffness,
 )
-from cpml.plasticity.laws.back_stress import BackStress
-from cpml.plasticity.laws.hardening import NoHardening
+from cpml.plasticity.laws.strength.back_stress import BackStress
+from cpml.plasticity.laws.strength.hardening import NoHardening
 from support.damask import read_case
 from support.phases import FCC, MG, MG_STRENGTHS
 

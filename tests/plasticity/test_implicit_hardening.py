@@ -6,9 +6,9 @@ import torch
 
 from cpml.errors import ParameterError
 from cpml.plasticity import KocksMecking, NoHardening, Saturation, TwinFraction, Voce
-from cpml.plasticity.laws.back_stress import BackStress
-from cpml.plasticity.laws.implicit_step import change, implicit_step
 from cpml.plasticity.laws.phenopowerlaw import Phenopowerlaw
+from cpml.plasticity.laws.strength.back_stress import BackStress
+from cpml.plasticity.laws.strength.implicit_step import change, implicit_step
 from support.phases import FCC, MG, MG_STRENGTHS
 
 RATES = torch.as_tensor(np.random.default_rng(0).uniform(-1e-3, 1e-3, (7, len(MG))))

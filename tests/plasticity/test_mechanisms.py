@@ -12,12 +12,12 @@ from cpml.crystallography.materials import material_names
 from cpml.crystallography.tensors import to_matrix, to_vector
 from cpml.errors import ParameterError
 from cpml.plasticity import Conditions, PowerLaw, Voce, deform, mean_field, single_crystal
-from cpml.plasticity.laws.climb import DiffusionClimb
-from cpml.plasticity.laws.cross_slip import CrossSlip
-from cpml.plasticity.laws.glide import ThermalGlide
-from cpml.plasticity.laws.kocks_mecking import KocksMecking
+from cpml.plasticity.laws.strength.kocks_mecking import KocksMecking
+from cpml.plasticity.laws.thermal.climb import DiffusionClimb
+from cpml.plasticity.laws.thermal.cross_slip import CrossSlip
+from cpml.plasticity.laws.thermal.glide import ThermalGlide
 from cpml.plasticity.laws.together import Together
-from cpml.plasticity.laws.twin_fraction import TwinFraction
+from cpml.plasticity.laws.twins.twin_fraction import TwinFraction
 from cpml.plasticity.paths.regimes import regimes
 from support.phases import FCC, MG, MG_STRENGTHS, TENSION
 

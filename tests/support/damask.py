@@ -21,7 +21,7 @@ from cpml.crystallography.interactions import interaction_matrix
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.slip_systems import Systems, direction_vector, plane_normal
 from cpml.plasticity import ElasticCrystal, Phenopowerlaw, PowerLaw, Saturation, TwinFraction
-from cpml.plasticity.laws.hardening import Hardening
+from cpml.plasticity.laws.strength.hardening import Hardening
 from cpml.safe_yaml import read_yaml
 
 _PA = 1e-6  # MPa

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.plasticity import ElasticCrystal
 from cpml.plasticity.crystal.elastic_point import ElasticResponse
-from cpml.plasticity.laws.hardening import Hardening, State
-from cpml.plasticity.laws.implicit_step import change, implicit_step
+from cpml.plasticity.laws.strength.hardening import Hardening, State
+from cpml.plasticity.laws.strength.implicit_step import change, implicit_step
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ from cpml.models.coupled.prior import FURTHER, Theta, from_line, to_line
 from cpml.models.coupled.reports import TINY, ReportRates, report_probability
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws import flow
-from cpml.plasticity.laws.climb import DiffusionClimb
-from cpml.plasticity.laws.cross_slip import CrossSlip
+from cpml.plasticity.laws.thermal.climb import DiffusionClimb
+from cpml.plasticity.laws.thermal.cross_slip import CrossSlip
 
 COLDEST = 273.0  # K
 ACTIVE_CLIMB = 0.1  # share of all shear above which a substructure shows it

@@ -19,7 +19,7 @@ from cpml.plasticity.field.full_field import Field
 from cpml.plasticity.field.grid import PeriodicGrid
 from cpml.plasticity.field_path.record import Row
 from cpml.plasticity.field_path.state import CrystalState, FieldState
-from cpml.plasticity.laws.reorientation import TwinState
+from cpml.plasticity.laws.twins.reorientation import TwinState
 
 FORMAT = 1
 _RECORDS = {r.__name__: r for r in (FieldState, CrystalState, TwinState, Field, PeriodicGrid, Row)}

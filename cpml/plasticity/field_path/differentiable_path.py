@@ -25,9 +25,9 @@ from cpml.plasticity.field.adjoint import AttachedField, differentiable_field
 from cpml.plasticity.field.full_field import Field, full_field
 from cpml.plasticity.field.phases import check_grid
 from cpml.plasticity.field_path.loading import Stage
-from cpml.plasticity.laws.hardening import Hardening, NoHardening, State
 from cpml.plasticity.laws.law import GlideLaw
 from cpml.plasticity.laws.spin import axial, rotation, slip_spin
+from cpml.plasticity.laws.strength.hardening import Hardening, NoHardening, State
 from cpml.plasticity.laws.together import Together, glide_of
 
 

@@ -30,9 +30,9 @@ from cpml.plasticity.field_path.state import (
     follow_twins,
     observation,
 )
-from cpml.plasticity.laws.hardening import Hardening
-from cpml.plasticity.laws.implicit_step import change, extrapolated, growth, implicit_step
-from cpml.plasticity.laws.reorientation import Reorientation
+from cpml.plasticity.laws.strength.hardening import Hardening
+from cpml.plasticity.laws.strength.implicit_step import change, extrapolated, growth, implicit_step
+from cpml.plasticity.laws.twins.reorientation import Reorientation
 
 _MAX_NEWTON = 25
 _FORCING = 0.05

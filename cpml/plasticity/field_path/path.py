@@ -35,11 +35,11 @@ from cpml.plasticity.field_path.loading import Loading, Stage, as_stages, gaps
 from cpml.plasticity.field_path.record import FieldPath, Row
 from cpml.plasticity.field_path.rigid import RigidEngine, RigidPart
 from cpml.plasticity.field_path.state import FieldState, NotConvergedError, Observation, StepFailed
-from cpml.plasticity.laws.hardening import Hardening, NoHardening
 from cpml.plasticity.laws.law import Law
 from cpml.plasticity.laws.modes import Modes
-from cpml.plasticity.laws.reorientation import Reorientation
+from cpml.plasticity.laws.strength.hardening import Hardening, NoHardening
 from cpml.plasticity.laws.together import glide_of
+from cpml.plasticity.laws.twins.reorientation import Reorientation
 
 
 def full_field_path(

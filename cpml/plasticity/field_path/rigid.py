@@ -25,12 +25,12 @@ from cpml.plasticity.field_path.state import (
     follow_twins,
     observation,
 )
-from cpml.plasticity.laws.hardening import Hardening, State
 from cpml.plasticity.laws.law import Law, PowerLaw
-from cpml.plasticity.laws.reorientation import Reorientation
 from cpml.plasticity.laws.shifted import with_state
 from cpml.plasticity.laws.spin import axial, rotation, slip_spin
+from cpml.plasticity.laws.strength.hardening import Hardening, State
 from cpml.plasticity.laws.together import Together, glide_of
+from cpml.plasticity.laws.twins.reorientation import Reorientation
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.errors import CpmlError
-from cpml.plasticity.laws.hardening import State
-from cpml.plasticity.laws.reorientation import Reorientation, TwinState
+from cpml.plasticity.laws.strength.hardening import State
+from cpml.plasticity.laws.twins.reorientation import Reorientation, TwinState
 
 
 class StepFailed(Exception):

@@ -1,1 +1,1 @@
-"""Flow rules and how they harden: glide, climb, cross-slip, twinning."""
+"""Flow rules; what hardens them, what heat does to them, what twins do, in rooms of their own."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.laws.hardening import Saturation, State
+from cpml.plasticity.laws.strength.hardening import Saturation, State
 from cpml.plasticity.laws.values import LatentMatrix
 
 

@@ -4,7 +4,7 @@
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
-| chi | back stress (cpml.plasticity.laws.back_stress) | MPa | (S,) or (G, S) |
+| chi | back stress (cpml.plasticity.laws.strength.back_stress) | MPa | (S,) or (G, S) |
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
-from cpml.plasticity.laws.hardening import State
 from cpml.plasticity.laws.law import GlideLaw
+from cpml.plasticity.laws.strength.hardening import State
 from cpml.plasticity.laws.together import Together, glide_of
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from cpml.crystallography.materials import Material
 from cpml.crystallography.tensors import rotation_5x5
 from cpml.plasticity.arguments import Values, as_matrices
-from cpml.plasticity.laws.cross_slip import CrossSlip
 from cpml.plasticity.laws.law import Law
 from cpml.plasticity.laws.modes import Modes
+from cpml.plasticity.laws.thermal.cross_slip import CrossSlip
 from cpml.plasticity.polycrystal.response import MeanField
 
 

@@ -13,7 +13,7 @@ footprints.
 | symbol | meaning | unit |
 |---|---|---|
 | eps, sigma | plastic von Mises strain, von Mises stress | -, MPa |
-| tau0, tau1, theta0, theta1 | Voce hardening (`cpml.plasticity.laws.hardening`) | MPa |
+| tau0, tau1, theta0, theta1 | Voce hardening (`cpml.plasticity.laws.strength.hardening`) | MPa |
 
 Source: Tome, Canova, Kocks, Christodoulou & Jonas 1984, Acta Metall. 32:1637 (extended Voce law).
 """
@@ -29,8 +29,8 @@ from scipy.optimize import least_squares
 from cpml.errors import CpmlError
 from cpml.load import Load
 from cpml.plasticity.arguments import Values
-from cpml.plasticity.laws.hardening import Voce
 from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.laws.strength.hardening import Voce
 from cpml.plasticity.paths.deform import deform
 from cpml.plasticity.paths.measured import elastic_line, loading
 from cpml.plasticity.paths.path import Path

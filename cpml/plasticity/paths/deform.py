@@ -18,13 +18,13 @@ from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.plasticity.arguments import Values, as_matrices
 from cpml.plasticity.crystal.conditions import Conditions
-from cpml.plasticity.laws.cross_slip import CrossSlip
-from cpml.plasticity.laws.hardening import Hardening, NoHardening
 from cpml.plasticity.laws.law import GlideLaw
-from cpml.plasticity.laws.reorientation import Reorientation
+from cpml.plasticity.laws.strength.hardening import Hardening, NoHardening
+from cpml.plasticity.laws.thermal.cross_slip import CrossSlip
 from cpml.plasticity.laws.together import Together, glide_of
-from cpml.plasticity.laws.twin_nucleation import TwinNucleation
-from cpml.plasticity.laws.volume_transfer import VolumeTransfer
+from cpml.plasticity.laws.twins.reorientation import Reorientation
+from cpml.plasticity.laws.twins.twin_nucleation import TwinNucleation
+from cpml.plasticity.laws.twins.volume_transfer import VolumeTransfer
 from cpml.plasticity.paths.path import Path
 from cpml.plasticity.paths.stepping import CONTROLS, PathSolver
 from cpml.plasticity.polycrystal.eshelby import QUADRATURE

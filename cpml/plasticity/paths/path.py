@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cpml.plasticity.laws.hardening import State
+from cpml.plasticity.laws.strength.hardening import State
 from cpml.plasticity.polycrystal.response import MeanField
 
 

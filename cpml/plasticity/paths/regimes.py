@@ -22,12 +22,12 @@ from cpml.crystallography.rotations import random_quaternions
 from cpml.crystallography.tensors import rotation_5x5, to_vector, von_mises_stress
 from cpml.plasticity.arguments import as_matrices
 from cpml.plasticity.crystal.single_crystal import single_crystal
-from cpml.plasticity.laws.climb import DiffusionClimb
-from cpml.plasticity.laws.cross_slip import CrossSlip
-from cpml.plasticity.laws.glide import ThermalGlide
 from cpml.plasticity.laws.law import PowerLaw
-from cpml.plasticity.laws.published_creep import creep_stress
 from cpml.plasticity.laws.softened import TangentLaw, tangent_law
+from cpml.plasticity.laws.thermal.climb import DiffusionClimb
+from cpml.plasticity.laws.thermal.cross_slip import CrossSlip
+from cpml.plasticity.laws.thermal.glide import ThermalGlide
+from cpml.plasticity.laws.thermal.published_creep import creep_stress
 from cpml.plasticity.laws.together import Together
 
 TENSION = np.diag([1.0, -0.5, -0.5])

@@ -18,17 +18,17 @@ from cpml.crystallography.tensors import rotation_5x5, to_matrix, von_mises_rate
 from cpml.errors import CpmlError, ParameterError
 from cpml.plasticity.arguments import as_tensor
 from cpml.plasticity.crystal.conditions import Conditions
-from cpml.plasticity.laws.cross_slip import CrossSlip
-from cpml.plasticity.laws.hardening import Hardening, State
-from cpml.plasticity.laws.kocks_mecking import KocksMecking
 from cpml.plasticity.laws.law import GlideLaw, PowerLaw
 from cpml.plasticity.laws.modes import Modes
-from cpml.plasticity.laws.reorientation import Reorientation, TwinState
 from cpml.plasticity.laws.shifted import with_state
 from cpml.plasticity.laws.spin import axial, turn
+from cpml.plasticity.laws.strength.hardening import Hardening, State
+from cpml.plasticity.laws.strength.kocks_mecking import KocksMecking
+from cpml.plasticity.laws.thermal.cross_slip import CrossSlip
 from cpml.plasticity.laws.together import Together, glide_of
-from cpml.plasticity.laws.twin_nucleation import Nuclei, TwinNucleation
-from cpml.plasticity.laws.volume_transfer import TransferState, VolumeTransfer
+from cpml.plasticity.laws.twins.reorientation import Reorientation, TwinState
+from cpml.plasticity.laws.twins.twin_nucleation import Nuclei, TwinNucleation
+from cpml.plasticity.laws.twins.volume_transfer import TransferState, VolumeTransfer
 from cpml.plasticity.paths.path import Path
 from cpml.plasticity.polycrystal.medium import Start
 from cpml.plasticity.polycrystal.polycrystal import Polycrystal

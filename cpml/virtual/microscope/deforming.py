@@ -28,8 +28,8 @@ from cpml.load import Load
 from cpml.plasticity.field.surface import with_gap
 from cpml.plasticity.field_path.path import full_field_path
 from cpml.plasticity.field_path.record import FieldPath
-from cpml.plasticity.laws.from_material import material_hardening
 from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.laws.strength.from_material import material_hardening
 from cpml.virtual.volumes.recipes import Recipe
 from cpml.virtual.volumes.tessellation import random_grains
 from cpml.virtual.volumes.textures import fibre, random_texture

@@ -19,8 +19,8 @@ from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
 from cpml.crystallography.materials import ROOM
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import to_vector
-from cpml.plasticity.laws.climb import DiffusionClimb
-from cpml.plasticity.laws.cross_slip import CrossSlip
+from cpml.plasticity.laws.thermal.climb import DiffusionClimb
+from cpml.plasticity.laws.thermal.cross_slip import CrossSlip
 from cpml.virtual.microscope.deforming import Deformed
 from cpml.virtual.truth import Truth
 

@@ -25,7 +25,7 @@ from cpml.intervals import NINETY_PERCENT
 from cpml.models.mechanics.grain_stress import grain_state
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
-from cpml.plasticity.laws.from_material import material_hardening
+from cpml.plasticity.laws.strength.from_material import material_hardening
 
 STEPS = 10
 """Of the path: the mean of a rise that is smooth, to 1 % of it."""

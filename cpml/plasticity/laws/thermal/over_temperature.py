@@ -1,5 +1,5 @@
 """Strengths of a material file over temperature and rate, by its thermally activated glide
-(cpml.plasticity.laws.glide).
+(cpml.plasticity.laws.thermal.glide).
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from cpml.crystallography.materials import ROOM, Material
-from cpml.plasticity.laws.glide import ThermalGlide
+from cpml.plasticity.laws.thermal.glide import ThermalGlide
 
 _NEAR = 30.0  # K from ROOM within which strengths of a file without a block `glide` are taken as they are
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cpml.plasticity.laws.hardening import Hardening, State
+from cpml.plasticity.laws.strength.hardening import Hardening, State
 
 _BLOCK = 1024  # grains: their numbers fit the cache together, and torch leaves them to one thread
 _NOTHING = 1e-12  # shears and twin fractions below this do not count
@@ -33,7 +33,7 @@ def implicit_step(
 
     Parameters
     ----------
-    hardening : any record of cpml.plasticity.laws.hardening
+    hardening : any record of cpml.plasticity.laws.strength.hardening
     state, iterate : state at the beginning, estimate of the state at the end
     shear_rate : (G, S) 1/s, at the end
     dt : s

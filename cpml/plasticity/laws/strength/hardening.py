@@ -8,7 +8,7 @@
 
 Latent hardening: h_ss = 1 and h_st = latent[family of s, family of t] for t != s, or a full (S,
 S) matrix built from the geometry (cpml.crystallography.interactions). Voce steps are exact in G;
-the others are explicit (Euler). cpml.plasticity.laws.implicit_step makes any of them implicit.
+the others are explicit (Euler). cpml.plasticity.laws.strength.implicit_step makes any of them implicit.
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.laws.reorientation import Reorientation, TwinState
+from cpml.plasticity.laws.twins.reorientation import Reorientation, TwinState
 
 _MOST = 0.5  # of a grain's weight that one step may take
 

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.laws.hardening import Hardening, State
-from cpml.plasticity.laws.implicit_step import implicit_step
+from cpml.plasticity.laws.strength.hardening import Hardening, State
+from cpml.plasticity.laws.strength.implicit_step import implicit_step
 
 LIMIT = 0.999  # of the twinned fraction of a grain
 

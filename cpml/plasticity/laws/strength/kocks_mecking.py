@@ -31,7 +31,7 @@ from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 from cpml.plasticity.arguments import Values, as_tensor
 from cpml.plasticity.laws.constants import BOLTZMANN
-from cpml.plasticity.laws.hardening import State
+from cpml.plasticity.laws.strength.hardening import State
 from cpml.plasticity.laws.values import PerSystem
 
 
@@ -96,7 +96,9 @@ class KocksMecking:
     ) -> State:
         """State after an explicit step of length dt (s) at shear rates (G, S), rate and temperature."""
         if rate is None or temperature is None:
-            raise ParameterError("dislocation densities need the strain rate and the temperature")
+            raise ParameterError(
+                "dislocation densities need the strain rate and the temperature: give temperature=, K"
+            )
         k2, slip, rho = self.recovery(rate, temperature), shear_rate.abs() * dt, state["density"]
         after = (rho + (self.k1 * rho.sqrt() - k2 * rho) * slip).clamp(min=1.0)
         removed = (self.debris_factor * self.burgers * k2 * rho * slip).sum(-1, keepdim=True)

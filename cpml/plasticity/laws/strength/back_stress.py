@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from cpml.crystallography.slip_systems import Systems
-from cpml.plasticity.laws.hardening import Hardening, State
-from cpml.plasticity.laws.implicit_step import implicit_step
+from cpml.plasticity.laws.strength.hardening import Hardening, State
+from cpml.plasticity.laws.strength.implicit_step import implicit_step
 from cpml.plasticity.laws.values import PerSystem
 
 

@@ -12,9 +12,9 @@ from cpml.crystallography.interactions import interaction_matrix
 from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
-from cpml.plasticity.laws.back_stress import BackStress
-from cpml.plasticity.laws.hardening import Hardening, NoHardening, Saturation, Voce
-from cpml.plasticity.laws.kocks_mecking import KocksMecking
+from cpml.plasticity.laws.strength.back_stress import BackStress
+from cpml.plasticity.laws.strength.hardening import Hardening, NoHardening, Saturation, Voce
+from cpml.plasticity.laws.strength.kocks_mecking import KocksMecking
 
 
 def material_hardening(material: Material, *, families: Sequence[str] | None = None) -> Hardening:

@@ -1,0 +1,1 @@
+"""How strengths and back stresses of systems change with slip."""

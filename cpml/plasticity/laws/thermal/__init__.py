@@ -1,0 +1,1 @@
+"""What heat does: glide over obstacles, climb, cross-slip."""

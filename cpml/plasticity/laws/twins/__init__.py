@@ -1,0 +1,1 @@
+"""What twins do: fractions, new lattices, volumes, nuclei."""
