@@ -25,7 +25,7 @@ ALLOWED = {
     "virtual": {"crystallography", "microscopy", "plasticity"},
     "datasets": {"crystallography", "microscopy", "virtual"},
     "models": {"crystallography", "microscopy", "plasticity", "virtual"},
-    "design": {"crystallography", "plasticity"},
+    "design": {"crystallography", "plasticity", "virtual"},
     "evaluation": set(),
     "plots": set(),
     "pipeline": {

@@ -10,12 +10,11 @@ Under Taylor the conditions are linear in the weights of a texture (cpml.design.
 - the answer is solved again by other routes: a drawn discrete texture with all lateral strains free, and
   the exact rate-independent limit.
 
-The model is a first step: no texture evolution, no distance to producible textures, strengths as
-given. Reference: Adams et al. 2001, J. Mech. Phys. Solids 49:1639; Fast, Knezevic & Kalidindi
-2008, Comput. Mater. Sci. 43:374.
+Goals over strain, bounds and other routes: cpml.design.path_design. Reference: Adams et al. 2001, J. Mech.
+Phys. Solids 49:1639; Fast, Knezevic & Kalidindi 2008, Comput. Mater. Sci. 43:374.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -52,7 +51,7 @@ class TextureDesign:
     """One texture: weights on a grid of orientations, each standing for its sample-symmetry copies."""
 
     status: str  # 'reached' or 'nearest'
-    target: dict[str, float]
+    target: Mapping[str, float | str]
     properties: dict[str, float]  # yield_stress_mpa, r_value of these weights
     quaternions: NDArray  # (G, 4) crystal_to_sample
     weights: NDArray  # (G,) sum 1
@@ -91,39 +90,19 @@ class TextureDesign:
         return copies[rng.integers(len(copies), size=n), np.arange(n)]
 
 
-def suggest(
-    target: dict[str, float],
+def plain_design(
+    target: Target,
+    law: PowerLaw,
     *,
-    material: str | Path | Material | None = None,
-    law: PowerLaw | None = None,
-    grid_deg: float = 10.0,
-    sample_symmetry: str = "orthotropic",
-    priors: Sequence[str] | None = None,
-    verify: bool = True,
-    seed: int = 0,
+    grid_deg: float,
+    sample_symmetry: str,
+    priors: Sequence[str] | None,
+    verify: bool,
+    seed: int,
 ) -> TextureDesign:
-    """A texture with the wanted properties, or the nearest reachable one with proof that
-    the target is out of reach.
-
-    Parameters
-    ----------
-    target : any of {"yield_stress_mpa": MPa, "r_value": > 0}; tension along x, width y, sheet normal z;
-        without an r-value the best of a sweep of 23 values from 0.06 to 16 is taken
-    material : name, path or Material; or `law`, a PowerLaw with learned strengths (one of the two)
-    grid_deg : spacing of the orientation grid
-    priors : textures to stay close to, the first for the main answer, the others for the alternatives; None
-        takes every one of the lattice, the random texture first
-    seed : of the discrete texture that the verification draws
-
-    Returns
-    -------
-    TextureDesign; `alternatives` are designs for the other priors
-
-    Raises
-    ------
-    ParameterError : unknown or missing key, a value that is not positive, neither or both of material and law
+    """The design for numbers of KEYS, those for the other priors as its alternatives (arguments of
+    cpml.design.suggest).
     """
-    target, law = _checked(target), _law(material, law)
     quaternions = orientation_grid(law.systems.lattice, grid_deg)
     sample_copies(quaternions[:1], sample_symmetry)
     points = CrystalPoints(law, quaternions, sample_symmetry)
@@ -133,20 +112,7 @@ def suggest(
     return replace(designs[0], alternatives=tuple(designs[1:]))
 
 
-def _checked(target: object) -> dict[str, float]:
-    """The target as numbers; ParameterError for an unknown property or a value that is not positive."""
-    if not isinstance(target, dict) or not target:
-        raise ParameterError(f"target = {target!r}: give a dictionary with any of {', '.join(KEYS)}")
-    for key, value in target.items():
-        if key not in KEYS:
-            raise ParameterError(f"target: unknown property {key!r}; known: {', '.join(KEYS)}")
-        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        if not is_number or not np.isfinite(value) or value <= 0:
-            raise ParameterError(f"target: {key} = {value!r} must be a positive number")
-    return {key: float(value) for key, value in target.items()}
-
-
-def _law(material: str | Path | Material | None, law: PowerLaw | None) -> PowerLaw:
+def law_of(material: str | Path | Material | None, law: PowerLaw | None) -> PowerLaw:
     """The law of the material, or the one given, without its graph."""
     if law is not None and material is None:
         return PowerLaw(law.systems, law.strength.detach(), float(law.n), float(law.reference_rate))
@@ -346,7 +312,7 @@ def reachable(
 
     Arguments as in `suggest`; `r_values` None takes a sweep of 23 values from 0.06 to 16.
     """
-    law = _law(material, law)
+    law = law_of(material, law)
     points = CrystalPoints(law, orientation_grid(law.systems.lattice, grid_deg), sample_symmetry)
     shares = _SWEEP if r_values is None else [q_of_r(r) for r in r_values]
     rows = [(q / (1 - q), ends[0][0], ends[1][0]) for q in shares if (ends := _ends(points, float(q)))]

@@ -291,6 +291,7 @@ class PathSolver:
             first=first,
             last=last,
             twin_count=now.twins.count,
+            grain_twins=now.twins.fraction.sum(1),
             state=now.hardening,
             nucleated=None if now.nuclei is None else now.nuclei.nucleated,
             **columns,

@@ -1,0 +1,1 @@
+"""Decks of a sampled microstructure for other programs: DAMASK, Abaqus, VTK, MTEX."""

@@ -1,0 +1,109 @@
+"""Microstructures for other programs: one call writes a design, or a measured map, as the input of a solver.
+
+| format | files |
+|---|---|
+| damask | material.yaml, grid.vti, load.yaml: a DAMASK 3 job |
+| abaqus | model.inp: mesh, sets, orientations, elastic constants, load |
+| vtk | sample.vti: grain, Bunge angles and quaternion of every voxel, for ParaView |
+| mtex | orientations.csv: weighted Bunge angles |
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cpml.crystallography.materials import Material, load_material
+from cpml.crystallography.rotations import quaternion_to_euler
+from cpml.design.decks import abaqus, damask
+from cpml.design.decks.sample import MeasuredMap, Sample
+from cpml.design.texture import TextureDesign
+from cpml.errors import ParameterError
+from cpml.files import write_atomic
+from cpml.load import Load
+from cpml.plasticity.field_path.output import write_vti
+
+FORMATS = ("damask", "abaqus", "vtk", "mtex")
+
+
+def export(
+    source: TextureDesign | MeasuredMap,
+    folder: str | Path,
+    *,
+    format: str,
+    material: str | Path | Material | None = None,
+    strengths: NDArray | None = None,
+    load: Load | None = None,
+    strain: float = 0.05,
+    increments: int = 50,
+    grains: int = 200,
+    cells: int = 32,
+    diameter_um: float = 20.0,
+    seed: int = 0,
+) -> list[Path]:
+    """Write a microstructure for another program.
+
+    Parameters
+    ----------
+    source : a design, sampled as a periodic volume, or a Specimen, whose map becomes one layer of voxels
+    folder : made where it does not exist
+    format : damask, abaqus, vtk or mtex
+    material, strengths : whose numbers are written; strengths (K,) MPa, such as learned ones, in place of the
+        file's. A specimen has its own
+    load, strain, increments : of the job; None: that of the specimen, tension along x for a design
+    grains, cells, diameter_um : of the volume of a design: number of grains (nearly), voxels along an edge,
+        mean diameter
+    seed : of grains and of the draw of orientations
+
+    Returns
+    -------
+    the files
+
+    Raises
+    ------
+    ParameterError : an unknown format, a source without a map or material, numbers out of range
+    """
+    if format not in FORMATS:
+        raise ParameterError(f"format = {format!r}: choose {', '.join(FORMATS)}")
+    if not 0 < strain < 10 or not 1 <= increments <= 100_000:
+        raise ParameterError(f"strain = {strain} (up to 10) and increments = {increments} must be positive")
+    if isinstance(material, str | Path):
+        material = load_material(material)
+    sample = Sample.of(
+        source,
+        material=material,
+        strengths=strengths,
+        load=load,
+        grains=grains,
+        cells=cells,
+        diameter_um=diameter_um,
+        seed=seed,
+    )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if format == "damask":
+        return damask.write_job(sample, folder, strain=strain, increments=increments)
+    if format == "abaqus":
+        return abaqus.write_input(sample, folder, strain=strain, increments=increments)
+    if format == "vtk":
+        return [_volume(sample, folder)]
+    return [_orientations(source, sample, folder)]
+
+
+def _volume(sample: Sample, folder: Path) -> Path:
+    angles = np.degrees(quaternion_to_euler(sample.quaternions))[sample.grain_index]
+    fields = {"bunge_deg": angles, "quaternion": sample.quaternions[sample.grain_index]}
+    return write_vti(folder / "sample.vti", sample.grain_index, sample.step, fields)
+
+
+def _orientations(source: TextureDesign | MeasuredMap, sample: Sample, folder: Path) -> Path:
+    """All orientations of a design with their weights, or the grains of a map with their areas."""
+    if isinstance(source, TextureDesign):
+        table = source.to_frame()
+        angles, weights = table[["phi1_deg", "Phi_deg", "phi2_deg"]].to_numpy(), table["weight"].to_numpy()
+    else:
+        angles, weights = np.degrees(quaternion_to_euler(sample.quaternions)), sample.volume
+    rows = ["phi1_deg,Phi_deg,phi2_deg,weight"]
+    rows += [f"{a:.5f},{b:.5f},{c:.5f},{w:.8g}" for (a, b, c), w in zip(angles, weights, strict=True)]
+    text = "\n".join(rows) + "\n"
+    return write_atomic(folder / "orientations.csv", lambda p: p.write_text(text, encoding="ascii"))

@@ -1,0 +1,105 @@
+"""The one door of design: what is asked, of which material, judged by what."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from numpy.typing import NDArray
+
+from cpml.crystallography.materials import Material, load_material
+from cpml.design.chance import check_chance, with_chance
+from cpml.design.goals import goals_of
+from cpml.design.path_design import design_path
+from cpml.design.routes import Route
+from cpml.design.texture import KEYS, TextureDesign, law_of, plain_design
+from cpml.errors import ParameterError
+from cpml.plasticity.laws.law import PowerLaw
+from cpml.plasticity.laws.strength.from_material import material_hardening
+from cpml.plasticity.laws.strength.hardening import Hardening, NoHardening
+
+ROUTES = ("taylor", "affine")
+
+
+def suggest(
+    target: Mapping[str, object],
+    *,
+    material: str | Path | Material | None = None,
+    law: PowerLaw | None = None,
+    grid_deg: float = 10.0,
+    sample_symmetry: str = "orthotropic",
+    priors: Sequence[str] | None = None,
+    verify: bool = True,
+    route: str = "taylor",
+    hardening: Hardening | None = None,
+    temperature: float = 293.0,
+    count: int = 5,
+    apart: float = 0.2,
+    strengths: NDArray | None = None,
+    probability: float = 0.9,
+    seed: int = 0,
+) -> TextureDesign:
+    """A texture with the wanted properties, or the nearest reachable one with proof that
+    the target is out of reach.
+
+    Parameters
+    ----------
+    target : properties and what is asked of them (cpml.design.goals): numbers, bounds, curves, at strains;
+        tension along x, width y, sheet normal z. Numbers of yield_stress_mpa and r_value alone, by Taylor,
+        come with a certificate (cpml.design.texture); everything else goes the way of
+        cpml.design.path_design. Without an r-value the best of a sweep is taken
+    material : name, path or Material; or `law`, a PowerLaw with learned strengths (one of the two)
+    grid_deg : spacing of the orientation grid
+    priors : textures to stay close to, the first for the main answer, the others for the alternatives; None
+        takes every one of the lattice, the random texture first
+    verify : solve numbers of the plain kind by other routes (`prove` does it for the others)
+    route : what goals over strain are judged by: "taylor", or "affine", the self-consistent path
+    hardening, temperature : of paths, K; None: that of the material file, none for a law
+    count, apart : designs that goals over strain ask for, and the share of the volume in which they differ
+    strengths, probability : draws (D, K), MPa, at which bounds shall hold with that probability; the design
+        is made at the strengths of the law and keeps a distance from its bounds
+    seed : of the discrete texture that the verification draws, and of priors at random
+
+    Returns
+    -------
+    TextureDesign; `alternatives` are designs for the other priors
+
+    Raises
+    ------
+    ParameterError : unknown or missing key, a value out of range, bounds that contradict, neither or both of
+        material and law
+    """
+    if route not in ROUTES:
+        raise ParameterError(f"route = {route!r}: choose {', '.join(ROUTES)}")
+    goals, rise, own = goals_of(target), _hardening(material, hardening), law_of(material, law)
+    if route == "taylor" and strengths is None and all(g.key in KEYS and g.is_equality for g in goals):
+        return plain_design(
+            {g.key: g.low for g in goals},
+            own,
+            grid_deg=grid_deg,
+            sample_symmetry=sample_symmetry,
+            priors=priors,
+            verify=verify,
+            seed=seed,
+        )
+    way = Route(own, rise, scheme=route, temperature=temperature)
+    make = partial(
+        design_path,
+        route=way,
+        grid_deg=grid_deg,
+        sample_symmetry=sample_symmetry,
+        priors=priors,
+        count=count,
+        apart=apart,
+        seed=seed,
+    )
+    if strengths is None:
+        return make(goals)
+    draws = check_chance(goals, strengths, probability, len(own.systems.family_names))
+    return with_chance(make, goals, way, draws, probability)
+
+
+def _hardening(material: str | Path | Material | None, hardening: Hardening | None) -> Hardening:
+    """The one given, else that of the material, else none."""
+    if hardening is not None or material is None:
+        return hardening or NoHardening()
+    return material_hardening(material if isinstance(material, Material) else load_material(material))
