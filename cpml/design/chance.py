@@ -5,10 +5,10 @@ where
 
     v_d(w) >= low,   v_d(w) = v(w) c_d(w)/c(w)
 
-with c_d the goal of the crystals at the strengths of draw d, linear in the weights.
-
-The bounds of the design are tightened by one margin for all goals until the share of draws that meet all of
-them is the probability asked for; a design is then judged by paths at draws that it was not made with.
+with v the goal by the route of the design and c_d that of a discrete sample of its texture, by the same route
+at the strengths of draw d. The bounds of the design are tightened by one margin for all goals, found by
+halving, at which the share of draws that meet all of them is the probability asked for, and half a standard
+error more; a design is then judged at draws that it was not made with.
 
 Reference: Charnes & Cooper 1959, Manage. Sci. 6:73 (chance constraints).
 """
@@ -20,16 +20,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cpml.design.crystal_paths import crystal_paths
 from cpml.design.goals import SHARES, Goal
 from cpml.design.routes import Route
 from cpml.design.texture import TextureDesign
 from cpml.errors import ParameterError
-from cpml.plasticity.laws.law import PowerLaw
 
-_ROUNDS = 6
-_GRAINS = 500  # of the discrete texture that draws are judged on
-_SHARPER = 0.01  # of the probability, beyond what is asked
+_ROUNDS = 7
+_GRAINS, _JUDGED = 300, 600  # of the discrete texture of the search, and of the judgement
 
 
 def check_chance(goals: Sequence[Goal], strengths: NDArray, probability: float, n_families: int) -> NDArray:
@@ -66,25 +63,37 @@ def with_chance(
     draws: NDArray,
     probability: float,
 ) -> TextureDesign:
-    """The design whose goals hold in the share `probability` of the draws, by tightening what `make` is
-    asked for.
+    """The design whose goals hold in the share `probability` of the draws, by tightening what `make` is asked
+    for; where no margin is enough, the one that holds most often, called nearest.
     """
-    size = {g.name: np.zeros(2) for g in goals}
-    design, factor = make(goals), 0.0
+    spread = np.ones((len(goals), 2))
+    wanted = probability + 0.5 * np.sqrt(
+        probability * (1 - probability) / len(draws)
+    )  # half a standard error
+    low, high = 0.0, np.inf
+    factor, tried = 0.0, []
     for _ in range(_ROUNDS):
+        design = make(tuple(_tightened(g, *(factor * (1 - s))) for g, s in zip(goals, spread, strict=True)))
         ratio = _ratios(design, goals, route, draws)
-        met = _met(goals, np.array([design.properties[g.name] for g in goals]) * ratio)
-        share = float(met.mean())
-        if share >= probability + _SHARPER or design.status != "reached":
+        values = np.array([design.properties[g.name] for g in goals])
+        share = float(_met(goals, values * ratio).mean())
+        tried.append((factor, share, design))
+        if not tried[:-1]:
+            spread = np.quantile(ratio, [1 - probability, probability], axis=0).T
+        is_enough = share >= wanted
+        low, high = (low, min(high, factor)) if is_enough else (max(low, factor), high)
+        if factor == 0 and is_enough:
             break
-        spread = {
-            g.name: np.quantile(ratio[:, k], [1 - probability, probability]) for k, g in enumerate(goals)
-        }
-        factor += 0.5 if factor else 1.0
-        size = {name: factor * (1 - s) for name, s in spread.items()}
-        design = make(tuple(_tightened(g, *size[g.name]) for g in goals))
+        factor = (low + high) / 2 if np.isfinite(high) else (2 * factor or 1.0)
+    enough = [row for row in tried if row[1] >= wanted and row[2].status == "reached"]
+    _, share, design = min(enough, key=lambda row: row[0]) if enough else max(tried, key=lambda row: row[1])
     certificate = dict(design.certificate) | {"probability": share, "asked_probability": probability}
-    return replace(design, target={g.name: _words(g) for g in goals}, certificate=certificate)
+    return replace(
+        design,
+        status="reached" if enough else "nearest",
+        target={g.name: _words(g) for g in goals},
+        certificate=certificate,
+    )
 
 
 def _words(goal: Goal) -> str:
@@ -101,20 +110,12 @@ def _tightened(goal: Goal, below: float, above: float) -> Goal:
     return replace(goal, low=float(min(low, high)), high=float(high))
 
 
-def _ratios(design: TextureDesign, goals: tuple[Goal, ...], route: Route, draws: NDArray) -> NDArray:
-    """(D, m) goals of the crystals at each draw over those at the route's strengths; the r-value counts
-    as fixed.
-    """
-    q, strain = design.certificate["lateral_share"], max(g.strain for g in goals)
-
-    def values(law: PowerLaw) -> NDArray:
-        paths = crystal_paths(
-            law, route.hardening, design.quaternions, q, strain=strain, temperature=route.temperature
-        )
-        return np.array([1.0 if g.key == "r_value" else paths.row(g) @ design.weights for g in goals])
-
-    own = values(route.law)
-    return np.array([values(_at(route, draw).law) for draw in draws]) / np.where(own > 0, own, 1.0)
+def _ratios(design: TextureDesign, goals: Sequence[Goal], route: Route, draws: NDArray) -> NDArray:
+    """(D, m) goals of a sample of the texture at each draw over those at the route's strengths."""
+    grains = design.draw(_GRAINS, seed=0)
+    own = route.values(grains, None, goals)
+    values = np.array([_at(route, draw).values(grains, None, goals) for draw in draws])
+    return values / np.where(own > 0, own, 1.0)
 
 
 def _at(route: Route, draw: NDArray) -> Route:
@@ -138,7 +139,7 @@ def chance_table(
     -------
     table goal, probability, low, median, high (5 to 95 % of the values); the last row is all goals together
     """
-    grains = design.draw(_GRAINS, seed=seed)
+    grains = design.draw(_JUDGED, seed=seed)
     values = np.array([_at(route, draw).values(grains, None, goals) for draw in draws])
     rows = []
     for k, goal in enumerate(goals):

@@ -6,7 +6,7 @@ sheet with width y and normal z.
 | yield_stress_mpa | stress at the start of flow | number, or {min, max} |
 | r_value | width over thickness strain, over the strain of the test | number, or {min, max} |
 | stress_mpa | stress at a strain | {strain, value} or {strain, min, max} |
-| curve | stress-strain curve | {strain: [...], stress_mpa: [...]} |
+| curve | stress-strain curve | {strain: [...], stress_mpa: [...]}, met within `within` (1.5 %) |
 | twin_fraction | volume that has twinned, at a strain | {strain, value} or {strain, min, max} |
 | twinned_grains | share of the grains with more than 5 % of twins, at a strain | as twin_fraction |
 
@@ -25,6 +25,8 @@ AT_STRAIN = ("stress_mpa", "twin_fraction", "twinned_grains")
 PROPERTIES = (*PLAIN, *AT_STRAIN, "curve")
 SHARES = ("twin_fraction", "twinned_grains")
 LARGEST_STRAIN = 0.3
+CURVE_WITHIN = 0.015
+"""Share of its stress within which every point of a curve is asked for."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,23 @@ def _goal(key: str, asked: object) -> Goal:
 
 
 def _curve(asked: object) -> list[Goal]:
-    if not isinstance(asked, Mapping) or set(asked) != {"strain", "stress_mpa"}:
-        raise ParameterError("target: curve: give {strain: [...], stress_mpa: [...]}")
+    if not isinstance(asked, Mapping) or set(asked) - {"within"} != {"strain", "stress_mpa"}:
+        raise ParameterError(
+            "target: curve: give {strain: [...], stress_mpa: [...]}, and within where not 1.5 %"
+        )
+    within = _number(asked.get("within", CURVE_WITHIN), "curve: within")
+    if not 0 <= within < 0.5:
+        raise ParameterError(f"target: curve: within = {within:g} must be a share below one half")
     strain, stress = (np.asarray(asked[k], float).ravel() for k in ("strain", "stress_mpa"))
     is_right = strain.shape == stress.shape and len(strain) > 0 and np.isfinite([*strain, *stress]).all()
     if not is_right or not (np.diff(strain) > 0).all() or not (stress > 0).all():
         raise ParameterError("target: curve: strains must rise, stresses be positive, and both of one length")
     if strain[0] <= 0 or strain[-1] > LARGEST_STRAIN:
         raise ParameterError(f"target: curve: strains must lie above 0 and up to {LARGEST_STRAIN:g}")
-    return [Goal("stress_mpa", float(s), float(s), float(e)) for e, s in zip(strain, stress, strict=True)]
+    return [
+        Goal("stress_mpa", float((1 - within) * s), float((1 + within) * s), float(e))
+        for e, s in zip(strain, stress, strict=True)
+    ]
 
 
 def _number(value: object, name: str) -> float:

@@ -37,6 +37,7 @@ MET = 0.01
 _ROUNDS = 12
 _SHARES = np.linspace(0.08, 0.92, 15)  # lateral shares q where the r-value is open
 _COMPONENTS = 40  # random components tried as priors once fibres are used up
+_COMPONENT = "component"
 _SPREAD_DEG, _BACKGROUND = 15.0, 0.2
 
 
@@ -106,7 +107,7 @@ def design_path(
             missed.append(design)
             if "proven_deviation" in design.certificate:
                 break  # no texture at all meets the goals, so that priors do not matter
-        if len(found) == count:
+        if len(found) == count or (not found and name.startswith(_COMPONENT)):
             break
     best = found or sorted(missed, key=lambda d: d.certificate["largest_deviation"])
     return replace(best[0], alternatives=tuple(best[1:]))
@@ -123,7 +124,7 @@ def _priors(
     for k, centre in enumerate(random_quaternions(_COMPONENTS, np.random.default_rng(seed))):
         angle = np.degrees(disorientation_angle(grid, centre, proper_group(group_of_lattice(lattice))))
         density = np.exp(-((angle / _SPREAD_DEG) ** 2) / 2)
-        yield f"component {k + 1}", _BACKGROUND / len(grid) + (1 - _BACKGROUND) * density / density.sum()
+        yield f"{_COMPONENT} {k + 1}", _BACKGROUND / len(grid) + (1 - _BACKGROUND) * density / density.sum()
 
 
 def _refined(

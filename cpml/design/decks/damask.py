@@ -5,7 +5,7 @@ crystal, DAMASK's convention). Families take the places that DAMASK gives them: 
 {112}, {123}, of hP basal, prismatic, pyramidal <a>, first- and second-order <c+a>; twins {10-12}, {11-21},
 {10-11}, {11-22} of hP. Numbers are those of the sample; hardening is written where the material file has
 DAMASK's own law (saturation), else h_0 = 0 with a comment. A latent ratio is written for all pairs of
-different planes of cF; for cI and hP all pairs harden alike.
+different planes of cF; for cI and hP all pairs harden alike. Twins harden there without an end: their slope is that at the start of flow.
 
 Reference: Roters et al. 2019, Comput. Mater. Sci. 158:420; documentation of DAMASK 3.0.
 """
@@ -95,11 +95,12 @@ def _phase(sample: Sample) -> dict:
         )
     strength = dict(zip(material.families, sample.strengths.tolist(), strict=True))
     plastic: dict = {"type": "phenopowerlaw", "output": ["xi_sl", "gamma_sl"]}
-    plastic |= _of_kind(sample, [f for f in places], strength, "sl")
+    plastic |= _of_kind(sample, list(places), strength, "sl")
     if any(name in strength for name in twins):
         plastic["output"] += ["xi_tw", "gamma_tw"]
-        plastic |= _of_kind(sample, [f for f in twins], strength, "tw")
-        plastic |= {"h_0_tw-sl": plastic["h_0_tw-tw"], "h_tw-sl": [1.0] * _INTERACTIONS}
+        plastic |= _of_kind(sample, list(twins), strength, "tw")
+        slope = plastic["h_0_tw-tw"]
+        plastic |= {"h_0_tw-sl": list(slope), "h_tw-sl": [1.0] * _INTERACTIONS, "c_3": 0.0, "c_4": 0.0}
         plastic |= {"h_sl-tw": [0.0] * _INTERACTIONS, "f_sat_sl-tw": [0.0] * len(plastic["N_sl"])}
     phase: dict = {"lattice": LATTICE[material.lattice]}
     if material.c_over_a:
@@ -125,12 +126,23 @@ def _of_kind(sample: Sample, places: list[str], strength: dict[str, float], kind
         return [there(name) if name in strength else absent for name in places]  # type: ignore[operator]
 
     factor = {name: strength[name] / material.families[name].strength for name in strength}
+
+    def slope(name: str) -> float:
+        """h_0, Pa; of twins, which do not saturate there, the slope at the start."""
+        if not hardens:
+            return 0.0
+        left = 1.0
+        if kind == "tw":
+            start = material.families[name].strength / value(name, "saturation_mpa")
+            left = max(1 - start, 0.0) ** value(name, "exponent")
+        return _PA * factor[name] * value(name, "h0_mpa") * left
+
     rows = {
         f"N_{kind}": [COUNT[name] if name in strength else 0 for name in places],
         f"xi_0_{kind}": each(lambda n: _PA * strength[n]),
         f"n_{kind}": each(lambda n: float(material.n), 1.0),
         f"dot_gamma_0_{kind}": each(lambda n: float(material.reference_rate)),
-        f"h_0_{kind}-{kind}": each(lambda n: _PA * factor[n] * value(n, "h0_mpa") if hardens else 0.0),
+        f"h_0_{kind}-{kind}": each(slope),
         f"h_{kind}-{kind}": _interactions(sample, kind),
     }
     if kind == "sl":
