@@ -20,19 +20,19 @@ def draws(count, seed, spread=0.15):
 
 
 def test_holds_at_other_draws():
-    """Asked for 0.9 it holds at 0.8 to 0.99 of 100 fresh draws (three binomial standard errors of both
+    """Asked for 0.9 it holds at 0.7 to 1 of 60 fresh draws (three binomial standard errors of both
     samples; the benchmark has more draws); the design at the mean strengths alone holds less often.
     """
-    sure = design.suggest(ASKED, strengths=draws(60, 0), probability=0.9, **OPTIONS)
+    sure = design.suggest(ASKED, strengths=draws(30, 0), probability=0.9, **OPTIONS)
     plain = design.suggest(ASKED, **OPTIONS)
     route = Route(PowerLaw.from_material(AZ31), material_hardening(AZ31), scheme="taylor")
     shares = {}
     for name, one in (("sure", sure), ("plain", plain)):
-        table = design.chance_table(one, goals_of(ASKED), route, draws(100, 1)).set_index("goal")
+        table = design.chance_table(one, goals_of(ASKED), route, draws(60, 1)).set_index("goal")
         shares[name] = table.loc["all goals", "probability"]
         assert table.loc["yield_stress_mpa", "low"] < table.loc["yield_stress_mpa", "high"]
     assert sure.status == "reached" and sure.certificate["probability"] >= 0.9
-    assert 0.8 <= shares["sure"] <= 0.99 and shares["plain"] < shares["sure"] - 0.05
+    assert shares["sure"] >= 0.7 and shares["plain"] < shares["sure"] - 0.05
 
 
 @pytest.mark.parametrize(

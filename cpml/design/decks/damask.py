@@ -5,7 +5,8 @@ crystal, DAMASK's convention). Families take the places that DAMASK gives them: 
 {112}, {123}, of hP basal, prismatic, pyramidal <a>, first- and second-order <c+a>; twins {10-12}, {11-21},
 {10-11}, {11-22} of hP. Numbers are those of the sample; hardening is written where the material file has
 DAMASK's own law (saturation), else h_0 = 0 with a comment. A latent ratio is written for all pairs of
-different planes of cF; for cI and hP all pairs harden alike. Twins harden there without an end: their slope is that at the start of flow.
+different planes of cF; for cI and hP all pairs harden alike. Twins harden there without an end: their slope
+is that at the start of flow.
 
 Reference: Roters et al. 2019, Comput. Mater. Sci. 158:420; documentation of DAMASK 3.0.
 """
