@@ -58,7 +58,8 @@ def goals() -> dict[str, float]:
         for name, rows in table.groupby("route"):
             by_route.setdefault(name, []).append(rows["deviation"].abs().to_numpy())
     print(
-        f"{len(designs)} designs in {seconds:.0f} s, at least {apart:.2f} apart; own route off by {max(own):.1%}"
+        f"{len(designs)} designs in {seconds:.0f} s, at least {apart:.2f} apart; "
+        f"own route off by {max(own):.1%}"
     )
     for name, rows in by_route.items():
         worst = np.max(rows, axis=0)
@@ -106,9 +107,8 @@ def feasible(count: int = 100, affine: int = 20) -> dict[str, float]:
             found = design.suggest(asked, material=AZ31, route=scheme, count=1, grid_deg=15.0)
             met += found.status == "reached"
             if found.status != "reached":
-                print(
-                    f"  {scheme} {seed}: {found.status}, {asked}, {found.certificate['largest_deviation']:.3f}"
-                )
+                off = found.certificate["largest_deviation"]
+                print(f"  {scheme} {seed}: {found.status}, {asked}, off by {off:.3f}")
         print(f"{scheme}: {met} of {trials} found, {time.perf_counter() - start:.0f} s")
         numbers[f"found {scheme}"] = met / trials
     return numbers
@@ -131,8 +131,8 @@ def chance() -> dict[str, float]:
         share = float(table.loc["all goals", "probability"])
         numbers[f"held {seed}"] = share
         print(
-            f"seed {seed}: asked 0.9, {found.certificate['probability']:.3f} of its own draws, {share:.3f} of others, "
-            f"{time.perf_counter() - start:.0f} s"
+            f"seed {seed}: asked 0.9, {found.certificate['probability']:.3f} of its own draws, "
+            f"{share:.3f} of others, {time.perf_counter() - start:.0f} s"
         )
     return numbers
 

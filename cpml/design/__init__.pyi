@@ -1,5 +1,6 @@
 from .chance import chance_table as chance_table
 from .export import export as export
+from .from_map import asked_of_map as asked_of_map, draws_of as draws_of
 from .goals import goals_of as goals_of
 from .grid import orientation_grid as orientation_grid, prior_names as prior_names
 from .processes import by_process as by_process, processed as processed

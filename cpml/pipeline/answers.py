@@ -607,6 +607,26 @@ def texture(design: TextureDesign) -> str:
     return f"A texture with {wanted} exists (duality gap proves that none closer to random does).{told}"
 
 
+def sheet(design: TextureDesign, processes: pd.DataFrame, chance: pd.DataFrame) -> str:
+    """What a design over strain says: reached or not, how sure, and by which process something like it
+    is made.
+    """
+    wanted = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in design.target.items())
+    best = processes.iloc[0]
+    name = str(best["process"]).replace("_", " ")
+    made = "doing nothing" if name == "none" else f"{name} to {best['strain']:g}"
+    near = "meets" if best["largest_deviation"] == 0 else f"misses by {percent(best['largest_deviation'])}"
+    sure = float(chance.set_index("goal").loc["all goals", "probability"])
+    if design.status != "reached":
+        proof = "provably " if "proven_deviation" in design.certificate else ""
+        return f"{wanted}: {proof}out of reach of textures; of the processes tried {made} {near}."
+    return (
+        f"{wanted}: {count(1 + len(design.alternatives), 'texture')} found by the self-consistent path; the "
+        f"first holds at {percent(sure)} of the strengths that the intervals allow. Of the processes tried "
+        f"{made} {near}."
+    )
+
+
 def comparison(judged: pd.DataFrame, n_datasets: int) -> str:
     """The coupled model against the best other one on all data sets (gains with verdicts)."""
     rows = judged[judged["against"] == "footprints"]

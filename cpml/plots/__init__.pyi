@@ -39,6 +39,7 @@ from .maps import (
     scale_bar as scale_bar,
 )
 from .mechanics import (
+    design_routes as design_routes,
     lankford_profile as lankford_profile,
     reachable_region as reachable_region,
     regime_map as regime_map,

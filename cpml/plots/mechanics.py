@@ -196,6 +196,43 @@ def _lines_of(table: pd.DataFrame, ax: Axes, *, x: str, y: str, group: str, mark
 
 
 @captioned
+def design_routes(table: pd.DataFrame) -> Figure | None:
+    """Goals of a design by other routes than its own: a point for each, relative to what was asked; 0 is the
+    design.
+
+    Parameters
+    ----------
+    table : route, goal, deviation, as cpml.design.prove gives it
+
+    Returns
+    -------
+    Figure, None where there is nothing to draw: no row
+    """
+    need_columns(table, ("route", "goal", "deviation"), "table of routes")
+    if not len(table):
+        return None
+    goals, routes = (list(dict.fromkeys(table[key])) for key in ("goal", "route"))
+    fig, ax = figure("middle", aspect=0.2 + 0.12 * len(routes))
+    ax.axvline(0, color="0.5", linewidth=0.6, linestyle=":")
+    place = {route: k for k, route in enumerate(routes)}
+    for k, goal in enumerate(goals):
+        own = table[table["goal"] == goal]
+        shift = (k - (len(goals) - 1) / 2) * 0.15
+        ax.plot(
+            100 * own["deviation"],
+            [place[r] + shift for r in own["route"]],
+            MARKERS[k % len(MARKERS)],
+            color=CATEGORY_COLOURS[k % len(CATEGORY_COLOURS)],
+            markersize=4,
+            label=goal.replace("_", " "),
+        )
+    ax.set_yticks(range(len(routes)), routes)
+    ax.set(xlabel="deviation from the design / %", ylim=(len(routes) - 0.5, -0.5))
+    legend_beside(ax, title="goal")
+    return note(fig, n=len(table), unit="values")
+
+
+@captioned
 def lankford_profile(table: pd.DataFrame) -> Figure | None:
     """Lankford coefficient over the angle to the rolling direction, one line for each texture.
 

@@ -97,6 +97,9 @@ def _every_chart():
         "strengths": lambda: plots.strengths_plot(strengths, n=12),
         "reachable": lambda: plots.reachable_region(reach, target=(0.5, 150), suggestion=(0.5, 149)),
         "regimes": lambda: plots.regime_shares(hot),
+        "design routes": lambda: plots.design_routes(
+            pd.DataFrame({"route": ["drawn", "taylor"], "goal": "r_value", "deviation": [0.01, 0.2]})
+        ),
         "regime map": lambda: plots.regime_map(
             hot.assign(shear_over_modulus=1e-3 - 5e-4 * x, published_over_modulus=np.nan)
         ),

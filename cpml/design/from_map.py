@@ -1,0 +1,77 @@
+"""From a measured map to a question: the same sheet, stronger, formable, with fewer twins; and what is unsure
+about it.
+
+| symbol | meaning | unit |
+|---|---|---|
+| ratio | strength of a family over the reference, with its 90 % interval | - |
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cpml.design.goals import Goal, goals_of
+from cpml.design.routes import Route
+from cpml.errors import ParameterError
+from cpml.intervals import NINETY_PERCENT
+
+_FEW = 0.005  # twin fraction below which a texture has no twins to lose
+
+
+def asked_of_map(
+    route: Route,
+    quaternions: NDArray,
+    weights: NDArray | None = None,
+    *,
+    yield_factor: float = 1.15,
+    r_factor: float = 1.0,
+    twin_factor: float = 0.5,
+    strain: float = 0.03,
+) -> tuple[dict[str, object], dict[str, float]]:
+    """A target and what the texture of a map has of it now.
+
+    Parameters
+    ----------
+    quaternions, weights : (G, 4) grains of the map and their areas
+    yield_factor, r_factor : least yield stress and r-value over those of the map
+    twin_factor : largest twin fraction at `strain` over that of the map, where it twins at all
+
+    Returns
+    -------
+    target for `suggest`, and the values of the same goals for the map
+
+    Raises
+    ------
+    ParameterError : a factor that is not positive
+    """
+    if not min(yield_factor, r_factor, twin_factor) > 0:
+        raise ParameterError(f"factors {yield_factor}, {r_factor}, {twin_factor} must be positive")
+    goals: list[Goal] = list(goals_of({"yield_stress_mpa": {"min": 1.0}, "r_value": {"min": 1e-3}}))
+    if route.law.systems.twin.any():
+        goals += goals_of({"twin_fraction": {"strain": strain, "max": 1.0}})
+    values = route.values(quaternions, weights, goals)
+    now = {g.name: float(v) for g, v in zip(goals, values, strict=True)}
+    target: dict[str, object] = {
+        "yield_stress_mpa": {"min": yield_factor * values[0]},
+        "r_value": {"min": r_factor * values[1]},
+    }
+    if len(goals) > 2 and values[2] > _FEW:
+        target["twin_fraction"] = {"strain": strain, "max": twin_factor * values[2]}
+    return target, now
+
+
+def draws_of(strengths: pd.DataFrame, count: int = 100, *, seed: int = 0) -> NDArray:
+    """(count, K) strengths, MPa, drawn from a table of learned ones: log-normal with the width of the
+    intervals of their ratios, each family on its own.
+
+    Parameters
+    ----------
+    strengths : scaled_mpa, ratio_low, ratio_high (90 %)
+    """
+    missing = {"scaled_mpa", "ratio_low", "ratio_high"} - set(strengths)
+    if missing:
+        raise ParameterError(f"table of strengths without {', '.join(sorted(missing))}")
+    low, high = (np.log(strengths[c].to_numpy(float)) for c in ("ratio_low", "ratio_high"))
+    spread = np.nan_to_num((high - low) / (2 * NINETY_PERCENT), nan=0.0, posinf=0.0)
+    noise = np.random.default_rng(seed).standard_normal((count, len(strengths)))
+    return strengths["scaled_mpa"].to_numpy(float) * np.exp(spread * noise)
