@@ -6,7 +6,7 @@ sheet with width y and normal z.
 | yield_stress_mpa | stress at the start of flow | number, or {min, max} |
 | r_value | width over thickness strain, over the strain of the test | number, or {min, max} |
 | stress_mpa | stress at a strain | {strain, value} or {strain, min, max} |
-| curve | stress-strain curve | {strain: [...], stress_mpa: [...]}, met within `within` (1.5 %) |
+| curve | stress-strain curve | {strain: [...], stress_mpa: [...]}, met within `within` (1 %) |
 | twin_fraction | volume that has twinned, at a strain | {strain, value} or {strain, min, max} |
 | twinned_grains | share of the grains with more than 5 % of twins, at a strain | as twin_fraction |
 
@@ -25,7 +25,7 @@ AT_STRAIN = ("stress_mpa", "twin_fraction", "twinned_grains")
 PROPERTIES = (*PLAIN, *AT_STRAIN, "curve")
 SHARES = ("twin_fraction", "twinned_grains")
 LARGEST_STRAIN = 0.3
-CURVE_WITHIN = 0.015
+CURVE_WITHIN = 0.01
 """Share of its stress within which every point of a curve is asked for."""
 
 
@@ -120,7 +120,7 @@ def _goal(key: str, asked: object) -> Goal:
 def _curve(asked: object) -> list[Goal]:
     if not isinstance(asked, Mapping) or set(asked) - {"within"} != {"strain", "stress_mpa"}:
         raise ParameterError(
-            "target: curve: give {strain: [...], stress_mpa: [...]}, and within where not 1.5 %"
+            "target: curve: give {strain: [...], stress_mpa: [...]}, and within where not 1 %"
         )
     within = _number(asked.get("within", CURVE_WITHIN), "curve: within")
     if not 0 <= within < 0.5:

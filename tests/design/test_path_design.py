@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cpml import design
-from cpml.crystallography import load_material
+from cpml.crystallography import load_material, systems
 from cpml.design.crystal_paths import crystal_paths
 from cpml.design.goals import goals_of
 from cpml.design.grid import orientation_grid, prior_texture, sample_copies
@@ -136,3 +136,16 @@ def test_unknown_route():
     """One line with the routes."""
     with pytest.raises(ParameterError, match="taylor, affine"):
         design.suggest(THREE, material=AZ31, route="sachs")
+
+
+def test_closure_ends_at_single_crystals():
+    """At r = 1 the yield stresses that textures reach lie between those of [001] and of [111] and [011]
+    crystals, Taylor factors sqrt(6) and 3.6742 (Kocks, Tome & Wenk 1998); a 5-degree grid comes within 2 % of
+    both ends.
+    """
+    law = PowerLaw(systems("fcc", families=["octahedral"]), [100.0], n=200.0)
+    region = design.reachable(law=law, grid_deg=5.0, r_values=[1.0])
+    low, high = (float(region[c].iloc[0]) / 100.0 for c in ("yield_min_mpa", "yield_max_mpa"))
+    # rates over the number of active systems to the power 1/200 move stresses by 1 %
+    assert low == pytest.approx(np.sqrt(6), rel=0.03) and low > 0.98 * np.sqrt(6)
+    assert high == pytest.approx(3.6742, rel=0.03) and high < 1.02 * 3.6742
