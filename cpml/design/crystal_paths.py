@@ -14,15 +14,17 @@ a texture are linear in its weights:
 | twins | twinned fraction of every crystal | (N, G) |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cpml.crystallography.elasticity import crystal_stiffness, rotation_6x6, to_mandel
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import to_matrix, to_vector, von_mises_rate
-from cpml.design.goals import Goal
+from cpml.design.goals import OTHER_LOADS, Goal
 from cpml.design.properties import strain_rate
 from cpml.errors import CpmlError
 from cpml.plasticity.crystal.single_crystal import single_crystal
@@ -113,3 +115,23 @@ def crystal_paths(
             matrices = turn(matrices, solved.shear_rate, axes, still, None, None, dt)
     stress, edge, twins = (np.array(column) for column in zip(*rows, strict=True))
     return CrystalPaths(np.linspace(0.0, strain, steps + 1), stress, edge, twins)
+
+
+def apart_yield(law: PowerLaw, quaternions: NDArray, goal: Goal) -> NDArray:
+    """(G,) stress of crystals, MPa, under the axisymmetric rate of another load than tension along x. How it
+    changes with orientation matters: paths correct the rest.
+    """
+    axis, sign = OTHER_LOADS[goal.key]
+    rate = sign * np.where(np.arange(3) == axis, 1.0, -0.5) * float(law.reference_rate)
+    matrices = torch.as_tensor(quaternion_to_matrix(quaternions))
+    with torch.no_grad():
+        stress = to_matrix(single_crystal(law, np.diag(rate), matrices, tol=1e-8).stress).numpy()
+    normal = np.diagonal(stress, axis1=1, axis2=2)
+    return sign * (1.5 * normal[:, axis] - 0.5 * normal.sum(1))
+
+
+def crystal_moduli(elastic: Mapping[str, float], quaternions: NDArray) -> NDArray:
+    """(G,) Young's modulus of free crystals along x, GPa, of constants in MPa."""
+    turn = rotation_6x6(quaternion_to_matrix(quaternions))
+    stiffness = turn @ to_mandel(crystal_stiffness(elastic)) @ turn.swapaxes(-1, -2)
+    return 1e-3 / np.linalg.inv(stiffness)[:, 0, 0]

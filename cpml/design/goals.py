@@ -5,6 +5,9 @@ sheet with width y and normal z.
 |---|---|---|
 | yield_stress_mpa | stress at the start of flow | number, or {min, max} |
 | r_value | width over thickness strain, over the strain of the test | number, or {min, max} |
+| compression_yield_mpa | stress at the start of flow under compression along x | number, or {min, max} |
+| yield_stress_y_mpa, yield_stress_z_mpa | the same in tension along y and z | number, or {min, max} |
+| young_modulus_gpa | along x, of the elastic polycrystal | number, or {min, max} |
 | stress_mpa | stress at a strain | {strain, value} or {strain, min, max} |
 | curve | stress-strain curve | {strain: [...], stress_mpa: [...]}, met within `within` (1 %) |
 | twin_fraction | volume that has twinned, at a strain | {strain, value} or {strain, min, max} |
@@ -20,7 +23,13 @@ import numpy as np
 
 from cpml.errors import ParameterError
 
-PLAIN = ("yield_stress_mpa", "r_value")
+OTHER_LOADS = {
+    "compression_yield_mpa": (0, -1),
+    "yield_stress_y_mpa": (1, 1),
+    "yield_stress_z_mpa": (2, 1),
+}
+"""Axis and sense of the loads of yield stresses other than tension along x."""
+PLAIN = ("yield_stress_mpa", "r_value", *OTHER_LOADS, "young_modulus_gpa")
 AT_STRAIN = ("stress_mpa", "twin_fraction", "twinned_grains")
 PROPERTIES = (*PLAIN, *AT_STRAIN, "curve")
 SHARES = ("twin_fraction", "twinned_grains")

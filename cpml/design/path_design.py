@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.rotations import random_quaternions
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
-from cpml.design.crystal_paths import CrystalPaths, crystal_paths
-from cpml.design.goals import SHARES, Goal
+from cpml.design.crystal_paths import CrystalPaths, apart_yield, crystal_moduli, crystal_paths
+from cpml.design.goals import OTHER_LOADS, SHARES, Goal
 from cpml.design.grid import orientation_grid, prior_names, prior_texture, sample_copies
 from cpml.design.properties import Q_RANGE, q_of_r
 from cpml.design.routes import Route
@@ -51,6 +51,7 @@ class Linear:
 
     def __post_init__(self) -> None:
         self._known: dict[float, CrystalPaths] = {}
+        self._apart: dict[str, NDArray] = {}
 
     def at(self, q: float) -> CrystalPaths:
         """Paths at a lateral share, solved once."""
@@ -66,18 +67,30 @@ class Linear:
             )
         return self._known[q]
 
+    def row(self, q: float, goal: Goal) -> NDArray:
+        """(G,) what a goal averages, at a lateral share of the path along x."""
+        if goal.key not in OTHER_LOADS and goal.key != "young_modulus_gpa":
+            return self.at(q).row(goal)
+        if goal.key not in self._apart:
+            is_elastic = goal.key == "young_modulus_gpa"
+            self._apart[goal.key] = (
+                crystal_moduli(self.route.constants(), self.quaternions)
+                if is_elastic
+                else apart_yield(self.route.law, self.quaternions, goal)
+            )
+        return self._apart[goal.key]
+
     def rows(self, q: float, goals: Sequence[Goal], low: NDArray, high: NDArray) -> Rows:
         """Goals with bounds (m,), the r-value left out, and free edges."""
         paths = self.at(q)
         asked = [k for k, goal in enumerate(goals) if goal.key != "r_value"]
-        a = [paths.row(goals[k]) for k in asked] + [paths.free_edge]
+        a = [self.row(q, goals[k]) for k in asked] + [paths.free_edge]
         size = [goals[k].size for k in asked] + [0.01 * float(np.abs(paths.stress[0]).mean())]
         return Rows(np.array(a), np.r_[low[asked], 0.0], np.r_[high[asked], 0.0], np.array(size))
 
     def values(self, q: float, weights: NDArray, goals: Sequence[Goal]) -> NDArray:
         """(m,) goals of weights."""
-        paths = self.at(q)
-        return np.array([q / (1 - q) if g.key == "r_value" else paths.row(g) @ weights for g in goals])
+        return np.array([q / (1 - q) if g.key == "r_value" else self.row(q, g) @ weights for g in goals])
 
 
 def design_path(

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cpml.design.crystal_paths import TWINNED
-from cpml.design.goals import Goal
+from cpml.design.goals import AT_STRAIN, Goal
 from cpml.design.routes import Route
 from cpml.design.texture import TextureDesign
 from cpml.load import Load
@@ -34,6 +34,7 @@ and of a grain across.
 """
 _FIELD_TOL = 1e-3
 _INCREMENTS = 10
+_OF_FIELD = ("yield_stress_mpa", "r_value", *AT_STRAIN)
 
 
 def prove(
@@ -73,7 +74,8 @@ def prove(
         for goal, value in zip(goals, values, strict=True)
         for own in [design.properties[goal.name]]
     ]
-    return pd.DataFrame(rows, columns=["route", "goal", "value", "design", "deviation"])
+    table = pd.DataFrame(rows, columns=["route", "goal", "value", "design", "deviation"])
+    return table.dropna(ignore_index=True)
 
 
 def _field_values(design: TextureDesign, goals: Sequence[Goal], route: Route, seed: int) -> NDArray:
@@ -93,7 +95,7 @@ def _field_values(design: TextureDesign, goals: Sequence[Goal], route: Route, se
         temperature=route.temperature,
         tol=_FIELD_TOL,
     )
-    return np.array([_field_value(goal, path) for goal in goals])
+    return np.array([_field_value(goal, path) if goal.key in _OF_FIELD else np.nan for goal in goals])
 
 
 def _field_value(goal: Goal, path: FieldPath) -> float:

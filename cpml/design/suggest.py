@@ -81,7 +81,7 @@ def suggest(
             verify=verify,
             seed=seed,
         )
-    way = Route(own, rise, scheme=route, temperature=temperature)
+    way = Route(own, rise, scheme=route, temperature=temperature, elastic=_elastic(material))
     make = partial(
         design_path,
         route=way,
@@ -96,6 +96,13 @@ def suggest(
         return make(goals)
     draws = check_chance(goals, strengths, probability, len(own.systems.family_names))
     return with_chance(make, goals, way, draws, probability)
+
+
+def _elastic(material: str | Path | Material | None) -> dict[str, float] | None:
+    """Elastic constants of a material, MPa."""
+    if material is None:
+        return None
+    return (material if isinstance(material, Material) else load_material(material)).elastic or None
 
 
 def _hardening(material: str | Path | Material | None, hardening: Hardening | None) -> Hardening:

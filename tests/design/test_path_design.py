@@ -154,3 +154,31 @@ def test_closure_ends_at_single_crystals():
     factor = ((pull @ turn) @ yield_vertices(fcc, np.ones(12)).T).max(1)
     assert factor.max() == pytest.approx(3.6742, rel=1e-3)
     assert (low, high) == pytest.approx((factor.min(), factor.max()), rel=0.015)
+
+
+def test_other_loads_and_moduli():
+    """Tension along x and y and compression along x at once, of AZ31, where they differ; and a modulus
+    between those of the softest and the stiffest crystal, with its own route's value within 1 %; without
+    constants one line.
+    """
+    grid = orientation_grid("hcp", 15.0)
+    hidden = 0.5 * prior_texture("hcp", "transverse", grid) + 0.5 / len(grid)
+    copies = sample_copies(grid, "orthotropic")
+    names = ("yield_stress_mpa", "yield_stress_y_mpa", "compression_yield_mpa")
+    goals = goals_of(dict.fromkeys(names, 1.0))
+    values = Route(LAW, RISE).values(copies.reshape(-1, 4), np.tile(hidden / 4, 4), goals)
+    assert values[1] < 0.9 * values[0] and values[2] < 0.9 * values[0]
+    asked = dict(zip(names, values.tolist(), strict=True))
+    found = design.suggest(asked, material=AZ31, route="affine", count=1, **COARSE)
+    assert found.status == "reached"
+    assert list(found.properties.values()) == pytest.approx(values.tolist(), rel=0.01)
+    ferrite = {"material": "ferrite", "count": 1, **COARSE}
+    stiff = design.suggest(
+        {"young_modulus_gpa": 190.0}, material="ferrite", route="affine", count=1, **COARSE
+    )
+    assert stiff.properties["young_modulus_gpa"] == pytest.approx(190.0, rel=0.01)
+    beyond = design.suggest({"young_modulus_gpa": 400.0}, **ferrite)
+    # the stiffest crystal of ferrite along <111>: 1/(S11 - 2 (S11 - S12 - S44/2)/3)
+    assert beyond.status == "nearest" and beyond.properties["young_modulus_gpa"] < 300
+    with pytest.raises(ParameterError, match="elastic constants"):
+        design.suggest({"young_modulus_gpa": 45.0}, law=LAW, **COARSE)
