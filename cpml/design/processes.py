@@ -112,7 +112,7 @@ def by_process(
     Parameters
     ----------
     goals, route : as in designs; properties are those of fresh grains in the new texture
-    start, weights : (G, 4) orientations of a map or of a random texture
+    start, weights : (G, 4) orientations of a map or of a random texture, and their volumes
     strains : true strains at which each process is recorded
     design : a wanted texture; how far each product is from it, deg
 
@@ -122,13 +122,14 @@ def by_process(
     """
     rng, rows = np.random.default_rng(seed), []
     wanted = None if design is None else design.draw(_COMPARED, seed=seed)
+    share = None if weights is None else np.asarray(weights, float) / np.sum(weights)
     for process, strain in [("none", 0.0), *((p, float(s)) for p in processes for s in strains)]:
         texture = start if process == "none" else processed(route, process, strain, start, weights)
         values = route.values(texture, weights, goals)
         row = {"process": process, "strain": strain} | {g.name: v for g, v in zip(goals, values, strict=True)}
         row["largest_deviation"] = max(abs(g.deviation(v)) for g, v in zip(goals, values, strict=True))
         if wanted is not None:
-            picks = rng.choice(len(texture), size=_COMPARED, p=weights, replace=True)
+            picks = rng.choice(len(texture), size=_COMPARED, p=share)
             row["distance_deg"] = distance(texture[picks], wanted, route.law.systems.lattice)
         rows.append(row)
     return pd.DataFrame(rows).sort_values("largest_deviation", ignore_index=True)

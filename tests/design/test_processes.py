@@ -92,7 +92,8 @@ def test_which_process():
         count=1,
         grid_deg=15.0,
     )
-    table = design.by_process(goals, HCP, START, strains=(0.2,), design=wanted)
+    pixels = np.arange(1.0, len(START) + 1)  # weights of a map are areas
+    table = design.by_process(goals, HCP, START, weights=pixels, strains=(0.2,), design=wanted)
     best, none = table.iloc[0], table[table["process"] == "none"].iloc[0]
     assert best["largest_deviation"] == 0 and none["largest_deviation"] > 0.1
     assert set(table["process"]) == {
