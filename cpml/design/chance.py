@@ -110,11 +110,19 @@ def _tightened(goal: Goal, below: float, above: float) -> Goal:
     return replace(goal, low=float(min(low, high)), high=float(high))
 
 
-def _ratios(design: TextureDesign, goals: Sequence[Goal], route: Route, draws: NDArray) -> NDArray:
+def _ratios(
+    design: TextureDesign,
+    goals: Sequence[Goal],
+    route: Route,
+    draws: NDArray,
+    *,
+    grains: int = _GRAINS,
+    seed: int = 0,
+) -> NDArray:
     """(D, m) goals of a sample of the texture at each draw over those at the route's strengths."""
-    grains = design.draw(_GRAINS, seed=0)
-    own = route.values(grains, None, goals)
-    values = np.array([_at(route, draw).values(grains, None, goals) for draw in draws])
+    sample = design.draw(grains, seed=seed)
+    own = route.values(sample, None, goals)
+    values = np.array([_at(route, draw).values(sample, None, goals) for draw in draws])
     return values / np.where(own > 0, own, 1.0)
 
 
@@ -132,15 +140,16 @@ def _met(goals: Sequence[Goal], values: NDArray) -> NDArray:
 def chance_table(
     design: TextureDesign, goals: Sequence[Goal], route: Route, draws: NDArray, *, seed: int = 1
 ) -> pd.DataFrame:
-    """How often a design meets its goals at draws (D, K) that it was not made with, by paths of a discrete
-    texture.
+    """How often a design meets its goals at draws (D, K) that it was not made with: the design's values times
+    those of a discrete sample of its texture at each draw over those at the route's strengths, so that the
+    sample's own error cancels.
 
     Returns
     -------
     table goal, probability, low, median, high (5 to 95 % of the values); the last row is all goals together
     """
-    grains = design.draw(_JUDGED, seed=seed)
-    values = np.array([_at(route, draw).values(grains, None, goals) for draw in draws])
+    own = np.array([design.properties[g.name] for g in goals])
+    values = own * _ratios(design, goals, route, np.asarray(draws, float), grains=_JUDGED, seed=seed)
     rows = []
     for k, goal in enumerate(goals):
         met = _met([goal], values[:, k : k + 1]).mean()

@@ -41,6 +41,8 @@ GRADIENTS: Mapping[str, tuple[NDArray, ...]] = {
     "extrusion": (np.diag([1.0, -0.5, -0.5]),),
     "tension": (np.diag([1.0, -0.5, -0.5]),),
 }
+DIFFERENT = tuple(name for name in GRADIENTS if name != "tension")
+"""Processes whose textures differ: tension makes that of extrusion."""
 STEP = 0.025
 """True strain of an increment."""
 _PASS = 0.1  # of cross-rolling, between two turns of the sheet
@@ -102,7 +104,7 @@ def by_process(
     start: NDArray,
     *,
     weights: NDArray | None = None,
-    processes: Sequence[str] = tuple(GRADIENTS),
+    processes: Sequence[str] = DIFFERENT,
     strains: Sequence[float] = (0.1, 0.2, 0.4, 0.8),
     design: TextureDesign | None = None,
     seed: int = 0,
