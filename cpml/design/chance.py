@@ -91,14 +91,9 @@ def with_chance(
     return replace(
         design,
         status="reached" if enough else "nearest",
-        target={g.name: _words(g) for g in goals},
+        target={g.name: g.words for g in goals},
         certificate=certificate,
     )
-
-
-def _words(goal: Goal) -> str:
-    ends = [f"at least {goal.low:g}"] if np.isfinite(goal.low) else []
-    return " and ".join([*ends, *([f"at most {goal.high:g}"] if np.isfinite(goal.high) else [])])
 
 
 def _tightened(goal: Goal, below: float, above: float) -> Goal:

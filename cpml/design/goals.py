@@ -63,6 +63,12 @@ class Goal:
         size = max(abs(v) for v in (self.low, self.high) if np.isfinite(v))
         return max(size, 0.01) if self.key in SHARES else size
 
+    @property
+    def words(self) -> str:
+        """Its bounds in words."""
+        ends = [f"at least {self.low:g}"] if np.isfinite(self.low) else []
+        return " and ".join([*ends, *([f"at most {self.high:g}"] if np.isfinite(self.high) else [])])
+
     def deviation(self, value: float) -> float:
         """Signed distance of a value from the bounds, over `size`; 0 within."""
         return (value - min(max(value, self.low), self.high)) / self.size

@@ -187,7 +187,7 @@ def _refined(
         certificate = {key: v for key, v in certificate.items() if key != "proven_deviation"}
     return TextureDesign(
         status="reached" if worst <= MET else "nearest",
-        target={g.name: _asked(g) for g in goals},
+        target={g.name: g.low if g.is_equality else g.words for g in goals},
         properties={g.name: float(v) for g, v in zip(goals, values, strict=True)},
         quaternions=linear.quaternions,
         weights=weights,
@@ -195,15 +195,6 @@ def _refined(
         sample_symmetry=sample_symmetry,
         certificate=certificate | {"largest_deviation": worst, "lateral_share": q},
     )
-
-
-def _asked(goal: Goal) -> float | str:
-    """A number, or bounds in words."""
-    if goal.is_equality:
-        return goal.low
-    ends = [f"at least {goal.low:g}"] if np.isfinite(goal.low) else []
-    ends += [f"at most {goal.high:g}"] if np.isfinite(goal.high) else []
-    return " and ".join(ends)
 
 
 def _r_goal(goals: tuple[Goal, ...]) -> tuple[float, float] | None:

@@ -6,18 +6,20 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from cpml.crystallography.materials import Material, load_material
+from cpml.crystallography.materials import ROOM, Material, load_material
 from cpml.design.chance import check_chance, with_chance
 from cpml.design.goals import goals_of
 from cpml.design.path_design import design_path
 from cpml.design.routes import Route
 from cpml.design.texture import KEYS, TextureDesign, law_of, plain_design
+from cpml.design.volumes import with_field
 from cpml.errors import ParameterError
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.strength.from_material import material_hardening
 from cpml.plasticity.laws.strength.hardening import Hardening, NoHardening
+from cpml.plasticity.laws.thermal.over_temperature import at_conditions
 
-ROUTES = ("taylor", "affine")
+ROUTES = ("taylor", "affine", "full field")
 
 
 def suggest(
@@ -52,8 +54,10 @@ def suggest(
     priors : textures to stay close to, the first for the main answer, the others for the alternatives; None
         takes every one of the lattice, the random texture first
     verify : solve numbers of the plain kind by other routes (`prove` does it for the others)
-    route : what goals over strain are judged by: "taylor", or "affine", the self-consistent path
-    hardening, temperature : of paths, K; None: that of the material file, none for a law
+    route : what goals over strain are judged by: "taylor"; "affine", the self-consistent path; or "full
+        field", a volume of grains of the texture, to 3 % and one design
+    hardening, temperature : of paths, K; hardening None: that of the material file, none for a law. A
+        material's strengths are taken to the temperature
     count, apart : designs that goals over strain ask for, and the share of the volume in which they differ
     strengths, probability : draws (D, K), MPa, at which bounds shall hold with that probability; the design
         is made at the strengths of the law and keeps a distance from its bounds
@@ -70,6 +74,10 @@ def suggest(
     """
     if route not in ROUTES:
         raise ParameterError(f"route = {route!r}: choose {', '.join(ROUTES)}")
+    if material is not None:
+        material = material if isinstance(material, Material) else load_material(material)
+        if temperature != ROOM:
+            material = at_conditions(material, temperature, material.reference_rate)
     goals, rise, own = goals_of(target), _hardening(material, hardening), law_of(material, law)
     if route == "taylor" and strengths is None and all(g.key in KEYS and g.is_equality for g in goals):
         return plain_design(
@@ -81,32 +89,36 @@ def suggest(
             verify=verify,
             seed=seed,
         )
-    way = Route(own, rise, scheme=route, temperature=temperature, elastic=_elastic(material))
+    scheme = "taylor" if route == "taylor" else "affine"
+    way = Route(
+        own,
+        rise,
+        scheme=scheme,
+        temperature=temperature,
+        elastic=None if material is None else material.elastic,
+    )
     make = partial(
         design_path,
         route=way,
         grid_deg=grid_deg,
         sample_symmetry=sample_symmetry,
         priors=priors,
-        count=count,
+        count=1 if route == "full field" else count,
         apart=apart,
         seed=seed,
     )
+    if route == "full field":
+        if strengths is not None:
+            raise ParameterError("strengths with a probability go with the routes taylor and affine")
+        return with_field(make, goals, way, seed=seed)
     if strengths is None:
         return make(goals)
     draws = check_chance(goals, strengths, probability, len(own.systems.family_names))
     return with_chance(make, goals, way, draws, probability)
 
 
-def _elastic(material: str | Path | Material | None) -> dict[str, float] | None:
-    """Elastic constants of a material, MPa."""
-    if material is None:
-        return None
-    return (material if isinstance(material, Material) else load_material(material)).elastic or None
-
-
-def _hardening(material: str | Path | Material | None, hardening: Hardening | None) -> Hardening:
+def _hardening(material: Material | None, hardening: Hardening | None) -> Hardening:
     """The one given, else that of the material, else none."""
     if hardening is not None or material is None:
         return hardening or NoHardening()
-    return material_hardening(material if isinstance(material, Material) else load_material(material))
+    return material_hardening(material)

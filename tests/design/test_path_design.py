@@ -7,6 +7,7 @@ from cpml import design
 from cpml.crystallography import load_material, random_quaternions, systems
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import rotation_5x5, to_vector
+from cpml.design import volumes
 from cpml.design.crystal_paths import crystal_paths
 from cpml.design.goals import goals_of
 from cpml.design.grid import orientation_grid, prior_texture, sample_copies
@@ -182,3 +183,20 @@ def test_other_loads_and_moduli():
     assert beyond.status == "nearest" and beyond.properties["young_modulus_gpa"] < 300
     with pytest.raises(ParameterError, match="elastic constants"):
         design.suggest({"young_modulus_gpa": 45.0}, law=LAW, **COARSE)
+
+
+def test_judged_by_the_full_field(monkeypatch):
+    """Bounds that the affine design misses in a volume are met there by the design for the full field, in a
+    volume of other grains as well; with strengths as draws it is refused.
+    """
+    monkeypatch.setattr(volumes, "CELLS", 12)
+    asked = {"yield_stress_mpa": {"min": 110.0}, "twin_fraction": {"strain": 0.03, "max": 0.08}}
+    goals, way = goals_of(asked), Route(LAW, RISE)
+    plain = design.suggest(asked, material=AZ31, route="affine", count=1, **COARSE)
+    assert volumes.in_volume(plain, goals, way, cells=12, seed=0).field[0] < 105
+    found = design.suggest(asked, material=AZ31, route="full field", **COARSE)
+    assert found.status == "reached"
+    stress, twins = volumes.in_volume(found, goals, way, cells=12, seed=5).field
+    assert stress > 105 and twins < 0.09  # 50 other grains: a sample moves stresses by 5 %
+    with pytest.raises(ParameterError, match="routes taylor and affine"):
+        design.suggest(asked, material=AZ31, route="full field", strengths=np.ones((30, 4)), **COARSE)

@@ -47,9 +47,7 @@ class Path:
     first: MeanField
     last: MeanField
     twin_count: NDArray  # (G,) reorientations of each grain
-    grain_twins: (
-        NDArray  # (G,) twinned fraction since the last reorientation; volumes that were given left out
-    )
+    grain_twins: NDArray  # (G,) twinned fraction since the last reorientation, without volumes given away
     state: State  # of the hardening law
     n_iter: NDArray  # (N,) Newton steps of all grains together
     converged: NDArray  # (N,) bool

@@ -32,9 +32,8 @@ from cpml.plasticity.laws.together import Together
 
 TENSION = np.diag([1.0, -0.5, -0.5])
 N_CRYSTALS = 6
-_STEEPEST = (
-    300.0  # rate exponent: where heat passes all obstacles the athermal stress alone is left, a threshold
-)
+_STEEPEST = 300.0
+"""Rate exponent at most: where heat passes all obstacles the athermal stress alone is left, a threshold."""
 
 
 def regimes(
