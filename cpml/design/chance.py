@@ -74,7 +74,7 @@ def with_chance(
     factor, tried = 0.0, []
     for _ in range(_ROUNDS):
         design = make(tuple(_tightened(g, *(factor * (1 - s))) for g, s in zip(goals, spread, strict=True)))
-        ratio = _ratios(design, goals, route, draws)
+        ratio = _ratios(design, goals, route, draws, grains=_GRAINS)
         values = np.array([design.properties[g.name] for g in goals])
         share = float(_met(goals, values * ratio).mean())
         tried.append((factor, share, design))
@@ -111,7 +111,7 @@ def _ratios(
     route: Route,
     draws: NDArray,
     *,
-    grains: int = _GRAINS,
+    grains: int,
     seed: int = 0,
 ) -> NDArray:
     """(D, m) goals of a sample of the texture at each draw over those at the route's strengths."""

@@ -190,6 +190,7 @@ def test_judged_by_the_full_field(monkeypatch):
     volume of other grains as well; with strengths as draws it is refused.
     """
     monkeypatch.setattr(volumes, "CELLS", 12)
+    monkeypatch.setattr(volumes, "_INCREMENTS", 5)
     asked = {"yield_stress_mpa": {"min": 110.0}, "twin_fraction": {"strain": 0.03, "max": 0.08}}
     goals, way = goals_of(asked), Route(LAW, RISE)
     plain = design.suggest(asked, material=AZ31, route="affine", count=1, **COARSE)

@@ -77,12 +77,12 @@ def test_strain_rate_is_met_and_reversed_load_differs():
 
 
 def test_a_crystal_without_an_answer_says_so():
-    """Tungsten's weights under an imposed strain rate: some of 40 crystals have no answer, are marked, and
+    """Tungsten's weights under an imposed strain rate: some of 20 crystals have no answer, are marked, and
     the others meet the rate.
     """
-    grains, rate = random_quaternions(40, np.random.default_rng(1)), 1e-3 * np.diag([1.0, -0.5, -0.5])
+    grains, rate = random_quaternions(20, np.random.default_rng(1)), 1e-3 * np.diag([1.0, -0.5, -0.5])
     found = single_crystal(NonSchmid(TUNGSTEN, 100.0, reference_rate=1e-3), rate, grains)
-    assert 20 < int(found.converged.sum()) < 40
+    assert 10 < int(found.converged.sum()) < 20
     met = found.rate[found.converged].numpy()
     assert met == pytest.approx(np.tile(to_vector(rate), (len(met), 1)), abs=1e-11)
 
