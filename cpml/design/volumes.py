@@ -45,9 +45,9 @@ class InVolume:
 
     @property
     def factor(self) -> NDArray:
-        """(m,) f/m; 1 where there is none."""
+        """(m,) f/m, within a hundred; 1 where there is none."""
         ratio = self.field / np.where(self.route > 0, self.route, np.nan)
-        return np.where(np.isfinite(ratio), ratio, 1.0)
+        return np.where(np.isfinite(ratio), np.clip(ratio, 0.01, 100.0), 1.0)
 
 
 def in_volume(
@@ -89,12 +89,13 @@ def with_field(
             break
     assert best is not None  # there is a first round
     worst, design, values = best
+    about = {k: v for k, v in design.certificate.items() if k != "proven_deviation"}  # of the moved goals
     return replace(
         design,
         status="reached" if worst <= MET else "nearest",
         target={g.name: g.low if g.is_equality else g.words for g in goals},
         properties={g.name: float(v) for g, v in zip(goals, values, strict=True)},
-        certificate=dict(design.certificate) | {"largest_deviation": worst},
+        certificate=about | {"largest_deviation": worst},
         alternatives=(),
     )
 
