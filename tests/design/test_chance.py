@@ -20,6 +20,7 @@ def draws(count, seed, spread=0.15):
     return AZ31.strengths * np.exp(spread * np.random.default_rng(seed).standard_normal((count, 4)))
 
 
+@pytest.mark.slow
 def test_holds_at_other_draws(monkeypatch):
     """Asked for 0.9 it holds at 0.7 to 1 of 60 fresh draws (three binomial standard errors of both
     samples; the benchmark has more draws); the design at the mean strengths alone holds less often.

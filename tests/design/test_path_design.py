@@ -65,7 +65,7 @@ def test_crystals_add_up_to_the_polycrystal():
     assert abs(paths.free_edge @ weights) < 5e-3 * stress
 
 
-@pytest.mark.parametrize("route", ["taylor", "affine"])
+@pytest.mark.parametrize("route", ["taylor", pytest.param("affine", marks=pytest.mark.slow)])
 def test_three_goals_at_once(route):
     """Yield stress, r-value and twin fraction at 3 % to 1 % on the design's own route, three designs a fifth
     of the volume apart; and to 3 % as 4,000 grains without sample symmetry at half the increment.
@@ -157,6 +157,7 @@ def test_closure_ends_at_single_crystals():
     assert (low, high) == pytest.approx((factor.min(), factor.max()), rel=0.015)
 
 
+@pytest.mark.slow
 def test_other_loads_and_moduli():
     """Tension along x and y and compression along x at once, of AZ31, where they differ; and a modulus
     between those of the softest and the stiffest crystal, with its own route's value within 1 %; without
@@ -185,6 +186,7 @@ def test_other_loads_and_moduli():
         design.suggest({"young_modulus_gpa": 45.0}, law=LAW, **COARSE)
 
 
+@pytest.mark.slow
 def test_judged_by_the_full_field(monkeypatch):
     """Bounds that the affine design misses in a volume are met there by the design for the full field, in a
     volume of other grains as well; with strengths as draws it is refused.
