@@ -18,6 +18,7 @@ sample axes of this project (x right, y down, z into the specimen) onto those of
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cpml.crystallography.odf import Odf
 from cpml.crystallography.rotations import quaternion_to_euler
@@ -39,8 +40,12 @@ def write_mtex(odf: Odf, path: str | Path, *, step_deg: float = 5.0) -> Path:
 
 def write_orientations(odf: Odf, path: str | Path) -> Path:
     """Write the orientations of the estimate with their weights, which add up to 1; returns the path."""
-    angles = np.degrees(quaternion_to_euler(odf.quaternions))
-    rows = np.column_stack([angles, odf.weights])
+    return write_weighted(odf.quaternions, odf.weights, path)
+
+
+def write_weighted(quaternions: NDArray, weights: NDArray, path: str | Path) -> Path:
+    """Write orientations (N, 4) with weights (N,) that add up to 1; returns the path."""
+    rows = np.column_stack([np.degrees(quaternion_to_euler(quaternions)), weights])
     return _write(Path(path), ["phi1_deg,Phi_deg,phi2_deg,weight"], rows, "%.5f,%.5f,%.5f,%.8g")
 
 

@@ -67,9 +67,8 @@ def with_chance(
     for; where no margin is enough, the one that holds most often, called nearest.
     """
     spread = np.ones((len(goals), 2))
-    wanted = probability + 0.5 * np.sqrt(
-        probability * (1 - probability) / len(draws)
-    )  # half a standard error
+    error = np.sqrt(probability * (1 - probability) / len(draws))
+    wanted = probability + 0.5 * error
     low, high = 0.0, np.inf
     factor, tried = 0.0, []
     for _ in range(_ROUNDS):
@@ -97,7 +96,9 @@ def with_chance(
 
 
 def _tightened(goal: Goal, below: float, above: float) -> Goal:
-    """Bounds moved inwards by relative margins; shares stay between 0 and 1."""
+    """Bounds moved inwards by relative margins, to one number where they would cross; shares stay between 0
+    and 1.
+    """
     low = goal.low * (1 + max(below, 0.0)) if np.isfinite(goal.low) else goal.low
     high = goal.high / (1 + max(-above, 0.0)) if np.isfinite(goal.high) else goal.high
     if goal.key in SHARES:

@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.crystallography.materials import Material, load_material
+from cpml.crystallography.odf_files import write_weighted
 from cpml.crystallography.rotations import quaternion_to_euler
 from cpml.design.decks import abaqus, damask
 from cpml.design.decks.sample import MeasuredMap, Sample
 from cpml.design.texture import TextureDesign
 from cpml.errors import ParameterError
-from cpml.files import write_atomic
 from cpml.load import Load
 from cpml.plasticity.field_path.output import write_vti
 
 FORMATS = ("damask", "abaqus", "vtk", "mtex")
+ORIENTATIONS = "orientations.csv"
 
 
 def export(
@@ -49,7 +50,7 @@ def export(
     folder : made where it does not exist
     format : damask, abaqus, vtk or mtex
     material, strengths : whose numbers are written; strengths (K,) MPa, such as learned ones, in place of the
-        file's. A specimen has its own
+        file's. A specimen has its own; orientations for MTEX need none
     load, strain, increments : of the job; None: that of the specimen, tension along x for a design
     grains, cells, diameter_um : of the volume of a design: number of grains (nearly), voxels along an edge,
         mean diameter
@@ -69,6 +70,12 @@ def export(
         raise ParameterError(f"strain = {strain} (up to 10) and increments = {increments} must be positive")
     if isinstance(material, str | Path):
         material = load_material(material)
+    folder = Path(folder)
+    if format == "mtex" and isinstance(source, TextureDesign):  # all of its orientations, not a sample
+        folder.mkdir(parents=True, exist_ok=True)
+        table = source.to_frame()
+        q, weights = table[["qw", "qx", "qy", "qz"]].to_numpy(), table["weight"].to_numpy()
+        return [write_weighted(q, weights, folder / ORIENTATIONS)]
     sample = Sample.of(
         source,
         material=material,
@@ -79,7 +86,6 @@ def export(
         diameter_um=diameter_um,
         seed=seed,
     )
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if format == "damask":
         return damask.write_job(sample, folder, strain=strain, increments=increments)
@@ -87,23 +93,10 @@ def export(
         return abaqus.write_input(sample, folder, strain=strain, increments=increments)
     if format == "vtk":
         return [_volume(sample, folder)]
-    return [_orientations(source, sample, folder)]
+    return [write_weighted(sample.quaternions, sample.volume, folder / ORIENTATIONS)]
 
 
 def _volume(sample: Sample, folder: Path) -> Path:
     angles = np.degrees(quaternion_to_euler(sample.quaternions))[sample.grain_index]
     fields = {"bunge_deg": angles, "quaternion": sample.quaternions[sample.grain_index]}
     return write_vti(folder / "sample.vti", sample.grain_index, sample.step, fields)
-
-
-def _orientations(source: TextureDesign | MeasuredMap, sample: Sample, folder: Path) -> Path:
-    """All orientations of a design with their weights, or the grains of a map with their areas."""
-    if isinstance(source, TextureDesign):
-        table = source.to_frame()
-        angles, weights = table[["phi1_deg", "Phi_deg", "phi2_deg"]].to_numpy(), table["weight"].to_numpy()
-    else:
-        angles, weights = np.degrees(quaternion_to_euler(sample.quaternions)), sample.volume
-    rows = ["phi1_deg,Phi_deg,phi2_deg,weight"]
-    rows += [f"{a:.5f},{b:.5f},{c:.5f},{w:.8g}" for (a, b, c), w in zip(angles, weights, strict=True)]
-    text = "\n".join(rows) + "\n"
-    return write_atomic(folder / "orientations.csv", lambda p: p.write_text(text, encoding="ascii"))

@@ -3,7 +3,7 @@ polycrystal.
 
 1. Under Taylor all goals are linear in the weights at each lateral share q (cpml.design.crystal_paths), so
 that the texture within all bounds that is closest to a prior is found, or a proof that there is none
-(cpml.design.within).
+(cpml.design.within): at the r-values that are asked for, or at 15 of a sweep where they are open.
 2. That texture is solved by the route that counts, the self-consistent path on the whole grid. Where it
 misses a goal the linear goal is moved by what it missed and 1 is solved again (space mapping): the linear
 model is right about how properties change with texture, the route about what they are.
@@ -119,7 +119,7 @@ def design_path(
         elif design.status != "reached":
             missed.append(design)
             if "proven_deviation" in design.certificate:
-                break  # no texture at all meets the goals, so that priors do not matter
+                break  # a proof does not hang on the prior
         if len(found) == count or (not found and name.startswith(_COMPONENT)):
             break
     best = found or sorted(missed, key=lambda d: d.certificate["largest_deviation"])
@@ -242,7 +242,7 @@ def _proof(goals: tuple[Goal, ...], misses: list[tuple[float, Nearest]], miss: N
     proven = min(float(m.bound) for _, m in misses)
     blamed = {n: float(d) for n, d in zip(names, miss.deviation, strict=True) if d > 1e-9}
     certificate = {
-        "kind": "separating hyperplane",
+        "kind": "separating hyperplane" if proven > 1e-9 else "none",
         "multipliers": dict(zip(names, miss.multipliers.tolist(), strict=True)),
         "deviation": blamed,
         "n_r_values": len(misses),

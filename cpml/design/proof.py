@@ -39,7 +39,7 @@ def prove(
 
     Parameters
     ----------
-    route : that of the design
+    route : that of the design; of one that was judged by the full field the affine one that it was made with
     schemes : other mean fields
     field : with a full field, some ten seconds
     seed : of the discrete texture and of the volume

@@ -16,6 +16,9 @@ def specimen_of(run, *, motions: bool = False, reports: bool = False) -> Specime
     reports : with what every source said of a grain beside its lines and twins (`all_labels`)
     """
     dataset, curve = run.dataset, None
+    material = dataset.material()
+    if dataset.load is not None:  # else build_specimen says what is missing
+        material = at_conditions(material, dataset.load.temperature, dataset.load.rate)
     if "curve" in dataset.files:
         curve = read_curve(dataset.files["curve"])
     ebsd_map, grain = run.read_map(), run.read("pixels")["grain"]
@@ -26,7 +29,7 @@ def specimen_of(run, *, motions: bool = False, reports: bool = False) -> Specime
         labels=run.read("labels"),
         traces=run.read("traces"),
         candidates=run.read("candidates"),
-        material=at_conditions(dataset.material(), dataset.load.temperature, dataset.load.rate),
+        material=material,
         load=dataset.load,
         phase=dataset.phase().name,
         cp=run.read("cp_baseline") if run.has("cp_baseline") else None,

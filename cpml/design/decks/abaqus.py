@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cpml.crystallography.rotations import quaternion_to_matrix
-from cpml.design.decks.sample import Sample
+from cpml.design.decks.sample import Sample, uniaxial
 from cpml.errors import ParameterError
 from cpml.files import write_atomic
 
@@ -83,17 +83,16 @@ def _step(sample: Sample, strain: float, increments: int) -> list[str]:
         raise ParameterError(
             f"material {material.name!r} has no elastic constants, which an Abaqus input needs"
         )
-    axis = load.axis
-    is_along = axis is not None and load.kind in ("tension", "compression") and np.abs(axis).max() > 1 - 1e-9
-    if axis is None or not is_along:
+    pulled = uniaxial(load)
+    if pulled is None:
         raise ParameterError("an Abaqus input is written for tension or compression along a sample axis")
-    k = int(np.argmax(np.abs(axis)))
+    k, rate = pulled
     c = {key: float(v) for key, v in material.elastic.items()}
     c33, c13 = c.get("C33", c["C11"]), c.get("C13", c["C12"])
     c66 = (c["C11"] - c["C12"]) / 2 if material.lattice == "hcp" else c["C44"]
     constants = [c["C11"], c["C12"], c["C11"], c13, c13, c33, c66, c["C44"], c["C44"]]
     length = sample.grain_index.shape[2 - k] * sample.step[k]
-    moved = length * strain * (1 if load.kind == "tension" else -1)
+    moved = length * strain * np.sign(rate)
     face, period = "XYZ"[k], strain / load.rate
     rows = [", ".join(f"{v:.9g}" for v in constants[:8]), f"{constants[8]:.9g}"]
     return [

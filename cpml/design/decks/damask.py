@@ -11,12 +11,13 @@ is that at the start of flow.
 Reference: Roters et al. 2019, Comput. Mater. Sci. 158:420; documentation of DAMASK 3.0.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from cpml.design.decks.sample import Sample
+from cpml.design.decks.sample import Sample, uniaxial
 from cpml.errors import ParameterError
 from cpml.files import write_atomic
 from cpml.load import Load
@@ -29,22 +30,6 @@ SLIP = {
     "hcp": ("basal", "prismatic", "pyramidal1_a", "pyramidal1_ca", "pyramidal2_ca"),
 }
 TWINS = {"fcc": ("twin",), "bcc": ("twin",), "hcp": ("twin_1012", "twin_1121", "twin_1011", "twin_1122")}
-COUNT = {
-    "octahedral": 12,
-    "110": 12,
-    "112": 12,
-    "123": 24,
-    "twin": 12,
-    "basal": 3,
-    "prismatic": 3,
-    "pyramidal1_a": 6,
-    "pyramidal1_ca": 12,
-    "pyramidal2_ca": 6,
-    "twin_1012": 6,
-    "twin_1121": 6,
-    "twin_1011": 6,
-    "twin_1122": 6,
-}
 _INTERACTIONS = 100  # numbers of an interaction list: more than any lattice has classes
 _PA = 1e6
 
@@ -117,14 +102,16 @@ def _of_kind(sample: Sample, places: list[str], strength: dict[str, float], kind
     last = max(k for k, name in enumerate(places) if name in strength) + 1
     places = places[:last]
     material, block = sample.material, sample.material.hardening
+    systems = material.systems()
+    count = dict(zip(systems.family_names, np.bincount(systems.family).tolist(), strict=True))
     hardens = block.get("law") == "saturation"
 
     def value(name: str, key: str) -> float:
         found = block[key][name] if isinstance(block[key], dict) else block[key]
         return float(found)
 
-    def each(there: object, absent: float = 0.0) -> list[float]:
-        return [there(name) if name in strength else absent for name in places]  # type: ignore[operator]
+    def each(there: Callable[[str], float], absent: float = 0.0) -> list[float]:
+        return [there(name) if name in strength else absent for name in places]
 
     factor = {name: strength[name] / material.families[name].strength for name in strength}
 
@@ -139,7 +126,7 @@ def _of_kind(sample: Sample, places: list[str], strength: dict[str, float], kind
         return _PA * factor[name] * value(name, "h0_mpa") * left
 
     rows = {
-        f"N_{kind}": [COUNT[name] if name in strength else 0 for name in places],
+        f"N_{kind}": [count.get(name, 0) for name in places],
         f"xi_0_{kind}": each(lambda n: _PA * strength[n]),
         f"n_{kind}": each(lambda n: float(material.n), 1.0),
         f"dot_gamma_0_{kind}": each(lambda n: float(material.reference_rate)),
@@ -166,21 +153,17 @@ def _load(load: Load, strain: float, increments: int) -> str:
     """Uniaxial loads along a sample axis leave the lateral faces free; other loads impose their rate
     direction.
     """
-    axis = load.axis
-    is_along = axis is not None and load.kind in ("tension", "compression") and np.abs(axis).max() > 1 - 1e-9
-    direction = np.asarray(load.rate_direction, float) * load.rate
-    rows: list[list[object]] = [[float(v) for v in row] for row in direction]
-    stress: list[list[object]] = [["x"] * 3 for _ in range(3)]
-    if axis is not None and is_along:
-        k = int(np.argmax(np.abs(axis)))
-        rows = [[0.0] * 3 for _ in range(3)]
-        rows[k][k] = float(load.rate if load.kind == "tension" else -load.rate)
-        for i in range(3):
-            if i != k:
-                rows[i][i], stress[i][i] = "x", 0.0
+    rows: list[list[object]] = [
+        [float(v) for v in row] for row in load.rate * np.asarray(load.rate_direction)
+    ]
     mechanical: dict = {"dot_F": rows}
-    if is_along:
-        mechanical["P"] = stress
+    pulled = uniaxial(load)
+    if pulled is not None:
+        axis, rate = pulled
+        mechanical = {
+            "dot_F": [[(rate if i == axis else "x") if i == j else 0.0 for j in range(3)] for i in range(3)],
+            "P": [[0.0 if i == j and i != axis else "x" for j in range(3)] for i in range(3)],
+        }
     content = {
         "solver": {"mechanical": "spectral_basic"},
         "loadstep": [

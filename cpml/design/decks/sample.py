@@ -95,9 +95,7 @@ class Sample:
                 f"diameter_um = {diameter_um} (positive) do not make a volume"
             )
         rng = np.random.default_rng(seed)
-        edge = (cells**3 / grains) ** (1 / 3) * (6 / np.pi) ** (
-            1 / 3
-        )  # of a sphere of a grain's volume, voxels
+        edge = (6 / np.pi * cells**3 / grains) ** (1 / 3)  # diameter of a sphere, voxels
         index = random_grains((cells,) * 3, edge, rng)
         found = int(index.max()) + 1
         step = (diameter_um / edge,) * 3
@@ -112,9 +110,20 @@ class Sample:
         )
 
 
+def uniaxial(load: Load) -> tuple[int, float] | None:
+    """Sample axis and signed rate, 1/s, of a tension or compression along x, y or z; None for other loads."""
+    if load.axis is None or load.kind not in ("tension", "compression"):
+        return None
+    axis = int(np.argmax(np.abs(load.axis)))
+    if abs(load.axis[axis]) < 1 - 1e-9:
+        return None
+    return axis, float(load.rate if load.kind == "tension" else -load.rate)
+
+
 def _of_map(
     specimen: MeasuredMap, material: Material | None, strengths: NDArray | None, load: Load | None
 ) -> Sample:
+    """One layer; edges from the spread of the grains' centres, since a Specimen does not keep its step."""
     if specimen.raster is None:
         raise ParameterError(f"specimen {specimen.name!r} has no map: there is no grid to export")
     raster = np.asarray(specimen.raster)

@@ -8,6 +8,10 @@ are those of sum |rates|; that of cross-slip is the rate of exchange between pla
 the one exponent of a power law stresses may fall faster than screws gain time when a test slows, and
 cross-slip then becomes rarer: thermally activated glide has no such fall.
 
+Climb of edges with <111> in bcc metals makes three of the five strain modes
+(cpml.crystallography.climb_modes): slip must make the others, so that the stress of hot iron ends at its
+athermal strength, not at that of creep.
+
 Reference for the idea: Frost & Ashby 1982, Deformation-Mechanism Maps.
 """
 
@@ -32,6 +36,7 @@ from cpml.plasticity.laws.together import Together
 
 TENSION = np.diag([1.0, -0.5, -0.5])
 N_CRYSTALS = 6
+_IDLE = 1e-3  # share of the strain below which there is no slip that could change plane
 _STEEPEST = 300.0
 """Rate exponent at most: where heat passes all obstacles the athermal stress alone is left, a threshold."""
 
@@ -50,8 +55,8 @@ def regimes(
     Returns
     -------
     table rate_per_s, temperature_k, homologous (T over the melting point), stress_mpa, slip, twin, climb,
-    cross_slip (NaN where unknown), shear_over_modulus (sigma/(sqrt(3) mu(T))), published_over_modulus (that
-    of power-law creep as published, NaN where the file has none), converged
+    cross_slip (NaN where unknown or where climb leaves no slip), shear_over_modulus (sigma/(sqrt(3) mu(T))),
+    published_over_modulus (that of power-law creep as published, NaN where the file has none), converged
 
     Raises
     ------
@@ -90,7 +95,7 @@ def regimes(
             "slip": (slip / total).numpy(),
             "twin": (twin / total).numpy(),
             "climb": (climb / total).numpy(),
-            "cross_slip": (transfer / slip.clamp(min=1e-300)).numpy(),
+            "cross_slip": torch.where(slip > _IDLE * total, transfer / slip, torch.nan).numpy(),
             "shear_over_modulus": stress.numpy() / modulus,
             "published_over_modulus": creep_stress(material, points[:, 1], points[:, 0]) / modulus,
             "converged": solved.converged.reshape(len(points), N_CRYSTALS).all(1).numpy(),
