@@ -1,4 +1,4 @@
-"""The specimen of a run: strengths at the temperature of its test, and what is said where no load is declared."""
+"""The specimen of a run: strengths at the temperature of its test; what is said without a load."""
 
 from unittest.mock import MagicMock
 
