@@ -1,5 +1,5 @@
 """Blocks of a material file beside its families: elastic constants, hardening, glide over
-temperature, self-diffusion, cross-slip, validity.
+temperature, grain boundaries, self-diffusion, cross-slip, validity.
 
 Every block is optional, known keys only, numbers checked; each names its source, and `log_spread` (standard
 deviation of the logarithm, for all values of the block) says how far sources disagree.
@@ -156,6 +156,19 @@ def glide(content: dict, families: Sequence[str], place: str) -> dict:
             raise DatasetError(
                 f"{place}: forest: {family} = {value:g} must be 0 or 1, and 1 only beside an athermal share"
             )
+    return dict(block)
+
+
+def hall_petch(content: dict, families: Sequence[str], place: str) -> dict:
+    """The optional block `hall_petch`: one constant for all families, or one for each."""
+    block, place = _block(content, "hall_petch", place, "with source")
+    if not block:
+        return {}
+    check_keys(block, {"k_mpa_um05", *_ABOUT}, place)
+    missing = sorted({"k_mpa_um05", "source"} - set(block))
+    if missing:
+        raise DatasetError(f"{place}: {', '.join(missing)} missing")
+    _each_family(block["k_mpa_um05"], families, f"{place}: k_mpa_um05")
     return dict(block)
 
 

@@ -25,6 +25,9 @@ A file is YAML (shipped ones beside this module, or the user's own path):
     cross_slip: {energy_ev, activation_volume_b3, onset_mpa, source, log_spread}
         energy_ev is the barrier at the onset stress (cpml.plasticity.laws.thermal.cross_slip)
         stacking_fault_mj_per_m2 may be told                                                         optional
+    hall_petch: {k_mpa_um05, source, log_spread}                                                     optional
+        what grain boundaries add to strengths, resolved on the systems, over the root of the grain size: a
+        number or {family: number}
     creep: {exponent, stress_mpa, temperature_k, q_kj_per_mol, source, log_spread}                   optional
         power-law creep as published, to compare with: the shear stress that gives 1e-6 /s at that temperature
     validity: {temperature_k: [low, high], rate: [low, high], note}
@@ -58,6 +61,7 @@ from cpml.crystallography.material_blocks import (
     check_keys,
     elastic,
     glide,
+    hall_petch,
     hardening,
     mechanism,
     positive,
@@ -97,6 +101,7 @@ _KEYS = {
     "glide",
     "creep",
     "back_stress",
+    "hall_petch",
 }
 _FAMILY_KEYS = {"strength_mpa", "log_spread", "source", "note"}
 
@@ -136,6 +141,7 @@ class Material:
     glide: dict = field(default_factory=dict)
     creep: dict = field(default_factory=dict)
     back_stress: dict = field(default_factory=dict)
+    hall_petch: dict = field(default_factory=dict)
     elastic_source: str = ""
     lattice_source: str = ""
     rate_source: str = ""
@@ -290,6 +296,7 @@ def _material(content: dict, path: Path) -> Material:
         diffusion=mechanism(content, "diffusion", DIFFUSION, str(path)),
         glide=glide(content, [str(k) for k in families], str(path)),
         back_stress=mechanism(content, "back_stress", BACK_STRESS, str(path)),
+        hall_petch=hall_petch(content, [str(k) for k in families], str(path)),
         creep=mechanism(content, "creep", CREEP, str(path)),
         cross_slip=mechanism(content, "cross_slip", CROSS_SLIP, str(path)),
         lattice_source=str(content.get("lattice_source", "")),

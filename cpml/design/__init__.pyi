@@ -1,11 +1,11 @@
-from .chance import chance_table as chance_table
 from .export import export as export
 from .from_map import asked_of_map as asked_of_map, draws_of as draws_of
 from .goals import goals_of as goals_of
 from .grid import orientation_grid as orientation_grid, prior_names as prior_names
 from .processes import by_process as by_process, processed as processed
-from .proof import prove as prove
 from .properties import texture_properties as texture_properties
 from .routes import Route as Route
 from .suggest import suggest as suggest
 from .texture import TextureDesign as TextureDesign, reachable as reachable
+from .verify.chance import chance_table as chance_table
+from .verify.proof import prove as prove

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.rotations import quaternion_multiply, quaternion_to_matrix
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.errors import ParameterError
@@ -58,6 +59,7 @@ def sample_copies(quaternions: NDArray, sample_symmetry: str) -> NDArray:
 
 
 _SPREAD_DEG, _BACKGROUND = 20.0, 0.1  # of prior textures
+_KERNEL_DEG, _CHUNK = 10.0, 200  # of a given texture; its grains at a time
 _Fibre: TypeAlias = tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
 
 # crystal direction families on sample axes (x load, y width, z sheet normal), each a pair (crystal, sample)
@@ -103,5 +105,24 @@ def prior_texture(lattice: str, name: str, quaternions: NDArray) -> NDArray:
         cosine = np.einsum("gij,pj,i->gp", quaternion_to_matrix(quaternions), poles, np.array(sample, float))
         angle = np.arccos(np.clip(np.abs(cosine).max(axis=1), 0, 1))
         density = density * np.exp(-((angle / np.deg2rad(_SPREAD_DEG)) ** 2) / 2)
+    density /= density.sum()
+    return _BACKGROUND / len(density) + (1 - _BACKGROUND) * density
+
+
+def texture_on_grid(
+    lattice: str, copies: NDArray, quaternions: NDArray, weights: NDArray | None = None
+) -> NDArray:
+    """(G,) weights, sum 1, of a texture on a grid in its sample copies (C, G, 4): a Gaussian of 10 degrees
+    about every orientation (N, 4), over a random background (10 %).
+    """
+    group = proper_group(group_of_lattice(lattice))
+    share = np.full(len(quaternions), 1 / len(quaternions)) if weights is None else weights / np.sum(weights)
+    density = np.zeros(copies.shape[1])
+    for first in range(0, len(quaternions), _CHUNK):
+        some = slice(first, first + _CHUNK)
+        for grid in copies:
+            angle = np.degrees(disorientation_angle(grid[None], quaternions[some][:, None], group))
+            near = np.exp(-((angle / _KERNEL_DEG) ** 2) / 2)
+            density += share[some] @ (near / near.sum(1, keepdims=True))
     density /= density.sum()
     return _BACKGROUND / len(density) + (1 - _BACKGROUND) * density

@@ -7,12 +7,13 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from cpml.crystallography.materials import ROOM, Material, load_material
-from cpml.design.chance import check_chance, with_chance
 from cpml.design.goals import goals_of
-from cpml.design.path_design import design_path
+from cpml.design.microstructure import microstructure_of
 from cpml.design.routes import Route
+from cpml.design.search.path_design import design_path
 from cpml.design.texture import KEYS, TextureDesign, law_of, plain_design
-from cpml.design.volumes import with_field
+from cpml.design.verify.chance import check_chance, with_chance
+from cpml.design.verify.volumes import with_field
 from cpml.errors import ParameterError
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.strength.from_material import material_hardening
@@ -38,17 +39,19 @@ def suggest(
     apart: float = 0.2,
     strengths: NDArray | None = None,
     probability: float = 0.9,
+    variables: Mapping[str, object] | None = None,
+    present: tuple[NDArray, NDArray | None] | None = None,
     seed: int = 0,
 ) -> TextureDesign:
-    """A texture with the wanted properties, or the nearest reachable one with proof that
-    the target is out of reach.
+    """A texture with the wanted properties, and where asked a grain size, twin boundaries, particles or a
+    grain shape; or the nearest reachable one with proof that the target is out of reach.
 
     Parameters
     ----------
     target : properties and what is asked of them (cpml.design.goals): numbers, bounds, curves, at strains;
         tension along x, width y, sheet normal z. Numbers of yield_stress_mpa and r_value alone, by Taylor,
         come with a certificate (cpml.design.texture); everything else goes the way of
-        cpml.design.path_design. Without an r-value the best of a sweep is taken
+        cpml.design.search.path_design. Without an r-value the best of a sweep is taken
     material : name, path or Material; or `law`, a PowerLaw with learned strengths (one of the two)
     grid_deg : spacing of the orientation grid
     priors : textures to stay close to, the first for the main answer, the others for the alternatives; None
@@ -61,6 +64,8 @@ def suggest(
     count, apart : designs that goals over strain ask for, and the share of the volume in which they differ
     strengths, probability : draws (D, K), MPa, at which bounds shall hold with that probability; the design
         is made at the strengths of the law and keeps a distance from its bounds
+    variables : what may change beside the texture, {name: {now, min, max, ...}} (cpml.design.microstructure)
+    present : (G, 4) orientations of the texture that there is and their weights, or None: the first prior
     seed : of the discrete texture that the verification draws, and of priors at random
 
     Returns
@@ -79,7 +84,9 @@ def suggest(
         if temperature != ROOM:
             material = at_conditions(material, temperature, material.reference_rate)
     goals, rise, own = goals_of(target), _hardening(material, hardening), law_of(material, law)
-    if route == "taylor" and strengths is None and all(g.key in KEYS and g.is_equality for g in goals):
+    micro = microstructure_of(variables, material, own.systems)
+    is_plain = route == "taylor" and strengths is None and micro is None and present is None
+    if is_plain and all(g.key in KEYS and g.is_equality for g in goals):
         return plain_design(
             {g.key: g.low for g in goals},
             own,
@@ -106,6 +113,8 @@ def suggest(
         count=1 if route == "full field" else count,
         apart=apart,
         seed=seed,
+        micro=micro,
+        present=present,
     )
     if route == "full field":
         if strengths is not None:

@@ -10,8 +10,8 @@ Under Taylor the conditions are linear in the weights of a texture (cpml.design.
 - the answer is solved again by other routes: a drawn discrete texture with all lateral strains free, and
   the exact rate-independent limit.
 
-Goals over strain, bounds and other routes: cpml.design.path_design. Reference: Adams et al. 2001, J. Mech.
-Phys. Solids 49:1639; Fast, Knezevic & Kalidindi 2008, Comput. Mater. Sci. 43:374.
+Goals over strain, bounds and other routes: cpml.design.search.path_design. Reference: Adams et al. 2001, J.
+Mech. Phys. Solids 49:1639; Fast, Knezevic & Kalidindi 2008, Comput. Mater. Sci. 43:374.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from cpml.crystallography.materials import Material, load_material
 from cpml.crystallography.rotations import quaternion_to_euler
-from cpml.design.convex import Hyperplane, closest_to_prior, extreme, separate
 from cpml.design.grid import orientation_grid, prior_names, prior_texture, sample_copies
 from cpml.design.properties import (
     Q_RANGE,
@@ -35,6 +34,7 @@ from cpml.design.properties import (
     rate_independent_properties,
     texture_properties,
 )
+from cpml.design.search.convex import Hyperplane, closest_to_prior, extreme, separate
 from cpml.errors import ParameterError
 from cpml.plasticity.laws.law import PowerLaw
 
@@ -60,6 +60,9 @@ class TextureDesign:
     certificate: dict  # kind 'duality gap' or 'separating hyperplane', and its numbers
     verification: dict = field(default_factory=dict)
     alternatives: tuple["TextureDesign", ...] = ()
+    microstructure: Mapping[str, float] = field(default_factory=dict)  # variables beside the texture
+    strengths: NDArray | None = None  # (K,) MPa of the families, where variables changed them
+    shape: NDArray | None = None  # (3, 3) mean ellipsoid of the grains, None: spheres
 
     @property
     def effective_orientations(self) -> float:

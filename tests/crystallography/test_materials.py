@@ -26,7 +26,7 @@ SOURCE_OF = {
     "n": "rate_source",
     "reference_rate": "rate_source",
 }
-BLOCKS = ("elastic", "hardening", "back_stress", "glide", "creep", "diffusion", "cross_slip")
+BLOCKS = ("elastic", "hardening", "hall_petch", "back_stress", "glide", "creep", "diffusion", "cross_slip")
 
 SHIPPED = {
     "magnesium",

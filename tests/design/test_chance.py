@@ -5,9 +5,9 @@ import pytest
 
 from cpml import design
 from cpml.crystallography import load_material
-from cpml.design import chance
 from cpml.design.goals import goals_of
 from cpml.design.routes import Route
+from cpml.design.verify import chance
 from cpml.errors import ParameterError
 from cpml.plasticity import PowerLaw, material_hardening
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cpml.design.convex import closest_to_prior, extreme, separate
+from cpml.design.search.convex import closest_to_prior, extreme, separate
 
 TRIANGLE = np.array([[0.0, 1, 0], [0, 0, 1]])
 

@@ -7,12 +7,12 @@ from cpml import design
 from cpml.crystallography import load_material, random_quaternions, systems
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.tensors import rotation_5x5, to_vector
-from cpml.design import volumes
-from cpml.design.crystal_paths import crystal_paths
 from cpml.design.goals import goals_of
 from cpml.design.grid import orientation_grid, prior_texture, sample_copies
 from cpml.design.routes import Route
-from cpml.design.within import Rows, closest, nearest
+from cpml.design.search.crystal_paths import crystal_paths
+from cpml.design.search.within import Rows, closest, nearest
+from cpml.design.verify import volumes
 from cpml.errors import ParameterError
 from cpml.plasticity import NoHardening, PowerLaw, material_hardening
 from cpml.plasticity.polycrystal.taylor import yield_vertices

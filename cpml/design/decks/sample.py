@@ -105,9 +105,16 @@ class Sample:
             source.draw(found, seed=seed),
             step,
             material,
-            material.strengths if strengths is None else np.asarray(strengths, float),
+            _strengths(material, source, strengths),
             load or PULL,
         )
+
+
+def _strengths(material: Material, design: TextureDesign, given: NDArray | None) -> NDArray:
+    """Those given, else those of a design that changes them, else the material's."""
+    if given is not None:
+        return np.asarray(given, float)
+    return material.strengths if design.strengths is None else design.strengths
 
 
 def uniaxial(load: Load) -> tuple[int, float] | None:

@@ -7,6 +7,8 @@ properties of single crystals.
     closest to p        min KL(w || p) = sum w ln(w/p)   subject to A w = b
       its dual          max_u  -ln sum_g p_g exp(u.(a_g - b));      w_g = p_g exp(u.(a_g - b)) / sum
       duality gap       KL(w || p) - dual = u.(A w - b)
+    with variables z    min KL(w || p) + |z|^2/2   subject to A w + C z = b
+      its dual          max_u  -ln sum_g p_g exp(u.(a_g - b)) - |C' u|^2/2;     z = C' u
 
 The dual is smooth and concave in as many variables as there are conditions: Newton with the covariance as
 Hessian. References: Boyd & Vandenberghe 2004, chapters 5 and 7; Jaynes 1957, Phys. Rev. 106:620.
@@ -40,8 +42,9 @@ class Closest:
     multipliers: NDArray  # (m,)
     relative_entropy: float  # KL(w || p), nats
     duality_gap: float
-    residual: float  # largest |A w - b|
+    residual: float  # largest |A w + C z - b|
     converged: bool
+    moved: NDArray  # (V,) z
 
 
 def separate(points: NDArray, target: NDArray) -> Hyperplane:
@@ -83,41 +86,51 @@ def extreme(points: NDArray, target: NDArray, objective: NDArray, sign: int) -> 
     return float(objective @ weights), weights
 
 
-def closest_to_prior(points: NDArray, target: NDArray, prior: NDArray) -> Closest:
-    """Weights of least relative entropy to a prior (G,) with points (m, G) averaging to target (m,)."""
-    scale = np.maximum(np.abs(points - target[:, None]).max(axis=1), 1e-300)
-    centred = (points - target[:, None]) / scale[:, None]
+def closest_to_prior(
+    points: NDArray, target: NDArray, prior: NDArray, moving: NDArray | None = None
+) -> Closest:
+    """Weights of least relative entropy to a prior (G,) with points (m, G) averaging to target (m,), less
+    what variables z contribute by their columns `moving` (m, V).
+    """
+    moving = np.zeros((len(target), 0)) if moving is None else moving
+    largest = np.hypot(np.abs(points - target[:, None]).max(axis=1), np.abs(moving).max(axis=1, initial=0.0))
+    scale = np.maximum(largest, 1e-300)
+    centred, moving = (points - target[:, None]) / scale[:, None], moving / scale[:, None]
     u = np.zeros(len(target))
-    value, weights = _log_partition(u, centred, prior)
+    value, weights = _dual(u, centred, prior, moving)
     for _ in range(_MAX_ITER):
-        gradient = centred @ weights
+        mean = centred @ weights
+        gradient = mean + moving @ (moving.T @ u)
         if np.abs(gradient).max() <= _TOL:
             break
-        covariance = (centred * weights) @ centred.T - np.outer(gradient, gradient)
+        covariance = (centred * weights) @ centred.T - np.outer(mean, mean) + moving @ moving.T
         step = -np.linalg.solve(covariance + 1e-14 * np.eye(len(u)), gradient)
         size = 1.0
         while size > 1e-10:
-            trial_value, trial_weights = _log_partition(u + size * step, centred, prior)
+            trial_value, trial_weights = _dual(u + size * step, centred, prior, moving)
             if trial_value <= value + 1e-4 * size * (gradient @ step) + 1e-15:
                 break
             size /= 2
         u, value, weights = u + size * step, trial_value, trial_weights
-    residual = centred @ weights
+    moved = moving.T @ u
+    residual = centred @ weights + moving @ moved
     entropy = float(np.sum(weights * (np.log(np.maximum(weights, 1e-300)) - np.log(prior))))
     return Closest(
         weights=weights,
         multipliers=u / scale,
         relative_entropy=entropy,
-        duality_gap=float(entropy + value),
+        duality_gap=float(entropy + moved @ moved / 2 + value),
         residual=float(np.abs(residual * scale).max()),
         converged=bool(np.abs(residual).max() <= 1e-10),
+        moved=moved,
     )
 
 
-def _log_partition(u: NDArray, centred: NDArray, prior: NDArray) -> tuple[float, NDArray]:
+def _dual(u: NDArray, centred: NDArray, prior: NDArray, moving: NDArray) -> tuple[float, NDArray]:
     """Minus the dual and the weights (G,) at multipliers u (m,)."""
     exponent = u @ centred + np.log(prior)
     top = exponent.max()
     terms = np.exp(exponent - top)
     total = terms.sum()
-    return float(top + np.log(total)), terms / total
+    along = moving.T @ u
+    return float(top + np.log(total) + along @ along / 2), terms / total

@@ -6,9 +6,10 @@ where
     v_d(w) >= low,   v_d(w) = v(w) c_d(w)/c(w)
 
 with v the goal by the route of the design and c_d that of a discrete sample of its texture, by the same route
-at the strengths of draw d. The bounds of the design are tightened by one margin for all goals, found by
-halving, at which the share of draws that meet all of them is the probability asked for, and half a standard
-error more; a design is then judged at draws that it was not made with.
+at the strengths of draw d (v + c_d - c for goals that may be negative). What grain size and particles add to
+the strengths is added to every draw. The bounds of the design are tightened by one margin for all goals,
+found by halving, at which the share of draws that meet all of them is the probability asked for, and half a
+standard error more; a design is then judged at draws that it was not made with.
 
 Reference: Charnes & Cooper 1959, Manage. Sci. 6:73 (chance constraints).
 """
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cpml.design.goals import SHARES, Goal
+from cpml.design.goals import SHARES, SIGNED, Goal
 from cpml.design.routes import Route
 from cpml.design.texture import TextureDesign
 from cpml.errors import ParameterError
@@ -66,19 +67,20 @@ def with_chance(
     """The design whose goals hold in the share `probability` of the draws, by tightening what `make` is asked
     for; where no margin is enough, the one that holds most often, called nearest.
     """
-    spread = np.ones((len(goals), 2))
+    margin = np.zeros((len(goals), 2))
     error = np.sqrt(probability * (1 - probability) / len(draws))
     wanted = probability + 0.5 * error
     low, high = 0.0, np.inf
     factor, tried = 0.0, []
     for _ in range(_ROUNDS):
-        design = make(tuple(_tightened(g, *(factor * (1 - s))) for g, s in zip(goals, spread, strict=True)))
-        ratio = _ratios(design, goals, route, draws, grains=_GRAINS)
-        values = np.array([design.properties[g.name] for g in goals])
-        share = float(_met(goals, values * ratio).mean())
+        design = make(tuple(_tightened(g, *(factor * m)) for g, m in zip(goals, margin, strict=True)))
+        values = _values(design, goals, route, draws, grains=_GRAINS)
+        share = float(_met(goals, values).mean())
         tried.append((factor, share, design))
         if not tried[:-1]:
-            spread = np.quantile(ratio, [1 - probability, probability], axis=0).T
+            own = np.array([design.properties[g.name] for g in goals])
+            low_high = np.quantile(values, [1 - probability, probability], axis=0)
+            margin = (np.maximum([[1], [-1]] * (own - low_high), 0) / [g.size for g in goals]).T
         is_enough = share >= wanted
         low, high = (low, min(high, factor)) if is_enough else (max(low, factor), high)
         if factor == 0 and is_enough:
@@ -96,17 +98,18 @@ def with_chance(
 
 
 def _tightened(goal: Goal, below: float, above: float) -> Goal:
-    """Bounds moved inwards by relative margins, to one number where they would cross; shares stay between 0
-    and 1.
+    """Bounds moved inwards by margins over the goal's size, to one number where they would cross; shares stay
+    between 0 and 1, what is positive stays so.
     """
-    low = goal.low * (1 + max(below, 0.0)) if np.isfinite(goal.low) else goal.low
-    high = goal.high / (1 + max(-above, 0.0)) if np.isfinite(goal.high) else goal.high
+    low, high = goal.low + below * goal.size, goal.high - above * goal.size
     if goal.key in SHARES:
         low, high = (np.clip(v, 0.0, 1.0) if np.isfinite(v) else v for v in (low, high))
+    elif goal.key not in SIGNED:
+        high = max(high, 0.05 * goal.high)
     return replace(goal, low=float(min(low, high)), high=float(high))
 
 
-def _ratios(
+def _values(
     design: TextureDesign,
     goals: Sequence[Goal],
     route: Route,
@@ -115,11 +118,14 @@ def _ratios(
     grains: int,
     seed: int = 0,
 ) -> NDArray:
-    """(D, m) goals of a sample of the texture at each draw over those at the route's strengths."""
-    sample = design.draw(grains, seed=seed)
-    own = route.values(sample, None, goals)
-    values = np.array([_at(route, draw).values(sample, None, goals) for draw in draws])
-    return values / np.where(own > 0, own, 1.0)
+    """(D, m) goals at each draw: the design's, moved as those of a sample of its texture move."""
+    sample, made = design.draw(grains, seed=seed), route.of(design)
+    added = (made.law.strength - route.law.strength).detach().numpy()
+    own = made.values(sample, None, goals)
+    drawn = np.array([_at(made, draw + added).values(sample, None, goals) for draw in draws])
+    value = np.array([design.properties[g.name] for g in goals])
+    is_signed = np.array([g.key in SIGNED for g in goals])
+    return np.where(is_signed, value + drawn - own, value * drawn / np.where(own > 0, own, 1.0))
 
 
 def _at(route: Route, draw: NDArray) -> Route:
@@ -144,8 +150,7 @@ def chance_table(
     -------
     table goal, probability, low, median, high (5 to 95 % of the values); the last row is all goals together
     """
-    own = np.array([design.properties[g.name] for g in goals])
-    values = own * _ratios(design, goals, route, np.asarray(draws, float), grains=_JUDGED, seed=seed)
+    values = _values(design, goals, route, np.asarray(draws, float), grains=_JUDGED, seed=seed)
     rows = []
     for k, goal in enumerate(goals):
         met = _met([goal], values[:, k : k + 1]).mean()

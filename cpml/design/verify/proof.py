@@ -19,7 +19,7 @@ import pandas as pd
 from cpml.design.goals import Goal
 from cpml.design.routes import Route
 from cpml.design.texture import TextureDesign
-from cpml.design.volumes import in_volume
+from cpml.design.verify.volumes import in_volume
 
 SCHEMES = ("n_eff", "tangent", "taylor")
 N_GRAINS, N_OTHER = 4000, 1000
@@ -41,13 +41,14 @@ def prove(
     ----------
     route : that of the design; of one that was judged by the full field the affine one that it was made with
     schemes : other mean fields
-    field : with a full field, some ten seconds
+    field : with a full field, some ten seconds, where the grains of the design are as long as wide
     seed : of the discrete texture and of the volume
 
     Returns
     -------
     table route, goal, value, design, deviation (relative to what was asked)
     """
+    route = route.of(design)
     grains = design.draw(N_GRAINS, seed=seed)
     some = design.draw(N_OTHER, seed=seed)
     fine = replace(route, step=route.step / 2, tol=route.tol / 10)
@@ -55,7 +56,7 @@ def prove(
     for scheme in schemes:
         if scheme != route.scheme:
             found[scheme] = replace(route, scheme=scheme).values(some, None, goals)
-    if field:
+    if field and design.shape is None:
         found["full field"] = in_volume(design, goals, route, seed=seed).field
     rows = [
         (name, goal.name, float(value), design.properties[goal.name], (value - own) / goal.size)

@@ -16,9 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cpml.design.crystal_paths import TWINNED
+from cpml.crystallography.slip_systems import Systems
+from cpml.crystallography.tensors import to_vector, von_mises_stress
+from cpml.crystallography.transfer import m_prime, sample_systems
 from cpml.design.goals import AT_STRAIN, SHARES, Goal
 from cpml.design.routes import Route
+from cpml.design.search.crystal_paths import TWINNED
 from cpml.design.texture import TextureDesign
 from cpml.load import Load
 from cpml.plasticity.field_path.path import full_field_path
@@ -29,7 +32,7 @@ CELLS, DIAMETER = 20, 4.0
 """Voxels along the edge of a volume, and of a grain across: some 240 grains."""
 MET = 0.03
 """Deviation of a goal by the full field that counts as met."""
-_OF_FIELD = ("yield_stress_mpa", "r_value", *AT_STRAIN)
+_OF_FIELD = ("yield_stress_mpa", "r_value", *AT_STRAIN, "slip_transmission")
 _TOL, _INCREMENTS, _ROUNDS = 1e-3, 10, 8
 _WHOLE = 2  # rounds that take the factors of the last sample whole; later ones the mean with those before
 
@@ -56,7 +59,8 @@ def in_volume(
     """Solve a periodic volume of the design's texture over the longest strain of the goals."""
     index = random_grains((cells,) * 3, DIAMETER, np.random.default_rng(seed))
     volume = np.bincount(index.ravel()) / index.size
-    grains, strain = design.draw(len(volume), seed=seed), max(g.strain for g in goals)
+    route, grains = route.of(design), design.draw(len(volume), seed=seed)
+    strain = max((g.strain for g in goals if g.key in _OF_FIELD), default=0.0)
     path = full_field_path(
         route.law,
         index,
@@ -68,7 +72,10 @@ def in_volume(
         temperature=route.temperature,
         tol=_TOL,
     )
-    field = np.array([_value(goal, path) if goal.key in _OF_FIELD else np.nan for goal in goals])
+    systems = route.law.systems
+    field = np.array(
+        [_value(goal, path, grains, systems) if goal.key in _OF_FIELD else np.nan for goal in goals]
+    )
     return InVolume(field, route.values(grains, volume, goals))
 
 
@@ -108,7 +115,7 @@ def _moved(goal: Goal, factor: float) -> Goal:
     return replace(goal, low=low, high=high)
 
 
-def _value(goal: Goal, path: FieldPath) -> float:
+def _value(goal: Goal, path: FieldPath, grains: NDArray, systems: Systems) -> float:
     axial = np.log(path.gradient[:, 0, 0])
     share = np.bincount(path.grain_index.ravel()) / path.grain_index.size
     if goal.key == "yield_stress_mpa":
@@ -116,9 +123,32 @@ def _value(goal: Goal, path: FieldPath) -> float:
     if goal.key == "r_value":
         stretch = path.gradient[-1]
         return float(np.log(stretch[1, 1]) / np.log(stretch[2, 2]))
-    rows = {
-        "stress_mpa": path.von_mises,
-        "twin_fraction": path.grain_twinned @ share,
-        "twinned_grains": (path.grain_twinned > TWINNED) @ share,
-    }
-    return float(np.interp(goal.strain, axial, rows[goal.key]))
+    if goal.key == "slip_transmission":
+        return _transmission(path, grains, systems)
+    if goal.key == "stress_spread":
+        stress = von_mises_stress(to_vector(path.grain_stress))
+        mean = stress @ share
+        values = np.sqrt((stress - mean[:, None]) ** 2 @ share) / np.maximum(mean, 1e-300)
+    elif goal.key == "activity":
+        sheared = share @ np.abs(path.grain_shear)  # (T, S)
+        of_family = sheared[:, np.array(path.modes) == goal.family].sum(1)
+        values = of_family / np.maximum(sheared.sum(1), 1e-300)
+    else:
+        rows = {
+            "stress_mpa": path.von_mises,
+            "twin_fraction": path.grain_twinned @ share,
+            "twinned_grains": (path.grain_twinned > TWINNED) @ share,
+        }
+        values = rows[goal.key]
+    return float(np.interp(goal.strain, axial, values))
+
+
+def _transmission(path: FieldPath, grains: NDArray, systems: Systems) -> float:
+    """Mean m' between the most active systems of grains that touch, each pair by its faces."""
+    index, most = path.grain_index, np.abs(path.grain_shear[1]).argmax(1)
+    plane, direction = sample_systems(systems, grains)
+    n, d = plane[np.arange(len(most)), most], direction[np.arange(len(most)), most]
+    pairs = [(index.ravel(), np.roll(index, 1, axis).ravel()) for axis in range(index.ndim)]
+    a, b = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    touches = a != b
+    return float(m_prime(n[a], d[a], n[b], d[b])[touches].mean())

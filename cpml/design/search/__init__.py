@@ -1,0 +1,1 @@
+"""How textures are found: linear programmes with proofs, then the gradients of the polycrystal."""
