@@ -6,14 +6,41 @@ about it.
 | ratio | strength of a family over the reference, with its 90 % interval | - |
 """
 
+from typing import Any, Protocol
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cpml.crystallography.materials import Material
 from cpml.design.goals import Goal, goals_of
 from cpml.design.routes import Route
 from cpml.errors import ParameterError
 from cpml.intervals import NINETY_PERCENT
+from cpml.load import Load
+from cpml.plasticity.laws.law import PowerLaw
+
+
+class Learned(Protocol):
+    """A fitted classifier, as far as designs need it (CoupledClassifier of cpml.models)."""
+
+    strengths_: pd.DataFrame  # family, ratio_low, ratio_high
+
+    def strength_history(self, specimen: Any) -> pd.DataFrame:
+        """moment (initial among them), family, strength_mpa."""
+
+
+class Tested(Protocol):
+    """The specimen that it learned from."""
+
+    material: Material
+    load: Load
+    grains: pd.DataFrame  # with n_pixels
+
+    @property
+    def quaternions(self) -> NDArray:
+        """(G, 4) crystal_to_sample."""
+
 
 _FEW = 0.005  # twin fraction below which a texture has no twins to lose
 
@@ -66,12 +93,23 @@ def draws_of(strengths: pd.DataFrame, count: int = 100, *, seed: int = 0) -> NDA
 
     Parameters
     ----------
-    strengths : scaled_mpa, ratio_low, ratio_high (90 %)
+    strengths : initial_mpa (at the start of a test), ratio_low, ratio_high (90 %)
     """
-    missing = {"scaled_mpa", "ratio_low", "ratio_high"} - set(strengths)
+    missing = {"initial_mpa", "ratio_low", "ratio_high"} - set(strengths)
     if missing:
         raise ParameterError(f"table of strengths without {', '.join(sorted(missing))}")
     low, high = (np.log(strengths[c].to_numpy(float)) for c in ("ratio_low", "ratio_high"))
     spread = np.nan_to_num((high - low) / (2 * NINETY_PERCENT), nan=0.0, posinf=0.0)
     noise = np.random.default_rng(seed).standard_normal((count, len(strengths)))
-    return strengths["scaled_mpa"].to_numpy(float) * np.exp(spread * noise)
+    return strengths["initial_mpa"].to_numpy(float) * np.exp(spread * noise)
+
+
+def learned_law(classifier: Learned, specimen: Tested, *, seed: int = 0) -> tuple[PowerLaw, NDArray]:
+    """The law of a specimen's material with the strengths that a classifier learned, at the start of the
+    test, and draws (100, K) of them.
+    """
+    history = classifier.strength_history(specimen)
+    first = history[history["moment"] == "initial"].set_index("family")["strength_mpa"]
+    table = classifier.strengths_.assign(initial_mpa=first[classifier.strengths_["family"]].to_numpy())
+    law = PowerLaw.from_material(specimen.material, strength=table["initial_mpa"].to_numpy(float))
+    return law, draws_of(table, seed=seed)

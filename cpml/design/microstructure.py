@@ -69,9 +69,10 @@ class Variable:
         return (value - self.now) / self.spread
 
     def value(self, z: float) -> float:
-        """The value at z, within its range."""
-        moved = self.now * np.exp(self.spread * z) if self.name in LOGARITHMIC else self.now + self.spread * z
-        return float(np.clip(moved, self.least, self.most))
+        """The value at z."""
+        if self.name in LOGARITHMIC:
+            return float(self.now * np.exp(self.spread * z))
+        return self.now + self.spread * z
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,20 @@ class Microstructure:
         return np.array([sorted((v.coordinate(v.least), v.coordinate(v.most))) for v in self.variables])
 
     def values(self, z: NDArray) -> dict[str, float]:
-        """Values by name."""
+        """Values by name, within their ranges."""
+        told = self._told(z)
+        return {v.name: float(np.clip(told[v.name], v.least, v.most)) for v in self.variables}
+
+    def _told(self, z: NDArray) -> dict[str, float]:
         return {v.name: v.value(float(c)) for v, c in zip(self.variables, z, strict=True)}
 
     def shift(self, z: NDArray) -> NDArray:
         """(K,) change of the strengths, MPa, from the present state."""
-        now = {v.name: v.now for v in self.variables}
-        return self._stress(self.values(z)) - self._stress(now)
+        return self.shift_to(z, np.zeros(len(z)))
+
+    def shift_to(self, z: NDArray, start: NDArray) -> NDArray:
+        """(K,) change of the strengths, MPa, between two states."""
+        return self._stress(self._told(z)) - self._stress(self._told(start))
 
     def slope(self, z: NDArray, step: float = 1e-5) -> NDArray:
         """(K, V) of `shift`, by central differences of its closed form."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from numpy.typing import NDArray
 
 from cpml.crystallography.materials import ROOM, Material, load_material
+from cpml.design.from_map import Learned, Tested, learned_law
 from cpml.design.goals import goals_of
 from cpml.design.microstructure import microstructure_of
 from cpml.design.routes import Route
@@ -28,6 +29,8 @@ def suggest(
     *,
     material: str | Path | Material | None = None,
     law: PowerLaw | None = None,
+    classifier: Learned | None = None,
+    specimen: Tested | None = None,
     grid_deg: float = 10.0,
     sample_symmetry: str = "orthotropic",
     priors: Sequence[str] | None = None,
@@ -52,7 +55,9 @@ def suggest(
         tension along x, width y, sheet normal z. Numbers of yield_stress_mpa and r_value alone, by Taylor,
         come with a certificate (cpml.design.texture); everything else goes the way of
         cpml.design.search.path_design. Without an r-value the best of a sweep is taken
-    material : name, path or Material; or `law`, a PowerLaw with learned strengths (one of the two)
+    material : name, path or Material; or `law`, a PowerLaw with learned strengths; or `classifier`, fitted,
+        with the `specimen` whose test its strengths belong to: these at the start of that test, its material,
+        its texture as the first prior, and bounds that hold at draws of the strengths (one of the three)
     grid_deg : spacing of the orientation grid
     priors : textures to stay close to, the first for the main answer, the others for the alternatives; None
         takes every one of the lattice, the random texture first
@@ -74,16 +79,28 @@ def suggest(
 
     Raises
     ------
-    ParameterError : unknown or missing key, a value out of range, bounds that contradict, neither or both of
-        material and law
+    ParameterError : unknown or missing key, a value out of range, bounds that contradict, none or several of
+        material, law and classifier
     """
     if route not in ROUTES:
         raise ParameterError(f"route = {route!r}: choose {', '.join(ROUTES)}")
-    if material is not None:
-        material = material if isinstance(material, Material) else load_material(material)
-        if temperature != ROOM:
-            material = at_conditions(material, temperature, material.reference_rate)
-    goals, rise, own = goals_of(target), _hardening(material, hardening), law_of(material, law)
+    if (classifier is None) != (specimen is None) or (classifier and (material or law)):
+        raise ParameterError("give a classifier with its specimen, or a material, or a law")
+    goals = goals_of(target)
+    if classifier is not None and specimen is not None:
+        material = specimen.material  # at the conditions of its test
+        temperature = specimen.load.temperature or temperature
+        own, draws = learned_law(classifier, specimen, seed=seed)
+        present = present or (specimen.quaternions, specimen.grains["n_pixels"].to_numpy(float))
+        is_bound = route != "full field" and not any(g.is_equality for g in goals)
+        strengths = draws if strengths is None and is_bound else strengths
+    else:
+        if material is not None:
+            material = material if isinstance(material, Material) else load_material(material)
+            if temperature != ROOM:
+                material = at_conditions(material, temperature, material.reference_rate)
+        own = law_of(material, law)
+    rise = _hardening(material, hardening)
     micro = microstructure_of(variables, material, own.systems)
     is_plain = route == "taylor" and strengths is None and micro is None and present is None
     if is_plain and all(g.key in KEYS and g.is_equality for g in goals):

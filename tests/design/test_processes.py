@@ -6,10 +6,10 @@ import pytest
 from cpml import design
 from cpml.crystallography import disorientation_angle, euler_to_quaternion, load_material, random_quaternions
 from cpml.crystallography.rotations import quaternion_multiply, quaternion_to_matrix
-from cpml.crystallography.symmetry import proper_group
+from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.design.goals import goals_of
 from cpml.design.grid import sample_copies
-from cpml.design.processes import DIFFERENT, distance, processed
+from cpml.design.processes.steps import DIFFERENT, distance, processed
 from cpml.design.routes import Route
 from cpml.errors import ParameterError
 from cpml.plasticity import NoHardening, PowerLaw, material_hardening
@@ -108,3 +108,51 @@ def test_bad_input(process, strain, words):
     basal = PowerLaw.from_material(AZ31, families=("basal", "prismatic"))
     with pytest.raises(ParameterError, match="cannot deform"):
         processed(Route(basal, NoHardening(), scheme="taylor"), "rolling", 0.1, START)
+
+
+@pytest.mark.parametrize(("lattice", "angle", "axis"), [("fcc", 40, 111), ("bcc", 27, 110), ("hcp", 30, 1)])
+def test_annealing_keeps_its_relation(lattice, angle, axis):
+    """Every new grain is off the one that it grew in by the published angle (after symmetry: 30 deg about c),
+    all others are as they were; equal seeds give equal textures.
+    """
+    names = {"fcc": "aluminium", "bcc": "ferrite", "hcp": "magnesium_az31"}
+    route = Route(PowerLaw.from_material(load_material(names[lattice])), NoHardening())
+    after = processed(route, "annealing", 0.4, START, seed=3)
+    group = proper_group(group_of_lattice(lattice))
+    moved = np.degrees(disorientation_angle(START, after, group))
+    assert (moved > 1e-3).sum() == round(0.4 * len(START))
+    assert moved[moved > 1e-3] == pytest.approx(float(angle), abs=1e-4)
+    if axis == 1:
+        c = quaternion_to_matrix(START)[:, :, 2] * quaternion_to_matrix(after)[:, :, 2]
+        assert np.abs(c.sum(1)) == pytest.approx(1.0)
+    assert np.array_equal(after, processed(route, "annealing", 0.4, START, seed=3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sequence_that_is_there_is_found(seed):
+    """Goals of what two steps make of random grains (compression, then rolling, of AZ31): met by the search
+    from other grains.
+    """
+    rng = np.random.default_rng(seed)
+    amounts = rng.uniform(0.1, 0.5, 2)
+    made = START
+    for process, amount in zip(("compression", "rolling"), amounts, strict=True):
+        made = processed(HCP, process, float(amount), made)
+    keys = {"yield_stress_mpa": 1.0, "r_value": 1.0}
+    stress, r = HCP.values(made, None, goals_of(keys))
+    asked = {"yield_stress_mpa": {"min": 0.98 * stress, "max": 1.02 * stress}}
+    asked |= {"r_value": {"min": 0.9 * r, "max": 1.1 * r}}
+    other = random_quaternions(150, np.random.default_rng(seed + 10))
+    best, table = design.process_path(goals_of(asked), HCP, other)
+    assert best.worst < 0.02 and len(best.steps) <= 2
+    assert best.worst == pytest.approx(table["largest_deviation"].min(), abs=1e-9)
+    none = table[table["process"] == "none"].iloc[0]
+    assert none["largest_deviation"] > 0.1
+
+
+def test_bad_sequences():
+    """Steps and beams below one."""
+    with pytest.raises(ParameterError, match="1 or more"):
+        design.process_path(goals_of({"r_value": 1.0}), HCP, START, n_steps=0)
+    with pytest.raises(ParameterError, match="at most 1"):
+        processed(HCP, "annealing", 1.5, START)
