@@ -6,6 +6,7 @@ about it.
 | ratio | strength of a family over the reference, with its 90 % interval | - |
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from cpml.crystallography.materials import Material
 from cpml.design.goals import Goal, goals_of
 from cpml.design.routes import Route
+from cpml.design.texture import TextureDesign
 from cpml.errors import ParameterError
 from cpml.intervals import NINETY_PERCENT
 from cpml.load import Load
@@ -113,3 +115,75 @@ def learned_law(classifier: Learned, specimen: Tested, *, seed: int = 0) -> tupl
     table = classifier.strengths_.assign(initial_mpa=first[classifier.strengths_["family"]].to_numpy())
     law = PowerLaw.from_material(specimen.material, strength=table["initial_mpa"].to_numpy(float))
     return law, draws_of(table, seed=seed)
+
+
+def goal_table(
+    design: TextureDesign,
+    goals: Sequence[Goal],
+    now: Mapping[str, float],
+    chance: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """What was asked, what the map has and what a design has.
+
+    Parameters
+    ----------
+    now : goals of the map (`asked_of_map`)
+    chance : `chance_table` of the design
+
+    Returns
+    -------
+    table goal, low, high (bounds), now, design, p5, p95 (90 % of the strengths; NaN without chance)
+    """
+    rows = None if chance is None else chance.set_index("goal")
+    ends = [(np.nan, np.nan) if rows is None else tuple(rows.loc[g.name, ["low", "high"]]) for g in goals]
+    return pd.DataFrame(
+        {
+            "goal": [g.name for g in goals],
+            "low": [g.low for g in goals],
+            "high": [g.high for g in goals],
+            "now": [now.get(g.name, np.nan) for g in goals],
+            "design": [design.properties[g.name] for g in goals],
+            "p5": [low for low, _ in ends],
+            "p95": [high for _, high in ends],
+        }
+    )
+
+
+def grain_size_of_map(material: Material, diameters_um: NDArray, *, finest: float = 0.1) -> dict[str, object]:
+    """The grain size as a variable for `suggest`: now that of a map, down to a share of it; empty for a
+    material without a Hall-Petch constant.
+
+    Parameters
+    ----------
+    diameters_um : of the grains of the map; their mean is the size
+    """
+    if not material.hall_petch:
+        return {}
+    now = float(np.mean(diameters_um))
+    constant = material.hall_petch["k_mpa_um05"]
+    return {"grain_size_um": {"now": now, "min": finest * now, "max": now, "k_mpa_um05": constant}}
+
+
+def change_table(ways: Mapping[str, TextureDesign], goals: Sequence[Goal]) -> pd.DataFrame:
+    """What must change for goals, by different ways, the values reached beside.
+
+    Parameters
+    ----------
+    ways : name -> design, all closest to the present texture
+
+    Returns
+    -------
+    table way, status, volume_moved (share of the volume whose orientation changes), grain_size_um (NaN where
+    it stays), one column for each goal
+    """
+    rows = [
+        {
+            "way": name,
+            "status": design.status,
+            "volume_moved": design.certificate["volume_moved"],
+            "grain_size_um": design.microstructure.get("grain_size_um", np.nan),
+        }
+        | {g.name: design.properties[g.name] for g in goals}
+        for name, design in ways.items()
+    ]
+    return pd.DataFrame(rows)

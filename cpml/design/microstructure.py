@@ -217,7 +217,7 @@ def _hall_petch(given: object, material: Material | None, systems: Systems) -> N
             "variables: grain_size_um: no Hall-Petch constant: give k_mpa_um05, or a material that has one"
         )
     names = systems.family_names
-    if isinstance(k, Mapping):
+    if isinstance(k, Mapping):  # of a material's file it may name families that are not in use
         missing = [name for name in names if name not in k]
         if missing:
             raise ParameterError(f"variables: grain_size_um: k_mpa_um05 without {', '.join(missing)}")

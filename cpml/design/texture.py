@@ -24,7 +24,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cpml.crystallography.materials import Material, load_material
+from cpml.crystallography.odf import Odf, estimate_odf
 from cpml.crystallography.rotations import quaternion_to_euler
+from cpml.crystallography.symmetry import group_of_lattice
 from cpml.design.grid import orientation_grid, prior_names, prior_texture, sample_copies
 from cpml.design.properties import (
     Q_RANGE,
@@ -82,6 +84,16 @@ class TextureDesign:
     def distance(self, other: "TextureDesign") -> float:
         """Share of the volume that would have to be reoriented to turn one design into the other, 0 to 1."""
         return float(np.abs(self.weights - other.weights).sum() / 2)
+
+    def odf(self, lattice: str, halfwidth_deg: float = 10.0) -> Odf:
+        """The orientation distribution function of the weights, smoothed by a kernel."""
+        copies = sample_copies(self.quaternions, self.sample_symmetry)
+        return estimate_odf(
+            copies.reshape(-1, 4),
+            group=group_of_lattice(lattice),
+            weights=np.tile(self.weights, len(copies)),
+            halfwidth_deg=halfwidth_deg,
+        )
 
     def draw(self, n: int = 500, *, seed: int = 0) -> NDArray:
         """(n, 4) orientations of equal volume: systematic draws from the weights, random sample copies."""

@@ -607,24 +607,37 @@ def texture(design: TextureDesign) -> str:
     return f"A texture with {wanted} exists (duality gap proves that none closer to random does).{told}"
 
 
-def sheet(design: TextureDesign, processes: pd.DataFrame, chance: pd.DataFrame) -> str:
-    """What a design over strain says: reached or not, how sure, and by which process something like it
-    is made.
+def sheet(design: TextureDesign, processes: pd.DataFrame, chance: pd.DataFrame, changes: pd.DataFrame) -> str:
+    """What a design over strain says: reached or not, how sure, what grain size would do, and by which process
+    steps something like it is made.
     """
     wanted = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in design.target.items())
     best = processes.iloc[0]
-    name = str(best["process"]).replace("_", " ")
-    made = "doing nothing" if name == "none" else f"{name} to {best['strain']:g}"
+    names, amounts = (str(best[key]).replace("_", " ").split(", ") for key in ("process", "strain"))
+    steps = " and ".join(f"{name} to {amount}" for name, amount in zip(names, amounts, strict=True))
+    made = "doing nothing" if names == ["none"] else steps
     near = "meets" if best["largest_deviation"] == 0 else f"misses by {percent(best['largest_deviation'])}"
+    by_process = f"Of the process steps tried {made} {near}."
+    size = _grain_size(changes)
     sure = float(chance.set_index("goal").loc["all goals", "probability"])
     if design.status != "reached":
         proof = "provably " if "proven_deviation" in design.certificate else ""
-        return f"{wanted}: {proof}out of reach of textures; of the processes tried {made} {near}."
+        return f"{wanted}: {proof}out of reach of textures. {size}{by_process}"
+    moved = percent(float(changes["volume_moved"].iloc[0]))
     return (
         f"{wanted}: {count(1 + len(design.alternatives), 'texture')} found by the self-consistent path; the "
-        f"first holds at {percent(sure)} of the strengths that the intervals allow. Of the processes tried "
-        f"{made} {near}."
+        f"first turns {moved} of the volume and holds at {percent(sure)} of the strengths that the intervals "
+        f"allow. {size}{by_process}"
     )
+
+
+def _grain_size(changes: pd.DataFrame) -> str:
+    """What grains of another size alone would do; empty where that was not asked."""
+    alone = changes[changes["way"] == "grain size"]
+    if alone.empty:
+        return ""
+    what = f"Grains of {alone['grain_size_um'].iloc[0]:.3g} um in the texture of the map"
+    return f"{what} {'meet it too' if alone['status'].iloc[0] == 'reached' else 'alone do not meet it'}. "
 
 
 def comparison(judged: pd.DataFrame, n_datasets: int) -> str:

@@ -21,6 +21,14 @@ from .comparison import (
     optimism_points as optimism_points,
     strengths_by_dataset as strengths_by_dataset,
 )
+from .designs import (
+    design_goals as design_goals,
+    design_routes as design_routes,
+    design_sensitivity as design_sensitivity,
+    mechanism_shares as mechanism_shares,
+    reachable_region as reachable_region,
+    trade_off as trade_off,
+)
 from .fields import (
     activity_map as activity_map,
     choice_map as choice_map,
@@ -39,9 +47,7 @@ from .maps import (
     scale_bar as scale_bar,
 )
 from .mechanics import (
-    design_routes as design_routes,
     lankford_profile as lankford_profile,
-    reachable_region as reachable_region,
     regime_map as regime_map,
     regime_shares as regime_shares,
     strengths_over_temperature as strengths_over_temperature,

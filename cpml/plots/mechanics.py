@@ -1,4 +1,4 @@
-"""Mechanical answers: stress-strain curves, flow when it is hot, what a sheet does and what it could do."""
+"""Mechanical answers: stress-strain curves, flow when it is hot, what a sheet does."""
 
 from collections.abc import Mapping
 
@@ -11,13 +11,10 @@ from numpy.typing import ArrayLike
 
 from cpml.errors import ParameterError
 from cpml.plots.palette import (
-    BLUE,
     CATEGORY_COLOURS,
-    GREY,
     LINES,
     MARKERS,
     MODEL_COLOURS,
-    RED,
     model_label,
     model_style,
 )
@@ -196,43 +193,6 @@ def _lines_of(table: pd.DataFrame, ax: Axes, *, x: str, y: str, group: str, mark
 
 
 @captioned
-def design_routes(table: pd.DataFrame) -> Figure | None:
-    """Goals of a design by other routes than its own: a point for each, relative to what was asked; 0 is the
-    design.
-
-    Parameters
-    ----------
-    table : route, goal, deviation, as cpml.design.prove gives it
-
-    Returns
-    -------
-    Figure, None where there is nothing to draw: no row
-    """
-    need_columns(table, ("route", "goal", "deviation"), "table of routes")
-    if not len(table):
-        return None
-    goals, routes = (list(dict.fromkeys(table[key])) for key in ("goal", "route"))
-    fig, ax = figure("middle", aspect=0.2 + 0.12 * len(routes))
-    ax.axvline(0, color="0.5", linewidth=0.6, linestyle=":")
-    place = {route: k for k, route in enumerate(routes)}
-    for k, goal in enumerate(goals):
-        own = table[table["goal"] == goal]
-        shift = (k - (len(goals) - 1) / 2) * 0.15
-        ax.plot(
-            100 * own["deviation"],
-            [place[r] + shift for r in own["route"]],
-            MARKERS[k % len(MARKERS)],
-            color=CATEGORY_COLOURS[k % len(CATEGORY_COLOURS)],
-            markersize=4,
-            label=goal.replace("_", " "),
-        )
-    ax.set_yticks(range(len(routes)), routes)
-    ax.set(xlabel="deviation from the design / %", ylim=(len(routes) - 0.5, -0.5))
-    legend_beside(ax, title="goal")
-    return note(fig, n=len(table), unit="values")
-
-
-@captioned
 def lankford_profile(table: pd.DataFrame) -> Figure | None:
     """Lankford coefficient over the angle to the rolling direction, one line for each texture.
 
@@ -289,45 +249,3 @@ def yield_section(table: pd.DataFrame) -> Figure | None:
     ax.set(xlabel=r"$\sigma_x$ / MPa", ylabel=r"$\sigma_y$ / MPa", aspect="equal", anchor="W")
     legend_beside(ax)
     return note(fig, n=len(table), unit="solved points")
-
-
-@captioned
-def reachable_region(
-    table: pd.DataFrame,
-    *,
-    target: tuple[float, float] | None = None,
-    suggestion: tuple[float, float] | None = None,
-    current: tuple[float, float] | None = None,
-) -> Figure | None:
-    """Which yield stresses textures can give for each r value, with the target and the suggestion.
-
-    Parameters
-    ----------
-    table : r_value, yield_min_mpa, yield_max_mpa of `cpml.design.reachable`
-    target, suggestion, current : (r, yield stress in MPa); the current one is computed for the map's texture
-
-    Returns
-    -------
-    Figure, None where there is nothing to draw: nothing is reachable
-    """
-    need_columns(table, ("r_value", "yield_min_mpa", "yield_max_mpa"), "table of the reachable region")
-    if not len(table):
-        return None
-    r, low, high = (
-        table.sort_values("r_value")[c].to_numpy(float) for c in ("r_value", "yield_min_mpa", "yield_max_mpa")
-    )
-    fig, ax = figure("middle", aspect=0.55)
-    ax.fill_between(r, low, high, color=BLUE, alpha=0.18, linewidth=0, label="reachable by texture")
-    for end in (low, high):
-        ax.plot(r, end, color=BLUE, linewidth=0.8)
-    star = {"marker": "*", "color": RED, "markersize": 7}
-    ring = {"marker": "o", "color": "black", "markerfacecolor": "none", "markersize": 9}  # around the star
-    square = {"marker": "s", "color": GREY, "markersize": 5}
-    named = ("target", target, star), ("suggestion", suggestion, ring), ("this map (Taylor)", current, square)
-    for name, point, look in named:
-        if point is not None:
-            text = f"{name} ({point[0]:.3g}, {point[1]:.4g})"
-            ax.plot(*point, linestyle="none", label=text, zorder=5, **look)
-    ax.set(xlabel="Lankford coefficient r", ylabel="yield stress / MPa")
-    legend_beside(ax)
-    return note(fig)

@@ -189,7 +189,11 @@ def _refined(
         weights=point.weights,
         prior=name,
         sample_symmetry=sample_symmetry,
-        certificate=about | {"largest_deviation": point.worst},
+        certificate=about
+        | {
+            "largest_deviation": point.worst,
+            "volume_moved": float(np.abs(point.weights - prior).sum() / 2),  # from the prior
+        },
         microstructure={} if micro is None else micro.values(point.z),
         strengths=None if micro is None else point.solved.strength.detach().numpy(),
         shape=None if micro is None else micro.shape(point.z),
