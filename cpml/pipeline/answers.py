@@ -608,8 +608,8 @@ def texture(design: TextureDesign) -> str:
 
 
 def sheet(design: TextureDesign, processes: pd.DataFrame, chance: pd.DataFrame, changes: pd.DataFrame) -> str:
-    """What a design over strain says: reached or not, how sure, what grain size would do, and by which process
-    steps something like it is made.
+    """What a design over strain says: reached or not, how sure, what grain size would do, and by which steps
+    of a process something like it is made.
     """
     wanted = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in design.target.items())
     best = processes.iloc[0]
