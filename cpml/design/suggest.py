@@ -40,6 +40,7 @@ def suggest(
     temperature: float = 293.0,
     count: int = 5,
     apart: float = 0.2,
+    volumes: int = 1,
     strengths: NDArray | None = None,
     probability: float = 0.9,
     variables: Mapping[str, object] | None = None,
@@ -67,6 +68,7 @@ def suggest(
     hardening, temperature : of paths, K; hardening None: that of the material file, none for a law. A
         material's strengths are taken to the temperature
     count, apart : designs that goals over strain ask for, and the share of the volume in which they differ
+    volumes : that a design of the route "full field" is judged by, each some ten seconds a round
     strengths, probability : draws (D, K), MPa, at which bounds shall hold with that probability; the design
         is made at the strengths of the law and keeps a distance from its bounds
     variables : what may change beside the texture, {name: {now, min, max, ...}} (cpml.design.microstructure)
@@ -102,6 +104,8 @@ def suggest(
         own = law_of(material, law)
     rise = _hardening(material, hardening)
     micro = microstructure_of(variables, material, own.systems)
+    if not isinstance(volumes, int) or not 1 <= volumes <= 50:
+        raise ParameterError(f"volumes = {volumes!r} must be a whole number from 1 to 50")
     is_plain = route == "taylor" and strengths is None and micro is None and present is None
     if is_plain and all(g.key in KEYS and g.is_equality for g in goals):
         return plain_design(
@@ -136,7 +140,7 @@ def suggest(
     if route == "full field":
         if strengths is not None:
             raise ParameterError("strengths with a probability go with the routes taylor and affine")
-        return with_field(make, goals, way, seed=seed)
+        return with_field(make, goals, way, seed=seed, volumes=volumes)
     if strengths is None:
         return make(goals)
     draws = check_chance(goals, strengths, probability, len(own.systems.family_names))

@@ -7,7 +7,8 @@ nearly the same in a mean field of the same grains, and cancels:
     v_field(w) ~ v(w) f/m,    f, m: goal of the sample by the full field and by the route of the design
 
 A design is judged by v_field: where it misses, the route is asked for goals over f/m, and again, until both
-agree. Only what volumes are solved for has f: other goals stay with the route.
+agree. One volume of 240 grains is a small sample: means over several are nearer to what another volume
+has. Only what volumes are solved for has f: other goals stay with the route.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,6 +54,20 @@ class InVolume:
         return np.where(np.isfinite(ratio), np.clip(ratio, 0.01, 100.0), 1.0)
 
 
+def in_volumes(
+    design: TextureDesign,
+    goals: Sequence[Goal],
+    route: Route,
+    *,
+    count: int = 1,
+    cells: int | None = None,
+    seed: int = 1,
+) -> InVolume:
+    """Means over volumes of other grains and other places (seeds seed, seed + 1, ...)."""
+    each = [in_volume(design, goals, route, cells=cells or CELLS, seed=seed + k) for k in range(count)]
+    return InVolume(*(np.mean([getattr(v, name) for v in each], axis=0) for name in ("field", "route")))
+
+
 def in_volume(
     design: TextureDesign, goals: Sequence[Goal], route: Route, *, cells: int = CELLS, seed: int = 1
 ) -> InVolume:
@@ -80,13 +95,20 @@ def in_volume(
 
 
 def with_field(
-    make: Callable[[tuple[Goal, ...]], TextureDesign], goals: tuple[Goal, ...], route: Route, *, seed: int
+    make: Callable[[tuple[Goal, ...]], TextureDesign],
+    goals: tuple[Goal, ...],
+    route: Route,
+    *,
+    seed: int,
+    volumes: int = 1,
 ) -> TextureDesign:
-    """The design whose goals are met by the full field to MET; its properties are those of the field."""
+    """The design whose goals are met by the mean full field of some volumes to MET; its properties are those
+    of the fields.
+    """
     factor, best = np.ones(len(goals)), None
     for k in range(_ROUNDS):
         design = make(tuple(_moved(g, f) for g, f in zip(goals, factor, strict=True)))
-        found = in_volume(design, goals, route, cells=CELLS, seed=seed).factor
+        found = in_volumes(design, goals, route, count=volumes, seed=seed).factor
         values = np.array(list(design.properties.values())) * found
         factor = found if k < _WHOLE else np.sqrt(factor * found)
         worst = max(abs(g.deviation(v)) for g, v in zip(goals, values, strict=True))
