@@ -6,6 +6,7 @@ import torch
 
 from cpml import design
 from cpml.crystallography import load_material, random_quaternions, systems
+from cpml.crystallography.materials import FOLDER
 from cpml.crystallography.transfer import sample_systems
 from cpml.design.goals import goals_of
 from cpml.design.grid import orientation_grid, prior_texture, sample_copies
@@ -158,3 +159,26 @@ def test_torch_is_left_alone(graded):
     goals = goals_of({"yield_stress_mpa": 1.0})
     route.values(copies.reshape(-1, 4), np.tile(weights, 4) / 4, goals)
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.yml")))
+def test_gradients_of_every_material(name):
+    """Dislocation densities and back stresses included: the stress at 2 % by the strength of one family,
+    against central differences.
+    """
+    metal = load_material(name)
+    law, rise = PowerLaw.from_material(metal), material_hardening(metal)
+    grid = orientation_grid(metal.lattice, 30.0)
+    copies, weights = sample_copies(grid, "orthotropic"), np.full(len(grid), 1 / len(grid))
+    goals = goals_of({"stress_mpa": {"strain": 0.02, "value": 1.0}})
+
+    def at(strength):
+        own = PowerLaw(law.systems, strength, law.n, law.reference_rate)
+        return Route(own, rise, tol=1e-10).solved(copies, weights, goals)
+
+    tau = 1.5 * law.strength.numpy()  # above what densities alone give
+    step = 1e-4 * tau[0] * np.eye(len(tau))[0]
+    by_weight, by_strength = at(tau).slopes()
+    difference = (at(tau + step).values - at(tau - step).values) / (2 * step[0])
+    assert np.isfinite(by_weight).all()
+    assert by_strength[0, 0] == pytest.approx(difference[0], rel=1e-4)

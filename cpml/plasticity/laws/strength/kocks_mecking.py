@@ -102,7 +102,7 @@ class KocksMecking:
         k2, slip, rho = self.recovery(rate, temperature), shear_rate.abs() * dt, state["density"]
         after = (rho + (self.k1 * rho.sqrt() - k2 * rho) * slip).clamp(min=1.0)
         removed = (self.debris_factor * self.burgers * k2 * rho * slip).sum(-1, keepdim=True)
-        debris = state["debris"] + removed * state["debris"].clamp(min=0).sqrt()
+        debris = state["debris"] + removed * _root(state["debris"])
         return self._with_strength(after, debris)
 
     def implicit(
@@ -125,3 +125,9 @@ class KocksMecking:
         )
         strength = self.tau0 + self.chi * self.shear_modulus * self.burgers * forest + sub
         return {"strength": strength, "density": density, "debris": debris}
+
+
+def _root(values: Tensor) -> Tensor:
+    """Square roots, 0 with slope 0 where there is nothing."""
+    is_there = values > 0
+    return torch.where(is_there, torch.where(is_there, values, 1.0).sqrt(), 0.0)
