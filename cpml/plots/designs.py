@@ -201,7 +201,7 @@ def mechanism_shares(table: pd.DataFrame, *, strain: float) -> Figure | None:
     names = list(dict.fromkeys(shown["texture"]))
     palette = [CATEGORY_COLOURS[i % len(CATEGORY_COLOURS)] for i in range(len(names))]
     sns.barplot(shown, x="family", y="percent", hue="texture", hue_order=names, palette=palette, ax=ax)
-    ax.set(xlabel="", ylabel=f"share of the shear to {100 * strain:g} % / %")
+    ax.set(xlabel="family", ylabel=f"share of the shear to {100 * strain:g} % / %")
     legend_beside(ax)
     return note(fig, n=len(names), unit="textures")
 

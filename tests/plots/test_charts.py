@@ -87,6 +87,9 @@ def _every_chart():
     hot = hot.assign(temperature_k=300 + 600 * x)
     sheet = pd.DataFrame({"texture": ["this map", "suggestion"] * 15, "angle_deg": 90 * x, "r_value": 2 * x})
     sheet = sheet.assign(sigma_x=np.cos(6 * x), sigma_y=np.sin(6 * x))
+    routes = pd.DataFrame({"route": ["drawn", "taylor"], "goal": "r_value", "deviation": [0.01, 0.2]})
+    goals = pd.DataFrame({"goal": ["r_value"], "low": [1.0], "high": [np.inf], "now": [0.9], "design": [1.1]})
+    goals = goals.assign(p5=0.8, p95=1.3)
     return {
         "pr_curves": lambda: plots.pr_curves({"coupled": (x, 1 - x)}, prevalence=0.2),
         "reliability": lambda: plots.reliability({"coupled": reliable}),
@@ -97,8 +100,12 @@ def _every_chart():
         "strengths": lambda: plots.strengths_plot(strengths, n=12),
         "reachable": lambda: plots.reachable_region(reach, target=(0.5, 150), suggestion=(0.5, 149)),
         "regimes": lambda: plots.regime_shares(hot),
-        "design routes": lambda: plots.design_routes(
-            pd.DataFrame({"route": ["drawn", "taylor"], "goal": "r_value", "deviation": [0.01, 0.2]})
+        "design routes": lambda: plots.design_routes(routes),
+        "design changes": lambda: plots.design_sensitivity(routes.rename(columns={"route": "change"})),
+        "design goals": lambda: plots.design_goals(goals),
+        "trade-off": lambda: plots.trade_off(goals[["now", "design"]], ["now", "design"]),
+        "mechanisms": lambda: plots.mechanism_shares(
+            pd.DataFrame({"texture": "a", "family": ["basal", "c+a"], "share": [0.4, 0.6]}), strain=0.03
         ),
         "regime map": lambda: plots.regime_map(
             hot.assign(shear_over_modulus=1e-3 - 5e-4 * x, published_over_modulus=np.nan)

@@ -3,7 +3,7 @@
 1. Every step of a list, at every amount of a list, is made of the start texture and judged by the route.
 2. The best few textures, of different steps where there are any, are each the start of the next round; a step
 does not follow itself, and annealing is not a beginning.
-3. The amounts of the best sequence are moved without gradients (Nelder & Mead 1965, Comput. J. 7:308, as in
+3. The amounts of the best three sequences are moved without gradients (Nelder & Mead 1965, Comput. J. 7:308, as in
 scipy) while that brings the largest deviation down.
 
 A texture that meets all goals ends the search, so that shorter sequences come first. Judged are fresh grains
@@ -30,7 +30,7 @@ STRAINS, SHARES = (0.1, 0.2, 0.4, 0.8), (0.3, 0.8)
 _COMPARED = 300  # grains of each texture in a distance
 _LIMITS = {ANNEALING: (0.05, 1.0)}
 _STRAINS = (0.02, 3.0)  # of deformations
-_EVALUATIONS = 30  # of the amounts of one sequence
+_REFINED, _EVALUATIONS = 3, 25  # sequences whose amounts are moved, and how often each
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,11 @@ def process_path(
         tried += made
         fronts = _different(sorted(made, key=lambda path: path.merit), beam)
         best = min([best, *fronts], key=lambda path: path.merit)
-    if best.worst > MET and best.steps:
-        best = _moved(shop, best)
-        tried.append(best)
+    if best.worst > MET:
+        ranked = _different(sorted(tried[1:], key=lambda path: path.merit), _REFINED)
+        moved = [_moved(shop, path) for path in ranked]
+        tried += moved
+        best = min([best, *moved], key=lambda path: path.merit)
     return best, table_of(tried, shop, design)
 
 
