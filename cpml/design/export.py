@@ -6,6 +6,7 @@
 | abaqus | model.inp: mesh, sets, orientations, elastic constants, load |
 | vtk | sample.vti: grain, Bunge angles and quaternion of every voxel, for ParaView |
 | mtex | orientations.csv: weighted Bunge angles |
+| dataset | dataset.yml and its files: a design as a specimen, deformed and looked at, for `tasks.py run` |
 """
 
 from pathlib import Path
@@ -22,9 +23,14 @@ from cpml.design.texture import TextureDesign
 from cpml.errors import ParameterError
 from cpml.load import Load
 from cpml.plasticity.field_path.output import write_vti
+from cpml.virtual.microscope.exporting import simulate_specimen
 
-FORMATS = ("damask", "abaqus", "vtk", "mtex")
+FORMATS = ("damask", "abaqus", "vtk", "mtex", "dataset")
 ORIENTATIONS = "orientations.csv"
+_LAYERS, _POOL = (
+    16,
+    2000,
+)  # of voxels below the map of a data set; orientations that its grains are taken from
 
 
 def export(
@@ -48,10 +54,11 @@ def export(
     ----------
     source : a design, sampled as a periodic volume, or a Specimen, whose map becomes one layer of voxels
     folder : made where it does not exist
-    format : damask, abaqus, vtk or mtex
+    format : damask, abaqus, vtk, mtex or dataset
     material, strengths : whose numbers are written; strengths (K,) MPa, such as learned ones, in place of the
         file's. A specimen has its own; orientations for MTEX need none
     load, strain, increments : of the job; None: that of the specimen, tension along x for a design
+        (a data set: seen after the strain, 16 layers of cells x cells voxels, up to a strain of .2)
     grains, cells, diameter_um : of the volume of a design: number of grains (nearly), voxels along an edge,
         mean diameter
     seed : of grains and of the draw of orientations
@@ -68,9 +75,11 @@ def export(
         raise ParameterError(f"format = {format!r}: choose {', '.join(FORMATS)}")
     if not 0 < strain < 10 or not 1 <= increments <= 100_000:
         raise ParameterError(f"strain = {strain} (up to 10) and increments = {increments} must be positive")
+    folder = Path(folder)
+    if format == "dataset":
+        return [_specimen(source, folder, material, strengths, load, strain=strain, cells=cells, seed=seed)]
     if isinstance(material, str | Path):
         material = load_material(material)
-    folder = Path(folder)
     if format == "mtex" and isinstance(source, TextureDesign):  # all of its orientations, not a sample
         folder.mkdir(parents=True, exist_ok=True)
         table = source.to_frame()
@@ -94,6 +103,36 @@ def export(
     if format == "vtk":
         return [_volume(sample, folder)]
     return [write_weighted(sample.quaternions, sample.volume, folder / ORIENTATIONS)]
+
+
+def _specimen(
+    source: TextureDesign | MeasuredMap,
+    folder: Path,
+    material: str | Path | Material | None,
+    strengths: NDArray | None,
+    load: Load | None,
+    *,
+    strain: float,
+    cells: int,
+    seed: int,
+) -> Path:
+    """The description of a data set: the design deformed by the full field and seen by a microscope."""
+    if not isinstance(source, TextureDesign):
+        raise ParameterError("a measured map is a data set already: give a design")
+    if material is None:
+        raise ParameterError("a texture design has no material of its own: give material=")
+    metal = material if isinstance(material, Material) else load_material(material)
+    own = metal.strengths if source.strengths is None else source.strengths
+    return simulate_specimen(
+        folder,
+        material=metal.name if isinstance(material, Material) else str(material),
+        seed=seed,
+        strain=strain,
+        load=load,
+        shape=(_LAYERS, cells, cells),
+        orientations=source.draw(_POOL, seed=seed),
+        strengths=own if strengths is None else strengths,
+    )
 
 
 def _volume(sample: Sample, folder: Path) -> Path:

@@ -2,12 +2,15 @@
 
 import base64
 import io
+import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 
+import cpml
 from cpml import design
 from cpml.crystallography import disorientation_angle, euler_to_quaternion, load_material
 from cpml.crystallography.symmetry import proper_group
@@ -180,3 +183,26 @@ def test_bad_input(tmp_path, change, words):
     assert not (tmp_path / "x" / "material.yaml").exists()
     with pytest.raises(ParameterError, match="TextureDesign or a Specimen"):
         design.export("no design", tmp_path, format="vtk")
+
+
+def test_a_design_as_a_data_set(tmp_path):
+    """Deformed, looked at, described: it opens like any data set, its grains are of the design's texture, its
+    law begins at the strengths of the design; a measured map is refused.
+    """
+    c_along_z = np.array([[1.0, 0, 0, 0]])
+    own = {"quaternions": c_along_z, "weights": np.ones(1), "strengths": np.array([20.0, 80, 90, 35])}
+    one = replace(DESIGN, sample_symmetry="triclinic", **own)
+    options = {"format": "dataset", "material": "magnesium_az31", "strain": 0.01, "cells": 12, "seed": 3}
+    (path,) = design.export(one, tmp_path / "sheet", **options)
+    dataset = cpml.load_dataset(path)
+    ebsd = cpml.microscopy.read_map(dataset.files["ebsd"], hex_x_axis=dataset.phase().hex_x_axis)
+    seen = ebsd.orientations.data[ebsd.phase > 0]
+    angle = np.degrees(disorientation_angle(seen, c_along_z[0], proper_group("622")))
+    assert np.nanmedian(angle) < 3.0
+    recipe = json.loads((tmp_path / "sheet" / "recipe.json").read_text())
+    assert recipe["strengths"] == [20.0, 80.0, 90.0, 35.0]
+    assert design.export(one, tmp_path / "sheet", **options) == [path]  # it is there already
+    with pytest.raises(ParameterError, match="data set already"):
+        design.export(object(), tmp_path / "other", **options)
+    with pytest.raises(ParameterError, match="give material="):
+        design.export(one, tmp_path / "other", format="dataset")

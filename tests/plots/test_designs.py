@@ -24,8 +24,8 @@ PAIR = ["yield_stress_mpa", "r_value"]
 
 
 def test_goals_in_percent_of_what_was_asked():
-    """180 and 202 of at least 200 are 90 and 101 %, .1 and .04 of at most .05 are 200 and 80 %; bars begin and
-    end at 100 %.
+    """180 and 202 of at least 200 are 90 and 101 %, .1 and .04 of at most .05 are 200 and 80 %; bars end at
+    100 %.
     """
     ax = plots.design_goals(GOALS).axes[0]
     now, made = ([line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2])[:2]

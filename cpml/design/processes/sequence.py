@@ -3,8 +3,8 @@
 1. Every step of a list, at every amount of a list, is made of the start texture and judged by the route.
 2. The best few textures, of different steps where there are any, are each the start of the next round; a step
 does not follow itself, and annealing is not a beginning.
-3. The amounts of the best three sequences are moved without gradients (Nelder & Mead 1965, Comput. J. 7:308, as in
-scipy) while that brings the largest deviation down.
+3. The amounts of the best three sequences are moved without gradients (Nelder & Mead 1965, Comput. J. 7:308,
+as in scipy) while that brings the largest deviation down.
 
 A texture that meets all goals ends the search, so that shorter sequences come first. Judged are fresh grains
 (every step ends in recovery, cpml.design.processes.steps).

@@ -97,12 +97,20 @@ def draw(
     texture: str,
     load: Load,
     free_surface: bool,
+    orientations: NDArray | None = None,
+    strengths: NDArray | None = None,
 ) -> Recipe:
     """The specimen of a seed before its test; strengths in MPa.
 
+    Parameters
+    ----------
+    orientations : (N, 4) that the grains get, each once where there are enough, in place of a texture
+    strengths : (K,) in place of those drawn about the literature
+
     Raises
     ------
-    ParameterError : an unknown texture, a negative seed, a shape without room for grains
+    ParameterError : an unknown texture, a negative seed, a shape without room for grains, orientations or
+        strengths that are none
     """
     if texture not in TEXTURES:
         raise ParameterError(f"texture {texture!r}: choose one of {', '.join(TEXTURES)}")
@@ -118,14 +126,33 @@ def draw(
     index = random_grains(shape, DIAMETER, rng, spread=SPREAD)
     count = index.max() + 1
     drawn = np.clip(rng.standard_normal(len(material.families)), -MOST_SPREADS, MOST_SPREADS)
-    if texture == "none":
+    if orientations is not None:
+        crystals = _given(orientations, count, rng)
+    elif texture == "none":
         crystals = random_quaternions(count, rng)
     elif texture == "basal":
         crystals = fibre(np.array([0.0, 0, 1]), np.array([0.0, 0, 1]), count, BASAL_DEG, rng)
     else:
         crystals = random_texture(count, material.lattice == "hcp", rng)
-    strengths = material.strengths * np.exp(material.log_spreads * drawn)
-    return Recipe(seed, material, strengths, material.n, index, crystals, load, free_surface)
+    if strengths is None:
+        strengths = material.strengths * np.exp(material.log_spreads * drawn)
+    elif np.shape(strengths) != material.strengths.shape or not np.all(np.asarray(strengths) > 0):
+        raise ParameterError(
+            f"strengths = {strengths}: give a positive one for each of {len(drawn)} families"
+        )
+    return Recipe(
+        seed, material, np.asarray(strengths, float), material.n, index, crystals, load, free_surface
+    )
+
+
+def _given(orientations: NDArray, count: int, rng: np.random.Generator) -> NDArray:
+    """(count, 4) of given orientations, in random order."""
+    q = np.asarray(orientations, float)
+    if q.ndim != 2 or q.shape[1] != 4 or not len(q) or not np.allclose(np.linalg.norm(q, axis=1), 1):
+        raise ParameterError(f"orientations of shape {q.shape}: give unit quaternions (N, 4)")
+    order = np.concatenate([rng.permutation(len(q)) for _ in range(-(-count // len(q)))])
+    crystals: NDArray = q[order[:count]]
+    return crystals
 
 
 def deform(recipe: Recipe, strain: float, *, increments: int = 6) -> Deformed:

@@ -10,6 +10,7 @@ recipe.json             what the folder was asked for
 dataset.yml             the description; written last, so that a folder that has it is complete
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from cpml.crystallography.materials import Material, load_material
 from cpml.errors import DatasetError, ParameterError
@@ -54,6 +56,8 @@ def simulate_specimen(
     free_surface: bool = False,
     increments: int = 6,
     name: str = "",
+    orientations: NDArray | None = None,
+    strengths: NDArray | None = None,
 ) -> Path:
     """Make a specimen, deform it, look at it, and write all that a laboratory would have, the truth apart.
 
@@ -73,6 +77,7 @@ def simulate_specimen(
     free_surface : the map is a free surface while the specimen deforms; else a section of the bulk
     increments : of the path; 1 scales the flow at its beginning by the strain
     name : of the data set; "": that of the folder
+    orientations, strengths : (N, 4) of the grains and (K,) MPa of the families, in place of drawn ones
 
     Returns
     -------
@@ -114,10 +119,23 @@ def simulate_specimen(
         "free_surface": free_surface,
         "increments": increments,
     }
+    if orientations is not None:
+        asked["texture"] = hashlib.sha256(np.ascontiguousarray(orientations, float).tobytes()).hexdigest()
+    if strengths is not None:
+        asked["strengths"] = np.asarray(strengths, float).tolist()
     description = folder / "dataset.yml"
     if _is_complete(folder, asked):
         return description
-    recipe = draw(crystal, seed, shape=shape, texture=texture, load=load, free_surface=free_surface)
+    recipe = draw(
+        crystal,
+        seed,
+        shape=shape,
+        texture=texture,
+        load=load,
+        free_surface=free_surface,
+        orientations=orientations,
+        strengths=strengths,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "recipe.json", asked)
     deformed = deform(recipe, strain, increments=increments)
