@@ -17,6 +17,7 @@ from .routes import Route as Route
 from .search.front import front as front
 from .suggest import suggest as suggest
 from .texture import TextureDesign as TextureDesign, reachable as reachable
+from .verify.cautions import cautions as cautions
 from .verify.chance import chance_table as chance_table
 from .verify.proof import prove as prove
 from .verify.sensitivity import mechanisms as mechanisms, sensitivity as sensitivity

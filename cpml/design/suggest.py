@@ -20,12 +20,13 @@ from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.strength.from_material import material_hardening
 from cpml.plasticity.laws.strength.hardening import Hardening, NoHardening
 from cpml.plasticity.laws.thermal.over_temperature import at_conditions
+from cpml.safe_yaml import read_yaml
 
 ROUTES = ("taylor", "affine", "full field")
 
 
 def suggest(
-    target: Mapping[str, object],
+    target: Mapping[str, object] | str | Path,
     *,
     material: str | Path | Material | None = None,
     law: PowerLaw | None = None,
@@ -52,10 +53,10 @@ def suggest(
 
     Parameters
     ----------
-    target : properties and what is asked of them (cpml.design.goals): numbers, bounds, curves, at strains;
-        tension along x, width y, sheet normal z. Numbers of yield_stress_mpa and r_value alone, by Taylor,
-        come with a certificate (cpml.design.texture); everything else goes the way of
-        cpml.design.search.path_design. Without an r-value the best of a sweep is taken
+    target : properties and what is asked of them (cpml.design.goals), or a YAML file of them: numbers,
+        bounds, curves, at strains; tension along x, width y, sheet normal z. Numbers of yield_stress_mpa and
+        r_value alone, by Taylor, come with a certificate (cpml.design.texture); everything else goes the way
+        of cpml.design.search.path_design. Without an r-value the best of a sweep is taken
     material : name, path or Material; or `law`, a PowerLaw with learned strengths; or `classifier`, fitted,
         with the `specimen` whose test its strengths belong to: these at the start of that test, its material,
         its texture as the first prior, and bounds that hold at draws of the strengths (one of the three)
@@ -88,6 +89,7 @@ def suggest(
         raise ParameterError(f"route = {route!r}: choose {', '.join(ROUTES)}")
     if (classifier is None) != (specimen is None) or (classifier and (material or law)):
         raise ParameterError("give a classifier with its specimen, or a material, or a law")
+    target = read_yaml(Path(target)) if isinstance(target, str | Path) else target
     goals = goals_of(target)
     if classifier is not None and specimen is not None:
         material = specimen.material  # at the conditions of its test

@@ -7,6 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
 from cpml.errors import ParameterError
 from cpml.plots.palette import BLUE, CATEGORY_COLOURS, GREY, MARKERS, RED
@@ -137,6 +138,7 @@ def trade_off(
     asked: tuple[float, float, float, float] | None = None,
     now: tuple[float, float] | None = None,
     suggestion: tuple[float, float] | None = None,
+    steps: ArrayLike | None = None,
 ) -> Figure | None:
     """Two goals against each other: the front of textures, what processes make, what is asked for.
 
@@ -146,6 +148,7 @@ def trade_off(
     processes : the same columns, and process; what was tried
     asked : low and high of the first goal, low and high of the second; infinite where open
     now, suggestion : pairs
+    steps : (N, 2) pairs from the start of the best process through its steps
 
     Returns
     -------
@@ -164,6 +167,8 @@ def trade_off(
     if len(made):
         look = {"color": "0.55", "markersize": 2.5, "linestyle": "none", "marker": "o"}
         ax.plot(made[x], made[y], label="processes tried", **look)
+    if steps is not None and len(np.atleast_2d(steps)) > 1:
+        ax.plot(*np.asarray(steps, float).T, "-s", color=RED, markersize=3, label="best process")
     for point, name, style in ((now, "this map", SQUARE), (suggestion, "suggestion", RING)):
         if point is not None:
             ax.plot(*point, linestyle="none", label=name, zorder=5, **style)

@@ -1,6 +1,7 @@
 """From a map and a classifier to designs, and what is told of them."""
 
 import importlib
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -159,3 +160,31 @@ def test_sensitivity_to_grain_size():
     factor = found.properties["yield_stress_mpa"] / found.strengths[0]
     lost = factor * k * ((1.1 * d) ** -0.5 - d**-0.5)
     assert change["value"] - found.properties["yield_stress_mpa"] == pytest.approx(lost, rel=1e-3)
+
+
+def test_where_a_design_extrapolates():
+    """A cold test, a sharp texture, grains of a tenth of a micrometre, no process near: a line each;
+    strengths that move a goal by more than a tenth within their spread are named.
+    """
+    few = design.suggest({"yield_stress_mpa": 120.0}, material=AZ31, route="affine", count=1, grid_deg=15.0)
+    goals = goals_of({"yield_stress_mpa": 120.0})
+    lines = design.cautions(few, goals, WAY, AZ31)
+    assert any("strength of prismatic" in line for line in lines) and not any(
+        "sharp" in line for line in lines
+    )
+    sharp = np.eye(len(few.weights))[0]
+    odd = replace(few, weights=sharp, microstructure={"grain_size_um": 0.1})
+    far = pd.DataFrame({"process": ["rolling"], "strain": ["0.2"], "distance_deg": [35.0]})
+    lines = design.cautions(odd, goals, replace(WAY, temperature=77.0), AZ31, processes=far)
+    for words in ("77 K lies outside 273 to 323", "is sharp", "grains of 0.1 um", "(rolling 0.2) is 35 deg"):
+        assert any(words in line for line in lines), words
+
+
+def test_goals_from_a_file(tmp_path):
+    """The mapping of a YAML file; what is wrong in it is named as in a notebook."""
+    (tmp_path / "goals.yml").write_text("yield_stress_mpa: {min: 110}\n")
+    found = design.suggest(tmp_path / "goals.yml", material=AZ31, count=1, grid_deg=20.0)
+    assert found.target == {"yield_stress_mpa": "at least 110"}
+    (tmp_path / "goals.yml").write_text("yield: 110\n")
+    with pytest.raises(ParameterError, match="unknown property 'yield'"):
+        design.suggest(tmp_path / "goals.yml", material=AZ31)

@@ -45,6 +45,8 @@ def test_front_with_what_is_asked():
     assert (box.get_x(), box.get_y()) == (145.0, 1.5)
     assert box.get_x() + box.get_width() == pytest.approx(ax.get_xlim()[1])
     assert ax.get_xlabel() == "yield stress / MPa" and ax.get_ylabel() == "r value"
+    ax = plots.trade_off(FRONT, PAIR, steps=[[140, 1.0], [144, 1.2], [150, 1.4]]).axes[0]
+    assert ax.lines[-1].get_xdata() == pytest.approx([140, 144, 150])
     with pytest.raises(ParameterError, match="give two"):
         plots.trade_off(FRONT, PAIR[:1])
 

@@ -39,8 +39,14 @@ class ProcessPath:
 
     steps: tuple[tuple[str, float], ...]
     texture: NDArray  # (G, 4)
-    values: NDArray  # (m,)
-    deviation: NDArray  # (m,) signed, over size
+    history: NDArray  # (steps + 1, m) values at the start and after every step
+    deviation: NDArray  # (m,) signed, over size, at the end
+
+    @property
+    def values(self) -> NDArray:
+        """(m,) at the end."""
+        last: NDArray = self.history[-1]
+        return last
 
     @property
     def worst(self) -> float:
@@ -68,23 +74,19 @@ class _Shop:
     weights: NDArray | None
     seed: int
 
-    def judged(self, steps: tuple[tuple[str, float], ...], texture: NDArray) -> ProcessPath:
-        """The record of a texture."""
-        values = self.route.values(texture, self.weights, self.goals)
-        pairs = zip(self.goals, values, strict=True)
-        return ProcessPath(steps, texture, values, np.array([g.deviation(v) for g, v in pairs]))
+    def begin(self) -> ProcessPath:
+        """The start texture, judged."""
+        return self._judged((), self.start, np.zeros((0, len(self.goals))))
 
     def after(self, path: ProcessPath, process: str, amount: float) -> ProcessPath:
         """A path with one more step."""
         texture = processed(self.route, process, amount, path.texture, self.weights, seed=self.seed)
-        return self.judged((*path.steps, (process, amount)), texture)
+        return self._judged((*path.steps, (process, amount)), texture, path.history)
 
-    def of(self, steps: Sequence[tuple[str, float]]) -> ProcessPath:
-        """The path of given steps from the start."""
-        texture = self.start
-        for process, amount in steps:
-            texture = processed(self.route, process, amount, texture, self.weights, seed=self.seed)
-        return self.judged(tuple(steps), texture)
+    def _judged(self, steps: tuple[tuple[str, float], ...], texture: NDArray, before: NDArray) -> ProcessPath:
+        values = self.route.values(texture, self.weights, self.goals)
+        deviation = [g.deviation(v) for g, v in zip(self.goals, values, strict=True)]
+        return ProcessPath(steps, texture, np.vstack([before, values]), np.array(deviation))
 
 
 def by_process(
@@ -116,7 +118,7 @@ def by_process(
     ParameterError : an unknown process, one that the law cannot follow
     """
     shop = _Shop(goals, route, start, weights, seed)
-    none = shop.judged((), start)
+    none = shop.begin()
     made = [none, *(shop.after(none, p, float(s)) for p in processes for s in strains)]
     return table_of(made, shop, design)
 
@@ -152,7 +154,7 @@ def process_path(
     if n_steps < 1 or beam < 1:
         raise ParameterError(f"n_steps = {n_steps} and beam = {beam} must be 1 or more")
     shop = _Shop(goals, route, start, weights, seed)
-    tried = [shop.judged((), start)]
+    tried = [shop.begin()]
     fronts, best = list(tried), tried[0]
     for _ in range(n_steps):
         if best.worst <= MET:
@@ -219,12 +221,14 @@ def _moved(shop: _Shop, path: ProcessPath) -> ProcessPath:
     """The path with its amounts moved to where the deviation is least."""
     names = [name for name, _ in path.steps]
     limits = np.log([_LIMITS.get(name, _STRAINS) for name in names])
-    best = path
+    best, begin = path, shop.begin()
 
     def merit(x: NDArray) -> float:
         nonlocal best
         amounts = np.exp(np.clip(x, limits[:, 0], limits[:, 1]))
-        found = shop.of(list(zip(names, amounts.tolist(), strict=True)))
+        found = begin
+        for name, amount in zip(names, amounts.tolist(), strict=True):
+            found = shop.after(found, name, amount)
         best = min(best, found, key=lambda p: p.merit)
         return found.merit
 
