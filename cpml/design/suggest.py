@@ -14,7 +14,7 @@ from cpml.design.routes import Route
 from cpml.design.search.path_design import design_path
 from cpml.design.texture import KEYS, TextureDesign, law_of, plain_design
 from cpml.design.verify.chance import check_chance, with_chance
-from cpml.design.verify.volumes import with_field
+from cpml.design.verify.volumes import VOLUMES, with_field
 from cpml.errors import ParameterError
 from cpml.plasticity.laws.law import PowerLaw
 from cpml.plasticity.laws.strength.from_material import material_hardening
@@ -41,7 +41,7 @@ def suggest(
     temperature: float = 293.0,
     count: int = 5,
     apart: float = 0.2,
-    volumes: int = 1,
+    volumes: int = VOLUMES,
     strengths: NDArray | None = None,
     probability: float = 0.9,
     variables: Mapping[str, object] | None = None,
@@ -69,7 +69,7 @@ def suggest(
     hardening, temperature : of paths, K; hardening None: that of the material file, none for a law. A
         material's strengths are taken to the temperature
     count, apart : designs that goals over strain ask for, and the share of the volume in which they differ
-    volumes : that a design of the route "full field" is judged by, each some ten seconds a round
+    volumes : that a design of the route "full field" is judged by, each some fifteen seconds
     strengths, probability : draws (D, K), MPa, at which bounds shall hold with that probability; the design
         is made at the strengths of the law and keeps a distance from its bounds
     variables : what may change beside the texture, {name: {now, min, max, ...}} (cpml.design.microstructure)

@@ -621,7 +621,7 @@ def sheet(design: TextureDesign, processes: pd.DataFrame, chance: pd.DataFrame, 
     size = _grain_size(changes)
     sure = float(chance.set_index("goal").loc["all goals", "probability"])
     if design.status != "reached":
-        proof = "provably " if "proven_deviation" in design.certificate else ""
+        proof = "provably (under Taylor) " if "proven_deviation" in design.certificate else ""
         return f"{wanted}: {proof}out of reach of textures. {size}{by_process}"
     moved = percent(float(changes["volume_moved"].iloc[0]))
     return (

@@ -1,13 +1,13 @@
 """Textures for several goals at once, over strain: from the certificate of a linear programme to the
 polycrystal.
 
-1. Under Taylor many goals are linear in the weights at each lateral share q
-(cpml.design.search.crystal_paths), so that the texture within all of their bounds that is closest to a prior
-is found, or a proof that there is none (cpml.design.search.within): at the r-values that are asked for, or at
-15 of a sweep where they are open. 2. From that texture on the route that counts is followed by its own
-gradients, with all goals and with the variables beside the texture (cpml.design.search.refine). 3. Several
-priors (random, fibres, components at random) give several answers; those are kept that are at least a given
-share of the volume apart.
+1. Under Taylor many goals are linear in the weights at each lateral share q of crystal_paths, so that the
+texture within all of their bounds that is closest to a prior is found, or a proof that there is none
+(cpml.design.search.within): at the r-values that are asked for, or at 15 of a sweep where they are open.
+2. From that texture on the route that counts is followed by its own gradients, with all goals and with the
+variables beside the texture (cpml.design.search.refine).
+3. Several priors (random, fibres, components at random) give several answers; those are kept that are at
+least a given share of the volume apart.
 
 Reference: Fast, Knezevic & Kalidindi 2008, Comput. Mater. Sci. 43:374.
 """
@@ -21,25 +21,18 @@ from numpy.typing import NDArray
 from cpml.crystallography.disorientation import disorientation_angle
 from cpml.crystallography.rotations import random_quaternions
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
-from cpml.design.goals import OTHER_LOADS, Goal
+from cpml.design.goals import OTHER_LOADS, TWINNING, Goal
 from cpml.design.grid import orientation_grid, prior_names, prior_texture, sample_copies, texture_on_grid
 from cpml.design.microstructure import Microstructure
 from cpml.design.properties import Q_RANGE, q_of_r
 from cpml.design.routes import Route
 from cpml.design.search.crystal_paths import CrystalPaths, apart_yield, crystal_moduli, crystal_paths
-from cpml.design.search.refine import MET, Refinement
+from cpml.design.search.refine import MET, Refinement, cost
 from cpml.design.search.within import Nearest, Rows, closest, nearest
 from cpml.design.texture import TextureDesign
 from cpml.errors import ParameterError
 
-LINEAR = (
-    "yield_stress_mpa",
-    *OTHER_LOADS,
-    "young_modulus_gpa",
-    "stress_mpa",
-    "twin_fraction",
-    "twinned_grains",
-)
+LINEAR = ("yield_stress_mpa", *OTHER_LOADS, "young_modulus_gpa", "stress_mpa", *TWINNING)
 """Goals that are linear in the weights under Taylor, beside r_value."""
 PRESENT = "present"
 PROOF = "separating hyperplane"
@@ -177,8 +170,11 @@ def _refined(
     if certificate["kind"] == PROOF:  # a few crystals: the medium of a mixture has gradients for all of them
         weights = prior if search.micro is not None else (1 - _MIXED) * weights + _MIXED * prior
     point = search.run(weights, prior)
-    is_open = point.worst <= MET or search.micro is not None  # a proof is of textures alone
-    about = {"kind": "none"} if is_open and certificate["kind"] == PROOF else dict(certificate)
+    if certificate["kind"] == PROOF:
+        is_proven = point.worst > MET and search.micro is None  # a proof is of textures alone
+    else:  # the closest texture of the linear problem is that of the goals where it was not left
+        is_proven = point.weights is weights and all(g.key in (*LINEAR, "r_value") for g in goals)
+    about = certificate if is_proven else {"kind": "none"}
     values = zip(goals, point.solved.values, strict=True)
     micro = search.micro
     return TextureDesign(
@@ -192,6 +188,7 @@ def _refined(
         certificate=about
         | {
             "largest_deviation": point.worst,
+            "relative_entropy": cost(point.weights, np.zeros(0), prior),
             "volume_moved": float(np.abs(point.weights - prior).sum() / 2),  # from the prior
         },
         microstructure={} if micro is None else micro.values(point.z),

@@ -75,16 +75,15 @@ def closest(rows: Rows, prior: NDArray) -> Closest | None:
     rows = rows.with_box()
     is_equal, columns = rows.low == rows.high, rows.columns
     side = np.where(is_equal, 1, 0)  # of each row: 1 low (or equal), -1 high, 0 free
-    found = Closest(prior, np.zeros(0), 0.0, 0.0, 0.0, True, np.zeros(len(rows.box)))
+    nothing_asked = Closest(prior, np.zeros(0), 0.0, 0.0, 0.0, True, np.zeros(len(rows.box)))
     for _ in range(_ROUNDS):
         active = np.flatnonzero(side)
         target = np.where(side > 0, rows.low, rows.high)[active]
+        found = nothing_asked
         if len(active):
             found = closest_to_prior(rows.a[active], target, prior, columns[active])
-            if not found.converged:
-                return None
-        else:
-            found = Closest(prior, np.zeros(0), 0.0, 0.0, 0.0, True, np.zeros(len(rows.box)))
+        if not found.converged:
+            return None
         u = found.multipliers
         wrong = ~is_equal[active] & (u * side[active] < -1e-12 * max(1.0, float(np.abs(u).max(initial=0.0))))
         if wrong.any():

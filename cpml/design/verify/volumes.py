@@ -1,14 +1,14 @@
 """A design in a volume of grains: its goals by a full field, neighbours in place of a mean medium; and
 designs that are judged by it.
 
-A volume holds some hundred grains, so that its texture is a sample with an error of its own. That error is
-nearly the same in a mean field of the same grains, and cancels:
+A volume holds some hundred grains, so that its texture is a sample with an error of its own. Part of that
+error is the same in a mean field of the same grains, and cancels:
 
-    v_field(w) ~ v(w) f/m,    f, m: goal of the sample by the full field and by the route of the design
+    v_field(w) ~ v(w) f/m,    f, m: goal of samples by the full field and by the route of the design
 
-A design is judged by v_field: where it misses, the route is asked for goals over f/m, and again, until both
-agree. One volume of 240 grains is a small sample: means over several are nearer to what another volume
-has. Only what volumes are solved for has f: other goals stay with the route.
+A design is judged by v_field. Each round solves one more volume, of other grains, and asks the route for goals
+over the ratio of the means of all volumes so far, the first left out: an average that settles as they add up.
+Only what volumes are solved for has f: other goals stay with the route.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,8 +34,9 @@ CELLS, DIAMETER = 20, 4.0
 MET = 0.03
 """Deviation of a goal by the full field that counts as met."""
 _OF_FIELD = ("yield_stress_mpa", "r_value", *AT_STRAIN, "slip_transmission")
-_TOL, _INCREMENTS, _ROUNDS = 1e-3, 10, 8
-_WHOLE = 2  # rounds that take the factors of the last sample whole; later ones the mean with those before
+VOLUMES = 8
+"""Volumes that a design is judged by."""
+_TOL, _INCREMENTS = 1e-3, 10
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,6 @@ class InVolume:
         """(m,) f/m, within a hundred; 1 where there is none."""
         ratio = self.field / np.where(self.route > 0, self.route, np.nan)
         return np.where(np.isfinite(ratio), np.clip(ratio, 0.01, 100.0), 1.0)
-
-
-def in_volumes(
-    design: TextureDesign,
-    goals: Sequence[Goal],
-    route: Route,
-    *,
-    count: int = 1,
-    cells: int | None = None,
-    seed: int = 1,
-) -> InVolume:
-    """Means over volumes of other grains and other places (seeds seed, seed + 1, ...)."""
-    each = [in_volume(design, goals, route, cells=cells or CELLS, seed=seed + k) for k in range(count)]
-    return InVolume(*(np.mean([getattr(v, name) for v in each], axis=0) for name in ("field", "route")))
 
 
 def in_volume(
@@ -100,33 +87,36 @@ def with_field(
     route: Route,
     *,
     seed: int,
-    volumes: int = 1,
+    volumes: int = VOLUMES,
 ) -> TextureDesign:
-    """The design whose goals are met by the mean full field of some volumes to MET; its properties are those
-    of the fields.
+    """The design whose goals are met by the full field, on the mean of some volumes; its properties are those
+    of the fields, and its certificate has their relative standard errors.
     """
-    factor, best = np.ones(len(goals)), None
-    for k in range(_ROUNDS):
+    factor, solved = np.ones(len(goals)), []
+    for k in range(volumes + 1):
         design = make(tuple(_moved(g, f) for g, f in zip(goals, factor, strict=True)))
-        found = in_volumes(design, goals, route, count=volumes, seed=seed).factor
-        values = np.array(list(design.properties.values())) * found
-        factor = found if k < _WHOLE else np.sqrt(factor * found)
-        worst = max(abs(g.deviation(v)) for g, v in zip(goals, values, strict=True))
-        if best is None or worst < best[0]:
-            best = (worst, design, values)
-        if worst <= MET:
-            break
-    assert best is not None  # there is a first round
-    worst, design, values = best
+        solved.append(in_volume(design, goals, route, cells=CELLS, seed=seed + k))
+        factor = _mean(solved[1:] or solved).factor  # the first is of a texture that is left behind
+    design = make(tuple(_moved(g, f) for g, f in zip(goals, factor, strict=True)))
+    values = np.array(list(design.properties.values())) * factor
+    worst = max(abs(g.deviation(v)) for g, v in zip(goals, values, strict=True))
+    spread = np.std([np.log(v.factor) for v in solved[1:]], axis=0, ddof=1 if volumes > 1 else 0)
+    errors = zip(goals, spread / np.sqrt(volumes), strict=True)
     about = {k: v for k, v in design.certificate.items() if k != "proven_deviation"}  # of the moved goals
     return replace(
         design,
         status="reached" if worst <= MET else "nearest",
         target={g.name: g.low if g.is_equality else g.words for g in goals},
         properties={g.name: float(v) for g, v in zip(goals, values, strict=True)},
-        certificate=about | {"largest_deviation": worst},
+        certificate=about
+        | {"largest_deviation": worst, "standard_error": {g.name: float(e) for g, e in errors}},
         alternatives=(),
     )
+
+
+def _mean(solved: Sequence[InVolume]) -> InVolume:
+    """Means over volumes."""
+    return InVolume(*(np.mean([getattr(v, name) for v in solved], axis=0) for name in ("field", "route")))
 
 
 def _moved(goal: Goal, factor: float) -> Goal:
