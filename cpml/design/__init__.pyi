@@ -6,6 +6,7 @@ from .from_map import (
     goal_table as goal_table,
     grain_size_of_map as grain_size_of_map,
     learned_law as learned_law,
+    spreads_of as spreads_of,
 )
 from .goals import goals_of as goals_of
 from .grid import orientation_grid as orientation_grid, prior_names as prior_names

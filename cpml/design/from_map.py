@@ -100,10 +100,16 @@ def draws_of(strengths: pd.DataFrame, count: int = 100, *, seed: int = 0) -> NDA
     missing = {"initial_mpa", "ratio_low", "ratio_high"} - set(strengths)
     if missing:
         raise ParameterError(f"table of strengths without {', '.join(sorted(missing))}")
-    low, high = (np.log(strengths[c].to_numpy(float)) for c in ("ratio_low", "ratio_high"))
-    spread = np.nan_to_num((high - low) / (2 * NINETY_PERCENT), nan=0.0, posinf=0.0)
     noise = np.random.default_rng(seed).standard_normal((count, len(strengths)))
-    return strengths["initial_mpa"].to_numpy(float) * np.exp(spread * noise)
+    return strengths["initial_mpa"].to_numpy(float) * np.exp(spreads_of(strengths) * noise)
+
+
+def spreads_of(strengths: pd.DataFrame) -> NDArray:
+    """(K,) standard deviations of the logarithms, from the 90 % intervals ratio_low, ratio_high of a table; 0
+    for the reference.
+    """
+    low, high = (np.log(strengths[c].to_numpy(float)) for c in ("ratio_low", "ratio_high"))
+    return np.nan_to_num((high - low) / (2 * NINETY_PERCENT), nan=0.0, posinf=0.0)
 
 
 def learned_law(classifier: Learned, specimen: Tested, *, seed: int = 0) -> tuple[PowerLaw, NDArray]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cpml.crystallography.materials import Material
 from cpml.design.goals import Goal
@@ -29,25 +30,29 @@ def cautions(
     route: Route,
     material: Material,
     *,
+    log_spreads: NDArray | None = None,
     processes: pd.DataFrame | None = None,
 ) -> list[str]:
     """Lines that say where a design extrapolates; empty where it does not.
 
     Parameters
     ----------
-    material : whose validity and spreads of strengths count
+    material : whose validity counts
+    log_spreads : (K,) of the strengths, learned ones for example; None: those of the material
     processes : of `process_path` with this design: how far the nearest product is
     """
     lines = _conditions(route, material)
     table = sensitivity(design, goals, route)
-    for family, parameters in material.families.items():
+    spreads = material.log_spreads if log_spreads is None else log_spreads
+    for family, spread in zip(material.families, spreads, strict=True):
         per_spread = table[table["change"].str.startswith(f"{family} +")]
         worst = per_spread.loc[per_spread["deviation"].abs().idxmax()]
-        change = abs(worst["deviation"]) / 0.1 * parameters.log_spread
+        change = abs(worst["deviation"]) / 0.1 * spread
         if change > UNSURE:
+            much = f"{change:.0%}" if change < 1 else "more than all of it"
             lines.append(
-                f"{worst['goal']} moves by {change:.0%} within one spread of the literature's strength of "
-                f"{family} ({parameters.log_spread:.0%})"
+                f"{worst['goal']} moves by {much} within one standard deviation of the strength of {family} "
+                f"({spread:.0%})"
             )
     share = design.effective_orientations / len(design.weights)
     if share < FEW:

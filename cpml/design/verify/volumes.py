@@ -6,9 +6,9 @@ error is the same in a mean field of the same grains, and cancels:
 
     v_field(w) ~ v(w) f/m,    f, m: goal of samples by the full field and by the route of the design
 
-A design is judged by v_field. Each round solves one more volume, of other grains, and asks the route for goals
-over the ratio of the means of all volumes so far, the first left out: an average that settles as they add up.
-Only what volumes are solved for has f: other goals stay with the route.
+A design is judged by v_field. Each round solves one more volume, of other grains, and asks the route for
+goals over the ratio of the means of all volumes so far, the first left out: an average that settles as they
+add up. Only what volumes are solved for has f: other goals stay with the route.
 """
 
 from collections.abc import Callable, Sequence
