@@ -49,7 +49,7 @@ from cpml.plasticity.polycrystal.stiffness import polycrystal_stiffness
 
 TOLERANCE = 1e-4
 _LIGHT = 1e-4  # of the weight that may be left out, in the lightest orientations
-_FINE, _COARSER = 0.1, 4.0  # paths beyond this strain take fewer increments for what is beyond it
+_FINE = 0.1  # strain beyond which increments are four times as large
 _CENSORED = 2.0  # times the strain of the test: the latest end of uniform elongation that is told
 
 
@@ -79,8 +79,7 @@ class Route:
         self, quaternions: NDArray, weights: NDArray | Tensor | None, strain: float, *, angle_deg: float = 0.0
     ) -> Path:
         """The path to an axial strain, pulled at an angle to x in the sheet; 0: the start of flow."""
-        fine = min(strain, _FINE)
-        steps = int(np.ceil((fine + (strain - fine) / _COARSER) / self.step - 1e-9)) if strain > 0 else 0
+        increments = self._increments(strain)
         strength = self.law.system_strength
         return deform(
             self.law,
@@ -88,8 +87,8 @@ class Route:
             _turned(quaternions, -angle_deg),
             weights=weights,
             loading=Conditions.uniaxial(0, float(self.law.reference_rate)),
-            increment=strain / max(steps, 1) if strain > 0 else 1.0,
-            steps=steps,
+            increment=increments if len(increments) else 1.0,
+            steps=len(increments),
             control="11",
             scheme=self.scheme,
             shape=self.shape,
@@ -98,13 +97,23 @@ class Route:
             tol=self.tol,
         )
 
+    def _increments(self, strain: float) -> NDArray:
+        """Increments to a strain, larger ones beyond _FINE."""
+        fine, rest = min(strain, _FINE), max(strain - _FINE, 0.0)
+        counts = [
+            int(np.ceil(size / step - 1e-9)) for size, step in ((fine, self.step), (rest, 4 * self.step))
+        ]
+        return np.repeat([size / max(n, 1) for size, n in zip((fine, rest), counts, strict=True)], counts)
+
     def values(self, quaternions: NDArray, weights: NDArray | None, goals: Sequence[Goal]) -> NDArray:
         """(len(goals),) properties of a texture (G, 4)."""
         if weights is not None:
             kept, weights = _kept(weights)
             quaternions = quaternions[kept]
         with torch.no_grad():
-            found = _Properties(self, quaternions, None if weights is None else torch.as_tensor(weights))
+            found = _Properties(
+                self, quaternions, None if weights is None else torch.as_tensor(weights), goals
+            )
             return np.array([float(found[goal]) for goal in goals])
 
     def solved(self, copies: NDArray, weights: NDArray, goals: Sequence[Goal]) -> "Solved":
@@ -114,7 +123,7 @@ class Route:
         shares = torch.tensor(weights, requires_grad=True)
         strength = self.law.strength.detach().clone().requires_grad_(True)
         free = replace(self, law=replace(self.law, strength=strength), unconverged="stop")
-        found = _Properties(free, copies.reshape(-1, 4), shares.repeat(len(copies)) / len(copies))
+        found = _Properties(free, copies.reshape(-1, 4), shares.repeat(len(copies)) / len(copies), goals)
         return Solved(shares, strength, [found[goal] for goal in goals])
 
     def constants(self) -> Mapping[str, float]:
@@ -166,12 +175,14 @@ class Solved:
 class _Properties:
     """Properties of one texture, each path solved once."""
 
-    def __init__(self, route: Route, quaternions: NDArray, weights: Tensor | None) -> None:
+    def __init__(
+        self, route: Route, quaternions: NDArray, weights: Tensor | None, goals: Sequence[Goal]
+    ) -> None:
         self.route, self.quaternions = route, quaternions
         self.weights = torch.full((len(quaternions),), 1 / len(quaternions)) if weights is None else weights
         self.weights = self.weights.to(torch.float64)
         self.known: dict[tuple[float, float], Path] = {}
-        self.longest = 0.0
+        self.longest = max((g.strain for g in goals), default=0.0)
 
     def __getitem__(self, goal: Goal) -> Tensor:
         return _PROPERTY[goal.key](self, goal)
@@ -183,9 +194,9 @@ class _Properties:
         return self.known[key]
 
     def along(self, strain: float) -> Path:
-        """A path along x that reaches at least so far."""
-        enough = [s for s, angle in self.known if angle == 0 and s >= strain]
-        return self.path(min(enough) if enough else strain)
+        """The path along x that reaches as far as any goal asks, the start of flow included."""
+        assert strain <= self.longest
+        return self.path(self.longest)
 
     def loaded(self, axis: int, sign: int) -> Tensor:
         """Yield stress under another load than tension along x."""

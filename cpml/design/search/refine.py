@@ -7,8 +7,9 @@ linearised properties are within bounds,
     min KL(w || p) + |z|^2/2    subject to   low <= v + A (w - w_k) + C (z - z_k) <= high
 
 or for the nearest one where there is none, and goes there, or part of the way where the properties do not
-come closer. Once all are met it goes on as long as texture and variables come closer to where they began.
-What has no gradient has that of single crystals (moduli). r-values are taken as logarithms.
+come closer. Once all are met it goes on as long as texture and variables come closer to where they began (not
+for whole curves). What has no gradient has that of single crystals (moduli). r-values are taken as
+logarithms.
 
 Reference: Nocedal & Wright 2006, Numerical Optimization, chapter 18 (sequential programming with a line
 search).
@@ -30,6 +31,7 @@ from cpml.errors import CpmlError
 MET = 0.01
 """Deviation of a goal, over its size, that counts as met."""
 _ROUNDS, _POLISH = 15, 4
+_FEW = 8  # goals, at most, that it is worth to go on for once they are met: every one is a pass backwards
 _STEPS = (1.0, 0.5, 0.2, 0.05)
 _GAIN = 0.02  # of a step, at least, times its size: of the deviation, or of the cost once all goals are met
 _LOGARITHMS = (*R_VALUES, ANISOTROPIES[0])
@@ -90,9 +92,10 @@ class Refinement:
         count = 0 if self.micro is None else len(self.micro.variables)
         start = self._tried(weights, np.zeros(count))
         point, polished = start or self.at(prior, np.zeros(count)), 0
+        most = _POLISH if len(self.goals) <= _FEW else 0
         for _ in range(_ROUNDS + _POLISH):
             polished += point.worst <= MET
-            after = self._after(point, prior) if polished <= _POLISH else None
+            after = self._after(point, prior) if polished <= most else None
             if after is None:
                 break
             point = after
