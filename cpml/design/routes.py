@@ -100,6 +100,8 @@ class Route:
     def _increments(self, strain: float) -> NDArray:
         """Increments to a strain, larger ones beyond _FINE."""
         fine, rest = min(strain, _FINE), max(strain - _FINE, 0.0)
+        parts = ((fine, self.step), (rest, 4 * self.step))
+        counts = [int(np.ceil(size / step - 1e-9)) for size, step in parts]
         counts = [
             int(np.ceil(size / step - 1e-9)) for size, step in ((fine, self.step), (rest, 4 * self.step))
         ]
@@ -116,13 +118,15 @@ class Route:
             )
             return np.array([float(found[goal]) for goal in goals])
 
-    def solved(self, copies: NDArray, weights: NDArray, goals: Sequence[Goal]) -> "Solved":
+    def solved(
+        self, copies: NDArray, weights: NDArray, goals: Sequence[Goal], *, unconverged: str = "stop"
+    ) -> "Solved":
         """Properties of weights (G,) of orientations in all their sample copies (C, G, 4), with gradients;
-        CpmlError where a path does not converge.
+        CpmlError where a path does not converge, unless it is to "warn".
         """
         shares = torch.tensor(weights, requires_grad=True)
         strength = self.law.strength.detach().clone().requires_grad_(True)
-        free = replace(self, law=replace(self.law, strength=strength), unconverged="stop")
+        free = replace(self, law=replace(self.law, strength=strength), unconverged=unconverged)
         found = _Properties(free, copies.reshape(-1, 4), shares.repeat(len(copies)) / len(copies), goals)
         return Solved(shares, strength, [found[goal] for goal in goals])
 

@@ -1,5 +1,7 @@
 """Textures of processes beside published components, their distances, and what a shop could do."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from cpml.design.goals import goals_of
 from cpml.design.grid import sample_copies
 from cpml.design.processes.steps import DIFFERENT, distance, processed
 from cpml.design.routes import Route
-from cpml.errors import ParameterError
+from cpml.errors import CpmlError, ParameterError
 from cpml.plasticity import NoHardening, PowerLaw, material_hardening
 
 FCC = Route(PowerLaw.from_material(load_material("aluminium")), NoHardening())
@@ -156,3 +158,21 @@ def test_bad_sequences():
         design.process_path(goals_of({"r_value": 1.0}), HCP, START, n_steps=0)
     with pytest.raises(ParameterError, match="at most 1"):
         processed(HCP, "annealing", 1.5, START)
+
+
+def test_steps_that_do_not_converge_are_left_out(monkeypatch):
+    """A warning for each, and the search goes on with the others."""
+    sequence = importlib.import_module("cpml.design.processes.sequence")
+
+    def stubborn(route, process, amount, quaternions, weights=None, *, seed=0):
+        if process == "rolling":
+            raise CpmlError("the law cannot follow rolling")
+        return processed(route, process, amount, quaternions, weights, seed=seed)
+
+    monkeypatch.setattr(sequence, "processed", stubborn)
+    goals = goals_of({"r_value": {"min": 50.0}})
+    with pytest.warns(UserWarning, match="left out: the law cannot follow rolling"):
+        table = design.by_process(
+            goals, FCC, START[:50], processes=("rolling", "compression"), strains=(0.1,)
+        )
+    assert set(table["process"]) == {"none", "compression"}

@@ -6,10 +6,12 @@ does not follow itself, and annealing is not a beginning.
 3. The amounts of the best three sequences are moved without gradients (Nelder & Mead 1965, Comput. J. 7:308,
 as in scipy) while that brings the largest deviation down.
 
-A texture that meets all goals ends the search, so that shorter sequences come first. Judged are fresh grains
-(every step ends in recovery, cpml.design.processes.steps).
+Steps whose path does not converge are left out with a warning. A texture that meets all goals ends the
+search, so that shorter sequences come first. Judged are fresh grains (every step ends in recovery,
+cpml.design.processes.steps).
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +25,7 @@ from cpml.design.processes.steps import ANNEALING, DIFFERENT, distance, processe
 from cpml.design.routes import Route
 from cpml.design.search.refine import MET
 from cpml.design.texture import TextureDesign
-from cpml.errors import ParameterError
+from cpml.errors import CpmlError, ParameterError
 
 STRAINS, SHARES = (0.1, 0.2, 0.4, 0.8), (0.3, 0.8)
 """Amounts at which deformations and annealing are recorded."""
@@ -83,6 +85,16 @@ class _Shop:
         texture = processed(self.route, process, amount, path.texture, self.weights, seed=self.seed)
         return self._judged((*path.steps, (process, amount)), texture, path.history)
 
+    def attempt(self, path: ProcessPath, process: str, amount: float) -> ProcessPath | None:
+        """A path with one more step; None, with a warning, where the law cannot follow it."""
+        try:
+            return self.after(path, process, amount)
+        except ParameterError:
+            raise
+        except CpmlError as error:
+            warnings.warn(f"left out: {error}", stacklevel=4)
+            return None
+
     def _judged(self, steps: tuple[tuple[str, float], ...], texture: NDArray, before: NDArray) -> ProcessPath:
         values = self.route.values(texture, self.weights, self.goals)
         deviation = [g.deviation(v) for g, v in zip(self.goals, values, strict=True)]
@@ -115,12 +127,12 @@ def by_process(
 
     Raises
     ------
-    ParameterError : an unknown process, one that the law cannot follow
+    ParameterError : an unknown process, crystals that cannot deform so
     """
     shop = _Shop(goals, route, start, weights, seed)
     none = shop.begin()
-    made = [none, *(shop.after(none, p, float(s)) for p in processes for s in strains)]
-    return table_of(made, shop, design)
+    made = [shop.attempt(none, p, float(s)) for p in processes for s in strains]
+    return table_of([none, *filter(None, made)], shop, design)
 
 
 def process_path(
@@ -149,7 +161,7 @@ def process_path(
 
     Raises
     ------
-    ParameterError : unknown processes, one that the law cannot follow, n_steps or beam below 1
+    ParameterError : unknown processes, crystals that cannot deform so, n_steps or beam below 1
     """
     if n_steps < 1 or beam < 1:
         raise ParameterError(f"n_steps = {n_steps} and beam = {beam} must be 1 or more")
@@ -159,11 +171,8 @@ def process_path(
     for _ in range(n_steps):
         if best.worst <= MET:
             break
-        made = [
-            shop.after(front, process, amount)
-            for front in fronts
-            for process, amount in _steps(front, processes, strains, shares)
-        ]
+        steps = [(f, *step) for f in fronts for step in _steps(f, processes, strains, shares)]
+        made = [path for path in (shop.attempt(*step) for step in steps) if path is not None]
         tried += made
         fronts = _different(sorted(made, key=lambda path: path.merit), beam)
         best = min([best, *fronts], key=lambda path: path.merit)
@@ -228,7 +237,10 @@ def _moved(shop: _Shop, path: ProcessPath) -> ProcessPath:
         amounts = np.exp(np.clip(x, limits[:, 0], limits[:, 1]))
         found = begin
         for name, amount in zip(names, amounts.tolist(), strict=True):
-            found = shop.after(found, name, amount)
+            after = shop.attempt(found, name, amount)
+            if after is None:
+                return 10 * path.merit
+            found = after
         best = min(best, found, key=lambda p: p.merit)
         return found.merit
 

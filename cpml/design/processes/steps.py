@@ -84,6 +84,7 @@ def processed(
     Raises
     ------
     ParameterError : unknown process, an amount out of range, crystals that cannot deform so
+    CpmlError : a path that does not converge
     """
     if process not in (*GRADIENTS, ANNEALING):
         raise ParameterError(f"process = {process!r}: choose {', '.join((*GRADIENTS, ANNEALING))}")
@@ -115,7 +116,7 @@ def processed(
     except ParameterError:
         raise
     except CpmlError as error:
-        raise ParameterError(f"the law cannot follow {process} to {amount:g}: {error}") from error
+        raise CpmlError(f"the law cannot follow {process} to {amount:g}: {error}") from error
     return matrix_to_quaternion(path.orientations.detach().numpy())
 
 

@@ -72,9 +72,9 @@ class Refinement:
         """Whether the texture stays as it is."""
         return self.micro is not None and self.micro.holds_texture
 
-    def at(self, weights: NDArray, z: NDArray) -> Point:
+    def at(self, weights: NDArray, z: NDArray, *, unconverged: str = "stop") -> Point:
         """The point of weights (G,) and variables (V,)."""
-        solved = self.route_of(z).solved(self.copies, weights, self.goals)
+        solved = self.route_of(z).solved(self.copies, weights, self.goals, unconverged=unconverged)
         pairs = zip(self.goals, solved.values, strict=True)
         return Point(weights, z, solved, np.array([goal.deviation(v) for goal, v in pairs]))
 
@@ -91,7 +91,7 @@ class Refinement:
         """
         count = 0 if self.micro is None else len(self.micro.variables)
         start = self._tried(weights, np.zeros(count))
-        point, polished = start or self.at(prior, np.zeros(count)), 0
+        point, polished = start or self.at(prior, np.zeros(count), unconverged="warn"), 0
         most = _POLISH if len(self.goals) <= _FEW else 0
         for _ in range(_ROUNDS + _POLISH):
             polished += point.worst <= MET
