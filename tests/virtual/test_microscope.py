@@ -360,3 +360,25 @@ def tasks():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_orientations_and_strengths_that_are_given():
+    """Every grain gets one of them, each once where there are enough; strengths are kept; what is neither is
+    one line.
+    """
+    load = Load.from_dict({"kind": "tension", "axis": "x"})
+    options = {"shape": (4, 12, 12), "texture": "drawn", "load": load}
+    nickel = load_material("nickel")
+    many = cpml.crystallography.random_quaternions(500, np.random.default_rng(0))
+    made = draw(nickel, 3, free_surface=False, orientations=many, strengths=np.array([50.0]), **options)
+    rows = [int(np.flatnonzero((many == q).all(1))[0]) for q in made.quaternions]
+    assert len(set(rows)) == len(made.quaternions) == made.grain_index.max() + 1
+    assert made.strengths.tolist() == [50.0]
+    few = draw(nickel, 3, free_surface=False, orientations=many[:2], **options)
+    assert {tuple(q) for q in few.quaternions} == {tuple(q) for q in many[:2]}
+    for wrong, words in (
+        ({"orientations": np.ones((3, 4))}, "unit quaternions"),
+        ({"strengths": np.array([-1.0])}, "positive one for each family"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            draw(nickel, 3, free_surface=False, **wrong, **options)
