@@ -378,7 +378,7 @@ def test_orientations_and_strengths_that_are_given():
     assert {tuple(q) for q in few.quaternions} == {tuple(q) for q in many[:2]}
     for wrong, words in (
         ({"orientations": np.ones((3, 4))}, "unit quaternions"),
-        ({"strengths": np.array([-1.0])}, "positive one for each family"),
+        ({"strengths": np.array([-1.0])}, "positive one for each"),
     ):
         with pytest.raises(ParameterError, match=words):
             draw(nickel, 3, free_surface=False, **wrong, **options)
