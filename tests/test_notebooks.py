@@ -85,3 +85,29 @@ def test_it_is_small_and_names_no_place_of_a_machine(path):
     text = nbformat.writes(content)
     assert not re.search(r"(/home/|/work/|/Users/|/tmp/|/root/|[A-Z]:\\\\)", text)
     assert content.metadata.kernelspec.name == "python3"
+
+
+def needs(cell):
+    """What a data set must have for a cell to stay."""
+    return {tag for tag in cell.metadata.get("tags", ()) if tag.startswith("needs-")}
+
+
+def names(source, context):
+    """Names that a cell assigns (ast.Store) or reads (ast.Load) at its top level and below."""
+    tree = ast.parse(without_magics(source))
+    return {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, context)
+    }
+
+
+def test_no_cell_reads_what_a_data_set_may_lack(path):
+    """A name that only cells with a condition define is read under that condition alone: where they are left
+    out, the others still run.
+    """
+    made: dict[str, list[set]] = {}
+    for cell in code_cells(path):
+        own = names(cell.source, ast.Store)
+        for name in names(cell.source, ast.Load) & set(made) - own:
+            assert any(where <= needs(cell) for where in made[name]), f"{name} in {cell.source[:80]!r}"
+        for name in own:
+            made.setdefault(name, []).append(needs(cell))

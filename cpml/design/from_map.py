@@ -91,7 +91,8 @@ def asked_of_map(
 
 def draws_of(strengths: pd.DataFrame, count: int = 100, *, seed: int = 0) -> NDArray:
     """(count, K) strengths, MPa, drawn from a table of learned ones: log-normal with the width of the
-    intervals of their ratios, each family on its own.
+    intervals of their ratios, each family on its own. The scale that all have in common is not drawn: goals
+    that are relative to a map do not feel it.
 
     Parameters
     ----------

@@ -626,8 +626,8 @@ def sheet(design: TextureDesign, processes: pd.DataFrame, chance: pd.DataFrame, 
     moved = percent(float(changes["volume_moved"].iloc[0]))
     return (
         f"{wanted}: {count(1 + len(design.alternatives), 'texture')} found by the self-consistent path; the "
-        f"first turns {moved} of the volume and holds at {percent(sure)} of the strengths that the intervals "
-        f"allow. {size}{by_process}"
+        f"first turns {moved} of the volume and holds at {percent(sure)} of the ratios of strengths that "
+        f"the intervals allow. {size}{by_process}"
     )
 
 
