@@ -130,7 +130,7 @@ def test_annealing_keeps_its_relation(lattice, angle, axis):
     assert np.array_equal(after, processed(route, "annealing", 0.4, START, seed=3))
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_sequence_that_is_there_is_found(seed):
     """Goals of what two steps make of random grains (compression, then rolling, of AZ31): met by the search
     from other grains.
