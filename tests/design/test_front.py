@@ -48,7 +48,7 @@ def test_front():
 
 
 def test_nothing_cheaper_is_stronger():
-    """A stress 2 % above the strong end of a front of two nats is not found by the design that asks for it, or
+    """A stress 2 % above the strong end of a front of two nats is not found by a design that asks for it, or
     costs as much.
     """
     fcc = systems("fcc", families=["octahedral"])
