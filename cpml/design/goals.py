@@ -156,13 +156,15 @@ def _goal(key: str, asked: object) -> Goal:
         raise ParameterError(
             f"target: {key}: strain = {strain:g} must be above 0 and at most {LARGEST_STRAIN:g}"
         )
-    least = -np.inf if key in SIGNED else 0.0 if key in SHARES else np.nextafter(0.0, 1.0)
+    least = 0.0 if key in SHARES else np.nextafter(0.0, 1.0)
     most = {"uniform_elongation": LARGEST_STRAIN, "strength_differential": 2.0}.get(key, np.inf)
+    least = -most if key in SIGNED else least
     most = 1.0 if key in SHARES else most
     for bound in (low, high):
         if np.isfinite(bound) and not least <= bound <= most:
             positive = "a positive number" if np.isinf(most) else f"positive and at most {most:g}"
-            what = "a share from 0 to 1" if key in SHARES else positive
+            within = f"from {least:g} to {most:g}"
+            what = f"a share {within}" if key in SHARES else within if key in SIGNED else positive
             raise ParameterError(f"target: {key} = {bound:g} must be {what}")
     if key == "tensile_strength_mpa":
         strain = LARGEST_STRAIN

@@ -7,9 +7,9 @@
     grain shape        ellipsoids with axes sqrt(a), 1, 1/sqrt(a) along x, y, z
 
 Strengths of the law are those of the present state; every variable moves them from there, all families of one
-k alike, twins included (particles: slip alone). The size that texture would have to be changed for is
-measured by relative entropy, in nats; a variable costs z^2/2 where z is its change (of the logarithm for
-sizes and shapes) over its `spread`.
+k alike, twins included (particles: slip alone, with the moduli at 293 K). The size that texture would have to
+be changed for is measured by relative entropy, in nats; a variable costs z^2/2 where z is its change (of the
+logarithm for sizes and shapes) over its `spread`.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cpml.crystallography.elasticity import crystal_stiffness
-from cpml.crystallography.materials import Material
+from cpml.crystallography.materials import ROOM, Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import ParameterError
 
@@ -235,7 +235,7 @@ def _elastic(material: Material | None) -> tuple[float, float, float]:
     if material is None or not material.elastic:
         raise ParameterError("variables: particle_fraction needs a material with elastic constants")
     stiffness = crystal_stiffness(material.elastic)
-    modulus = float(material.shear_modulus(293.0))
+    modulus = float(material.shear_modulus(ROOM))
     bulk = float(stiffness[:3, :3].sum() / 9)
     poisson = (3 * bulk - 2 * modulus) / (2 * (3 * bulk + modulus))
     return modulus, poisson, 1e6 * material.burgers

@@ -31,7 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cpml.crystallography.rotations import quaternion_multiply
+from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
 from cpml.crystallography.tensors import to_matrix, von_mises_stress
 from cpml.crystallography.transfer import m_prime_of_pairs, sample_systems
 from cpml.design.goals import ANISOTROPIES, OTHER_LOADS, R_VALUES, Goal
@@ -102,9 +102,6 @@ class Route:
         fine, rest = min(strain, _FINE), max(strain - _FINE, 0.0)
         parts = ((fine, self.step), (rest, 4 * self.step))
         counts = [int(np.ceil(size / step - 1e-9)) for size, step in parts]
-        counts = [
-            int(np.ceil(size / step - 1e-9)) for size, step in ((fine, self.step), (rest, 4 * self.step))
-        ]
         return np.repeat([size / max(n, 1) for size, n in zip((fine, rest), counts, strict=True)], counts)
 
     def values(self, quaternions: NDArray, weights: NDArray | None, goals: Sequence[Goal]) -> NDArray:
@@ -221,8 +218,8 @@ def _turned(quaternions: NDArray, angle_deg: float) -> NDArray:
     """Orientations turned about z."""
     if angle_deg == 0:
         return quaternions
-    half = np.deg2rad(angle_deg) / 2
-    return quaternion_multiply(np.array([np.cos(half), 0.0, 0.0, np.sin(half)]), quaternions)
+    turn = axis_angle_to_quaternion([0.0, 0.0, 1.0], np.deg2rad(angle_deg))
+    return quaternion_multiply(turn, quaternions)
 
 
 def _kept(weights: NDArray) -> tuple[NDArray, NDArray]:

@@ -55,6 +55,9 @@ def test_deviation():
         ({"curve": {"strain": [0.02, 0.01], "stress_mpa": [1, 2]}}, "must rise"),
         ({"curve": {"strain": [0.01], "stress_mpa": [1, 2]}}, "one length"),
         ({"curve": [1, 2]}, "stress_mpa"),
+        ({"strength_differential": -3}, "from -2 to 2"),
+        ({"uniform_elongation": 0.5}, "positive and at most 0.3"),
+        ({"activity": {"strain": 0.03, "max": 0.5}}, "name a family"),
     ],
 )
 def test_contradictions(target, words):

@@ -123,7 +123,8 @@ def by_process(
 
     Returns
     -------
-    table process, strain, one column for each goal, largest_deviation, distance_deg (with a design)
+    table process, strain (of every step, in words; the share of annealing), one column for each goal,
+    largest_deviation, distance_deg (with a design)
 
     Raises
     ------
@@ -132,7 +133,7 @@ def by_process(
     shop = _Shop(goals, route, start, weights, seed)
     none = shop.begin()
     made = [shop.attempt(none, p, float(s)) for p in processes for s in strains]
-    return table_of([none, *filter(None, made)], shop, design)
+    return _table([none, *filter(None, made)], shop, design)
 
 
 def process_path(
@@ -181,10 +182,10 @@ def process_path(
         moved = [_moved(shop, path) for path in ranked]
         tried += moved
         best = min([best, *moved], key=lambda path: path.merit)
-    return best, table_of(tried, shop, design)
+    return best, _table(tried, shop, design)
 
 
-def table_of(paths: Sequence[ProcessPath], shop: _Shop, design: TextureDesign | None) -> pd.DataFrame:
+def _table(paths: Sequence[ProcessPath], shop: _Shop, design: TextureDesign | None) -> pd.DataFrame:
     """Process paths as a table, the best first (columns of `by_process`)."""
     rng, rows = np.random.default_rng(shop.seed), []
     wanted = None if design is None else design.draw(_COMPARED, seed=shop.seed)

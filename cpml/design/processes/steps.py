@@ -35,7 +35,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from cpml.crystallography.disorientation import disorientation_angle
-from cpml.crystallography.rotations import matrix_to_quaternion, quaternion_multiply
+from cpml.crystallography.rotations import (
+    axis_angle_to_quaternion,
+    matrix_to_quaternion,
+    quaternion_conjugate,
+    quaternion_multiply,
+)
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.design.routes import Route
 from cpml.errors import CpmlError, ParameterError
@@ -124,13 +129,11 @@ def _annealed(quaternions: NDArray, lattice: str, share: float, seed: int) -> ND
     """A share of the grains, picked at random, turned by one variant each of the relation."""
     rng, turned = np.random.default_rng(seed), np.array(quaternions, float)
     angle, axis = RELATIONS[lattice]
-    half, unit = np.deg2rad(angle) / 2, np.array(axis) / np.linalg.norm(axis)
-    turn = np.r_[np.cos(half), np.sin(half) * unit]
+    turn = axis_angle_to_quaternion(axis, np.deg2rad(angle))
     group = proper_group(group_of_lattice(lattice))
     new = rng.permutation(len(turned))[: round(share * len(turned))]
     symmetry = group[rng.integers(len(group), size=len(new))]
-    inverse = symmetry * np.array([1.0, -1.0, -1.0, -1.0])
-    variant = quaternion_multiply(quaternion_multiply(symmetry, turn), inverse)
+    variant = quaternion_multiply(quaternion_multiply(symmetry, turn), quaternion_conjugate(symmetry))
     turned[new] = quaternion_multiply(turned[new], variant)
     return turned
 

@@ -82,13 +82,10 @@ def front(
         near = points[min(points, key=lambda known: abs(known - share))].weights
         points[float(share)] = _best(search, np.array([share, 1 - share]) * scale, near, prior, effort)
     values = np.array([senses * point.solved.values for point in points.values()])
-    return [
-        _record(search, point, share, name, prior, sample_symmetry)
-        for (share, point), own in sorted(
-            zip(points.items(), values, strict=True), key=lambda row: -row[0][0]
-        )
-        if not ((values >= own).all(1) & (values > own).any(1)).any()
-    ]
+    is_beaten = [((values >= own).all(1) & (values > own).any(1)).any() for own in values]
+    kept = [row for row, beaten in zip(points.items(), is_beaten, strict=True) if not beaten]
+    ordered = sorted(kept, key=lambda row: -row[0])
+    return [_record(search, point, share, name, prior, sample_symmetry) for share, point in ordered]
 
 
 def _record(
@@ -120,18 +117,16 @@ def _sense(goal: Goal) -> int:
 def _best(search: Refinement, factors: NDArray, start: NDArray, prior: NDArray, effort: float) -> Point:
     """The texture of the largest sum of factors times goals at the effort, from a start."""
     none = np.zeros(0)
-    point = search.at(start, none)
+    point = search.at(start, none, unconverged="warn")
     for _ in range(_ROUNDS):
         before = float(factors @ point.solved.values)
         wanted = _tilted(factors @ point.solved.slopes()[0], prior, effort)
-        for step in _STEPS:
-            trial = search.at(point.weights + step * (wanted - point.weights), none)
-            gain = float(factors @ trial.solved.values) - before
-            if gain > 0:
-                break
-        if gain <= 0:
+        trials = (search.tried(point.weights + step * (wanted - point.weights), none) for step in _STEPS)
+        gains = ((t, float(factors @ t.solved.values) - before) for t in trials if t is not None)
+        better = next(((trial, gain) for trial, gain in gains if gain > 0), None)
+        if better is None:
             break
-        point = trial
+        point, gain = better
         if gain < _STILL * float(np.abs(factors * point.solved.values).sum()):
             break
     return point

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from cpml.design.goals import ANISOTROPIES, R_VALUES, Goal
 from cpml.design.microstructure import Microstructure
@@ -90,7 +91,7 @@ class Refinement:
         one.
         """
         count = 0 if self.micro is None else len(self.micro.variables)
-        start = self._tried(weights, np.zeros(count))
+        start = self.tried(weights, np.zeros(count))
         point, polished = start or self.at(prior, np.zeros(count), unconverged="warn"), 0
         most = _POLISH if len(self.goals) <= _FEW else 0
         for _ in range(_ROUNDS + _POLISH):
@@ -116,14 +117,14 @@ class Refinement:
             z = point.z + size * (target.moved - point.z)
             if is_met and cost(weights, z, prior) > (1 - _GAIN * size) * cost(point.weights, point.z, prior):
                 return None
-            trial = self._tried(weights, z)
+            trial = self.tried(weights, z)
             if trial is None:
                 continue
             if trial.worst <= MET if is_met else trial.merit < (1 - _GAIN * size) * point.merit:
                 return trial
         return None
 
-    def _tried(self, weights: NDArray, z: NDArray) -> Point | None:
+    def tried(self, weights: NDArray, z: NDArray) -> Point | None:
         """The point of weights and variables; None where the polycrystal has no solution."""
         try:
             return self.at(weights, z)
@@ -159,13 +160,11 @@ class Refinement:
         for k, variable in enumerate(self.micro.variables):
             if variable.name == "grain_aspect":
                 step = _ASPECT_STEP * np.eye(len(point.z))[k]
-                columns[:, k] = (
-                    self.at(point.weights, point.z + step).solved.values - point.solved.values
-                ) / (_ASPECT_STEP)
+                near = self.at(point.weights, point.z + step, unconverged="warn")
+                columns[:, k] = (near.solved.values - point.solved.values) / _ASPECT_STEP
         return columns
 
 
 def cost(weights: NDArray, z: NDArray, prior: NDArray) -> float:
     """KL(w || p) + |z|^2/2, nats."""
-    share = np.where(weights > 0, weights, 1.0)
-    return float(weights @ np.log(share / prior) + z @ z / 2)
+    return float(rel_entr(weights, prior).sum() + z @ z / 2)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cpml.crystallography.rotations import quaternion_multiply
+from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
 from cpml.design.goals import Goal, goals_of
 from cpml.design.grid import sample_copies
 from cpml.design.microstructure import Microstructure
@@ -49,7 +49,7 @@ def sensitivity(
     table change, goal, value (after the change), deviation (relative to what was asked, from the design)
     """
     made, copies = route.of(design), sample_copies(design.quaternions, design.sample_symmetry)
-    solved = made.solved(copies, design.weights, goals)
+    solved = made.solved(copies, design.weights, goals, unconverged="warn")
     by_strength = solved.slopes()[1]
     strength = made.law.strength.detach().numpy()
     moved = {
@@ -77,9 +77,8 @@ def _spread(quaternions: NDArray, seed: int) -> NDArray:
     """Grains turned about random axes by angles of a normal distribution."""
     rng = np.random.default_rng(seed)
     axis = rng.standard_normal((len(quaternions), 3))
-    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
-    half = np.deg2rad(_SPREAD_DEG) / 2 * rng.standard_normal(len(quaternions))
-    return quaternion_multiply(np.c_[np.cos(half), np.sin(half)[:, None] * axis], quaternions)
+    angle = np.deg2rad(_SPREAD_DEG) * rng.standard_normal(len(quaternions))
+    return quaternion_multiply(axis_angle_to_quaternion(axis, angle), quaternions)
 
 
 def _of_variables(
