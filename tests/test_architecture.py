@@ -66,6 +66,7 @@ INSIDE = {
         "tracking": {"maps", "grains", "twins", "curvature", "registration"},
         "labels": {"maps", "images", "dic", "grains", "twins"},
         "checks": {"maps", "grains", "twins", "dic"},
+        "ecci": {"maps", "images", "labels"},
     },
     "plasticity": {
         "arguments": set(),
@@ -81,6 +82,7 @@ INSIDE = {
         "recorded": {"truth"},
         "volumes": set(),
         "microscope": {"truth", "volumes"},
+        "ecci": set(),
     },
     "models": {
         "numerics": set(),

@@ -21,6 +21,7 @@ CONDA_NAMES = {"pytorch": "torch", "playwright-python": "playwright"}
 MODULES = {
     "axe-playwright-python": "axe_playwright_python",
     "beautifulsoup4": "bs4",
+    "diffpy-structure": "diffpy",
     "griffelib": "griffe",
     "ipython": "IPython",
     "lazy-loader": "lazy_loader",

@@ -4,6 +4,7 @@ widths, sources and validity.
 A file is YAML (shipped ones beside this module, or the user's own path):
 
     name, title, lattice (fcc|bcc|hcp), a_nm, c_nm (hcp), lattice_source, citation, note
+    element: symbol of the base element, for structure factors                                       optional
     families: {<family>: {strength_mpa, log_spread, source, note}}
     n, reference_rate, rate_source        rate sensitivity of gamma_dot = rate (|tau|/strength)^n, rate in 1/s
     elastic: {C11, C12, C44[, C13, C33]: GPa, source, log_spread}
@@ -84,6 +85,7 @@ _KEYS = {
     "name",
     "title",
     "lattice",
+    "element",
     "a_nm",
     "c_nm",
     "families",
@@ -145,6 +147,7 @@ class Material:
     elastic_source: str = ""
     lattice_source: str = ""
     rate_source: str = ""
+    element: str = ""  # symbol of the base element; "" where the file does not name it
 
     @property
     def burgers(self) -> float:
@@ -261,6 +264,14 @@ def _family(name: str, content: object, lattice: str, path: Path) -> FamilyParam
     )
 
 
+def _element(content: dict, path: Path) -> str:
+    """The symbol of the base element, "" where there is none."""
+    element = content.get("element", "")
+    if not isinstance(element, str) or not re.fullmatch(r"([A-Z][a-z]?)?", element):
+        raise DatasetError(f"{path}: element = {element!r}; write a symbol such as Mg")
+    return element
+
+
 def _material(content: dict, path: Path) -> Material:
     """A file's content, checked."""
     check_keys(content, _KEYS, str(path))
@@ -299,6 +310,7 @@ def _material(content: dict, path: Path) -> Material:
         hall_petch=hall_petch(content, [str(k) for k in families], str(path)),
         creep=mechanism(content, "creep", CREEP, str(path)),
         cross_slip=mechanism(content, "cross_slip", CROSS_SLIP, str(path)),
+        element=_element(content, path),
         lattice_source=str(content.get("lattice_source", "")),
         rate_source=str(content.get("rate_source", "")),
     )
