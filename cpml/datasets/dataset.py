@@ -46,6 +46,7 @@ HAS: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "twins": ("no twins are looked for in the map", lambda d: "hcp" in d.lattices and d.looks_for_twins),
     "load": ("the load is unknown", lambda d: d.load is not None),
     "assumed-load": ("the load is recorded", lambda d: d.load is not None and d.load.is_assumed_axis),
+    "ecci": ("no dislocation lines seen by ECCI", lambda d: "ecci" in d.files),
     "curve": ("no stress-strain curve", lambda d: "curve" in d.files),
     "diffusion": (
         "the material file has no self-diffusion",
@@ -138,6 +139,7 @@ class Dataset:
     segmentation: dict = field(default_factory=dict)
     labels: dict = field(default_factory=dict)
     registration: dict = field(default_factory=dict)
+    microscope: dict = field(default_factory=dict)  # of ECCI pictures
     surface: str | None = None  # "free" while the specimen deformed, or a "section", cut afterwards
     note: str = ""
     path: Path = Path()  # the dataset.yml
@@ -187,8 +189,8 @@ class Dataset:
         return self.labels.get("twins") not in ("manual", "none")
 
     def uses(self, source: str) -> bool:
-        """Whether lines of a source become labels: "dic" unless `labels: dic: none`, "images"
-        with `images: auto`.
+        """Whether lines of a source become labels: "dic" and "ecci" unless `labels` says
+        none, "images" with `images: auto`.
         """
         how = self.labels.get(source, "none" if source == "images" else "auto")
         return how == "auto" if source == "images" else how != "none"

@@ -62,6 +62,8 @@ def take_inventory(dataset: Dataset) -> tuple[EbsdMap | None, list[Entry]]:
                 tell(role, path, partial(_labels, dataset, main))
             elif role == "boundaries" and main is not None:
                 tell(role, path, partial(_boundaries, dataset, main))
+            elif role == "ecci" and main is not None:
+                tell(role, path, partial(_ecci, dataset, main))
             elif role == "dic":
                 tell(role, path, partial(_dic, path, dataset))
     for step in dataset.steps:
@@ -170,6 +172,18 @@ def _boundaries(dataset: Dataset, ebsd_map: EbsdMap) -> str:
     twins = grains_of(dataset, ebsd_map)
     rows = given_boundaries(dataset, twins, modelled_systems(dataset, ebsd_map))
     return f"{len(rows)} rows of {len(rows[['grain_a', 'grain_b']].drop_duplicates())} boundaries"
+
+
+def _ecci(dataset: Dataset, ebsd_map: EbsdMap) -> str:
+    from cpml.datasets.ecci import ecci_records
+
+    twins = grains_of(dataset, ebsd_map)
+    rows = ecci_records(dataset, ebsd_map, twins.grain_label, twins.grains)
+    looked = int((rows["seen"] != "").sum())
+    return (
+        f"{rows['line'].nunique()} lines in {rows['grain_id'].nunique()} grains, {looked} records under "
+        f"{rows['g'].nunique()} reflections"
+    )
 
 
 def _gradient(step: StrainStep, ebsd_map: EbsdMap | None) -> str:

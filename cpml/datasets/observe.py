@@ -302,16 +302,9 @@ def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> ImageLin
     """
     from cpml import microscopy
 
-    if "images" not in dataset.files or "image_to_ebsd" not in dataset.registration:
+    to_map = image_registration(dataset, ebsd_map)
+    if to_map is None:
         return None
-    points = homologous_points(dataset, "image_to_ebsd", ebsd_map)
-    kind = dataset.registration.get("image_kind", "affine")
-    try:
-        to_map = microscopy.register_points(
-            points[:, :2], points[:, 2:], kind=kind, pixel_um=ebsd_map.pixel_um
-        )
-    except ParameterError as error:
-        raise DatasetError(f"{dataset.path}: registration.image_to_ebsd: {error}") from error
     image = microscopy.destripe(microscopy.read_image(dataset.files["images"][0]))
     region = microscopy.label_of_pixels(image, to_map, ebsd_map, label)
     image = microscopy.flat_field(image, sigma_px=20.0, label=region)
@@ -319,6 +312,25 @@ def image_lines(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray) -> ImageLin
         image.values, region, valid=image.valid, margin_px=2, min_score=0.05, significance=8.0
     )
     return ImageLines(image, to_map, region, lines)
+
+
+def image_registration(dataset: Dataset, ebsd_map: EbsdMap) -> Registration | None:
+    """From pixels (column, row) of the first image to those of the map; None without an image or its points.
+
+    Raises
+    ------
+    DatasetError : points that fix no transformation
+    """
+    from cpml.microscopy import register_points
+
+    if not dataset.has_registered_image:
+        return None
+    points = homologous_points(dataset, "image_to_ebsd", ebsd_map)
+    kind = dataset.registration.get("image_kind", "affine")
+    try:
+        return register_points(points[:, :2], points[:, 2:], kind=kind, pixel_um=ebsd_map.pixel_um)
+    except ParameterError as error:
+        raise DatasetError(f"{dataset.path}: registration.image_to_ebsd: {error}") from error
 
 
 def read_dataset_map(dataset: Dataset) -> EbsdMap:

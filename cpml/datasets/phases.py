@@ -85,13 +85,17 @@ def with_declared_phases(dataset: Dataset, ebsd_map: EbsdMap) -> EbsdMap:
 
 def modelled_systems(dataset: Dataset, ebsd_map: EbsdMap) -> dict[int, Systems]:
     """Phase number in the map -> slip and twin systems, of every declared phase that has a law."""
+    materials = modelled_materials(dataset, ebsd_map)
+    return {number: material.systems() for number, material in materials.items()}
+
+
+def modelled_materials(dataset: Dataset, ebsd_map: EbsdMap) -> dict[int, Material]:
+    """Phase number in the map -> material, of every declared phase that has a law."""
     from cpml.crystallography import load_material
 
     owners = _owners(dataset, ebsd_map, strict=False)
     return {
-        number: load_material(spec.material).systems()
-        for number, spec in owners.items()
-        if spec.material is not None
+        number: load_material(spec.material) for number, spec in owners.items() if spec.material is not None
     }
 
 

@@ -44,7 +44,7 @@ FRAMES = (
     "z90",
     "z-90",
 )
-ON_THE_MAP = ("traces", "dic", "labels", "boundaries", "truth")
+ON_THE_MAP = ("traces", "dic", "labels", "boundaries", "ecci", "truth")
 STEP_ROLES = ("ebsd", "dic", "gradient")
 MAIN_STATE = "map"
 """What the state of files.ebsd is called beside the names of the steps."""
@@ -187,6 +187,13 @@ _FILES = {
         "boundaries at which you saw slip pass or stop: a table grain_a, grain_b (or boundary, as 12-15), "
         "passes[, system_a, system_b, residual_burgers, weight, source]; needs ebsd",
         example="boundaries.csv",
+    ),
+    "ecci": Key(
+        file_entry,
+        "dislocation lines seen by ECCI, a table line, seen (visible, weak, invisible or nothing), g or "
+        "tilt_deg[, second_deg], a place (grain_id; x_um, y_um; or polyline), [segment, angle_deg, "
+        "sigma_deg, length_um]; needs ebsd and `microscope`",
+        example="ecci.csv",
     ),
     "curve": Key(
         file_entry, "measured stress-strain curve, a table true_strain, true_stress_mpa", example="curve.csv"
@@ -436,6 +443,7 @@ _LABELS = {
     ),
     "dic": Key(_HOW, "auto: bands of the displacement field become labels", "auto"),
     "images": Key(_HOW, "auto: lines of the registered image become labels", "none"),
+    "ecci": Key(_HOW, "auto: what ECCI lines say of slip, cross-slip and climb becomes labels", "auto"),
     "trace_sigma_deg": Key(
         number(0.1, 45),
         "error of a drawn line, for the record; notebook 02e has a parameter of this name",
@@ -558,6 +566,93 @@ def _steps(value: object) -> list[dict]:
 steps = Rule(_steps, {**_SOME_STEPS.json, "type": ["array", "null"]}, _SOME_STEPS.words, _SOME_STEPS.keys)
 """Further states of the specimen: each with a file, strains that ascend, names that differ."""
 
+# ---- the microscope of ECCI pictures
+
+
+def _angle(value: object) -> str | float:
+    return _AXIS_NAME(value) if isinstance(value, str) else _AXIS_ANGLE_DEG(value)
+
+
+def _share(value: object) -> str | float:
+    return _AUTO(value) if isinstance(value, str) else _SHARE(value)
+
+
+_AXIS_NAME, _AXIS_ANGLE_DEG = choice("x", "y"), number(-360, 360)
+_AUTO, _SHARE = choice("auto"), number(0, 0.6)
+tilt_axis = Rule(
+    _angle, {"anyOf": [_AXIS_NAME.json, _AXIS_ANGLE_DEG.json]}, "`x`, `y`, or degrees on the screen from x"
+)
+wrong_share = Rule(_share, {"anyOf": [_AUTO.json, _SHARE.json]}, "`auto`, or number from 0 to 0.6")
+_LIMITS = replace(list_of(number(-360, 360), 2, exactly=2), words="2 numbers")
+
+
+def _stage_fits(found: dict) -> None:
+    is_rotation = found["kind"] == "rotation-tilt"
+    senses = ("counterclockwise", "clockwise") if is_rotation else ("right", "left")
+    if found.get("second_sense", senses[0]) not in senses:
+        raise Wrong(
+            (".second_sense", found["second_sense"], f"of a {found['kind']} stage: {' or '.join(senses)}")
+        )
+    for key in ("tilt_limits_deg", "second_limits_deg"):
+        if key in found and found[key][0] >= found[key][1]:
+            raise Wrong((f".{key}", found[key], "write the lowest value first"))
+
+
+_STAGE = {
+    "kind": Key(
+        choice("rotation-tilt", "double-tilt"),
+        "a rotation about the specimen's normal on a tilt, or two tilts",
+        "rotation-tilt",
+    ),
+    "tilt_axis": Key(
+        tilt_axis, "of the (first) tilt, fixed to the chamber, on the map at offset_deg", "x", "y"
+    ),
+    "tilt_sense": Key(
+        choice("right", "left"),
+        "right-handed about its axis: with axis x, positive tilt takes the lower edge of the picture away "
+        "from the gun",
+        "right",
+    ),
+    "second_sense": Key(
+        choice("counterclockwise", "clockwise", "right", "left"),
+        "of the rotation, as seen on the screen, or of the second tilt about the axis across the first; left "
+        "out: counterclockwise, or right",
+    ),
+    "offset_deg": Key(
+        number(-360, 360), "what the second motion reads when the specimen lies as on the map", 0.0
+    ),
+    "tilt_limits_deg": Key(
+        _LIMITS,
+        "lowest and highest tilt; left out: -5 to 20, or -15 to 15 of a double tilt",
+        example="[0, 30]",
+    ),
+    "second_limits_deg": Key(
+        _LIMITS, "of the second motion; left out: -180 to 180, or -15 to 15", example="[-90, 90]"
+    ),
+}
+stage = mapping(_STAGE, also=_stage_fits, fill=True)
+
+_MICROSCOPE = {
+    "kv": Key(number(1, 300), "accelerating voltage, kV", REQUIRED, "20"),
+    "stage": Key(
+        stage,
+        "how it moves, and which way it counts: " + ", ".join(f"`{name}`" for name in _STAGE),
+        {name: key.default for name, key in _STAGE.items() if key.default is not None},
+        "{kind: rotation-tilt, tilt_axis: x}",
+    ),
+    "tolerance_deg": Key(
+        number(0.01, 5), "largest deviation from Bragg of a reflection that counts as excited", 0.5
+    ),
+    "visible_depth_um": Key(number(0.01, 2), "depth of the layer that shows lines", 0.1),
+    "wrong": Key(
+        wrong_share,
+        "share of wrong records; auto: found from the records, where there are 30 lines or more, else 0.1",
+        "auto",
+        "0.05",
+    ),
+}
+microscope = mapping(_MICROSCOPE, fill=True)
+
 # ---- the whole
 
 SCHEMA: dict[str, Key] = {
@@ -608,6 +703,9 @@ SCHEMA: dict[str, Key] = {
     ),
     "labels": Key(labels, "which footprints become labels", {}, "{twins: auto}"),
     "registration": Key(registration, "which point of fields and images is which point of the map", {}),
+    "microscope": Key(
+        microscope, "of the ECCI pictures; needed with files.ecci", {}, "{kv: 20, stage: {tilt_axis: y}}"
+    ),
     "steps": Key(
         steps, "further states of the specimen, ascending in strain", [], "[{strain: 0.02, ebsd: later.ctf}]"
     ),
@@ -622,6 +720,10 @@ CONDITIONS: dict[str, Any] = {
         {
             "if": {"properties": {"files": {"required": ["truth"]}}, "required": ["files"]},
             "then": {"required": ["virtual"], "properties": {"virtual": {"const": True}}},
+        },
+        {
+            "if": {"properties": {"files": {"required": ["ecci"]}}, "required": ["files"]},
+            "then": {"required": ["microscope"]},
         },
     ]
 }
@@ -645,6 +747,8 @@ def checked(values: dict, path: Path) -> tuple[dict[str, Any], list[DatasetError
             wrong.append((".phases", None, "this key is missing: the phases of the map"))
         if found.get("steps") and not mapped:
             wrong.append((".files.ebsd", None, "this key is missing: steps are followed from a map"))
+        if "ecci" in found["files"] and not found.get("microscope", True):
+            wrong.append((".microscope", None, "this key is missing: voltage and stage of the ECCI pictures"))
         if "truth" in found["files"] and not found.get("virtual", True):
             reason = "a data set with a truth file is a virtual one: write virtual: true"
             wrong.append((".virtual", False, reason))

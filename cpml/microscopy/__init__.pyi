@@ -106,7 +106,7 @@ from .labels.passing import (
     with_given as with_given,
 )
 from .labels.planes import slip_labels as slip_labels, slip_traces as slip_traces
-from .labels.rows import Labels as Labels, label_rows as label_rows
+from .labels.rows import Labels as Labels, label_rows as label_rows, one_a_line as one_a_line
 from .labels.slip_transfer import slip_transfer as slip_transfer
 from .labels.statistics import (
     bootstrap_interval as bootstrap_interval,

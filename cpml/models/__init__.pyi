@@ -9,6 +9,7 @@ from .baselines.simple import (
 )
 from .baselines.trees import GradientBoosting as GradientBoosting, RandomForest as RandomForest
 from .checks.checks import Checks as Checks, check_fit as check_fit
+from .checks.source_effect import source_effect as source_effect
 from .coupled.coupled import CoupledClassifier as CoupledClassifier
 from .coupled.explanation import explain as explain
 from .coupled.latent_load import LatentLoad as LatentLoad

@@ -259,6 +259,25 @@ def passing(slip: pd.DataFrame, transmission: Transmission, scores: pd.DataFrame
     )
 
 
+def single_dislocations(pixel_um: float | None, image_width_um: float, segments: pd.DataFrame | None) -> str:
+    """Whether a picture could show single dislocations, and what is known of what it shows without a
+    reflection.
+    """
+    if not pixel_um:
+        return "The pixel size is not told: whether single dislocations could be seen is unknown."
+    if segments is None:
+        return (
+            f"A pixel of {1e3 * pixel_um:.3g} nm is wider than the image of a dislocation, about "
+            f"{1e3 * image_width_um:.0f} nm: single dislocations cannot be seen in this picture, whatever "
+            "its contrast."
+        )
+    return (
+        f"{count(len(segments), 'segment')} as narrow as dislocations, {segments['length_um'].median():.2g} "
+        "µm long (median). Without a reflection g none of them has a Burgers vector, and a scratch looks the "
+        "same."
+    )
+
+
 def image_lines(lines: pd.DataFrame, on_plane: NDArray, apart: NDArray) -> str:
     """Lines of an image, grain by grain: on planes, and beside drawn ones."""
     n_grains = lines["grain_id"].nunique()
@@ -311,8 +330,10 @@ def traces(seen: pd.DataFrame, strongest: pd.Series) -> str:
 
 def labels(table: pd.DataFrame, n_footprints: int) -> str:
     """Labels of every mechanism: seen, not seen, missing; and whether they are enough to learn from."""
+    from cpml.microscopy import one_a_line
+
     parts = []
-    for mechanism, rows in table.groupby("mechanism", sort=False):
+    for mechanism, rows in one_a_line(table).groupby("mechanism", sort=False):
         seen, absent = int((rows["observed"] == 1).sum()), int((rows["observed"] == 0).sum())
         name = str(mechanism).replace("_", "-")
         parts.append(
@@ -652,6 +673,38 @@ def comparison(judged: pd.DataFrame, n_datasets: int) -> str:
         f"models, chosen after the fact, the coupled model is better in {better}, level in {tie} and behind "
         f"in {worse}."
     )
+
+
+def ecci(lines: pd.DataFrame, reading: pd.DataFrame, virtual: pd.Series | None = None) -> str:
+    """What single dislocations say: Burgers vectors, climb, cross-slip, and how the pictures were read.
+
+    Parameters
+    ----------
+    lines : of `ecci_lines`; reading : of `ecci_reading`
+    virtual : `Practice.summary`, what a session under the same conditions finds on a virtual grain
+    """
+    sure = int((lines["p_burgers"] >= 0.9).sum())
+    kinds = lines.loc[lines["p_burgers"] >= 0.9, "kind"].value_counts()
+    of_kind = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+    bent = int((lines["n_segments"] > 1).sum())
+    climbed, crossed = int(lines["climbed"].sum()), int(lines["cross_slipped"].sum())
+    told = (
+        f"{count(len(lines), 'line')} in {count(lines['grain_id'].nunique(), 'grain')}: the Burgers vector "
+        f"of {sure} is known with 90 % or more{f' ({of_kind})' if sure else ''}. At 5 % false alarms "
+        f"{climbed} {'is' if climbed == 1 else 'are'} called climbed ({0.05 * len(lines):.0f} would be by "
+        f"chance), {crossed} of {bent} bent ones cross-slipped ({0.05 * bent:.1f} by chance)."
+    )
+    learned = reading[reading["learned"]]
+    if len(learned):
+        shares = ", ".join(percent(w) for w in learned["wrong"].unique())
+        told += f" The records themselves say that about {shares} of them are wrong."
+    if virtual is not None:
+        right = percent(virtual["Burgers vector first"])
+        told += (
+            f" Under these reflections, of {virtual['lines drawn']:.0f} lines drawn on a virtual grain "
+            f"{virtual['lines found']:.0f} were found, and {right} of these were given their Burgers vector."
+        )
+    return told
 
 
 def strain_steps(rotations: pd.DataFrame, new: pd.DataFrame, placements: pd.DataFrame) -> str:

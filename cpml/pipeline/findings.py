@@ -41,6 +41,7 @@ TARGETS = {
     "family": ", families",
     "any": ", at all",
     "pair": ", pairs of planes",
+    "line": ", dislocation lines",
 }
 """Kind of target -> what is added to the mechanism."""
 LENGTH = 0.8
@@ -51,8 +52,11 @@ def footprint_table(table: pd.DataFrame) -> pd.DataFrame:
     """One row a mechanism and kind of target: what was seen, not seen, and missing (table `all_labels`)."""
     import pandas as pd
 
+    from cpml.microscopy import one_a_line
+
     rows = []
-    for (mechanism, level), part in table.groupby(["mechanism", "level"], sort=False, dropna=False):
+    groups = one_a_line(table).groupby(["mechanism", "level"], sort=False, dropna=False)
+    for (mechanism, level), part in groups:
         seen, absent = int((part["observed"] == 1).sum()), int((part["observed"] == 0).sum())
         few = f"**{seen}**" if seen + absent else "–"
         sources = sorted(set(part.loc[part["observed"].notna(), "source"].astype(str)) - {"nobody"})

@@ -47,6 +47,7 @@ def count_footprints(
 
 
 def _told(labels: pd.DataFrame, reports: pd.DataFrame) -> int:
+    from cpml.microscopy.labels.rows import one_a_line
     from cpml.models.specimen.reports import further_reports
 
     further = further_reports(reports, labels, "labels")
@@ -55,6 +56,7 @@ def _told(labels: pd.DataFrame, reports: pd.DataFrame) -> int:
     of_slip = labels.loc[labels["mechanism"] == "slip", "source"].unique()
     drawn = {name for source in of_slip for name in str(source).split("+")}
     seen = further[(further["observed"] == 1) & further["mechanism"].isin(["slip", "twin"])]
+    seen = one_a_line(seen)
     return int((~((seen["level"] == "system") & seen["source"].isin(drawn))).sum())
 
 

@@ -29,6 +29,13 @@ from .designs import (
     reachable_region as reachable_region,
     trade_off as trade_off,
 )
+from .ecci.lines import (
+    burgers_of_grains as burgers_of_grains,
+    characters as characters,
+    picture_segments as picture_segments,
+    seen_table as seen_table,
+)
+from .ecci.stage import stage_sketch as stage_sketch
 from .fields import (
     activity_map as activity_map,
     choice_map as choice_map,

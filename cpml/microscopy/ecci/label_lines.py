@@ -1,6 +1,6 @@
 """Label rows of ECCI lines, in the columns of `cpml.microscopy.labels.rows`; never harder than the evidence.
 
-**Slip.** The rows of one line are alternatives: source "ecci <line>", level system, observed 1, weight the
+**Slip.** The rows of one line are alternatives: source "ecci <line>", level line, observed 1, weight the
 probability that the line glides on the system, all systems equal beforehand. They add up to the probability
 that it glides at all; F takes them together (`cpml.models.coupled.reports`).
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cpml.crystallography.cross_slip_pairs import cross_slip_pairs
 from cpml.crystallography.slip_systems import Systems
 from cpml.microscopy.ecci.posterior import LinePosterior
-from cpml.microscopy.labels.rows import label_rows
+from cpml.microscopy.labels.rows import LINE, label_rows
 
 SOURCE = "ecci"
 LEAST_WEIGHT = 0.01
@@ -29,7 +29,7 @@ SHARES = np.linspace(0.0, 0.5, 51)
 
 
 def ecci_labels(posterior: LinePosterior, systems: Systems) -> pd.DataFrame:
-    """Label rows of slip (system), cross_slip (pair) and climb (grain).
+    """Label rows of slip (line), cross_slip (pair) and climb (grain).
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def _slip(posterior: LinePosterior) -> pd.DataFrame:
     return label_rows(
         rows["grain_id"],
         rows["system"],
-        level="system",
+        level=LINE,
         observed=1.0,
         weight=weight,
         source=np.array([f"{SOURCE} {line}" for line in rows["line"]], object),

@@ -38,13 +38,18 @@ def learn_reading(
     found: Reflections,
     *,
     settings: Settings = USUAL,
+    learn_wrong: bool = True,
     seed: int = 0,
 ) -> tuple[Reading, pd.DataFrame]:
     """The reading that explains the records best, and the table weak_limit, visible_limit, wrong,
     log_evidence of all that were tried.
 
-    With fewer than LEAST lines that were looked at, that of ``settings``, and an empty table. Parameters as
-    of `posterior.infer_lines`.
+    With fewer than LEAST lines that were looked at, that of ``settings``, and an empty table.
+
+    Parameters
+    ----------
+    records, orientations, systems, found : as of `posterior.infer_lines`
+    learn_wrong : False keeps the share of ``settings``
     """
     columns = ["weak_limit", "visible_limit", "wrong", "log_evidence"]
     told = records[records["seen"].isin(STATES)]
@@ -73,7 +78,7 @@ def learn_reading(
             reading = replace(settings.reading, weak_limit=weak, visible_limit=visible)
             tried.setdefault(reading, explained(reading))
     best = _worth(tried, settings.reading)
-    for wrong in WRONG_SHARES:
+    for wrong in WRONG_SHARES if learn_wrong else ():
         reading = replace(best, wrong=wrong)
         tried.setdefault(reading, explained(reading))
     best = _worth(tried, best)

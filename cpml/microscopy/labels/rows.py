@@ -9,11 +9,12 @@
 | target, level | what of the mechanism, and what kind of target that is (table below) |
 | observed | 1 seen, 0 looked for and not seen, NaN missing |
 | weight | how sure it is, from 0 (a guess) to 1 |
-| source | who says so: "traces", "image", "dic", "ebsd", "table", "user" |
+| source | who says so: "traces", "image", "dic", "ebsd", "table", "ecci", "user" |
 
 | level | target |
 |---|---|
 | plane, system | of slip, by name |
+| line | of slip: a system by name, one alternative for a dislocation line (source "ecci <line>") |
 | variant | of a twin, by name |
 | family | of slip or twins, by name |
 | any | the mechanism itself, "slip" or "twin": any of its systems |
@@ -40,6 +41,9 @@
 A line that fits nothing has probabilities of zero only. The likelihood of a system is that of the line's
 angle and of the angle of the displacement across it, per degree squared.
 
+The rows of level "line" of one grain and source are alternatives: their weights are probabilities and add up
+to 1 at most.
+
 Missing is not zero: a grain that nobody imaged has NaN for every plane; so has a plane that lies almost in
 the surface (its steps leave no trace), and one that shares its trace with another plane that could have drawn
 the line as well.
@@ -62,6 +66,8 @@ TOLD = ("grain_id", "mechanism", "level", "target", "source")
 """What one source says once."""
 NUMBERS = ("observed", "weight", "angle_deg", "sigma_deg", "probability", "likelihood")
 
+LINE = "line"
+"""Level of the alternatives for a dislocation line."""
 CERTAIN = 0.95
 """Probability of one target from which it counts as observed."""
 
@@ -109,6 +115,17 @@ def label_rows(
     """
     values = np.broadcast_arrays(grain_id, mechanism, target, level, observed, weight, source)
     return _table(LABELS, values)
+
+
+def one_a_line(rows: pd.DataFrame) -> pd.DataFrame:
+    """Label rows with the likeliest alternative of each dislocation line alone, its source without the line's
+    name: to count and to look at.
+    """
+    is_line = (rows["level"] == LINE).to_numpy()
+    lines = rows[is_line].sort_values("weight", ascending=False, kind="stable")
+    kept = lines.drop_duplicates(["grain_id", "source"])
+    source = kept["source"].str.split().str[0]
+    return pd.concat([rows[~is_line], kept.assign(source=source).sort_index()])
 
 
 def said_once(rows: pd.DataFrame, place: Sequence[str], error: type[CpmlError]) -> pd.DataFrame:

@@ -22,7 +22,15 @@ that the source leaves possible (the one it names, else all that it does not exc
 
     P(A | plane) = w' sum_{s in A} pi_s / pi_plane + (1 - w') |A| / |plane|,      w' = w (1 - f)
 
-and a system that such a source excludes on a plane without a line of its own adds nothing to that line's
+A dislocation line seen by ECCI is likewise one line of an unknown system: its rows (level "line") are
+alternatives with probabilities p_s that add up to W, the probability that it glides at all, all systems equal
+beforehand (`cpml.microscopy.ecci.label_lines`). Lines are taken to lie on systems in proportion to shear,
+
+    P(line) ~ w' sum_s p_s pi_s / (W sum_s pi_s) + (1 - w') / S,      w' = W (1 - f)
+
+the form above with p and all slip systems in place of A and the plane.
+
+A system that a source of traces excludes on a plane without a line of its own adds nothing to that line's
 absence. A plane that a report names, itself or by a system, counts as covered (c_p = w) in the likelihood of
 the traces: that nobody drew its line is no evidence against it.
 
@@ -41,6 +49,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from cpml.microscopy.labels.rows import LINE
 from cpml.models.specimen.specimen import Specimen
 
 GUESS = 0.5
@@ -61,7 +70,7 @@ class Rows:
     """Reports of one shape: each with its grain, its targets, state and weight."""
 
     grain: Tensor  # (R,) long
-    target: Tensor  # (R,) long of a token or system; (R, n) bool of a set of systems
+    target: Tensor  # (R,) long of a token or system; (R, n) 0 to 1 of a set of systems
     observed: Tensor  # (R,) 0 or 1; of directions 1
     weight: Tensor  # (R,) above 0, at most 1
 
@@ -69,7 +78,7 @@ class Rows:
     def of(cls, rows: list[tuple], n_targets: int = 0) -> "Rows":
         """Of (grain, target, observed, weight); ``n_targets``: targets are sets of so many."""
         grain, target, observed, weight = zip(*rows, strict=True) if rows else ((), (), (), ())
-        targets = np.array(target, bool).reshape(-1, n_targets) if n_targets else np.array(target, np.int64)
+        targets = np.array(target, float).reshape(-1, n_targets) if n_targets else np.array(target, np.int64)
         return cls(
             torch.tensor(grain, dtype=torch.long),
             torch.tensor(targets),
@@ -88,8 +97,8 @@ class Reports:
     tokens: Rows  # planes and variants
     sets: tuple[tuple[Tensor, Rows], ...]  # families and "any": tokens (n,) of a set, and the rows on it
     systems: Rows  # systems
-    directions: Rows  # systems left possible on a plane that has a line, as sets of systems
-    planes: Tensor  # (D, S) bool, all systems of the plane of each row of directions
+    directions: Rows  # systems left possible of a line, as sets or with probabilities
+    planes: Tensor  # (D, S) bool, of each row of directions all systems that it could have been
     covered: Tensor  # (G, P) 0 to 1
     chance: Tensor  # (G,) log-likelihood of guesses
 
@@ -109,6 +118,8 @@ class Reports:
         is_drawn = _from_lines(by_level.get("system", none), specimen)
         alone = by_level.get("system", none)[~is_drawn]
         directions, planes = _directions(by_level.get("system", none)[is_drawn], specimen)
+        of_ecci, any_slip = _dislocation_lines(by_level.get(LINE, none), specimen)
+        directions, planes = directions + of_ecci, planes + any_slip
         known = cls(
             Rows.of(_numbered(single, specimen, specimen.tokens["target"].tolist())),
             _sets(wide, specimen),
@@ -229,6 +240,18 @@ def _directions(rows: pd.DataFrame, specimen: Specimen) -> tuple[list[tuple], li
             found += [(grain, possible[grain], 1.0, sure[grain]) for grain in np.flatnonzero(told)]
             planes += [of_plane] * int(told.sum())
     return found, planes
+
+
+def _dislocation_lines(rows: pd.DataFrame, specimen: Specimen) -> tuple[list[tuple], list[np.ndarray]]:
+    """Of every line: its grain, the probabilities of its systems over their sum, and that sum."""
+    systems, found = specimen.systems, []
+    number = pd.Series(np.arange(len(systems)), index=list(systems.names))
+    for (grain, _), part in rows.groupby(["grain_id", "source"], sort=True):
+        likely = np.zeros(len(systems))
+        likely[number[part["target"]].to_numpy()] = part["weight"]
+        glides = likely.sum()
+        found.append((specimen.position([grain])[0], likely / glides, 1.0, min(glides, 1.0)))
+    return found, [systems.slip] * len(found)
 
 
 def _covered(rows: pd.DataFrame, specimen: Specimen) -> np.ndarray:

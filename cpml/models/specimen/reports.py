@@ -1,15 +1,16 @@
 """What was said of a grain beside its lines and twins: label rows of every level, each once.
 
 A row is a report: somebody says that a plane, a system, a family, a pair of planes or climb acts in a grain,
-or does not, and how sure that is (`cpml.microscopy.labels.rows`). Reports of two sources count as two. A row
-that the labels of the lines and twins have, by the same source, is counted there.
+or does not, and how sure that is; or what a dislocation line may have been (`cpml.microscopy.labels.rows`).
+Reports of two sources count as two. A row that the labels of the lines and twins have, by the same source, is
+counted there.
 """
 
 import pandas as pd
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import CpmlError
-from cpml.microscopy.labels.rows import LABELS, said_once
+from cpml.microscopy.labels.rows import LABELS, LINE, said_once
 from cpml.microscopy.labels.user import known_targets
 
 
@@ -50,7 +51,8 @@ def check_targets(reports: pd.DataFrame, systems: Systems, name: str) -> None:
     """CpmlError where a report names a target that the systems do not have at its level."""
     known = known_targets(systems)
     for row in reports.itertuples():
-        if known.get(row.mechanism, {}).get(row.target) != row.level:
+        level = "system" if row.level == LINE else row.level
+        if known.get(row.mechanism, {}).get(row.target) != level:
             raise CpmlError(
                 f"specimen {name!r}: report {row.Index} of grain {row.grain_id}: {row.mechanism} has no "
                 f"{row.level} {row.target!r}; targets are named by `known_targets` of the material's systems"
