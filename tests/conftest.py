@@ -105,7 +105,7 @@ def tiny_demo(tmp_path):
     (folder / "traces.csv").write_text("\n".join([names, *kept, ""]))
     (folder / "curve.csv").write_bytes((source / "curve.csv").read_bytes())
     content = yaml.safe_load((source / "dataset.yml").read_text())
-    for role in ("truth", "images", "dic"):
+    for role in ("truth", "images", "dic", "ecci"):
         content["files"].pop(role)
     (folder / "dataset.yml").write_text(
         yaml.safe_dump(content | {"name": "tiny-demo", "title": "Corner of the demo"})

@@ -72,9 +72,12 @@ def ecci_told(
     from cpml.microscopy import label_rows
 
     none = label_rows([], [])
+    empty = EcciLines(pd.DataFrame(), pd.DataFrame(), none, pd.DataFrame(), pd.DataFrame())
     if "ecci" not in dataset.files:
-        return EcciLines(pd.DataFrame(), pd.DataFrame(), none, pd.DataFrame(), pd.DataFrame())
+        return empty
     records = ecci_records(dataset, ebsd_map, label, grains)
+    if not len(records):
+        return empty
     told = ecci_lines(dataset, ebsd_map, records, grains, systems, seed=seed)
     return told if dataset.uses("ecci") else replace(told, labels=none)
 
@@ -116,12 +119,13 @@ def ecci_records(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray, grains: pd
     MapFileError : a file that is wrong; names the line
     """
     from cpml.microscopy.ecci.ecci_file import Place, read_ecci
+    from cpml.microscopy.labels.traces import grain_finder
 
     place = Place(
         grains=grains,
         found=reflections_of(dataset, ebsd_map),
         stage=stage_of(dataset),
-        grain_at=_grain_at(ebsd_map, label),
+        grain_at=grain_finder(ebsd_map, label),
         from_picture=_from_picture(dataset, ebsd_map),
         tolerance_deg=float(dataset.microscope["tolerance_deg"]),
     )
@@ -221,18 +225,6 @@ def ecci_lines(
         )
     tables = (pd.concat(part, ignore_index=True) for part in zip(*parts, strict=True))
     return EcciLines(*tables, records)
-
-
-def _grain_at(ebsd_map: EbsdMap, label: NDArray) -> Callable[[NDArray], NDArray]:
-    from cpml.microscopy import traces_to_grains
-
-    def grain_at(points: NDArray) -> NDArray:
-        import pandas as pd
-
-        table = pd.DataFrame(points, columns=["x_um", "y_um"])
-        return traces_to_grains(table, ebsd_map, label)["grain_id"].to_numpy(int)
-
-    return grain_at
 
 
 def _from_picture(dataset: Dataset, ebsd_map: EbsdMap) -> Callable[[NDArray], NDArray] | None:

@@ -349,7 +349,7 @@ def test_p_right_is_the_share_of_a_simulated_experiment():
     pattern = np.zeros(n, int)
     for g in np.array(names):
         m = np.abs(np.cross(b[which], u) @ g) / 8
-        weak = np.log(m / 0.08) + 0.7 * rng.standard_normal(n) > 0
+        weak = np.log(np.maximum(m, 1e-9) / 0.08) + 0.7 * rng.standard_normal(n) > 0
         state = np.where(np.abs(b[which] @ g) > 0.1, VISIBLE, np.where(weak, WEAK, INVISIBLE))
         state = np.where(rng.uniform(size=n) < wrong, (state + rng.integers(1, 3, n)) % 3, state)
         pattern = 3 * pattern + state

@@ -215,6 +215,12 @@ def test_what_was_drawn_belongs_to_its_picture(read):
     np.testing.assert_allclose(drawn[["beam_x", "beam_y", "beam_z"]], [TILTED], atol=1e-12)
 
 
+def test_an_error_may_come_with_a_later_row(read):
+    """Beside its angle, not the three degrees of where nothing is said."""
+    found = read("line,grain_id,angle_deg,sigma_deg,g,seen\na,1,,,200,weak\na,,30,8,020,weak\n")
+    assert found.loc[found["angle_deg"].notna(), ["angle_deg", "sigma_deg"]].to_numpy().tolist() == [[30, 8]]
+
+
 @pytest.mark.parametrize("corners, angles", [("11 4; 13 4", [0]), ("11 4; 13 4; 13 2", [0, 90])])
 def test_a_polyline_may_come_with_a_later_row(read, corners, angles):
     """States of the rows before it are about its pieces, too."""
@@ -362,7 +368,7 @@ WRONG = {
     "other polyline": (
         with_second(one(polyline="1 1; 3 1"), polyline="1 1; 3 1; 3 3", g="0 2 0"),
         3,
-        ["2 straight pieces", "had 1", "line 2", "draw it once"],
+        ["2 straight pieces", "has 1", "line 2", "draw it once"],
     ),
     "misspelt": (one(seen="visibel"), 2, ["seen = 'visibel'", "visible, weak, invisible", "or nothing"]),
     "yes": (one(seen="1"), 2, ["seen = '1'", "visible, weak, invisible"]),

@@ -22,7 +22,7 @@ counts for its straight pieces by their shares of the length.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from skimage.measure import approximate_polygon
 
+from cpml.crystallography.slip_traces import line_difference
 from cpml.errors import CpmlError, MapFileError, ParameterError
 from cpml.microscopy.ecci.channelling import TOLERANCE_DEG, check_excited, excited, nearest_of_form
 from cpml.microscopy.ecci.contrast import STATES
@@ -56,16 +57,19 @@ COLUMNS = (
 )
 NUMBERS = {
     "segment": (1, 1000, "a whole number from 1"),
-    "grain_id": (0, 1e9, "the number of a grain"),
+    "grain_id": (1, 1e9, "the number of a grain, from 1"),
     "x_um": (-1e7, 1e7, "um on the map"),
     "y_um": (-1e7, 1e7, "um on the map"),
-    "angle_deg": (-360, 360, "degrees"),
+    "angle_deg": (-360, 360, "degrees, -360 to 360"),
     "sigma_deg": (0.1, 45, "degrees, 0.1 to 45"),
     "length_um": (0.005, 100, "um, 0.005 to 100"),
     "tilt_deg": (-90, 90, "degrees, -90 to 90"),
     "second_deg": (-360, 360, "degrees, -360 to 360"),
 }
 """Lowest and highest value of each number, and what to write."""
+GEOMETRY = ("angle_deg", "sigma_deg", "length_um")
+FAR_DEG = 45.0
+"""Two drawings of a segment that differ by more are no drawings of one line."""
 STRAIGHT = 0.05
 """Corners nearer to the line between their neighbours than this share of its length are none."""
 NORMAL = (0.0, 0.0, 1.0)
@@ -94,14 +98,15 @@ class Place:
 
 
 @dataclass(eq=False)
-class _Line:
-    """A line while its rows are read."""
+class _Row:
+    """One line of the file."""
 
-    grain: int = 0
-    pieces: dict[int, dict[str, float]] = field(default_factory=dict)  # segment -> angle, sigma, length
-    rows: list[dict] = field(default_factory=list)
-    is_polyline: bool = False
-    where: str = ""
+    where: str
+    segment: int  # 0: none was named
+    pieces: list[dict[str, float]]  # angle_deg, sigma_deg, length_um as drawn; several of a polyline
+    is_polyline: bool
+    grain: int
+    told: dict[str, object]  # g, beam, seen, setting
 
 
 def read_ecci(path: str | Path, place: Place) -> pd.DataFrame:
@@ -116,7 +121,7 @@ def read_ecci(path: str | Path, place: Place) -> pd.DataFrame:
     path = Path(path)
     names, lines = csv_lines(path)
     _check_columns(path, names)
-    read: dict[str, _Line] = {}
+    read: dict[str, list[_Row]] = {}
     orientation = place.grains.set_index("grain_id")[["qw", "qx", "qy", "qz"]]
     phase = place.grains.set_index("grain_id")["phase"]
     for number, line in lines:
@@ -126,27 +131,23 @@ def read_ecci(path: str | Path, place: Place) -> pd.DataFrame:
         text = {name: (value or "").strip() for name, value in line.items()}
         if not text["line"]:
             raise MapFileError(f"{where}: line is empty; name the line that was looked at")
-        own = read.setdefault(text["line"], _Line())
+        own = read.setdefault(text["line"], [])
         values = {name: _number(where, name, text.get(name, "")) for name in NUMBERS}
         corners = _corners(where, text, place)
-        _find_grain(where, own, values, corners, place, orientation.index)
-        _add_pieces(where, own, values, corners)
-        found = place.found.get(int(phase[own.grain]))
+        grain = _grain(where, own, values, corners, place, orientation.index)
+        found = place.found.get(int(phase[grain]))
         if found is None:
             raise MapFileError(
-                f"{where}: grain {own.grain} is of phase {phase[own.grain]}, which has no material; its "
-                "reflections are unknown"
+                f"{where}: grain {grain} is of phase {phase[grain]}, which has no material, so its "
+                "reflections are unknown; leave the line out, or give the phase a material in dataset.yml"
             )
-        q = orientation.loc[own.grain].to_numpy(float)
-        own.rows.append(_condition(where, text, values, found, q, place) | {"segment": values["segment"]})
-    records = [record for name, line in read.items() for record in _records(name, line)]
+        told = _condition(where, text, values, found, orientation.loc[grain].to_numpy(float), place)
+        segment = int(values["segment"]) if np.isfinite(values["segment"]) else 0
+        pieces = _pieces(where, values, corners)
+        own.append(_Row(where, segment, pieces, corners is not None, grain, told))
+    records = [record for name, rows in read.items() for record in _records(name, rows)]
     table = pd.DataFrame(records, columns=[*ROWS, "setting", "where"])
-    _check_contradictions(table)
-    return (
-        table.drop_duplicates(["line", "segment", "g", "beam_x", "beam_y", "beam_z", "seen"])
-        .drop(columns="where", errors="ignore")
-        .reset_index(drop=True)
-    )
+    return _each_once(table).drop(columns="where")
 
 
 def _check_columns(path: Path, names: list[str]) -> None:
@@ -161,10 +162,11 @@ def _check_columns(path: Path, names: list[str]) -> None:
             f"{path}, line 1: no column {missing[0]}; known: {', '.join(COLUMNS)}; found: "
             f"{', '.join(names) or 'nothing'}"
         )
-    if unknown or len(set(names)) < len(names):
+    twice = [name for k, name in enumerate(names) if name in names[:k]]
+    if unknown or twice:
         raise MapFileError(
-            f"{path}, line 1: column {(unknown or names)[0]!r} is unknown or there twice; known: "
-            f"{', '.join(COLUMNS)}"
+            f"{path}, line 1: column {(unknown or twice)[0]!r} is {'unknown' if unknown else 'there twice'}; "
+            f"known: {', '.join(COLUMNS)}"
         )
 
 
@@ -202,89 +204,87 @@ def _corners(where: str, text: dict[str, str], place: Place) -> NDArray | None:
         raise MapFileError(
             f"{where}: {given[0]} = {text[given[0]][:40]!r}; write two corners or more, x y; x y; ..."
         )
-    if given[0] == "polyline":
-        return points
-    if place.from_picture is None:
-        raise MapFileError(
-            f"{where}: polyline_px needs an image that is registered to the map (registration: image_to_ebsd)"
-        )
-    return place.from_picture(points)
+    if given[0] == "polyline_px":
+        if place.from_picture is None:
+            raise MapFileError(
+                f"{where}: polyline_px needs an image that is registered to the map (registration: "
+                "image_to_ebsd)"
+            )
+        points = place.from_picture(points)
+    low, high, wanted = NUMBERS["x_um"]
+    if not ((points >= low) & (points <= high)).all():
+        raise MapFileError(f"{where}: {given[0]} lies far off the map; write {wanted}")
+    return points
 
 
-def _find_grain(
+def _grain(
     where: str,
-    own: _Line,
+    before: list[_Row],
     values: dict[str, float],
     corners: NDArray | None,
     place: Place,
     known: pd.Index,
-) -> None:
-    """The grain of the line, by number or by place; MapFileError where they disagree."""
-    points = corners
-    if points is None and np.isfinite([values["x_um"], values["y_um"]]).all():
-        points = np.array([[values["x_um"], values["y_um"]]])
-    elif points is None and np.isfinite([values["x_um"], values["y_um"]]).any():
+) -> int:
+    """The grain of a row, by number, by place or by the rows ``before`` of its line."""
+    at = np.array([values["x_um"], values["y_um"]])
+    if np.isfinite(at).sum() == 1:
         raise MapFileError(f"{where}: x_um and y_um belong together; give both")
+    if corners is not None:
+        points = (corners[1:] + corners[:-1]) / 2  # corners themselves may lie on a boundary
+    else:
+        points = at[None] if np.isfinite(at).all() else np.zeros((0, 2))
     grain = int(values["grain_id"]) if np.isfinite(values["grain_id"]) else 0
     if grain and grain not in known:
         raise MapFileError(
             f"{where}: grain {grain} is not in the map, which has {len(known)} grains from {known.min()} to "
             f"{known.max()}"
         )
-    if points is not None:
-        under = place.grain_at(points)
-        inside = under[under > 0]
-        if not len(inside):
-            raise MapFileError(
-                f"{where}: the line at {points[0, 0]:g}, {points[0, 1]:g} um lies in no grain of the map; "
-                "positions are um on the map, x right and y down"
-            )
-        if grain and grain not in inside:
-            raise MapFileError(
-                f"{where}: the line is said to lie in grain {grain}, its place is in grain {inside[0]}; "
-                "correct one of the two"
-            )
-        grain = grain or int(np.bincount(inside).argmax())
-    if own.grain and grain and own.grain != grain:
+    under = np.unique(place.grain_at(points)) if len(points) else np.zeros(0, int)
+    under = under[under > 0]
+    if len(points) and not len(under):
         raise MapFileError(
-            f"{where}: the line lies in grain {grain} here, in grain {own.grain} before ({own.where}); a "
-            "line that crosses a boundary is two lines"
+            f"{where}: the line at {points[0, 0]:g}, {points[0, 1]:g} um lies in no grain of the map; "
+            "positions are um on the map, x right and y down"
         )
-    own.grain = own.grain or grain
-    own.where = own.where or where
-    if not own.grain:
+    if len(under) > 1:
+        raise MapFileError(
+            f"{where}: the line runs from grain {under[0]} into grain {under[1]}; draw it as two lines"
+        )
+    if len(under) and grain and grain != under[0]:
+        raise MapFileError(
+            f"{where}: the line is said to lie in grain {grain}, its place is in grain {under[0]}; correct "
+            "one of the two"
+        )
+    grain = grain or int(under[0] if len(under) else 0)
+    if before and grain and before[0].grain != grain:
+        raise MapFileError(
+            f"{where}: the line lies in grain {grain} here, in grain {before[0].grain} before "
+            f"({before[0].where}); a line that crosses a boundary is two lines"
+        )
+    grain = grain or (before[0].grain if before else 0)
+    if not grain:
         raise MapFileError(f"{where}: no place; give grain_id, x_um and y_um, or a polyline")
+    return grain
 
 
-def _add_pieces(where: str, own: _Line, values: dict[str, float], corners: NDArray | None) -> None:
-    """Geometry of the row, kept with the line."""
-    sigma = values["sigma_deg"] if np.isfinite(values["sigma_deg"]) else SIGMA_DEG
-    if corners is not None:
-        kept = approximate_polygon(corners, STRAIGHT * np.linalg.norm(np.diff(corners, axis=0), axis=1).sum())
-        steps = np.diff(kept, axis=0)
-        length = np.linalg.norm(steps, axis=1)
-        angle = np.degrees(np.arctan2(-steps[:, 1], steps[:, 0])) % 180.0
-        if own.pieces and len(own.pieces) != len(steps):
-            raise MapFileError(
-                f"{where}: this polyline has {len(steps)} straight pieces, the line had {len(own.pieces)} "
-                f"before ({own.where}); draw the same corners, or draw it once"
-            )
-        low, high, wanted = NUMBERS["length_um"]
-        if not (low <= length.min() and length.max() <= high):
-            raise MapFileError(
-                f"{where}: a piece of the polyline is {length.max():.4g} um long; write {wanted}"
-            )
-        own.is_polyline = True
-        for i, (a, s) in enumerate(zip(angle, length, strict=True), start=1):
-            own.pieces.setdefault(i, {"angle_deg": a, "sigma_deg": sigma, "length_um": s})
-        return
-    segment = int(values["segment"]) if np.isfinite(values["segment"]) else 1
-    if own.is_polyline:
-        return
-    piece = own.pieces.setdefault(segment, {"angle_deg": np.nan, "sigma_deg": sigma, "length_um": np.nan})
-    for name in ("angle_deg", "length_um"):
-        if np.isnan(piece[name]):
-            piece[name] = values[name] % 180.0 if name == "angle_deg" else values[name]
+def _pieces(where: str, values: dict[str, float], corners: NDArray | None) -> list[dict[str, float]]:
+    """What a row says of geometry: straight pieces, none where nothing was drawn."""
+    sigma = values["sigma_deg"]
+    if corners is None:
+        if np.isnan(values["angle_deg"]) and np.isnan(values["length_um"]):
+            return []
+        return [
+            {"angle_deg": values["angle_deg"] % 180.0, "sigma_deg": sigma, "length_um": values["length_um"]}
+        ]
+    kept = approximate_polygon(corners, STRAIGHT * np.linalg.norm(np.diff(corners, axis=0), axis=1).sum())
+    steps = np.diff(kept, axis=0)
+    length = np.linalg.norm(steps, axis=1)
+    low, high, wanted = NUMBERS["length_um"]
+    wrong = length[(length < low) | (length > high)]
+    if len(wrong):
+        raise MapFileError(f"{where}: a piece of the polyline is {wrong[0]:.4g} um long; write {wanted}")
+    angle = np.degrees(np.arctan2(-steps[:, 1], steps[:, 0])) % 180.0
+    return [{"angle_deg": a, "sigma_deg": sigma, "length_um": n} for a, n in zip(angle, length, strict=True)]
 
 
 def _condition(
@@ -306,6 +306,8 @@ def _condition(
         raise MapFileError(
             f"{where}: neither g nor tilt_deg; say under which condition the line was looked at"
         )
+    if np.isfinite(values["second_deg"]) and not is_set:
+        raise MapFileError(f"{where}: second_deg without tilt_deg; give both, or g alone")
     beam = np.array(NORMAL)
     try:
         if is_set:
@@ -339,37 +341,94 @@ def _condition(
         "beam_z": beam[2],
         "seen": seen,
         "setting": bool(is_set),
-        "where": where,
     }
 
 
-def _records(name: str, line: _Line) -> list[dict]:
-    """Rows of a line: its pieces under each condition; what was drawn stands in the first row of a piece."""
-    total = np.nansum([piece["length_um"] for piece in line.pieces.values()])
-    records, drawn = [], set()
-    for row in line.rows:
-        whole = line.is_polyline or np.isnan(row["segment"])
-        chosen = list(line.pieces) if whole else [int(row["segment"])]
-        for segment in chosen:
-            piece = line.pieces[segment]
-            is_part = whole and len(line.pieces) > 1
-            share = piece["length_um"] / total if is_part and total > 0 else 1.0 / len(chosen)
-            geometry = piece if segment not in drawn else piece | {"angle_deg": np.nan, "length_um": np.nan}
-            drawn.add(segment)
+def _records(name: str, rows: list[_Row]) -> list[dict]:
+    """Records of a line: each of its rows for the segments that it is about."""
+    drawn = next((row for row in rows if row.is_polyline), None)
+    if drawn is not None:
+        segments = list(range(1, len(drawn.pieces) + 1))
+        _check_polyline(rows, drawn)
+    else:
+        segments = sorted({row.segment for row in rows if row.segment}) or [1]
+    length = _lengths(rows, segments)
+    share = length / length.sum()
+    sigma = next(
+        (p["sigma_deg"] for row in rows for p in row.pieces if np.isfinite(p["sigma_deg"])), SIGMA_DEG
+    )
+    records, first = [], {}
+    for row in rows:
+        whole = row.segment == 0
+        chosen = segments if whole else [row.segment]
+        if len(row.pieces) not in (0, len(chosen)):
+            raise MapFileError(
+                f"{row.where}: this angle or length is of a line of {len(segments)} segments; name the one that "
+                "it is of"
+            )
+        pieces = row.pieces or [dict.fromkeys(GEOMETRY, np.nan)] * len(chosen)
+        for segment, piece in zip(chosen, pieces, strict=True):
+            _check_angle(row, segment, piece, first)
+            own_sigma = piece["sigma_deg"] if np.isfinite(piece["sigma_deg"]) else sigma
             records.append(
-                row
-                | geometry
+                row.told
+                | piece
                 | {
+                    "sigma_deg": own_sigma,
                     "line": name,
                     "segment": segment,
-                    "grain_id": line.grain,
-                    "weight": share if np.isfinite(share) else 1.0 / len(chosen),
+                    "grain_id": row.grain,
+                    "weight": share[segments.index(segment)] if whole else 1.0,
+                    "where": row.where,
                 }
             )
     return records
 
 
-def _check_contradictions(table: pd.DataFrame) -> None:
+def _check_polyline(rows: list[_Row], drawn: _Row) -> None:
+    """MapFileError for rows that do not go with a line drawn with corners."""
+    for row in rows:
+        if not row.is_polyline and (row.segment or row.pieces):
+            raise MapFileError(
+                f"{row.where}: the line is drawn with corners in another row ({drawn.where}); leave segment, "
+                "angle and length out here"
+            )
+        if row.is_polyline and len(row.pieces) != len(drawn.pieces):
+            raise MapFileError(
+                f"{row.where}: this polyline has {len(row.pieces)} straight pieces, the line has "
+                f"{len(drawn.pieces)} in another row ({drawn.where}); draw the same corners, or draw it once"
+            )
+
+
+def _check_angle(row: _Row, segment: int, piece: dict[str, float], first: dict) -> None:
+    """MapFileError for two drawings of a segment that cannot be one line."""
+    if np.isnan(piece["angle_deg"]):
+        return
+    angle, where = first.setdefault(segment, (piece["angle_deg"], row.where))
+    if abs(line_difference(angle, piece["angle_deg"])) > FAR_DEG:
+        raise MapFileError(
+            f"{row.where}: segment {segment} lies at {piece['angle_deg']:.0f} deg here, at {angle:.0f} deg "
+            f"before ({where}); give the pieces of a bent line different segments"
+        )
+
+
+def _lengths(rows: list[_Row], segments: list[int]) -> NDArray:
+    """(n,) length of every segment, um; that of the others' mean where none was given, 1 where none was at
+    all.
+    """
+    length = np.full(len(segments), np.nan)
+    for row in rows:
+        chosen = segments if row.segment == 0 else [row.segment]
+        for segment, piece in zip(chosen, row.pieces, strict=False):
+            k = segments.index(segment)
+            length[k] = np.fmax(length[k], piece["length_um"])
+    known = length[np.isfinite(length)]
+    return np.where(np.isfinite(length), length, known.mean() if len(known) else 1.0)
+
+
+def _each_once(table: pd.DataFrame) -> pd.DataFrame:
+    """A state that is recorded again under the same condition counts once; MapFileError where it differs."""
+    table = table.drop_duplicates([name for name in table if name != "where"])
     told = table[table["seen"] != ""]
     keys = ["line", "segment", "g", "beam_x", "beam_y", "beam_z"]
     first = told.groupby(keys, sort=False)[["seen", "where"]].transform("first")
@@ -381,3 +440,8 @@ def _check_contradictions(table: pd.DataFrame) -> None:
             f"{row['where']}: line {row['line']} is {row['seen']} under {row['g']}, but {other['seen']} in "
             f"{other['where'].rsplit(', ', 1)[-1]}; keep one of the two"
         )
+    again = told.index[told.duplicated(keys)]
+    table = table.copy()
+    table.loc[again, "seen"] = ""
+    says_nothing = table.index.isin(again) & table[["angle_deg", "length_um"]].isna().all(axis=1)
+    return table[~says_nothing].reset_index(drop=True)

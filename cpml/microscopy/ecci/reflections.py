@@ -86,7 +86,7 @@ class Reflections:
         if wanted not in self.names:
             shown = ", ".join(dict.fromkeys(_family_name(n) for n in self.names[:60]))
             raise ParameterError(
-                f"reflection {name!r} does not diffract in this crystal, or its planes are closer than "
+                f"reflection {name[:30]!r} does not diffract in this crystal, or its planes are closer than "
                 f"{MIN_SPACING:g} nm; choose of the forms of {shown}"
             )
         return self.names.index(wanted)

@@ -124,7 +124,7 @@ def one_a_line(rows: pd.DataFrame) -> pd.DataFrame:
     is_line = (rows["level"] == LINE).to_numpy()
     lines = rows[is_line].sort_values("weight", ascending=False, kind="stable")
     kept = lines.drop_duplicates(["grain_id", "source"])
-    source = kept["source"].str.split().str[0]
+    source = kept["source"].str.split().str[0].astype(rows["source"].dtype)
     return pd.concat([rows[~is_line], kept.assign(source=source).sort_index()])
 
 

@@ -1,6 +1,7 @@
 """Lines drawn by hand: the table that a person writes, and the grain under each line."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +88,23 @@ def traces_to_grains(traces: pd.DataFrame, ebsd_map: EbsdMap, label: NDArray) ->
     position = traces[["x_um", "y_um"]].to_numpy()
     if not len(position):
         return traces.assign(grain_id=np.zeros(0, int))
+    return traces.assign(grain_id=grain_finder(ebsd_map, label)(position))
+
+
+def grain_finder(ebsd_map: EbsdMap, label: NDArray) -> Callable[[NDArray], NDArray]:
+    """From points (n, 2), um, to the grains (n,) under them, 0 where there is no map pixel.
+
+    Parameters
+    ----------
+    label : (N,) grain of every map pixel
+    """
     from scipy.spatial import cKDTree
 
-    distance, pixel = cKDTree(ebsd_map.xy).query(position)
-    return traces.assign(
-        grain_id=np.where(distance <= 1.01 * max(ebsd_map.pixel_um), np.asarray(label)[pixel], 0)
-    )
+    tree, label = cKDTree(ebsd_map.xy), np.asarray(label)
+
+    def grain_of(points: NDArray) -> NDArray:
+        distance, pixel = tree.query(points)
+        near = distance <= 1.01 * max(ebsd_map.pixel_um)
+        return np.where(near, label[np.minimum(pixel, len(label) - 1)], 0)
+
+    return grain_of

@@ -1,11 +1,12 @@
 """What one source of reports changed: the same law fitted without its rows."""
 
+from copy import copy
 from dataclasses import replace
 
 import pandas as pd
-from sklearn.base import clone
 
 from cpml.models.coupled.coupled import CoupledClassifier
+from cpml.models.coupled.learning.correction import Correction
 from cpml.models.specimen.specimen import Specimen
 
 
@@ -17,7 +18,7 @@ def from_source(reports: pd.DataFrame, source: str) -> pd.Series:
 def source_effect(model: CoupledClassifier, specimen: Specimen, source: str) -> pd.DataFrame:
     """Strength ratios and shares of shear of all families, with a source of reports and without it.
 
-    Both fits are the law's, without the learned correction, so that what differs is what the source says.
+    The law alone, without the learned correction; the fit without the source begins where the other ended.
 
     Parameters
     ----------
@@ -35,13 +36,15 @@ def source_effect(model: CoupledClassifier, specimen: Specimen, source: str) -> 
     is_own = from_source(reports, source)
     spoken = reports.loc[is_own, "grain_id"].unique()
     other = replace(specimen, reports=reports[~is_own])
+    law = copy(model)
+    law.correction_ = Correction()
+    fitted = copy(model).set_params(residual=False, samples=0, warm_start=True).fit([other])
     told = {}
-    for name, seen in (("", specimen), ("_without", other)):
-        fitted = clone(model, safe=False).set_params(residual=False, samples=0).fit([seen])
-        found = fitted.predict(seen)
+    for name, part, seen in (("", law, specimen), ("_without", fitted, other)):
+        found = part.predict(seen)
         found = found[found["grain_id"].isin(spoken)]
         shares = found.groupby(["family", "grain_id"])["share"].sum().groupby("family").mean()
-        told[f"ratio{name}"] = fitted.strengths_.set_index("family")["ratio"]
+        told[f"ratio{name}"] = part.strengths_.set_index("family")["ratio"]
         told[f"share{name}"] = shares
     table = pd.DataFrame(told).reindex(model.prior_.families).rename_axis("family").reset_index()
     return table.assign(grains=len(spoken))[columns]
