@@ -38,6 +38,7 @@ MATERIALS = ("nickel", "titanium_cp", "magnesium")
 SCHMID_POWER = 8
 LEVEL = 0.9
 GRAINS, LINES = 60, 25
+PARTS = ("burgers", "number", "calls", "speed")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", default=[], help="burgers, number, calls, speed; all by default")
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args(arguments)
-    for name, part in (("burgers", burgers), ("number", number), ("calls", calls), ("speed", speed)):
+    for name, part in zip(PARTS, (burgers, number, calls, speed), strict=True):
         if not given.parts or name in given.parts:
             began = time.perf_counter()
             part(given.seeds)
@@ -209,7 +210,9 @@ def calls(seeds: int) -> None:
                 session = Session(climbed=0.15, crossed=0.15, bent=0.3)
                 records, known = specimen.lines(seed, session, truth)
                 given = (records, specimen.grains, specimen.systems, specimen.found)
-                told = call_lines(infer_lines(*given), *given, seed=seed)
+                settings = Settings(reading=learn_reading(*given, seed=seed)[0])
+                posterior = infer_lines(*given, settings=settings)
+                told = call_lines(posterior, *given, settings=settings, seed=seed)
                 own = known.drop_duplicates("line").set_index("line").loc[told["line"]]
                 climbed, crossed = own["climbed"].to_numpy(bool), own["crossed"].to_numpy(bool)
                 bent = (told["n_segments"] > 1).to_numpy()

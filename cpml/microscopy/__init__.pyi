@@ -50,6 +50,22 @@ from .dic.strain import (
     max_shear as max_shear,
     strain_measures as strain_measures,
 )
+from .ecci.best_reflections import best_reflections as best_reflections
+from .ecci.calls import call_lines as call_lines
+from .ecci.channelling import (
+    common_settings as common_settings,
+    excited as excited,
+    settings_for as settings_for,
+)
+from .ecci.contrast import burgers_vectors as burgers_vectors, contrast_table as contrast_table
+from .ecci.line_pictures import (
+    find_segments as find_segments,
+    line_contrast as line_contrast,
+    line_density as line_density,
+)
+from .ecci.posterior import infer_lines as infer_lines
+from .ecci.reflections import reflections as reflections
+from .ecci.stage import Stage as Stage
 from .grains.boundary_geometry import boundary_details as boundary_details, boundary_sides as boundary_sides
 from .grains.boundary_pieces import pieces_between as pieces_between
 from .grains.boundary_slip import boundary_transfer as boundary_transfer

@@ -1,5 +1,7 @@
 """ECCI: reflections, stage, and which setting excites what."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from diffpy.structure import Atom, Lattice, Structure
@@ -19,7 +21,7 @@ from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.errors import ParameterError
 from cpml.microscopy.ecci.channelling import (
     STRONG,
-    bragg_tilts,
+    bragg_settings,
     check_excited,
     common_settings,
     deviation_deg,
@@ -482,8 +484,10 @@ def test_tilts_are_those_of_a_search(seed, second, which, number, deviation):
     theta = NICKEL.bragg_deg[number] + deviation
     off = np.degrees(np.arcsin(-turn.apply(middle) @ g / np.linalg.norm(g))) - theta
     crossed = grid[:-1][np.diff(np.sign(off)) != 0] + 0.05
-    found = np.sort(bragg_tilts(stage, g, NICKEL.bragg_deg[number], [second], deviation_deg=deviation)[0])
-    found = found[np.isfinite(found)]
+    fixed = replace(stage, limits=((-180, 180), (second - 1e-9, second + 1e-9)))
+    tilts, seconds = bragg_settings(fixed, g, NICKEL.bragg_deg[number], deviation_deg=deviation)
+    np.testing.assert_allclose(seconds, second, atol=1e-6)
+    found = np.unique(tilts.round(6))
     if len(found) == 2 and (found[1] - found[0]) % 360 < 0.2:
         return  # the two fall into one cell of the grid
     assert len(found) == len(crossed)
@@ -493,7 +497,7 @@ def test_tilts_are_those_of_a_search(seed, second, which, number, deviation):
 def test_no_clearer_setting_is_within_reach():
     """On a grid of 0.05 deg of tilt and 1 deg of rotation, Delta changes sign where there are settings: none
     of them is clearer than the one given by more than the tilts may be off, and where there are none there
-    is no row.
+    is no row. (What is given may be clearer: it is looked for between the values of the grid as well.)
     """
     q, stage = orientation(9), Stage(limits=((-5, 20), (-90, 90)))
     tilt, second = np.meshgrid(np.arange(-5, 20.01, 0.05), np.arange(-90, 90.5, 1.0), indexing="ij")
@@ -508,7 +512,7 @@ def test_no_clearer_setting_is_within_reach():
             others = np.abs(off[:-1][met][:, strong_others(NICKEL, number)]).min(1)
             best = (others - 1e-3 * np.abs(tilt[:-1][met])).max()
             row = table.loc[name]
-            assert row["clear_deg"] - 1e-3 * abs(row["tilt_deg"]) == pytest.approx(best, abs=0.051)
+            assert row["clear_deg"] - 1e-3 * abs(row["tilt_deg"]) >= best - 0.051
 
 
 def test_a_double_tilt_reaches_what_only_its_second_tilt_brings_to_bragg():

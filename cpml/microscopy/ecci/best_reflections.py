@@ -78,7 +78,7 @@ def best_reflections(
                     "p_right": p,
                     "confused": confused_pairs(gb[list(chosen)]),
                     "settings": ", ".join(
-                        f"{t:.1f} / {s:.0f}" for t, s in zip(at["tilt_deg"], at["second_deg"], strict=True)
+                        f"{t:.2f} / {s:.2f}" for t, s in zip(at["tilt_deg"], at["second_deg"], strict=True)
                     ),
                 }
             )

@@ -6,10 +6,13 @@ wanted one.
 Delta is the angle by which the beam k (unit, into the crystal) misses the Bragg position of g, zero on it;
 its sign is that of the deviation parameter s. ECCI is done at s = 0 or a little above.
 
-For the inverse the second motion of the stage goes through a grid, and for each of its values the tilt is in
-closed form: with Q g the reflection after the second motion, e the in-plane direction across the tilt axis,
+For the inverse one motion of the stage goes through a grid, and for each of its values the other is in closed
+form: k . g = f . R(x) m with x the angle of that motion, a its axis, f and m the vectors before and behind
+it,
 
-    k . g = cos(tau) (Q g)_z + sin(tau) (e . Q g) = -sin(theta_B + Delta)  ->  two tilts tau
+    f . R(x) m = (f . a)(a . m) + cos(x) [f . m - (f . a)(a . m)] + sin(x) f . (a x m) = -sin(theta_B + Delta)
+
+which has two solutions x or none. Both motions take their turn, so that no curve of settings is missed.
 
 Settings at which other strong reflections are excited as well are no two-beam conditions: `clear_deg` is
 how far the nearest of them misses its own Bragg position.
@@ -78,25 +81,49 @@ def excited(
     )
 
 
-def bragg_tilts(
-    stage: Stage, vector: ArrayLike, bragg_deg: float, second_deg: ArrayLike, *, deviation_deg: float = 0.0
-) -> NDArray:
-    """Tilts (M, 2), deg, that bring a reflection to Delta = ``deviation_deg`` for second motions (M,); NaN
-    where none does.
+def bragg_settings(
+    stage: Stage, vector: ArrayLike, bragg_deg: float, *, deviation_deg: float = 0.0, step_deg: float = 1.0
+) -> tuple[NDArray, NDArray]:
+    """Tilts and second motions (M,), deg, within reach of the stage, that bring a reflection to Delta =
+    ``deviation_deg``; each motion on a grid, the other in closed form.
 
     Parameters
     ----------
     vector : (3,) reflection, any length, sample frame
     """
-    turned = stage.sample_to_lab(0.0, second_deg) @ (np.asarray(vector, float) / np.linalg.norm(vector))
-    across = np.cross(stage.tilt_axis, [0.0, 0.0, 1.0]) * -stage.tilt_sense
-    along_z, in_plane = turned[:, 2], turned @ across
-    size = np.hypot(along_z, in_plane)
-    wanted = -np.sin(np.deg2rad(bragg_deg + deviation_deg)) / np.maximum(size, 1e-12)
+    g = np.asarray(vector, float) / np.linalg.norm(vector)
+    wanted = -np.sin(np.deg2rad(bragg_deg + deviation_deg))
+    (low, high), (first, last) = stage.limits
+    second = np.linspace(first, last, max(2, int((last - first) / step_deg) + 1))
+    turned = stage.sample_to_lab(0.0, second) @ g
+    tilt = stage.tilt_sense * _angles(np.array([0.0, 0.0, 1.0]), stage.tilt_axis, turned, wanted)
+    grid = np.linspace(low, high, max(2, int((high - low) / step_deg) + 1))
+    before = stage.sample_to_lab(grid, stage.offset_deg)[:, 2, :]  # the beam behind the tilt alone
+    turn = stage.second_sense * _angles(before, stage.second_axis, g, wanted) + stage.offset_deg
+    tilts = np.concatenate([tilt.ravel(), np.repeat(grid, 2)])
+    turns = np.concatenate([np.repeat(second, 2), turn.ravel()])
+    tilts, turns = (np.where(v > 180.0, v - 360.0, v) for v in (tilts, turns))
+    kept = np.isfinite(tilts) & np.isfinite(turns)
+    kept[kept] = stage.within(tilts[kept], turns[kept])
+    return tilts[kept], turns[kept]
+
+
+def _angles(before: NDArray, axis: NDArray, behind: NDArray, wanted: float) -> NDArray:
+    """(M, 2) angles x, deg in [-180, 180), with before . R(axis, x) behind = wanted; NaN where there is none.
+
+    Parameters
+    ----------
+    before, behind : (3,) or (M, 3); axis : (3,) unit
+    """
+    still = (before @ axis) * (behind @ axis)
+    even = (before * behind).sum(-1) - still
+    odd = (before * np.cross(axis, behind)).sum(-1)
+    size = np.maximum(np.hypot(even, odd), 1e-12)
+    cosine = (wanted - still) / size
     with np.errstate(invalid="ignore"):
-        half = np.arccos(np.where(np.abs(wanted) <= 1, wanted, np.nan))
-    middle = np.arctan2(in_plane, along_z)
-    return (np.degrees(np.stack([middle - half, middle + half], axis=1)) + 180.0) % 360.0 - 180.0
+        half = np.arccos(np.where(np.abs(cosine) <= 1, cosine, np.nan))
+    middle = np.arctan2(odd, even)
+    return (np.degrees(np.stack([middle - half, middle + half], axis=-1)) + 180.0) % 360.0 - 180.0
 
 
 def settings_for(
@@ -117,7 +144,7 @@ def settings_for(
     quaternion : (4,) of the grain
     wanted : names of reflections; None: the strongest WANTED forms
     deviation : Delta to be set, deg
-    step_deg : grid of the second motion
+    step_deg : grid of either motion
     error_deg : errors of tilt and second motion
 
     Returns
@@ -134,13 +161,10 @@ def settings_for(
     numbers = np.flatnonzero(found.family < WANTED)
     if wanted is not None:
         numbers = np.array([found.number(name) for name in wanted])
-    second = np.arange(stage.limits[1][0], stage.limits[1][1] + step_deg / 2, step_deg)
     rows = []
     for number in numbers:
-        vector = rotate(q, found.vector[number])
-        tilts = bragg_tilts(stage, vector, found.bragg_deg[number], second, deviation_deg=deviation)
-        tilt, turn = tilts.ravel(), np.repeat(second, 2)
-        tilt, turn = (v[np.isfinite(tilt) & stage.within(tilt, turn)] for v in (tilt, turn))
+        vector, bragg = rotate(q, found.vector[number]), float(found.bragg_deg[number])
+        tilt, turn = bragg_settings(stage, vector, bragg, deviation_deg=deviation, step_deg=step_deg)
         if not len(tilt):
             continue
         clear = _clearance(found, q, stage.beam(tilt, turn), number, strong)
@@ -171,7 +195,7 @@ def common_settings(
 ) -> pd.DataFrame:
     """Settings that put several grains into a two-beam condition at once.
 
-    Every strong reflection of every grain is set exactly, over the whole grid of the second motion, and the
+    Every strong reflection of every grain is set exactly, over a grid of either motion, and the
     grains that have exactly one strong reflection within the tolerance are counted.
 
     Parameters
@@ -185,15 +209,13 @@ def common_settings(
     """
     q = np.atleast_2d(np.asarray(quaternions, float))
     strong = np.flatnonzero(found.family < STRONG)
-    second = np.arange(stage.limits[1][0], stage.limits[1][1], step_deg)
     tilts, turns = [], []
     for one in q:
         for number in strong:
-            vector = rotate(one, found.vector[number])
-            tilt, turn = bragg_tilts(stage, vector, found.bragg_deg[number], second).ravel(), second.repeat(2)
-            kept = np.isfinite(tilt) & stage.within(tilt, turn)
-            tilts.append(tilt[kept])
-            turns.append(turn[kept])
+            vector, bragg = rotate(one, found.vector[number]), float(found.bragg_deg[number])
+            tilt, turn = bragg_settings(stage, vector, bragg, step_deg=step_deg)
+            tilts.append(tilt)
+            turns.append(turn)
     tilt, turn = np.concatenate(tilts), np.concatenate(turns)
     if not len(tilt):
         return pd.DataFrame(columns=["tilt_deg", "second_deg", "n_grains", "grains", "reflections"])
@@ -210,7 +232,7 @@ def common_settings(
     rows, taken = [], []
     for i in order:
         chosen = (tuple(np.flatnonzero(single[i])), tuple(which[i][single[i]]))
-        if chosen in taken:
+        if chosen in taken or not chosen[0]:
             continue
         taken.append(chosen)
         rows.append(

@@ -63,7 +63,7 @@ class BurgersVectors:
 
     Attributes
     ----------
-    names : (B,) indices, as "[01-1]"
+    names : (B,) indices, the last that is not zero positive, as "[0-11]"
     kind : (B,) the form, one of NAMES
     vector : (B, 3) in a, crystal frame
     """

@@ -363,8 +363,8 @@ def _records(name: str, rows: list[_Row]) -> list[dict]:
         chosen = segments if whole else [row.segment]
         if len(row.pieces) not in (0, len(chosen)):
             raise MapFileError(
-                f"{row.where}: this angle or length is of a line of {len(segments)} segments; name the one that "
-                "it is of"
+                f"{row.where}: this angle or length is of a line of {len(segments)} segments; name the "
+                "segment that it is of"
             )
         pieces = row.pieces or [dict.fromkeys(GEOMETRY, np.nan)] * len(chosen)
         for segment, piece in zip(chosen, pieces, strict=True):

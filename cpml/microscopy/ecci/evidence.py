@@ -83,7 +83,7 @@ class Evidence:
     screw: NDArray  # (S, M) of the evidence, from lines within SCREW_DEG
     edge: NDArray  # (S, M)
     character_deg: NDArray  # (S, M) mean
-    log_recorded: NDArray  # (S, M) that a line of the mode is recorded at all, up to a constant
+    log_recorded: NDArray  # (S, M) that a line of the mode is recorded as this one was, up to a constant
 
 
 def segments_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +130,9 @@ def segment_evidence(
         for view in views:
             _add_geometry(total, view, first, lines, settings)
         pieces.append(_summed(total, lines))
-    recorded = _log_recorded(rows[told], at[told], len(segments), prior, lines, found, settings)
+    drawn = np.isfinite(rows["length_um"]).to_numpy()
+    has_length = np.bincount(at[drawn], minlength=len(segments)) > 0
+    recorded = _log_recorded(rows[told], at[told], has_length, prior, lines, found, settings)
     return Evidence(*(np.concatenate(part) for part in zip(*pieces, strict=True)), recorded)
 
 
@@ -169,28 +171,32 @@ def _add_geometry(
 def _log_recorded(
     rows: pd.DataFrame,
     at: NDArray,
-    n: int,
+    has_length: NDArray,
     prior: NDArray,
     lines: Lines,
     found: Reflections,
     settings: Settings,
 ) -> NDArray:
-    """(n, M) log of sum_u p(u | m) [1 - prod_c P(invisible | g_c, b, u)] P(L > LEAST_UM | u)."""
+    """(S, M) log of sum_u p(u | m) [1 - prod_c P(invisible | g_c, b, u)] P(L > LEAST_UM | u), the second
+    factor where anybody looked, the third where a length was drawn.
+    """
+    invisible = STATES.index("invisible")
     never = {
-        g: lines.state_probability(found.vector[found.number(g)], settings.reading)[
-            :, STATES.index("invisible")
-        ]
+        g: lines.state_probability(found.vector[found.number(g)], settings.reading)[:, invisible]
         for g in rows["g"].unique()
     }
-    long = prior + lines.log_longer(LEAST_UM, settings.depth_um)
-    known: dict[tuple[str, ...], NDArray] = {}
-    looked = {k: tuple(sorted(part)) for k, part in rows["g"].groupby(at)}
-    result = np.zeros((n, len(lines.modes)))
-    for k, names in looked.items():
-        if names not in known:
-            seen = 1 - np.prod([never[g] for g in names], axis=0)
-            known[names] = _summed((long + np.log(seen))[None], lines)[0][0]
-        result[k] = known[names]
+    longer = lines.log_longer(LEAST_UM, settings.depth_um)
+    looked = {k: tuple(sorted(set(part))) for k, part in rows["g"].groupby(at)}
+    known: dict[tuple[tuple[str, ...], bool], NDArray] = {}
+    result = np.zeros((len(has_length), len(lines.modes)))
+    for k, long in enumerate(has_length.tolist()):
+        key = (looked.get(k, ()), long)
+        if key not in known:
+            total = prior + longer if long else prior
+            if key[0]:
+                total = total + np.log(1 - np.prod([never[g] for g in key[0]], axis=0))
+            known[key] = _summed(total[None], lines)[0][0]
+        result[k] = known[key]
     return result
 
 

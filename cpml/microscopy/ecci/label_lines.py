@@ -25,7 +25,7 @@ from cpml.microscopy.labels.rows import LINE, label_rows
 SOURCE = "ecci"
 LEAST_WEIGHT = 0.01
 """Rows of a smaller weight are left out."""
-SHARES = np.linspace(0.0, 0.5, 51)
+SHARES = np.linspace(0.0, 0.5, 1001)
 
 
 def ecci_labels(posterior: LinePosterior, systems: Systems) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def _slip(posterior: LinePosterior) -> pd.DataFrame:
     glide = (rows["system"] != "").to_numpy()
     is_line = rows["line"]
     p_glide = rows["p"].where(glide, 0.0).groupby(is_line).transform("sum")
-    fair = (rows["p"] / rows["prior"]).where(glide, 0.0)  # all systems equal beforehand
+    fair = (rows["p"] / rows["prior"]).where(glide, 0.0)  # all systems equal beforehand, among lines recorded
     weight = p_glide * fair / fair.groupby(is_line).transform("sum")
     kept = (weight >= LEAST_WEIGHT).to_numpy()
     rows, weight = rows[kept], weight[kept]

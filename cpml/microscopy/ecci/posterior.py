@@ -67,6 +67,8 @@ class GrainPosterior:
     marginal : (S, M) of the segments' modes
     change : (R, M, M) probability that line r goes from one mode to another at a bend, summed over its bends
     first, size : (R,) first segment of every line, and their number
+    marginal_prior, change_prior : as marginal and change, for lines of which no more is known than that they
+        were recorded
     """
 
     segments: pd.DataFrame
@@ -76,7 +78,8 @@ class GrainPosterior:
     change: NDArray
     first: NDArray
     size: NDArray
-    change_prior: dict[int, NDArray]  # (M, M) for every number of segments
+    marginal_prior: NDArray
+    change_prior: NDArray
 
     @classmethod
     def of(cls, rows: pd.DataFrame, lines: Lines, found: Reflections, settings: Settings) -> "GrainPosterior":
@@ -91,11 +94,8 @@ class GrainPosterior:
             recorded = np.exp(evidence.log_recorded[first])
             shared = pooled_prior(whole / recorded, modes.prior) / recorded
             marginal, change, _ = chained(evidence.log, first, size, modes, shared, settings.bends)
-        unseen = {
-            int(n): chained(np.zeros((n, len(modes))), [0], [n], modes, modes.prior, settings.bends)[1][0]
-            for n in np.unique(size)
-        }
-        return cls(segments, modes, evidence, marginal, change, first, size, unseen)
+        before = chained(evidence.log_recorded, first, size, modes, modes.prior, settings.bends)
+        return cls(segments, modes, evidence, marginal, change, first, size, *before[:2])
 
     @property
     def line(self) -> NDArray:
@@ -120,11 +120,7 @@ class GrainPosterior:
     @property
     def prior_climb(self) -> NDArray:
         """(R,) the same before anything was seen."""
-        of_size = {
-            n: self._climbs(self.modes.prior[None], change[None])[0]
-            for n, change in self.change_prior.items()
-        }
-        return np.array([of_size[n] for n in self.size.tolist()])
+        return self._climbs(self.marginal_prior[self.first], self.change_prior)
 
     def _climbs(self, start: NDArray, change: NDArray) -> NDArray:
         onto = change[:, ~self.is_climb][:, :, self.is_climb].sum((1, 2))
@@ -190,7 +186,7 @@ class GrainPosterior:
             system=np.tile(np.where(self.is_climb, "", names), n),
             burgers=np.tile(np.array(self.modes.burgers.names, object)[self.modes.burgers_of], n),
             p=self.marginal.ravel(),
-            prior=np.tile(self.modes.prior, n),
+            prior=self.marginal_prior.ravel(),
         )
 
     def change_table(self) -> pd.DataFrame:
@@ -200,14 +196,13 @@ class GrainPosterior:
         a, b = np.nonzero(np.triu(burgers[:, None] == burgers, 1))
         bent = np.flatnonzero(self.size > 1)
         name = np.array(self.modes.systems.names, object)[number]
-        prior = {n: self._pairs(change[None])[0, a, b] for n, change in self.change_prior.items()}
         values = (
             np.repeat(self.line[bent], len(a)),
             np.repeat(self.segments["grain_id"].to_numpy()[self.first][bent], len(a)),
             np.tile(name[a], len(bent)),
             np.tile(name[b], len(bent)),
             self._pairs(self.change[bent])[:, a, b].ravel(),
-            np.array([prior[n] for n in self.size[bent].tolist()]).reshape(-1),
+            self._pairs(self.change_prior[bent])[:, a, b].ravel(),
         )
         return pd.DataFrame(dict(zip(CHANGES, values, strict=True)))
 

@@ -36,8 +36,8 @@ ATOMS = {
 FORBIDDEN = 1e-3
 """Of the largest structure factor; what is smaller is zero but for rounding."""
 REST_KEV = electron_mass * c**2 / elementary_charge / 1e3
-MIN_SPACING = 0.11
-"""Smallest spacing of planes, nm: {311} of aluminium and all that ECCI is done with."""
+MIN_SPACING = 0.1
+"""Smallest spacing of planes, nm: {222} of nickel and copper, and all that ECCI is done with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,8 @@ class Reflections:
         ParameterError : no indices, or planes that do not diffract
         """
         indices = parse_indices(name)
+        if len(indices) == 4 and not self.is_hcp:
+            raise ParameterError(f"reflection {name[:30]!r}: a cubic crystal has three indices; write three")
         wanted = _name(indices if len(indices) == 3 else (indices[0], indices[1], indices[3]), self.is_hcp)
         if wanted not in self.names:
             shown = ", ".join(dict.fromkeys(_family_name(n) for n in self.names[:60]))
@@ -124,7 +126,8 @@ def _reflections(
     cell = Lattice(10 * a_nm, 10 * a_nm, 10 * (c_nm or a_nm), 90, 90, 120 if c_nm else 90)
     atoms = [Atom(element, list(place)) for place in places]
     phase = Phase(lattice, space_group=group, structure=Structure(lattice=cell, atoms=atoms))
-    found = ReciprocalLatticeVector.from_min_dspacing(phase, 10 * min_spacing)
+    found = ReciprocalLatticeVector.from_min_dspacing(phase, 5 * min_spacing)  # its lists end raggedly
+    found = found[found.dspacing >= 10 * min_spacing]
     found.calculate_structure_factor()
     factor = np.abs(found.structure_factor)
     kept = factor > FORBIDDEN * factor.max()
@@ -134,12 +137,12 @@ def _reflections(
     length = np.linalg.norm(vector, axis=1) / a_nm
     extinction = np.pi * cell.volume / 1e3 / (wave * (1 + kv / REST_KEV) * factor / 10)
     order = np.lexsort((*hkl.T[::-1], length.round(6), extinction.round(6)))
-    keys = np.c_[extinction.round(4), length.round(4)][order]
-    family = np.r_[0, np.cumsum((np.diff(keys, axis=0) != 0).any(1))]
+    names = tuple(_name(hkl[i], lattice == "hcp") for i in order)
+    forms = list(dict.fromkeys(map(_family_name, names)))
     return Reflections(
-        names=tuple(_name(hkl[i], lattice == "hcp") for i in order),
+        names=names,
         vector=vector[order],
-        family=family,
+        family=np.array([forms.index(_family_name(name)) for name in names]),
         bragg_deg=np.degrees(np.arcsin(wave * length[order] / 2)),
         extinction_nm=extinction[order],
         a_nm=a_nm,
@@ -180,14 +183,14 @@ def parse_indices(text: str) -> tuple[int, ...]:
     """
     import re
 
-    bare = text.strip().strip("()[]{}")
-    pieces = re.split(r"[\s,]+", bare) if re.search(r"[\s,]", bare) else re.findall(r"-?\d", bare)
+    bare = text.strip()
+    inside = re.fullmatch(r"\((.*)\)|\[(.*)\]|\{(.*)\}", bare)
+    bare = (next(part for part in inside.groups() if part is not None) if inside else bare).strip()
+    pieces = re.split(r"\s*,\s*|\s+", bare) if re.search(r"[\s,]", bare) else re.findall(r"-?\d", bare)
     is_whole = "".join(pieces) == re.sub(r"[\s,]+", "", bare)
-    try:
-        found = tuple(int(piece) for piece in pieces)
-    except ValueError:
-        found = ()
-    if not is_whole or len(found) not in (3, 4) or not any(found) or (len(found) == 4 and sum(found[:3])):
+    is_whole = is_whole and all(re.fullmatch(r"-?\d{1,2}", piece, re.ASCII) for piece in pieces)
+    found = tuple(int(piece) for piece in pieces) if is_whole else ()
+    if len(found) not in (3, 4) or not any(found) or (len(found) == 4 and sum(found[:3])):
         raise ParameterError(
             f"{text[:30]!r} is no reflection; write its indices, such as 1 -1 1, or four that add up to 0 in "
             "the first three, such as 1 0 -1 0"

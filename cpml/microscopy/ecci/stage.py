@@ -12,7 +12,8 @@ beam. Two kinds of stage:
 | double-tilt | second tilt, about the axis across the first | tilt about an axis |
 
 Positive tilt is right-handed about its axis: about x it takes the lower edge of the picture away from the
-gun. Where a stage counts the other way, its sense is "left" (tilts) or "clockwise" (rotation).
+gun. Where a stage counts the other way, as many rotations do, its sense is "left" (tilts) or "clockwise"
+(rotation).
 
 A line of direction u below the surface is seen where it projects on the surface along the beam,
 
@@ -127,7 +128,8 @@ def projected_angle_deg(direction: ArrayLike, beam: ArrayLike) -> NDArray:
         raise ParameterError("the beam lies in the surface; tilt the specimen by less than 90 degrees")
     slide = (u[..., 2] / k[..., 2])[..., None]
     p = u - slide * k
-    return np.degrees(np.arctan2(-p[..., 1], p[..., 0])) % 180.0
+    angle = np.degrees(np.arctan2(-p[..., 1], p[..., 0])) % 180.0
+    return np.where(angle >= 180.0, 0.0, angle)  # a remainder rounds up
 
 
 def _turn(axis: NDArray, angle_deg: NDArray) -> NDArray:
