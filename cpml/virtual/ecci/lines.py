@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.rotations import quaternion_to_matrix
 from cpml.crystallography.slip_systems import Systems
+from cpml.errors import ParameterError
 from cpml.microscopy.ecci.contrast import STATES, burgers_of_systems, expected_state
 from cpml.microscopy.ecci.reflections import Reflections
 from cpml.microscopy.ecci.stage import projected_angle_deg
@@ -56,6 +57,14 @@ class Session:
     depth_um: float = 0.1
     log_depth_sd: float = 0.3
     least_um: float = 0.05
+
+    def __post_init__(self) -> None:
+        kinds = self.climbed + self.crossed + self.bent
+        if not (0 <= kinds <= 1 and 0 <= self.screws + self.edges <= 1 and 0 <= self.wrong <= 1):
+            raise ParameterError(
+                f"shares of lines that climbed, crossed or bend add up to {kinds:g}, of screws and edges to "
+                f"{self.screws + self.edges:g}, wrong is {self.wrong:g}: each is from 0 to 1"
+            )
 
 
 USUAL = Session()
