@@ -16,8 +16,9 @@ strains of the grains through `cpml.models.coupled.motion`. Learned by maximum a
 literature as prior: strengths xi (log-normal; means over the strain of the test, `strengths.hardened`), rate
 exponents (near the material's), r, what the scheme leaves open, and the rates of the observation models.
 Footprints tell strength ratios; the common scale stays with the prior until a stress-strain curve fixes it
-(`strengths.anchor`). After the law, boosted trees correct its log odds as far as held-out footprints ask
-(`learning.correction`).
+(`strengths.anchor`). How much is left to chance is found again on grains that the law has not seen
+(`learning.held_out_share`). After the law, boosted trees correct its log odds as far as held-out footprints
+ask (`learning.correction`).
 
 | symbol | meaning | unit | shape |
 |---|---|---|---|
@@ -50,6 +51,7 @@ from cpml.models.coupled.adapted_draws import adapt
 from cpml.models.coupled.explanation import explain
 from cpml.models.coupled.learning.correction import EVIDENCE, Correction, Told, folds_of, learn
 from cpml.models.coupled.learning.correction_inputs import Inputs, correction_inputs
+from cpml.models.coupled.learning.held_out_share import held_out_share, law_and_chance
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
 from cpml.models.coupled.motion import Measured, predicted, strains_of
 from cpml.models.coupled.outputs import all_levels
@@ -73,7 +75,7 @@ from cpml.models.mechanics.grain_stress import SCHEMES, UNCERTAIN, grain_state, 
 from cpml.models.mechanics.localisation import Localisation, grid_point
 from cpml.models.mechanics.neighbourhood import PULLS
 from cpml.models.numerics import STANDARD, Numerics
-from cpml.models.specimen.specimen import Specimen
+from cpml.models.specimen.specimen import TILES, Specimen
 
 
 class CoupledClassifier(BaseEstimator):
@@ -168,6 +170,9 @@ class CoupledClassifier(BaseEstimator):
         self.frequency_ = mean_frequency([d.evidence for d in posterior.data])
         light, posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
+        blind = self._blind(specimens, light)
+        if blind:
+            self.vector_ = self._with_held_out_share(specimens, light, blind)
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
         log_strength = self.vector_[: len(self.prior_.families)]
         self.mechanics_converged_ = all(
@@ -192,21 +197,57 @@ class CoupledClassifier(BaseEstimator):
         else:  # the literature speaks alone
             self.ratios_ = normal_quantiles(self.prior_, self.vector_, self.covariance_)
         self.strengths_ = strength_table(self.prior_, self.vector_, self.ratios_)
-        self.correction_, self.holdout_ = self._corrected(specimens, light)
+        self.correction_, self.holdout_ = self._corrected(specimens, blind)
         return self
 
-    def _corrected(self, specimens: list[Specimen], posterior: Posterior) -> tuple[Correction, pd.DataFrame]:
+    def _blind(self, specimens: list[Specimen], posterior: Posterior) -> list[Tensor]:
+        """Of every fold of tiles, parameters without its labels, searched for from where all labels led; none
+        where nothing is learned from held-out tiles.
+        """
+        if self.residual is False or not posterior.count:
+            return []
+        found = []
+        for fold in range(TILES):
+            kept = [s.with_labels_of(s.grain_ids[folds_of(s) != fold]) for s in specimens]
+            parts = zip(kept, posterior.data, strict=True)
+            hidden = replace(posterior, data=tuple(Forward.of(s, d.localisation) for s, d in parts))
+            steps = min(self.numerics.fold_steps, self.max_iter)
+            found.append(
+                hidden.maximise(self.vector_, max_iter=steps).vector if hidden.count else self.vector_
+            )
+        return found
+
+    def _with_held_out_share(
+        self, specimens: list[Specimen], posterior: Posterior, blind: list[Tensor]
+    ) -> Tensor:
+        """The learned parameters with the share of chance that held-out grains ask for; the blind ones
+        likewise, in place.
+        """
+        thetas = [self.prior_.unpack(vector) for vector in blind]
+        odds = held_out_share(
+            [
+                law_and_chance(data, theta, folds_of(specimen) == fold)
+                for fold, theta in enumerate(thetas)
+                for specimen, data in zip(specimens, posterior.data, strict=True)
+            ]
+        )
+        if odds is None:
+            return self.vector_
+        place = self.prior_.names.index("outlier")
+        for vector in blind:
+            vector[place] = odds
+        vector = self.vector_.clone()
+        vector[place] = odds
+        return vector
+
+    def _corrected(self, specimens: list[Specimen], blind: list[Tensor]) -> tuple[Correction, pd.DataFrame]:
         """What the footprints teach beyond the fitted law, and the evidence for it."""
         if self.residual is False:
             return Correction(), pd.DataFrame(columns=list(EVIDENCE))
 
         def without(fold: int) -> list[Told]:
-            """Told by the law without the labels of a fold, searched for from where all labels led."""
-            kept = [s.with_labels_of(s.grain_ids[folds_of(s) != fold]) for s in specimens]
-            parts = zip(kept, posterior.data, strict=True)
-            hidden = replace(posterior, data=tuple(Forward.of(s, d.localisation) for s, d in parts))
-            steps = min(self.numerics.fold_steps, self.max_iter)
-            vector = hidden.maximise(self.vector_, max_iter=steps).vector if hidden.count else self.vector_
+            """Told by the law without the labels of a fold."""
+            vector = blind[fold] if blind else self.vector_
             return [self._told(specimen, vector) for specimen in specimens]
 
         told = [self._told(specimen, self.vector_) for specimen in specimens]
@@ -400,8 +441,9 @@ class CoupledClassifier(BaseEstimator):
         generator = qmc.MultivariateNormalQMC(mean=np.zeros(n), rng=np.random.default_rng(self.seed))
         half = generator.random(self.numerics.posterior_draws // 2)
         centre, width = self.prior_.centre().numpy(), self.numerics.bound * self.prior_.width()
+        upper = np.maximum(centre + width, self.vector_.numpy())  # held-out grains may ask for more chance
         drawn = [self.vector_.numpy() + root @ z for z in np.concatenate([half, -half])]
-        return [self.prior_.unpack(torch.tensor(np.clip(v, centre - width, centre + width))) for v in drawn]
+        return [self.prior_.unpack(torch.tensor(np.clip(v, centre - width, upper))) for v in drawn]
 
     def log_likelihood(self, specimen: Specimen) -> float:
         """Log-likelihood of a specimen's footprints under the fitted law (natural log, all grains)."""

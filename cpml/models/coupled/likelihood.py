@@ -24,6 +24,7 @@ but chance, L_chance = traces at any angle and variants at their mean frequency:
 
     L_g = (1 - rho) sum_k w_k L_slip L_twin L_reports + rho L_chance
 
+rho is learned with the rest, and then by held-out grains (`cpml.models.coupled.learning.held_out_share`).
 L_reports is what was said of the grain beside its lines and twins (`cpml.models.coupled.reports`).
 
 Whether variants are seen tells where grains twin, the area that they cover how much: twins that are frequent
