@@ -699,3 +699,14 @@ def test_lines_of_which_nothing_is_known_are_no_sign_of_climb(own, found, q):
     q = np.array(q) / np.linalg.norm(q)
     labels = ecci_labels(infer_lines(rows, oriented(q), own, found), own)
     assert "climb" not in set(labels["mechanism"])
+
+
+def test_lines_that_no_reflection_shows_end_the_search():
+    """Without wrong records, under g = 10-10: of b = <a> across g every line in the basal plane has
+    g . b = 0 and, b x u being along c, g . (b x u) = 0, so a third of the lines is never seen.
+    """
+    rows = records({"g": "1 0 -1 0", "seen": "visible"})
+    given = (rows, oriented([1, 0, 0, 0]), BASAL, MAGNESIUM)
+    null = gliding_lines(*given, settings=Settings(reading=Reading(wrong=0.0)), least=60)
+    assert null["line"].nunique() == 60
+    assert (null["seen"] == "invisible").mean() == pytest.approx(1 / 3, abs=0.18)  # three standard errors

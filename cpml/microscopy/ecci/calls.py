@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.microscopy.ecci.contrast import STATES
-from cpml.microscopy.ecci.evidence import BEAM, SIGMA_DEG, USUAL, Settings
+from cpml.microscopy.ecci.evidence import BEAM, SIGMA_DEG, USUAL, Settings, by_grain
 from cpml.microscopy.ecci.hypotheses import (
     LOG_DEPTH_SD,
     LOG_PIECE_SD,
@@ -29,6 +29,8 @@ from cpml.microscopy.ecci.reflections import Reflections
 FALSE_ALARMS = 0.05
 LEAST_NULL = 400
 """Gliding lines that a threshold is learned from, at least."""
+TRIES = 100
+"""Drawings of a line until it is seen; one that no reflection of the file can show stays invisible."""
 INVISIBLE = STATES.index("invisible")
 
 
@@ -85,11 +87,9 @@ def gliding_lines(
     """
     rng = np.random.default_rng(seed)
     modes = Modes.of(systems, climbed=0.0)
-    place = orientations.set_index("grain_id")[["qw", "qx", "qy", "qz"]]
     repeats = max(1, int(np.ceil(least / records["line"].nunique())))
     parts = []
-    for grain, rows in records.groupby("grain_id", sort=True):
-        lines = Lines.of(modes, place.loc[grain].to_numpy(float))
+    for rows, lines in by_grain(records, orientations, modes):
         copies = [rows.assign(line=[f"{k} {name}" for name in rows["line"]]) for k in range(repeats)]
         parts.append(_glided(pd.concat(copies, ignore_index=True), lines, found, settings, rng))
     return pd.concat(parts, ignore_index=True)
@@ -113,7 +113,9 @@ def _glided(
     open_ = np.ones(len(first), bool)
     told = rows["seen"].isin(STATES).to_numpy()
     names = rows["g"].to_numpy()
-    while open_.any():
+    for _ in range(TRIES):
+        if not open_.any():
+            break
         u[open_] = _of_modes(lines, met, mode[open_], rng)
         for g, p in chance.items():
             mine = told & (names == g) & open_[segment]

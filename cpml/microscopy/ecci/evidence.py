@@ -15,6 +15,7 @@ was recorded for a whole polyline.
 | e | share of drawn angles that say nothing | 0.02 |
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ from cpml.microscopy.ecci.hypotheses import (
     EDGE_DEG,
     SCREW_DEG,
     Lines,
+    Modes,
     log_length_density,
 )
 from cpml.microscopy.ecci.reflections import Reflections
@@ -84,6 +86,20 @@ class Evidence:
     edge: NDArray  # (S, M)
     character_deg: NDArray  # (S, M) mean
     log_recorded: NDArray  # (S, M) that a line of the mode is recorded as this one was, up to a constant
+
+
+def by_grain(
+    records: pd.DataFrame, orientations: pd.DataFrame, modes: Modes
+) -> Iterator[tuple[pd.DataFrame, Lines]]:
+    """The records of every grain, and the lines that it may hold.
+
+    Parameters
+    ----------
+    orientations : grain_id, qw, qx, qy, qz
+    """
+    place = orientations.set_index("grain_id")[["qw", "qx", "qy", "qz"]]
+    for grain, rows in records.groupby("grain_id", sort=True):
+        yield rows, Lines.of(modes, place.loc[grain].to_numpy(float))
 
 
 def segments_of(rows: pd.DataFrame) -> pd.DataFrame:

@@ -78,7 +78,7 @@ class Modes:
         """Of the slip systems; climb where directions are left off all planes of a Burgers vector."""
         vectors, number = burgers_of_systems(systems)
         slip = np.flatnonzero(systems.slip)
-        climbs = [k for k in range(len(vectors)) if climbed > 0 and _can_climb(systems, number, k)]
+        climbs = [k for k in range(len(vectors)) if climbed > 0 and _can_climb(systems.plane[number == k])]
         system = np.r_[slip, np.full(len(climbs), -1)].astype(int)
         of = np.r_[number[slip], climbs].astype(int)
         planes = np.bincount(number[slip], minlength=len(vectors))
@@ -136,7 +136,8 @@ class Lines:
                 logs.append(np.full(N_ANGLES, -np.log(N_ANGLES)))
             else:
                 own = free @ rotation  # crystal frame
-                off = _off_planes(systems, modes, k, own)
+                glide = modes.system[(modes.system >= 0) & (modes.burgers_of == k)]
+                off = _off_planes(systems.plane[glide], own)
                 parts.append(own[off])
                 logs.append(np.log(weight[off] / weight[off].sum()))
         sizes = np.array([len(part) for part in parts])
@@ -213,21 +214,11 @@ def _free_directions() -> tuple[NDArray, NDArray]:
     return u, np.repeat(area, N_AZIMUTHS)
 
 
-def _planes_of(systems: Systems, number: NDArray, k: int) -> NDArray:
-    return systems.plane[systems.slip & (number == k)]
-
-
-def _off_planes(systems: Systems, modes: Modes, k: int, directions: NDArray) -> NDArray:
-    """(N,) bool, directions off all glide planes of a Burgers vector."""
-    own = modes.system[(modes.system >= 0) & (modes.burgers_of == k)]
-    return _is_off(systems.plane[own], directions)
-
-
-def _is_off(planes: NDArray, directions: NDArray) -> NDArray:
+def _off_planes(planes: NDArray, directions: NDArray) -> NDArray:
+    """(N,) bool, directions off all planes (P, 3)."""
     return (np.abs(directions @ planes.T) > np.sin(np.deg2rad(OFF_PLANE_DEG))).all(1)
 
 
-def _can_climb(systems: Systems, number: NDArray, k: int) -> bool:
+def _can_climb(planes: NDArray) -> bool:
     free, weight = _free_directions()
-    off = _is_off(_planes_of(systems, number, k), free)
-    return bool(weight[off].sum() > LEAST_FREE * weight.sum())
+    return bool(weight[_off_planes(planes, free)].sum() > LEAST_FREE * weight.sum())

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cpml.crystallography.slip_systems import Systems
-from cpml.microscopy.ecci.evidence import USUAL, Evidence, Settings, segment_evidence, segments_of
+from cpml.microscopy.ecci.evidence import USUAL, Evidence, Settings, by_grain, segment_evidence, segments_of
 from cpml.microscopy.ecci.hypotheses import Lines, Modes
 from cpml.microscopy.ecci.pooling import pooled_prior
 from cpml.microscopy.ecci.reflections import Reflections
@@ -225,13 +225,8 @@ def infer_lines(
     found : reflections at the voltage of the pictures
     """
     modes = Modes.of(systems, climbed=settings.climbed)
-    place = orientations.set_index("grain_id")[["qw", "qx", "qy", "qz"]]
-    return LinePosterior.of(
-        [
-            GrainPosterior.of(rows, Lines.of(modes, place.loc[grain].to_numpy(float)), found, settings)
-            for grain, rows in records.groupby("grain_id", sort=True)
-        ]
-    )
+    grains = by_grain(records, orientations, modes)
+    return LinePosterior.of([GrainPosterior.of(rows, lines, found, settings) for rows, lines in grains])
 
 
 def likeliest(p: NDArray, level: float = SET) -> NDArray:

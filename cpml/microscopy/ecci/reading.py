@@ -17,8 +17,8 @@ from scipy.special import logsumexp
 
 from cpml.crystallography.slip_systems import Systems
 from cpml.microscopy.ecci.contrast import RESIDUAL, STATES, WRONG, Reading
-from cpml.microscopy.ecci.evidence import USUAL, Settings, segment_evidence, segments_of
-from cpml.microscopy.ecci.hypotheses import Lines, Modes
+from cpml.microscopy.ecci.evidence import USUAL, Settings, by_grain, segment_evidence, segments_of
+from cpml.microscopy.ecci.hypotheses import Modes
 from cpml.microscopy.ecci.reflections import Reflections
 
 WEAK_LIMITS = (RESIDUAL, 0.04, 0.02, 0.01)
@@ -60,11 +60,7 @@ def learn_reading(
         names = np.random.default_rng(seed).choice(names, LINES, replace=False)
     rows = records[records["line"].isin(names)]
     modes = Modes.of(systems, climbed=settings.climbed)
-    place = orientations.set_index("grain_id")[["qw", "qx", "qy", "qz"]]
-    grains = [
-        (own, segments_of(own), Lines.of(modes, place.loc[grain].to_numpy(float)))
-        for grain, own in rows.groupby("grain_id", sort=True)
-    ]
+    grains = [(own, segments_of(own), lines) for own, lines in by_grain(rows, orientations, modes)]
 
     def explained(reading: Reading) -> float:
         """Log evidence; segments of one line as if they were lines of their own."""
