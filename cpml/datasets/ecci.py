@@ -184,8 +184,8 @@ def ecci_lines(
     *,
     seed: int = 0,
 ) -> EcciLines:
-    """Posterior of all lines, pooled over the lines of a grain; climb and cross-slip called at 5 % false
-    alarms.
+    """Posterior of all lines, pooled over the lines of a grain, and label rows of each by itself; climb and
+    cross-slip called at 5 % false alarms.
 
     Parameters
     ----------
@@ -210,7 +210,9 @@ def ecci_lines(
         reading = Reading() if wrong == "auto" else Reading(wrong=float(wrong))
         settings = Settings(reading=reading, depth_um=float(dataset.microscope["visible_depth_um"]))
         reading, tried = learn_reading(*given, settings=settings, learn_wrong=wrong == "auto", seed=seed)
-        settings = replace(settings, reading=reading, pooled=True)
+        settings = replace(settings, reading=reading)
+        alone = infer_lines(*given, settings=settings)  # F puts the lines of a grain together itself
+        settings = replace(settings, pooled=True)
         posterior = infer_lines(*given, settings=settings)
         lines = call_lines(posterior, *given, settings=settings, seed=seed)
         about = {"phase": [number], "learned": [len(tried) > 0]}
@@ -219,7 +221,7 @@ def ecci_lines(
             (
                 lines.assign(phase=number),
                 posterior.burgers,
-                ecci_labels(posterior, systems[number]),
+                ecci_labels(alone, systems[number]),
                 pd.DataFrame(about | limits),
             )
         )

@@ -33,6 +33,7 @@ def ecci_labels(posterior: LinePosterior, systems: Systems) -> pd.DataFrame:
 
     Parameters
     ----------
+    posterior : of lines by themselves: what pooled lines learn from each other would count again in F
     systems : those that the lines were inferred with
     """
     parts = [_slip(posterior), _climb(posterior), _cross_slip(posterior, systems)]
