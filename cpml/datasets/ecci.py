@@ -39,16 +39,6 @@ class EcciLines:
     reading: pd.DataFrame
     records: pd.DataFrame
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """The artefacts of notebook 02e, by name; none where there are no lines."""
-        every = {
-            "ecci_lines": self.lines,
-            "ecci_burgers": self.burgers,
-            "ecci_reading": self.reading,
-            "ecci_records": self.records,
-        }
-        return every if len(self.records) else {}
-
 
 def ecci_told(
     dataset: Dataset,
@@ -72,12 +62,9 @@ def ecci_told(
     from cpml.microscopy import label_rows
 
     none = label_rows([], [])
-    empty = EcciLines(pd.DataFrame(), pd.DataFrame(), none, pd.DataFrame(), pd.DataFrame())
     if "ecci" not in dataset.files:
-        return empty
+        return EcciLines(pd.DataFrame(), pd.DataFrame(), none, pd.DataFrame(), pd.DataFrame())
     records = ecci_records(dataset, ebsd_map, label, grains)
-    if not len(records):
-        return empty
     told = ecci_lines(dataset, ebsd_map, records, grains, systems, seed=seed)
     return told if dataset.uses("ecci") else replace(told, labels=none)
 
@@ -117,6 +104,7 @@ def ecci_records(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray, grains: pd
     Raises
     ------
     MapFileError : a file that is wrong; names the line
+    DatasetError : a file that says of no line what was seen
     """
     from cpml.microscopy.ecci.ecci_file import Place, read_ecci
     from cpml.microscopy.labels.traces import grain_finder
@@ -129,7 +117,13 @@ def ecci_records(dataset: Dataset, ebsd_map: EbsdMap, label: NDArray, grains: pd
         from_picture=_from_picture(dataset, ebsd_map),
         tolerance_deg=float(dataset.microscope["tolerance_deg"]),
     )
-    return read_ecci(dataset.files["ecci"], place)
+    records = read_ecci(dataset.files["ecci"], place)
+    if not (records["seen"] != "").any():
+        raise DatasetError(
+            f"{dataset.files['ecci']}: no row says visible, weak or invisible; fill in what was seen, or "
+            "leave files: ecci out"
+        )
+    return records
 
 
 def conditions_of(

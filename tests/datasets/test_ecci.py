@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 import cpml
 from cpml import paths
 from cpml.datasets import dataset, schema_files
-from cpml.datasets.ecci import EcciLines, ecci_lines, ecci_records, ecci_told, reflections_of, stage_of
+from cpml.datasets.ecci import ecci_lines, ecci_records, ecci_told, reflections_of, stage_of
 from cpml.datasets.inventory import take_inventory
 from cpml.datasets.observe import grains_of, image_registration, read_dataset_map
 from cpml.datasets.phases import modelled_systems
@@ -301,7 +301,6 @@ def test_label_rows_of_the_demo(demo, told):
     weight = rows.groupby(["grain_id", "source"])["weight"].sum()
     assert (weight <= 1 + 1e-9).all() and len(weight) == told.records["line"].nunique()
     assert set(told.labels["mechanism"]) <= {"slip", "climb", "cross_slip"}
-    assert set(told.tables()) == {"ecci_lines", "ecci_burgers", "ecci_reading", "ecci_records"}
 
 
 def test_the_same_seed_gives_the_same(changed, told):
@@ -328,21 +327,16 @@ def test_labels_only_where_they_are_wanted(changed):
 
 def test_without_the_file_there_is_nothing(changed):
     told = ecci_told(*changed(("  ecci: ecci.csv", "  # no ecci"), (BEFORE, "")))
-    assert [len(table) for table in vars(told).values()] == [0] * 5 and told.tables() == {}
+    assert [len(table) for table in vars(told).values()] == [0] * 5
     assert list(told.labels) == ["grain_id", "mechanism", "target", "level", "observed", "weight", "source"]
 
 
-def test_a_table_without_rows_is_nothing(changed):
-    told = ecci_told(*changed(rows=["line,grain_id,g,seen"]))
-    assert isinstance(told, EcciLines)
-    assert [len(table) for table in vars(told).values()] == [0] * 5 and told.tables() == {}
-
-
-def test_lines_that_nobody_looked_at(changed):
-    """All states empty: posteriors are priors, which name no system before another."""
+def test_a_table_that_says_of_no_line_what_was_seen_is_an_error(changed):
+    """Without rows, and with all states empty: one sentence with the file and the remedy."""
     head, *rows = first_rows()
-    told = ecci_told(*changed(rows=[head, *(row.rpartition(",")[0] + "," for row in rows[:12])]))
-    assert (told.lines["n_seen"] == 0).all() and told.reading["learned"].tolist() == [False]
+    for text in (["line,grain_id,g,seen"], [head, *(row.rpartition(",")[0] + "," for row in rows[:12])]):
+        with pytest.raises(DatasetError, match=r"ecci\.csv: no row says visible.*leave files: ecci out"):
+            ecci_told(*changed(rows=text))
 
 
 def test_lines_by_place_and_by_picture(changed, demo):
