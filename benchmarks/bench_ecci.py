@@ -162,8 +162,9 @@ def burgers(seeds: int) -> None:
                 specimen = Specimen(load_material(name), seed)
                 records, known = specimen.lines(seed, Session(), truth)
                 given = (records, specimen.grains, specimen.systems, specimen.found)
+                readings = {False: Reading(), True: learn_reading(*given, seed=seed)[0]}
                 for learned, pooled in product((False, True), repeat=2):
-                    reading = learn_reading(*given, seed=seed)[0] if learned else Reading()
+                    reading = readings[learned]
                     found = infer_lines(*given, settings=Settings(reading=reading, pooled=pooled))
                     about = {"truth": truth, "material": name, "learned": learned, "pooled": pooled}
                     limits = {"m_w": reading.weak_limit, "m_v": reading.visible_limit, "e": reading.wrong}
