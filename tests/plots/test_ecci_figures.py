@@ -93,7 +93,8 @@ def test_segments_have_the_colour_of_what_each_picture_shows():
     picture = SemImage(values=values, valid=np.ones((20, 20), bool), pixel_um=0.01, name="made up")
     segments = pd.DataFrame({"x0_px": [2.0, 5.0], "y0_px": 3.0, "x1_px": 9.0, "y1_px": 12.0})
     seen = {"(111)": ["visible", "invisible"], "(200)": ["weak", "unknown"]}
-    fig = plots.picture_segments({"(111)": picture, "(200)": picture}, segments, seen)
+    fig = plots.picture_segments({"(111)": picture, "(200)": picture}, segments, seen, simulated=True)
+    assert "simulated" in fig.get_supxlabel()
     drawn = [ax.collections[0].get_colors() for ax in fig.axes[:2]]
     looks = plots.ecci.lines.SEEN
     assert drawn[0][0][:3] == pytest.approx(to_rgb(looks["visible"]))

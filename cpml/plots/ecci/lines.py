@@ -110,7 +110,11 @@ def burgers_of_grains(lines: pd.DataFrame, burgers: pd.DataFrame) -> Figure | No
 
 @captioned
 def picture_segments(
-    pictures: Mapping[str, Any], segments: pd.DataFrame, seen: Mapping[str, Sequence[str]]
+    pictures: Mapping[str, Any],
+    segments: pd.DataFrame,
+    seen: Mapping[str, Sequence[str]],
+    *,
+    simulated: bool = False,
 ) -> Figure:
     """ECCI pictures of one place with the segments found in them, coloured by what each picture shows of
     them.
@@ -120,6 +124,7 @@ def picture_segments(
     pictures : title -> SemImage of one shape
     segments : x0_px, y0_px, x1_px, y1_px
     seen : title -> (N,) visible, weak, invisible or unknown
+    simulated : the pictures are none of the specimen, and the figure says so
     """
     need_columns(segments, ("x0_px", "y0_px", "x1_px", "y1_px"), "table of segments")
     first = next(iter(pictures.values()))
@@ -135,7 +140,8 @@ def picture_segments(
         map_axes(ax, extent, title=title)
     handles = [Line2D([], [], color=colour, label=name) for name, colour in SEEN.items()]
     legend_beside(axes[0, -1], handles=handles, title="Read off", alignment="left")
-    return note(fig, n=len(segments), unit="segments")
+    words = "these pictures are simulated, whatever the data are" if simulated else ""
+    return note(fig, words, n=len(segments), unit="segments")
 
 
 def _ends(segments: pd.DataFrame, pixel_um: float) -> NDArray:
