@@ -1,7 +1,7 @@
 """What ECCI lines tell: Burgers vectors, coverage, climb, cross-slip, the worth of the suggested reflections.
 
 Grains have random orientations; reflections are those that the stage reaches and `best_reflections` suggests.
-Lines are drawn as `cpml.virtual.ecci.lines` says: otherwise than the inference takes for granted. In each
+Lines are drawn as `cpml.virtual.ecci.lines` says, where it stands what generator and inference share. In each
 grain they glide by the Schmid factors to the eighth power under tension along x, all families as strong, so
 that hcp grains have lines of <c+a>. 10 % of records are wrong, angles have 3 degrees of noise.
 

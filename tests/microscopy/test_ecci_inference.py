@@ -710,3 +710,13 @@ def test_lines_that_no_reflection_shows_end_the_search():
     null = gliding_lines(*given, settings=Settings(reading=Reading(wrong=0.0)), least=60)
     assert null["line"].nunique() == 60
     assert (null["seen"] == "invisible").mean() == pytest.approx(1 / 3, abs=0.18)  # three standard errors
+
+
+def test_records_that_are_never_wrong_and_contradict_the_criteria_end_in_numbers():
+    """Under 0002 every basal line has g . b = 0 and b x u along g: a screw is invisible, an edge weak, none
+    is visible. Said to be seen all the same, with no wrong records: probabilities, no NaN.
+    """
+    rows = records({"g": "0 0 0 2", "seen": "visible"})
+    settings = Settings(reading=Reading(wrong=0.0), climbed=0.0)
+    found = infer_lines(rows, oriented([1, 0, 0, 0]), BASAL, MAGNESIUM, settings=settings)
+    assert found.burgers["p"].sum() == pytest.approx(1) and np.isfinite(found.lines["p_climb"]).all()

@@ -39,6 +39,8 @@ SIGMA_DEG = 3.0
 STRAY = 0.02
 BENDS = 0.2
 """A line leaves its mode at a bend (`posterior`), a priori."""
+NEVER = 1e-9
+"""Chance of a record that nothing explains, where records are said never to be wrong."""
 LEAST_UM = 0.05
 """Shorter lines are taken for points."""
 CHUNK = 4_000_000
@@ -126,7 +128,8 @@ def segment_evidence(
     counts, logs = [], []
     told = rows["seen"].isin(STATES).to_numpy()
     for g in rows["g"][told].unique():
-        recorded = np.log(lines.state_probability(found.vector[found.number(g)], settings.reading))
+        chance = lines.state_probability(found.vector[found.number(g)], settings.reading)
+        recorded = np.log(np.maximum(chance, NEVER))
         mine = told & (rows["g"] == g).to_numpy()
         state = rows["seen"][mine].map(STATES.index).to_numpy()
         for k in np.unique(state):
@@ -210,7 +213,7 @@ def _log_recorded(
         if key not in known:
             total = prior + longer if long else prior
             if key[0]:
-                total = total + np.log(1 - np.prod([never[g] for g in key[0]], axis=0))
+                total = total + np.log(np.maximum(1 - np.prod([never[g] for g in key[0]], axis=0), NEVER))
             known[key] = _summed(total[None], lines)[0][0]
         result[k] = known[key]
     return result

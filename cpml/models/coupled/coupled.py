@@ -171,7 +171,7 @@ class CoupledClassifier(BaseEstimator):
         light, posterior, optimum = self._polish(specimens, optimum)
         self.vector_, self.log_posterior_ = optimum.vector, optimum.log_posterior
         blind = self._blind(specimens, light)
-        if blind:
+        if blind:  # log_posterior_ and covariance_ stay those of the maximum, where all labels were seen
             self.vector_ = self._with_held_out_share(specimens, light, blind)
         self.converged_, self.n_iter_ = optimum.converged, optimum.n_iter
         log_strength = self.vector_[: len(self.prior_.families)]

@@ -1,12 +1,16 @@
 """Virtual dislocation lines with known Burgers vectors, and what an ECCI session would have recorded of them.
 
-Lines are drawn otherwise than `cpml.microscopy.ecci` takes for granted: screws and edges are more frequent
-than characters between them; a layer meets steep lines more often than flat ones (a line of length l shows
-with a probability ~ D + l |u_z|); depths that show lines differ from line to line; drawn angles have heavy
-tails (Student's t with 4 degrees of freedom, scaled to the given standard deviation); and a line that is
-invisible under every reflection is never recorded.
+What is drawn otherwise than `cpml.microscopy.ecci` takes for granted: screws and edges are more frequent than
+characters between them; drawn angles have heavy tails (Student's t with 4 degrees of freedom, scaled to the
+given standard deviation); lengths and depths have other medians and spreads; climbed lines lie farther from
+their planes; the state of a line may come from another simulation.
 
-    L = min(l |p|, D |p| / |u_z|)        length on the surface, p the projection of u along the beam
+What generator and inference share, so that no score on these lines can judge it: straight lines, and the
+geometry of a layer, which a line of length l meets with a probability ~ D + l |u_z| and shows over
+
+    L = min(l |p|, D |p| / |u_z|)        p the projection of u along the beam
+
+A line that is invisible under every reflection is never recorded.
 """
 
 from collections.abc import Callable, Mapping, Sequence
