@@ -364,7 +364,7 @@ class HeldOut:
         corrected : against the truth, with what is recorded turned into what is active
         """
         specimen, is_true = self.virtual.specimen, against == "truth"
-        labels = self.virtual.truth if is_true else specimen.labels
+        labels = self.virtual.truth if is_true else specimen.scored_labels
         candidates = None if is_true else specimen.candidates
         runs = []
         for predictions, splits in self.runs:

@@ -106,7 +106,7 @@ def _told(virtual: VirtualSpecimen, predictions: pd.DataFrame) -> Iterator[Told]
     specimen = virtual.specimen
     answers = {
         "truth": (evaluation.active(predictions), virtual.truth),
-        "footprints": (predictions, specimen.labels),
+        "footprints": (predictions, specimen.scored_labels),
     }
     for against, (answer, labels) in answers.items():
         known = labels[labels["grain_id"].isin(answer["grain_id"]) & labels["observed"].notna()]

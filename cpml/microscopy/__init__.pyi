@@ -121,7 +121,12 @@ from .labels.passing import (
     slip_passing as slip_passing,
     with_given as with_given,
 )
-from .labels.planes import slip_labels as slip_labels, slip_traces as slip_traces
+from .labels.planes import (
+    naming_probability as naming_probability,
+    scored_labels as scored_labels,
+    slip_labels as slip_labels,
+    slip_traces as slip_traces,
+)
 from .labels.rows import Labels as Labels, label_rows as label_rows, one_a_line as one_a_line
 from .labels.slip_transfer import slip_transfer as slip_transfer
 from .labels.statistics import (

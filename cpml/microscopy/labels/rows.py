@@ -186,8 +186,8 @@ def line_rows(
 
 
 def normalised(weight: NDArray) -> NDArray:
-    """(J, T) rows divided by their sum; rows of zeros stay."""
-    total = weight.sum(axis=1, keepdims=True)
+    """(..., T) rows divided by their sum; rows of zeros stay."""
+    total = weight.sum(axis=-1, keepdims=True)
     return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
 
 

@@ -10,6 +10,7 @@ Tokens come from the crystal's systems, so the same model serves fcc, bcc and hc
 | trace_grain, trace_density | (J,), (J, P) | grain of each trace, density per degree under each plane |
 | imaged, visible | (G,), (G, P) | surface was looked at; plane steep enough to leave a trace |
 | covered | (G, P) | some observed trace is so close to the plane's that both would be recorded as one |
+| distinct | (G, P) | a trace of the plane would name it; labels of others say little (`scored_labels`) |
 | raster | (rows, columns) | row of the grain in every cell of the coarse map; None without a map |
 | twin_observed | (G, V) | 1, 0, NaN |
 """
@@ -24,6 +25,7 @@ from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import CpmlError
 from cpml.load import Load
+from cpml.microscopy.labels.planes import NAMED, naming_probability, of_planes, typical_sigma
 from cpml.models.specimen.motions import check_motions
 from cpml.models.specimen.raster import grain_raster
 from cpml.models.specimen.remembered import Remembered
@@ -97,6 +99,13 @@ class Specimen:
         """(G,) area fractions, sum 1."""
         area = self.grains["n_pixels"].to_numpy(dtype=float)
         return area / area.sum()
+
+    @cached_property
+    def diameter(self) -> np.ndarray:
+        """(G,) of the circle of a grain's area, in pixels of the map; infinite without a map."""
+        if self.raster is None:
+            return np.full(len(self), np.inf)
+        return np.sqrt(4 / np.pi * self.grains["n_pixels"].to_numpy(float))
 
     @property
     def directed_neighbours(self) -> tuple[np.ndarray, np.ndarray]:
@@ -175,9 +184,30 @@ class Specimen:
         return np.isin(self.grain_ids, seen)
 
     @cached_property
+    def distinct(self) -> np.ndarray:
+        """(G, P) whether a line of the plane would name it (`naming_probability`); all where labels do not
+        come from lines.
+        """
+        if self.traces.empty:
+            return np.ones((len(self), len(self.slip_planes)), bool)
+        quaternions, sigma = self.quaternions, typical_sigma(self.traces)
+        return self.answers.get(
+            ("distinct", quaternions.tobytes(), sigma),
+            lambda: naming_probability(quaternions, self.systems, sigma_deg=sigma) >= NAMED,
+        )
+
+    @cached_property
+    def scored_labels(self) -> pd.DataFrame:
+        """The labels with those of planes that are not `distinct` missing, as
+        `cpml.microscopy.scored_labels` says. What is learned row by row, and every score, takes these.
+        """
+        is_silent = of_planes(self.labels, self.grain_ids, self.systems, ~self.distinct)
+        return self.labels.assign(observed=self.labels["observed"].mask(is_silent))
+
+    @cached_property
     def observed(self) -> np.ndarray:
-        """(G, T) observed 1, 0, or NaN where nobody could tell, in the order of `tokens`."""
-        rows = self.labels[self.labels["level"].isin(["plane", "variant"])]
+        """(G, T) of `scored_labels`: 1, 0, or NaN where nobody could tell, in the order of `tokens`."""
+        rows = self.scored_labels[self.scored_labels["level"].isin(["plane", "variant"])]
         table = rows.pivot(index="grain_id", columns=["mechanism", "target"], values="observed")
         columns = pd.MultiIndex.from_frame(self.tokens[["mechanism", "target"]])
         return table.reindex(index=self.grain_ids, columns=columns).to_numpy(dtype=float)
