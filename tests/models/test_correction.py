@@ -98,11 +98,14 @@ def test_all_answers_move_together():
     by_token = torch.zeros(6, 8, 3, dtype=share.dtype).index_add(-1, token, share)
     nothing = torch.zeros(6, dtype=share.dtype)
     equal = torch.full((6, 8), -np.log(8.0), dtype=share.dtype)
-    law = Sheared(None, nothing, nothing, nothing, equal, share, by_token, active)
+    found = active / 2
+    law = Sheared(None, nothing, nothing, nothing, equal, share, by_token, active, found)
     shift = torch.tensor(rng.normal(size=(6, 3)))
     moved = law.corrected(shift, token, torch.tensor(3.0))
     odds = torch.logit(active.mean(1)) + shift
     assert torch.allclose(moved.active.mean(1), torch.sigmoid(odds), atol=1e-9)
+    odds = torch.logit(found.mean(1)) + shift
+    assert torch.allclose(moved.found.mean(1), torch.sigmoid(odds), atol=1e-9)
     up = (shift > 0)[:, None].expand_as(active)
     assert (moved.active[up] >= active[up]).all() and (moved.active[~up] <= active[~up]).all()
     assert ((moved.active >= 0) & (moved.active <= 1)).all()

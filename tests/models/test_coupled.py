@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
@@ -232,3 +233,32 @@ def test_draws_are_centred_and_frame_is_a_rotation():
     for axis in np.eye(3):
         frame = specimen_frame(np.outer(axis, axis))
         assert np.allclose(frame.T @ frame, np.eye(3)) and np.linalg.det(frame) == pytest.approx(1.0)
+
+
+def test_what_the_map_hides_of_twins_is_learned(build, fitted):
+    """120 grains of 10 to 400 pixels whose twins are found as often as lamellae two pixels thick are: the
+    thickness is learned within a factor of two, from a dozen of them.
+    """
+    specimen, rng = build(120, load="compression")[0], np.random.default_rng(0)
+    pixels = np.exp(rng.uniform(np.log(10), np.log(400), len(specimen))).round()
+    grains = specimen.grains.assign(n_pixels=pixels)
+    mapped = replace(specimen, grains=grains, raster=np.zeros((2, 2), int))
+    data, theta = fitted.forward(mapped)
+    rates = replace(theta.rates, twin_thickness=torch.tensor(2.0, dtype=torch.float64))
+    soft = theta.log_strength + torch.tensor([0.0, 0.0, 0.0, -1.2])  # of twins
+    with torch.no_grad():
+        sheared = data.at(replace(theta, rates=rates, log_strength=soft))
+        chance = sheared.average(sheared.found).numpy()[:, data.n_planes :]
+    seen = pd.DataFrame(
+        (rng.random(chance.shape) < chance).astype(float),
+        index=mapped.grain_ids,
+        columns=mapped.tokens["target"].tolist()[data.n_planes :],
+    ).stack()
+    labels = mapped.labels.copy()
+    is_variant = labels["level"] == "variant"
+    places = pd.MultiIndex.from_frame(labels.loc[is_variant, ["grain_id", "target"]])
+    labels.loc[is_variant, "observed"] = seen.reindex(places).to_numpy()
+    assert "twin_thickness" not in fitted.theta_  # without a map nothing is hidden
+    model = CoupledClassifier(residual=False, n_draws=16, scheme="affine")
+    learned = model.fit([replace(mapped, labels=labels)]).theta_["twin_thickness"]
+    assert 1.0 < learned < 4.0 and seen.sum() >= 10

@@ -24,12 +24,26 @@ def test_share_is_a_partition_and_activity_grows_with_it():
     share = token_share(share, torch.tensor([0, 0, 1, 2]), 3)
     assert float(share.sum()) == pytest.approx(1.0)
     limit = float(share[0, 0, 0])
-    rates = Detection(*(torch.tensor(v) for v in (limit, 0.1, 3.0, 2.0, 0.8, 0.1, 0.0)))
+    rates = Detection(*(torch.tensor(v) for v in (limit, 0.1, 1.0, 3.0, 2.0, 0.8, 0.1, 0.0)))
     active = activity(share, torch.zeros(1), torch.zeros(3), 2, rates)[0, 0]
     assert float(active[0]) == pytest.approx(0.5) and active[1] > active[0] and float(active[2]) < 1e-12
     assert float(seen_probability(active, 2, rates, (0.5, 0.5))[1]) == pytest.approx(0.8 * float(active[1]))
     more = activity(share, torch.ones(1), torch.zeros(3), 2, rates)[0, 0]
     assert (more[:2] > active[:2]).all()  # a grain that shears more than the mean
+
+
+def test_small_grains_hide_thin_twins():
+    """At the limit a variant is found half the time: g0 + w / d, a tenth and one pixel in five; planes and
+    what is active know no pixels, and a grain without a map hides nothing.
+    """
+    rates = Detection(*(torch.tensor(v) for v in (0.01, 0.1, 1.0, 3.0, 2.0, 0.8, 0.1, 0.0)))
+    share = torch.tensor([0.01, 0.3]).expand(3, 1, 2)
+    diameter = torch.tensor([5.0, 2.0, torch.inf])
+    found = activity(share, torch.zeros(3), torch.zeros(2), 1, rates, diameter)[:, 0]
+    active = activity(share, torch.zeros(3), torch.zeros(2), 1, rates)[:, 0]
+    assert found[:, 0].tolist() == pytest.approx([0.5] * 3)
+    assert found[:, 1].tolist() == pytest.approx([0.5, 1 / (1 + (0.6 / 0.3) ** 2), 0.9])
+    assert active[:, 1].tolist() == pytest.approx([0.9] * 3)  # 1 / (1 + (0.1 / 0.3)^2)
 
 
 def test_twins_carry_the_area_that_they_cover():

@@ -146,10 +146,10 @@ def _counts(
     thetas = model._posterior_draws()
     with torch.no_grad():
         for r, theta in enumerate(thetas):
-            active = data.at(theta).active.numpy()
+            found = data.at(theta).found.numpy()
             for k in range(r, replicates, len(thetas)):
                 grain, angle, variants = _replicate(
-                    specimen, geometry, active, theta.rates, model.frequency_, rng
+                    specimen, geometry, found, theta.rates, model.frequency_, rng
                 )
                 np.add.at(drawn[k, :, : lines.shape[1]], grain, geometry.families(grain, angle))
                 drawn[k, :, lines.shape[1] :] = (variants * known) @ of_variant
@@ -157,10 +157,10 @@ def _counts(
     return seen, drawn, [*slip_names, *(("twin", f) for f in families)]
 
 
-def _replicate(specimen, geometry, active, rates, frequency, rng) -> tuple[NDArray, NDArray, NDArray]:
+def _replicate(specimen, geometry, found, rates, frequency, rng) -> tuple[NDArray, NDArray, NDArray]:
     """Grain (J,) and angle (J,) of lines, and variants (G, V) that are seen."""
     g, n_planes = len(specimen), geometry.angle.shape[1]
-    one = active[np.arange(g), rng.integers(active.shape[1], size=g)]  # one stress of every grain
+    one = found[np.arange(g), rng.integers(found.shape[1], size=g)]  # one stress of every grain
     is_outlier = rng.random(g) < float(rates.outlier)
     imaged = specimen.imaged
     left = rng.random((g, n_planes)) < float(rates.detection) * one[:, :n_planes]

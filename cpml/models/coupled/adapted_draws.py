@@ -37,7 +37,7 @@ def adapt(data: Forward, theta: Theta, *, n_draws: int, seed: int) -> Forward:
     looking = with_prior_draws(data, numerics.looking_draws, seed + 1)
     with torch.no_grad():
         sheared = looking.at(theta)
-        logs, told = per_draw(sheared.active, data.evidence, theta.rates), looking.told(sheared, theta)
+        logs, told = per_draw(sheared.found, data.evidence, theta.rates), looking.told(sheared, theta)
         logs = logs + sheared.log_weight if told is None else logs + sheared.log_weight + told
         belief = torch.softmax(logs, dim=1)
     # two sets of their own: every fourth point of one quasi-random set would lie in one corner of the space

@@ -5,8 +5,8 @@ and what footprints teach beyond it.
     pi_gkt = sum_{s in t} pi_gks                  share of the grain's shear on token t (plane or variant)
     p_gt   = sum_k w_gk / (1 + (g0 / (pi_gkt Gamma_g))^beta)
 
-p is the probability that the token is active above the visible limit; times detection, and mixed with chance,
-it is the probability to be recorded.
+p is the probability that the token is active above the visible limit; above what the map resolves of a twin,
+times detection, and mixed with chance, it is the probability to be recorded.
 
 The stress sigma_gk and accumulated shear Gamma_g of a grain come from `cpml.models.mechanics.localisation` (a
 mean medium, the law solved on the whole map, or the network that knows what the map does not show), draws of
@@ -260,11 +260,11 @@ class CoupledClassifier(BaseEstimator):
         return Told(specimen, inputs, active, theta.rates, self.frequency_)
 
     def _asked(self, specimen: Specimen, data: Forward, theta: Theta) -> tuple[Inputs, NDArray]:
-        """Inputs of the correction, and the law's mean activities (G, T)."""
+        """Inputs of the correction, and how probably the law says that a map finds a token (G, T)."""
         with torch.no_grad():
             sheared = data.at(theta)
         inputs = correction_inputs(specimen, self.scheme_of(specimen), data, theta, sheared)
-        return inputs, sheared.average(sheared.active).numpy()
+        return inputs, sheared.average(sheared.found).numpy()
 
     @property
     def gate_(self) -> float:
@@ -279,6 +279,8 @@ class CoupledClassifier(BaseEstimator):
             kinds = [measured.kind for measured in Measured.of(specimen)]
             needed |= {f"{kind}_gain" for kind in kinds}
             needed |= {"n_twin", "twin_limit", "twin_steepness"} if specimen.systems.twin.any() else set()
+            is_mapped = specimen.systems.twin.any() and np.isfinite(specimen.diameter).any()
+            needed |= {"twin_thickness"} if is_mapped else set()
             needed |= {"report_missed", "report_false"} if Reports.of(specimen) is not None else set()
             if self.scheme_of(specimen) in UNCERTAIN:  # neighbours and scatter are its own
                 needed |= {"trust"} if self.scatter else set()
@@ -427,7 +429,8 @@ class CoupledClassifier(BaseEstimator):
         with torch.no_grad():
             sheared = data.at(theta)
             active, share = sheared.average(sheared.active), sheared.average(sheared.by_token)
-            seen = seen_probability(active, data.n_planes, theta.rates, self.frequency_)
+            found = sheared.average(sheared.found)
+            seen = seen_probability(found, data.n_planes, theta.rates, self.frequency_)
             shear = share * sheared.log_total.exp()[:, None] * amount
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 

@@ -16,8 +16,14 @@ them, each plane at most once:
 
 so the candidates of an ambiguous trace are summed, never picked, and a plane that should have been seen and
 was not counts against the model, unless an observed trace covers it (c_p = 1): two parallel traces are
-recorded as one. The sum is exact (`cpml.models.coupled.assignments`). Twin variants are independent trials,
-P(variant seen) = a_v with a limit of their own, and count only where the grain was indexed. The local stress
+recorded as one. The sum is exact (`cpml.models.coupled.assignments`). Twin variants are independent trials
+and count only where the grain was indexed. A lamella has to be as thick as the map can resolve, in a small
+grain a larger part of it: a variant is found with
+
+    P(variant seen) = 1 / (1 + (g_d / g_v)^beta),      g_d = g0 + w / d
+
+g0 the volume fraction from which a variant is said to act at all, w the thickness that the map resolves and d
+the grain's diameter, in pixels (a lamella across the grain has thickness f d). The local stress
 is not known, so the likelihood is averaged over draws k of it; and some grains are not what 02 took them for
 (a twin named as parent, a line given to the wrong grain), so a share rho of grains is explained by nothing
 but chance, L_chance = traces at any angle and variants at their mean frequency:
@@ -31,16 +37,17 @@ Whether variants are seen tells where grains twin, the area that they cover how 
 and carry no shear are none. With A_g the share of the grain that twins cover, over all grains whose twins are
 known, weighed by area,
 
-    ln <A> ~ N(ln <1 - exp(-sum_v f_v a_v)>, s_A^2),      f_v = g_v / twinning shear
+    ln <A> ~ N(ln <1 - exp(-sum_v f_v p_v)>, s_A^2),      f_v = g_v / twinning shear
 
-the volume fraction that the law expects in twins above the visible limit. s_A is wide: lamellae thinner than
-a few pixels are lost.
+the volume fraction that the law expects in twins that the map resolves (p_v their probability above). s_A is
+wide: lamellae thinner than a few pixels are lost.
 
 | symbol | meaning | shape |
 |---|---|---|
 | pi | share of the grain's shear, summed over the systems of a token | (G, K, T) |
 | v | 1 if the plane is steep enough to leave a trace | (G, P) |
 | g0, beta | limit, steepness (slip and twins each) | scalars |
+| w, d | thickness that a map resolves, diameter of the grain, pixels | scalar, (G,) |
 | d, epsilon | detection, false traces per grain | scalars |
 | rho | share of grains that chance explains | scalar |
 
@@ -83,14 +90,15 @@ class TwinArea:
             return None
         return cls(torch.tensor(weight / weight.sum()), float(np.log(covered / weight.sum())))
 
-    def log_likelihood(self, fraction: Tensor, active: Tensor, draw_weight: Tensor) -> Tensor:
+    def log_likelihood(self, fraction: Tensor, found: Tensor, draw_weight: Tensor) -> Tensor:
         """Scalar, up to a constant.
 
         Parameters
         ----------
-        fraction : (G, K, V) f of the variants; active : (G, K, V); draw_weight : (G, K) of the draws, sum 1
+        fraction : (G, K, V) f of the variants; found : (G, K, V) above what the map resolves; draw_weight :
+            (G, K) of the draws, sum 1
         """
-        covered = ((-torch.expm1(-(fraction * active).sum(-1))) * draw_weight).sum(1)
+        covered = ((-torch.expm1(-(fraction * found).sum(-1))) * draw_weight).sum(1)
         apart = torch.log(self.weight @ covered + TINY) - self.log_share
         return -0.5 * (apart / LOG_AREA_SD) ** 2
 
@@ -171,18 +179,24 @@ class Detection:
 
     slip_limit: Tensor
     twin_limit: Tensor
+    twin_thickness: Tensor
     steepness: Tensor
     twin_steepness: Tensor
     detection: Tensor
     false_rate: Tensor
     outlier: Tensor
 
-    def by_token(self, n_planes: int, n_tokens: int) -> tuple[Tensor, Tensor]:
-        """(T,) log limit and steepness: slip planes first, then twin variants."""
-        n_twins = n_tokens - n_planes
-        log_limit = [torch.log(self.slip_limit).expand(n_planes), torch.log(self.twin_limit).expand(n_twins)]
-        steepness = [self.steepness.expand(n_planes), self.twin_steepness.expand(n_twins)]
-        return torch.cat(log_limit), torch.cat(steepness)
+    def steepness_of(self, n_planes: int, n_tokens: int) -> Tensor:
+        """(T,) slip planes first, then twin variants."""
+        return torch.cat([self.steepness.expand(n_planes), self.twin_steepness.expand(n_tokens - n_planes)])
+
+    def log_limit(self, n_planes: int, n_tokens: int, diameter: Tensor | None = None) -> Tensor:
+        """(1, T) log of the visible limits g0, or (G, T) of what a map resolves in grains of a ``diameter``
+        (G,) in pixels, infinite where nothing is lost.
+        """
+        twin = self.twin_limit[None] if diameter is None else self.twin_limit + self.twin_thickness / diameter
+        planes = torch.log(self.slip_limit).expand(len(twin), n_planes)
+        return torch.cat([planes, torch.log(twin)[:, None].expand(-1, n_tokens - n_planes)], dim=1)
 
 
 def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
@@ -201,37 +215,46 @@ def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
     return empty.index_add(-1, token, share)
 
 
-def activity(share: Tensor, log_shear: Tensor, log_unit: Tensor, n_planes: int, rates: Detection) -> Tensor:
-    """Probability (G, K, T) that a token is active above the visible limit: slip
-    planes first, then twin variants.
+def activity(
+    share: Tensor,
+    log_shear: Tensor,
+    log_unit: Tensor,
+    n_planes: int,
+    rates: Detection,
+    diameter: Tensor | None = None,
+) -> Tensor:
+    """Probability (G, K, T) that a token is active above the visible limit, or above what the map resolves of
+    it: slip planes first, then twin variants.
 
     Parameters
     ----------
     share : (G, K, T); log_shear : (G,) log of the grain's accumulated shear
     log_unit : (T,) log of the shear that counts as one: 1 for planes, its twinning shear for a variant, whose
         limit is a volume fraction
+    diameter : (G,) of the grains in pixels, for what the map resolves
     """
     shear = torch.log(share + TINY) + log_shear[:, None, None] - log_unit
-    log_limit, steepness = rates.by_token(n_planes, share.shape[-1])
-    return torch.sigmoid(steepness * (shear - log_limit))
+    n_tokens = share.shape[-1]
+    log_limit = rates.log_limit(n_planes, n_tokens, diameter)[:, None]
+    return torch.sigmoid(rates.steepness_of(n_planes, n_tokens) * (shear - log_limit))
 
 
 def seen_probability(
-    active: Tensor, n_planes: int, rates: Detection, frequency: tuple[float, float]
+    found: Tensor, n_planes: int, rates: Detection, frequency: tuple[float, float]
 ) -> Tensor:
-    """Probability (..., T) that a token would be recorded: active, not missed, and in
-    a grain that is not an outlier.
+    """Probability (..., T) that a token would be recorded: active above what the map resolves, not missed,
+    and in a grain that is not an outlier.
 
     Parameters
     ----------
-    active : (..., T) from :func:`activity`
+    found : (..., T) from :func:`activity`
     frequency : how often a plane, and a variant, is recorded on average; what is expected of an outlier
     """
-    law = torch.cat([rates.detection * active[..., :n_planes], active[..., n_planes:]], dim=-1)
+    law = torch.cat([rates.detection * found[..., :n_planes], found[..., n_planes:]], dim=-1)
     chance = torch.cat(
         [
-            torch.full_like(active[..., :n_planes], frequency[0]),
-            torch.full_like(active[..., n_planes:], frequency[1]),
+            torch.full_like(found[..., :n_planes], frequency[0]),
+            torch.full_like(found[..., n_planes:], frequency[1]),
         ],
         -1,
     )
@@ -239,7 +262,7 @@ def seen_probability(
 
 
 def log_likelihood(
-    active: Tensor,
+    found: Tensor,
     evidence: Evidence,
     rates: Detection,
     log_weight: Tensor,
@@ -249,28 +272,28 @@ def log_likelihood(
 
     Parameters
     ----------
-    active : (G, K, T) from :func:`activity`
+    found : (G, K, T) from :func:`activity`, above what the map resolves
     log_weight : (G, K) of the draws; equal ones are the logarithm of one over their number
     told : (G, K) log-likelihood of the reports (`cpml.models.coupled.reports`)
     """
-    logs = per_draw(active, evidence, rates) + log_weight
+    logs = per_draw(found, evidence, rates) + log_weight
     law = torch.logsumexp(logs if told is None else logs + told, dim=1)
     return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
 
 
-def per_draw(active: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
+def per_draw(found: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
     """Log-likelihood (G, K) of every grain's footprints under every draw of its
     stress, if the law explains them.
     """
     n_planes = evidence.visible.shape[1]
-    seen = rates.detection * active[..., :n_planes] * evidence.visible[:, None, :]
-    logs = torch.zeros(active.shape[:2], dtype=active.dtype)
+    seen = rates.detection * found[..., :n_planes] * evidence.visible[:, None, :]
+    logs = torch.zeros(found.shape[:2], dtype=found.dtype)
     for grains, density in evidence.traces:
         false_density = rates.false_rate / HALF_CIRCLE_DEG
         total = assignment_sum(seen[grains], density, evidence.covered[grains], false_density)
         traces = torch.log(total + TINY) - rates.false_rate
         logs = logs.index_add(0, grains, traces * evidence.imaged[grains, None])
-    variant = active[..., n_planes:].clamp(TINY, 1 - TINY)
+    variant = found[..., n_planes:].clamp(TINY, 1 - TINY)
     bernoulli = torch.where(evidence.twin[:, None, :] > 0, torch.log(variant), torch.log1p(-variant))
     return logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
 

@@ -46,6 +46,7 @@ class Sheared:
     by_system: Tensor  # (G, K, S) share of each grain's shear
     by_token: Tensor  # (G, K, T) the same, summed over the systems of a token
     active: Tensor  # (G, K, T) probability that a token is active above the visible limit
+    found: Tensor  # (G, K, T) the same, above what the map resolves in its grain
 
     def average(self, values: Tensor) -> Tensor:
         """(G, ...) mean of values (G, K, ...) over the draws."""
@@ -59,18 +60,22 @@ class Sheared:
         token : (S,) of every system; steepness : of the visible limit, of all tokens or of each (T,),
             from odds to shear
         """
-        active = self.active.clamp(TINY, 1 - TINY)
-        mean = self.average(active)
-        wanted = torch.sigmoid(torch.logit(mean) + shift)
-        less, more = (wanted / mean)[:, None], ((1 - wanted) / (1 - mean))[:, None]
-        moved = torch.where(shift[:, None] < 0, active * less, 1 - (1 - active) * more)
+
+        def moved(probability: Tensor) -> Tensor:
+            probability = probability.clamp(TINY, 1 - TINY)
+            mean = self.average(probability)
+            wanted = torch.sigmoid(torch.logit(mean) + shift)
+            less, more = (wanted / mean)[:, None], ((1 - wanted) / (1 - mean))[:, None]
+            return torch.where(shift[:, None] < 0, probability * less, 1 - (1 - probability) * more)
+
         factor = torch.exp(shift / steepness)[:, None]
         by_system, by_token = self.by_system * factor[..., token], self.by_token * factor
         return replace(
             self,
             by_system=by_system / by_system.sum(-1, keepdim=True),
             by_token=by_token / by_token.sum(-1, keepdim=True),
-            active=moved,
+            active=moved(self.active),
+            found=moved(self.found),
         )
 
 
@@ -86,6 +91,7 @@ class Forward:
     variation: Tensor  # (G, J, S) resolved, at points of a grain (`within_grain`)
     log_unit: Tensor  # (T,) log of the shear that counts as one (`activity`)
     log_mean_shear: float  # natural log of the mean over the grains
+    diameter: Tensor  # (G,) pixels of the map; infinite without one
     motion: tuple[Measured, ...] = ()
     shift: Tensor | None = None  # (G, T) learned correction of the log odds to be active
 
@@ -101,6 +107,7 @@ class Forward:
             localisation.variation,
             torch.tensor(log_units(specimen)),
             float(np.log(localisation.taylor * (specimen.load.strain or NOMINAL_STRAIN))),
+            torch.tensor(specimen.diameter),
             Measured.of(specimen),
         )
 
@@ -118,9 +125,9 @@ class Forward:
         """Log-likelihood of the area that twins cover; 0 where it was not measured."""
         if self.evidence.area is None:
             return 0.0
-        share, active = (x[..., self.n_planes :] for x in (sheared.by_token, sheared.active))
+        share, found = (x[..., self.n_planes :] for x in (sheared.by_token, sheared.found))
         fraction = share * torch.exp(sheared.log_shear[:, None, None] - self.log_unit[self.n_planes :])
-        return self.evidence.area.log_likelihood(fraction, active, torch.softmax(sheared.log_weight, dim=1))
+        return self.evidence.area.log_likelihood(fraction, found, torch.softmax(sheared.log_weight, dim=1))
 
     @property
     def n_planes(self) -> int:
@@ -146,12 +153,15 @@ class Forward:
         )
         by_token = token_share(by_system, self.token, self.n_tokens)
         log_shear = log_total + self.log_mean_shear
-        active = activity(by_token, log_shear, self.log_unit, self.n_planes, theta.rates)
+        active, found = (
+            activity(by_token, log_shear, self.log_unit, self.n_planes, theta.rates, diameter)
+            for diameter in (None, self.diameter)
+        )
         log_weight = self._log_weight(theta, answer, stress, tau)
-        law = Sheared(answer, stress, log_total, log_shear, log_weight, by_system, by_token, active)
+        law = Sheared(answer, stress, log_total, log_shear, log_weight, by_system, by_token, active, found)
         if self.shift is None:
             return law
-        _, steepness = theta.rates.by_token(self.n_planes, self.n_tokens)
+        steepness = theta.rates.steepness_of(self.n_planes, self.n_tokens)
         return law.corrected(self.shift, self.token, steepness)
 
     def _log_weight(self, theta: Theta, answer: Answer, stress: Tensor, tau: Tensor) -> Tensor:
@@ -217,7 +227,7 @@ class Posterior:
         for d in self.data:
             sheared = d.at(theta)
             told = d.told(sheared, theta)
-            part = log_likelihood(sheared.active, d.evidence, theta.rates, sheared.log_weight, told)
+            part = log_likelihood(sheared.found, d.evidence, theta.rates, sheared.log_weight, told)
             part = part + d.covered(sheared) / len(part)
             for measured in d.motion:
                 rates = theta.motion[measured.kind]
@@ -318,13 +328,13 @@ def footprints_of_families(posterior: Posterior, vector: Tensor) -> NDArray:
     for d in posterior.data:
         with torch.no_grad():
             sheared = d.at(theta)
-            active = sheared.average(sheared.active)
+            found = sheared.average(sheared.found)
         first = np.array([int(torch.nonzero(d.token == t)[0]) for t in range(d.n_tokens)])
         family = d.family[torch.as_tensor(first)].numpy()
         for grains, density in d.evidence.traces:
             if not density.shape[1]:
                 continue
-            seen = theta.rates.detection * active[grains, : d.n_planes] * d.evidence.visible[grains]
+            seen = theta.rates.detection * found[grains, : d.n_planes] * d.evidence.visible[grains]
             weight = density * seen[:, None, :]
             part = weight / (weight.sum(-1, keepdim=True) + theta.rates.false_rate / 180.0)
             number += np.bincount(family[: d.n_planes], part.sum((0, 1)).numpy(), len(number))

@@ -11,9 +11,9 @@ are wide and the same for every material, but for the centre of the rate exponen
 centre and width in the log, in the logit for shares (of twice the value for those below one half), in log(n -
 1) for exponents, which stay above 1 where the law is convex, and as they are for the amplitude of the scheme
 (1: believe it) and for the neighbours' corrections (0: none). Visible limits are about what microscopes show:
-a shear of 0.01, 3 % of a grain twinned.
+a shear of 0.01, 3 % of a grain twinned, and a lamella one pixel thick.
 
-Some models have parameters more: exponent, limit and steepness of twins where the material has them;
+Some models have parameters more: exponent, limits and steepness of twins where the material has them;
 amplitude, corrections and scatter of schemes that claim to know the stress, or ``trust`` in the spread of
 those that know how far they may be wrong (1: it is right, as counted on volumes that nobody learned from;
 larger: it is too sure); gain and scatter of rotations and of strains (`cpml.models.coupled.motion`), errors
@@ -47,6 +47,7 @@ PRIORS = {  # name: centre, width
 FURTHER = {  # the same, of what only some models have
     "n_twin": (20.0, 0.3),
     "twin_limit": (0.03, 0.7),
+    "twin_thickness": (1.0, 0.7),
     "twin_steepness": (1.5, 1.0),
     "amplitude": (1.0, 0.25),
     **dict.fromkeys(PULLS, (0.0, 0.2)),

@@ -251,7 +251,7 @@ def _told(name: str, specimen: Specimen, data: Forward, theta: Theta) -> _Told |
     position, grain = np.unique(specimen.position(rows["grain_id"]), return_inverse=True)
     with torch.no_grad():
         sheared = data.at(theta)
-        logs, told = per_draw(sheared.active, data.evidence, theta.rates), data.told(sheared, theta)
+        logs, told = per_draw(sheared.found, data.evidence, theta.rates), data.told(sheared, theta)
         logs = logs + sheared.log_weight if told is None else logs + sheared.log_weight + told
         log_weight = torch.log_softmax(logs, dim=1)[position]
         stress = stress_in_crystal(specimen, data, theta, sheared)[position]

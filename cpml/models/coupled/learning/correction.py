@@ -2,9 +2,10 @@
 
     a' = sigmoid(logit a + s_m f_m(z)),     p' = (1 - rho) d a' + rho chance
 
-a is the law's probability that a token is active, f_m boosted trees of one mechanism m (slip, twin) on the
-inputs z of `correction_inputs`, s_m in {0, 1/4, 1/2, 1} how far they are believed. Strengths and stresses
-stay the law's: they are learned before, and alone, so that the correction cannot explain away a strength.
+a is the law's probability that a token is active above what the map resolves, f_m boosted trees of one
+mechanism m (slip, twin) on the inputs z of `correction_inputs`, s_m in {0, 1/4, 1/2, 1} how far they are
+believed. Strengths and stresses stay the law's: they are learned before, and alone, so that the correction
+cannot explain away a strength.
 
 Whether f_m may speak is decided by records that neither the trees nor the law have seen. The maps are cut
 into tiles; without the labels of one fold of tiles the law's parameters are found again from where they are,
@@ -112,7 +113,7 @@ class Told:
 
     specimen: Specimen
     inputs: Inputs
-    active: NDArray  # (G, T) mean over the draws
+    found: NDArray  # (G, T) probability that the map finds it, mean over the draws
     rates: Detection
     frequency: tuple[float, float]  # as `likelihood.seen_probability` takes it
 
@@ -142,7 +143,7 @@ class Pairs:
             row, token = np.nonzero(np.isfinite(specimen.observed) & tokens)
             columns["z"].append(part.inputs.select(names)[row, token])
             columns["y"].append(specimen.observed[row, token])
-            columns["log_odds"].append(log_odds(part.active)[row, token])
+            columns["log_odds"].append(log_odds(part.found)[row, token])
             columns["grain"].append(n_grains + row)
             columns["tile"].append((number * TILES**2 + specimen.tiles() @ [TILES, 1])[row])
             columns["fold"].append(folds_of(specimen)[row])
