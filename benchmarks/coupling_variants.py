@@ -11,8 +11,9 @@ from sklearn.base import BaseEstimator
 
 from benchmarks.hard_labels import pick_max_schmid
 from cpml import microscopy, models
+from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
 from cpml.models.protocol import Model
-from cpml.models.specimen.specimen import MIN_INCLINATION_DEG, Specimen
+from cpml.models.specimen.specimen import Specimen
 
 # ingredients of the coupled model that can be left out or exchanged: name -> keywords of its constructor
 FLAGS: dict[str, dict] = {

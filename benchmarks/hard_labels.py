@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
 from cpml.models.mechanics.features import schmid_of_tokens
-from cpml.models.specimen.specimen import MIN_INCLINATION_DEG, Specimen
+from cpml.models.specimen.specimen import Specimen
 
 SIGMA_DEG = 0.1  # the plane is taken as known: no other plane is a candidate
 

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from cpml.microscopy import naming_probability, scored_labels
+from cpml.microscopy.labels.planes import NAMED
 from cpml.models.coupled.likelihood import (
     LOG_AREA_SD,
     Detection,
@@ -72,3 +75,23 @@ def test_area_of_twins_is_that_of_grains_with_labels(build):
     seen = TwinArea.of(specimen.with_labels_of(specimen.grain_ids[twinned]))
     assert np.exp(seen.log_share) == pytest.approx(0.2)
     assert TwinArea.of(specimen.with_labels_of(specimen.grain_ids[~twinned])) is None
+
+
+def test_rows_are_learned_where_a_line_names_its_plane(specimen):
+    """What is learned and scored row by row misses planes beside others; lines, twins and who was looked at
+    stay, and a copy without labels asks nothing.
+    """
+    chance = naming_probability(specimen.quaternions, specimen.systems)
+    planes = chance.shape[1]
+    assert np.isnan(specimen.observed[:, :planes][chance < NAMED]).all() and (chance < NAMED).any()
+    seen = specimen.labels.assign(level="plane")
+    seen = seen[seen["mechanism"] == "slip"].pivot(index="grain_id", columns="target", values="observed")
+    every = seen.reindex(specimen.grain_ids)[specimen.tokens["target"][:planes]].to_numpy()
+    kept = chance >= NAMED
+    assert np.array_equal(specimen.observed[:, :planes][kept], every[kept], equal_nan=True)
+    assert np.array_equal(specimen.observed[:, planes:], specimen.twin_observed)
+    told = scored_labels(specimen.labels, specimen.traces, specimen.grains, specimen.systems)
+    pd.testing.assert_frame_equal(told, specimen.scored_labels)
+    assert specimen.imaged.all()
+    nothing = specimen.with_labels_of([])
+    assert np.isnan(nothing.observed).all() and nothing.distinct.all()

@@ -30,12 +30,13 @@ from cpml.crystallography.slip_traces import slip_traces
 from cpml.crystallography.symmetry import group_of_lattice, proper_group
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.microscopy.images.trace_likelihood import match_traces
+from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
 from cpml.microscopy.twins.relations import DEFAULT_TYPES
 from cpml.models.checks.variants import with_family
 from cpml.models.coupled.coupled import CoupledClassifier
 from cpml.models.coupled.likelihood import HALF_CIRCLE_DEG
 from cpml.models.coupled.stand_in import quick_fit, unexplained
-from cpml.models.specimen.specimen import MIN_INCLINATION_DEG, Specimen
+from cpml.models.specimen.specimen import Specimen
 
 RATES = np.geomspace(0.1, 30.0, 12)
 """Of the family's traces per plane, over those of false ones."""

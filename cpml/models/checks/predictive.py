@@ -22,9 +22,10 @@ from scipy.stats import gamma, norm
 
 from cpml.crystallography.slip_traces import line_difference, slip_traces
 from cpml.microscopy.images.trace_likelihood import match_traces
+from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
 from cpml.microscopy.labels.rows import normalised
 from cpml.models.coupled.coupled import CoupledClassifier
-from cpml.models.specimen.specimen import MERGED_DEG, MIN_INCLINATION_DEG, Specimen
+from cpml.models.specimen.specimen import MERGED_DEG, Specimen
 
 REPLICATES = 256
 REACH_DEG = 6.0

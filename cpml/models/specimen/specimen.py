@@ -25,13 +25,13 @@ from cpml.crystallography.materials import Material
 from cpml.crystallography.slip_systems import Systems
 from cpml.errors import CpmlError
 from cpml.load import Load
+from cpml.microscopy.labels.detection import MIN_INCLINATION_DEG
 from cpml.microscopy.labels.planes import NAMED, naming_probability, of_planes, typical_sigma
 from cpml.models.specimen.motions import check_motions
 from cpml.models.specimen.raster import grain_raster
 from cpml.models.specimen.remembered import Remembered
 from cpml.models.specimen.reports import check_targets, further_reports
 
-MIN_INCLINATION_DEG = 12.0  # a flatter plane leaves no countable trace
 TILES = 4  # of the chequerboard, along each axis
 MERGED_DEG = 5.0  # parallel traces closer than this are counted as one by people and by detection
 
