@@ -19,7 +19,8 @@ Run: python -m benchmarks.bench_coupling [part ...] [options]. Without a part, t
 The first score of a table is the mean PR-AUC inside families: a share per family without any knowledge of the
 grain (`family_share`) ranks well over all planes, and not at all inside them. Against the truth (a plane is
 active above 1 % shear) every model's p is turned from recorded to active by the same rates
-(`cpml.evaluation.active`); `log_loss recorded` is without that. `guess` knows the prevalence of the tested
+(`cpml.evaluation.active`); `log_loss recorded` is without that. Footprints are labels of planes whose own
+line would name them (`cpml.microscopy.scored_labels`), of variants all. `guess` knows the prevalence of the tested
 labels. Mechanisms: planes and variants (slip, twin), families (slip_family), whether a grain twins at all
 (twin_grain). Gains are those of F, positive where it is better; brackets are 90 % intervals over blocks, the
 same in all partitions. Partition k has seed k modulo the number of seeds.
@@ -365,11 +366,12 @@ class HeldOut:
         """
         specimen, is_true = self.virtual.specimen, against == "truth"
         labels = self.virtual.truth if is_true else specimen.scored_labels
+        every = self.virtual.truth if is_true else specimen.labels  # a family is named by any of its planes
         candidates = None if is_true else specimen.candidates
         runs = []
         for predictions, splits in self.runs:
             answer = evaluation.active(predictions) if is_true and corrected else predictions
-            coarse, coarse_labels = evaluation.families_and_twinned_grains(answer, labels, candidates)
+            coarse, coarse_labels = evaluation.families_and_twinned_grains(answer, every, candidates)
             runs.append((pd.concat([answer, coarse], ignore_index=True), splits))
         both = pd.concat([labels, coarse_labels], ignore_index=True)
         return evaluation.over_partitions(runs, both, reference=F, n_boot=n_boot)

@@ -5,6 +5,8 @@ and microscopes (`benchmarks.factory_specimens`) the mean is none, and probabili
 counting. Of every specimen all models predict held-out blocks; every second map is a part of itself, cut as a
 map is cut out of a sheet. Specimens are resampled, not grains: they are what differs. Of twins the truth
 knows lamellae thinner than the map resolves, of which no footprint tells: they are judged by footprints.
+Footprints are labels of planes whose own line would name them (`cpml.microscopy.scored_labels`), of variants
+all; every model learns from the same.
 
 | number | is |
 |---|---|
