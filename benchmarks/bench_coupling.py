@@ -20,10 +20,10 @@ The first score of a table is the mean PR-AUC inside families: a share per famil
 grain (`family_share`) ranks well over all planes, and not at all inside them. Against the truth (a plane is
 active above 1 % shear) every model's p is turned from recorded to active by the same rates
 (`cpml.evaluation.active`); `log_loss recorded` is without that. Footprints are labels of planes whose own
-line would name them (`cpml.microscopy.scored_labels`), of variants all. `guess` knows the prevalence of the tested
-labels. Mechanisms: planes and variants (slip, twin), families (slip_family), whether a grain twins at all
-(twin_grain). Gains are those of F, positive where it is better; brackets are 90 % intervals over blocks, the
-same in all partitions. Partition k has seed k modulo the number of seeds.
+line would name them (`cpml.microscopy.scored_labels`), of variants all. `guess` knows the prevalence of the
+tested labels. Mechanisms: planes and variants (slip, twin), families (slip_family), whether a grain twins at
+all (twin_grain). Gains are those of F, positive where it is better; brackets are 90 % intervals over blocks,
+the same in all partitions. Partition k has seed k modulo the number of seeds.
 
 Options: --specimens (names of `benchmarks.virtual_specimens.SPECIMENS`, or folders of simulated data sets),
 --partitions, --seeds, --models cheap|quick|full, --scheme (of F), --shells (width of the buffer), --factory
