@@ -99,7 +99,7 @@ def test_all_answers_move_together():
     nothing = torch.zeros(6, dtype=share.dtype)
     equal = torch.full((6, 8), -np.log(8.0), dtype=share.dtype)
     found = active / 2
-    law = Sheared(None, nothing, nothing, nothing, equal, share, by_token, active, found)
+    law = Sheared(None, nothing, nothing, nothing, equal, share, by_token, active, found, None)
     shift = torch.tensor(rng.normal(size=(6, 3)))
     moved = law.corrected(shift, token, torch.tensor(3.0))
     odds = torch.logit(active.mean(1)) + shift

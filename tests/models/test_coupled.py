@@ -13,6 +13,7 @@ from cpml.crystallography import load_material
 from cpml.crystallography.rotations import axis_angle_to_quaternion, quaternion_multiply
 from cpml.crystallography.symmetry import proper_group
 from cpml.crystallography.tensors import to_vector
+from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.errors import CpmlError
 from cpml.models import CoupledClassifier
 from cpml.models.mechanics.grain_stress import grain_state
@@ -262,3 +263,36 @@ def test_what_the_map_hides_of_twins_is_learned(build, fitted):
     model = CoupledClassifier(residual=False, n_draws=16, scheme="affine")
     learned = model.fit([replace(mapped, labels=labels)]).theta_["twin_thickness"]
     assert 1.0 < learned < 4.0 and seen.sum() >= 10
+
+
+def test_twins_that_pass_for_parents_are_known(build):
+    """Every third twinned grain is given the orientation of its twin and the variant that leads back, after a
+    strain that twins whole grains: F takes them for what they are far more often than others.
+    """
+    specimen = build(150, load="compression")[0]
+    variants = np.flatnonzero(specimen.systems.twin)
+    chosen = np.flatnonzero((specimen.twin_observed == 1).any(1))[::3]
+    variant = variants[specimen.twin_observed[chosen].argmax(1)]
+    q = specimen.quaternions.copy()
+    q[chosen] = twin_crystal_to_sample(q[chosen], specimen.systems.plane[variant])
+    labels = specimen.labels[specimen.labels["level"] == "variant"]
+    back = dict(zip(specimen.grain_ids[chosen], np.array(specimen.systems.names)[variant], strict=True))
+    only = labels["grain_id"].map(back)
+    seen = labels["observed"].where(only.isna(), (labels["target"] == only).astype(float))
+    mapped = with_quaternions(
+        replace(
+            specimen,
+            raster=np.zeros((2, 2), int),
+            load=replace(specimen.load, strain=0.1),
+            labels=labels.assign(observed=seen),
+            traces=specimen.traces.iloc[:0],
+            candidates=specimen.candidates.iloc[:0],
+        ),
+        q,
+    )
+    model = CoupledClassifier(residual=False, n_draws=16, scheme="affine").fit([mapped])
+    data, theta = model.forward(mapped)
+    with torch.no_grad():
+        share = data.at(theta).turned.share.numpy()
+    is_turned = np.isin(np.arange(150), chosen)
+    assert len(chosen) > 5 and share[is_turned].mean() > 5 * share[~is_turned].mean()

@@ -7,16 +7,20 @@ import pandas as pd
 import pytest
 import torch
 
+from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.microscopy import naming_probability, scored_labels
 from cpml.microscopy.labels.planes import NAMED
 from cpml.models.coupled.likelihood import (
     LOG_AREA_SD,
     Detection,
+    Turned,
     TwinArea,
     activity,
     seen_probability,
     token_share,
 )
+from cpml.models.coupled.posterior import Forward
+from cpml.models.mechanics.localisation import Localisation
 
 
 def test_share_is_a_partition_and_activity_grows_with_it():
@@ -27,10 +31,11 @@ def test_share_is_a_partition_and_activity_grows_with_it():
     share = token_share(share, torch.tensor([0, 0, 1, 2]), 3)
     assert float(share.sum()) == pytest.approx(1.0)
     limit = float(share[0, 0, 0])
-    rates = Detection(*(torch.tensor(v) for v in (limit, 0.1, 1.0, 3.0, 2.0, 0.8, 0.1, 0.0)))
+    rates = Detection(*(torch.tensor(v) for v in (limit, 0.1, 1.0, 0.0, 3.0, 2.0, 0.8, 0.1, 0.0)))
     active = activity(share, torch.zeros(1), torch.zeros(3), 2, rates)[0, 0]
     assert float(active[0]) == pytest.approx(0.5) and active[1] > active[0] and float(active[2]) < 1e-12
-    assert float(seen_probability(active, 2, rates, (0.5, 0.5))[1]) == pytest.approx(0.8 * float(active[1]))
+    seen = seen_probability(active[None], None, 2, rates, (0.5, 0.5))[0]
+    assert float(seen[1]) == pytest.approx(0.8 * float(active[1]))
     more = activity(share, torch.ones(1), torch.zeros(3), 2, rates)[0, 0]
     assert (more[:2] > active[:2]).all()  # a grain that shears more than the mean
 
@@ -39,7 +44,7 @@ def test_small_grains_hide_thin_twins():
     """At the limit a variant is found half the time: g0 + w / d, a tenth and one pixel in five; planes and
     what is active know no pixels, and a grain without a map hides nothing.
     """
-    rates = Detection(*(torch.tensor(v) for v in (0.01, 0.1, 1.0, 3.0, 2.0, 0.8, 0.1, 0.0)))
+    rates = Detection(*(torch.tensor(v) for v in (0.01, 0.1, 1.0, 0.0, 3.0, 2.0, 0.8, 0.1, 0.0)))
     share = torch.tensor([0.01, 0.3]).expand(3, 1, 2)
     diameter = torch.tensor([5.0, 2.0, torch.inf])
     found = activity(share, torch.zeros(3), torch.zeros(2), 1, rates, diameter)[:, 0]
@@ -47,6 +52,43 @@ def test_small_grains_hide_thin_twins():
     assert found[:, 0].tolist() == pytest.approx([0.5] * 3)
     assert found[:, 1].tolist() == pytest.approx([0.5, 1 / (1 + (0.6 / 0.3) ** 2), 0.9])
     assert active[:, 1].tolist() == pytest.approx([0.9] * 3)  # 1 / (1 + (0.1 / 0.3)^2)
+
+
+def test_a_twin_beyond_half_of_its_grain_passes_for_the_parent():
+    """By hand: at half the volume T is 1/2 over 3/4 + 1/2; what is left of the parent is found half the time
+    where its 0.3 are the limit, and only there the variant is recorded.
+    """
+    rates = Detection(*(torch.tensor(v) for v in (0.01, 0.1, 1.0, 1.0, 3.0, 2.0, 0.8, 0.1, 0.0)))
+    of_parents = torch.log(torch.tensor([[0.5], [1e-9]]))
+    turned = Turned.of(of_parents, torch.tensor([0.75, 1.0]), rates, torch.tensor([5.0, 5.0]))
+    assert turned.share.tolist() == pytest.approx([0.4, 0.0])
+    assert turned.rest_found.tolist() == pytest.approx([0.5, 0.5])
+    law, frequency = torch.tensor([[0.3, 0.2], [0.3, 0.2]]), (0.1, 0.05)
+    recorded = turned.recorded(law, frequency)
+    assert recorded[0].tolist() == pytest.approx([0.6 * 0.3 + 0.4 * 0.1, 0.6 * 0.2 + 0.4 * 0.5])
+    assert recorded[1].tolist() == pytest.approx(law[1].tolist())
+    seen = seen_probability(law, turned, 1, rates, frequency)[0]
+    assert seen.tolist() == pytest.approx([0.6 * 0.8 * 0.3 + 0.4 * 0.1, 0.6 * 0.2 + 0.4 * 0.5])
+
+
+def test_parents_lie_across_the_planes_of_their_twins(build):
+    """Variant v of the crystal across its plane is loaded the other way; across the same plane once more lies
+    the grain itself.
+    """
+    specimen = build(12, load="compression")[0]
+    mapped = replace(specimen, raster=np.zeros((2, 2), int))
+    where = Localisation.of(mapped, np.log(mapped.material.strengths), scheme="sachs", n_draws=4, seed=0)
+    twins = np.flatnonzero(mapped.systems.twin)
+    own = (where.schmid @ where.macro).numpy()
+    found = Forward.of(mapped, where).parents.numpy()
+    assert found.shape == (12, len(twins), len(mapped.systems))
+    assert np.allclose(found[:, np.arange(len(twins)), twins], -own[:, twins])
+    q = twin_crystal_to_sample(mapped.quaternions, mapped.systems.plane[twins[0]])
+    grains = mapped.grains.assign(**dict(zip(("qw", "qx", "qy", "qz"), q.T, strict=True)))
+    across = replace(mapped, grains=grains)
+    again = Localisation.of(across, np.log(mapped.material.strengths), scheme="sachs", n_draws=4, seed=0)
+    assert np.allclose(Forward.of(across, again).parents.numpy()[:, 0], own)
+    assert Forward.of(specimen, where).parents is None  # nobody took parts of a map for grains
 
 
 def test_twins_carry_the_area_that_they_cover():

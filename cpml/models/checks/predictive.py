@@ -147,10 +147,11 @@ def _counts(
     thetas = model._posterior_draws()
     with torch.no_grad():
         for r, theta in enumerate(thetas):
-            found = data.at(theta).found.numpy()
+            sheared = data.at(theta)
+            found, turned = sheared.found.numpy(), sheared.turned
             for k in range(r, replicates, len(thetas)):
                 grain, angle, variants = _replicate(
-                    specimen, geometry, found, theta.rates, model.frequency_, rng
+                    specimen, geometry, found, turned, theta.rates, model.frequency_, rng
                 )
                 np.add.at(drawn[k, :, : lines.shape[1]], grain, geometry.families(grain, angle))
                 drawn[k, :, lines.shape[1] :] = (variants * known) @ of_variant
@@ -158,11 +159,15 @@ def _counts(
     return seen, drawn, [*slip_names, *(("twin", f) for f in families)]
 
 
-def _replicate(specimen, geometry, found, rates, frequency, rng) -> tuple[NDArray, NDArray, NDArray]:
+def _replicate(specimen, geometry, found, turned, rates, frequency, rng) -> tuple[NDArray, NDArray, NDArray]:
     """Grain (J,) and angle (J,) of lines, and variants (G, V) that are seen."""
     g, n_planes = len(specimen), geometry.angle.shape[1]
     one = found[np.arange(g), rng.integers(found.shape[1], size=g)]  # one stress of every grain
-    is_outlier = rng.random(g) < float(rates.outlier)
+    by_chance = rng.random(g) < float(rates.outlier)
+    across = np.zeros((g, 0)) if turned is None else np.cumsum(turned.probability.numpy(), axis=1)
+    side = (rng.random(g)[:, None] > across).sum(1)  # of the parent; beyond the last: it is one
+    rests = np.flatnonzero((side < across.shape[1]) & ~by_chance)
+    is_outlier = by_chance | (side < across.shape[1])
     imaged = specimen.imaged
     left = rng.random((g, n_planes)) < float(rates.detection) * one[:, :n_planes]
     left &= geometry.visible & (imaged & ~is_outlier)[:, None]
@@ -173,6 +178,8 @@ def _replicate(specimen, geometry, found, rates, frequency, rng) -> tuple[NDArra
     false = np.repeat(np.arange(g), rng.poisson(mean))
     angle = np.r_[geometry.angle[grain, plane] + error, 180 * rng.random(len(false))] % 180
     p_variant = np.where(is_outlier[:, None], frequency[1], one[:, n_planes:])
+    if turned is not None:
+        p_variant[rests, side[rests]] = turned.rest_found.numpy()[rests]
     return np.r_[grain, false], angle, rng.random(p_variant.shape) < p_variant
 
 

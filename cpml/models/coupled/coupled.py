@@ -59,6 +59,7 @@ from cpml.models.coupled.posterior import (
     Forward,
     Optimum,
     Posterior,
+    Sheared,
     correlation_table,
     footprints_of_families,
     strength_table,
@@ -256,15 +257,16 @@ class CoupledClassifier(BaseEstimator):
     def _told(self, specimen: Specimen, vector: Tensor) -> Told:
         """A training specimen with what the law at ``vector`` says of it."""
         theta = self.prior_.unpack(vector)
-        inputs, active = self._asked(specimen, self._forward(specimen, vector, self.n_draws), theta)
-        return Told(specimen, inputs, active, theta.rates, self.frequency_)
+        inputs, sheared = self._asked(specimen, self._forward(specimen, vector, self.n_draws), theta)
+        found = sheared.average(sheared.found).numpy()
+        return Told(specimen, inputs, found, sheared.turned, theta.rates, self.frequency_)
 
-    def _asked(self, specimen: Specimen, data: Forward, theta: Theta) -> tuple[Inputs, NDArray]:
-        """Inputs of the correction, and how probably the law says that a map finds a token (G, T)."""
+    def _asked(self, specimen: Specimen, data: Forward, theta: Theta) -> tuple[Inputs, Sheared]:
+        """Inputs of the correction, and what the law says."""
         with torch.no_grad():
             sheared = data.at(theta)
         inputs = correction_inputs(specimen, self.scheme_of(specimen), data, theta, sheared)
-        return inputs, sheared.average(sheared.found).numpy()
+        return inputs, sheared
 
     @property
     def gate_(self) -> float:
@@ -280,7 +282,7 @@ class CoupledClassifier(BaseEstimator):
             needed |= {f"{kind}_gain" for kind in kinds}
             needed |= {"n_twin", "twin_limit", "twin_steepness"} if specimen.systems.twin.any() else set()
             is_mapped = specimen.systems.twin.any() and np.isfinite(specimen.diameter).any()
-            needed |= {"twin_thickness"} if is_mapped else set()
+            needed |= {"twin_thickness", "outgrown"} if is_mapped else set()
             needed |= {"report_missed", "report_false"} if Reports.of(specimen) is not None else set()
             if self.scheme_of(specimen) in UNCERTAIN:  # neighbours and scatter are its own
                 needed |= {"trust"} if self.scatter else set()
@@ -430,7 +432,7 @@ class CoupledClassifier(BaseEstimator):
             sheared = data.at(theta)
             active, share = sheared.average(sheared.active), sheared.average(sheared.by_token)
             found = sheared.average(sheared.found)
-            seen = seen_probability(found, data.n_planes, theta.rates, self.frequency_)
+            seen = seen_probability(found, sheared.turned, data.n_planes, theta.rates, self.frequency_)
             shear = share * sheared.log_total.exp()[:, None] * amount
         return {"p": seen.numpy(), "p_active": active.numpy(), "share": share.numpy(), "shear": shear.numpy()}
 

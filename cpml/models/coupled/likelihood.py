@@ -24,12 +24,24 @@ grain a larger part of it: a variant is found with
 
 g0 the volume fraction from which a variant is said to act at all, w the thickness that the map resolves and d
 the grain's diameter, in pixels (a lamella across the grain has thickness f d). The local stress
-is not known, so the likelihood is averaged over draws k of it; and some grains are not what 02 took them for
-(a twin named as parent, a line given to the wrong grain), so a share rho of grains is explained by nothing
-but chance, L_chance = traces at any angle and variants at their mean frequency:
+is not known, so the likelihood is averaged over draws k of it.
 
-    L_g = (1 - rho) sum_k w_k L_slip L_twin L_reports + rho L_chance
+A map takes the larger part of a grain for the parent. Where a twin has grown beyond one half that is the
+twin, and what is left of the parent looks like a twin on the same plane that the load forbids. With f_v the
+volume fractions by the law in this crystal, and f'_v those of variant v in the crystal that lies across its
+plane, under the mean stress and at the mean shear,
 
+    T_v = h P(f'_v > 1/2) / Z,     U = <prod_v P(f_v < 1/2)> / Z,     U + sum_v T_v = 1
+    P(f > c) = 1 / (1 + (c / f)^beta)
+
+are the probabilities that the grain is the twin v of that parent, and that it is a parent itself; h is
+learned, 1 where the law is right about it. And some grains are not what 02 took them for (a line given to the
+wrong grain), so a share rho is explained by nothing but chance, L_chance = traces at any angle and variants
+at their mean frequency:
+
+    L_g = (1 - rho) [U sum_k w_k L_slip L_twin L_reports + sum_v T_v L_v] + rho L_chance
+
+L_v is that of chance, but for v itself: a part of REST, found as above if the map resolves it.
 rho is learned with the rest, and then by held-out grains (`cpml.models.coupled.learning.held_out_share`).
 L_reports is what was said of the grain beside its lines and twins (`cpml.models.coupled.reports`).
 
@@ -50,6 +62,8 @@ wide: lamellae thinner than a few pixels are lost.
 | w, d | thickness that a map resolves, diameter of the grain, pixels | scalar, (G,) |
 | d, epsilon | detection, false traces per grain | scalars |
 | rho | share of grains that chance explains | scalar |
+| T, U | probability to be a twin that has outgrown its parent, to be a parent | (G, V), (G,) |
+| h | odds of that over those of the law | scalar |
 
 Superset (partial-label) learning: Jin & Ghahramani 2003, NeurIPS 15; Liu & Dietterich 2012, NeurIPS 25.
 """
@@ -67,6 +81,10 @@ from cpml.models.coupled.reports import Reports
 HALF_CIRCLE_DEG = 180.0
 MAX_TRACES = 10  # subsets of a grain's traces double with each one
 TINY = 1e-12
+HALF = 0.5
+"""Volume fraction beyond which a map takes the twin for the parent."""
+REST = 0.3
+"""Volume fraction of what is left of a parent: about the middle between nothing and one half."""
 LOG_AREA_SD = 0.5
 """s_A: on maps of 12 pixels a grain, a quarter to three quarters of the true fraction is seen."""
 
@@ -116,6 +134,7 @@ class Evidence:
     twin: Tensor  # (G, V) 0/1, 0 where unknown
     twin_known: Tensor  # (G, V) float 0/1
     chance: Tensor  # (G,) log-likelihood of the grain's footprints if nothing but chance made them
+    others: Tensor  # (G, V) the same without what is known of variant v
     reports: Reports | None = None  # what was said beside traces and twins
     area: "TwinArea | None" = None  # of the map that twins cover
 
@@ -148,7 +167,8 @@ class Evidence:
             )
         twin, reports = specimen.twin_observed, Reports.of(specimen)
         covered = torch.tensor(specimen.covered.astype(float))
-        chance = torch.tensor(_chance(count, specimen.imaged, twin))
+        of_variants = _by_chance(twin)
+        chance = torch.tensor(_chance(count, specimen.imaged) + of_variants.sum(1))
         if reports is not None:
             covered, chance = torch.maximum(covered, reports.covered), chance + reports.chance
         return cls(
@@ -159,6 +179,7 @@ class Evidence:
             torch.tensor(np.nan_to_num(twin)),
             torch.tensor(np.isfinite(twin).astype(float)),
             chance,
+            chance[:, None] - torch.tensor(of_variants),
             reports,
             TwinArea.of(specimen),
         )
@@ -180,6 +201,7 @@ class Detection:
     slip_limit: Tensor
     twin_limit: Tensor
     twin_thickness: Tensor
+    outgrown: Tensor
     steepness: Tensor
     twin_steepness: Tensor
     detection: Tensor
@@ -197,6 +219,11 @@ class Detection:
         twin = self.twin_limit[None] if diameter is None else self.twin_limit + self.twin_thickness / diameter
         planes = torch.log(self.slip_limit).expand(len(twin), n_planes)
         return torch.cat([planes, torch.log(twin)[:, None].expand(-1, n_tokens - n_planes)], dim=1)
+
+    def rest_found(self, diameter: Tensor) -> Tensor:
+        """(G,) probability that the map shows what is left of a parent."""
+        limit = torch.log(self.twin_limit + self.twin_thickness / diameter)
+        return torch.sigmoid(self.twin_steepness * (np.log(REST) - limit))
 
 
 def token_share(share: Tensor, token: Tensor, n_tokens: int) -> Tensor:
@@ -239,26 +266,73 @@ def activity(
     return torch.sigmoid(rates.steepness_of(n_planes, n_tokens) * (shear - log_limit))
 
 
+@dataclass(frozen=True)
+class Turned:
+    """Grains that are twins which have outgrown their parents."""
+
+    probability: Tensor  # (G, V) T, of the parent across the plane of each variant
+    rest_found: Tensor  # (G,) that the map shows what is left of it
+
+    @classmethod
+    def of(cls, of_parents: Tensor, upright: Tensor, rates: Detection, diameter: Tensor) -> "Turned":
+        """From log fractions of variants.
+
+        Parameters
+        ----------
+        of_parents : (G, V) ln f', of variant v in the parent across its plane
+        upright : (G,) mean over the draws of prod_v P(f_v < 1/2)
+        """
+        beyond = rates.outgrown * beyond_half(of_parents, rates.twin_steepness)
+        total = upright + beyond.sum(1)
+        return cls(beyond / total[:, None], rates.rest_found(diameter))
+
+    @property
+    def share(self) -> Tensor:
+        """(G,) that the grain is such a twin at all."""
+        return self.probability.sum(1)
+
+    def log_likelihood(self, evidence: "Evidence") -> Tensor:
+        """(G,) of everything that was seen of such a grain, times the probability that it is one."""
+        rest = self.rest_found[:, None].clamp(TINY, 1 - TINY)
+        of_rest = torch.where(evidence.twin > 0, torch.log(rest), torch.log1p(-rest)) * evidence.twin_known
+        return torch.logsumexp(torch.log(self.probability + TINY) + of_rest + evidence.others, dim=1)
+
+    def recorded(self, law: Tensor, frequency: tuple[float, float]) -> Tensor:
+        """(G, T) probability to be recorded, from that by the law (G, T), slip planes first."""
+        n_planes, share = law.shape[1] - self.probability.shape[1], self.share[:, None]
+        rest = self.probability * (self.rest_found[:, None] - frequency[1])
+        by_chance = _by_mechanism(frequency, law, n_planes)
+        return (
+            (1 - share) * law + share * by_chance + torch.cat([torch.zeros_like(law[:, :n_planes]), rest], 1)
+        )
+
+
+def beyond_half(log_fraction: Tensor, steepness: Tensor) -> Tensor:
+    """Probability (...) that a twin of known log fraction (...) has more than half of its grain."""
+    return torch.sigmoid(steepness * (log_fraction - np.log(HALF)))
+
+
 def seen_probability(
-    found: Tensor, n_planes: int, rates: Detection, frequency: tuple[float, float]
+    found: Tensor, turned: Turned | None, n_planes: int, rates: Detection, frequency: tuple[float, float]
 ) -> Tensor:
-    """Probability (..., T) that a token would be recorded: active above what the map resolves, not missed,
-    and in a grain that is not an outlier.
+    """Probability (G, T) that a token would be recorded: active above what the map resolves, not missed, in a
+    grain that is what it was taken for; or what is left of a parent.
 
     Parameters
     ----------
-    found : (..., T) from :func:`activity`
-    frequency : how often a plane, and a variant, is recorded on average; what is expected of an outlier
+    found : (G, T) from :func:`activity`, slip planes first
+    frequency : how often a plane, and a variant, is recorded on average; what is expected by chance
     """
-    law = torch.cat([rates.detection * found[..., :n_planes], found[..., n_planes:]], dim=-1)
-    chance = torch.cat(
-        [
-            torch.full_like(found[..., :n_planes], frequency[0]),
-            torch.full_like(found[..., n_planes:], frequency[1]),
-        ],
-        -1,
-    )
-    return (1 - rates.outlier) * law + rates.outlier * chance
+    law = torch.cat([rates.detection * found[:, :n_planes], found[:, n_planes:]], dim=1)
+    explained = law if turned is None else turned.recorded(law, frequency)
+    return (1 - rates.outlier) * explained + rates.outlier * _by_mechanism(frequency, found, n_planes)
+
+
+def _by_mechanism(values: tuple[float, float], like: Tensor, n_planes: int) -> Tensor:
+    """(G, T) the first value for planes, the second for variants."""
+    found = torch.full_like(like, values[1])
+    found[:, :n_planes] = values[0]
+    return found
 
 
 def log_likelihood(
@@ -267,6 +341,7 @@ def log_likelihood(
     rates: Detection,
     log_weight: Tensor,
     told: Tensor | None = None,
+    turned: "Turned | None" = None,
 ) -> Tensor:
     """Log-likelihood (G,) of every grain's footprints, averaged over the draws of its stress.
 
@@ -275,9 +350,12 @@ def log_likelihood(
     found : (G, K, T) from :func:`activity`, above what the map resolves
     log_weight : (G, K) of the draws; equal ones are the logarithm of one over their number
     told : (G, K) log-likelihood of the reports (`cpml.models.coupled.reports`)
+    turned : which grains are twins that have outgrown their parents; None: none is
     """
     logs = per_draw(found, evidence, rates) + log_weight
     law = torch.logsumexp(logs if told is None else logs + told, dim=1)
+    if turned is not None:
+        law = torch.logaddexp(law + torch.log1p(-turned.share), turned.log_likelihood(evidence))
     return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
 
 
@@ -298,19 +376,17 @@ def per_draw(found: Tensor, evidence: Evidence, rates: Detection) -> Tensor:
     return logs + (bernoulli * evidence.twin_known[:, None, :]).sum(-1)
 
 
-def _chance(count: np.ndarray, imaged: np.ndarray, twin: np.ndarray) -> np.ndarray:
-    """Log-likelihood (G,) of traces at any angle, their number Poisson with the mean one, and of
-    variants at their mean frequency.
-    """
+def _chance(count: np.ndarray, imaged: np.ndarray) -> np.ndarray:
+    """Log-likelihood (G,) of traces at any angle, their number Poisson with the mean one."""
     mean = max(count[imaged].mean(), 0.1) if imaged.any() else 1.0
-    log_chance = np.where(imaged, count * np.log(mean / HALF_CIRCLE_DEG) - mean, 0.0)
+    return np.where(imaged, count * np.log(mean / HALF_CIRCLE_DEG) - mean, 0.0)
+
+
+def _by_chance(twin: np.ndarray) -> np.ndarray:
+    """Log-likelihood (G, V) of variants at their mean frequency; 0 where unknown."""
     known = np.isfinite(twin)
-    if known.any():
-        share = (np.nansum(twin) + 0.5) / (known.sum() + 1.0)
-        log_chance = log_chance + np.where(
-            known, np.where(twin > 0, np.log(share), np.log1p(-share)), 0.0
-        ).sum(1)
-    return log_chance
+    share = (np.nansum(twin) + 0.5) / (known.sum() + 1.0)
+    return np.where(known, np.where(twin > 0, np.log(share), np.log1p(-share)), 0.0)
 
 
 def mean_frequency(evidence: list[Evidence]) -> tuple[float, float]:

@@ -21,9 +21,18 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.errors import CpmlError
 from cpml.models.coupled.at_yield import log_weights
-from cpml.models.coupled.likelihood import TINY, Evidence, activity, log_likelihood, token_share
+from cpml.models.coupled.likelihood import (
+    TINY,
+    Evidence,
+    Turned,
+    activity,
+    beyond_half,
+    log_likelihood,
+    token_share,
+)
 from cpml.models.coupled.motion import Measured
 from cpml.models.coupled.prior import Prior, Theta
 from cpml.models.coupled.strengths.hardened import NOMINAL_STRAIN
@@ -32,6 +41,7 @@ from cpml.models.mechanics.localisation import Answer, Localisation
 from cpml.models.numerics import STANDARD, Numerics
 from cpml.models.specimen.specimen import Specimen
 from cpml.plasticity.laws import flow
+from cpml.plasticity.polycrystal.motion import schmid_vectors
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Sheared:
     by_token: Tensor  # (G, K, T) the same, summed over the systems of a token
     active: Tensor  # (G, K, T) probability that a token is active above the visible limit
     found: Tensor  # (G, K, T) the same, above what the map resolves in its grain
+    turned: Turned | None  # twins that have outgrown their parents; None: none has
 
     def average(self, values: Tensor) -> Tensor:
         """(G, ...) mean of values (G, K, ...) over the draws."""
@@ -92,6 +103,7 @@ class Forward:
     log_unit: Tensor  # (T,) log of the shear that counts as one (`activity`)
     log_mean_shear: float  # natural log of the mean over the grains
     diameter: Tensor  # (G,) pixels of the map; infinite without one
+    parents: Tensor | None  # (G, V, S) resolved mean stress in the parents whose twins the grains may be
     motion: tuple[Measured, ...] = ()
     shift: Tensor | None = None  # (G, T) learned correction of the log odds to be active
 
@@ -108,6 +120,7 @@ class Forward:
             torch.tensor(log_units(specimen)),
             float(np.log(localisation.taylor * (specimen.load.strain or NOMINAL_STRAIN))),
             torch.tensor(specimen.diameter),
+            _parents(specimen, localisation),
             Measured.of(specimen),
         )
 
@@ -141,8 +154,39 @@ class Forward:
             answer, theta.amplitude, theta.coefficients, theta.scatter, theta.trust
         )
         tau = torch.einsum("gsi,gki->gks", self.localisation.schmid, stress)
+        by_system = self._shares(theta, tau)
+        by_token = token_share(by_system, self.token, self.n_tokens)
+        log_shear = log_total + self.log_mean_shear
+        active, found = (
+            activity(by_token, log_shear, self.log_unit, self.n_planes, theta.rates, diameter)
+            for diameter in (None, self.diameter)
+        )
+        log_weight = self._log_weight(theta, answer, stress, tau)
+        turned = self._turned(theta, by_token, log_shear, log_weight)
+        law = Sheared(
+            answer, stress, log_total, log_shear, log_weight, by_system, by_token, active, found, turned
+        )
+        if self.shift is None:
+            return law
+        steepness = theta.rates.steepness_of(self.n_planes, self.n_tokens)
+        return law.corrected(self.shift, self.token, steepness)
+
+    def _turned(self, theta: Theta, by_token: Tensor, log_shear: Tensor, log_weight: Tensor) -> Turned | None:
+        """Which grains are twins that have outgrown their parents."""
+        if self.parents is None:
+            return None
+        unit, twins = self.log_unit[self.n_planes :], torch.nonzero(self.localisation.is_polar)[:, 0]
+        log_fraction = torch.log(by_token[..., self.n_planes :] + TINY) + log_shear[:, None, None] - unit
+        smaller = torch.prod(1 - beyond_half(log_fraction, theta.rates.twin_steepness), dim=-1)
+        upright = (torch.softmax(log_weight, dim=1) * smaller).sum(1)
+        share = self._shares(theta, self.parents)[:, torch.arange(len(twins)), twins]
+        of_parents = torch.log(share + TINY) + self.log_mean_shear - unit
+        return Turned.of(of_parents, upright, theta.rates, self.diameter)
+
+    def _shares(self, theta: Theta, tau: Tensor) -> Tensor:
+        """(G, K, S) of the shear under resolved stresses (G, K, S)."""
         is_polar = self.localisation.is_polar
-        by_system = shares_within(
+        return shares_within(
             tau,
             self.variation,
             theta.variation,
@@ -151,18 +195,6 @@ class Forward:
             is_polar,
             floor=self.localisation.numerics.unloaded,
         )
-        by_token = token_share(by_system, self.token, self.n_tokens)
-        log_shear = log_total + self.log_mean_shear
-        active, found = (
-            activity(by_token, log_shear, self.log_unit, self.n_planes, theta.rates, diameter)
-            for diameter in (None, self.diameter)
-        )
-        log_weight = self._log_weight(theta, answer, stress, tau)
-        law = Sheared(answer, stress, log_total, log_shear, log_weight, by_system, by_token, active, found)
-        if self.shift is None:
-            return law
-        steepness = theta.rates.steepness_of(self.n_planes, self.n_tokens)
-        return law.corrected(self.shift, self.token, steepness)
 
     def _log_weight(self, theta: Theta, answer: Answer, stress: Tensor, tau: Tensor) -> Tensor:
         """(G, K) of the draws: by their adaptation, and by being at yield where a scheme knows its error."""
@@ -185,6 +217,19 @@ class Forward:
         inverse = answer.inverse_root / theta.trust
         weight = adapted + log_weights(stress, mean, inverse, log_size(tau), log_size(resolved))
         return weight - torch.logsumexp(weight, dim=1, keepdim=True)
+
+
+def _parents(specimen: Specimen, localisation: Localisation) -> Tensor | None:
+    """(G, V, S) mean stress on the systems of the crystals that lie across the plane of every variant; None
+    where no map was looked at, or nothing twins.
+    """
+    systems = specimen.systems
+    if specimen.raster is None or not systems.twin.any():
+        return None
+    macro = localisation.macro.numpy()
+    planes = systems.plane[systems.twin]
+    across = [twin_crystal_to_sample(specimen.quaternions, plane) for plane in planes]
+    return torch.tensor(np.stack([schmid_vectors(systems, q) @ macro for q in across], axis=1))
 
 
 def log_units(specimen: Specimen) -> NDArray:
@@ -227,7 +272,9 @@ class Posterior:
         for d in self.data:
             sheared = d.at(theta)
             told = d.told(sheared, theta)
-            part = log_likelihood(sheared.found, d.evidence, theta.rates, sheared.log_weight, told)
+            part = log_likelihood(
+                sheared.found, d.evidence, theta.rates, sheared.log_weight, told, sheared.turned
+            )
             part = part + d.covered(sheared) / len(part)
             for measured in d.motion:
                 rates = theta.motion[measured.kind]

@@ -13,7 +13,8 @@ centre and width in the log, in the logit for shares (of twice the value for tho
 (1: believe it) and for the neighbours' corrections (0: none). Visible limits are about what microscopes show:
 a shear of 0.01, 3 % of a grain twinned, and a lamella one pixel thick.
 
-Some models have parameters more: exponent, limits and steepness of twins where the material has them;
+Some models have parameters more: exponent, limits and steepness of twins where the material has them, and how
+often they outgrow their parents, over what the law says, where a map was looked at;
 amplitude, corrections and scatter of schemes that claim to know the stress, or ``trust`` in the spread of
 those that know how far they may be wrong (1: it is right, as counted on volumes that nobody learned from;
 larger: it is too sure); gain and scatter of rotations and of strains (`cpml.models.coupled.motion`), errors
@@ -48,6 +49,7 @@ FURTHER = {  # the same, of what only some models have
     "n_twin": (20.0, 0.3),
     "twin_limit": (0.03, 0.7),
     "twin_thickness": (1.0, 0.7),
+    "outgrown": (1.0, 1.0),
     "twin_steepness": (1.5, 1.0),
     "amplitude": (1.0, 0.25),
     **dict.fromkeys(PULLS, (0.0, 0.2)),
@@ -206,7 +208,8 @@ class Prior:
         """
         line = vector[len(self.families) :]
         values = {name: from_line(name, x) for name, x in zip(self.shape, line, strict=True)}
-        fixed = {name: centre for name, (centre, _) in FURTHER.items()} | {"scatter": 0.0, "trust": 0.0}
+        fixed = {name: centre for name, (centre, _) in FURTHER.items()}
+        fixed |= dict.fromkeys(("scatter", "trust", "outgrown"), 0.0)
         return {name: torch.tensor(x, dtype=line.dtype) for name, x in fixed.items()} | values
 
 

@@ -30,12 +30,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from cpml.models.coupled.learning.boosting import Growth, Observation, Tree, boosted, contributions, summed
 from cpml.models.coupled.learning.correction_inputs import Inputs, log_odds
-from cpml.models.coupled.likelihood import Detection
+from cpml.models.coupled.likelihood import Detection, Turned, seen_probability
 from cpml.models.numerics import Numerics
 from cpml.models.specimen.specimen import TILES, Specimen
 
@@ -114,8 +115,9 @@ class Told:
     specimen: Specimen
     inputs: Inputs
     found: NDArray  # (G, T) probability that the map finds it, mean over the draws
+    turned: Turned | None  # twins that have outgrown their parents
     rates: Detection
-    frequency: tuple[float, float]  # as `likelihood.seen_probability` takes it
+    frequency: tuple[float, float]  # as `seen_probability` takes it
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Pairs:
         floor: list[NDArray] = []
         n_grains = 0
         for number, part in enumerate(told):
-            specimen, rates = part.specimen, part.rates
+            specimen, n_planes = part.specimen, len(part.specimen.slip_planes)
             tokens = (specimen.tokens["mechanism"] == mechanism).to_numpy()
             row, token = np.nonzero(np.isfinite(specimen.observed) & tokens)
             columns["z"].append(part.inputs.select(names)[row, token])
@@ -148,11 +150,13 @@ class Pairs:
             columns["tile"].append((number * TILES**2 + specimen.tiles() @ [TILES, 1])[row])
             columns["fold"].append(folds_of(specimen)[row])
             n_grains += len(specimen)
-            detection = float(rates.detection) if mechanism == "slip" else 1.0
-            gain.append(np.full(len(row), (1 - float(rates.outlier)) * detection))
-            floor.append(
-                np.full(len(row), float(rates.outlier) * part.frequency[MECHANISMS.index(mechanism)])
-            )
+            # the record is linear in what is found
+            ends = [
+                seen_probability(value, part.turned, n_planes, part.rates, part.frequency).numpy()
+                for value in (torch.zeros(part.found.shape), torch.ones(part.found.shape))
+            ]
+            floor.append(ends[0][row, token])
+            gain.append((ends[1] - ends[0])[row, token])
         whole = {name: np.concatenate(values) for name, values in columns.items()}
         return cls(link=Observation(np.concatenate(gain), np.concatenate(floor)), **whole)
 

@@ -41,7 +41,9 @@ def law_and_chance(data: Forward, theta: Theta, held: NDArray) -> tuple[NDArray,
     with torch.no_grad():
         sheared = data.at(theta)
         told = data.told(sheared, theta)
-        law = log_likelihood(sheared.found, data.evidence, rates, sheared.log_weight, told).numpy()
+        law = log_likelihood(
+            sheared.found, data.evidence, rates, sheared.log_weight, told, sheared.turned
+        ).numpy()
     chance = data.evidence.chance.numpy()
     kept = held & (np.abs(law) + np.abs(chance) > 0)
     return law[kept], chance[kept]
