@@ -1,5 +1,7 @@
 """What the benchmarks compute from their runs, and that one run of the estimator study goes through."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,7 +82,8 @@ def test_exchanged_labels_keep_how_often_and_lose_where(specimen):
     traces go with their grain, and the Schmid rule finds nothing in them (true footprints: AUC above 0.9).
     """
     exchanged = variants.exchanged_labels(specimen)
-    before, after = observed(specimen), observed(exchanged)
+    # without lines every label counts: which ones a line would name differs from grain to grain
+    before, after = (observed(replace(s, traces=s.traces.iloc[:0])) for s in (specimen, exchanged))
     assert sorted(map(str, before)) == sorted(map(str, after)) and not np.array_equal(
         before, after, equal_nan=True
     )
