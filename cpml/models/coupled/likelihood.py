@@ -288,8 +288,8 @@ class Turned:
 
     @property
     def share(self) -> Tensor:
-        """(G,) that the grain is such a twin at all."""
-        return self.probability.sum(1)
+        """(G,) that the grain is such a twin at all; below 1, so that its logarithms have slopes."""
+        return self.probability.sum(1).clamp(max=1 - TINY)
 
     def log_likelihood(self, evidence: "Evidence") -> Tensor:
         """(G,) of everything that was seen of such a grain, times the probability that it is one."""
@@ -300,11 +300,9 @@ class Turned:
     def recorded(self, law: Tensor, frequency: tuple[float, float]) -> Tensor:
         """(G, T) probability to be recorded, from that by the law (G, T), slip planes first."""
         n_planes, share = law.shape[1] - self.probability.shape[1], self.share[:, None]
-        rest = self.probability * (self.rest_found[:, None] - frequency[1])
-        by_chance = _by_mechanism(frequency, law, n_planes)
-        return (
-            (1 - share) * law + share * by_chance + torch.cat([torch.zeros_like(law[:, :n_planes]), rest], 1)
-        )
+        found = (1 - share) * law + share * _by_mechanism(frequency, law, n_planes)
+        found[:, n_planes:] += self.probability * (self.rest_found[:, None] - frequency[1])
+        return found
 
 
 def beyond_half(log_fraction: Tensor, steepness: Tensor) -> Tensor:
