@@ -526,6 +526,24 @@ def learned(model: CoupledClassifier, n_footprints: int) -> str:
     )
 
 
+def doubtful_parents(parents: pd.DataFrame) -> list[str]:
+    """Which grains are probably twins that have outgrown their parents: a sentence, or none.
+
+    Parameters
+    ----------
+    parents : of `CoupledClassifier.parents`
+    """
+    doubtful = parents[parents["p_outgrown"] > 0.5].sort_values("p_outgrown", ascending=False)
+    if doubtful.empty:
+        return []
+    first = ", ".join(map(str, doubtful["grain_id"].head(FEW)))
+    dots = ", ..." if len(doubtful) > FEW else ""
+    return [
+        f"In {count(len(doubtful), 'grain')} ({first}{dots}) what the map takes for the parent is more "
+        "probably a twin that has outgrown it: what is named a twin there is what is left of the parent."
+    ]
+
+
 def mechanics_of(model: CoupledClassifier) -> str:
     """How far the mechanics behind a fit is believed, to be followed by more."""
     if "amplitude" in model.theta_:

@@ -120,19 +120,27 @@ def mechanism_table(tokens: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def grain_mechanisms(grains: pd.DataFrame, tokens: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
+def grain_mechanisms(
+    grains: pd.DataFrame, tokens: pd.DataFrame, levels: pd.DataFrame, parents: pd.DataFrame
+) -> pd.DataFrame:
     """What the coupled model says of every grain: a row each, for spreadsheet programs.
+
+    Parameters
+    ----------
+    parents : of `CoupledClassifier.parents`
 
     Returns
     -------
-    DataFrame grain_id, x_um, y_um, most_used, probability (that it acts), share_of_shear, and p_<family>
+    DataFrame grain_id, x_um, y_um, most_used, probability (that it acts), share_of_shear, p_<family>, and
+    p_outgrown (that the grain is a twin which passes for its parent)
     """
     first = leading(tokens, levels).rename(
         columns={"family": "most_used", "p": "probability", "share": "share_of_shear"}
     )
     acts = levels[levels["level"] == "family"].pivot(index="grain_id", columns="family", values="p")
     places = grains.set_index("grain_id")[["x_um", "y_um"]]
-    parts = [places, first[["most_used", "probability", "share_of_shear"]], acts.add_prefix("p_")]
+    outgrown = parents.set_index("grain_id")[["p_outgrown"]]
+    parts = [places, first[["most_used", "probability", "share_of_shear"]], acts.add_prefix("p_"), outgrown]
     return places[[]].join(parts).reset_index()
 
 

@@ -10,6 +10,7 @@ import torch
 from cpml.crystallography.twinning import twin_crystal_to_sample
 from cpml.microscopy import naming_probability, scored_labels
 from cpml.microscopy.labels.planes import NAMED
+from cpml.models import CoupledClassifier
 from cpml.models.coupled.likelihood import (
     LOG_AREA_SD,
     Detection,
@@ -69,6 +70,31 @@ def test_a_twin_beyond_half_of_its_grain_passes_for_the_parent():
     assert recorded[1].tolist() == pytest.approx(law[1].tolist())
     seen = seen_probability(law, turned, 1, rates, frequency)[0]
     assert seen.tolist() == pytest.approx([0.6 * 0.8 * 0.3 + 0.4 * 0.1, 0.6 * 0.2 + 0.4 * 0.5])
+
+
+def test_what_is_left_of_a_parent_tells_of_it(build):
+    """A rest that is seen, on the variant across whose plane the parent would lie, makes the parent more
+    doubtful than its absence. Where nobody took parts of a map for grains, nothing is known.
+    """
+    specimen = build(40, load="compression")[0]
+    mapped = replace(specimen, raster=np.zeros((2, 2), int), grains=specimen.grains.assign(n_pixels=900.0))
+    model = CoupledClassifier(scheme="sachs", residual=False, n_draws=8, max_iter=3).fit([mapped])
+    before = model.parents(mapped)
+    assert before["p_outgrown"].between(0, 1).all()
+    assert before["p_outgrown"].max() > 0.01
+    doubtful = before.loc[before["p_outgrown"].idxmax()]
+    here = (mapped.labels["grain_id"] == doubtful["grain_id"]) & (
+        mapped.labels["target"] == doubtful["parent_across"]
+    )
+    assert here.sum() == 1
+
+    def with_rest(seen: float) -> float:
+        labels = mapped.labels.assign(observed=mapped.labels["observed"].mask(here, seen))
+        found = model.parents(replace(mapped, labels=labels)).set_index("grain_id")
+        return float(found.loc[doubtful["grain_id"], "p_outgrown"])
+
+    assert with_rest(1.0) > with_rest(0.0)
+    assert model.parents(specimen)["p_outgrown"].isna().all()
 
 
 def test_parents_lie_across_the_planes_of_their_twins(build):

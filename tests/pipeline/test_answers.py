@@ -110,3 +110,16 @@ def test_what_is_left_open_and_what_is_explained():
     table = pd.DataFrame({"scheme": ["learned"], "n_grains": [9], "explained": 0.6, "low": 0.5, "high": 0.7})
     assert "learned mechanics 0.60 [0.50, 0.70]" in answers.explained_stresses(table)
     assert answers.explained_stresses(table.head(0)) == ""
+
+
+def test_doubtful_parents_are_named_the_surest_first():
+    """Above one half, ten of them at most; none, or no map: no sentence."""
+    parents = pd.DataFrame({"grain_id": range(1, 15), "p_outgrown": np.linspace(0.3, 0.95, 14)})
+    (told,) = answers.doubtful_parents(parents)
+    assert "In 9 grains (14, 13, 12, 11, 10, 9, 8, 7, 6) what" in told
+    assert (
+        "(14, 13, 12, 11, 10, 9, 8, 7, 6, 5, ...)"
+        in answers.doubtful_parents(parents.assign(p_outgrown=parents["p_outgrown"] + 0.3))[0]
+    )
+    assert answers.doubtful_parents(parents.assign(p_outgrown=0.5)) == []
+    assert answers.doubtful_parents(parents.assign(p_outgrown=np.nan)) == []

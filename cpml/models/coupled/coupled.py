@@ -54,7 +54,7 @@ from cpml.models.coupled.learning.correction_inputs import Inputs, correction_in
 from cpml.models.coupled.learning.held_out_share import held_out_share, law_and_chance
 from cpml.models.coupled.likelihood import mean_frequency, seen_probability
 from cpml.models.coupled.motion import Measured, predicted, strains_of
-from cpml.models.coupled.outputs import all_levels
+from cpml.models.coupled.outputs import all_levels, parents
 from cpml.models.coupled.posterior import (
     Forward,
     Optimum,
@@ -381,6 +381,11 @@ class CoupledClassifier(BaseEstimator):
         """
         data, _ = self.forward(specimen)
         return all_levels(specimen, data, self._posterior_draws(), self.slow_laws_)
+
+    def parents(self, specimen: Specimen) -> pd.DataFrame:
+        """Which grains are probably twins that have outgrown their parents (`outputs.parents`)."""
+        data, _ = self.forward(specimen)
+        return parents(specimen, data, self._posterior_draws())
 
     def predict_motion(
         self, specimen: Specimen, *, strain: float | Mapping[str, float] | None = None

@@ -292,10 +292,10 @@ class Turned:
         return self.probability.sum(1).clamp(max=1 - TINY)
 
     def log_likelihood(self, evidence: "Evidence") -> Tensor:
-        """(G,) of everything that was seen of such a grain, times the probability that it is one."""
+        """(G, V) of everything that was seen of such a grain, times the probability that it is one."""
         rest = self.rest_found[:, None].clamp(TINY, 1 - TINY)
         of_rest = torch.where(evidence.twin > 0, torch.log(rest), torch.log1p(-rest)) * evidence.twin_known
-        return torch.logsumexp(torch.log(self.probability + TINY) + of_rest + evidence.others, dim=1)
+        return torch.log(self.probability + TINY) + of_rest + evidence.others
 
     def recorded(self, law: Tensor, frequency: tuple[float, float]) -> Tensor:
         """(G, T) probability to be recorded, from that by the law (G, T), slip planes first."""
@@ -353,7 +353,8 @@ def log_likelihood(
     logs = per_draw(found, evidence, rates) + log_weight
     law = torch.logsumexp(logs if told is None else logs + told, dim=1)
     if turned is not None:
-        law = torch.logaddexp(law + torch.log1p(-turned.share), turned.log_likelihood(evidence))
+        grown = torch.logsumexp(turned.log_likelihood(evidence), dim=1)
+        law = torch.logaddexp(law + torch.log1p(-turned.share), grown)
     return torch.logaddexp(law + torch.log1p(-rates.outlier), evidence.chance + torch.log(rates.outlier))
 
 

@@ -134,6 +134,21 @@ class Forward:
         alone = activity(share[..., None], shear, torch.zeros(1), 1, theta.rates)[..., 0]
         return reports.per_draw(sheared.active, sheared.by_system, alone, theta.reports)
 
+    def log_likelihood(self, sheared: Sheared, theta: Theta) -> Tensor:
+        """(G,) of the traces, twins and reports of every grain."""
+        told, turned = self.told(sheared, theta), sheared.turned
+        return log_likelihood(sheared.found, self.evidence, theta.rates, sheared.log_weight, told, turned)
+
+    def grown_over(self, theta: Theta) -> Tensor | None:
+        """(G, V) probability, given its footprints, that the grain is a twin which has outgrown its parent,
+        across the plane of each variant; None where nothing twins or no map was looked at.
+        """
+        sheared = self.at(theta)
+        if sheared.turned is None:
+            return None
+        grown = sheared.turned.log_likelihood(self.evidence) + torch.log1p(-theta.rates.outlier)
+        return torch.exp(grown - self.log_likelihood(sheared, theta)[:, None])
+
     def covered(self, sheared: Sheared) -> Tensor | float:
         """Log-likelihood of the area that twins cover; 0 where it was not measured."""
         if self.evidence.area is None:
@@ -271,10 +286,7 @@ class Posterior:
         found = []
         for d in self.data:
             sheared = d.at(theta)
-            told = d.told(sheared, theta)
-            part = log_likelihood(
-                sheared.found, d.evidence, theta.rates, sheared.log_weight, told, sheared.turned
-            )
+            part = d.log_likelihood(sheared, theta)
             part = part + d.covered(sheared) / len(part)
             for measured in d.motion:
                 rates = theta.motion[measured.kind]
