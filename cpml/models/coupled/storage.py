@@ -41,7 +41,7 @@ from cpml.models.coupled.slow_laws import Learned, factors, literature
 from cpml.models.mechanics.grain_stress import SCHEMES
 from cpml.models.numerics import Numerics
 
-FORMAT = "cpml-coupled-8"
+FORMAT = "cpml-coupled-9"
 MAX_BYTES = 10_000_000
 """A model is some kB; more is none."""
 MOST = 1_000_000

@@ -3,7 +3,7 @@
 The mean of the stresses over the map stays the macroscopic one, exactly: what the network adds has no mean.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ def learned(
     ensemble: Ensemble | None = None,
 ) -> Learned:
     """Mean and covariance of every grain, differentiable in the log strengths (K,)."""
+    numerics = replace(numerics, exponent=numerics.network_exponent)
     field = solve_mean_field(specimen, log_strength, "affine", numerics, start)
     surface = surface_of(specimen, field, log_strength, numerics)
     ensemble = ensemble or supplied()

@@ -116,7 +116,7 @@ def grain_response(
     if scheme not in ("auto", *SCHEMES):
         raise ParameterError(f"scheme {scheme!r} is not available; choose from auto, {', '.join(SCHEMES)}")
     if n is not None:
-        numerics = replace(numerics, exponent=float(n))
+        numerics = replace(numerics, exponent=float(n), network_exponent=float(n))
     chosen = best_scheme(specimen) if scheme == "auto" else scheme
     log_strength = np.log(family_strengths(specimen, strengths))
     return as_response(
