@@ -99,7 +99,8 @@ def grain_response(
     scheme : of `cpml.models.mechanics.grain_stress`; "auto": :func:`best_scheme`
     strengths : of the families, any common unit: by name, or (K,) in the order of the material; None: the
         literature's
-    n : exponent of the law; None: that of the coupled model
+    n : exponent of the law; None: those of the coupled model (`Numerics`), which asks its network with
+        another
     seed : of what is drawn (depths)
 
     Raises
