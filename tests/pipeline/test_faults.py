@@ -288,7 +288,11 @@ def test_an_interrupt_of_one_process_leaves_nothing_half_done(toy, output):
     """Ctrl-C in a chain without further processes: soon, no kernel, no temporary file."""
     cell = f"import time\nopen({str(output / 'here')!r}, 'w').close()\ntime.sleep(60)"
     notebook(toy / "notebooks" / "01_make.ipynb", 'dataset = "tiny"', cell)
-    code = "from cpml import pipeline; pipeline.run_dataset('tiny')"
+    # a shell that starts the tests in the background has interrupts ignored by all that they start
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from cpml import pipeline; pipeline.run_dataset('tiny')"
+    )
     command = subprocess.Popen(
         [sys.executable, "-c", code], start_new_session=True, stderr=subprocess.DEVNULL
     )
