@@ -228,7 +228,11 @@ def test_the_end_of_the_batch_ends_what_runs_on_the_workers(toy, scheduler, work
     worker()
     waiting = toy / "data" / "tiny" / "wait"
     waiting.touch()
-    code = f"from cpml import pipeline; pipeline.run_batch(['tiny'], scheduler={scheduler!r})"
+    # a shell that starts the tests in the background has interrupts ignored by all that they start
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from cpml import pipeline; pipeline.run_batch(['tiny'], scheduler={scheduler!r})"
+    )
     own = {key: value for key, value in os.environ.items() if key.startswith("CPML_")}
     caller = started(sys.executable, "-c", code, **own)
     kernel = kernel_of(waiting.parent)
