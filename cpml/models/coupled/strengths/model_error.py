@@ -16,7 +16,7 @@ m_k. It is not moved: the median miss is about a tenth and changes its sign with
 where strengths rise steeply (magnesium, its alloy, zirconium), least in titanium alloy and the bcc metals. It
 holds what the search itself leaves open: where footprints hardly tell two maxima apart, rounding decides
 between them. It was counted with an exponent of 10 behind the network (`Numerics.network_exponent`), at which
-errors on specimens of another code are twice as large: intervals are rather too wide.
+errors on specimens of another code are larger by more than a half: intervals are rather too wide.
 
 A family of which no footprint tells has no upper end that data could give: there the interval reaches to the
 literature's.
