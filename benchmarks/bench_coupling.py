@@ -14,6 +14,7 @@ Run: python -m benchmarks.bench_coupling [part ...] [options]. Without a part, t
 | hot_spots | which grains carry most, beside the published forest (`benchmarks.stress_hot_spots`) |
 | ablations | what each ingredient of F brings (magnesium A -> B; an hour) |
 | measured | measured data sets, against their footprints, over partitions (`benchmarks.measured_scores`) |
+| parents | are grains that F calls outgrown twins really that (`benchmarks.parent_scores`)? |
 | factory | blocks of many simulated specimens: log score, calibration (`benchmarks.factory_scores`; hours) |
 
 The first score of a table is the mean PR-AUC inside families: a share per family without any knowledge of the
@@ -45,7 +46,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr
 
-from benchmarks import factory_scores, measured_scores
+from benchmarks import factory_scores, measured_scores, parent_scores
 from benchmarks.coupling_variants import (
     Changed,
     ablations,
@@ -491,6 +492,7 @@ PARTS: dict[str, Callable[[Settings], Metrics]] = {
     "hot_spots": hot_spots,
     "ablations": ablations_of,
     "measured": measured,
+    "parents": lambda settings: parent_scores.parents(settings.specimens, settings.factory),
     "factory": factory,
 }
 
