@@ -47,9 +47,9 @@ def parents(specimen: Specimen, data: Forward, draws: Sequence[Theta]) -> pd.Dat
 
     A map takes the larger part of a grain for the parent. Where the crystal across one of its twin planes
     would have twinned beyond one half under the same load, the parent is doubtful; what was seen in the grain
-    decides. Held against the planes of the simulated parents, all 13 grains above one half in the demo (shears
-    of another code, twins drawn by the simulated microscope) were such twins, and there were no others; on
-    five factory maps 17 of 18, of 29 that there are; on four slabs without any, none was named
+    decides. Held against the planes of the simulated parents, all 13 grains above one half in the demo
+    (shears of another code, twins drawn by the simulated microscope) were such twins, and there were no
+    others; on five factory maps 17 of 18, of 29 that there are; on four slabs without any, none was named
     (`tasks.py bench --suite coupling --arguments parents`).
 
     Parameters
