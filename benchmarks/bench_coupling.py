@@ -492,7 +492,7 @@ PARTS: dict[str, Callable[[Settings], Metrics]] = {
     "hot_spots": hot_spots,
     "ablations": ablations_of,
     "measured": measured,
-    "parents": lambda settings: parent_scores.parents(settings.specimens, settings.factory),
+    "parents": lambda settings: parent_scores.parents(map(load_any, settings.specimens)),
     "factory": factory,
 }
 

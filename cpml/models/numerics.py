@@ -68,13 +68,13 @@ class Numerics:
     exponent: float = _because(
         10.0,
         "of the law of mean fields and columns: they leave less of the grain stresses of another code "
-        "unexplained than at 20 (Taylor .90 against 1.03 of the deviations, self-consistent .57 against .58)",
+        "unexplained than at 20 (of nickel, Taylor .90 against 1.03, self-consistent .57 against .58)",
     )
     network_exponent: float = _because(
         20.0,
-        "of the law behind the network, that of the materials' files: its stresses are as near as at 10, but "
-        "there grains of magnesium at their true strengths twin a sixth less than they do, and hard families "
-        "come out a quarter too soft",
+        "of the law behind the network, that of the materials' files: its stresses are as near as at 10, "
+        "but there grains of magnesium at their true strengths twin a seventh less than they do, and hard "
+        "families come out a quarter too soft",
     )
     step: float = _because(
         0.15, "of a log strength in slopes of schemes that know the map: averages over kinks"
